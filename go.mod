@@ -1,0 +1,3 @@
+module github.com/envladder/envladder
+
+go 1.26.0
