@@ -1,0 +1,96 @@
+// Package gate decides whether a digest may run. It is pure: it reads no clock, no
+// network and no file, so that webhook and command line, given the same evidence,
+// give the same verdict. It leaves to internal/evidence what a signature is, and to
+// internal/verdict which Gate judges which image.
+package gate
+
+import (
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// Request is all that a verdict depends on.
+type Request struct {
+	Gate *v1alpha1.Gate
+	// Unknown are the paths of fields in the Gate's document that this version's
+	// types don't have (.spec.requires.quorum).
+	Unknown []string
+	Image   Image
+	Stamps  Stamps
+	// Evidence was verified: every signer is one of the Gate's, every subject is
+	// the image's digest.
+	Evidence []Evidence
+	Recalls  []v1alpha1.Recall
+	// Rescheduled skips maxAge, and only that: these digests already run here.
+	Rescheduled bool
+	// Now is the time that ages are measured to.
+	Now time.Time
+}
+
+// Image is what is judged.
+type Image struct {
+	// Repository that evidence is fetched from: the Gate's, never a mirror.
+	Repository string
+	// Digest is sha256:<64 hex digits>.
+	Digest string
+	// Ladder that the Gate pins the soak to, or empty.
+	Ladder string
+}
+
+// Stamps are the envladder.dev annotations of the object that is judged.
+type Stamps struct {
+	Ladder      string
+	Environment string
+	Target      string
+	ChartDigest string
+	// ChartJudged is set where a workload was judged already that started this
+	// object; pod templates don't carry the chart's digest.
+	ChartJudged bool
+}
+
+// Evidence is one verified statement about the image's digest.
+type Evidence struct {
+	// Signer is the name, in the Gate, of who signed it.
+	Signer string
+	// Signed is a proven time (timestamp authority or log); zero where there is none.
+	Signed        time.Time
+	PredicateType string
+	// Exactly one of these is set for the predicate types that have a content.
+	Soak     *Soak
+	Test     *Test
+	Approval *Approval
+	// Malformed says why the predicate of a known type couldn't be read; such
+	// evidence proves nothing, and is named in reasons.
+	Malformed string
+	// Digest of the bundle's manifest in the registry, for people.
+	Source string
+}
+
+// Verdict is allowed or denied, with every reason.
+type Verdict struct {
+	Allowed bool     `json:"allowed"`
+	Reasons []Reason `json:"reasons"`
+	Image   string   `json:"image"`
+	Gate    GateRef  `json:"gate"`
+}
+
+// GateRef says which Gate was asked.
+type GateRef struct {
+	Name       string `json:"name"`
+	Generation int64  `json:"generation,omitempty"`
+	// Digest of the Gate's spec, so that two clusters' Gates can be compared.
+	Digest string `json:"digest"`
+}
+
+// Reason is why a digest was denied.
+type Reason struct {
+	Code Code `json:"code"`
+	// Message has the figures: what is needed, what there is.
+	Message string `json:"message"`
+	// Remedy is what to do about it.
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Code is stable: scripts and dashboards may rely on it.
+type Code string

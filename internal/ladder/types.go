@@ -1,0 +1,186 @@
+// Package ladder knows the two documents that a team keeps in Git: the Ladder, which
+// declares a service's environments in order, and the pins, which say which digests an
+// environment runs. It parses them strictly, validates them, and puts an environment's
+// layers in order. What is inside a layer it leaves to internal/chart.
+package ladder
+
+// APIVersion and Kind of the document.
+const (
+	APIVersion = "envladder.dev/v1alpha1"
+	Kind       = "Ladder"
+	// FileName of the Ladder in the Application's folder.
+	FileName = "ladder.yaml"
+)
+
+// Ladder declares a service's environments in order. Paths are slash-separated and
+// relative to the file; `../` is allowed inside the repository.
+type Ladder struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   Metadata `json:"metadata"`
+	Spec       Spec     `json:"spec"`
+}
+
+// Metadata names the ladder.
+type Metadata struct {
+	// Name of the ladder: a DNS label.
+	Name string `json:"name"`
+}
+
+// Spec is the ladder itself.
+type Spec struct {
+	// Chart for every environment: a folder, a packaged chart (.tgz), or
+	// oci://host/repository@sha256:….
+	Chart string `json:"chart"`
+	// Images whose digests the pins decide.
+	Images []Image `json:"images,omitempty"`
+	// Layers of every environment, values files; later ones win.
+	Layers []string `json:"layers,omitempty"`
+	// Tiers are the layers of the dependency tiers.
+	Tiers *Tiers `json:"tiers,omitempty"`
+	// MayDiffer are the value paths that may differ between environments.
+	MayDiffer *MayDiffer `json:"mayDiffer,omitempty"`
+	// Environments in the order of the climb.
+	Environments []Environment `json:"environments"`
+	// Preview is the template of the environments of pull requests.
+	Preview *Preview `json:"preview,omitempty"`
+	// Stamps: Off leaves the envladder.dev annotations out of what is rendered.
+	Stamps Stamps `json:"stamps,omitempty"`
+}
+
+// Stamps says whether rendered objects are stamped: On (the default) or Off.
+type Stamps string
+
+// The values of Stamps.
+const (
+	StampsOn  Stamps = "On"
+	StampsOff Stamps = "Off"
+)
+
+// Image is built once; its digest climbs.
+type Image struct {
+	// Name in the pins.
+	Name string `json:"name"`
+	// Repository without tag or digest.
+	Repository string `json:"repository"`
+	// ValuesPath is the dotted path of the map that gets `repository` and `digest`.
+	ValuesPath string `json:"valuesPath"`
+}
+
+// Tier names the dependencies that an environment brings along.
+type Tier string
+
+// The tiers.
+const (
+	TierLite     Tier = "lite"
+	TierStandard Tier = "standard"
+	TierFull     Tier = "full"
+)
+
+// Tiers are the values files of the tiers.
+type Tiers struct {
+	Lite     string `json:"lite,omitempty"`
+	Standard string `json:"standard,omitempty"`
+	Full     string `json:"full,omitempty"`
+}
+
+// MayDiffer groups patterns of value paths by what they are for. `*` stands for one
+// element of a path, a last `**` for all below.
+type MayDiffer struct {
+	Scale     []string `json:"scale,omitempty"`
+	Endpoints []string `json:"endpoints,omitempty"`
+	Flags     []string `json:"flags,omitempty"`
+	Secrets   []string `json:"secrets,omitempty"`
+	Rollout   []string `json:"rollout,omitempty"`
+}
+
+// Promotion says how a candidate enters an environment: Commit or PullRequest.
+type Promotion string
+
+// The ways of promotion.
+const (
+	PromotionCommit      Promotion = "Commit"
+	PromotionPullRequest Promotion = "PullRequest"
+)
+
+// Data says what data an environment works on: Throwaway, Synthetic or Real.
+type Data string
+
+// The kinds of data.
+const (
+	DataThrowaway Data = "Throwaway"
+	DataSynthetic Data = "Synthetic"
+	DataReal      Data = "Real"
+)
+
+// Environment is one step of the ladder.
+type Environment struct {
+	Name      string    `json:"name"`
+	Tier      Tier      `json:"tier,omitempty"`
+	Layers    []string  `json:"layers,omitempty"`
+	Pins      string    `json:"pins,omitempty"`
+	Promotion Promotion `json:"promotion,omitempty"`
+	Data      Data      `json:"data,omitempty"`
+	// Gate is the platform's document that guards the environment, so that the
+	// command line can say beforehand what the cluster will say.
+	Gate    string   `json:"gate,omitempty"`
+	Targets []Target `json:"targets,omitempty"`
+}
+
+// Target is one place that an environment runs in.
+type Target struct {
+	Name    string   `json:"name"`
+	Cluster string   `json:"cluster,omitempty"`
+	Layers  []string `json:"layers,omitempty"`
+	Pins    string   `json:"pins,omitempty"`
+	// After names the target that is promoted before this one.
+	After string `json:"after,omitempty"`
+}
+
+// Preview is the template of the environments pr-<n>.
+type Preview struct {
+	Tier   Tier     `json:"tier,omitempty"`
+	Layers []string `json:"layers,omitempty"`
+	Source *Source  `json:"source,omitempty"`
+	// Tag is a template of the tag that CI gives the pull request's image.
+	Tag string `json:"tag,omitempty"`
+	// TTL after which a preview goes away: a duration such as 72h.
+	TTL string `json:"ttl,omitempty"`
+	// Max previews at a time.
+	Max int `json:"max,omitempty"`
+	// Forks: Deny or Allow pull requests from forks.
+	Forks Forks `json:"forks,omitempty"`
+}
+
+// Forks says whether pull requests from forks get a preview.
+type Forks string
+
+// The values of Forks.
+const (
+	ForksDeny  Forks = "Deny"
+	ForksAllow Forks = "Allow"
+)
+
+// Forge is a kind of code host.
+type Forge string
+
+// The forges.
+const (
+	ForgeGitea  Forge = "Gitea"
+	ForgeGitHub Forge = "GitHub"
+)
+
+// Source is where pull requests are.
+type Source struct {
+	Forge Forge `json:"forge"`
+	// Repository as the forge names it: owner/name.
+	Repository string `json:"repository"`
+}
+
+// Pins says which digests an environment or target runs.
+type Pins struct {
+	// Images is the digest (sha256:…) by the image's name in the Ladder.
+	Images map[string]string `json:"images,omitempty"`
+	// Chart is a packaged chart in place of the Ladder's; relative to the Ladder.
+	Chart string `json:"chart,omitempty"`
+}
