@@ -1,0 +1,28 @@
+// Command envladder is the command line: it renders and explains what an environment
+// runs, attests evidence about digests, and says what a Gate would say.
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/envladder/envladder/internal/cli"
+)
+
+func main() {
+	cli.Main(newRootCommand)
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "envladder",
+		Short: "Climb a ladder of environments with one chart and one digest",
+		Long: `envladder renders one Helm chart with layered values for each environment,
+attests evidence about image digests, and says what a Gate says of them.
+
+Exit codes: 0 yes or done, 1 no (a denial, findings), 2 it couldn't be done.`,
+	}
+	root.AddCommand(
+	// One line and one file a verb.
+	)
+	return root
+}
