@@ -1,0 +1,36 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const longHelp = `bed runs real parts for tests: control planes, Argo CD, Gitea, registries.
+
+Every program is built from Go modules once and kept in
+$ENVLADDER_BED_CACHE (default: envladder/bed in the user's cache folder).
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing is running, 130 interrupted.`
+
+func newCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "bed",
+		Short:         "Run real parts for tests",
+		Long:          longHelp,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.AddCommand(buildCommand(), assetsCommand(), pathCommand())
+	return cmd
+}
+
+// usage makes a wrong number of arguments a usageError.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}

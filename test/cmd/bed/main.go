@@ -1,0 +1,54 @@
+// Command bed builds, starts and stops the test bed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes, also told by `bed --help`.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotRunning  = 3
+	exitInterrupted = 130
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	cmd := newCommand()
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "bed: %v\n", err)
+	cancel()
+	os.Exit(exitCode(err))
+}
+
+// A usageError is a fault of the command line, not of the bed.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errNotRunning tells that there is no bed to take down.
+var errNotRunning = errors.New("no bed is running")
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, errNotRunning):
+		return exitNotRunning
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	default:
+		return exitFailed
+	}
+}

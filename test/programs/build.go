@@ -1,0 +1,197 @@
+package programs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Built tells about one program that is ready to run.
+type Built struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Path    string `json:"path"`
+	// Seconds that its build took, whenever that was.
+	Seconds float64 `json:"seconds"`
+	MB      float64 `json:"mb"`
+	// Cached tells that nothing had to be built now.
+	Cached bool `json:"cached"`
+}
+
+// Build builds those of the named programs that are missing, one after the
+// other since each build uses all cores by itself. No names mean all.
+// Progress goes to w.
+func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
+	if len(names) == 0 {
+		names = Names()
+	}
+	toolchain, err := toolchain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	progress := progress{w: w, total: len(names)}
+	var built []Built
+	for i, name := range names {
+		p, err := Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		progress.number = i + 1
+		b, err := p.build(ctx, toolchain, progress)
+		if err != nil {
+			return nil, fmt.Errorf("building %s %s: %w", p.Name, p.Version, err)
+		}
+		built = append(built, b)
+	}
+	return built, nil
+}
+
+// Path returns the path of one program and builds it when it is missing.
+func Path(ctx context.Context, w io.Writer, name string) (string, error) {
+	built, err := Build(ctx, w, name)
+	if err != nil {
+		return "", err
+	}
+	return built[0].Path, nil
+}
+
+func (p Program) build(ctx context.Context, toolchain string, progress progress) (Built, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return Built{}, err
+	}
+	key, err := p.key(toolchain)
+	if err != nil {
+		return Built{}, err
+	}
+	dir := filepath.Join(cache, p.Name+"-"+key)
+	if b, err := p.cached(dir); err == nil {
+		return b, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return Built{}, err
+	}
+	unlock, err := lock(ctx, dir+".lock", func() { progress.waiting(p) })
+	if err != nil {
+		return Built{}, err
+	}
+	defer unlock()
+	// Another process may have built it while this one waited.
+	if b, err := p.cached(dir); err == nil {
+		return b, nil
+	}
+	done := progress.building(p)
+	start := time.Now()
+	err = p.compile(ctx, dir)
+	seconds := time.Since(start).Seconds()
+	done(err)
+	if err != nil {
+		return Built{}, err
+	}
+	if err := writeSeconds(dir, seconds); err != nil {
+		return Built{}, err
+	}
+	b, err := p.cached(dir)
+	b.Cached = false
+	return b, err
+}
+
+// compile builds beside its final place and renames, so that a program in the
+// cache is always a whole one.
+func (p Program) compile(ctx context.Context, dir string) error {
+	source, err := p.dir()
+	if err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+p.Name+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", p.buildArgs(filepath.Join(temp, p.Name))...)
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED="+cgo(p.Cgo))
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return errors.Join(fmt.Errorf("running go build in %q: %w", source, err), lastLines(out.String(), 20))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(temp, p.Name), filepath.Join(dir, p.Name))
+}
+
+func (p Program) buildArgs(out string) []string {
+	args := []string{"build", "-mod=readonly", "-buildvcs=false", "-o", out}
+	args = append(args, "-ldflags", strings.Join(append([]string{"-s", "-w"}, p.LDFlags...), " "))
+	if len(p.Tags) > 0 {
+		args = append(args, "-tags", strings.Join(p.Tags, ","))
+	}
+	return append(args, p.Package)
+}
+
+// cached tells about a program that is in the cache, or fails.
+func (p Program) cached(dir string) (Built, error) {
+	path := filepath.Join(dir, p.Name)
+	info, err := os.Stat(path)
+	if err != nil {
+		return Built{}, err
+	}
+	return Built{
+		Name: p.Name, Version: p.Version, Path: path, Cached: true,
+		Seconds: readSeconds(dir), MB: float64(info.Size()) / 1e6,
+	}, nil
+}
+
+const secondsFile = "seconds.json"
+
+func writeSeconds(dir string, seconds float64) error {
+	data, err := json.Marshal(seconds)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, secondsFile), data, 0o644)
+}
+
+// readSeconds returns 0 when nothing was noted: the figure is for people.
+func readSeconds(dir string) (seconds float64) {
+	data, err := os.ReadFile(filepath.Join(dir, secondsFile))
+	if err != nil {
+		return 0
+	}
+	_ = json.Unmarshal(data, &seconds)
+	return seconds
+}
+
+// toolchain names the compiler and what it compiles for.
+func toolchain(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking the go command for its version: %w", err)
+	}
+	return strings.Join(strings.Fields(string(out)), " "), nil
+}
+
+func cgo(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
+func lastLines(text string, n int) error {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}

@@ -1,0 +1,140 @@
+// Package programs knows the programs that the test bed runs and builds them
+// from Go modules. Each is built once and kept by content outside the work
+// tree. How they are started is package bed's business.
+package programs
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Program is one binary that the bed can build.
+type Program struct {
+	Name    string
+	Version string
+	// Dir is the folder of its module: below test/programs, or "." for a
+	// program of the test module itself.
+	Dir     string
+	Package string
+	// Module is the module that Package comes from.
+	Module  string
+	LDFlags []string
+	Tags    []string
+	// Cgo tells that it needs a C compiler. All others are built without.
+	Cgo bool
+}
+
+const (
+	etcdVersion         = "v3.6.4"
+	kubernetesVersion   = "v1.34.4"
+	kwokVersion         = "v0.8.0"
+	helmVersion         = "v3.18.6"
+	argoCDv3Version     = "v3.2.11"
+	argoCDv2Version     = "v2.14.21"
+	distributionVersion = "v3.1.2"
+	craneVersion        = "v0.21.7"
+	cosignVersion       = "v3.1.3"
+	giteaVersion        = "v1.26.0"
+)
+
+// ownModule marks programs that are built from the test module itself.
+const ownModule = "github.com/envladder/envladder/test"
+
+// table is in the order of building: what other parts wait for comes first.
+var table = []Program{
+	{
+		Name: "etcd", Version: etcdVersion, Dir: "etcd",
+		Module: "go.etcd.io/etcd/server/v3", Package: "go.etcd.io/etcd/server/v3",
+	},
+	kubernetes("kube-apiserver"),
+	kubernetes("kube-controller-manager"),
+	kubernetes("kube-scheduler"),
+	kubernetes("kubectl"),
+	{
+		Name: "kwok", Version: kwokVersion, Dir: "kwok",
+		Module: "sigs.k8s.io/kwok", Package: "sigs.k8s.io/kwok/cmd/kwok",
+	},
+	{
+		Name: "helm", Version: helmVersion, Dir: "helm",
+		Module: "helm.sh/helm/v3", Package: "helm.sh/helm/v3/cmd/helm",
+		LDFlags: []string{
+			"-X helm.sh/helm/v3/internal/version.version=" + helmVersion,
+			// Without these two it believes to talk to Kubernetes 1.20.
+			"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+			"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=33",
+		},
+	},
+	argoCD("argocd-v3", argoCDv3Version, "github.com/argoproj/argo-cd/v3"),
+	{
+		Name: "referrers-registry", Version: craneVersion, Dir: ".",
+		Module: ownModule, Package: ownModule + "/cmd/referrers-registry",
+	},
+	{
+		Name: "distribution", Version: distributionVersion, Dir: "distribution",
+		Module:  "github.com/distribution/distribution/v3",
+		Package: "github.com/distribution/distribution/v3/cmd/registry",
+	},
+	{
+		Name: "crane", Version: craneVersion, Dir: "crane",
+		Module:  "github.com/google/go-containerregistry",
+		Package: "github.com/google/go-containerregistry/cmd/crane",
+	},
+	{
+		Name: "cosign", Version: cosignVersion, Dir: "cosign",
+		Module: "github.com/sigstore/cosign/v3", Package: "github.com/sigstore/cosign/v3/cmd/cosign",
+		LDFlags: []string{"-X sigs.k8s.io/release-utils/version.gitVersion=" + cosignVersion},
+	},
+	{
+		Name: "gitea", Version: giteaVersion, Dir: "gitea",
+		Module: "code.gitea.io/gitea", Package: "code.gitea.io/gitea",
+		// Its API reports this version, and clients refuse "development".
+		LDFlags: []string{"-X main.Version=" + strings.TrimPrefix(giteaVersion, "v")},
+		Tags:    []string{"sqlite", "sqlite_unlock_notify"},
+		Cgo:     true,
+	},
+	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
+}
+
+func kubernetes(name string) Program {
+	const version = "k8s.io/component-base/version"
+	return Program{
+		Name: name, Version: kubernetesVersion, Dir: "kubernetes",
+		Module: "k8s.io/kubernetes", Package: "k8s.io/kubernetes/cmd/" + name,
+		// Clients parse these.
+		LDFlags: []string{
+			"-X " + version + ".gitVersion=" + kubernetesVersion,
+			"-X " + version + ".gitMajor=1",
+			"-X " + version + ".gitMinor=34",
+		},
+	}
+}
+
+func argoCD(name, version, module string) Program {
+	return Program{
+		Name: name, Version: version, Dir: name,
+		Module: module, Package: module + "/cmd",
+		LDFlags: []string{"-X " + module + "/common.version=" + strings.TrimPrefix(version, "v")},
+	}
+}
+
+// All returns every program, in the order of building.
+func All() []Program { return append([]Program(nil), table...) }
+
+// Names returns the names of every program, in the order of building.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, p := range table {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// Lookup returns the program of that name.
+func Lookup(name string) (Program, error) {
+	for _, p := range table {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Program{}, fmt.Errorf("finding program %q: unknown, want one of %s", name, strings.Join(Names(), ", "))
+}
