@@ -1,0 +1,80 @@
+# envladder: `make help` lists what there is to do.
+#
+# Wanted on the machine: Go, git, make, and a C compiler (for Gitea's database, in the
+# test bed only). Everything else is built from Go modules, once, and kept in the
+# user's cache folder.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X github.com/envladder/envladder/internal/cli.version=$(VERSION)
+PROGRAMS := $(notdir $(wildcard cmd/*))
+
+controller-gen := go tool -modfile=tools/controller-gen.mod controller-gen
+golangci-lint := go tool -modfile=$(CURDIR)/tools/golangci-lint.mod golangci-lint
+buf := go tool -modfile=$(CURDIR)/tools/buf.mod buf
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build envladder's programs and the test bed's into bin/
+	@mkdir -p bin
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+	cd test && go build -trimpath -o ../bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## Run the main job on real parts: Argo CD renders, the cluster refuses (KEEP=1 leaves it running)
+	bin/demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: build ## Run the tests, with a real API server and the real cosign
+	@bin/bed build etcd kube-apiserver kubectl cosign helm
+	KUBEBUILDER_ASSETS="$$(bin/bed assets)" COSIGN="$$(bin/bed path cosign)" HELM="$$(bin/bed path helm)" \
+		go test -count=1 -timeout 20m ./...
+
+.PHONY: e2e
+e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, and the bed's own tests
+	@bin/bed build
+	cd test && go test -count=1 -timeout 45m -v ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each (10s)
+	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | while read -r package; do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "fuzzing $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),10s) "$$package"; \
+		done; \
+	done
+
+.PHONY: lint
+lint: check-generated ## Check style, modules, and that what is generated is current
+	go mod tidy -diff
+	cd test && go mod tidy -diff
+	$(golangci-lint) run ./...
+	cd test && $(golangci-lint) run --config ../.golangci.yml ./...
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; fi
+
+.PHONY: generate
+generate: ## Generate deep copies, CRDs, JSON schemas and the plugin's protocol stubs
+	$(controller-gen) object paths=./api/...
+	$(controller-gen) crd paths=./api/... output:crd:dir=manifests/crds
+	cd plugin/pluginpb && $(buf) generate
+	go generate ./internal/...
+
+# What is generated is compared by content, so that the check works on a dirty tree too.
+generated := api/v1alpha1/zz_generated.deepcopy.go manifests/crds plugin/pluginpb schemas
+
+.PHONY: check-generated
+check-generated: ## Check that what is generated is current
+	@before=$$(find $(generated) -type f | sort | xargs sha256sum); \
+	$(MAKE) --no-print-directory generate; \
+	after=$$(find $(generated) -type f | sort | xargs sha256sum); \
+	diff <(echo "$$before") <(echo "$$after") || { echo "generated files were not current: commit what 'make generate' wrote"; exit 1; }
+
+.PHONY: clean
+clean: ## Remove bin/ (the built programs of the test bed stay in the user's cache folder)
+	rm -rf bin
