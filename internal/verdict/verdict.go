@@ -1,0 +1,75 @@
+// Package verdict takes a namespace's Gates and an image as a pod names it to their
+// verdicts: which Gate judges the image, where its evidence is fetched from, and what
+// the gate says of it. Webhook and command line share it, so that they can't disagree.
+//
+// It leaves to internal/registry and internal/evidence how evidence is found and
+// verified, and to internal/gate what it amounts to.
+package verdict
+
+import (
+	"context"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// Source finds evidence. internal/evidence has the one that reads registries.
+type Source interface {
+	// Known returns the evidence about a digest that was verified before, without
+	// asking the registry. It may be incomplete or none.
+	Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence
+	// Fetch returns the evidence about a digest that can be found now, what is
+	// Known included. An error says what may be missing from it: evidence that is
+	// returned beside an error is as good as any.
+	Fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error)
+}
+
+// Gate is a Gate with what its types couldn't hold.
+type Gate struct {
+	*v1alpha1.Gate
+	// Unknown are the paths of fields in the document that this version doesn't know.
+	Unknown []string
+}
+
+// Query asks about one image in one namespace.
+type Query struct {
+	// Gates that guard the namespace; at least one.
+	Gates []Gate
+	// Recalls of the cluster, all of them.
+	Recalls []v1alpha1.Recall
+	// Reference is the image as the pod names it.
+	Reference string
+	// Stamps of the object that is judged.
+	Stamps gate.Stamps
+	// Rescheduled skips maxAge, and only that.
+	Rescheduled bool
+	// Now is the time that ages are measured to.
+	Now time.Time
+}
+
+// Outcome is a verdict and what to do about it.
+type Outcome struct {
+	gate.Verdict
+	// Action on a denial, Deny where the Gate says nothing. Where no Gate judges
+	// the image it is the strictest of those that guard the namespace.
+	Action v1alpha1.Action
+}
+
+// Judge judges images for Gates. It is safe for concurrent use.
+type Judge struct {
+	source Source
+}
+
+// New returns a Judge that finds evidence in source.
+func New(source Source) *Judge {
+	return &Judge{source: source}
+}
+
+// Judge returns one Outcome for each Gate that judges the image, or a single one that
+// says why none does (others lets it by, or nobody knows it). There is always at
+// least one, and no error beside it: what can't be decided is a denial with its code,
+// so that no caller can let by what wasn't judged.
+func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
+	return []Outcome{{Action: v1alpha1.ActionDeny}}
+}
