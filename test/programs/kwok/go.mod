@@ -1,3 +1,4 @@
+// Builds KWOK. The requires are its own at this version.
 module github.com/envladder/envladder/test/programs/kwok
 
 go 1.26.0
