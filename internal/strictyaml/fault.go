@@ -1,0 +1,122 @@
+package strictyaml
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxFaults is how many faults Err reports: nobody reads more of them at once, and a
+// hostile document of 1 MiB could have a hundred thousand.
+const maxFaults = 100
+
+// Fault is one thing that is wrong in a document, and where.
+type Fault struct {
+	// File is the document's path as the reader knows it.
+	File string `json:"file"`
+	// Line and Column count from 1; 0 where the fault is of the whole file.
+	Line   int `json:"line"`
+	Column int `json:"column"`
+	// Path in the document, such as spec.environments[2].layers[0]; empty for its root.
+	Path string `json:"path"`
+	// Message says what is wrong and, where that helps, what to do.
+	Message string `json:"message"`
+}
+
+// String is `file:line:column: path: message`, without what there isn't.
+func (f Fault) String() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+	}
+	b.WriteString(": ")
+	if f.Path != "" {
+		b.WriteString(f.Path + ": ")
+	}
+	b.WriteString(f.Message)
+	return b.String()
+}
+
+// Faults are all that is wrong in one or several documents. As an error it prints one
+// fault a line.
+type Faults []Fault
+
+// Error is one fault a line.
+func (fs Faults) Error() string {
+	lines := make([]string, len(fs))
+	for i, f := range fs {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err is nil without faults, else the faults sorted by position, each once. Beyond the
+// first hundred of them it only says how many there are.
+func (fs Faults) Err() error {
+	if len(fs) == 0 {
+		return nil
+	}
+	sorted := slices.Clone(fs)
+	slices.SortStableFunc(sorted, Fault.compare)
+	sorted = slices.Compact(sorted)
+	if more := len(sorted) - maxFaults; more > 0 {
+		last := sorted[maxFaults-1]
+		sorted = append(sorted[:maxFaults:maxFaults], Fault{
+			File: last.File, Line: last.Line, Column: last.Column,
+			Message: fmt.Sprintf("and %d more faults after this one", more),
+		})
+	}
+	return sorted
+}
+
+func (f Fault) compare(g Fault) int {
+	return cmp.Or(
+		cmp.Compare(f.File, g.File),
+		cmp.Compare(f.Line, g.Line),
+		cmp.Compare(f.Column, g.Column),
+		cmp.Compare(f.Path, g.Path),
+		cmp.Compare(f.Message, g.Message),
+	)
+}
+
+// Key is path with one more key: `a` and `b` make `a.b`. A key that isn't a plain word
+// is quoted, `a["b.c"]`, so that a hostile one can't break the line.
+func Key(path, key string) string {
+	if !plain(key) {
+		return path + "[" + strconv.Quote(shorten(key)) + "]"
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// Index is path with one more index: `a` and 2 make `a[2]`.
+func Index(path string, i int) string {
+	return path + "[" + strconv.Itoa(i) + "]"
+}
+
+func plain(key string) bool {
+	for _, r := range key {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '_', r == '/':
+		default:
+			return false
+		}
+	}
+	return key != "" && len(key) <= maxShownKey
+}
+
+// maxShownKey: Kubernetes' longest names are 253 bytes and a prefix; what is longer is
+// cut in messages.
+const maxShownKey = 320
+
+func shorten(s string) string {
+	if len(s) <= maxShownKey {
+		return s
+	}
+	return s[:maxShownKey] + "…"
+}

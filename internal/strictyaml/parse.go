@@ -1,0 +1,184 @@
+// Package strictyaml parses the YAML that a team keeps in Git: one document, bounded in
+// size, depth and alias expansion, without duplicate keys. Every fault has its position,
+// and all faults are reported at once. What the values mean it leaves to others.
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The bounds of a document.
+const (
+	// MaxSize of a file in bytes. The values of the largest public charts are below
+	// 300 KiB; what doesn't fit into an etcd request (1.5 MiB) couldn't be deployed
+	// as a ConfigMap either.
+	MaxSize = 1 << 20
+	// MaxDepth of mappings and lists within each other. A pod's deepest field is 12
+	// below its values; everything that walks a document recurses this deep.
+	MaxDepth = 64
+	// MaxAliased is how many nodes all aliases of a document may add to it. Anchors
+	// repeat blocks of a dozen nodes; a bomb of nine aliases of nine has 10^9.
+	MaxAliased = 10_000
+)
+
+// ReadFile reads the regular file name of fsys, up to MaxSize, and refuses others. The
+// error is a Faults where the file is at fault, and another where it couldn't be read
+// (it matches fs.ErrNotExist where there is none).
+func ReadFile(fsys fs.FS, name string) ([]byte, error) {
+	// Asked before opening, since opening a FIFO would wait for a writer.
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, Faults{{File: name, Message: "isn't a file"}}
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", name, err)
+	}
+	defer f.Close() // only read: nothing is lost by a failing close
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", name, err)
+	}
+	return data, nil
+}
+
+// Parse parses data as the content of file, which is only named in faults. It returns
+// the root node: never the document around it, and a null scalar for an empty document.
+// Aliases are kept as alias nodes and are safe to follow: none contains itself, and
+// together they add at most MaxAliased nodes. The error is a Faults.
+func Parse(file string, data []byte) (*yaml.Node, error) {
+	if fault, bad := unreadable(file, data); bad {
+		return nil, Faults{fault}
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc yaml.Node
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: 1, Column: 1}, nil
+	case err != nil:
+		return nil, Faults{syntaxFault(file, err)}
+	}
+	c := checker{file: file}
+	c.check(doc.Content[0], "", 1)
+	c.checkSingle(decoder)
+	c.checkAliased(doc.Content[0])
+	if err := c.faults.Err(); err != nil {
+		return nil, err
+	}
+	return doc.Content[0], nil
+}
+
+// ParseMapping is Parse for documents that must be a mapping. An empty document is an
+// empty mapping.
+func ParseMapping(file string, data []byte) (*yaml.Node, error) {
+	root, err := Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case root.Kind == yaml.MappingNode:
+		return root, nil
+	case IsNull(root):
+		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: root.Line, Column: root.Column}, nil
+	}
+	return nil, Faults{{File: file, Line: root.Line, Column: root.Column, Message: "want a mapping, have " + KindOf(root)}}
+}
+
+// IsNull says whether n is the scalar null.
+func IsNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// KindOf says what n is, for messages, without its value: "a mapping", "a string".
+func KindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	}
+	switch n.ShortTag() {
+	case "!!str":
+		return "a string"
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "a boolean"
+	case "!!null":
+		return "nothing"
+	case "!!timestamp":
+		return "a date (quote it to make it a string)"
+	default:
+		return "a scalar"
+	}
+}
+
+// unreadable finds what makes bytes no document at all.
+func unreadable(file string, data []byte) (Fault, bool) {
+	if len(data) > MaxSize {
+		return Fault{File: file, Message: fmt.Sprintf("is larger than %d KiB", MaxSize>>10)}, true
+	}
+	rest := data
+	for len(rest) > 0 {
+		r, size := utf8.DecodeRune(rest)
+		at := len(data) - len(rest)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return faultAt(file, data, at, "isn't UTF-8"), true
+		case r == 0:
+			return faultAt(file, data, at, "has a NUL character"), true
+		}
+		rest = rest[size:]
+	}
+	return Fault{}, false
+}
+
+func faultAt(file string, data []byte, offset int, message string) Fault {
+	before := data[:offset]
+	lineStart := bytes.LastIndexByte(before, '\n') + 1
+	return Fault{
+		File: file, Line: 1 + bytes.Count(before, []byte("\n")),
+		Column: 1 + utf8.RuneCount(before[lineStart:]), Message: message,
+	}
+}
+
+// syntaxLine is how the YAML library begins its syntax errors. It gives no column, and no
+// line where that is the first.
+var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// oneLineEarly are the library's errors whose line it counts from 0: those of its parser,
+// as against its scanner's.
+var oneLineEarly = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or '[]}]'|<document start>)$`)
+
+func syntaxFault(file string, err error) Fault {
+	prefix := syntaxLine.FindStringSubmatch(err.Error())
+	line, message := 1, err.Error()
+	if prefix != nil {
+		message = strings.TrimPrefix(message, prefix[0])
+	}
+	if prefix != nil && prefix[1] != "" {
+		line, _ = strconv.Atoi(prefix[1]) // digits, and fewer than MaxSize
+		if oneLineEarly.MatchString(message) {
+			line++
+		}
+	}
+	if strings.HasPrefix(message, "unknown anchor") {
+		message = "an alias of an anchor that isn't defined above it"
+	}
+	return Fault{File: file, Line: line, Column: 1, Message: "isn't valid YAML: " + message}
+}

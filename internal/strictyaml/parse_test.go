@@ -1,0 +1,249 @@
+package strictyaml_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+func TestFaults(t *testing.T) {
+	bomb := "a: &a [x, x, x, x, x, x, x, x, x]\n"
+	for c := 'b'; c <= 'i'; c++ {
+		bomb += fmt.Sprintf("%[1]c: &%[1]c [%[2]s]\n", c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", c-1), 9), ", "))
+	}
+	// Forty levels, and forty more by an alias at the bottom of them.
+	deepAlias := "a: &a " + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "\n" +
+		"b: " + strings.Repeat("[", 40) + "*a" + strings.Repeat("]", 40) + "\n"
+
+	for name, test := range map[string]struct {
+		in   string
+		want string
+	}{
+		"a duplicate key names both lines": {
+			"a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n",
+			"f.yaml:5:3: b.c: duplicate key, the first is in line 3",
+		},
+		"all faults come at once, in order": {
+			"a: 1\na: 2\nb: [{c: 1, c: 2}]\n",
+			"f.yaml:2:1: a: duplicate key, the first is in line 1\n" +
+				"f.yaml:3:12: b[0].c: duplicate key, the first is in line 3",
+		},
+		"keys that become equal as strings are duplicates": {
+			"1: a\n\"1\": b\n",
+			`f.yaml:2:1: 1: duplicate key, the first is in line 1`,
+		},
+		"two merges in one mapping": {
+			"a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a\n",
+			`f.yaml:4:3: b["<<"]: duplicate key, the first is in line 3`,
+		},
+		"a second document": {
+			"a: 1\n---\nb: 2\n",
+			"f.yaml:2:1: has a second document: one file, one document",
+		},
+		"a syntax error in a second document": {
+			"a: 1\n---\nb: [\n",
+			"f.yaml:4:1: isn't valid YAML: did not find expected node content",
+		},
+		"an alias bomb": {
+			bomb,
+			"f.yaml:2:8: the aliases from here on repeat more than 10000 nodes",
+		},
+		"an alias inside its own anchor": {
+			"a: &a [*a]\n",
+			"f.yaml:1:8: alias *a contains itself",
+		},
+		"an alias of nothing": {
+			"a:\n  b: *nope\n",
+			"f.yaml:1:1: isn't valid YAML: an alias of an anchor that isn't defined above it",
+		},
+		"too deep": {
+			strings.Repeat("[", 65) + strings.Repeat("]", 65),
+			"f.yaml:1:65: " + strings.Repeat("[0]", 64) + ": is nested deeper than 64",
+		},
+		"too deep for the YAML library": {
+			strings.Repeat("[", 20_000),
+			"f.yaml:1:1: isn't valid YAML: exceeded max depth of 10000",
+		},
+		"too deep by an alias": {
+			deepAlias,
+			"f.yaml:2:44: is nested deeper than 64 by alias *a",
+		},
+		"a mapping as a key": {
+			"a:\n  {b: 1}: 2\n",
+			"f.yaml:2:3: a: has a mapping as a key: use a string",
+		},
+		"a null key": {
+			"~: 1\n",
+			"f.yaml:1:1: has a null key: use a string",
+		},
+		"a tag of somebody's own": {
+			"a: !!binary aGk=\nb: !ruby/object {}\n",
+			"f.yaml:1:4: a: has the tag \"!!binary\", which isn't supported\n" +
+				"f.yaml:2:4: b: has the tag \"!ruby/object\", which isn't supported",
+		},
+		"a key can't forge a line": {
+			"\"a\\nf.yaml:1:1: all is well\": 1\n\"a\\nf.yaml:1:1: all is well\": 1\n",
+			`f.yaml:2:1: ["a\nf.yaml:1:1: all is well"]: duplicate key, the first is in line 1`,
+		},
+		"NUL":    {"a: 1\nb: \x00\n", "f.yaml:2:4: has a NUL character"},
+		"UTF-16": {"\xff\xfea\x00", "f.yaml:1:1: isn't UTF-8"},
+		"a tab as indentation": {
+			"a:\n\tb: 1\n",
+			"f.yaml:2:1: isn't valid YAML: found character that cannot start any token",
+		},
+		"unclosed flow": {
+			"a: 1\nb: {c: 1\n",
+			"f.yaml:2:1: isn't valid YAML: did not find expected ',' or '}'",
+		},
+		"a key without a colon": {
+			"a:\n  b: 1\nc\nd: 2\n",
+			"f.yaml:3:1: isn't valid YAML: could not find expected ':'",
+		},
+		"a list that ends badly": {
+			"a:\n  - b\n  c: 1\n",
+			"f.yaml:2:1: isn't valid YAML: did not find expected '-' indicator",
+		},
+		"too large": {
+			"a: " + strings.Repeat("x", 1<<20),
+			"f.yaml: is larger than 1024 KiB",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := strictyaml.Parse("f.yaml", []byte(test.in))
+			var faults strictyaml.Faults
+			if !errors.As(err, &faults) {
+				t.Fatalf("got %v, want Faults", err)
+			}
+			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
+				t.Errorf("faults (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFaultsAreCut(t *testing.T) {
+	_, err := strictyaml.Parse("f.yaml", []byte(strings.Repeat("a: 1\n", 1001)))
+	lines := strings.Split(err.Error(), "\n")
+	if got, want := len(lines), 101; got != want {
+		t.Fatalf("got %d lines, want %d", got, want)
+	}
+	if got, want := lines[100], "f.yaml:101:1: and 900 more faults after this one"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWhatIsFine(t *testing.T) {
+	for name, in := range map[string]string{
+		"a plain mapping":      "a: {b: [1, x, null, 2020-01-01]}\n",
+		"anchors and a merge":  "x: &x {cpu: 1}\na: *x\nb:\n  <<: *x\n  mem: 2\n",
+		"a mark of UTF-8":      "\ufeffa: 1\n",
+		"CRLF":                 "a: 1\r\nb: 2\r\n",
+		"an end of document":   "---\na: 1\n...\n",
+		"as deep as it may be": strings.Repeat("[", 64) + strings.Repeat("]", 64),
+		"a core tag":           "a: !!str 1\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := strictyaml.Parse("f.yaml", []byte(in)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestParseMapping(t *testing.T) {
+	for name, in := range map[string]string{"empty": "", "a comment": "# no values yet\n", "null": "null\n", "a mark alone": "---\n"} {
+		t.Run("takes for an empty mapping: "+name, func(t *testing.T) {
+			root, err := strictyaml.ParseMapping("f.yaml", []byte(in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if root.Kind != yaml.MappingNode || len(root.Content) != 0 {
+				t.Errorf("got %s of %d nodes, want an empty mapping", strictyaml.KindOf(root), len(root.Content))
+			}
+		})
+	}
+	for in, want := range map[string]string{
+		"- a\n":        "f.yaml:1:1: want a mapping, have a list",
+		"\nhello\n":    "f.yaml:2:1: want a mapping, have a string",
+		"2020-01-01\n": "f.yaml:1:1: want a mapping, have a date (quote it to make it a string)",
+	} {
+		t.Run("refuses "+strings.TrimSpace(in), func(t *testing.T) {
+			_, err := strictyaml.ParseMapping("f.yaml", []byte(in))
+			if err == nil || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	fsys := fstest.MapFS{
+		"dir/f.yaml":     {Data: []byte("a: 1\n")},
+		"dir/large.yaml": {Data: make([]byte, 3*strictyaml.MaxSize)},
+		"dir/fifo":       {Mode: fs.ModeNamedPipe},
+	}
+	if data, err := strictyaml.ReadFile(fsys, "dir/f.yaml"); err != nil || string(data) != "a: 1\n" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if data, err := strictyaml.ReadFile(fsys, "dir/large.yaml"); err != nil || len(data) != strictyaml.MaxSize+1 {
+		t.Errorf("got %d bytes, %v: want one more than MaxSize, for Parse to refuse", len(data), err)
+	}
+	if _, err := strictyaml.ReadFile(fsys, "dir/none.yaml"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
+	}
+	for _, name := range []string{"dir", "dir/fifo"} {
+		var faults strictyaml.Faults
+		if _, err := strictyaml.ReadFile(fsys, name); !errors.As(err, &faults) {
+			t.Errorf("%s: got %v, want Faults", name, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"a: 1\n", "a: &a [*a]\n", "a: &a {<<: *a}\n", "x: &x [1]\ny: [*x, *x]\n", "a: 1\n---\nb: 2\n", "? [a]\n: b\n", "\ufeff[{", "!!binary a",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		root, err := strictyaml.Parse("f.yaml", data)
+		if err != nil {
+			var faults strictyaml.Faults
+			if !errors.As(err, &faults) {
+				t.Fatalf("error of type %T", err)
+			}
+			for _, line := range strings.Split(err.Error(), "\n") {
+				if !strings.HasPrefix(line, "f.yaml:") {
+					t.Fatalf("a line without its file: %q", line)
+				}
+			}
+			return
+		}
+		if n := followed(root, strictyaml.MaxDepth); n > strictyaml.MaxSize+strictyaml.MaxAliased {
+			t.Fatalf("%d nodes", n)
+		}
+	})
+}
+
+// followed counts nodes as a naive reader does who follows aliases.
+func followed(n *yaml.Node, depth int) int {
+	if depth == 0 {
+		panic("nested too deep")
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	count := 1
+	for _, child := range n.Content {
+		count += followed(child, depth-1)
+	}
+	return count
+}
