@@ -21,7 +21,10 @@ type Request struct {
 	// Evidence was verified: every signer is one of the Gate's, every subject is
 	// the image's digest.
 	Evidence []Evidence
-	Recalls  []v1alpha1.Recall
+	// Strangers lie beside the image, but no signer of the Gate signed them. They
+	// never count; they are mentioned where proof is missing.
+	Strangers []Stranger
+	Recalls   []v1alpha1.Recall
 	// Rescheduled skips maxAge, and only that: these digests already run here.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
@@ -53,6 +56,9 @@ type Stamps struct {
 type Evidence struct {
 	// Signer is the name, in the Gate, of who signed it.
 	Signer string
+	// Identity is the certificate's subject where the signer is keyless, else
+	// empty. Of several subjects, each is a person of its own.
+	Identity string
 	// Signed is a proven time (timestamp authority or log); zero where there is none.
 	Signed        time.Time
 	PredicateType string
@@ -64,6 +70,13 @@ type Evidence struct {
 	// evidence proves nothing, and is named in reasons.
 	Malformed string
 	// Digest of the bundle's manifest in the registry, for people.
+	Source string
+}
+
+// Stranger is a bundle that no signer of the Gate signed. What it says is a claim.
+type Stranger struct {
+	PredicateType string
+	// Source is the digest of the bundle's manifest in the registry, for people.
 	Source string
 }
 

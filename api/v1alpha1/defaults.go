@@ -1,0 +1,20 @@
+package v1alpha1
+
+// SetDefaults sets what the API server sets by the CRD's defaults, for Gates that come
+// from files.
+func (g *Gate) SetDefaults() {
+	if g.Spec.Action == "" {
+		g.Spec.Action = ActionDeny
+	}
+	for i := range g.Spec.Others {
+		if g.Spec.Others[i].Tags == "" {
+			g.Spec.Others[i].Tags = TagsDeny
+		}
+	}
+	if a := g.Spec.Requires.Approvals; a != nil && a.Count == 0 {
+		a.Count = 1
+	}
+	if e := g.Spec.Exceptions; e != nil && e.Count == 0 {
+		e.Count = 1
+	}
+}

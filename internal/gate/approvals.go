@@ -1,0 +1,71 @@
+package gate
+
+import (
+	"slices"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// approvals counts people, not statements: the same signer twice is one.
+func (j *judge) approvals() []Reason {
+	required := j.Gate.Spec.Requires.Approvals
+	if required == nil {
+		return nil
+	}
+	k := approvalKind
+	k.about = func(e Evidence) bool { return e.Approval != nil }
+	f := j.find(k, required.By, func(e Evidence) candidate { return j.assessApproval(e, required) })
+
+	need := max(int(required.Count), 1) // unset in a file is 1; Check refuses less
+	approved := map[string]bool{}
+	for _, c := range f.candidates {
+		if len(c.faults) == 0 {
+			approved[c.person()] = true
+		}
+	}
+	if len(approved) >= need {
+		return nil
+	}
+	reasons := []Reason{NewReason(NoApproval, "needs %d by %s, has %d", need, names(required.By), len(approved))}
+	nearest := slices.IndexFunc(f.candidates, func(c candidate) bool {
+		return len(c.faults) > 0 && !approved[c.person()]
+	})
+	if nearest < 0 {
+		return append(reasons, f.asides(k, required.By)...)
+	}
+	return append(reasons, f.candidates[nearest].faults...)
+}
+
+// person is who approved. A keyless signer may be several people.
+func (e Evidence) person() string {
+	if e.Identity != "" {
+		return "identity " + e.Identity
+	}
+	return "signer " + e.Signer
+}
+
+func (j *judge) assessApproval(e Evidence, required *v1alpha1.ApprovalRequirement) candidate {
+	c := candidate{Evidence: e}
+	a := e.Approval
+	fault := func(r Reason) { c.faults = append(c.faults, r) }
+
+	if want := j.Gate.Spec.Environment; a.Environment != want {
+		c.afar = true
+		fault(NewReason(OtherEnvironment, "%s is for environment %s, not %s", e.title(), quote(a.Environment), quote(want)))
+	}
+	if want := j.Image.Ladder; want != "" && a.Ladder != want {
+		c.afar = true
+		fault(NewReason(OtherLadder, "%s is for ladder %s, not %s", e.title(), quote(a.Ladder), quote(want)))
+	}
+	// An end only takes away, so it needs no trusted clock.
+	if end := a.ExpiresAt; end != nil && !j.Now.Before(*end) {
+		fault(NewReason(ApprovalExpired, "%s ended %s", e.title(), stamp(*end)))
+	}
+	if a.ApprovedAt != nil {
+		c.figure = a.ApprovedAt.Unix()
+	}
+	if required.MaxAge != nil {
+		c.faults = append(c.faults, j.tooOld(e, a.ApprovedAt, required.MaxAge.Duration, ApprovalTooOld)...)
+	}
+	return c
+}

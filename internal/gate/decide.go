@@ -1,0 +1,117 @@
+package gate
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+var digestSyntax = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// Decide judges a digest by a Gate. It judges every requirement and reports every
+// reason; it never fails: what it can't judge is denied.
+func Decide(r Request) Verdict {
+	if r.Gate == nil {
+		return Deny(r.Image, GateRef{}, NewReason(NoGate, "there is no Gate to judge by"))
+	}
+	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}}
+	for _, signer := range r.Gate.Spec.Signers {
+		j.signers[signer.Name] = signer
+	}
+	return Deny(r.Image, RefTo(r.Gate), j.all()...)
+}
+
+// Deny is a verdict for these reasons: a denial, or leave where there are none. It
+// sorts them, drops repeated ones, and makes what is foreign in them fit to print.
+func Deny(image Image, by GateRef, reasons ...Reason) Verdict {
+	name := image.String()
+	clean := make([]Reason, 0, len(reasons))
+	for _, reason := range reasons {
+		reason.Message = Clean(reason.Message, maxMessage)
+		reason.Remedy = Clean(strings.ReplaceAll(reason.Remedy, "IMAGE@DIGEST", name), maxMessage)
+		clean = append(clean, reason)
+	}
+	slices.SortFunc(clean, compareReasons)
+	clean = slices.Compact(clean)
+	return Verdict{Allowed: len(clean) == 0, Reasons: clean, Image: name, Gate: by}
+}
+
+func compareReasons(a, b Reason) int {
+	if c := strings.Compare(string(a.Code), string(b.Code)); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Message, b.Message); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Remedy, b.Remedy)
+}
+
+// String is repository@digest, as messages name the image.
+func (i Image) String() string {
+	return Clean(i.Repository+"@"+i.Digest, 2*maxName)
+}
+
+// judge is a request while it is judged.
+type judge struct {
+	Request
+	signers map[string]v1alpha1.Signer
+}
+
+func (j *judge) all() []Reason {
+	return slices.Concat(
+		j.request(),
+		Check(j.Gate),
+		j.unsupported(),
+		j.stamps(),
+		j.recalled(),
+		j.signature(),
+		j.sbom(),
+		j.soak(),
+		j.tests(),
+		j.approvals(),
+	)
+}
+
+// request refuses what callers can get wrong.
+func (j *judge) request() []Reason {
+	var reasons []Reason
+	if !digestSyntax.MatchString(j.Image.Digest) {
+		reasons = append(reasons, NewReason(NoDigest, "the image has no digest (sha256:<64 hex digits>): %s", quote(j.Image.String())))
+	}
+	if _, listed := FindImage(&j.Gate.Spec, j.Image.Repository); !listed {
+		reasons = append(reasons, NewReason(UnknownImage, "Gate %s lists no image %s", quote(j.Gate.Name), quote(j.Image.Repository)))
+	}
+	// Without a time nothing is too old, and nothing has expired.
+	if j.Now.IsZero() {
+		reasons = append(reasons, NewReason(InternalError, "judging without the time of day"))
+	}
+	return reasons
+}
+
+// stamps denies what was rendered for elsewhere. Objects without stamps pass: a
+// Ladder can turn them off, and objects of other origin have none.
+func (j *judge) stamps() []Reason {
+	var reasons []Reason
+	if is, want := j.Stamps.Environment, j.Gate.Spec.Environment; is != "" && is != want {
+		reasons = append(reasons, NewReason(OtherStamp, "it was rendered for environment %s, Gate %s is of %s", quote(is), quote(j.Gate.Name), quote(want)))
+	}
+	if is, want := j.Stamps.Ladder, j.Image.Ladder; is != "" && want != "" && is != want {
+		reasons = append(reasons, NewReason(OtherStamp, "it was rendered from ladder %s, the Gate names %s for this image", quote(is), quote(want)))
+	}
+	return reasons
+}
+
+// recalled counts whatever the digest shows. Spelling can't get around it.
+func (j *judge) recalled() []Reason {
+	var reasons []Reason
+	for _, recall := range j.Recalls {
+		for _, digest := range recall.Spec.Digests {
+			if strings.EqualFold(strings.TrimSpace(digest), j.Image.Digest) {
+				reasons = append(reasons, NewReason(Recalled, "Recall %s: %s", quote(recall.Name), Clean(recall.Spec.Reason, maxName)))
+			}
+		}
+	}
+	return reasons
+}

@@ -1,0 +1,132 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// Pattern is a repository, or, where its last element is `*`, all repositories that
+// have one element of any name in its place.
+type Pattern struct {
+	parent string // with its last slash
+	last   string // or anyElement
+}
+
+const anyElement = "*"
+
+// The syntax is the distribution specification's, with a host in front: a host can be
+// told from a path by its dot, its port, or by being localhost.
+var (
+	hostSyntax    = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(:[0-9]{1,5})?$`)
+	elementSyntax = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
+)
+
+// ParsePattern parses host/path or host/path/*, without tag or digest.
+func ParsePattern(text string) (Pattern, error) {
+	text = canonicalHost(text)
+	host, path, found := strings.Cut(text, "/")
+	switch {
+	case !found:
+		return Pattern{}, fmt.Errorf("repository %s: write host/path", quote(text))
+	case strings.ContainsRune(path, '@'):
+		return Pattern{}, fmt.Errorf("repository %s: leave out the digest", quote(text))
+	case strings.ContainsRune(path, ':'):
+		return Pattern{}, fmt.Errorf("repository %s: leave out the tag", quote(text))
+	case !hostSyntax.MatchString(host) || host != "localhost" && !strings.ContainsAny(host, ".:"):
+		return Pattern{}, fmt.Errorf("repository %s: %s is no registry's host; write it in full (docker.io/library/…)", quote(text), quote(host))
+	}
+	slash := strings.LastIndexByte(text, '/')
+	if err := checkPath(path); err != nil {
+		return Pattern{}, fmt.Errorf("repository %s: %w", quote(text), err)
+	}
+	return Pattern{parent: text[:slash+1], last: text[slash+1:]}, nil
+}
+
+func checkPath(path string) error {
+	elements := strings.Split(path, "/")
+	for i, element := range elements {
+		last := i == len(elements)-1
+		switch {
+		case element == anyElement && last:
+		case strings.Contains(element, "*"):
+			return errors.New("`*` can only be the whole last element")
+		case !elementSyntax.MatchString(element):
+			return fmt.Errorf("%s isn't an element of a repository's path (lower-case letters, digits, and . _ - between them)", quote(element))
+		}
+	}
+	return nil
+}
+
+// canonicalHost undoes what some libraries make of docker.io.
+func canonicalHost(repository string) string {
+	if path, ok := strings.CutPrefix(repository, "index.docker.io/"); ok {
+		return "docker.io/" + path
+	}
+	return repository
+}
+
+// IsWildcard says whether the pattern ends in `*`.
+func (p Pattern) IsWildcard() bool { return p.last == anyElement }
+
+// Match says whether the pattern is of this repository, and what its last element is.
+func (p Pattern) Match(repository string) (last string, ok bool) {
+	last, ok = strings.CutPrefix(canonicalHost(repository), p.parent)
+	if !ok || !elementSyntax.MatchString(last) || !p.IsWildcard() && last != p.last {
+		return "", false
+	}
+	return last, true
+}
+
+// Overlaps says whether a repository can match both.
+func (p Pattern) Overlaps(q Pattern) bool {
+	return p.parent == q.parent && (p.last == q.last || p.IsWildcard() || q.IsWildcard())
+}
+
+// with is the pattern's repository that has this last element.
+func (p Pattern) with(last string) string {
+	if p.IsWildcard() {
+		return p.parent + last
+	}
+	return p.parent + p.last
+}
+
+// FindImage is the image, without its digest, that a Gate judges under this name: the
+// repository that evidence is fetched from (never a mirror), and the ladder. False
+// where the Gate doesn't list it. A Gate that Check finds nothing in has one answer.
+func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
+	for _, image := range spec.Images {
+		home, err := ParsePattern(image.Repository)
+		if err != nil {
+			continue // Check says so
+		}
+		for _, name := range append([]string{image.Repository}, image.PulledFrom...) {
+			pattern, err := ParsePattern(name)
+			if err != nil || pattern.IsWildcard() != home.IsWildcard() {
+				continue
+			}
+			if last, ok := pattern.Match(repository); ok {
+				return Image{Repository: home.with(last), Ladder: image.Ladder}, true
+			}
+		}
+	}
+	return Image{}, false
+}
+
+// FindOther is the entry of `others` that lets this repository by. Images come first:
+// what a Gate judges, it doesn't let by.
+func FindOther(spec *v1alpha1.GateSpec, repository string) (v1alpha1.OtherImage, bool) {
+	for _, other := range spec.Others {
+		pattern, err := ParsePattern(other.Repository)
+		if err != nil {
+			continue
+		}
+		if _, ok := pattern.Match(repository); ok {
+			return other, true
+		}
+	}
+	return v1alpha1.OtherImage{}, false
+}

@@ -1,0 +1,52 @@
+package gate
+
+import "strings"
+
+// The kinds of statements.
+var (
+	signatureKind = kind{noun: "signature", is: is(PredicateSignature), missing: NoSignature}
+	sbomKind      = kind{noun: "bill of materials", is: isSBOM, missing: NoSBOM}
+	soakKind      = kind{noun: "soak", is: is(PredicateSoak), missing: NoSoak}
+	testKind      = kind{noun: "test result", is: is(PredicateTest), missing: NoTest}
+	approvalKind  = kind{noun: "approval", is: is(PredicateApproval), missing: NoApproval}
+)
+
+func nounOf(predicateType string) string {
+	for _, k := range []kind{signatureKind, sbomKind, soakKind, testKind, approvalKind} {
+		if k.is(predicateType) {
+			return k.noun
+		}
+	}
+	return "statement"
+}
+
+func is(want string) func(string) bool {
+	return func(predicateType string) bool { return predicateType == want }
+}
+
+// isSBOM knows SPDX and CycloneDX, with and without a version behind.
+func isSBOM(predicateType string) bool {
+	for _, prefix := range []string{PredicateSPDX, PredicateCycloneDX} {
+		if rest, ok := strings.CutPrefix(predicateType, prefix); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+// present is for statements that only have to be there.
+func present(e Evidence) candidate { return candidate{Evidence: e} }
+
+func (j *judge) signature() []Reason {
+	if j.Gate.Spec.Requires.Signature == nil {
+		return nil
+	}
+	return j.need(signatureKind, j.Gate.Spec.Requires.Signature.By, present)
+}
+
+func (j *judge) sbom() []Reason {
+	if j.Gate.Spec.Requires.SBOM == nil {
+		return nil
+	}
+	return j.need(sbomKind, j.Gate.Spec.Requires.SBOM.By, present)
+}

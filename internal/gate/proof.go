@@ -1,0 +1,153 @@
+package gate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// kind is a kind of statement as a requirement asks for it.
+type kind struct {
+	// noun for messages: "soak".
+	noun string
+	// is says whether a predicate type is of this kind.
+	is func(predicateType string) bool
+	// about says whether a readable statement is about what is asked for (a suite by
+	// its name); nil where each is.
+	about func(Evidence) bool
+	// missing is the code where there is none.
+	missing Code
+}
+
+// candidate is a statement of the right kind by a signer whose word counts.
+type candidate struct {
+	Evidence
+	// faults keep it from counting; none: it counts.
+	faults []Reason
+	// afar is set where it is about something else, a soak of another environment.
+	afar bool
+	// figure is how far it has come: healthy seconds, or the time of a test run.
+	figure int64
+}
+
+// compareCandidates puts first what is nearest to counting. It looks at nothing but
+// the candidates, so that the order of evidence can't change what is reported.
+func compareCandidates(a, b candidate) int {
+	return cmp.Or(
+		compareBools(a.afar, b.afar),
+		cmp.Compare(len(a.faults), len(b.faults)),
+		cmp.Compare(b.figure, a.figure),
+		cmp.Compare(a.Signer, b.Signer),
+		cmp.Compare(a.Source, b.Source),
+		slices.CompareFunc(a.faults, b.faults, compareReasons),
+	)
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// found is the evidence of one kind, sorted out.
+type found struct {
+	candidates []candidate // nearest to counting first
+	unreadable []Evidence
+	wrong      []string // signers whose word doesn't count for it
+	strangers  int
+}
+
+// find sorts out the evidence of a kind. assess says what is wrong with a statement.
+func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found {
+	var f found
+	for _, e := range j.Evidence {
+		if !k.is(e.PredicateType) {
+			continue
+		}
+		switch counts := slices.Contains(by, e.Signer) && j.knows(e.Signer); {
+		case e.Malformed != "" && counts:
+			f.unreadable = append(f.unreadable, e)
+		case e.Malformed != "" || k.about != nil && !k.about(e):
+		case counts:
+			f.candidates = append(f.candidates, assess(e))
+		default:
+			f.wrong = append(f.wrong, e.Signer)
+		}
+	}
+	for _, s := range j.Strangers {
+		if k.is(s.PredicateType) {
+			f.strangers++
+		}
+	}
+	slices.SortFunc(f.candidates, compareCandidates)
+	slices.Sort(f.wrong)
+	f.wrong = slices.Compact(f.wrong)
+	return f
+}
+
+func (j *judge) knows(signer string) bool {
+	_, ok := j.signers[signer]
+	return ok
+}
+
+// need asks for one statement that counts, and says what the nearest one lacks.
+// More evidence never takes the one away that counts.
+func (j *judge) need(k kind, by []string, assess func(Evidence) candidate) []Reason {
+	f := j.find(k, by, assess)
+	if len(f.candidates) > 0 {
+		nearest := f.candidates[0]
+		if nearest.afar {
+			return slices.Concat(nearest.faults, f.asides(k, by))
+		}
+		return nearest.faults
+	}
+	missing := NewReason(k.missing, "there is no %s by %s", k.noun, names(by))
+	return append(f.asides(k, by), missing)
+}
+
+// asides tell of what is there but doesn't count.
+func (f found) asides(k kind, by []string) []Reason {
+	const most = 3 // the first few say it all
+	var reasons []Reason
+	unreadable := make([]Reason, 0, len(f.unreadable))
+	for _, e := range f.unreadable {
+		unreadable = append(unreadable, NewReason(Undecodable, "%s can't be read: %s", e.title(), Clean(e.Malformed, maxName)))
+	}
+	slices.SortFunc(unreadable, compareReasons)
+	reasons = append(reasons, unreadable[:min(most, len(unreadable))]...)
+	if who := f.others(); who != "" {
+		reasons = append(reasons, NewReason(WrongSigner, "there is a %s by %s, but it must be by %s", k.noun, who, names(by)))
+	}
+	return reasons
+}
+
+func (f found) others() string {
+	var who []string
+	if len(f.wrong) > 0 {
+		who = append(who, names(f.wrong))
+	}
+	if f.strangers > 0 {
+		who = append(who, fmt.Sprintf("a signer that the Gate doesn't have (%d)", f.strangers))
+	}
+	return strings.Join(who, " and by ")
+}
+
+// title names a statement in a message: soak by "staging-observer" (sha256:0123456789ab).
+func (e Evidence) title() string {
+	text := nounOf(e.PredicateType) + " by " + quote(e.Signer)
+	if e.Source != "" {
+		text += " (" + short(e.Source) + ")"
+	}
+	return text
+}
+
+// short cuts a digest to what people compare.
+func short(digest string) string {
+	return strings.TrimSuffix(Clean(digest, len("sha256:")+12), "…")
+}

@@ -1,0 +1,32 @@
+package gate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// RefTo says which Gate a verdict is by. Its digest is the SHA-256 of the spec as JSON
+// with its defaults set and its keys sorted, so that a file and the same Gate in a
+// cluster have one digest.
+func RefTo(g *v1alpha1.Gate) GateRef {
+	if g == nil {
+		return GateRef{}
+	}
+	return GateRef{Name: g.Name, Generation: g.Generation, Digest: specDigest(g)}
+}
+
+func specDigest(g *v1alpha1.Gate) string {
+	g = g.DeepCopy()
+	g.SetDefaults()
+	// Marshalling plain values can't fail: the types hold strings, numbers and
+	// durations. What comes out of json.Marshal can be read back.
+	ordered, _ := json.Marshal(g.Spec)
+	var sorted any
+	_ = json.Unmarshal(ordered, &sorted)
+	canonical, _ := json.Marshal(sorted)
+	sum := sha256.Sum256(canonical)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

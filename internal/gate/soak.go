@@ -1,0 +1,127 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+func (j *judge) soak() []Reason {
+	required := j.Gate.Spec.Requires.Soak
+	if required == nil {
+		return nil
+	}
+	k := soakKind
+	k.about = func(e Evidence) bool { return e.Soak != nil }
+	return j.need(k, required.By, func(e Evidence) candidate { return j.assessSoak(e, required) })
+}
+
+// assessSoak says everything that keeps a soak from counting. Figures that contradict
+// each other aren't compared with what is asked for.
+func (j *judge) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candidate {
+	c := candidate{Evidence: e, figure: j.healthy(e.Soak, required)}
+	elsewhere := j.soakedElsewhere(e, required)
+	c.afar = len(elsewhere) > 0
+	c.faults = append(elsewhere, j.otherChart(e, required)...)
+	if why := e.inconsistent(); why != "" {
+		c.faults = append(c.faults, NewReason(SoakInconsistent, "%s: %s", e.title(), why))
+		c.figure = 0
+		return c
+	}
+	if e.Soak.Window.FinishedAt == nil {
+		c.faults = append(c.faults, NewReason(SoakOpen, "%s has begun %s and not ended", e.title(), stamp(e.Soak.Window.StartedAt)))
+		c.figure = 0
+		return c
+	}
+	c.faults = append(c.faults, j.soakTime(e, required, c.figure)...)
+	c.faults = append(c.faults, soakFigures(e, required)...)
+	return c
+}
+
+// soakedElsewhere compares where it soaked with where it should have. Without a
+// ladder in the Gate, the repository says that it is the same service.
+func (j *judge) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+	var reasons []Reason
+	s := e.Soak
+	if s.Environment != required.Environment {
+		reasons = append(reasons, NewReason(OtherEnvironment, "%s is of environment %s, not %s", e.title(), quote(s.Environment), quote(required.Environment)))
+	}
+	switch want := j.Image.Ladder; {
+	case want != "" && s.Ladder != want:
+		reasons = append(reasons, NewReason(OtherLadder, "%s is of ladder %s, not %s", e.title(), quote(s.Ladder), quote(want)))
+	case want == "" && s.Image.Repository != j.Image.Repository:
+		reasons = append(reasons, NewReason(OtherRepository, "%s is of repository %s, not %s", e.title(), quote(s.Image.Repository), quote(j.Image.Repository)))
+	}
+	return reasons
+}
+
+func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+	is, want := j.Stamps.ChartDigest, e.Soak.Chart.Digest
+	switch {
+	case required.Chart != v1alpha1.ChartSame || j.Stamps.ChartJudged:
+		return nil
+	case is == "":
+		return []Reason{NewReason(OtherChart, "the object doesn't say which chart it was rendered from (annotation envladder.dev/chart-digest), and the Gate asks for the one that soaked")}
+	case want == "":
+		return []Reason{NewReason(OtherChart, "%s doesn't say which chart soaked", e.title())}
+	case is != want:
+		return []Reason{NewReason(OtherChart, "%s is of chart %s, what is deployed is %s", e.title(), short(want), short(is))}
+	}
+	return nil
+}
+
+// soakTime judges how long it soaked and how long ago.
+func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy int64) []Reason {
+	var reasons []Reason
+	at, reason := j.since(e, e.Soak.Window.FinishedAt)
+	if reason != nil {
+		reasons = append(reasons, *reason)
+	}
+	// Consistent figures fit a window, so they fit a Duration.
+	if has, need := time.Duration(healthy)*time.Second, required.Duration.Duration; has < need {
+		how := ""
+		if required.Contiguous {
+			how = " in one piece"
+		}
+		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", span(need), how, quote(required.Environment), span(has), e.title()))
+	}
+	if required.MaxAge != nil && reason == nil && !j.Rescheduled {
+		if age := j.Now.Sub(at); age > required.MaxAge.Duration {
+			reasons = append(reasons, NewReason(SoakTooOld, "%s may have ended %s ago, ended %s ago", e.title(), span(required.MaxAge.Duration), span(age)))
+		}
+	}
+	return reasons
+}
+
+// soakFigures judges the figures other than time.
+func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+	var reasons []Reason
+	w := e.Soak.Window
+	if w.MinReady == 0 {
+		reasons = append(reasons, NewReason(NoReadinessProbe, "%s: no pod was known to be ready all the while (minReady 0)", e.title()))
+	} else if need := required.MinReady; need != nil && w.MinReady < *need {
+		reasons = append(reasons, NewReason(SoakFewPods, "%s: needs %d ready pods, had %d", e.title(), *need, w.MinReady))
+	}
+	if gap, most := time.Duration(w.LongestGapSeconds)*time.Second, required.MaxGap; most != nil && gap > most.Duration {
+		reasons = append(reasons, NewReason(SoakGap, "%s may go unobserved for %s, went for %s", e.title(), span(most.Duration), span(gap)))
+	}
+	if most := required.MaxRestarts; most != nil && w.Restarts > *most {
+		reasons = append(reasons, NewReason(SoakRestarts, "%s: %d restarts allowed, had %d", e.title(), *most, w.Restarts))
+	}
+	return reasons
+}
+
+// healthy is the time that counts: all of it or the longest piece, and where the
+// image is one platform's, no more than that platform had.
+func (j *judge) healthy(s *Soak, required *v1alpha1.SoakRequirement) int64 {
+	seconds := s.Window.HealthySeconds
+	if required.Contiguous {
+		seconds = s.Window.LongestHealthySeconds
+	}
+	for _, p := range s.Image.Platforms {
+		if p.Digest == j.Image.Digest {
+			seconds = min(seconds, p.HealthySeconds)
+		}
+	}
+	return seconds
+}

@@ -1,0 +1,59 @@
+package gate
+
+import (
+	"fmt"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// Results that a test run can claim and still pass.
+const (
+	resultPassed = "PASSED"
+	resultWarned = "WARNED"
+)
+
+func (j *judge) tests() []Reason {
+	var reasons []Reason
+	for _, required := range j.Gate.Spec.Requires.Tests {
+		k := testKind
+		k.noun = "test result of suite " + quote(required.Name)
+		k.about = func(e Evidence) bool { return e.Test != nil && e.Test.suite() == required.Name }
+		reasons = append(reasons, j.need(k, required.By, func(e Evidence) candidate {
+			return j.assessTest(e, required)
+		})...)
+	}
+	return reasons
+}
+
+// assessTest counts tests. A claim of PASSED adds nothing to that: without a passed
+// test there is nothing to count. A claim of anything else takes away.
+func (j *judge) assessTest(e Evidence, required v1alpha1.TestRequirement) candidate {
+	c := candidate{Evidence: e}
+	test := e.Test
+	if test.FinishedAt != nil {
+		c.figure = test.FinishedAt.Unix()
+	}
+	title := fmt.Sprintf("suite %s: %s", quote(required.Name), e.title())
+	switch failed, passed := len(test.FailedTests), len(test.PassedTests)+len(test.WarnedTests); {
+	case failed > 0:
+		c.faults = append(c.faults, NewReason(TestFailed, "%s: %d of %d tests failed: %s", title, failed, failed+passed, names(test.FailedTests)))
+	case test.Result != resultPassed && test.Result != resultWarned:
+		c.faults = append(c.faults, NewReason(TestFailed, "%s: its result is %s", title, quote(test.Result)))
+	case passed == 0:
+		c.faults = append(c.faults, NewReason(TestEmpty, "%s lists no passed test", title))
+	}
+	if required.MaxAge != nil {
+		c.faults = append(c.faults, j.tooOld(e, test.FinishedAt, required.MaxAge.Duration, TestTooOld)...)
+	}
+	return c
+}
+
+// suite is the name of the first configuration: in-toto's predicate has no other
+// place for it.
+func (t *Test) suite() string {
+	if len(t.Configuration) == 0 {
+		return ""
+	}
+	return t.Configuration[0].Name
+}
+

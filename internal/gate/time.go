@@ -1,0 +1,56 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// clockSkew is how far ahead of ours another clock may be. Clocks that are kept by NTP
+// differ by milliseconds; a minute forgives a bad one, and shortens no soak: those are
+// measured on one clock.
+const clockSkew = time.Minute
+
+// since says when a statement was made, or why that isn't known. The time that counts
+// is the proven one; where there is none, the claimed one if the Gate believes the
+// signer's clock. A claim can make a statement older than its proof, never younger.
+func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
+	at := e.Signed
+	switch stated := claimed != nil && !claimed.IsZero(); {
+	case !at.IsZero():
+		if stated && claimed.Before(at) {
+			at = *claimed
+		}
+	case j.signers[e.Signer].Time != v1alpha1.TimeTrustSigner:
+		reason := NewReason(NoTrustedTime, "%s has no proven time, and the Gate doesn't believe the clock of %s (time: TrustSigner)", e.title(), quote(e.Signer))
+		return time.Time{}, &reason
+	case !stated:
+		reason := NewReason(NoTrustedTime, "%s states no time", e.title())
+		return time.Time{}, &reason
+	default:
+		at = *claimed
+	}
+	if at.After(j.Now.Add(clockSkew)) {
+		reason := NewReason(FromFuture, "%s is of %s, now is %s", e.title(), stamp(at), stamp(j.Now))
+		return time.Time{}, &reason
+	}
+	return at, nil
+}
+
+// tooOld judges maxAge: exactly that age passes. What already runs here isn't judged
+// by age.
+func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, code Code) []Reason {
+	if j.Rescheduled {
+		return nil
+	}
+	at, reason := j.since(e, claimed)
+	if reason != nil {
+		return []Reason{*reason}
+	}
+	if age := j.Now.Sub(at); age > maxAge {
+		return []Reason{NewReason(code, "%s may be %s old, is %s", e.title(), span(maxAge), span(age))}
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

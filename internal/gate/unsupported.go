@@ -1,0 +1,64 @@
+package gate
+
+import (
+	"fmt"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// unsupported names what the Gate asks for and this version can't judge. Each denies:
+// a requirement that is overlooked would let by what it was written to stop.
+func (j *judge) unsupported() []Reason {
+	var reasons []Reason
+	add := func(path, why string) {
+		reasons = append(reasons, NewReason(Unsupported, "%s: %s", Clean(path, maxName), why))
+	}
+	for _, path := range j.Unknown {
+		add(path, "this version doesn't know the field")
+	}
+	spec := &j.Gate.Spec
+	oneOf(add, ".spec.action", spec.Action, v1alpha1.ActionDeny, v1alpha1.ActionWarn, v1alpha1.ActionAudit)
+	for i, other := range spec.Others {
+		oneOf(add, fmt.Sprintf(".spec.others[%d].tags", i), other.Tags, v1alpha1.TagsDeny, v1alpha1.TagsAllow)
+	}
+	for i, signer := range spec.Signers {
+		unsupportedSigner(add, fmt.Sprintf(".spec.signers[%d]", i), signer)
+	}
+	if soak := spec.Requires.Soak; soak != nil {
+		oneOf(add, ".spec.requires.soak.chart", soak.Chart, v1alpha1.ChartSame)
+	}
+	if spec.ProvenHere != nil {
+		add(".spec.provenHere", "this version can't judge it")
+	}
+	if spec.Exceptions != nil {
+		add(".spec.exceptions", "this version can't judge it")
+	}
+	return reasons
+}
+
+func unsupportedSigner(add func(path, why string), path string, signer v1alpha1.Signer) {
+	if signer.KMS != "" {
+		add(path+".kms", "this version verifies keys (key) only")
+	}
+	if signer.Keyless != nil {
+		add(path+".keyless", "this version verifies keys (key) only")
+	}
+	if signer.Timestamp != "" {
+		add(path+".timestamp", "this version verifies no timestamps")
+	}
+	oneOf(add, path+".time", signer.Time, v1alpha1.TimeTrustSigner)
+}
+
+// oneOf reports a value of an enum that this version doesn't know. Empty is the
+// default.
+func oneOf[E ~string](add func(path, why string), path string, value E, known ...E) {
+	if value == "" {
+		return
+	}
+	for _, k := range known {
+		if value == k {
+			return
+		}
+	}
+	add(path, fmt.Sprintf("this version doesn't know %s", quote(string(value))))
+}
