@@ -1,0 +1,80 @@
+package ladder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Repository is a working copy on disk.
+type Repository struct {
+	// Root is the absolute path of the repository's first folder.
+	Root string
+	// Dir is the slash path inside the repository of the folder that was asked for.
+	Dir string
+
+	root *os.Root
+}
+
+// FindRepository finds the repository that the folder dir is in: the nearest folder
+// above with a `.git` (a file, in worktrees and submodules), or dir itself where none
+// has it. Close it after use.
+func FindRepository(dir string) (*Repository, error) {
+	dir, err := absolute(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the folder %q: %w", dir, err)
+	}
+	top := rootAbove(dir)
+	rel, err := filepath.Rel(top, dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding %q in %q: %w", dir, top, err)
+	}
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return nil, fmt.Errorf("opening the repository: %w", err)
+	}
+	return &Repository{Root: top, Dir: filepath.ToSlash(rel), root: root}, nil
+}
+
+// FS is the repository's files. Nothing outside can be reached by it: `..` and symbolic
+// links that lead out are refused by the operating system's own path walk.
+func (r *Repository) FS() fs.FS { return r.root.FS() }
+
+// Close ends the use of FS.
+func (r *Repository) Close() error { return r.root.Close() }
+
+// absolute is dir as an absolute path without symbolic links, so that `..` in it means
+// what the shell's user sees.
+func absolute(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir, err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return dir, err
+	}
+	info, err := os.Stat(real)
+	if err == nil && !info.IsDir() {
+		err = errors.New("isn't a folder")
+	}
+	if err != nil {
+		return dir, err
+	}
+	return real, nil
+}
+
+func rootAbove(dir string) string {
+	for at := dir; ; {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		parent := filepath.Dir(at)
+		if parent == at {
+			return dir
+		}
+		at = parent
+	}
+}
