@@ -1,10 +1,153 @@
 package gate
 
-import "github.com/envladder/envladder/api/v1alpha1"
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
 
 // Check says what is wrong with a Gate, each with its path; nothing where it can be
 // judged by. It says all that the API server's rules say, for Gates that come from
 // files, and what those can't say. It doesn't say what this version can't judge.
 func Check(g *v1alpha1.Gate) []Reason {
-	return nil
+	c := checker{spec: &g.Spec}
+	c.namespaces()
+	c.images()
+	c.others()
+	c.signers()
+	c.requires()
+	c.rest()
+	return c.faults
+}
+
+// checker gathers the faults of a Gate.
+type checker struct {
+	spec   *v1alpha1.GateSpec
+	faults []Reason
+}
+
+func (c *checker) fault(path, format string, arguments ...any) {
+	c.faults = append(c.faults, NewReason(GateInvalid, "%s: %s", path, fmt.Sprintf(format, arguments...)))
+}
+
+// maxLabel is RFC 1123's bound on a DNS label, which names of namespaces,
+// environments, ladders and signers are.
+const maxLabel = 63
+
+var labelSyntax = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// label checks a name.
+func (c *checker) label(path, name string) {
+	if len(name) > maxLabel || !labelSyntax.MatchString(name) {
+		c.fault(path, "%s must be lower-case letters, digits and - between them, at most %d", quote(name), maxLabel)
+	}
+}
+
+// unique checks that no name is there twice.
+func (c *checker) unique(path string, list []string) {
+	seen := map[string]bool{}
+	for i, name := range list {
+		if seen[name] {
+			c.fault(fmt.Sprintf("%s[%d]", path, i), "%s is there twice", quote(name))
+		}
+		seen[name] = true
+	}
+}
+
+// positive checks a duration.
+func (c *checker) positive(path string, d time.Duration) {
+	if d <= 0 {
+		c.fault(path, "must be more than 0s, is %s", d)
+	}
+}
+
+func (c *checker) namespaces() {
+	c.label(".spec.environment", c.spec.Environment)
+	if len(c.spec.Namespaces) == 0 {
+		c.fault(".spec.namespaces", "name at least one")
+	}
+	for i, name := range c.spec.Namespaces {
+		c.label(fmt.Sprintf(".spec.namespaces[%d]", i), name)
+	}
+	c.unique(".spec.namespaces", c.spec.Namespaces)
+}
+
+// rest checks what isn't of a digest's requirements.
+func (c *checker) rest() {
+	if p := c.spec.ProvenHere; p != nil {
+		c.by(".spec.provenHere.by", p.By)
+		c.positive(".spec.provenHere.duration", p.Duration.Duration)
+		c.trustedTime(".spec.provenHere.duration", p.By)
+	}
+	if e := c.spec.Exceptions; e != nil {
+		c.by(".spec.exceptions.by", e.By)
+		c.count(".spec.exceptions.count", e.Count, e.By)
+	}
+	if o := c.spec.Observe; o != nil {
+		if len(o.AttestAfter) == 0 {
+			c.fault(".spec.observe.attestAfter", "name at least one time")
+		}
+		for i, d := range o.AttestAfter {
+			c.positive(fmt.Sprintf(".spec.observe.attestAfter[%d]", i), d.Duration)
+		}
+	}
+	if c.spec.Observe == nil && isEmpty(c.spec.Requires) {
+		c.fault(".spec.requires", "asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only")
+	}
+}
+
+func isEmpty(r v1alpha1.Requirements) bool {
+	return r.Signature == nil && r.SBOM == nil && r.Soak == nil && len(r.Tests) == 0 && r.Approvals == nil
+}
+
+// by checks the signers that a requirement names.
+func (c *checker) by(path string, by []string) {
+	if len(by) == 0 {
+		c.fault(path, "name at least one signer")
+	}
+	for i, name := range by {
+		if _, ok := c.signer(name); !ok {
+			c.fault(fmt.Sprintf("%s[%d]", path, i), "%s is no signer of this Gate", quote(name))
+		}
+	}
+	c.unique(path, by)
+}
+
+func (c *checker) signer(name string) (v1alpha1.Signer, bool) {
+	i := slices.IndexFunc(c.spec.Signers, func(s v1alpha1.Signer) bool { return s.Name == name })
+	if i < 0 {
+		return v1alpha1.Signer{}, false
+	}
+	return c.spec.Signers[i], true
+}
+
+// count checks a number of different signers: no more can be asked for than there are.
+func (c *checker) count(path string, count int32, by []string) {
+	if count < 0 {
+		c.fault(path, "must be at least 1, is %d", count)
+	}
+	people := 0
+	for _, name := range by {
+		signer, _ := c.signer(name)
+		people++
+		if signer.Keyless != nil && len(signer.Keyless.Subjects) > 1 {
+			people += len(signer.Keyless.Subjects) - 1
+		}
+	}
+	if int(count) > people {
+		c.fault(path, "asks for %d, by names %d", count, people)
+	}
+}
+
+// trustedTime refuses to ask for time where nothing proves it.
+func (c *checker) trustedTime(path string, by []string) {
+	for _, name := range by {
+		signer, ok := c.signer(name)
+		if ok && signer.Keyless == nil && signer.Timestamp == "" && signer.Time != v1alpha1.TimeTrustSigner {
+			c.fault(path, "asks for time, and nothing proves the times of signer %s: give it `timestamp`, or `time: TrustSigner` to believe its own clock", quote(name))
+		}
+	}
 }

@@ -102,7 +102,7 @@ var codes = []CodeDoc{
 		"ask the platform team for a Gate that names the namespace",
 	},
 	{
-		NoReadinessProbe, "no pod was ready during the soak: without a readiness probe nothing says that it was healthy",
+		NoReadinessProbe, "pods ran without a readiness probe: nothing says that they were healthy, so their time doesn't count",
 		"give the workload a readiness probe and let it soak again",
 	},
 	{

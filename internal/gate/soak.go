@@ -84,6 +84,7 @@ func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy
 			how = " in one piece"
 		}
 		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", span(need), how, quote(required.Environment), span(has), e.title()))
+		reasons = append(reasons, e.noReadinessProbe()...)
 	}
 	if required.MaxAge != nil && reason == nil && !j.Rescheduled {
 		if age := j.Now.Sub(at); age > required.MaxAge.Duration {
@@ -93,13 +94,21 @@ func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy
 	return reasons
 }
 
+// noReadinessProbe says why time that seemed healthy didn't count.
+func (e Evidence) noReadinessProbe() []Reason {
+	for _, piece := range e.Soak.Window.Interruptions {
+		if piece.Reason == InterruptedNoReadinessProbe {
+			return []Reason{NewReason(NoReadinessProbe, "%s: pods without a readiness probe ran from %s on; their time doesn't count", e.title(), stamp(piece.From))}
+		}
+	}
+	return nil
+}
+
 // soakFigures judges the figures other than time.
 func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	var reasons []Reason
 	w := e.Soak.Window
-	if w.MinReady == 0 {
-		reasons = append(reasons, NewReason(NoReadinessProbe, "%s: no pod was known to be ready all the while (minReady 0)", e.title()))
-	} else if need := required.MinReady; need != nil && w.MinReady < *need {
+	if need := required.MinReady; need != nil && w.MinReady < *need {
 		reasons = append(reasons, NewReason(SoakFewPods, "%s: needs %d ready pods, had %d", e.title(), *need, w.MinReady))
 	}
 	if gap, most := time.Duration(w.LongestGapSeconds)*time.Second, required.MaxGap; most != nil && gap > most.Duration {

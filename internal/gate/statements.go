@@ -70,13 +70,14 @@ type SoakSource struct {
 type SoakWindow struct {
 	StartedAt time.Time `json:"startedAt"`
 	// FinishedAt is null while the window is open: a signed start.
-	FinishedAt            *time.Time     `json:"finishedAt"`
-	HealthySeconds        int64          `json:"healthySeconds"`
-	LongestHealthySeconds int64          `json:"longestHealthySeconds"`
-	LongestGapSeconds     int64          `json:"longestGapSeconds"`
-	MinReady              int32          `json:"minReady"`
-	Restarts              int32          `json:"restarts"`
-	Interruptions         []Interruption `json:"interruptions"`
+	FinishedAt            *time.Time `json:"finishedAt"`
+	HealthySeconds        int64      `json:"healthySeconds"`
+	LongestHealthySeconds int64      `json:"longestHealthySeconds"`
+	LongestGapSeconds     int64      `json:"longestGapSeconds"`
+	// MinReady is the least number of ready pods in healthy time.
+	MinReady      int32          `json:"minReady"`
+	Restarts      int32          `json:"restarts"`
+	Interruptions []Interruption `json:"interruptions"`
 	// InterruptedSeconds is the sum of all interruptions, those cut from the list
 	// included.
 	InterruptedSeconds int64 `json:"interruptedSeconds"`
@@ -88,6 +89,10 @@ type Interruption struct {
 	To     time.Time `json:"to"`
 	Reason string    `json:"reason"`
 }
+
+// InterruptedNoReadinessProbe is the reason of an interruption during which a pod had
+// no readiness probe. Verdicts tell it, because people can mend it.
+const InterruptedNoReadinessProbe = "NoReadinessProbe"
 
 // SoakObserver is who measured.
 type SoakObserver struct {

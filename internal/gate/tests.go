@@ -56,4 +56,3 @@ func (t *Test) suite() string {
 	}
 	return t.Configuration[0].Name
 }
-

@@ -1,0 +1,70 @@
+package gate
+
+import "fmt"
+
+// named is a pattern with where it stands.
+type named struct {
+	path    string
+	pattern Pattern
+}
+
+// images checks the repositories. An image must be found in one entry only, or the
+// entries' ladders would contradict each other.
+func (c *checker) images() {
+	var all []named
+	for i, image := range c.spec.Images {
+		path := fmt.Sprintf(".spec.images[%d]", i)
+		if image.Ladder != "" {
+			c.label(path+".ladder", image.Ladder)
+		}
+		home, ok := c.pattern(path+".repository", image.Repository)
+		if ok {
+			all = c.apart(all, home)
+		}
+		for k, from := range image.PulledFrom {
+			mirror, parsed := c.pattern(fmt.Sprintf("%s.pulledFrom[%d]", path, k), from)
+			if !parsed {
+				continue
+			}
+			if ok && mirror.pattern.IsWildcard() != home.pattern.IsWildcard() {
+				c.fault(mirror.path, "%s must end in /* exactly where repository %s does, or it isn't clear which image it is", quote(from), quote(image.Repository))
+				continue
+			}
+			all = c.apart(all, mirror)
+		}
+	}
+}
+
+// apart adds a pattern to those before it, with which it must have no image in common.
+func (c *checker) apart(before []named, next named) []named {
+	for _, b := range before {
+		if b.pattern.Overlaps(next.pattern) {
+			c.fault(next.path, "has images in common with %s; list each image once", b.path)
+		}
+	}
+	return append(before, next)
+}
+
+// others may overlap with images, which come first; the same pattern in both is a slip.
+func (c *checker) others() {
+	for i, other := range c.spec.Others {
+		p, ok := c.pattern(fmt.Sprintf(".spec.others[%d].repository", i), other.Repository)
+		if !ok {
+			continue
+		}
+		for k, image := range c.spec.Images {
+			if home, err := ParsePattern(image.Repository); err == nil && home == p.pattern {
+				c.fault(p.path, "is .spec.images[%d] too: it is either judged or let by", k)
+			}
+		}
+	}
+}
+
+func (c *checker) pattern(path, text string) (named, bool) {
+	pattern, err := ParsePattern(text)
+	if err != nil {
+		c.fault(path, "%v", err)
+		return named{}, false
+	}
+	return named{path, pattern}, true
+}

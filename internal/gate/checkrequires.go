@@ -1,0 +1,73 @@
+package gate
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+func (c *checker) requires() {
+	r := c.spec.Requires
+	if r.Signature != nil {
+		c.by(".spec.requires.signature.by", r.Signature.By)
+	}
+	if r.SBOM != nil {
+		c.by(".spec.requires.sbom.by", r.SBOM.By)
+	}
+	if r.Soak != nil {
+		c.soak(".spec.requires.soak", r.Soak)
+	}
+	c.tests(".spec.requires.tests", r.Tests)
+	if a := r.Approvals; a != nil {
+		const path = ".spec.requires.approvals"
+		c.by(path+".by", a.By)
+		c.count(path+".count", a.Count, a.By)
+		c.maxAge(path+".maxAge", a.MaxAge, a.By)
+	}
+}
+
+func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
+	c.by(path+".by", s.By)
+	c.label(path+".environment", s.Environment)
+	c.positive(path+".duration", s.Duration.Duration)
+	c.trustedTime(path+".duration", s.By) // says it for maxAge too
+	if s.MaxAge != nil {
+		c.positive(path+".maxAge", s.MaxAge.Duration)
+	}
+	if s.MaxGap != nil {
+		c.positive(path+".maxGap", s.MaxGap.Duration)
+	}
+	if s.MaxRestarts != nil && *s.MaxRestarts < 0 {
+		c.fault(path+".maxRestarts", "must be at least 0, is %d", *s.MaxRestarts)
+	}
+	if s.MinReady != nil && *s.MinReady < 1 {
+		c.fault(path+".minReady", "must be at least 1, is %d", *s.MinReady)
+	}
+}
+
+func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
+	seen := map[string]bool{}
+	for i, test := range tests {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case test.Name == "":
+			c.fault(at+".name", "name the suite")
+		case seen[test.Name]:
+			c.fault(at+".name", "%s is there twice", quote(test.Name))
+		}
+		seen[test.Name] = true
+		c.by(at+".by", test.By)
+		c.maxAge(at+".maxAge", test.MaxAge, test.By)
+	}
+}
+
+// maxAge checks an age, where one is asked for.
+func (c *checker) maxAge(path string, age *metav1.Duration, by []string) {
+	if age == nil {
+		return
+	}
+	c.positive(path, age.Duration)
+	c.trustedTime(path, by)
+}

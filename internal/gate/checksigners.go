@@ -1,0 +1,117 @@
+package gate
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// minRSA is what NIST SP 800-57 asks for since 2014.
+const minRSA = 2048
+
+func (c *checker) signers() {
+	var list []string
+	keys := map[string]string{} // DER -> where
+	for i, signer := range c.spec.Signers {
+		path := fmt.Sprintf(".spec.signers[%d]", i)
+		list = append(list, signer.Name)
+		c.label(path+".name", signer.Name)
+		c.oneSource(path, signer)
+		if signer.Key != nil {
+			c.key(path+".key.data", signer.Key.Data, keys)
+		}
+		if signer.Keyless != nil {
+			c.keyless(path+".keyless", signer.Keyless)
+		}
+	}
+	c.unique(".spec.signers", list)
+}
+
+func (c *checker) oneSource(path string, signer v1alpha1.Signer) {
+	sources := 0
+	for _, set := range []bool{signer.Key != nil, signer.KMS != "", signer.Keyless != nil} {
+		if set {
+			sources++
+		}
+	}
+	if sources != 1 {
+		c.fault(path, "set exactly one of key, kms and keyless, not %d", sources)
+	}
+}
+
+// key checks a public key. One key under two names would count as two signers.
+func (c *checker) key(path, text string, before map[string]string) {
+	der, err := parseKey(text)
+	if err != nil {
+		c.fault(path, "%v", err)
+		return
+	}
+	if where, twice := before[string(der)]; twice {
+		c.fault(path, "is the key of %s too; one key is one signer", where)
+		return
+	}
+	before[string(der)] = path
+}
+
+// parseKey reads a PEM-encoded public key and gives its PKIX form. Its errors never
+// repeat the text: it could be a private key, pasted by mistake.
+func parseKey(text string) (der []byte, err error) {
+	block, rest := pem.Decode([]byte(text))
+	switch {
+	case block == nil:
+		return nil, errors.New("isn't PEM (-----BEGIN PUBLIC KEY-----)")
+	case strings.Contains(block.Type, "PRIVATE"):
+		return nil, errors.New("is a private key: take it out of use, and put the public key here")
+	case block.Type != "PUBLIC KEY":
+		return nil, fmt.Errorf("is PEM of %s, not of PUBLIC KEY (PKIX)", quote(block.Type))
+	case len(bytes.TrimSpace(rest)) > 0:
+		return nil, errors.New("has something behind the key; a signer has one key")
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the public key: %w", err)
+	}
+	if err := strong(key); err != nil {
+		return nil, err
+	}
+	// Marshalled anew: DER of one key can be written in several ways.
+	return x509.MarshalPKIXPublicKey(key)
+}
+
+func strong(key any) error {
+	switch k := key.(type) {
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return nil
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < minRSA {
+			return fmt.Errorf("is an RSA key of %d bits; at least %d are needed", bits, minRSA)
+		}
+		return nil
+	default:
+		return fmt.Errorf("is a %T; use ECDSA, Ed25519 or RSA", key)
+	}
+}
+
+func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
+	if u, err := url.Parse(k.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
+		c.fault(path+".issuer", "%s must be an https URL", quote(k.Issuer))
+	}
+	if (k.Subject != "") == (len(k.Subjects) > 0) {
+		c.fault(path, "set exactly one of subject and subjects")
+	}
+	for i, subject := range k.Subjects {
+		if subject == "" {
+			c.fault(fmt.Sprintf("%s.subjects[%d]", path, i), "is empty")
+		}
+	}
+	c.unique(path+".subjects", k.Subjects)
+}
