@@ -8,10 +8,15 @@ import (
 // that a Gate names, whatever else the digest shows.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=envladder
+// +kubebuilder:printcolumn:name="Digests",type=string,JSONPath=`.spec.digests`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.spec.reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Recall struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is what must not run, and why.
 	Spec RecallSpec `json:"spec"`
 }
 
@@ -27,8 +32,18 @@ type RecallList struct {
 
 // RecallSpec is what must not run, and why.
 type RecallSpec struct {
-	// digests, each sha256:<64 hex digits>.
+	// digests, each sha256:<64 hex digits>. Of an image for several platforms name
+	// the index and its children: pods may run either.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=71
+	// +kubebuilder:validation:items:Pattern=`^sha256:[0-9a-f]{64}$`
 	Digests []string `json:"digests"`
-	// reason for people.
+	// reason for people; denials repeat it.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason"`
 }
