@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 	if len(names) == 0 {
 		names = Names()
 	}
-	toolchain, err := toolchain(ctx)
+	toolchain, err := toolchain()
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +173,22 @@ func readSeconds(dir string) (seconds float64) {
 	return seconds
 }
 
-// toolchain names the compiler and what it compiles for.
-func toolchain(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH").Output()
+// toolchain names the compiler and what it compiles for. It is asked for once,
+// in the folder of the programs: a toolchain line of the caller's own go.mod
+// has no say.
+var toolchain = sync.OnceValues(func() (string, error) {
+	root, err := sourceRoot()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "env", "GOVERSION", "GOOS", "GOARCH")
+	cmd.Dir = root
+	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("asking the go command for its version: %w", err)
 	}
 	return strings.Join(strings.Fields(string(out)), " "), nil
-}
+})
 
 func cgo(on bool) string {
 	if on {

@@ -1,3 +1,6 @@
+// Builds Argo CD v3. v3.2.11 is the newest whose module is whole. The requires are its own at this version,
+// and so are the replaces: Kubernetes' staging modules have no version of their own
+// in k8s.io/kubernetes, and Argo CD patches some modules.
 module github.com/envladder/envladder/test/programs/argocd-v3
 
 go 1.25.5

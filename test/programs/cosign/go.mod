@@ -1,3 +1,5 @@
+// Builds cosign v3, to try that what it writes is understood, and that it understands
+// what is written. The requires are its own at this version.
 module github.com/envladder/envladder/test/programs/cosign
 
 go 1.26.0

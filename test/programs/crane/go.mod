@@ -1,3 +1,4 @@
+// Builds crane, the command line. The requires are its own at this version.
 module github.com/envladder/envladder/test/programs/crane
 
 go 1.25.0

@@ -1,3 +1,4 @@
+// Builds distribution's registry, which has no referrers API. The requires are its own at this version.
 module github.com/envladder/envladder/test/programs/distribution
 
 go 1.26.0

@@ -1,0 +1,74 @@
+package bed
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/envladder/envladder/test/programs"
+)
+
+// build builds every program that the options need, so that no start waits
+// for a compiler.
+func (b *Bed) build(ctx context.Context) error {
+	needed, err := b.options.programs()
+	if err != nil {
+		return err
+	}
+	if len(needed) == 0 {
+		return nil
+	}
+	_, err = programs.Build(ctx, b.log, needed...)
+	return err
+}
+
+// programs lists what the options need, in the order of building.
+func (o Options) programs() ([]string, error) {
+	need := map[string]bool{}
+	for _, c := range o.Clusters {
+		for _, name := range c.programs() {
+			need[name] = true
+		}
+	}
+	for _, r := range o.Registries {
+		need[r.program()] = true
+	}
+	if o.Gitea {
+		need["gitea"] = true
+	}
+	switch o.ArgoCD {
+	case "":
+	case "v2", "v3":
+		if len(o.Clusters) == 0 {
+			return nil, fmt.Errorf("starting Argo CD: it needs a cluster in Options.Clusters")
+		}
+		need["argocd-"+o.ArgoCD], need["helm"] = true, true
+	default:
+		return nil, fmt.Errorf("starting Argo CD: version %q is unknown, want v3 or v2", o.ArgoCD)
+	}
+	var names []string
+	for _, name := range programs.Names() {
+		if need[name] {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Program returns the path of a program of the bed's table, built when
+// missing: cosign, crane, helm, kubectl and the like.
+func (b *Bed) Program(ctx context.Context, name string) (string, error) {
+	return programs.Path(ctx, b.log, name)
+}
+
+// link puts a program into the PATH of the bed's processes.
+func (b *Bed) link(ctx context.Context, program, as string) error {
+	path, err := b.Program(ctx, program)
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(path, b.path("bin", as)); err != nil && !os.IsExist(err) {
+		return fmt.Errorf("linking %s: %w", program, err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package bed
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Report tells what a bed took.
+type Report struct {
+	// Seconds from the first start to the last part's being ready; building
+	// isn't in it.
+	Seconds float64 `json:"seconds"`
+	// MemoryMiB is the resident memory of all processes of the bed.
+	MemoryMiB float64         `json:"memoryMiB"`
+	Parts     []Part          `json:"parts"`
+	Processes []ProcessReport `json:"processes"`
+}
+
+// A Part is something that was started: a cluster, Argo CD, Gitea.
+type Part struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// A ProcessReport tells about one process.
+type ProcessReport struct {
+	Name      string  `json:"name"`
+	PID       int     `json:"pid"`
+	Seconds   float64 `json:"seconds"`
+	MemoryMiB float64 `json:"memoryMiB"`
+	Log       string  `json:"log"`
+}
+
+// Report tells what the bed took so far. Memory is measured now, on Linux.
+func (b *Bed) Report() Report {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := Report{Seconds: seconds(b.took), Parts: append([]Part{}, b.parts...), Processes: []ProcessReport{}}
+	for _, p := range b.processes {
+		p.mu.Lock()
+		started := p.started
+		p.mu.Unlock()
+		memory := resident(p.PID())
+		r.MemoryMiB += memory
+		r.Processes = append(r.Processes, ProcessReport{
+			Name: p.Name, PID: p.PID(), Seconds: seconds(started), MemoryMiB: memory, Log: p.Log,
+		})
+	}
+	return r
+}
+
+// part notes how long a part took to start, and tells it.
+func (b *Bed) part(name string, begin time.Time) {
+	took := time.Since(begin)
+	b.mu.Lock()
+	b.parts = append(b.parts, Part{Name: name, Seconds: seconds(took)})
+	b.mu.Unlock()
+	b.progress("%s is up (%.1fs)", name, took.Seconds())
+}
+
+// seconds are rounded to hundredths, for people.
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(10*time.Millisecond)) / float64(time.Second)
+}
+
+// resident returns the resident memory of a process in MiB, 0 if unknown.
+func resident(pid int) float64 {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		value, ok := strings.CutPrefix(lines.Text(), "VmRSS:")
+		if !ok {
+			continue
+		}
+		kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+		if err != nil {
+			return 0
+		}
+		return float64(int(kib / 1024))
+	}
+	return 0
+}

@@ -1,0 +1,82 @@
+package bed
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+)
+
+// ForTest starts a bed for one test and takes it down when the test ends,
+// also by a panic, or when the run is interrupted. A failed test shows the
+// last lines of each log.
+func ForTest(t testing.TB, o Options) *Bed {
+	t.Helper()
+	if o.Log == nil {
+		o.Log = os.Stderr
+	}
+	b, err := Up(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := b.downOnSignal()
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.logTails(t)
+		}
+		stop()
+		if err := b.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// Main starts a bed that the tests of a package share, hands it to use, runs
+// the tests and returns the exit code for os.Exit.
+//
+//	func TestMain(m *testing.M) {
+//		os.Exit(bed.Main(m, bed.Options{Gitea: true}, func(b *bed.Bed) { shared = b }))
+//	}
+func Main(m *testing.M, o Options, use func(*Bed)) int {
+	b, err := Up(context.Background(), o)
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
+	defer b.Down()
+	defer b.downOnSignal()()
+	use(b)
+	return m.Run()
+}
+
+// downOnSignal takes the bed down before the process dies of a signal.
+func (b *Bed) downOnSignal() (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-signals:
+			b.Down()
+			signal.Stop(signals)
+			// Die of it as if nobody had caught it.
+			signal.Reset(s)
+			_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
+		case <-done:
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+func (b *Bed) logTails(t testing.TB) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.processes {
+		t.Logf("%s: %s", p.Name, p.tail())
+	}
+}

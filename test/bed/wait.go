@@ -1,0 +1,83 @@
+package bed
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+const pollEvery = 50 * time.Millisecond
+
+// finalError ends a poll before its time.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
+func final(err error) error { return finalError{err} }
+
+// Poll calls check until it returns nil or the bound is over; the error is
+// that of the last check.
+func Poll(ctx context.Context, bound time.Duration, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	return poll(ctx, check)
+}
+
+func poll(ctx context.Context, check func(context.Context) error) error {
+	start := time.Now()
+	var last error
+	for {
+		err := check(ctx)
+		var end finalError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &end):
+			return end.error
+		case ctx.Err() == nil || last == nil:
+			// A check that the bound cut short has nothing to tell.
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not ready after %s: %w", time.Since(start).Round(time.Second), last)
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// httpOK returns a check that GET answers with 2xx.
+func httpOK(client *http.Client, url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return final(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode/100 != 2 {
+			// The first line tells enough.
+			body, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+			return fmt.Errorf("getting %q: %s: %s", url, resp.Status, body)
+		}
+		return nil
+	}
+}
+
+// httpClient trusts ca, besides nothing.
+func httpClient(ca *CA) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS12},
+		// One connection a check: a restarted server is a new one.
+		DisableKeepAlives: true,
+	}}
+}

@@ -1,0 +1,51 @@
+// Package e2e has the end-to-end tests: the demo's steps, each asserted, against every
+// Argo CD that is supported.
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/envladder/envladder/test/scenario"
+)
+
+func TestFirstDeploy(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"v3", "v2"} {
+		t.Run("Argo CD "+version, func(t *testing.T) {
+			s, err := scenario.Start(t.Context(), scenario.Options{
+				Root: root, ArgoCD: version, Say: narrator{t}, Log: os.Stderr,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("taking the bed down: %v", err)
+				}
+			}()
+			for n, step := range s.Steps() {
+				// Each step builds on those before.
+				if !t.Run(step.Title, func(t *testing.T) {
+					if err := s.Run(t.Context(), n); err != nil {
+						t.Fatal(err)
+					}
+				}) {
+					t.Fatalf("the bed's logs:\n%s", s.Bed().Logs())
+				}
+			}
+		})
+	}
+}
+
+// narrator logs what the demo prints.
+type narrator struct{ t *testing.T }
+
+func (n narrator) Step(number int, title string) { n.t.Logf("%d. %s", number, title) }
+func (n narrator) Explain(text string)           { n.t.Logf("# %s", text) }
+func (n narrator) Command(line string)           { n.t.Logf("$ %s", line) }
+func (n narrator) Output(text string)            { n.t.Logf("%s", text) }

@@ -1,0 +1,81 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// checkout is a working copy of a repository that Argo CD reads, in a folder of the
+// shell's.
+type checkout struct {
+	*shell
+	name string
+}
+
+// newCheckout fills a folder from src, each file through edit, and pushes it to
+// remote as its first commit.
+func newCheckout(ctx context.Context, s *shell, name, src, remote string, edit func(string) string) (*checkout, error) {
+	c := &checkout{shell: s, name: name}
+	if err := copyTree(src, filepath.Join(s.dir, name), edit); err != nil {
+		return nil, fmt.Errorf("filling repository %q: %w", name, err)
+	}
+	for _, args := range [][]string{
+		{"init", "--quiet", "--initial-branch=main"},
+		{"config", "user.name", "Ana"},
+		{"config", "user.email", "ana@example.com"},
+		{"add", "--all"},
+		{"commit", "--quiet", "--message=The first state"},
+		{"remote", "add", "origin", remote},
+		{"push", "--quiet", "--set-upstream", "origin", "main"},
+	} {
+		if _, err := c.git(ctx, args...); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *checkout) git(ctx context.Context, args ...string) (string, error) {
+	return c.run(ctx, "git", append([]string{"-C", c.name}, args...)...)
+}
+
+// commit commits and pushes one edit, in front of the audience, and returns the
+// commit's hash.
+func (c *checkout) commit(ctx context.Context, message string) (string, error) {
+	if _, err := c.show(ctx, "git", "-C", c.name, "commit", "--quiet", "--all", "--message="+message); err != nil {
+		return "", err
+	}
+	if _, err := c.show(ctx, "git", "-C", c.name, "show", "--format=%h %an: %s", "--unified=0", "HEAD"); err != nil {
+		return "", err
+	}
+	if _, err := c.show(ctx, "git", "-C", c.name, "push", "--quiet"); err != nil {
+		return "", err
+	}
+	head, err := c.git(ctx, "rev-parse", "HEAD")
+	return strings.TrimSpace(head), err
+}
+
+func copyTree(src, dst string, edit func(string) string) error {
+	return filepath.WalkDir(src, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(src, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dst, rel)
+		if entry.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, []byte(edit(string(data))), 0o644)
+	})
+}

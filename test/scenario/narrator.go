@@ -1,0 +1,39 @@
+package scenario
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A Narrator is told what happens: the demo prints it, a test logs it.
+type Narrator interface {
+	// Step begins a step.
+	Step(number int, title string)
+	// Explain says why the next thing is done.
+	Explain(text string)
+	// Command says what is run, as a person would type it.
+	Command(line string)
+	// Output is what a command printed.
+	Output(text string)
+}
+
+// NewPrinter returns a Narrator that prints for people.
+func NewPrinter(w io.Writer) Narrator { return printer{w} }
+
+type printer struct{ w io.Writer }
+
+func (p printer) Step(number int, title string) {
+	fmt.Fprintf(p.w, "\n== %d. %s\n", number, title)
+}
+
+func (p printer) Explain(text string) { fmt.Fprintf(p.w, "\n# %s\n", text) }
+
+func (p printer) Command(line string) { fmt.Fprintf(p.w, "$ %s\n", line) }
+
+func (p printer) Output(text string) {
+	text = strings.TrimRight(text, "\n")
+	if text != "" {
+		fmt.Fprintln(p.w, text)
+	}
+}

@@ -1,0 +1,293 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+// What examples/shop says, and the scenario replaces by the bed's.
+const (
+	exampleRegistry = "registry.example.com"
+	exampleGit      = "https://git.example.com"
+	exampleProd     = "https://prod.example.com:6443"
+	gateFile        = "platform/gates/shop-prod.yaml"
+	systemNamespace = "envladder-system"
+	webhookAccount  = "envladder-webhook"
+)
+
+// signers of the example's Gate: a key pair each.
+var signers = []string{"ci", "staging-observer", "e2e", "managers"}
+
+func (s *Scenario) installPrograms(ctx context.Context) error {
+	for name, program := range map[string]string{"kubectl": "kubectl", "cosign": "cosign", "argocd": "argocd-" + s.options.ArgoCD} {
+		path, err := s.bed.Program(ctx, program)
+		if err != nil {
+			return err
+		}
+		if err := s.install(name, path); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"envladder", "envladder-plugin", "envladder-webhook"} {
+		path := filepath.Join(s.options.Root, "bin", name)
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("finding %s: %w (run `make build`)", name, err)
+		}
+		if err := s.install(name, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeKubeconfig merges the administrators' kubeconfigs into one with a context for
+// each cluster.
+func (s *Scenario) writeKubeconfig(context.Context) error {
+	merged := clientcmdapi.NewConfig()
+	for _, name := range []string{bed.Staging, bed.Prod} {
+		config, err := clientcmd.LoadFromFile(s.bed.Cluster(name).Kubeconfig)
+		if err != nil {
+			return fmt.Errorf("reading the kubeconfig of cluster %q: %w", name, err)
+		}
+		current := config.Contexts[config.CurrentContext]
+		merged.Clusters[name] = config.Clusters[current.Cluster]
+		merged.AuthInfos[name] = config.AuthInfos[current.AuthInfo]
+		merged.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	}
+	path := filepath.Join(s.dir, "kubeconfig")
+	if err := clientcmd.WriteToFile(*merged, path); err != nil {
+		return fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	s.setenv("KUBECONFIG", path)
+	s.setenv("ARGOCD_OPTS", s.argocdOptions())
+	return nil
+}
+
+func (s *Scenario) argocdOptions() string { return "--plaintext --server " + s.bed.ArgoCD.Server }
+
+// makeKeys has cosign make a key pair for each signer.
+func (s *Scenario) makeKeys(ctx context.Context) error {
+	if err := os.MkdirAll(filepath.Join(s.dir, "keys"), 0o700); err != nil {
+		return err
+	}
+	for _, signer := range signers {
+		if _, err := s.run(ctx, "cosign", "generate-key-pair", "--output-key-prefix", "keys/"+signer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillRepositories pushes the team's and the platform's repositories.
+func (s *Scenario) fillRepositories(ctx context.Context) error {
+	for _, name := range []string{"gitops", "platform"} {
+		remote, err := s.bed.Gitea.CreateRepository(ctx, name)
+		if err != nil {
+			return err
+		}
+		c, err := newCheckout(ctx, s.shell, name, filepath.Join(s.options.Root, "examples", "shop", name), remote, s.localize)
+		if err != nil {
+			return err
+		}
+		if name == "gitops" {
+			s.gitops = c
+		}
+	}
+	return s.editGate()
+}
+
+// localize replaces the example's hosts by the bed's.
+func (s *Scenario) localize(text string) string {
+	return strings.NewReplacer(
+		exampleRegistry, s.bed.Registry("main").Host,
+		exampleGit+"/team/gitops.git", s.bed.Gitea.CloneURL("gitops"),
+		exampleGit+"/platform/platform.git", s.bed.Gitea.CloneURL("platform"),
+		exampleProd, s.bed.Cluster(bed.Prod).URL,
+	).Replace(text)
+}
+
+// editGate gives the example's Gate the signers' real public keys.
+func (s *Scenario) editGate() error {
+	path := filepath.Join(s.dir, gateFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the Gate: %w", err)
+	}
+	var gate unstructured.Unstructured
+	if err := yaml.Unmarshal(data, &gate.Object); err != nil {
+		return fmt.Errorf("reading the Gate: %w", err)
+	}
+	list, _, err := unstructured.NestedSlice(gate.Object, "spec", "signers")
+	if err != nil {
+		return fmt.Errorf("reading the Gate's signers: %w", err)
+	}
+	for _, entry := range list {
+		signer, ok := entry.(map[string]any)
+		if !ok {
+			return errors.New("reading the Gate's signers: not a map")
+		}
+		name, _, _ := unstructured.NestedString(signer, "name")
+		key, err := os.ReadFile(filepath.Join(s.dir, "keys", name+".pub"))
+		if err != nil {
+			return fmt.Errorf("reading the key of signer %q: %w", name, err)
+		}
+		if err := unstructured.SetNestedField(signer, string(key), "key", "data"); err != nil {
+			return err
+		}
+	}
+	if err := unstructured.SetNestedSlice(gate.Object, list, "spec", "signers"); err != nil {
+		return err
+	}
+	if data, err = yaml.Marshal(gate.Object); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}
+
+// installPlugin runs the plugin where Argo CD's repo-server looks for its socket.
+func (s *Scenario) installPlugin(ctx context.Context) error {
+	socket := filepath.Join(s.bed.ArgoCD.PluginDir, "envladder.sock")
+	_, err := s.bed.Run(ctx, bed.Process{
+		Name: "envladder-plugin",
+		Path: filepath.Join(s.bin, "envladder-plugin"),
+		Args: []string{"serve"},
+		Env:  []string{"ARGOCD_PLUGINSOCKFILEPATH=" + s.bed.ArgoCD.PluginDir},
+		Ready: func(ctx context.Context) error {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		},
+	})
+	return err
+}
+
+// installWebhook applies the CRDs and the webhook's own manifests to the prod
+// cluster, and runs the webhook as a local process under its own account.
+func (s *Scenario) installWebhook(ctx context.Context) error {
+	prod := s.bed.Cluster(bed.Prod)
+	if err := s.applyFiles(ctx, prod, filepath.Join(s.options.Root, "manifests", "crds")); err != nil {
+		return err
+	}
+	documents, err := readDocuments(filepath.Join(s.options.Root, "manifests", "webhook.yaml"))
+	if err != nil {
+		return err
+	}
+	var account, registration []string
+	for _, d := range documents {
+		switch d.GetKind() {
+		case "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+			account = append(account, render(d))
+		case "ValidatingWebhookConfiguration":
+			registration = append(registration, render(d))
+		}
+	}
+	if err := prod.Apply(ctx, systemNamespace, account...); err != nil {
+		return err
+	}
+	address, err := s.runWebhook(ctx, prod)
+	if err != nil {
+		return err
+	}
+	for i, text := range registration {
+		if registration[i], err = s.pointAt(text, "https://"+address); err != nil {
+			return err
+		}
+	}
+	return prod.Apply(ctx, systemNamespace, registration...)
+}
+
+func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address string, err error) {
+	kubeconfig, err := prod.ServiceAccountKubeconfig(ctx, systemNamespace, webhookAccount)
+	if err != nil {
+		return "", err
+	}
+	pair, err := s.bed.CA.Server("envladder-webhook")
+	if err != nil {
+		return "", err
+	}
+	port, err := bed.FreePort()
+	if err != nil {
+		return "", err
+	}
+	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	_, err = s.bed.Run(ctx, bed.Process{
+		Name: "envladder-webhook",
+		Path: filepath.Join(s.bin, "envladder-webhook"),
+		Args: []string{
+			"--kubeconfig", kubeconfig, "--listen", address,
+			"--tls-cert", pair.CertFile, "--tls-key", pair.KeyFile,
+		},
+		Ready: s.bed.HTTPReady("https://" + address + "/readyz"),
+	})
+	return address, err
+}
+
+// pointAt replaces a webhook configuration's Service by a URL, as the webhook runs
+// outside the cluster here.
+func (s *Scenario) pointAt(text, url string) (string, error) {
+	var config unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(text), &config.Object); err != nil {
+		return "", err
+	}
+	hooks, _, err := unstructured.NestedSlice(config.Object, "webhooks")
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range hooks {
+		hook, ok := entry.(map[string]any)
+		if !ok {
+			return "", errors.New("reading the webhook configuration: not a map")
+		}
+		path, _, _ := unstructured.NestedString(hook, "clientConfig", "service", "path")
+		hook["clientConfig"] = map[string]any{"url": url + path, "caBundle": s.bed.CA.Base64()}
+	}
+	if err := unstructured.SetNestedSlice(config.Object, hooks, "webhooks"); err != nil {
+		return "", err
+	}
+	return render(&config), nil
+}
+
+// applyPlatform applies the platform team's documents.
+func (s *Scenario) applyPlatform(ctx context.Context) error {
+	hub, prod := s.bed.Cluster(bed.Staging), s.bed.Cluster(bed.Prod)
+	if err := s.applyFiles(ctx, prod, filepath.Join(s.dir, "platform", "gates")); err != nil {
+		return err
+	}
+	return s.applyFiles(ctx, hub, filepath.Join(s.dir, "platform", "argocd"))
+}
+
+// applyFiles applies all documents below a folder, in the order of their names.
+func (s *Scenario) applyFiles(ctx context.Context, cluster *bed.Cluster, dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("applying %s: no files", dir)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := cluster.Apply(ctx, "argocd", string(data)); err != nil {
+			return fmt.Errorf("applying %s: %w", file, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+// Package scenario is the main job, step by step, on real parts: `make demo` shows it
+// and `make e2e` asserts it. A step that doesn't come out as told is an error, in the
+// demo as in the test.
+//
+// It uses envladder as a user does: the built programs, the documents of
+// examples/shop, kubectl, git, cosign and Argo CD's own command line.
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+// Options of a scenario.
+type Options struct {
+	// Root is the folder of the repository: bin/ has the programs, examples/shop
+	// the documents.
+	Root string
+	// ArgoCD is "v3" or "v2".
+	ArgoCD string
+	// Say is told what happens.
+	Say Narrator
+	// Log gets the bed's progress.
+	Log io.Writer
+	// Keep leaves the bed's folder in place after Close.
+	Keep bool
+}
+
+// Scenario is a running bed and where the story stands.
+type Scenario struct {
+	*shell
+	options Options
+	bed     *bed.Bed
+
+	gitops *checkout
+
+	// The images of the story, each pushed once.
+	release image // built and signed by CI
+	laptop  image // pushed by hand, unsigned
+	rebuilt image // pushed over the release's tag
+}
+
+// image is repository and digest.
+type image struct {
+	bed.Pushed
+	tag string
+}
+
+// Step is one scene.
+type Step struct {
+	Title string
+	run   func(context.Context) error
+}
+
+// Steps are in order; each builds on those before.
+func (s *Scenario) Steps() []Step {
+	return []Step{
+		{"CI builds the image once, signs it and attaches its SBOM", s.build},
+		{"dev, staging and prod render one chart through the plugin", s.render},
+		{"dev and staging run the digest", s.lowerEnvironments},
+		{"prod refuses a digest that nobody signed", s.unsigned},
+		{"prod refuses a signed digest that hasn't soaked", s.unsoaked},
+		{"the proof is complete: the same sync succeeds", s.proven},
+		{"a recalled digest doesn't start again", s.recalled},
+		{"a rebuilt image under the same tag is refused", s.rebuild},
+	}
+}
+
+// Run runs step n, counted from 0.
+func (s *Scenario) Run(ctx context.Context, n int) error {
+	step := s.Steps()[n]
+	s.say.Step(n+1, step.Title)
+	if err := step.run(ctx); err != nil {
+		return fmt.Errorf("step %d, %q: %w", n+1, step.Title, err)
+	}
+	return nil
+}
+
+// Bed is what the scenario runs on.
+func (s *Scenario) Bed() *bed.Bed { return s.bed }
+
+// Start brings up two clusters, Argo CD, Gitea, a registry, the plugin and the
+// webhook, and fills the repositories from examples/shop.
+func Start(ctx context.Context, o Options) (*Scenario, error) {
+	b, err := bed.Up(ctx, bed.Options{
+		Keep:       o.Keep,
+		Log:        o.Log,
+		Clusters:   []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
+		ArgoCD:     o.ArgoCD,
+		Gitea:      true,
+		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Scenario{options: o, bed: b}
+	if err := s.prepare(ctx); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("preparing the scenario: %w", err)
+	}
+	return s, nil
+}
+
+// Close takes everything down.
+func (s *Scenario) Close() error { return s.bed.Down() }
+
+func (s *Scenario) prepare(ctx context.Context) error {
+	dir := filepath.Join(s.bed.Dir, "demo")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var err error
+	if s.shell, err = newShell(dir, s.options.Say); err != nil {
+		return err
+	}
+	for _, prepare := range []func(context.Context) error{
+		s.installPrograms, s.writeKubeconfig, s.makeKeys, s.fillRepositories,
+		s.installPlugin, s.installWebhook, s.applyPlatform,
+	} {
+		if err := prepare(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HowToLook says how to reach a scenario that is kept running.
+func (s *Scenario) HowToLook() string {
+	return fmt.Sprintf(`Everything is running. In another terminal:
+
+  cd %[1]s
+  export PATH=%[2]s:$PATH KUBECONFIG=%[1]s/kubeconfig ARGOCD_OPTS=%[3]q
+
+  kubectl --context staging -n argocd get applications
+  kubectl --context prod get gates
+  kubectl --context prod -n shop get pods
+  argocd app get shop-prod-eu
+  curl http://%[4]s/api/v1/applications
+
+  Git repositories: %[5]s (user %[6]s, password %[7]s)
+  Registry:         %[8]s
+  Logs:             %[9]s
+
+Ctrl-C takes it all down.
+`, s.dir, s.bin, s.argocdOptions(), s.bed.ArgoCD.Server, s.bed.Gitea.URL, s.bed.Gitea.User, s.bed.Gitea.Password,
+		s.bed.Registry("main").Host, filepath.Join(s.bed.Dir, "logs"))
+}

@@ -1,0 +1,349 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+const (
+	appDev     = "shop-dev"
+	appStaging = "shop-staging"
+	appProd    = "shop-prod-eu"
+	// prodNamespace in the prod cluster.
+	prodNamespace = "shop"
+	// settleBound is how long controllers in a cluster may take.
+	settleBound = time.Minute
+)
+
+// offline are cosign's flags for signing without a public transparency log.
+var offline = []string{"--use-signing-config=false", "--tlog-upload=false", "--yes"}
+
+func (s *Scenario) build(ctx context.Context) error {
+	s.say.Explain("The image is pushed once. What climbs from here on is its digest.")
+	var err error
+	if s.release, err = s.push(ctx, "1.4.2", "built by CI from commit 9f2c1e7"); err != nil {
+		return err
+	}
+	s.say.Explain("CI signs the digest with its key, and attaches what the image is made of.")
+	if _, err := s.cosign(ctx, "sign", "ci", s.release); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "sbom.spdx.json"), []byte(sbom), 0o644); err != nil {
+		return err
+	}
+	if _, err := s.cosign(ctx, "attest", "ci", s.release, "--type", "spdxjson", "--predicate", "sbom.spdx.json"); err != nil {
+		return err
+	}
+	_, err = s.show(ctx, "cosign", "tree", s.release.Ref())
+	return err
+}
+
+func (s *Scenario) push(ctx context.Context, tag, content string) (image, error) {
+	pushed, err := s.bed.Registry("main").Push(ctx, "shop/web", tag, content)
+	if err != nil {
+		return image{}, err
+	}
+	s.say.Output(fmt.Sprintf("pushed %s:%s\n       %s", pushed.Repository, tag, pushed.Digest))
+	return image{Pushed: pushed, tag: tag}, nil
+}
+
+func (s *Scenario) cosign(ctx context.Context, verb, key string, i image, more ...string) (string, error) {
+	args := append([]string{verb, "--key", "keys/" + key + ".key"}, offline...)
+	return s.show(ctx, "cosign", append(append(args, more...), i.Ref())...)
+}
+
+func (s *Scenario) render(ctx context.Context) error {
+	s.say.Explain("One chart, one ladder.yaml. Only values differ, and the pins come last.")
+	for _, args := range [][]string{
+		{"lint", "-C", "gitops/shop"},
+		{"values", "prod", "--target", "eu", "-C", "gitops/shop"},
+	} {
+		if _, err := s.show(ctx, "envladder", args...); err != nil {
+			return err
+		}
+	}
+	s.say.Explain("Argo CD renders the same through the plugin: an Application names the environment, no more.")
+	_, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "application", appStaging, "-o", "jsonpath={.spec.source}{\"\\n\"}")
+	return err
+}
+
+func (s *Scenario) lowerEnvironments(ctx context.Context) error {
+	s.say.Explain("The digest is pinned in dev and in staging by a commit.")
+	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in dev and staging", "dev", "staging")
+	if err != nil {
+		return err
+	}
+	for _, app := range []string{appDev, appStaging} {
+		if err := s.awaitHealthy(ctx, app, commit); err != nil {
+			return err
+		}
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications"); err != nil {
+		return err
+	}
+	out, err := s.show(ctx, "kubectl", "--context", bed.Staging, "get", "pods", "-A", "-l", "app.kubernetes.io/name=shop",
+		"-o", "custom-columns=NAMESPACE:.metadata.namespace,POD:.metadata.name,READY:.status.containerStatuses[0].ready,IMAGE-ID:.status.containerStatuses[0].imageID")
+	if err != nil {
+		return err
+	}
+	for _, namespace := range []string{"shop-dev", "shop-staging"} {
+		if !slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool {
+			return strings.HasPrefix(line, namespace) && strings.Contains(line, s.release.Digest)
+		}) {
+			return fmt.Errorf("no pod in namespace %s runs %s", namespace, s.release.Digest)
+		}
+	}
+	return nil
+}
+
+// pin writes a digest into pins files, commits, pushes, and has Argo CD look.
+func (s *Scenario) pin(ctx context.Context, i image, message string, pins ...string) (commit string, err error) {
+	for _, name := range pins {
+		path := filepath.Join(s.dir, "gitops", "shop", "pins", name+".yaml")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		lines := strings.Split(string(data), "\n")
+		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "  web: ") })
+		if at < 0 {
+			return "", fmt.Errorf("pinning in %s: no line for image web", path)
+		}
+		lines[at] = "  web: " + i.Digest
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+			return "", err
+		}
+	}
+	if commit, err = s.gitops.commit(ctx, message); err != nil {
+		return "", err
+	}
+	return commit, s.refresh(ctx, appDev, appStaging, appProd)
+}
+
+func (s *Scenario) unsigned(ctx context.Context) error {
+	s.say.Explain("Somebody builds a fix on a laptop, pushes it, and pins it in prod.")
+	var err error
+	if s.laptop, err = s.push(ctx, "1.4.3-hotfix", "built on a laptop"); err != nil {
+		return err
+	}
+	commit, err := s.pin(ctx, s.laptop, "Pin the hotfix in prod", "eu")
+	if err != nil {
+		return err
+	}
+	s.say.Explain("Argo CD applies it, and prod's API server refuses. The reasons are in the Application's status.")
+	if err := s.awaitRefused(ctx, appProd, commit, "NoSignature", "NoSBOM", "NoSoak", "NoTest", "NoApproval"); err != nil {
+		return err
+	}
+	if err := s.showRefusal(ctx); err != nil {
+		return err
+	}
+	return s.nothingRuns(ctx)
+}
+
+// showRefusal prints the last operation of the prod Application.
+func (s *Scenario) showRefusal(ctx context.Context) error {
+	_, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "application", appProd,
+		"-o", `jsonpath={.status.operationState.phase}{": "}{.status.operationState.message}{"\n"}`)
+	return err
+}
+
+// nothingRuns says whether prod has neither workload nor pod.
+func (s *Scenario) nothingRuns(ctx context.Context) error {
+	out, err := s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "deployments,replicasets,pods")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(out, "No resources found") {
+		return fmt.Errorf("something runs in namespace %s that was refused:\n%s", prodNamespace, out)
+	}
+	return nil
+}
+
+func (s *Scenario) unsoaked(ctx context.Context) error {
+	s.say.Explain("Now the digest that CI built and signed. It has been healthy in staging for 6h12m; prod's Gate asks for 24h.")
+	if err := s.attestSoak(ctx, 6*time.Hour+12*time.Minute); err != nil {
+		return err
+	}
+	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in prod", "eu")
+	if err != nil {
+		return err
+	}
+	if err := s.awaitRefused(ctx, appProd, commit, "SoakTooShort", "24h", "6h12m"); err != nil {
+		return err
+	}
+	if err := s.showRefusal(ctx); err != nil {
+		return err
+	}
+	s.say.Explain("The command line asks the same gate, and says the same.")
+	if err := s.verdict(ctx, s.release, "NoApproval", "NoTest", "SoakTooShort"); err != nil {
+		return err
+	}
+	return s.nothingRuns(ctx)
+}
+
+// attestSoak signs a soak that has just ended, as the observer of staging does.
+func (s *Scenario) attestSoak(ctx context.Context, healthy time.Duration) error {
+	now := time.Now().UTC().Truncate(time.Second)
+	_, err := s.show(ctx, "envladder", "attest", "soak", "--key", "keys/staging-observer.key",
+		"--ladder", "shop", "--environment", "staging", "--namespace", "shop-staging",
+		"--from", now.Add(-healthy).Format(time.RFC3339), "--to", now.Format(time.RFC3339),
+		"--healthy", healthy.String(), s.release.Ref())
+	return err
+}
+
+// verdict shows what `envladder verify` says, and checks that it gives these codes, or
+// allows where there are none.
+func (s *Scenario) verdict(ctx context.Context, i image, codes ...string) error {
+	args := []string{"verify", i.Ref(), "--gate", gateFile}
+	run := s.show
+	if len(codes) > 0 {
+		run = s.refuse
+	}
+	if _, err := run(ctx, "envladder", args...); err != nil {
+		return err
+	}
+	out, err := s.run(ctx, "envladder", append(args, "-o", "json")...)
+	if err != nil && len(codes) == 0 {
+		return err
+	}
+	var verdict struct {
+		Allowed bool `json:"allowed"`
+		Reasons []struct {
+			Code string `json:"code"`
+		} `json:"reasons"`
+	}
+	if err := json.Unmarshal([]byte(out), &verdict); err != nil {
+		return fmt.Errorf("reading the verdict %q: %w", out, err)
+	}
+	var got []string
+	for _, reason := range verdict.Reasons {
+		got = append(got, reason.Code)
+	}
+	slices.Sort(got)
+	if got = slices.Compact(got); verdict.Allowed != (len(codes) == 0) || !slices.Equal(got, codes) {
+		return fmt.Errorf("the verdict on %s is allowed=%t for %v: want reasons %v", i.Ref(), verdict.Allowed, got, codes)
+	}
+	return nil
+}
+
+func (s *Scenario) proven(ctx context.Context) error {
+	s.say.Explain("A day later: the soak is complete, the end-to-end tests passed, and a manager approves. Each is signed with its own key and stored beside the image.")
+	if err := s.attestSoak(ctx, 25*time.Hour); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"test", "--key", "keys/e2e.key", "--suite", "e2e", "--result", "PASSED", "--passed", "checkout,login,search"},
+		{"approval", "--key", "keys/managers.key", "--ladder", "shop", "--environment", "prod", "--comment", "Looks good", "--expires", "72h"},
+	} {
+		if _, err := s.show(ctx, "envladder", append(append([]string{"attest"}, args...), s.release.Ref())...); err != nil {
+			return err
+		}
+	}
+	if err := s.verdict(ctx, s.release); err != nil {
+		return err
+	}
+	s.say.Explain("Nothing in Git changes: the very commit that was refused is synced again.")
+	if _, err := s.show(ctx, "argocd", "app", "sync", appProd); err != nil {
+		return err
+	}
+	head, err := s.gitops.git(ctx, "rev-parse", "HEAD")
+	if err != nil {
+		return err
+	}
+	if err := s.awaitHealthy(ctx, appProd, strings.TrimSpace(head)); err != nil {
+		return err
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications"); err != nil {
+		return err
+	}
+	_, err = s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "pods")
+	return err
+}
+
+func (s *Scenario) recalled(ctx context.Context) error {
+	s.say.Explain("The digest turns out to be harmful. A Recall forbids it, whatever else it shows.")
+	recall := fmt.Sprintf("apiVersion: envladder.dev/v1alpha1\nkind: Recall\nmetadata: {name: web-1-4-2}\nspec:\n  digests: [%q]\n  reason: loses orders, see incident 117\n", s.release.Digest)
+	if err := os.WriteFile(filepath.Join(s.dir, "recall.yaml"), []byte(recall), 0o644); err != nil {
+		return err
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Prod, "apply", "-f", "recall.yaml"); err != nil {
+		return err
+	}
+	s.say.Explain("What runs goes on running. What would start is refused: a pod is deleted, and its ReplicaSet can't replace it.")
+	pods, err := s.bed.Cluster(bed.Prod).Client().CoreV1().Pods(prodNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	if len(pods.Items) == 0 {
+		return fmt.Errorf("no pod to delete in namespace %s", prodNamespace)
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "delete", "pod", pods.Items[0].Name); err != nil {
+		return err
+	}
+	if err := s.awaitEvent(ctx, "Recalled"); err != nil {
+		return err
+	}
+	_, err = s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "events", "--field-selector", "reason=FailedCreate", "-o", "custom-columns=OBJECT:.involvedObject.name,MESSAGE:.message")
+	return err
+}
+
+// awaitEvent waits until a ReplicaSet of prod says that it can't create a pod, for a
+// reason.
+func (s *Scenario) awaitEvent(ctx context.Context, code string) error {
+	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
+		events, err := s.bed.Cluster(bed.Prod).Client().CoreV1().Events(prodNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
+		if err != nil {
+			return err
+		}
+		for _, event := range events.Items {
+			if strings.Contains(event.Message, code) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no event FailedCreate with %s among %d", code, len(events.Items))
+	})
+}
+
+func (s *Scenario) rebuild(ctx context.Context) error {
+	s.say.Explain("The image is built again and pushed over the same tag. A tag proves nothing: by tag it is refused, and by its own digest too, for nobody signed that.")
+	var err error
+	if s.rebuilt, err = s.push(ctx, s.release.tag, "built again from commit 9f2c1e7"); err != nil {
+		return err
+	}
+	byTag := s.rebuilt.Repository + ":" + s.rebuilt.tag
+	for _, try := range []struct{ reference, code string }{
+		{byTag, "NoDigest"},
+		{byTag + "@" + s.rebuilt.Digest, "NoSignature"},
+	} {
+		out, err := s.refuse(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "run", "rebuilt", "--image", try.reference)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(out, try.code) {
+			return fmt.Errorf("refused, but not for %s:\n%s", try.code, out)
+		}
+	}
+	return nil
+}
+
+// sbom is what CI's scanner found in the image.
+const sbom = `{
+  "spdxVersion": "SPDX-2.3",
+  "dataLicense": "CC0-1.0",
+  "SPDXID": "SPDXRef-DOCUMENT",
+  "name": "shop/web",
+  "documentNamespace": "https://example.com/spdx/shop-web-1.4.2",
+  "creationInfo": {"created": "2026-01-01T00:00:00Z", "creators": ["Organization: shop"]},
+  "packages": [{"SPDXID": "SPDXRef-web", "name": "web", "versionInfo": "1.4.2", "downloadLocation": "NOASSERTION"}]
+}
+`
