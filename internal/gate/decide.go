@@ -30,7 +30,10 @@ func Deny(image Image, by GateRef, reasons ...Reason) Verdict {
 	clean := make([]Reason, 0, len(reasons))
 	for _, reason := range reasons {
 		reason.Message = Clean(reason.Message, maxMessage)
-		reason.Remedy = Clean(strings.ReplaceAll(reason.Remedy, "IMAGE@DIGEST", name), maxMessage)
+		if name != "" {
+			reason.Remedy = strings.ReplaceAll(reason.Remedy, "IMAGE@DIGEST", name)
+		}
+		reason.Remedy = Clean(reason.Remedy, maxMessage)
 		clean = append(clean, reason)
 	}
 	slices.SortFunc(clean, compareReasons)
@@ -50,6 +53,9 @@ func compareReasons(a, b Reason) int {
 
 // String is repository@digest, as messages name the image.
 func (i Image) String() string {
+	if i.Repository == "" && i.Digest == "" {
+		return ""
+	}
 	return Clean(i.Repository+"@"+i.Digest, 2*maxName)
 }
 

@@ -1,6 +1,9 @@
 package gate
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The kinds of statements.
 var (
@@ -11,8 +14,15 @@ var (
 	approvalKind  = kind{noun: "approval", is: is(PredicateApproval), missing: NoApproval}
 )
 
+var kinds = []kind{signatureKind, sbomKind, soakKind, testKind, approvalKind}
+
+// Knows says whether statements of this predicate type can count in a verdict.
+func Knows(predicateType string) bool {
+	return slices.ContainsFunc(kinds, func(k kind) bool { return k.is(predicateType) })
+}
+
 func nounOf(predicateType string) string {
-	for _, k := range []kind{signatureKind, sbomKind, soakKind, testKind, approvalKind} {
+	for _, k := range kinds {
 		if k.is(predicateType) {
 			return k.noun
 		}

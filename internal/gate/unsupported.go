@@ -6,17 +6,20 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// unsupported names what the Gate asks for and this version can't judge. Each denies:
-// a requirement that is overlooked would let by what it was written to stop.
-func (j *judge) unsupported() []Reason {
+func (j *judge) unsupported() []Reason { return CheckSupported(j.Gate, j.Unknown) }
+
+// CheckSupported names what the Gate asks for and this version can't judge; unknown
+// are the paths of fields that its types don't have. Each denies: a requirement that
+// is overlooked would let by what it was written to stop.
+func CheckSupported(g *v1alpha1.Gate, unknown []string) []Reason {
 	var reasons []Reason
 	add := func(path, why string) {
 		reasons = append(reasons, NewReason(Unsupported, "%s: %s", Clean(path, maxName), why))
 	}
-	for _, path := range j.Unknown {
+	for _, path := range unknown {
 		add(path, "this version doesn't know the field")
 	}
-	spec := &j.Gate.Spec
+	spec := &g.Spec
 	oneOf(add, ".spec.action", spec.Action, v1alpha1.ActionDeny, v1alpha1.ActionWarn, v1alpha1.ActionAudit)
 	for i, other := range spec.Others {
 		oneOf(add, fmt.Sprintf(".spec.others[%d].tags", i), other.Tags, v1alpha1.TagsDeny, v1alpha1.TagsAllow)
