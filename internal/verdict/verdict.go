@@ -65,11 +65,3 @@ type Judge struct {
 func New(source Source) *Judge {
 	return &Judge{source: source}
 }
-
-// Judge returns one Outcome for each Gate that judges the image, or a single one that
-// says why none does (others lets it by, or nobody knows it). There is always at
-// least one, and no error beside it: what can't be decided is a denial with its code,
-// so that no caller can let by what wasn't judged.
-func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
-	return []Outcome{{Action: v1alpha1.ActionDeny}}
-}

@@ -1,0 +1,106 @@
+package evidence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// Attested is what was pushed.
+type Attested struct {
+	// Digest of the attestation's manifest in the registry.
+	Digest string `json:"digest"`
+	// Subjects are the digests that it is about.
+	Subjects []string `json:"subjects"`
+	// PredicateType of the statement.
+	PredicateType string `json:"predicateType"`
+}
+
+// Target is an image that can be attested: it was seen in its registry.
+type Target struct {
+	// Repository the image and its attestations are in.
+	Repository string
+	// Platforms are an index's runnable children; none where the image is no index.
+	Platforms []registry.Descriptor
+
+	descriptor registry.Descriptor
+}
+
+// Digest of the image.
+func (t Target) Digest() string { return t.descriptor.Digest }
+
+// FindTarget reads the image's manifest, so that nothing is attested that isn't there.
+func FindTarget(ctx context.Context, client *registry.Client, repository, digest string) (Target, error) {
+	manifest, err := client.Manifest(ctx, repository, digest)
+	if err != nil {
+		return Target{}, err
+	}
+	return Target{
+		Repository: repository,
+		Platforms:  runnable(manifest.Children),
+		descriptor: manifest.Descriptor,
+	}, nil
+}
+
+// runnable leaves out what builders put beside the platforms: attestation manifests,
+// which say that they run nowhere.
+func runnable(children []registry.Descriptor) []registry.Descriptor {
+	var platforms []registry.Descriptor
+	for _, child := range children {
+		if child.Platform != "" && !strings.HasPrefix(child.Platform, "unknown/") {
+			platforms = append(platforms, child)
+		}
+	}
+	return platforms
+}
+
+// Attest signs a predicate about the image, its platforms included, and attaches it.
+func Attest(ctx context.Context, client *registry.Client, signer *Signer, target Target, predicateType string, predicate any) (Attested, error) {
+	claim, err := newStatement(target, predicateType, predicate)
+	if err != nil {
+		return Attested{}, err
+	}
+	bundle, err := signer.sign(ctx, claim)
+	if err != nil {
+		return Attested{}, err
+	}
+	digest, err := client.Push(ctx, target.Repository, target.descriptor, registry.Artifact{
+		Type:    bundleType,
+		Content: bundle,
+		Annotations: map[string]string{
+			createdAnnotation:       time.Now().UTC().Format(time.RFC3339),
+			contentAnnotation:       dsseContent,
+			predicateTypeAnnotation: predicateType,
+		},
+	})
+	if err != nil {
+		return Attested{}, err
+	}
+	attested := Attested{Digest: digest, PredicateType: predicateType}
+	for _, subject := range claim.Subject {
+		attested.Subjects = append(attested.Subjects, "sha256:"+subject.Digest["sha256"])
+	}
+	return attested, nil
+}
+
+func newStatement(target Target, predicateType string, predicate any) (statement, error) {
+	raw, err := json.Marshal(predicate)
+	if err != nil {
+		return statement{}, fmt.Errorf("encoding the predicate: %w", err)
+	}
+	if len(raw) > maxPredicate {
+		return statement{}, fmt.Errorf("the predicate has %d bytes, the bound is %d", len(raw), maxPredicate)
+	}
+	claim := statement{Type: statementV1, PredicateType: predicateType, Predicate: raw}
+	for _, image := range append([]registry.Descriptor{target.descriptor}, target.Platforms...) {
+		claim.Subject = append(claim.Subject, subject{
+			Name:   target.Repository,
+			Digest: map[string]string{"sha256": strings.TrimPrefix(image.Digest, "sha256:")},
+		})
+	}
+	return claim, nil
+}

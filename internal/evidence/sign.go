@@ -1,0 +1,127 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// Signer signs statements with a private key.
+type Signer struct {
+	keypair keypair
+}
+
+// Password is asked for where a key is encrypted.
+type Password func() ([]byte, error)
+
+// ReadSigner reads a private key in PEM: PKCS #8, SEC 1, PKCS #1, or cosign's encrypted
+// form (ENCRYPTED SIGSTORE PRIVATE KEY).
+func ReadSigner(pem []byte, password Password) (*Signer, error) {
+	private, err := cryptoutils.UnmarshalPEMToPrivateKey(pem, func(bool) ([]byte, error) { return password() })
+	if err != nil {
+		return nil, fmt.Errorf("reading the private key: %w", err)
+	}
+	signer, err := signature.LoadDefaultSignerVerifier(private)
+	if err != nil {
+		return nil, fmt.Errorf("using the private key: %w", err)
+	}
+	return NewSigner(signer)
+}
+
+// NewSigner returns a Signer that signs with a key, wherever that is kept.
+func NewSigner(key signature.SignerVerifier) (*Signer, error) {
+	public, err := key.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key: %w", err)
+	}
+	algorithm, err := signature.GetDefaultAlgorithmDetails(public)
+	if err != nil {
+		return nil, fmt.Errorf("using the key: %w", err)
+	}
+	der, err := cryptoutils.MarshalPublicKeyToDER(public)
+	if err != nil {
+		return nil, fmt.Errorf("using the key: %w", err)
+	}
+	return &Signer{keypair{key: key, public: public, algorithm: algorithm, der: der}}, nil
+}
+
+// PublicPEM is the public key, as a Gate's signer takes it.
+func (s *Signer) PublicPEM() string {
+	return string(cryptoutils.PEMEncode(cryptoutils.PublicKeyPEMType, s.keypair.der))
+}
+
+// sign makes a bundle of a statement.
+func (s *Signer) sign(ctx context.Context, claim statement) ([]byte, error) {
+	payload, err := json.Marshal(claim)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the statement: %w", err)
+	}
+	signed, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: payloadType}, s.keypair, sign.BundleOptions{Context: ctx})
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	return protojson.Marshal(signed)
+}
+
+// keypair is a sign.Keypair over any signer that sigstore knows: key files today.
+type keypair struct {
+	key       signature.SignerVerifier
+	public    crypto.PublicKey
+	algorithm signature.AlgorithmDetails
+	der       []byte // PKIX
+}
+
+var _ sign.Keypair = keypair{}
+
+func (k keypair) GetHashAlgorithm() protocommon.HashAlgorithm { return k.algorithm.GetProtoHashType() }
+
+func (k keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
+	return k.algorithm.GetSignatureAlgorithm()
+}
+
+// GetHint is what cosign writes for a key.
+func (k keypair) GetHint() []byte {
+	sum := sha256.Sum256(k.der)
+	return []byte(base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+func (k keypair) GetKeyAlgorithm() string {
+	switch k.public.(type) {
+	case *ecdsa.PublicKey:
+		return "ECDSA"
+	case *rsa.PublicKey:
+		return "RSA"
+	case ed25519.PublicKey:
+		return "ED25519"
+	default:
+		return ""
+	}
+}
+
+func (k keypair) GetPublicKey() crypto.PublicKey { return k.public }
+
+func (k keypair) GetPublicKeyPem() (string, error) {
+	pem, err := cryptoutils.MarshalPublicKeyToPEM(k.public)
+	return string(pem), err
+}
+
+// SignData returns the signature, and the data: what was hashed inside the signer isn't
+// known here, and a DSSE envelope has no use for it.
+func (k keypair) SignData(ctx context.Context, data []byte) (sig, signed []byte, err error) {
+	sig, err = k.key.SignMessage(bytes.NewReader(data), options.WithContext(ctx))
+	return sig, data, err
+}

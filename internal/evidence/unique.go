@@ -1,0 +1,90 @@
+package evidence
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// How deep decodeUnique looks for repeated names.
+const (
+	topLevel   = 1
+	everyLevel = -1
+)
+
+// decodeUnique decodes one JSON document and nothing behind it, and refuses names that
+// are repeated in an object, down to the given level of objects. Names that differ in
+// case alone are repeated too: the decoder takes either for a field.
+func decodeUnique(data []byte, into any, levels int) error {
+	// Unmarshal refuses what follows the document and nesting beyond 10,000, so that
+	// the walk, which relies on both, can recurse.
+	if err := json.Unmarshal(data, into); err != nil {
+		return err
+	}
+	return checkValue(json.NewDecoder(bytes.NewReader(data)), levels)
+}
+
+func checkValue(decoder *json.Decoder, levels int) error {
+	if levels == 0 {
+		var skipped json.RawMessage
+		return decoder.Decode(&skipped)
+	}
+	opening, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	switch opening {
+	case json.Delim('{'):
+		return checkObject(decoder, levels-1)
+	case json.Delim('['):
+		return checkArray(decoder, levels)
+	default:
+		return nil
+	}
+}
+
+func checkObject(decoder *json.Decoder, levels int) error {
+	seen := map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := token.(string)
+		if seen[fold(name)] {
+			return fmt.Errorf("the name %q is there twice in one object", name)
+		}
+		seen[fold(name)] = true
+		if err := checkValue(decoder, levels); err != nil {
+			return err
+		}
+	}
+	return skipClosing(decoder)
+}
+
+func checkArray(decoder *json.Decoder, levels int) error {
+	for decoder.More() {
+		if err := checkValue(decoder, levels); err != nil {
+			return err
+		}
+	}
+	return skipClosing(decoder)
+}
+
+func skipClosing(decoder *json.Decoder) error {
+	_, err := decoder.Token()
+	return err
+}
+
+// fold is the same for names that encoding/json takes for the same field.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name)
+}

@@ -1,0 +1,209 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// Verifier takes bundles to evidence, for a Gate's signers.
+type Verifier struct {
+	keys []trustedKey
+}
+
+// trustedKey is a public key, and who it is in the Gate: two names for one key give
+// evidence under both.
+type trustedKey struct {
+	signer   string
+	verifier *verify.Verifier
+}
+
+// SignerError is about a signer of the Gate that can't be verified by; it proves
+// nothing.
+type SignerError struct {
+	Signer string
+	Err    error
+}
+
+func (e *SignerError) Error() string { return fmt.Sprintf("signer %q: %v", e.Signer, e.Err) }
+
+func (e *SignerError) Unwrap() error { return e.Err }
+
+// NewVerifier returns a Verifier for signers. Beside an error, which holds a
+// *SignerError for each signer that can't be verified by, the Verifier knows the rest.
+func NewVerifier(signers []v1alpha1.Signer) (*Verifier, error) {
+	v := &Verifier{}
+	var errs []error
+	for _, signer := range signers {
+		key, err := newTrustedKey(signer)
+		if err != nil {
+			errs = append(errs, &SignerError{Signer: signer.Name, Err: err})
+			continue
+		}
+		v.keys = append(v.keys, key)
+	}
+	return v, errors.Join(errs...)
+}
+
+func newTrustedKey(signer v1alpha1.Signer) (trustedKey, error) {
+	if signer.Key == nil || signer.KMS != "" || signer.Keyless != nil || signer.Timestamp != "" {
+		return trustedKey{}, errors.New("this version verifies public keys (key) without timestamps only")
+	}
+	public, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(signer.Key.Data))
+	if err != nil {
+		return trustedKey{}, fmt.Errorf("reading its public key: %w", err)
+	}
+	anyHash, err := newKeyVerifier(public)
+	if err != nil {
+		return trustedKey{}, err
+	}
+	// A bundle's hint at its key is the signer's claim, so it isn't asked.
+	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(anyHash, time.Time{}, time.Time{}), nil
+	})
+	// A key has no certificate whose validity a time would be needed for; what the
+	// Gate asks for in time is judged by what it trusts for it.
+	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
+	if err != nil {
+		return trustedKey{}, err
+	}
+	return trustedKey{signer: signer.Name, verifier: verifier}, nil
+}
+
+// keyVerifier accepts each of the algorithms that sigstore's tools use with one key:
+// cosign has signed with SHA-256 by any elliptic curve, and with Ed25519ph.
+type keyVerifier []signature.Verifier
+
+func newKeyVerifier(public crypto.PublicKey) (keyVerifier, error) {
+	choices := [][]signature.LoadOption{{}}
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			choices = append(choices, []signature.LoadOption{options.WithHash(crypto.SHA256)})
+		}
+	case ed25519.PublicKey:
+		choices = append(choices, []signature.LoadOption{options.WithED25519ph()})
+	}
+	verifiers := make(keyVerifier, 0, len(choices))
+	for _, choice := range choices {
+		load := signature.LoadVerifierWithOpts
+		if len(choice) == 0 {
+			load = signature.LoadDefaultVerifier
+		}
+		verifier, err := load(public, choice...)
+		if err != nil {
+			return nil, fmt.Errorf("using its public key: %w", err)
+		}
+		verifiers = append(verifiers, verifier)
+	}
+	return verifiers, nil
+}
+
+// VerifySignature implements signature.Verifier.
+func (v keyVerifier) VerifySignature(sig, message io.Reader, opts ...signature.VerifyOption) error {
+	sigBytes, err := io.ReadAll(sig)
+	if err != nil {
+		return err
+	}
+	messageBytes, err := io.ReadAll(message)
+	if err != nil {
+		return err
+	}
+	for _, verifier := range v {
+		if err = verifier.VerifySignature(bytes.NewReader(sigBytes), bytes.NewReader(messageBytes), opts...); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// PublicKey implements signature.Verifier.
+func (v keyVerifier) PublicKey(opts ...signature.PublicKeyOption) (crypto.PublicKey, error) {
+	return v[0].PublicKey(opts...)
+}
+
+// Verify takes a bundle to the evidence that it is about a digest: one for each signer
+// whose key signed it. An error says why it is none; that of a bundle by somebody else
+// is errNobody.
+func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, error) {
+	parsed, err := parseBundle(bundleJSON)
+	if err != nil {
+		return nil, err
+	}
+	hexDigest, ok := strings.CutPrefix(digest, "sha256:")
+	raw, err := hex.DecodeString(hexDigest)
+	if !ok || err != nil {
+		return nil, fmt.Errorf("verifying a bundle about %q: that isn't a SHA-256 digest", digest)
+	}
+	policy := verify.NewPolicy(verify.WithArtifactDigest("sha256", raw), verify.WithKey())
+	var signers []string
+	for _, key := range v.keys {
+		if _, err = key.verifier.Verify(parsed.Bundle, policy); err == nil {
+			signers = append(signers, key.signer)
+		}
+	}
+	if len(signers) == 0 {
+		return nil, errNobody
+	}
+	// Only what is signed by somebody who may count is read further.
+	return parsed.evidence(digest, signers)
+}
+
+// errNobody is about a bundle that no key of the Gate signed for this digest.
+var errNobody = errors.New("no signer of the Gate signed this for the digest")
+
+// parsedBundle is a sigstore bundle around a DSSE envelope around a payload.
+type parsedBundle struct {
+	*bundle.Bundle
+	payload []byte
+}
+
+func parseBundle(bundleJSON []byte) (parsedBundle, error) {
+	b := &bundle.Bundle{}
+	if err := b.UnmarshalJSON(bundleJSON); err != nil {
+		return parsedBundle{}, fmt.Errorf("parsing bundle: %w", err)
+	}
+	envelope := b.GetDsseEnvelope()
+	if envelope == nil {
+		return parsedBundle{}, errors.New("parsing bundle: it holds no DSSE envelope")
+	}
+	if envelope.GetPayloadType() != payloadType {
+		return parsedBundle{}, fmt.Errorf("parsing bundle: its payload is %q, not %q", envelope.GetPayloadType(), payloadType)
+	}
+	return parsedBundle{Bundle: b, payload: envelope.GetPayload()}, nil
+}
+
+func (b parsedBundle) evidence(digest string, signers []string) ([]gate.Evidence, error) {
+	statement, err := parseStatement(b.payload)
+	if err != nil {
+		return nil, err
+	}
+	if !statement.isAbout(digest) {
+		return nil, fmt.Errorf("the statement isn't about %s", digest)
+	}
+	said := statement.evidence()
+	all := make([]gate.Evidence, len(signers))
+	for i, signer := range signers {
+		all[i] = said
+		all[i].Signer = signer
+	}
+	return all, nil
+}
