@@ -1,0 +1,109 @@
+// Command envladder-plugin is Argo CD's config management plugin for ladders: a sidecar
+// of the repo-server that renders one environment of a ladder.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/plugin"
+)
+
+func main() {
+	cli.Main(newRootCommand)
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "envladder-plugin",
+		Short: "Render ladders for Argo CD",
+		Long: `envladder-plugin is a config management plugin of Argo CD. An Application whose
+path is the folder of a ladder.yaml names it and an environment:
+
+  source:
+    path: shop
+    plugin:
+      name: envladder
+      parameters:
+      - {name: environment, string: prod}
+      - {name: target, string: eu}
+
+Run as a sidecar of the repo-server it serves on the plugin's socket by itself
+(serve); it can also be the program that argocd-cmp-server runs (generate).`,
+	}
+	root.AddCommand(newServeCommand(), newGenerateCommand())
+	return root
+}
+
+func newServeCommand() *cobra.Command {
+	var (
+		logs   cli.LogFlags
+		suffix string
+	)
+	config := plugin.Config{Folder: socketFolder(), Limits: plugin.DefaultLimits}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer the repo-server on the plugin's socket",
+		Long: `serve answers the repo-server on <folder>/<name>[-<suffix>].sock; Applications
+name the plugin by <name>[-<suffix>].
+
+Argo CD caches manifests by revision and source for 24 hours, whatever the
+plugin's version. With a suffix that changes with the version, Applications
+move from one version to the next when they change the plugin's name.`,
+		Example: `  envladder-plugin serve
+  envladder-plugin serve --version-suffix v1 --log-format json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logs.Logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			config.Log = log
+			if suffix != "" {
+				config.Name += "-" + suffix
+			}
+			log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
+			return plugin.Serve(cmd.Context(), config)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&config.Name, "name", "envladder", "`name` of the plugin")
+	flags.StringVar(&suffix, "version-suffix", "", "`suffix` of the name")
+	flags.StringVar(&config.Folder, "folder", config.Folder, "`folder` of the plugins' sockets; $"+plugin.FolderVariable+" sets the default")
+	flags.Int64Var(&config.Limits.Archive, "max-archive", config.Limits.Archive, "most `bytes` of a repository as it is sent, packed")
+	flags.Int64Var(&config.Limits.Unpacked, "max-unpacked", config.Limits.Unpacked, "most `bytes` of a repository, unpacked")
+	flags.IntVar(&config.Limits.Entries, "max-entries", config.Limits.Entries, "most `files` and folders of a repository")
+	logs.AddTo(flags)
+	return cmd
+}
+
+func socketFolder() string {
+	if folder := os.Getenv(plugin.FolderVariable); folder != "" {
+		return folder
+	}
+	return plugin.DefaultFolder
+}
+
+func newGenerateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "generate",
+		Short: "Print the manifests that Argo CD's environment variables ask for",
+		Long: `generate prints the manifests of the Application whose folder it runs in, as
+argocd-cmp-server's environment variables ask for them: ARGOCD_APP_NAME,
+ARGOCD_APP_NAMESPACE, ARGOCD_APP_PARAMETERS (or PARAM_ENVIRONMENT, PARAM_TARGET,
+PARAM_RELEASENAME), KUBE_VERSION, KUBE_API_VERSIONS, ARGOCD_APP_SOURCE_PATH.
+They are the same as serve's.`,
+		Example: `  cd shop && PARAM_ENVIRONMENT=prod PARAM_TARGET=eu envladder-plugin generate`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := os.Getwd()
+			if err != nil {
+				return fmt.Errorf("finding the Application's folder: %w", err)
+			}
+			return plugin.Exec(cmd.Context(), dir, os.Getenv, cmd.OutOrStdout())
+		},
+	}
+}

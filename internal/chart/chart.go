@@ -1,0 +1,183 @@
+// Package chart takes a step's layers to values and its chart to manifests: what it
+// renders equals what `helm template --include-crds` of the linked Helm version prints
+// for the same chart and values. It is the only importer of Helm, and uses of it the
+// loader, the values and the engine, not the actions, which drag a cluster's client, a
+// registry's and a release store along.
+//
+// A render reaches no cluster, no network and no file outside the chart. Which layers
+// there are, and in which order, it leaves to internal/ladder.
+package chart
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+)
+
+// Chart is a loaded chart. It is safe for concurrent use: Helm changes a chart while it
+// renders it, so each render works on a copy.
+type Chart struct {
+	// Path in the repository.
+	Path string
+	// Digest is sha256:<64 hex digits> of the chart's content. Of a packaged chart it
+	// is the file's. Of a folder it is the SHA-256 of a text that has, for each file
+	// of the chart sorted by path, one line
+	//
+	//	<SHA-256 of the file's bytes in hex> <two spaces> <path in the chart> <newline>
+	//
+	// as `sha256sum` prints it, so that it can be recomputed with it. What .helmignore
+	// names is no part of the chart and doesn't count; neither do file modes and
+	// empty folders. Symbolic links count as the files they lead to.
+	Digest string
+
+	pristine *helm.Chart
+}
+
+// maxPackage bounds a packaged chart. Helm's own bound is on what it unpacks to
+// (100 MiB); registries and Helm repositories hold charts of a few MiB at most.
+const maxPackage = 20 << 20
+
+// Load loads the chart at name, a folder or a .tgz in fsys. Its dependencies must be in
+// its folder charts/.
+func Load(fsys fs.FS, name string) (*Chart, error) {
+	if strings.HasPrefix(name, "oci://") {
+		return nil, fmt.Errorf("loading chart %q: charts in registries aren't supported yet: vendor it into the repository (helm pull %s)", name, name)
+	}
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("loading chart %q: %w", name, err)
+	}
+	var c *Chart
+	switch {
+	case info.IsDir():
+		c, err = loadFolder(fsys, name)
+	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
+		c, err = loadPackage(fsys, name)
+	default:
+		err = errors.New("want a folder or a .tgz")
+	}
+	if err == nil {
+		err = checkLoaded(c.pristine, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading chart %q: %w", name, err)
+	}
+	return c, nil
+}
+
+func loadFolder(fsys fs.FS, name string) (*Chart, error) {
+	files, err := readFolder(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	buffered := make([]*loader.BufferedFile, len(files))
+	for i, f := range files {
+		buffered[i] = &loader.BufferedFile{Name: f.name, Data: bytes.TrimPrefix(f.data, utf8BOM)}
+	}
+	pristine, err := loader.LoadFiles(buffered)
+	if err != nil {
+		return nil, err
+	}
+	return &Chart{Path: name, Digest: treeDigest(files), pristine: pristine}, nil
+}
+
+// utf8BOM is what Helm's loader of folders takes off a file's beginning.
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+func loadPackage(fsys fs.FS, name string) (*Chart, error) {
+	data, err := readBounded(fsys, name, maxPackage)
+	if err != nil {
+		return nil, err
+	}
+	pristine, err := loader.LoadArchive(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	return &Chart{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), pristine: pristine}, nil
+}
+
+// checkLoaded refuses what `helm template` refuses before it renders.
+func checkLoaded(c *helm.Chart, name string) error {
+	if kind := c.Metadata.Type; kind != "" && kind != "application" {
+		return fmt.Errorf("it is a %s chart, which can't be installed by itself", kind)
+	}
+	if missing := missingDependencies(c); len(missing) > 0 {
+		return fmt.Errorf("its Chart.yaml names dependencies that its folder charts/ lacks: %s: run `helm dependency build %s` and commit what it writes",
+			strings.Join(missing, ", "), name)
+	}
+	return nil
+}
+
+// missingDependencies compares by name only, as Helm does.
+func missingDependencies(c *helm.Chart) []string {
+	var missing []string
+	for _, want := range c.Metadata.Dependencies {
+		has := func(have *helm.Chart) bool { return have.Name() == want.Name }
+		if !slices.ContainsFunc(c.Dependencies(), has) {
+			missing = append(missing, want.Name)
+		}
+	}
+	return missing
+}
+
+// clone copies what a render changes: metadata (Helm applies conditions, tags and
+// aliases to it), values (it imports the children's) and the tree of dependencies.
+// Helm's loader leaves the dependencies in a map's order; here they are sorted, so that
+// the same chart always renders to the same bytes.
+func clone(c *helm.Chart) *helm.Chart {
+	out := *c
+	out.Metadata = cloneMetadata(c.Metadata)
+	if c.Values != nil {
+		out.Values = copyMap(c.Values)
+	}
+	children := slices.Clone(c.Dependencies())
+	slices.SortStableFunc(children, func(a, b *helm.Chart) int {
+		return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Metadata.Version, b.Metadata.Version))
+	})
+	for i, child := range children {
+		children[i] = clone(child)
+	}
+	out.SetDependencies(children...)
+	return &out
+}
+
+func cloneMetadata(m *helm.Metadata) *helm.Metadata {
+	out := *m
+	out.Dependencies = slices.Clone(m.Dependencies)
+	for i, dependency := range out.Dependencies {
+		if dependency != nil {
+			copied := *dependency
+			out.Dependencies[i] = &copied
+		}
+	}
+	return &out
+}
+
+// readBounded reads the file name of fsys, which must not be larger than limit.
+func readBounded(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read: nothing is lost by a failing close
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%q is larger than %d MiB", name, limit>>20)
+	}
+	return data, nil
+}

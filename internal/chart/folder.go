@@ -1,0 +1,130 @@
+package chart
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/ignore"
+)
+
+// The bounds of a chart's folder. Those on bytes are Helm's own for packaged charts:
+// 5 MiB a file, 100 MiB together.
+const (
+	// maxFiles: the largest public charts have a few hundred files.
+	maxFiles = 10_000
+	// maxPath, in elements, ends a walk through symbolic links that lead in a circle.
+	maxPath = 64
+)
+
+// file is one file of a chart.
+type file struct {
+	// name is the path in the chart.
+	name string
+	data []byte
+}
+
+// readFolder reads the files of the chart at dir as Helm does: without what .helmignore
+// names, and following symbolic links (fsys keeps them within the repository).
+func readFolder(fsys fs.FS, dir string) ([]file, error) {
+	rules, err := ignoreRules(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	r := folderReader{fsys: fsys, dir: dir, rules: rules, left: loader.MaxDecompressedChartSize}
+	if err := r.walk("", 0); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(r.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
+	return r.files, nil
+}
+
+func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
+	name := path.Join(dir, ignore.HelmIgnore)
+	data, err := readBounded(fsys, name, loader.MaxDecompressedFileSize)
+	rules := ignore.Empty()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		if rules, err = ignore.Parse(bytes.NewReader(data)); err != nil {
+			return nil, fmt.Errorf("parsing %q: %w", name, err)
+		}
+	}
+	rules.AddDefaults()
+	return rules, nil
+}
+
+type folderReader struct {
+	fsys  fs.FS
+	dir   string
+	rules *ignore.Rules
+	// left is how many bytes the chart may still have.
+	left  int64
+	files []file
+}
+
+func (r *folderReader) walk(rel string, depth int) error {
+	if depth > maxPath {
+		return fmt.Errorf("%q is nested deeper than %d: does a symbolic link lead in a circle?", rel, maxPath)
+	}
+	entries, err := fs.ReadDir(r.fsys, path.Join(r.dir, rel))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := r.visit(path.Join(rel, entry.Name()), depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *folderReader) visit(rel string, depth int) error {
+	info, err := fs.Stat(r.fsys, path.Join(r.dir, rel))
+	switch {
+	case err != nil:
+		return err
+	case r.rules.Ignore(rel, info):
+		return nil
+	case info.IsDir():
+		return r.walk(rel, depth+1)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%q is neither a file nor a folder", rel)
+	case strings.ContainsAny(rel, "\n\r\\"):
+		return fmt.Errorf("%q: a file's name has a line break or a backslash", rel)
+	}
+	return r.read(rel)
+}
+
+func (r *folderReader) read(rel string) error {
+	if len(r.files) == maxFiles {
+		return fmt.Errorf("it has more than %d files: name in .helmignore what is no part of it", maxFiles)
+	}
+	data, err := readBounded(r.fsys, path.Join(r.dir, rel), loader.MaxDecompressedFileSize)
+	if err != nil {
+		return err
+	}
+	if r.left -= int64(len(data)); r.left < 0 {
+		return fmt.Errorf("it is larger than %d MiB: name in .helmignore what is no part of it", loader.MaxDecompressedChartSize>>20)
+	}
+	r.files = append(r.files, file{name: rel, data: data})
+	return nil
+}
+
+// treeDigest is the digest of a folder's files, which are sorted: see Chart.Digest.
+func treeDigest(files []file) string {
+	tree := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(tree, "%x  %s\n", sha256.Sum256(f.data), f.name)
+	}
+	return "sha256:" + hex.EncodeToString(tree.Sum(nil))
+}

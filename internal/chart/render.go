@@ -1,0 +1,178 @@
+package chart
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
+	"sigs.k8s.io/yaml"
+)
+
+// Release is what templates see of where they are installed.
+type Release struct {
+	// Name is at most 53 characters, Helm's bound.
+	Name string
+	// Namespace is "default" where empty, as with Helm.
+	Namespace string
+	// KubeVersion such as 1.34.4; Helm's own default where empty.
+	KubeVersion string
+	// APIVersions beyond those that Helm knows, such as monitoring.coreos.com/v1 or
+	// monitoring.coreos.com/v1/ServiceMonitor.
+	APIVersions []string
+}
+
+// Manifest is one rendered document, or one file of CRDs.
+type Manifest struct {
+	// Source is the template's or CRD's path from the chart's name on.
+	Source string
+	// Content is YAML without the document's separator.
+	Content string
+	// Hook is set for Helm's hooks.
+	Hook bool
+}
+
+// String is the manifest as Helm prints it.
+func (m Manifest) String() string {
+	return fmt.Sprintf("---\n# Source: %s\n%s\n", m.Source, m.Content)
+}
+
+// Manifests are in the order that Helm prints them: CRDs, then objects in the order of
+// their installation, then hooks.
+type Manifests []Manifest
+
+// Print writes what `helm template --include-crds` prints.
+func (ms Manifests) Print(w io.Writer) error {
+	var objects, hooks strings.Builder
+	for _, m := range ms {
+		if m.Hook {
+			hooks.WriteString(m.String())
+		} else {
+			objects.WriteString(m.String())
+		}
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s", strings.TrimSpace(objects.String()), hooks.String())
+	return err
+}
+
+// Render renders the chart with values, the result of Merge. An empty rendering is an
+// error: to Argo CD it would mean to delete everything.
+func (c *Chart) Render(values map[string]any, release Release) (Manifests, error) {
+	manifests, err := render(clone(c.pristine), values, release)
+	if err != nil {
+		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
+	}
+	return manifests, nil
+}
+
+func render(c *helm.Chart, values map[string]any, release Release) (Manifests, error) {
+	if err := checkReleaseName(release.Name); err != nil {
+		return nil, err
+	}
+	capabilities, err := capabilitiesOf(release)
+	if err != nil {
+		return nil, err
+	}
+	if want := c.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, capabilities.KubeVersion.String()) {
+		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s", want, capabilities.KubeVersion.String())
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(c, values); err != nil {
+		return nil, err
+	}
+	toRender, err := renderValues(c, values, release, capabilities)
+	if err != nil {
+		return nil, err
+	}
+	files, err := engine.Engine{EnableDNS: false}.Render(c, toRender)
+	if err != nil {
+		return nil, err
+	}
+	return collect(c, files)
+}
+
+// checkReleaseName holds Helm's bounds, and says what to do about the length, which
+// Argo CD's longer names exceed.
+func checkReleaseName(name string) error {
+	if err := chartutil.ValidateReleaseName(name); err != nil {
+		return fmt.Errorf("release name %q: %w", name, err)
+	}
+	return nil
+}
+
+func capabilitiesOf(release Release) (*chartutil.Capabilities, error) {
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	if release.KubeVersion != "" {
+		version, err := chartutil.ParseKubeVersion(release.KubeVersion)
+		if err != nil {
+			return nil, fmt.Errorf("parsing Kubernetes version %q: %w", release.KubeVersion, err)
+		}
+		capabilities.KubeVersion = *version
+	}
+	known := capabilities.APIVersions
+	// The known versions are Helm's own slice: appending must not write into it.
+	capabilities.APIVersions = append(known[:len(known):len(known)], release.APIVersions...)
+	return capabilities, nil
+}
+
+func renderValues(c *helm.Chart, values map[string]any, release Release, capabilities *chartutil.Capabilities) (chartutil.Values, error) {
+	namespace := release.Namespace
+	if namespace == "" {
+		namespace = "default"
+	}
+	options := chartutil.ReleaseOptions{Name: release.Name, Namespace: namespace, Revision: 1, IsInstall: true}
+	const skipHelmsSchemaCheck = true // it follows references to files and servers
+	toRender, err := chartutil.ToRenderValuesWithSchemaValidation(c, values, options, capabilities, skipHelmsSchemaCheck)
+	if err != nil {
+		return nil, err
+	}
+	merged, err := toRender.Table("Values")
+	if err != nil {
+		return nil, err
+	}
+	return toRender, checkSchemas(c, merged)
+}
+
+// collect puts what the templates gave into Helm's order.
+func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
+	for name := range files {
+		if strings.HasSuffix(name, "NOTES.txt") {
+			delete(files, name)
+		}
+	}
+	hooks, objects, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, err
+	}
+	var manifests Manifests
+	for _, crd := range c.CRDObjects() {
+		manifests = append(manifests, Manifest{Source: crd.Filename, Content: string(crd.File.Data)})
+	}
+	for _, object := range objects {
+		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})
+	}
+	for _, hook := range hooks {
+		manifests = append(manifests, Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true})
+	}
+	if !manifests.hasObject() {
+		return nil, fmt.Errorf("it renders to nothing with these values: to Argo CD that means to delete everything")
+	}
+	return manifests, nil
+}
+
+// hasObject says whether there is more than comments.
+func (ms Manifests) hasObject() bool {
+	for _, m := range ms {
+		var head struct {
+			Kind string `json:"kind"`
+		}
+		// SortManifests has parsed the objects; a CRD that can't be parsed is for
+		// Argo CD to refuse.
+		if err := yaml.Unmarshal([]byte(m.Content), &head); err != nil || head.Kind != "" {
+			return true
+		}
+	}
+	return false
+}

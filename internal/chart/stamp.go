@@ -1,0 +1,348 @@
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	k8syaml "sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// Stamps say what a workload was rendered for, as annotations.
+type Stamps struct {
+	Ladder      string
+	Environment string
+	// Target may be empty.
+	Target string
+	// ChartDigest is Chart.Digest.
+	ChartDigest string
+}
+
+// podTemplates are the kinds that are stamped, and where they have their pod template.
+// They go by kind alone: a group's versions come and go, and what another group calls
+// a Deployment is one too.
+var podTemplates = map[string][]string{
+	"Deployment":            {"spec", "template"},
+	"StatefulSet":           {"spec", "template"},
+	"DaemonSet":             {"spec", "template"},
+	"ReplicaSet":            {"spec", "template"},
+	"ReplicationController": {"spec", "template"},
+	"Rollout":               {"spec", "template"},
+	"Job":                   {"spec", "template"},
+	"CronJob":               {"spec", "jobTemplate", "spec", "template"},
+	"PodTemplate":           {"template"},
+	"Pod":                   nil,
+}
+
+// Stamp annotates the workloads among ms, hooks and the items of a List included. A
+// workload's own metadata gets all stamps, and so do the Jobs of a CronJob; pod
+// templates don't get the chart's digest, so that a chart's edit restarts nothing by
+// itself. Stamps that the chart itself wrote are overwritten. Other documents keep
+// their bytes; a stamped document keeps its comments and the notation of its values.
+func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
+	stamped := slices.Clone(ms)
+	for i, m := range ms {
+		content, err := stampDocuments(m.Content, stamps)
+		if err != nil {
+			return nil, fmt.Errorf("stamping an object of %q: %w", m.Source, err)
+		}
+		stamped[i].Content = content
+	}
+	return stamped, nil
+}
+
+func stampDocuments(content string, stamps Stamps) (string, error) {
+	if !mayHaveWorkload(content) {
+		return content, nil
+	}
+	// Helm has split the documents, and a file of CRDs has no workloads; what has
+	// several documents all the same is stamped one by one.
+	decoder := yaml.NewDecoder(strings.NewReader(content))
+	var out []string
+	changed := false
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		did, err := stampDocument(&document, stamps)
+		if err != nil {
+			return "", err
+		}
+		changed = changed || did
+		text, err := encode(&document)
+		if err != nil {
+			return "", err
+		}
+		out = append(out, text)
+	}
+	if !changed {
+		return content, nil
+	}
+	return strings.Join(out, "\n---\n"), nil
+}
+
+// mayHaveWorkload spares most documents the parsing.
+func mayHaveWorkload(content string) bool {
+	if strings.Contains(content, "List") {
+		return true
+	}
+	for kind := range podTemplates {
+		if strings.Contains(content, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func encode(document *yaml.Node) (string, error) {
+	var b bytes.Buffer
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	encoder.CompactSeqIndent()
+	if err := encoder.Encode(document); err != nil {
+		return "", err
+	}
+	if err := encoder.Close(); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(b.String()), nil
+}
+
+// stampDocument stamps the workloads of a document, and says whether there are any.
+func stampDocument(document *yaml.Node, stamps Stamps) (bool, error) {
+	if len(document.Content) == 0 {
+		return false, nil
+	}
+	object := document.Content[0]
+	if !hasWorkload(object) {
+		return false, nil
+	}
+	if hasAlias(object) {
+		// An alias may stand for a map that is stamped in one of its places only.
+		if err := resolveAliases(object); err != nil {
+			return false, err
+		}
+	}
+	return true, stampObject(object, stamps)
+}
+
+func hasWorkload(object *yaml.Node) bool {
+	kind := scalar(lookup(object, "kind"))
+	if _, ok := podTemplates[kind]; ok {
+		return true
+	}
+	return isList(kind) && slices.ContainsFunc(listItems(object), hasWorkload)
+}
+
+func isList(kind string) bool { return strings.HasSuffix(kind, "List") }
+
+func listItems(object *yaml.Node) []*yaml.Node {
+	items := resolve(lookup(object, "items"))
+	if items == nil || items.Kind != yaml.SequenceNode {
+		return nil
+	}
+	resolved := make([]*yaml.Node, len(items.Content))
+	for i, item := range items.Content {
+		resolved[i] = resolve(item)
+	}
+	return resolved
+}
+
+func stampObject(object *yaml.Node, stamps Stamps) error {
+	kind := scalar(lookup(object, "kind"))
+	template, isWorkload := podTemplates[kind]
+	if !isWorkload {
+		for _, item := range listItems(object) {
+			if err := stampObject(item, stamps); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	own := stamps.annotations()
+	if err := annotate(object, own); err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	if kind == "CronJob" {
+		if err := annotateAt(object, template[:2], own); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+	}
+	if template == nil {
+		return nil
+	}
+	ofPods := stamps
+	ofPods.ChartDigest = ""
+	if err := annotateAt(object, template, ofPods.annotations()); err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	return nil
+}
+
+type annotation struct{ key, value string }
+
+// annotations are the stamps that aren't empty; an empty one removes what the chart
+// itself wrote.
+func (s Stamps) annotations() []annotation {
+	return []annotation{
+		{v1alpha1.AnnotationLadder, s.Ladder},
+		{v1alpha1.AnnotationEnvironment, s.Environment},
+		{v1alpha1.AnnotationTarget, s.Target},
+		{v1alpha1.AnnotationChartDigest, s.ChartDigest},
+	}
+}
+
+// annotateAt annotates what is at keys below object, where there is such a thing: a
+// Rollout may refer to a Deployment's template instead of having one.
+func annotateAt(object *yaml.Node, keys []string, annotations []annotation) error {
+	at := object
+	for _, key := range keys {
+		if at = lookup(at, key); at == nil {
+			return nil
+		}
+	}
+	if at.Kind != yaml.MappingNode {
+		return nil
+	}
+	return annotate(at, annotations)
+}
+
+func annotate(object *yaml.Node, annotations []annotation) error {
+	metadata, err := mappingIn(object, "metadata")
+	if err != nil {
+		return err
+	}
+	existing, err := mappingIn(metadata, "annotations")
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	for _, a := range annotations {
+		remove(existing, a.key)
+		if a.value != "" {
+			value, err := quotedNode(a.value)
+			if err != nil {
+				return err
+			}
+			existing.Content = append(existing.Content, stringNode(a.key), value)
+		}
+	}
+	if len(existing.Content) == 0 {
+		remove(metadata, "annotations")
+	}
+	existing.Style &^= yaml.FlowStyle
+	return nil
+}
+
+// mappingIn is the mapping at key of a mapping, made where there is none or null.
+func mappingIn(parent *yaml.Node, key string) (*yaml.Node, error) {
+	value := lookup(parent, key)
+	switch {
+	case value == nil:
+		value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		parent.Content = append(parent.Content, stringNode(key), value)
+	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null":
+		*value = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", HeadComment: value.HeadComment, LineComment: value.LineComment, FootComment: value.FootComment}
+	case value.Kind != yaml.MappingNode:
+		return nil, fmt.Errorf("%s isn't a mapping", key)
+	}
+	return value, nil
+}
+
+func stringNode(value string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+}
+
+// quotedNode is a string that stays one for every parser: an environment may be called
+// `on` or `no`.
+func quotedNode(value string) (*yaml.Node, error) {
+	var n yaml.Node
+	if err := n.Encode(value); err != nil {
+		return nil, fmt.Errorf("encoding %q: %w", value, err)
+	}
+	return &n, nil
+}
+
+// lookup is the value at key of a mapping, or nil. Of duplicate keys the last wins, as
+// where the document is read.
+func lookup(mapping *yaml.Node, key string) *yaml.Node {
+	mapping = resolve(mapping)
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	var value *yaml.Node
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			value = resolve(mapping.Content[i+1])
+		}
+	}
+	return value
+}
+
+func remove(mapping *yaml.Node, key string) {
+	for i := 0; i+1 < len(mapping.Content); {
+		if mapping.Content[i].Value == key {
+			mapping.Content = slices.Delete(mapping.Content, i, i+2)
+			continue
+		}
+		i += 2
+	}
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	if n != nil && n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func scalar(n *yaml.Node) string {
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return n.Value
+}
+
+func hasAlias(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
+}
+
+// resolveAliases writes an object out without aliases and merge keys, by the parser
+// that Helm and Argo CD read it with.
+func resolveAliases(object *yaml.Node) error {
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		return err
+	}
+	json, err := k8syaml.YAMLToJSON(text)
+	if err != nil {
+		return err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(json, &document); err != nil {
+		return err
+	}
+	*object = *document.Content[0]
+	blockStyle(object)
+	return nil
+}
+
+// blockStyle takes JSON's brackets off; its quotes stay.
+func blockStyle(n *yaml.Node) {
+	if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
+		n.Style = 0
+	}
+	for _, child := range n.Content {
+		blockStyle(child)
+	}
+}

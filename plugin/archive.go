@@ -1,0 +1,191 @@
+package plugin
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// Limits bound what a repo-server may send. A repository beyond them is refused, with
+// the limit's flag in the error; one large file alone is left out, and is missed only
+// where it is asked for.
+type Limits struct {
+	// Archive is the size of the gzipped tar, in bytes.
+	Archive int64
+	// Unpacked is what it unpacks to, in bytes: what is held in memory and what is
+	// only read over (.git) together.
+	Unpacked int64
+	// Entries are files and folders.
+	Entries int
+	// File is the largest file that is kept, in bytes.
+	File int64
+}
+
+// DefaultLimits are the limits of Serve.
+var DefaultLimits = Limits{
+	// What Argo CD itself allows for the archives that it streams
+	// (--streamed-manifest-max-tar-size).
+	Archive: 100 << 20,
+	// Text packs at five to one; a higher ratio at this size is no GitOps repository.
+	Unpacked: 512 << 20,
+	// Five times the files of the Linux kernel's source fit not, a monorepo's
+	// 100,000 do.
+	Entries: 100_000,
+	// The largest thing that a render reads is a packaged chart, at most 20 MiB.
+	File: 20 << 20,
+}
+
+// maxPathLength is Linux's own, PATH_MAX.
+const maxPathLength = 4096
+
+// untar reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
+// them, and nothing reads them.
+func untar(r io.Reader, limits Limits) (*tree, error) {
+	unzipped, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("unpacking the archive: %w", err)
+	}
+	u := untarrer{
+		tar:    tar.NewReader(&cappedReader{r: unzipped, left: limits.Unpacked, err: tooLarge("unpacks to", limits.Unpacked, "--max-unpacked")}),
+		limits: limits,
+		tree:   newTree(),
+	}
+	if err := u.run(); err != nil {
+		return nil, fmt.Errorf("unpacking the archive: %w", err)
+	}
+	return u.tree, nil
+}
+
+func tooLarge(what string, limit int64, flag string) error {
+	return &tooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s): name the Application's paths in its annotation argocd.argoproj.io/manifest-generate-paths, and let the repo-server use them (--plugin-use-manifest-generate-paths)",
+		what, limit>>20, flag)}
+}
+
+// tooLargeError is of what goes beyond a limit.
+type tooLargeError struct{ message string }
+
+func (e *tooLargeError) Error() string { return e.message }
+
+type untarrer struct {
+	tar     *tar.Reader
+	limits  Limits
+	tree    *tree
+	entries int
+	// kept is what is held in memory. It is counted apart from what is read, since a
+	// sparse file takes no bytes in the archive.
+	kept int64
+}
+
+func (u *untarrer) run() error {
+	for {
+		header, err := u.tar.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if u.entries++; u.entries > u.limits.Entries {
+			return &tooLargeError{fmt.Sprintf("the repository has more than %d files and folders (--max-entries)", u.limits.Entries)}
+		}
+		if err := u.entry(header); err != nil {
+			return fmt.Errorf("%q: %w", shorten(header.Name), err)
+		}
+	}
+}
+
+func (u *untarrer) entry(header *tar.Header) error {
+	name, err := entryName(header)
+	if err != nil {
+		return err
+	}
+	if inGit(name) {
+		return nil
+	}
+	switch header.Typeflag {
+	case tar.TypeDir:
+		return u.tree.add(name, newFolder(name))
+	case tar.TypeSymlink:
+		return u.tree.add(name, &node{mode: fs.ModeSymlink, link: header.Linkname})
+	case tar.TypeReg:
+		return u.file(name, header.Size)
+	case tar.TypeLink:
+		return errors.New("it is a hard link, which Argo CD never sends")
+	default:
+		return fmt.Errorf("it is a device, a FIFO or the like (type %q), which Argo CD never sends", header.Typeflag)
+	}
+}
+
+// entryName is where the entry goes in the tree. Argo CD writes clean relative names.
+func entryName(header *tar.Header) (string, error) {
+	if len(header.Name) > maxPathLength || len(header.Linkname) > maxPathLength {
+		return "", fmt.Errorf("its path is longer than %d bytes", maxPathLength)
+	}
+	name := strings.TrimSuffix(header.Name, "/")
+	if name == "" || !fs.ValidPath(path.Clean(name)) || hasDotDot(name) {
+		return "", errors.New("its path leads out of the archive")
+	}
+	return path.Clean(name), nil
+}
+
+func hasDotDot(name string) bool {
+	for element := range strings.SplitSeq(name, "/") {
+		if element == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+func inGit(name string) bool {
+	for element := range strings.SplitSeq(name, "/") {
+		if element == ".git" {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *untarrer) file(name string, size int64) error {
+	if size > u.limits.File {
+		return u.tree.add(name, &node{refused: fmt.Errorf("it is larger than %d MiB", u.limits.File>>20)})
+	}
+	if u.kept += size; u.kept > u.limits.Unpacked {
+		return tooLarge("unpacks to", u.limits.Unpacked, "--max-unpacked")
+	}
+	data, err := io.ReadAll(io.LimitReader(u.tar, size))
+	if err != nil {
+		return err
+	}
+	return u.tree.add(name, &node{data: data})
+}
+
+// cappedReader fails once more than left bytes were read; io.LimitReader would make a
+// cut archive look complete.
+type cappedReader struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (c *cappedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.left -= int64(n); c.left < 0 {
+		return 0, c.err
+	}
+	return n, err
+}
+
+// shorten cuts a hostile name in a message.
+func shorten(s string) string {
+	const longest = 200
+	if len(s) <= longest {
+		return s
+	}
+	return s[:longest] + "…"
+}

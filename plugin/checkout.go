@@ -1,0 +1,91 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// checkout is what Argo CD sent of a repository, at its place in the repository. With
+// the annotation manifest-generate-paths and the repo-server's flag
+// --plugin-use-manifest-generate-paths that is only the folder which the annotation's
+// paths have in common; what is outside of it is missing, and the error says why.
+type checkout struct {
+	sent fs.FS
+	// at is the path in the repository of what was sent; "." for all of it.
+	at string
+}
+
+// newCheckout places sent, in which appRelPath is the Application's folder, by
+// sourcePath, the Application's path in the repository. It returns that path too.
+func newCheckout(sent fs.FS, appRelPath, sourcePath string) (checkout, string, error) {
+	rel := path.Clean(appRelPath)
+	if !fs.ValidPath(rel) {
+		return checkout{}, "", fmt.Errorf("the Application's folder %q is outside of what was sent", appRelPath)
+	}
+	source := strings.TrimPrefix(path.Clean("/"+sourcePath), "/")
+	switch {
+	case source == rel, source == "":
+		return checkout{sent: sent, at: "."}, rel, nil
+	case rel == ".":
+		return checkout{sent: sent, at: source}, source, nil
+	}
+	if at, ok := strings.CutSuffix(source, "/"+rel); ok {
+		return checkout{sent: sent, at: at}, source, nil
+	}
+	return checkout{sent: sent, at: "."}, rel, nil
+}
+
+// Open, Stat and ReadDir take paths from the repository's root.
+func (c checkout) Open(name string) (fs.File, error) {
+	inner, err := c.inner("open", name)
+	if err != nil {
+		return nil, err
+	}
+	return c.sent.Open(inner)
+}
+
+// Stat implements fs.StatFS.
+func (c checkout) Stat(name string) (fs.FileInfo, error) {
+	inner, err := c.inner("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return fs.Stat(c.sent, inner)
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (c checkout) ReadDir(name string) ([]fs.DirEntry, error) {
+	inner, err := c.inner("read", name)
+	if err != nil {
+		return nil, err
+	}
+	return fs.ReadDir(c.sent, inner)
+}
+
+func (c checkout) inner(op, name string) (string, error) {
+	if !fs.ValidPath(name) {
+		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	if c.at == "." {
+		return name, nil
+	}
+	if name == c.at {
+		return ".", nil
+	}
+	if inner, ok := strings.CutPrefix(name, c.at+"/"); ok {
+		return inner, nil
+	}
+	return "", &fs.PathError{Op: op, Path: name, Err: notSentError{at: c.at, name: name}}
+}
+
+// notSentError is a fs.ErrNotExist that knows better.
+type notSentError struct{ at, name string }
+
+func (e notSentError) Error() string {
+	return fmt.Sprintf("Argo CD sent only %q of the repository: add /%s to the Application's annotation argocd.argoproj.io/manifest-generate-paths (paths are separated by ;)", e.at, e.name)
+}
+
+func (notSentError) Is(target error) bool { return errors.Is(target, fs.ErrNotExist) }

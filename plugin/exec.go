@@ -1,0 +1,90 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+// Exec is the program that argocd-cmp-server runs in the Application's folder, dir: it
+// writes to out the manifests that getenv, Argo CD's variables, ask for.
+func Exec(ctx context.Context, dir string, getenv func(string) string, out io.Writer) error {
+	request, err := requestFrom(getenv)
+	if err != nil {
+		return err
+	}
+	working, err := openWorkingFolder(dir, getenv)
+	if err != nil {
+		return err
+	}
+	defer working.close() // only read: nothing is lost by a failing close
+	request.Repository, request.Dir = working.repository, working.dir
+	manifests, err := Generate(ctx, request)
+	if err != nil {
+		return err
+	}
+	return manifests.Print(out)
+}
+
+// workingFolder is a repository on disk and the Application's folder in it.
+type workingFolder struct {
+	repository fs.FS
+	dir        string
+	close      func() error
+}
+
+// openWorkingFolder finds the repository around dir. argocd-cmp-server unpacks what
+// it was sent into <its folder>/_cmp_server/<random>; where dir isn't below such a
+// folder, a person tries the plugin in a working copy.
+func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, error) {
+	top, rel, ok := unpackedBy(dir, getenv)
+	if !ok {
+		found, err := ladder.FindRepository(dir)
+		if err != nil {
+			return nil, err
+		}
+		return &workingFolder{repository: found.FS(), dir: found.Dir, close: found.Close}, nil
+	}
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return nil, fmt.Errorf("opening the repository: %w", err)
+	}
+	repository, inner, err := newCheckout(root.FS(), filepath.ToSlash(rel), getenv(envSourcePath))
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	return &workingFolder{repository: repository, dir: inner, close: root.Close}, nil
+}
+
+// unpackedBy says where argocd-cmp-server unpacked the repository that dir is in, and
+// dir's path there.
+func unpackedBy(dir string, getenv func(string) string) (top, rel string, ok bool) {
+	base := getenv("ARGOCD_CMP_WORKDIR")
+	if base == "" {
+		base = os.TempDir()
+	}
+	base, err := filepath.EvalSymlinks(filepath.Join(base, "_cmp_server"))
+	if err != nil {
+		return "", "", false
+	}
+	dir, err = filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", "", false
+	}
+	below, err := filepath.Rel(base, dir)
+	if err != nil || below == "." || !filepath.IsLocal(below) {
+		return "", "", false
+	}
+	first, rest, _ := strings.Cut(filepath.ToSlash(below), "/")
+	if rest == "" {
+		rest = "."
+	}
+	return filepath.Join(base, first), rest, true
+}

@@ -1,0 +1,124 @@
+// Package plugin speaks Argo CD's config management plugin protocol: Serve answers the
+// repo-server on the plugin's socket, Exec is the program that argocd-cmp-server runs.
+// Both call Generate, and so does `envladder render`: one environment of a ladder, from
+// a repository to manifests.
+//
+// What a repository's documents mean it leaves to internal/ladder, what they render to
+// to internal/chart. Everything that comes over the socket is bounded.
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+// Request asks for the manifests of one environment.
+type Request struct {
+	// Repository from its root.
+	Repository fs.FS
+	// Dir is the folder of ladder.yaml in the repository, the Application's path.
+	Dir string
+	// Environment and Target of the ladder.
+	Environment string
+	Target      string
+	// AppName is the Application's name as Argo CD gives it: name, or
+	// namespace_name for an Application outside of Argo CD's own namespace.
+	AppName string
+	// ReleaseName in place of the name that follows from AppName.
+	ReleaseName string
+	// Namespace of the destination; "default" where empty.
+	Namespace string
+	// KubeVersion and APIVersions of the destination; see chart.Release.
+	KubeVersion string
+	APIVersions []string
+}
+
+// Generate renders what the request asks for, stamped unless the Ladder says otherwise.
+func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
+	document, err := ladder.Open(r.Repository, r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if r.Environment == "" {
+		return nil, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
+	}
+	step, err := document.Step(r.Environment, r.Target)
+	if err != nil {
+		return nil, err
+	}
+	return render(ctx, r, step)
+}
+
+func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, error) {
+	values, err := chart.Merge(r.Repository, step)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := chart.Load(r.Repository, step.Chart)
+	if err != nil {
+		return nil, err
+	}
+	release, err := r.release(step)
+	if err != nil {
+		return nil, err
+	}
+	// Helm's engine can't be stopped; at least it isn't started for nobody.
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	manifests, err := loaded.Render(values, release)
+	if err != nil || step.Stamps == ladder.StampsOff {
+		return manifests, err
+	}
+	return manifests.Stamp(chart.Stamps{
+		Ladder:      step.Ladder,
+		Environment: step.Environment,
+		Target:      step.Target,
+		ChartDigest: loaded.Digest,
+	})
+}
+
+// maxReleaseName is Helm's bound, so that names made of it fit into 63 characters.
+const maxReleaseName = 53
+
+func (r Request) release(step ladder.Step) (chart.Release, error) {
+	name := r.releaseName(step)
+	if len(name) > maxReleaseName {
+		return chart.Release{}, fmt.Errorf("release name %q has %d characters, and Helm allows %d: set the parameter %s",
+			name, len(name), maxReleaseName, ParameterReleaseName)
+	}
+	return chart.Release{
+		Name:        name,
+		Namespace:   r.Namespace,
+		KubeVersion: r.KubeVersion,
+		APIVersions: r.APIVersions,
+	}, nil
+}
+
+// releaseName is what Argo CD's own Helm source would use: the Application's name
+// without its namespace. The ladder's name stands in where there is no Application.
+func (r Request) releaseName(step ladder.Step) string {
+	if r.ReleaseName != "" {
+		return r.ReleaseName
+	}
+	if r.AppName == "" {
+		return step.Ladder
+	}
+	if _, name, ok := strings.Cut(r.AppName, "_"); ok {
+		return name
+	}
+	return r.AppName
+}
+
+func environmentNames(document *ladder.Document) string {
+	names := make([]string, len(document.Spec.Environments))
+	for i, environment := range document.Spec.Environments {
+		names[i] = environment.Name
+	}
+	return strings.Join(names, ", ")
+}

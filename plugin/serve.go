@@ -1,0 +1,157 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/envladder/envladder/plugin/pluginpb"
+)
+
+// Config is what Serve needs.
+type Config struct {
+	// Folder of the plugins' sockets, shared with the repo-server.
+	Folder string
+	// Name of the plugin as Applications name it; the socket is <Name>.sock.
+	Name   string
+	Limits Limits
+	Log    *slog.Logger
+}
+
+// DefaultFolder is where a repo-server looks for sockets unless its environment says
+// otherwise.
+const DefaultFolder = "/home/argocd/cmp-server/plugins"
+
+// FolderVariable is the environment variable that moves it.
+const FolderVariable = "ARGOCD_PLUGINSOCKFILEPATH"
+
+const (
+	// keepaliveMinimum: Argo CD pings idle connections every 10 s or 20 s, and a
+	// server that finds that too often hangs up; half of it is never too often.
+	keepaliveMinimum = 5 * time.Second
+	// maxMessage bounds one chunk. Argo CD's are 1 KiB unless ARGOCD_CMP_CHUNK_SIZE
+	// says otherwise, which is worth it up to a few MiB.
+	maxMessage = 16 << 20
+	// drainTime is how long requests may go on after the end was asked for; Kubernetes
+	// kills after 30 s.
+	drainTime = 20 * time.Second
+)
+
+// Serve answers on the plugin's socket until ctx ends, then lets requests finish for a
+// while and removes the socket.
+func Serve(ctx context.Context, config Config) error {
+	listener, err := listen(config.Folder, config.Name)
+	if err != nil {
+		return err
+	}
+	server := newServer(config)
+	config.Log.Info("serving", "socket", listener.Addr().String())
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		config.Log.Info("stopping")
+		shutDown(server)
+	})
+	err = server.Serve(listener)
+	if !stop() {
+		<-stopped
+		return nil
+	}
+	return fmt.Errorf("serving on %q: %w", listener.Addr(), err)
+}
+
+func newServer(config Config) *grpc.Server {
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinimum, PermitWithoutStream: true}),
+		grpc.StreamInterceptor(recoverStream(config.Log)),
+	)
+	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{limits: config.Limits, log: config.Log})
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	return server
+}
+
+// shutDown closes the listener, which removes the socket, and waits for requests.
+func shutDown(server *grpc.Server) {
+	kill := time.AfterFunc(drainTime, server.Stop)
+	defer kill.Stop()
+	server.GracefulStop()
+}
+
+// recoverStream makes a panic the error of one request.
+func recoverStream(log *slog.Logger) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error("panic", "method", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
+				err = status.Errorf(codes.Internal, "the plugin failed by a fault of its own: %v", p)
+			}
+		}()
+		return handler(srv, stream)
+	}
+}
+
+// socketName is what Kubernetes allows in names; Argo CD joins it to a path.
+var socketName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+// maxSocketPath is what fits into Linux's sockaddr_un.
+const maxSocketPath = 107
+
+func listen(folder, name string) (net.Listener, error) {
+	if !socketName.MatchString(name) {
+		return nil, fmt.Errorf("plugin name %q: use lower-case letters, digits, - and .", name)
+	}
+	address := filepath.Join(folder, name+".sock")
+	if len(address) > maxSocketPath {
+		return nil, fmt.Errorf("socket %q has a path of %d bytes, and %d is the most: shorten the name or the folder", address, len(address), maxSocketPath)
+	}
+	if err := removeStale(address); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	// The repo-server is another container, usually uid 999, and whoever connects
+	// needs to write. The folder is a volume that only these containers share.
+	if err := os.Chmod(address, 0o666); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the socket to other users: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// removeStale removes the socket of a plugin that is gone, and nothing else.
+func removeStale(address string) error {
+	info, err := os.Lstat(address)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for an old socket: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%q is in the socket's place and is no socket: remove it", address)
+	}
+	if conn, err := net.DialTimeout("unix", address, time.Second); err == nil {
+		conn.Close()
+		return fmt.Errorf("a plugin answers on %q already: stop it or choose another name", address)
+	}
+	if err := os.Remove(address); err != nil {
+		return fmt.Errorf("removing an old socket: %w", err)
+	}
+	return nil
+}

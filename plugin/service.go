@@ -1,0 +1,106 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/plugin/pluginpb"
+)
+
+// service answers the repo-server. It keeps nothing between requests.
+type service struct {
+	pluginpb.UnimplementedConfigManagementPluginServiceServer
+	limits Limits
+	log    *slog.Logger
+}
+
+type generateStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.ManifestResponse]
+
+// GenerateManifest renders one Application.
+func (s *service) GenerateManifest(stream generateStream) error {
+	start := time.Now()
+	request, err := receive(stream, s.limits)
+	var manifests chart.Manifests
+	if err == nil {
+		manifests, err = Generate(stream.Context(), request)
+	}
+	log := s.log.With("app", request.AppName, "dir", request.Dir,
+		"environment", request.Environment, "target", request.Target, "duration", time.Since(start))
+	if err != nil {
+		log.Error("generating manifests", "error", err)
+		return asStatus(err)
+	}
+	log.Info("generated manifests", "manifests", len(manifests))
+	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: documents(manifests)})
+}
+
+// documents are manifests as the protocol wants them, each with the comment that says
+// which template it is from.
+func documents(manifests chart.Manifests) []string {
+	texts := make([]string, len(manifests))
+	for i, m := range manifests {
+		texts[i] = fmt.Sprintf("# Source: %s\n%s\n", m.Source, m.Content)
+	}
+	return texts
+}
+
+// CheckPluginConfiguration says that Applications name the plugin, and that it isn't
+// offered to others.
+func (s *service) CheckPluginConfiguration(context.Context, *emptypb.Empty) (*pluginpb.CheckPluginConfigurationResponse, error) {
+	return &pluginpb.CheckPluginConfigurationResponse{IsDiscoveryConfigured: false, ProvideGitCreds: false}, nil
+}
+
+type matchStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.RepositoryResponse]
+
+// MatchRepository says whether the Application's folder has a ladder.
+func (s *service) MatchRepository(stream matchStream) error {
+	request, err := receive(stream, s.limits)
+	if err != nil {
+		return asStatus(err)
+	}
+	_, err = fs.Stat(request.Repository, path.Join(request.Dir, ladder.FileName))
+	return stream.SendAndClose(&pluginpb.RepositoryResponse{IsSupported: err == nil})
+}
+
+type announceStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.ParametersAnnouncementResponse]
+
+// GetParametersAnnouncement says which parameters there are, and what the ladder of
+// this very folder has to choose from.
+func (s *service) GetParametersAnnouncement(stream announceStream) error {
+	request, err := receive(stream, s.limits)
+	if err != nil {
+		return asStatus(err)
+	}
+	document, err := ladder.Open(request.Repository, request.Dir)
+	if err != nil {
+		return asStatus(err)
+	}
+	return stream.SendAndClose(&pluginpb.ParametersAnnouncementResponse{ParameterAnnouncements: announce(document)})
+}
+
+// asStatus gives an error the code that it has in gRPC. Argo CD shows the text.
+func asStatus(err error) error {
+	var broken *brokenStreamError
+	switch {
+	case errors.As(err, &broken):
+		return status.FromContextError(broken.cause).Err()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(err).Err()
+	case isTooLarge(err):
+		return status.Error(codes.ResourceExhausted, err.Error())
+	default:
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+}

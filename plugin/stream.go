@@ -1,0 +1,140 @@
+package plugin
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/envladder/envladder/plugin/pluginpb"
+)
+
+// receiver is the part of a stream that brings requests.
+type receiver interface {
+	Recv() (*pluginpb.AppStreamRequest, error)
+}
+
+// brokenStreamError is an error of the stream itself: the client is gone, and nobody
+// waits for an answer.
+type brokenStreamError struct{ cause error }
+
+func (e *brokenStreamError) Error() string { return fmt.Sprintf("receiving: %v", e.cause) }
+func (e *brokenStreamError) Unwrap() error { return e.cause }
+
+// receive reads a stream: metadata, then the archive in chunks. It reads to the end
+// even when the archive is refused, since Argo CD reports an answer that comes while it
+// sends as a bare EOF, and nobody would see why.
+func receive(stream receiver, limits Limits) (Request, error) {
+	first, err := stream.Recv()
+	if err != nil {
+		return Request{}, &brokenStreamError{err}
+	}
+	metadata := first.GetMetadata()
+	chunks := &chunkReader{stream: stream, sum: sha256.New()}
+	tree, archiveErr := untar(&cappedReader{r: chunks, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}, limits)
+	if err := chunks.drain(); err != nil {
+		return Request{}, err
+	}
+	if metadata == nil {
+		return Request{}, errors.New("the stream doesn't begin with metadata")
+	}
+	if err := chunks.check(metadata); err != nil && !isTooLarge(archiveErr) {
+		return Request{}, err
+	}
+	if archiveErr != nil {
+		return Request{}, archiveErr
+	}
+	return requestOf(metadata, tree)
+}
+
+func isTooLarge(err error) bool {
+	var tooLarge *tooLargeError
+	return errors.As(err, &tooLarge)
+}
+
+// requestOf is the request of metadata and the files that came with it.
+func requestOf(metadata *pluginpb.ManifestRequestMetadata, sent *tree) (Request, error) {
+	env := make(map[string]string, len(metadata.GetEnv()))
+	for _, entry := range metadata.GetEnv() {
+		env[entry.GetName()] = entry.GetValue()
+	}
+	request, err := requestFrom(func(name string) string { return env[name] })
+	if err != nil {
+		return Request{}, err
+	}
+	request.Repository, request.Dir, err = newCheckout(sent, metadata.GetAppRelPath(), env[envSourcePath])
+	return request, err
+}
+
+// chunkReader is the archive as a reader.
+type chunkReader struct {
+	stream receiver
+	sum    hash.Hash
+	size   int64
+	rest   []byte
+	// strange is set when a message was no chunk.
+	strange bool
+	// err is what ended the stream.
+	err error
+}
+
+func (c *chunkReader) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.next()
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+func (c *chunkReader) next() {
+	message, err := c.stream.Recv()
+	switch {
+	case errors.Is(err, io.EOF):
+		c.err = io.EOF
+	case err != nil:
+		c.err = &brokenStreamError{err}
+	case message.GetFile() == nil:
+		c.strange = true
+	default:
+		c.rest = message.GetFile().GetChunk()
+		c.size += int64(len(c.rest))
+		c.sum.Write(c.rest)
+	}
+}
+
+// maxDrained bounds how much is read for the sake of a good error.
+const maxDrained = 4 << 30
+
+// drain reads the rest of the stream.
+func (c *chunkReader) drain() error {
+	for c.err == nil && c.size < maxDrained {
+		c.next()
+	}
+	if errors.Is(c.err, io.EOF) {
+		return nil
+	}
+	if c.err == nil {
+		return fmt.Errorf("the archive is larger than %d GiB", maxDrained>>30)
+	}
+	return c.err
+}
+
+// check holds what came against what was announced.
+func (c *chunkReader) check(metadata *pluginpb.ManifestRequestMetadata) error {
+	if c.strange {
+		return errors.New("the stream has something other than the archive's chunks after its metadata")
+	}
+	if want := metadata.GetSize(); want != 0 && want != c.size {
+		return fmt.Errorf("the archive has %d bytes, and %d were announced: it was cut or damaged on the way", c.size, want)
+	}
+	if got := hex.EncodeToString(c.sum.Sum(nil)); got != metadata.GetChecksum() {
+		return fmt.Errorf("the archive's SHA-256 is %s, and %q was announced: it was damaged on the way", got, shorten(metadata.GetChecksum()))
+	}
+	return nil
+}

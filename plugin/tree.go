@@ -1,0 +1,213 @@
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tree is a file system in memory, for reading. Symbolic links are followed within it.
+type tree struct {
+	nodes map[string]*node
+}
+
+// node is a file, a folder or a symbolic link.
+type node struct {
+	name string
+	// mode has the type's bits only.
+	mode fs.FileMode
+	data []byte
+	// link is where a symbolic link leads.
+	link string
+	// refused is why a file can't be opened: it was too large to be kept.
+	refused error
+	// children of a folder by name.
+	children map[string]*node
+}
+
+func newTree() *tree {
+	return &tree{nodes: map[string]*node{".": newFolder(".")}}
+}
+
+func newFolder(name string) *node {
+	return &node{name: name, mode: fs.ModeDir, children: map[string]*node{}}
+}
+
+// add puts n at name, a valid path, and makes the folders above it. What is there
+// already gives way, as in a tar, unless it is a folder; nothing is put below a file or
+// a symbolic link.
+func (t *tree) add(name string, n *node) error {
+	if name == "." {
+		if n.mode.IsDir() {
+			return nil
+		}
+		return errors.New("the root isn't a folder")
+	}
+	parent, err := t.folder(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	n.name = path.Base(name)
+	if existing, ok := t.nodes[name]; ok && existing.mode.IsDir() {
+		if n.mode.IsDir() {
+			return nil
+		}
+		return errors.New("it is a folder elsewhere in the archive")
+	}
+	t.nodes[name] = n
+	parent.children[n.name] = n
+	return nil
+}
+
+func (t *tree) folder(name string) (*node, error) {
+	if n, ok := t.nodes[name]; ok {
+		if !n.mode.IsDir() {
+			return nil, fmt.Errorf("it is below %q, which isn't a folder", name)
+		}
+		return n, nil
+	}
+	n := newFolder(name)
+	if err := t.add(name, n); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// maxLinks that are followed for one path, as in the Linux kernel: more are a circle.
+const maxLinks = 40
+
+var (
+	errLinkLoop   = errors.New("too many symbolic links: do they lead in a circle?")
+	errLinkEscape = errors.New("a symbolic link leads out of the repository")
+)
+
+// find follows name element by element, since what `..` in a link means depends on
+// where the links before it led.
+func (t *tree) find(name string) (*node, error) {
+	at, rest, links := ".", strings.Split(name, "/"), 0
+	for len(rest) > 0 {
+		element := rest[0]
+		rest = rest[1:]
+		switch element {
+		case ".", "":
+			continue
+		case "..":
+			if at == "." {
+				return nil, errLinkEscape
+			}
+			at = path.Dir(at)
+			continue
+		}
+		next := path.Join(at, element)
+		n, ok := t.nodes[next]
+		if !ok || !t.nodes[at].mode.IsDir() {
+			return nil, fs.ErrNotExist
+		}
+		if n.mode&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return nil, errLinkLoop
+		}
+		if path.IsAbs(n.link) {
+			return nil, errLinkEscape
+		}
+		rest = append(strings.Split(n.link, "/"), rest...)
+	}
+	return t.nodes[at], nil
+}
+
+func (t *tree) lookup(op, name string) (*node, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	n, err := t.find(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return n, nil
+}
+
+// Open implements fs.FS.
+func (t *tree) Open(name string) (fs.File, error) {
+	n, err := t.lookup("open", name)
+	if err != nil {
+		return nil, err
+	}
+	if n.refused != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: n.refused}
+	}
+	if n.mode.IsDir() {
+		return &openFolder{node: n, left: n.entries()}, nil
+	}
+	return &openFile{node: n, Reader: bytes.NewReader(n.data)}, nil
+}
+
+// Stat implements fs.StatFS.
+func (t *tree) Stat(name string) (fs.FileInfo, error) {
+	n, err := t.lookup("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// entries of a folder, sorted by name.
+func (n *node) entries() []fs.DirEntry {
+	names := slices.Sorted(maps.Keys(n.children))
+	entries := make([]fs.DirEntry, len(names))
+	for i, name := range names {
+		entries[i] = fs.FileInfoToDirEntry(n.children[name])
+	}
+	return entries
+}
+
+// A node is its own fs.FileInfo. Times and permissions are of no account.
+
+func (n *node) Name() string       { return n.name }
+func (n *node) Size() int64        { return int64(len(n.data)) }
+func (n *node) Mode() fs.FileMode  { return n.mode | 0o444 }
+func (n *node) ModTime() time.Time { return time.Time{} }
+func (n *node) IsDir() bool        { return n.mode.IsDir() }
+func (n *node) Sys() any           { return nil }
+
+type openFile struct {
+	node *node
+	*bytes.Reader
+}
+
+func (f *openFile) Stat() (fs.FileInfo, error) { return f.node, nil }
+func (f *openFile) Close() error               { return nil }
+
+type openFolder struct {
+	node *node
+	left []fs.DirEntry
+}
+
+func (f *openFolder) Stat() (fs.FileInfo, error) { return f.node, nil }
+func (f *openFolder) Close() error               { return nil }
+
+func (f *openFolder) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: f.node.name, Err: errors.New("is a folder")}
+}
+
+// ReadDir implements fs.ReadDirFile.
+func (f *openFolder) ReadDir(n int) ([]fs.DirEntry, error) {
+	if n <= 0 || n > len(f.left) {
+		if n > 0 && len(f.left) == 0 {
+			return nil, io.EOF
+		}
+		n = len(f.left)
+	}
+	entries := f.left[:n:n]
+	f.left = f.left[n:]
+	return entries, nil
+}
