@@ -1,0 +1,213 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+var (
+	gateKind   = v1alpha1.GroupVersion.WithKind("Gate")
+	recallKind = v1alpha1.GroupVersion.WithKind("Recall")
+)
+
+// guard is a Gate as the cluster has it.
+type guard struct {
+	verdict.Gate
+	// faults are why it can't be judged by; while there are any, its namespaces deny.
+	faults []gate.Reason
+	// everywhere is set where not even its namespaces could be read.
+	everywhere bool
+}
+
+func (g guard) names(namespace string) bool {
+	return g.everywhere || slices.Contains(g.Spec.Namespaces, namespace)
+}
+
+// action of a Gate on its own faults: a Gate that is only being tried out stops
+// nothing, not even by a mistake in it.
+func (g guard) action() v1alpha1.Action {
+	return effective(g.Spec.Action)
+}
+
+// readGate makes a guard of whatever the cluster holds; it has no error, since a Gate
+// that is skipped would leave its namespaces open.
+func readGate(u *unstructured.Unstructured) guard {
+	g, unknown, err := v1alpha1.GateFrom(u.Object)
+	if err != nil {
+		return unreadable(u, err)
+	}
+	return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}, faults: gate.Check(g)}
+}
+
+// unreadable keeps of a Gate what a denial needs: its name, and its namespaces where
+// those can be read.
+func unreadable(u *unstructured.Unstructured, err error) guard {
+	g := &v1alpha1.Gate{}
+	g.Name, g.Generation = u.GetName(), u.GetGeneration()
+	namespaces, found, nsErr := unstructured.NestedStringSlice(u.Object, "spec", "namespaces")
+	g.Spec.Namespaces = namespaces
+	g.Spec.Environment, _, _ = unstructured.NestedString(u.Object, "spec", "environment")
+	return guard{
+		Gate:       verdict.Gate{Gate: g},
+		faults:     []gate.Reason{gate.NewReason(gate.GateInvalid, "reading the Gate: %v", err)},
+		everywhere: nsErr != nil || !found,
+	}
+}
+
+// store has the Gates and Recalls as informers last saw them. A Gate is read once,
+// when it changes, not once a request.
+type store struct {
+	log *slog.Logger
+
+	mu      sync.RWMutex
+	gates   map[string]guard
+	recalls map[string]v1alpha1.Recall
+	// unread are Recalls that can't be read. Whatever they forbid isn't known, so
+	// nothing is let by while there is one.
+	unread map[string]error
+	// recallList is recalls as a sorted list, made when first asked for after a change.
+	recallList []v1alpha1.Recall
+	synced     []func() bool
+}
+
+func newStore(log *slog.Logger) *store {
+	return &store{log: log, gates: map[string]guard{}, recalls: map[string]v1alpha1.Recall{}, unread: map[string]error{}}
+}
+
+// watch fills the store from informers, once these run.
+func (s *store) watch(ctx context.Context, informers cache.Informers) error {
+	for _, watched := range []struct {
+		kind   string
+		object *unstructured.Unstructured
+		set    func(*unstructured.Unstructured)
+		remove func(name string)
+	}{
+		{"Gates", emptyGate(), s.setGate, s.removeGate},
+		{"Recalls", emptyRecall(), s.setRecall, s.removeRecall},
+	} {
+		informer, err := informers.GetInformer(ctx, watched.object)
+		if err != nil {
+			return fmt.Errorf("watching %s (are envladder's CRDs installed, and may this account list them?): %w", watched.kind, err)
+		}
+		registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { watched.set(o.(*unstructured.Unstructured)) },
+			UpdateFunc: func(_, o any) { watched.set(o.(*unstructured.Unstructured)) },
+			DeleteFunc: func(o any) {
+				if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+					o = tombstone.Obj
+				}
+				watched.remove(o.(*unstructured.Unstructured).GetName())
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("watching %s: %w", watched.kind, err)
+		}
+		s.synced = append(s.synced, registration.HasSynced)
+	}
+	return nil
+}
+
+func emptyGate() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gateKind)
+	return u
+}
+
+func emptyRecall() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(recallKind)
+	return u
+}
+
+// ready says whether every Gate and Recall that the cluster had at the start has been
+// read.
+func (s *store) ready() bool {
+	return len(s.synced) > 0 && !slices.ContainsFunc(s.synced, func(synced func() bool) bool { return !synced() })
+}
+
+// guarding are the Gates that name a namespace, sorted by name.
+func (s *store) guarding(namespace string) []guard {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var gates []guard
+	for _, g := range s.gates {
+		if g.names(namespace) {
+			gates = append(gates, g)
+		}
+	}
+	slices.SortFunc(gates, func(a, b guard) int { return cmp.Compare(a.Name, b.Name) })
+	return gates
+}
+
+// recalled are all Recalls, sorted by name.
+func (s *store) recalled() []v1alpha1.Recall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recallList == nil {
+		s.recallList = slices.SortedFunc(maps.Values(s.recalls), func(a, b v1alpha1.Recall) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	return s.recallList
+}
+
+// unreadRecall names a Recall that can't be read, if there is one.
+func (s *store) unreadRecall() (name string, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(s.unread)) {
+		return name, s.unread[name]
+	}
+	return "", nil
+}
+
+func (s *store) setGate(u *unstructured.Unstructured) {
+	g := readGate(u)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gates[u.GetName()] = g
+	s.log.Info("read a Gate", "gate", g.Name, "generation", g.Generation, "namespaces", g.Spec.Namespaces, "faults", len(g.faults), "unknown", g.Unknown)
+}
+
+func (s *store) removeGate(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.gates, name)
+	s.log.Info("a Gate is gone", "gate", name)
+}
+
+func (s *store) setRecall(u *unstructured.Unstructured) {
+	recall, err := v1alpha1.RecallFrom(u.Object)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recallList = nil
+	delete(s.unread, u.GetName())
+	delete(s.recalls, u.GetName())
+	if err != nil {
+		s.unread[u.GetName()] = err
+		s.log.Error("a Recall can't be read; every guarded namespace denies until it can", "recall", u.GetName(), "error", err)
+		return
+	}
+	s.recalls[u.GetName()] = *recall
+	s.log.Info("read a Recall", "recall", recall.Name, "digests", len(recall.Spec.Digests))
+}
+
+func (s *store) removeRecall(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recallList = nil
+	delete(s.recalls, name)
+	delete(s.unread, name)
+	s.log.Info("a Recall is gone", "recall", name)
+}

@@ -1,0 +1,96 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
+)
+
+// podTemplates are the kinds that start pods, and where each has its pod template. A
+// Pod is its own.
+var podTemplates = map[schema.GroupVersionKind][]string{
+	{Version: "v1", Kind: "Pod"}:                        {},
+	{Version: "v1", Kind: "PodTemplate"}:                {"template"},
+	{Version: "v1", Kind: "ReplicationController"}:      {"spec", "template"},
+	{Group: "apps", Version: "v1", Kind: "DaemonSet"}:   {"spec", "template"},
+	{Group: "apps", Version: "v1", Kind: "Deployment"}:  {"spec", "template"},
+	{Group: "apps", Version: "v1", Kind: "ReplicaSet"}:  {"spec", "template"},
+	{Group: "apps", Version: "v1", Kind: "StatefulSet"}: {"spec", "template"},
+	{Group: "batch", Version: "v1", Kind: "CronJob"}:    {"spec", "jobTemplate", "spec", "template"},
+	{Group: "batch", Version: "v1", Kind: "Job"}:        {"spec", "template"},
+}
+
+// object is what the webhook looks at in an object that starts pods.
+type object struct {
+	kind     schema.GroupVersionKind
+	metadata metav1.ObjectMeta
+	// template is the pod template as it was sent, so that a change is seen even in
+	// a field that this version doesn't know. Of a Pod it is the spec alone: a pod's
+	// labels and annotations start nothing.
+	template any
+	images   []image
+}
+
+// decode reads an object of a kind that podTemplates has. What it can't read fully it
+// refuses: an image that it overlooks would be admitted unjudged.
+func decode(raw []byte, kind schema.GroupVersionKind) (*object, error) {
+	if len(raw) == 0 {
+		return nil, errors.New("there is no object")
+	}
+	var whole map[string]any
+	if err := json.Unmarshal(raw, &whole); err != nil {
+		return nil, fmt.Errorf("parsing the object: %w", err)
+	}
+	u := unstructured.Unstructured{Object: whole}
+	if own := u.GroupVersionKind(); own != kind {
+		return nil, fmt.Errorf("the request says %q, the object %q", kind, own)
+	}
+	return newObject(&u)
+}
+
+// newObject is decode for what is parsed already.
+func newObject(u *unstructured.Unstructured) (*object, error) {
+	kind := u.GroupVersionKind()
+	path, ok := podTemplates[kind]
+	if !ok {
+		return nil, fmt.Errorf("%q is no kind whose images this version knows", kind)
+	}
+	o := &object{kind: kind}
+
+	metadata, _ := u.Object["metadata"].(map[string]any)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(metadata, &o.metadata); err != nil {
+		return nil, fmt.Errorf("reading metadata: %w", err)
+	}
+
+	specPath := append(append([]string{}, path...), "spec")
+	at := strings.Join(specPath, ".")
+	rawSpec, found, err := unstructured.NestedMap(u.Object, specPath...)
+	if err != nil || !found || rawSpec == nil {
+		return nil, fmt.Errorf("there is no pod's spec at %s", at)
+	}
+	var spec corev1.PodSpec
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rawSpec, &spec); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", at, err)
+	}
+	kept, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", at, err)
+	}
+	if place := unknownImage(rawSpec, kept, at); place != "" {
+		return nil, fmt.Errorf("%s may name an image, and this version doesn't know the field: upgrade envladder", place)
+	}
+
+	o.images = imagesOf(&spec, at)
+	o.template = rawSpec
+	if len(path) > 0 {
+		o.template, _, _ = unstructured.NestedFieldNoCopy(u.Object, path...)
+	}
+	return o, nil
+}

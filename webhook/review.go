@@ -1,0 +1,175 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/envladder/envladder/internal/gate"
+)
+
+const (
+	// maxBody: a write request to an API server has at most 3 MiB (twice etcd's
+	// limit of 1.5 MiB, since JSON takes more than what is stored). A review holds
+	// at most two such objects, the new one and the live one, and less than 1 MiB of
+	// the rest: user, options, names.
+	maxBody = 7 << 20
+	// bodyTime is how long a body may take to arrive. API servers are near and send
+	// at once.
+	bodyTime = 5 * time.Second
+	// defaultTimeout and maxTimeout are those of webhook configurations.
+	defaultTimeout = 10 * time.Second
+	maxTimeout     = 30 * time.Second
+)
+
+// The reviews are served by net/http and not by controller-runtime's admission
+// package: that answers what isn't a review with a 200 and an empty review, takes any
+// version, and neither bounds the time of a body nor honours the API server's timeout.
+type reviewer struct {
+	decider *decider
+	log     *slog.Logger
+}
+
+// ServeHTTP answers an AdmissionReview. What isn't one gets an HTTP error, which the
+// API server takes as a failed call; whatever is one gets a ruling.
+func (h *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	timeout, err := timeoutOf(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	body, status, err := readBody(w, r)
+	if err != nil {
+		h.log.Warn("refused a request", "status", status, "error", err)
+		http.Error(w, err.Error(), status)
+		return
+	}
+	request, err := parseReview(body)
+	if err != nil {
+		h.log.Warn("refused a request", "status", http.StatusBadRequest, "error", err)
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	h.answer(w, request, h.review(ctx, request))
+}
+
+// timeoutOf is how long a ruling may take: what the API server grants, less what the
+// answer needs on its way, so that the reason arrives and not a bare "timed out".
+func timeoutOf(query url.Values) (time.Duration, error) {
+	timeout := defaultTimeout
+	if text := query.Get("timeout"); text != "" {
+		parsed, err := time.ParseDuration(text)
+		if err != nil || parsed <= 0 {
+			return 0, fmt.Errorf("timeout %q: use a duration such as 10s", gate.Clean(text, 64))
+		}
+		timeout = min(parsed, maxTimeout)
+	}
+	return timeout - timeout/10, nil
+}
+
+// readBody reads a bounded body of JSON in bounded time. With an error comes the HTTP
+// status to answer with.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("content type %q: send application/json", gate.Clean(r.Header.Get("Content-Type"), 128))
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTime)); err != nil {
+		return nil, http.StatusInternalServerError, fmt.Errorf("bounding the time of the body: %w", err)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the body has more than %d bytes", maxBody)
+	case err != nil:
+		return nil, http.StatusBadRequest, fmt.Errorf("reading the body: %w", err)
+	}
+	// A deadline left in place would cancel the request while it is judged.
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		return nil, http.StatusInternalServerError, fmt.Errorf("lifting the bound on the body: %w", err)
+	}
+	return body, http.StatusOK, nil
+}
+
+// parseReview reads a request of admission.k8s.io/v1, the only version that API
+// servers which still get fixes send.
+func parseReview(body []byte) (*admissionv1.AdmissionRequest, error) {
+	var review admissionv1.AdmissionReview
+	if err := utiljson.Unmarshal(body, &review); err != nil {
+		return nil, fmt.Errorf("parsing the AdmissionReview: %w", err)
+	}
+	want := admissionv1.SchemeGroupVersion.WithKind("AdmissionReview")
+	switch {
+	case review.GroupVersionKind() != want:
+		return nil, fmt.Errorf("the body is a %q: send %s", gate.Clean(review.GroupVersionKind().String(), 256), want)
+	case review.Request == nil:
+		return nil, errors.New("the AdmissionReview has no request")
+	case review.Request.UID == "":
+		return nil, errors.New("the AdmissionReview's request has no uid")
+	}
+	return review.Request, nil
+}
+
+// review rules on a request. A panic is a denial: an unproven image must not get in
+// because something broke.
+func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error("panic while ruling", "uid", request.UID, "panic", p, "stack", string(debug.Stack()))
+			response = ruling{findings: refuse(nil, gate.InternalError, "envladder failed while it ruled on the request", "")}.response()
+		}
+	}()
+	ruling := h.decider.rule(ctx, request)
+	h.record(request, ruling)
+	return ruling.response()
+}
+
+// record logs one line for each request that a Gate denies, or would.
+func (h *reviewer) record(request *admissionv1.AdmissionRequest, ruling ruling) {
+	codes := ruling.codes()
+	if len(codes) == 0 {
+		return
+	}
+	clean := func(text string) string { return gate.Clean(text, maxReference) }
+	name := request.Name
+	if name == "" {
+		name = "(generated)"
+	}
+	h.log.Info("verdict", "verdict", ruling.verdict(), "codes", codes,
+		"operation", string(request.Operation), "namespace", clean(request.Namespace),
+		"kind", clean(request.Kind.Kind), "name", clean(name), "user", clean(request.UserInfo.Username),
+		"images", ruling.images(), "dryRun", request.DryRun != nil && *request.DryRun, "uid", clean(string(request.UID)))
+}
+
+func (h *reviewer) answer(w http.ResponseWriter, request *admissionv1.AdmissionRequest, response *admissionv1.AdmissionResponse) {
+	response.UID = request.UID
+	review := admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
+		Response: response,
+	}
+	body, err := json.Marshal(review)
+	if err != nil {
+		h.log.Error("encoding the answer", "uid", request.UID, "error", err)
+		http.Error(w, "encoding the answer failed", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if _, err := w.Write(body); err != nil {
+		h.log.Warn("sending the answer", "uid", request.UID, "error", err)
+	}
+}

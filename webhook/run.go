@@ -1,0 +1,104 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// Config is what the webhook needs to run.
+type Config struct {
+	// Cluster whose Gates it follows. The account may get, list and watch Gates and
+	// Recalls, patch the status of Gates, and get the kinds that own pods.
+	Cluster *rest.Config
+	// Listener to serve on.
+	Listener net.Listener
+	// CertFile and KeyFile are PEM files; they are read again when they change.
+	CertFile, KeyFile string
+	// Judge of images.
+	Judge Judge
+	// Log of verdicts and of what goes wrong.
+	Log *slog.Logger
+}
+
+// Run serves reviews until ctx ends and the requests in flight are answered. It
+// answers from the first moment, and denies until Gates and Recalls are read.
+func Run(ctx context.Context, config Config) error {
+	defer config.Listener.Close()
+	certificates, err := certwatcher.New(config.CertFile, config.KeyFile)
+	if err != nil {
+		return fmt.Errorf("reading the certificate %q and its key %q: %w", config.CertFile, config.KeyFile, err)
+	}
+	manager, err := newManager(config)
+	if err != nil {
+		return err
+	}
+	gates := newStore(config.Log)
+	if err := gates.watch(ctx, manager.GetCache()); err != nil {
+		return err
+	}
+	if err := addStatusWriter(manager); err != nil {
+		return err
+	}
+	reviews := &reviewer{
+		log: config.Log,
+		decider: &decider{
+			gates:  gates,
+			owners: owners{api: manager.GetAPIReader()},
+			judge:  config.Judge,
+			now:    time.Now,
+			log:    config.Log,
+		},
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		config.Log.Info("serving", "address", config.Listener.Addr().String())
+		return serve(ctx, config.Listener, certificates.GetCertificate, handler(reviews, gates.ready), config.Log)
+	})
+	group.Go(func() error { return ended(ctx, "watching the certificate", certificates.Start(ctx)) })
+	group.Go(func() error { return ended(ctx, "following Gates and Recalls", manager.Start(ctx)) })
+	return group.Wait()
+}
+
+// ended makes an error of a part that ends while the others should go on.
+func ended(ctx context.Context, what string, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", what, err)
+	case ctx.Err() == nil:
+		return fmt.Errorf("%s: %w", what, errors.New("it ended by itself"))
+	default:
+		return nil
+	}
+}
+
+func newManager(config Config) (ctrl.Manager, error) {
+	logger := logr.FromSlogHandler(config.Log.Handler())
+	ctrllog.SetLogger(logger) // certwatcher and client-go's reflectors have no other
+	cluster := rest.CopyConfig(config.Cluster)
+	// Owners are looked up while an API server waits: its priority and fairness
+	// guard it, a queue here would only make denials of what is proven.
+	cluster.QPS = -1
+	manager, err := ctrl.NewManager(cluster, ctrl.Options{
+		Logger:  logger,
+		Metrics: metricsserver.Options{BindAddress: "0"},
+		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	return manager, nil
+}

@@ -1,0 +1,110 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// maxCondition bounds a condition's message, in runes; the API takes 32,768.
+const maxCondition = 4 << 10
+
+// statusWriter tells the platform team, in each Gate's status, whether it is judged
+// by. Every replica writes, and writes the same, so none needs to lead.
+type statusWriter struct {
+	client client.Client
+}
+
+// addStatusWriter makes the manager keep the status of Gates. It looks at a Gate when
+// its spec changes, not when its status does: two versions of the webhook that differ
+// about a Gate, during a roll, must not write against each other for ever.
+func addStatusWriter(manager ctrl.Manager) error {
+	unique := false // two webhooks in one process, in tests, are two managers' business
+	err := ctrl.NewControllerManagedBy(manager).
+		Named("gate-status").
+		For(emptyGate(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{SkipNameValidation: ptr(!unique)}).
+		Complete(&statusWriter{client: manager.GetClient()})
+	if err != nil {
+		return fmt.Errorf("setting up the status of Gates: %w", err)
+	}
+	return nil
+}
+
+// Reconcile writes the condition Accepted of one Gate where it isn't right yet. It
+// reads the Gate from the API server, so that it never patches on top of stale status.
+func (w *statusWriter) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	live := emptyGate()
+	if err := w.client.Get(ctx, request.NamespacedName, live); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	patched := live.DeepCopy()
+	changed, err := setAccepted(patched)
+	if err != nil || !changed {
+		return ctrl.Result{}, err
+	}
+	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
+	if err := w.client.Status().Patch(ctx, patched, patch); err != nil {
+		return ctrl.Result{}, fmt.Errorf("writing the status of Gate %q: %w", request.Name, err)
+	}
+	return ctrl.Result{}, nil
+}
+
+// setAccepted brings the Gate's status up to date, and says whether it wasn't.
+func setAccepted(u *unstructured.Unstructured) (changed bool, err error) {
+	var status v1alpha1.GateStatus
+	if raw, ok := u.Object["status"].(map[string]any); ok {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &status); err != nil {
+			status = v1alpha1.GateStatus{} // whatever it was, it is ours to write
+		}
+	}
+	changed = meta.SetStatusCondition(&status.Conditions, accepted(readGate(u)))
+	if !changed && status.ObservedGeneration == u.GetGeneration() {
+		return false, nil
+	}
+	status.ObservedGeneration = u.GetGeneration()
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
+	if err != nil {
+		return false, fmt.Errorf("encoding the status of Gate %q: %w", u.GetName(), err)
+	}
+	u.Object["status"] = raw
+	return true, nil
+}
+
+// accepted is the condition that says whether the Gate is judged by.
+func accepted(g guard) metav1.Condition {
+	condition := metav1.Condition{
+		Type:               v1alpha1.ConditionAccepted,
+		Status:             metav1.ConditionTrue,
+		ObservedGeneration: g.Generation,
+		Reason:             "Accepted",
+		Message:            "images are judged by this Gate",
+	}
+	faults := append(append([]gate.Reason{}, g.faults...), gate.CheckSupported(g.Gate.Gate, g.Unknown)...)
+	if len(faults) == 0 {
+		return condition
+	}
+	texts := make([]string, len(faults))
+	for i, fault := range faults {
+		texts[i] = line(fault.Message)
+	}
+	condition.Status = metav1.ConditionFalse
+	condition.Reason = string(faults[0].Code)
+	condition.Message = cut("its namespaces deny: "+strings.Join(texts, "; "), maxCondition)
+	return condition
+}
+
+func ptr[T any](value T) *T { return &value }
