@@ -22,7 +22,8 @@ attests evidence about image digests, and says what a Gate says of them.
 Exit codes: 0 yes or done, 1 no (a denial, findings), 2 it couldn't be done.`,
 	}
 	root.AddCommand(
-	// One line and one file a verb.
+		// One line and one file a verb.
+		newLintCommand(),
 	)
 	return root
 }

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+func newLintCommand() *cobra.Command {
+	var dir, output string
+	cmd := &cobra.Command{
+		Use:   "lint",
+		Short: "Find what is wrong with a ladder, its pins and its layers",
+		Long: `Find what is wrong with a ladder, with the pins and layers that it names, and with
+nothing else. Needs no cluster and no network.
+
+Each finding is a line: file:line:column: path in the document: what is wrong. With
+-o json they are an array, empty without findings, and files are relative to the
+repository's root instead of the working directory.
+
+Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
+		Example: `  # The ladder of this folder
+  envladder lint
+
+  # Another one, for a program to read
+  envladder lint -C shop -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			print, err := findingsPrinter(output)
+			if err != nil {
+				return err
+			}
+			repo, err := ladder.FindRepository(dir)
+			if err != nil {
+				return err
+			}
+			defer repo.Close() // only read
+			findings, err := lint(repo)
+			if err != nil {
+				return err
+			}
+			if err := print(cmd.OutOrStdout(), repo, findings); err != nil {
+				return fmt.Errorf("printing the findings: %w", err)
+			}
+			if len(findings) > 0 {
+				return cli.ErrNo
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&dir, "dir", "C", ".", "`folder` of ladder.yaml")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format` of the findings: text or json")
+	return cmd
+}
+
+// lint is what is wrong with the ladder of repo.Dir.
+func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
+	document, err := ladder.Open(repo.FS(), repo.Dir)
+	if err == nil {
+		err = document.Check()
+	}
+	var findings strictyaml.Faults
+	switch {
+	case errors.As(err, &findings):
+		return findings, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("finding %s in %s: there is none (-C names its folder)",
+			ladder.FileName, filepath.Join(repo.Root, filepath.FromSlash(repo.Dir)))
+	}
+	return nil, err
+}
+
+func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, strictyaml.Faults) error, error) {
+	switch format {
+	case "text":
+		return printFindings, nil
+	case "json":
+		return printFindingsJSON, nil
+	}
+	return nil, fmt.Errorf("--output %q: use text or json", format)
+}
+
+// printFindings prints paths as an editor or a terminal started here can open them.
+func printFindings(w io.Writer, repo *ladder.Repository, findings strictyaml.Faults) error {
+	for _, f := range findings {
+		f.File = fromHere(repo, f.File)
+		if _, err := fmt.Fprintln(w, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printFindingsJSON(w io.Writer, _ *ladder.Repository, findings strictyaml.Faults) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(append(strictyaml.Faults{}, findings...)) // [] rather than null
+}
+
+// fromHere is a path of the repository relative to the working directory, or the path as
+// it is where there is no such way.
+func fromHere(repo *ladder.Repository, file string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return file
+	}
+	// The repository's root is without symbolic links, so here must be.
+	if here, err = filepath.EvalSymlinks(here); err != nil {
+		return file
+	}
+	rel, err := filepath.Rel(here, filepath.Join(repo.Root, filepath.FromSlash(file)))
+	if err != nil {
+		return file
+	}
+	return rel
+}

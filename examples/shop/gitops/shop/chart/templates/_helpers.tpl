@@ -1,0 +1,40 @@
+{{/* The name of every object: the release's, which tells environments apart. */}}
+{{- define "shop.fullname" -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What selects the pods; never changes in a release's life. */}}
+{{- define "shop.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "shop.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/component: web
+{{ include "shop.selectorLabels" . }}
+{{- end -}}
+
+{{/* The image by its digest. A tag could move between two pods of one Deployment. */}}
+{{- define "shop.image" -}}
+{{- $repository := required "image.repository is empty: render by way of the ladder" .Values.image.repository -}}
+{{- $digest := required "image.digest is empty: pin the image" .Values.image.digest -}}
+{{- printf "%s@%s" $repository $digest -}}
+{{- end -}}
+
+{{/* What the service reads from its environment. */}}
+{{- define "shop.config" -}}
+name: {{ include "shop.fullname" . }}
+labels:
+  {{- include "shop.labels" . | nindent 4 }}
+data:
+DATABASE_KIND: {{ .Values.database.kind | quote }}
+DATABASE_HOST: {{ .Values.database.host | quote }}
+CACHE_KIND: {{ .Values.cache.kind | quote }}
+STORAGE_BUCKET: {{ .Values.storage.bucket | quote }}
+OIDC_ISSUER: {{ .Values.oidc.issuer | quote }}
+{{- range $name, $on := .Values.features }}
+FEATURE_{{ $name | snakecase | upper }}: {{ $on | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,69 @@
+package ladder
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// ociScheme begins a chart in a registry.
+const ociScheme = "oci://"
+
+// ociChart is a chart in a registry by its digest.
+var ociChart = regexp.MustCompile(`^oci://` + repositoryPattern + `@sha256:[0-9a-f]{64}$`)
+
+// chart is the step's chart: that of the pins, else the Ladder's.
+func (d *Document) chart(p pinned) (string, strictyaml.Faults) {
+	written, at, positions := d.Spec.Chart, "spec.chart", d.positions
+	if p.Chart != "" {
+		written, at, positions = p.Chart, "chart", p.positions
+	}
+	chart, err := d.findChart(written)
+	if err != nil {
+		return "", strictyaml.Faults{positions.Fault(at, "%q %v", written, err)}
+	}
+	return chart, nil
+}
+
+func (d *Document) findChart(written string) (string, error) {
+	if strings.HasPrefix(written, ociScheme) {
+		return written, checkChart(written)
+	}
+	file, err := resolve(d.dir, written)
+	if err != nil {
+		return "", err
+	}
+	info, err := fs.Stat(d.repo, file)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s", whyUnreadable(err))
+	case info.IsDir():
+		return file, d.checkChartFolder(file)
+	case !info.Mode().IsRegular() || !strings.HasSuffix(file, ".tgz"):
+		return "", fmt.Errorf("is neither a folder nor a packaged chart (.tgz)")
+	}
+	return file, nil
+}
+
+func (d *Document) checkChartFolder(folder string) error {
+	info, err := fs.Stat(d.repo, path.Join(folder, "Chart.yaml"))
+	switch {
+	case err != nil:
+		return fmt.Errorf("isn't a chart: its Chart.yaml %s", whyUnreadable(err))
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("isn't a chart: its Chart.yaml isn't a file")
+	}
+	return nil
+}
+
+// checkChart checks what of a chart can be seen without looking at files.
+func checkChart(written string) error {
+	if strings.HasPrefix(written, ociScheme) && !ociChart.MatchString(written) {
+		return fmt.Errorf("isn't a chart's digest: want oci://HOST/REPOSITORY@sha256:… with 64 lowercase hex digits, without a tag")
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package ladder
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// digestPattern is what images are pinned by.
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// pinned is a pins file as it stands in the repository.
+type pinned struct {
+	Pins
+	// file is its path in the repository.
+	file      string
+	positions strictyaml.Positions
+}
+
+// inject is what to inject, in the order of the Ladder's images.
+func (p pinned) inject(images []Image) []Pin {
+	var pins []Pin
+	for _, image := range images {
+		if digest := p.Images[image.Name]; digest != "" {
+			pins = append(pins, Pin{Image: image, Digest: digest, Source: p.file})
+		}
+	}
+	return pins
+}
+
+// pins of environment e and target t. An environment without pins has none to inject,
+// which is a fault as soon as the Ladder has images.
+func (d *Document) pins(e, t int) (pinned, strictyaml.Faults) {
+	own := d.pinsEntry(e, t)
+	if own.path != "" {
+		return d.readPins(own)
+	}
+	if len(d.Spec.Images) == 0 {
+		return pinned{}, nil
+	}
+	if d.Spec.Environments[e].Name == localName {
+		return d.devPins(e)
+	}
+	at := environmentPath(e)
+	if t != noTarget {
+		at = targetPath(e, t)
+	}
+	return pinned{}, strictyaml.Faults{d.positions.Fault(at, `needs "pins", since the ladder has images: which digests does it run?`)}
+}
+
+// pinsEntry is where the pins of environment e and target t are named: a target without
+// pins of its own shares its environment's. The path is empty where they aren't named.
+func (d *Document) pinsEntry(e, t int) entry {
+	environment := d.Spec.Environments[e]
+	if t != noTarget && environment.Targets[t].Pins != "" {
+		return entry{at: strictyaml.Key(targetPath(e, t), "pins"), path: environment.Targets[t].Pins}
+	}
+	return entry{at: strictyaml.Key(environmentPath(e), "pins"), path: environment.Pins}
+}
+
+// devPins are the digests for local, environment e: dev's, of its first target where it
+// has several. The chart isn't theirs: it is the Ladder's that is being worked on.
+func (d *Document) devPins(e int) (pinned, strictyaml.Faults) {
+	dev := d.index(devName)
+	if dev < 0 {
+		return pinned{}, strictyaml.Faults{d.positions.Fault(environmentPath(e),
+			`needs "pins", since the ladder has images and there is no environment %q whose digests it could run`, devName)}
+	}
+	t := noTarget
+	if len(d.Spec.Environments[dev].Targets) > 0 {
+		t = 0
+	}
+	own := d.pinsEntry(dev, t)
+	if own.path == "" {
+		return pinned{}, strictyaml.Faults{d.positions.Fault(environmentPath(e),
+			`needs "pins", since the ladder has images and environment %q, whose digests it would run, has none`, devName)}
+	}
+	p, faults := d.readPins(own)
+	p.Chart = ""
+	return p, faults
+}
+
+// readPins reads and checks the pins file that an entry names.
+func (d *Document) readPins(e entry) (pinned, strictyaml.Faults) {
+	file, fault := d.file(e)
+	if fault != nil {
+		return pinned{}, strictyaml.Faults{*fault}
+	}
+	data, err := strictyaml.ReadFile(d.repo, file)
+	if err != nil {
+		return pinned{}, strictyaml.Faults{d.unreadable(e, err)}
+	}
+	root, err := strictyaml.ParseMapping(file, data)
+	if err != nil {
+		return pinned{}, faultsOf(err)
+	}
+	p := pinned{file: file}
+	positions, faults := strictyaml.Decode(file, root, &p.Pins)
+	p.positions = positions
+	return p, append(faults, p.check(d.Spec.Images)...)
+}
+
+// check checks the pins against the Ladder's images: no unknown one, none missing, each
+// with a digest.
+func (p pinned) check(images []Image) strictyaml.Faults {
+	var faults strictyaml.Faults
+	names := make([]string, len(images))
+	for i, image := range images {
+		names[i] = image.Name
+		if !p.positions.Has(strictyaml.Key("images", image.Name)) {
+			faults = append(faults, p.positions.Fault("images", "has no digest for image %q", image.Name))
+		}
+	}
+	for name, digest := range p.Images {
+		at := strictyaml.Key("images", name)
+		if !slices.Contains(names, name) {
+			faults = append(faults, p.positions.Fault(at, "unknown image%s", knownImages(name, names)))
+		}
+		if why := wrongDigest(digest); digest != "" && why != "" {
+			faults = append(faults, p.positions.Fault(at, "%s", why))
+		}
+	}
+	if err := checkChart(p.Chart); err != nil {
+		faults = append(faults, p.positions.Fault("chart", "%q %v", p.Chart, err))
+	}
+	return faults
+}
+
+func knownImages(name string, names []string) string {
+	if len(names) == 0 {
+		return ": the ladder has no images"
+	}
+	if hint := strictyaml.DidYouMean(name, names); hint != "" {
+		return hint
+	}
+	return ": the ladder has " + strings.Join(names, ", ")
+}
+
+// wrongDigest says what is wrong with a digest, nothing where it is one.
+func wrongDigest(digest string) string {
+	switch {
+	case digestPattern.MatchString(digest):
+		return ""
+	case strings.Contains(digest, "@"):
+		return fmt.Sprintf("is %.120q: want the digest alone, the repository is in %s", digest, FileName)
+	case strings.HasPrefix(digest, "sha256:"):
+		return fmt.Sprintf("is %.120q: want 64 lowercase hex digits after sha256:", digest)
+	default:
+		return fmt.Sprintf("is %.120q: want a digest (sha256:…), not a tag, which can move", digest)
+	}
+}

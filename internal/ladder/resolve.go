@@ -1,0 +1,155 @@
+package ladder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// The environments that a rule names.
+const (
+	// localName is the environment without pins of its own: it runs dev's digests.
+	localName = "local"
+	devName   = "dev"
+	// previewName is spec.preview, the template of pr-<n>.
+	previewName = "preview"
+)
+
+// Step resolves an environment: its chart, its layers in order, its pins. target is
+// empty for an environment without targets. The error is a strictyaml.Faults where a
+// document is at fault, and another where the ladder has no such environment or target.
+func (d *Document) Step(environment, target string) (Step, error) {
+	e, err := d.environment(environment)
+	if err != nil {
+		return Step{}, err
+	}
+	t, err := d.target(e, target)
+	if err != nil {
+		return Step{}, err
+	}
+	step := Step{Ladder: d.Metadata.Name, Environment: environment, Target: target, Stamps: d.stamps()}
+	var faults strictyaml.Faults
+	for _, entry := range d.layers(e, t) {
+		file, fault := d.file(entry)
+		if fault != nil {
+			faults = append(faults, *fault)
+			continue
+		}
+		step.Layers = append(step.Layers, Layer{Path: file, Origin: entry.origin})
+	}
+	pins, more := d.pins(e, t)
+	faults = append(faults, more...)
+	step.Pins = pins.inject(d.Spec.Images)
+	step.Chart, more = d.chart(pins)
+	faults = append(faults, more...)
+	if err := faults.Err(); err != nil {
+		return Step{}, err
+	}
+	return step, nil
+}
+
+func (d *Document) stamps() Stamps {
+	if d.Spec.Stamps == "" {
+		return StampsOn
+	}
+	return d.Spec.Stamps
+}
+
+// environment is the index of the environment of that name.
+func (d *Document) environment(name string) (int, error) {
+	if i := d.index(name); i >= 0 {
+		return i, nil
+	}
+	if name == previewName && d.Spec.Preview != nil {
+		return 0, fmt.Errorf("choosing environment %q: it is the template of pull requests' environments and has no digest of its own", name)
+	}
+	var names []string
+	for _, e := range d.Spec.Environments {
+		names = append(names, e.Name)
+	}
+	return 0, fmt.Errorf("choosing environment %q: ladder %q has %s%s",
+		name, d.Metadata.Name, strings.Join(names, ", "), strictyaml.DidYouMean(name, names))
+}
+
+func (d *Document) index(environment string) int {
+	return slices.IndexFunc(d.Spec.Environments, func(e Environment) bool { return e.Name == environment })
+}
+
+// noTarget is the index of the target of an environment without targets.
+const noTarget = -1
+
+// target is the index of the target of that name in environment e.
+func (d *Document) target(e int, name string) (int, error) {
+	environment := d.Spec.Environments[e]
+	t := slices.IndexFunc(environment.Targets, func(t Target) bool { return t.Name == name })
+	names := targetNames(environment)
+	switch {
+	case t >= 0:
+		return t, nil
+	case len(environment.Targets) == 0 && name == "":
+		return noTarget, nil
+	case len(environment.Targets) == 0:
+		return 0, fmt.Errorf("choosing target %q: environment %q has no targets", name, environment.Name)
+	case name == "":
+		return 0, fmt.Errorf("choosing a target: environment %q has the targets %s: name one", environment.Name, strings.Join(names, ", "))
+	}
+	return 0, fmt.Errorf("choosing target %q: environment %q has the targets %s%s",
+		name, environment.Name, strings.Join(names, ", "), strictyaml.DidYouMean(name, names))
+}
+
+// layers of environment e and target t in their order; the last wins. The chart's own
+// values come before them, the pins after them.
+func (d *Document) layers(e, t int) []entry {
+	environment := d.Spec.Environments[e]
+	entries := listed("spec.layers", d.Spec.Layers, "layers")
+	entries = append(entries, d.tier(environment.Tier)...)
+	entries = append(entries, listed(strictyaml.Key(environmentPath(e), "layers"), environment.Layers, "environment "+environment.Name)...)
+	if t != noTarget {
+		target := environment.Targets[t]
+		entries = append(entries, listed(strictyaml.Key(targetPath(e, t), "layers"), target.Layers, "target "+target.Name)...)
+	}
+	return entries
+}
+
+// allLayers are the layers that the Ladder names anywhere.
+func (d *Document) allLayers() []entry {
+	entries := listed("spec.layers", d.Spec.Layers, "layers")
+	for _, tier := range Tier("").Enum() {
+		entries = append(entries, d.tier(Tier(tier))...)
+	}
+	for i, e := range d.Spec.Environments {
+		entries = append(entries, listed(strictyaml.Key(environmentPath(i), "layers"), e.Layers, "environment "+e.Name)...)
+		for j, t := range e.Targets {
+			entries = append(entries, listed(strictyaml.Key(targetPath(i, j), "layers"), t.Layers, "target "+t.Name)...)
+		}
+	}
+	if d.Spec.Preview != nil {
+		entries = append(entries, listed("spec.preview.layers", d.Spec.Preview.Layers, previewName)...)
+	}
+	return entries
+}
+
+func listed(at string, paths []string, origin string) []entry {
+	entries := make([]entry, len(paths))
+	for i, p := range paths {
+		entries[i] = entry{at: strictyaml.Index(at, i), path: p, origin: origin}
+	}
+	return entries
+}
+
+// tier is the layer of a tier, if it is declared.
+func (d *Document) tier(tier Tier) []entry {
+	file := d.Spec.Tiers.File(tier)
+	if file == "" {
+		return nil
+	}
+	return []entry{{at: strictyaml.Key("spec.tiers", string(tier)), path: file, origin: "tier " + string(tier)}}
+}
+
+func environmentPath(e int) string { return strictyaml.Index("spec.environments", e) }
+
+func targetPath(e, t int) string {
+	return strictyaml.Index(strictyaml.Key(environmentPath(e), "targets"), t)
+}

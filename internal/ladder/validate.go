@@ -1,0 +1,246 @@
+package ladder
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// validator gathers the faults of a Ladder that its types don't show. An empty value is
+// left alone everywhere: either it may be absent, or decoding has found its fault.
+type validator struct {
+	*Document
+	faults strictyaml.Faults
+}
+
+// validate checks the document alone, not the files that it names.
+func (d *Document) validate() strictyaml.Faults {
+	v := &validator{Document: d}
+	v.constant("apiVersion", d.APIVersion, APIVersion)
+	v.constant("kind", d.Kind, Kind)
+	v.name("metadata.name", d.Metadata.Name)
+	v.chart()
+	v.images()
+	v.paths("spec.layers", d.Spec.Layers)
+	v.tiers()
+	v.mayDiffer()
+	v.environments()
+	v.ownPins()
+	v.preview()
+	return v.faults
+}
+
+func (v *validator) fault(at, format string, args ...any) {
+	v.faults = append(v.faults, v.positions.Fault(at, format, args...))
+}
+
+func (v *validator) constant(at, have, want string) {
+	if have != "" && have != want {
+		v.fault(at, "is %.120q: want %q", have, want)
+	}
+}
+
+// label is a DNS label: names become parts of the names of Kubernetes' objects.
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+func (v *validator) name(at, name string) {
+	if name != "" && !label.MatchString(name) {
+		v.fault(at, "is %.120q: want at most 63 lowercase letters, digits and -, with a letter or digit at both ends", name)
+	}
+}
+
+// unique finds names that come again. at says where the i-th of them stands.
+func (v *validator) unique(names []string, at func(i int) string) {
+	for i, name := range names {
+		if first := slices.Index(names, name); name != "" && first < i {
+			v.fault(at(i), "%.120q is already %s", name, at(first))
+		}
+	}
+}
+
+func (v *validator) path(at, path string) {
+	if path == "" {
+		return
+	}
+	if _, err := resolve(v.dir, path); err != nil {
+		v.fault(at, "%.120q %v", path, err)
+	}
+}
+
+func (v *validator) paths(at string, paths []string) {
+	for i, path := range paths {
+		v.path(strictyaml.Index(at, i), path)
+	}
+}
+
+func (v *validator) chart() {
+	const at = "spec.chart"
+	if !strings.HasPrefix(v.Spec.Chart, ociScheme) {
+		v.path(at, v.Spec.Chart)
+		return
+	}
+	if err := checkChart(v.Spec.Chart); err != nil {
+		v.fault(at, "%.120q %v", v.Spec.Chart, err)
+	}
+}
+
+func (v *validator) tiers() {
+	for _, tier := range v.declaredTiers() {
+		v.path("spec.tiers."+tier, v.Spec.Tiers.File(Tier(tier)))
+	}
+}
+
+func (v *validator) declaredTiers() []string {
+	return slices.DeleteFunc(Tier("").Enum(), func(tier string) bool { return v.Spec.Tiers.File(Tier(tier)) == "" })
+}
+
+func (v *validator) tierDeclared(at string, tier Tier) {
+	if tier == "" || v.positions.Has("spec.tiers."+string(tier)) {
+		return
+	}
+	v.fault(at, "tier %q isn't declared: give spec.tiers.%s its values file", tier, tier)
+}
+
+func (v *validator) mayDiffer() {
+	m := v.Spec.MayDiffer
+	if m == nil {
+		return
+	}
+	for group, patterns := range map[string][]string{
+		"scale": m.Scale, "endpoints": m.Endpoints, "flags": m.Flags, "secrets": m.Secrets, "rollout": m.Rollout,
+	} {
+		for i, pattern := range patterns {
+			if why := wrongPattern(pattern); pattern != "" && why != "" {
+				v.fault(strictyaml.Index("spec.mayDiffer."+group, i), "%.120q %s", pattern, why)
+			}
+		}
+	}
+}
+
+func (v *validator) environments() {
+	if len(v.Spec.Environments) == 0 && v.positions.Has("spec.environments") {
+		v.fault("spec.environments", "needs at least one environment")
+	}
+	names := make([]string, len(v.Spec.Environments))
+	for i, e := range v.Spec.Environments {
+		names[i] = e.Name
+		at := environmentPath(i)
+		v.environmentName(at+".name", e.Name)
+		v.tierDeclared(at+".tier", e.Tier)
+		v.paths(at+".layers", e.Layers)
+		v.path(at+".pins", e.Pins)
+		v.path(at+".gate", e.Gate)
+		v.targets(i, e.Targets)
+	}
+	v.unique(names, func(i int) string { return environmentPath(i) + ".name" })
+}
+
+// previewEnvironment is what the environments of pull requests are called.
+var previewEnvironment = regexp.MustCompile(`^pr-[0-9]+$`)
+
+func (v *validator) environmentName(at, name string) {
+	if name == previewName || previewEnvironment.MatchString(name) {
+		v.fault(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
+		return
+	}
+	v.name(at, name)
+}
+
+func (v *validator) targets(e int, targets []Target) {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = t.Name
+	}
+	for i, t := range targets {
+		at := targetPath(e, i)
+		v.name(at+".name", t.Name)
+		v.paths(at+".layers", t.Layers)
+		v.path(at+".pins", t.Pins)
+		v.after(at+".after", i, targets, names)
+	}
+	v.unique(names, func(i int) string { return targetPath(e, i) + ".name" })
+}
+
+// after checks that the i-th target comes after one that there is, and not, by way of
+// others, after itself.
+func (v *validator) after(at string, i int, targets []Target, names []string) {
+	after := targets[i].After
+	if after == "" {
+		return
+	}
+	if !slices.Contains(names, after) {
+		v.fault(at, "there is no target %.120q in this environment%s", after, strictyaml.DidYouMean(after, names))
+		return
+	}
+	chain := []string{targets[i].Name}
+	for next := after; next != ""; {
+		chain = append(chain, next)
+		if next == targets[i].Name {
+			v.fault(at, "no target would be the first: %s", strings.Join(chain, " after "))
+			return
+		}
+		j := slices.Index(names, next)
+		if j < 0 || len(chain) > len(targets) {
+			return // a fault of another target's `after`
+		}
+		next = targets[j].After
+	}
+}
+
+// ownPins checks that no two places share a pins file: a promotion into one would move
+// the other. (Targets without pins share their environment's on purpose.)
+func (v *validator) ownPins() {
+	first := map[string]string{}
+	check := func(at, path string) {
+		file, err := resolve(v.dir, path)
+		if path == "" || err != nil {
+			return
+		}
+		if other, ok := first[file]; ok {
+			v.fault(at, "%.120q is already %s: a promotion into one would move the other", path, other)
+			return
+		}
+		first[file] = at
+	}
+	for i, e := range v.Spec.Environments {
+		check(environmentPath(i)+".pins", e.Pins)
+		for j, t := range e.Targets {
+			check(targetPath(i, j)+".pins", t.Pins)
+		}
+	}
+}
+
+// forgeRepository is owner/name, with groups in between where the forge has them.
+var forgeRepository = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
+
+func (v *validator) preview() {
+	p := v.Spec.Preview
+	if p == nil {
+		return
+	}
+	v.tierDeclared("spec.preview.tier", p.Tier)
+	v.paths("spec.preview.layers", p.Layers)
+	if p.Source != nil && p.Source.Repository != "" && !forgeRepository.MatchString(p.Source.Repository) {
+		v.fault("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
+	}
+	if why := wrongDuration(p.TTL); p.TTL != "" && why != "" {
+		v.fault("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
+	}
+	if v.positions.Has("spec.preview.max") && p.Max < 1 {
+		v.fault("spec.preview.max", "want at least 1: leave spec.preview out for no previews")
+	}
+}
+
+func wrongDuration(s string) string {
+	switch d, err := time.ParseDuration(s); {
+	case err != nil:
+		return "want a duration such as 72h or 1h30m"
+	case d <= 0:
+		return fmt.Sprintf("want a duration above 0, have %v", d)
+	}
+	return ""
+}

@@ -1,0 +1,211 @@
+package strictyaml
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Enum is a string type with few values.
+type Enum interface {
+	// Enum lists the values.
+	Enum() []string
+}
+
+// Positions say where each value of a decoded document stands, by its path.
+type Positions struct {
+	file   string
+	values map[string]*yaml.Node
+}
+
+// Has says whether the document has a value at path, be it the type's zero value.
+func (p Positions) Has(path string) bool { return p.values[path] != nil }
+
+// Fault is a fault of the value at path, or of what is nearest around it.
+func (p Positions) Fault(path, format string, args ...any) Fault {
+	f := Fault{File: p.file, Path: path, Message: fmt.Sprintf(format, args...)}
+	for at := path; ; at = parent(at) {
+		if n := p.values[at]; n != nil {
+			f.Line, f.Column = n.Line, n.Column
+			return f
+		}
+		if at == "" {
+			return f
+		}
+	}
+}
+
+// parent of `a.b` and of `a[0]` is `a`. Of a quoted key it is some part of it, which is
+// good enough to go on from.
+func parent(path string) string {
+	return path[:max(strings.LastIndexAny(path, ".["), 0)]
+}
+
+// Decode fills into, a pointer to a struct, from a tree that Parse returned, by the
+// `json` tags of its fields. A field without omitempty is required. Decoding is strict:
+// unknown fields, other types than the field's, values outside an Enum, empty strings,
+// nulls and aliases are faults. What isn't at fault is filled in all the same, so that
+// more can be checked.
+func Decode(file string, root *yaml.Node, into any) (Positions, Faults) {
+	d := decoder{
+		checker:   checker{file: file},
+		positions: Positions{file: file, values: map[string]*yaml.Node{}},
+	}
+	d.decode(root, "", reflect.ValueOf(into).Elem())
+	return d.positions, d.faults
+}
+
+type decoder struct {
+	checker
+	positions Positions
+}
+
+func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
+	d.positions.values[path] = n
+	if n.Kind == yaml.AliasNode {
+		d.fault(n, path, "is an alias: write the value out")
+		return
+	}
+	switch into.Kind() {
+	case reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		d.decode(n, path, into.Elem())
+	case reflect.Struct:
+		d.decodeStruct(n, path, into)
+	case reflect.Slice:
+		d.decodeList(n, path, into)
+	case reflect.Map:
+		d.decodeMap(n, path, into)
+	case reflect.String:
+		d.decodeString(n, path, into)
+	case reflect.Int:
+		d.decodeInt(n, path, into)
+	default:
+		// A programmer's mistake, found by the first test of the type.
+		panic(fmt.Sprintf("strictyaml: %s: fields of type %s aren't supported", path, into.Type()))
+	}
+}
+
+// want expects a node of a kind.
+func (d *decoder) want(n *yaml.Node, path string, kind yaml.Kind, name string) bool {
+	if n.Kind != kind {
+		d.fault(n, path, "want %s, have %s", name, KindOf(n))
+		return false
+	}
+	return true
+}
+
+func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
+	if !d.want(n, path, yaml.MappingNode, "a mapping") {
+		return
+	}
+	fields := fieldsOf(into.Type())
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field, ok := fields[key.Value]
+		if !ok {
+			d.unknownField(key, path, fields)
+			continue
+		}
+		seen[key.Value] = true
+		d.decode(value, Key(path, key.Value), into.Field(field.index))
+	}
+	for name, field := range fields {
+		if field.required && !seen[name] {
+			d.fault(n, path, "needs %q", name)
+		}
+	}
+}
+
+func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]field) {
+	names := make([]string, 0, len(fields))
+	for name := range fields {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	hint := DidYouMean(key.Value, names)
+	if hint == "" {
+		hint = ": the fields here are " + strings.Join(names, ", ")
+	}
+	d.fault(key, Key(path, key.Value), "unknown field%s", hint)
+}
+
+func (d *decoder) decodeList(n *yaml.Node, path string, into reflect.Value) {
+	if !d.want(n, path, yaml.SequenceNode, "a list") {
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
+	for i, item := range n.Content {
+		d.decode(item, Index(path, i), into.Index(i))
+	}
+}
+
+func (d *decoder) decodeMap(n *yaml.Node, path string, into reflect.Value) {
+	if !d.want(n, path, yaml.MappingNode, "a mapping") {
+		return
+	}
+	into.Set(reflect.MakeMap(into.Type()))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		item := reflect.New(into.Type().Elem()).Elem()
+		d.decode(n.Content[i+1], Key(path, key.Value), item)
+		into.SetMapIndex(reflect.ValueOf(key.Value), item)
+	}
+}
+
+func (d *decoder) decodeString(n *yaml.Node, path string, into reflect.Value) {
+	switch {
+	case n.Kind != yaml.ScalarNode || IsNull(n):
+		d.fault(n, path, "want a string, have %s", KindOf(n))
+		return
+	case n.ShortTag() != "!!str":
+		d.fault(n, path, "want a string, have %s: quote it", KindOf(n))
+		return
+	case n.Value == "":
+		d.fault(n, path, "is empty: give it a value or leave it out")
+		return
+	}
+	if enum, ok := into.Interface().(Enum); ok && !slices.Contains(enum.Enum(), n.Value) {
+		values := enum.Enum()
+		d.fault(n, path, "is %q: want %s%s", shorten(n.Value), orList(values), DidYouMean(n.Value, values))
+		return
+	}
+	into.SetString(n.Value)
+}
+
+func (d *decoder) decodeInt(n *yaml.Node, path string, into reflect.Value) {
+	var i int
+	if n.ShortTag() != "!!int" || n.Decode(&i) != nil {
+		d.fault(n, path, "want a whole number, have %s", KindOf(n))
+		return
+	}
+	into.SetInt(int64(i))
+}
+
+// field of a struct as its json tag says.
+type field struct {
+	index    int
+	required bool
+}
+
+func fieldsOf(t reflect.Type) map[string]field {
+	fields := make(map[string]field, t.NumField())
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		fields[name] = field{index: i, required: !strings.Contains(options, "omitempty")}
+	}
+	return fields
+}
+
+// orList is `a, b or c`.
+func orList(items []string) string {
+	last := len(items) - 1
+	if last < 1 {
+		return strings.Join(items, "")
+	}
+	return strings.Join(items[:last], ", ") + " or " + items[last]
+}

@@ -1,0 +1,51 @@
+package strictyaml
+
+import (
+	"fmt"
+	"strings"
+)
+
+// DidYouMean is a hint such as `, did you mean "tier"?` where one of the names is near to
+// what was written, and empty where none is.
+func DidYouMean(written string, names []string) string {
+	// Two slips in a word; nobody slips twice in three letters.
+	best, least := "", min(2, len(written)/2)+1
+	if len(written) > maxShownKey {
+		return ""
+	}
+	for _, name := range names {
+		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < least {
+			best, least = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// distance is how many bytes to insert, delete, replace, or swap with the next, to make b
+// of a (Levenshtein's, with swaps of neighbours).
+func distance(a, b string) int {
+	var before, last, row []int
+	for i := range len(a) + 1 {
+		row = make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			if i == 0 {
+				row[j] = j
+				continue
+			}
+			replace := last[j-1]
+			if a[i-1] != b[j-1] {
+				replace++
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, replace)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return row[len(b)]
+}
