@@ -25,10 +25,6 @@ app.kubernetes.io/component: web
 
 {{/* What the service reads from its environment. */}}
 {{- define "shop.config" -}}
-name: {{ include "shop.fullname" . }}
-labels:
-  {{- include "shop.labels" . | nindent 4 }}
-data:
 DATABASE_KIND: {{ .Values.database.kind | quote }}
 DATABASE_HOST: {{ .Values.database.host | quote }}
 CACHE_KIND: {{ .Values.cache.kind | quote }}
