@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -81,11 +80,9 @@ func (c checkout) inner(op, name string) (string, error) {
 	return "", &fs.PathError{Op: op, Path: name, Err: notSentError{at: c.at, name: name}}
 }
 
-// notSentError is a fs.ErrNotExist that knows better.
+// notSentError is no fs.ErrNotExist: whether the file exists, nobody here knows.
 type notSentError struct{ at, name string }
 
 func (e notSentError) Error() string {
 	return fmt.Sprintf("Argo CD sent only %q of the repository: add /%s to the Application's annotation argocd.argoproj.io/manifest-generate-paths (paths are separated by ;)", e.at, e.name)
 }
-
-func (notSentError) Is(target error) bool { return errors.Is(target, fs.ErrNotExist) }
