@@ -87,9 +87,9 @@ func (d *decider) guarded(ctx context.Context, req *admissionv1.AdmissionRequest
 			fmt.Sprintf("reading Recall %q: %v", recall, unread), "mend the Recall (its owner: the platform team)")}
 	}
 
-	findings := invalid(gates)
-	if fit := acceptable(gates); len(fit) > 0 {
-		findings = append(findings, d.ask(ctx, questions, fit)...)
+	findings, readable := unreadable(gates)
+	if len(readable) > 0 {
+		findings = append(findings, d.ask(ctx, questions, readable)...)
 	}
 	return ruling{gates: gates, findings: findings}
 }
@@ -282,29 +282,18 @@ func refuse(gates []guard, code gate.Code, message, remedy string) []finding {
 	return []finding{{Outcome: verdict.Outcome{Verdict: v, Action: action}}}
 }
 
-// invalid are the denials by Gates that can't be judged by.
-func invalid(gates []guard) []finding {
-	var findings []finding
+// unreadable are the denials by Gates that can't be read, and the Gates that can.
+func unreadable(gates []guard) (findings []finding, readable []verdict.Gate) {
 	for _, g := range gates {
-		if len(g.faults) == 0 {
+		if g.unreadable == nil {
+			readable = append(readable, g.Gate)
 			continue
 		}
-		v := gate.Deny(gate.Image{}, gate.RefTo(g.Gate.Gate), g.faults...)
+		v := gate.Deny(gate.Image{}, gate.RefTo(g.Gate.Gate), g.faults()...)
 		v.Image = ""
-		findings = append(findings, finding{Outcome: verdict.Outcome{Verdict: v, Action: g.action()}})
+		findings = append(findings, finding{Outcome: verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
 	}
-	return findings
-}
-
-// acceptable are the Gates that can be judged by.
-func acceptable(gates []guard) []verdict.Gate {
-	var fit []verdict.Gate
-	for _, g := range gates {
-		if len(g.faults) == 0 {
-			fit = append(fit, g.Gate)
-		}
-	}
-	return fit
+	return findings, readable
 }
 
 // strictness of actions, least first. What isn't in it is Deny, which an unset action

@@ -26,8 +26,9 @@ var (
 // guard is a Gate as the cluster has it.
 type guard struct {
 	verdict.Gate
-	// faults are why it can't be judged by; while there are any, its namespaces deny.
-	faults []gate.Reason
+	// unreadable is why it can't be read, which no judge can be asked about. What it
+	// says wrongly is the judge's to find.
+	unreadable error
 	// everywhere is set where not even its namespaces could be read.
 	everywhere bool
 }
@@ -36,35 +37,28 @@ func (g guard) names(namespace string) bool {
 	return g.everywhere || slices.Contains(g.Spec.Namespaces, namespace)
 }
 
-// action of a Gate on its own faults: a Gate that is only being tried out stops
-// nothing, not even by a mistake in it.
-func (g guard) action() v1alpha1.Action {
-	return effective(g.Spec.Action)
-}
-
 // readGate makes a guard of whatever the cluster holds; it has no error, since a Gate
-// that is skipped would leave its namespaces open.
+// that is skipped would leave its namespaces open. Of one that can't be read it keeps
+// what a denial needs: its name, and its namespaces where those can be read.
 func readGate(u *unstructured.Unstructured) guard {
 	g, unknown, err := v1alpha1.GateFrom(u.Object)
-	if err != nil {
-		return unreadable(u, err)
+	if err == nil {
+		return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}}
 	}
-	return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}, faults: gate.Check(g)}
-}
-
-// unreadable keeps of a Gate what a denial needs: its name, and its namespaces where
-// those can be read.
-func unreadable(u *unstructured.Unstructured, err error) guard {
-	g := &v1alpha1.Gate{}
+	g = &v1alpha1.Gate{}
 	g.Name, g.Generation = u.GetName(), u.GetGeneration()
+	g.Spec.Environment, _, _ = unstructured.NestedString(u.Object, "spec", "environment")
 	namespaces, found, nsErr := unstructured.NestedStringSlice(u.Object, "spec", "namespaces")
 	g.Spec.Namespaces = namespaces
-	g.Spec.Environment, _, _ = unstructured.NestedString(u.Object, "spec", "environment")
-	return guard{
-		Gate:       verdict.Gate{Gate: g},
-		faults:     []gate.Reason{gate.NewReason(gate.GateInvalid, "reading the Gate: %v", err)},
-		everywhere: nsErr != nil || !found,
+	return guard{Gate: verdict.Gate{Gate: g}, unreadable: err, everywhere: nsErr != nil || !found}
+}
+
+// faults are why the Gate isn't judged by, none where it is.
+func (g guard) faults() []gate.Reason {
+	if g.unreadable != nil {
+		return []gate.Reason{gate.NewReason(gate.GateInvalid, "%v", g.unreadable)}
 	}
+	return slices.Concat(gate.Check(g.Gate.Gate), gate.CheckSupported(g.Gate.Gate, g.Unknown))
 }
 
 // store has the Gates and Recalls as informers last saw them. A Gate is read once,
@@ -177,7 +171,7 @@ func (s *store) setGate(u *unstructured.Unstructured) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gates[u.GetName()] = g
-	s.log.Info("read a Gate", "gate", g.Name, "generation", g.Generation, "namespaces", g.Spec.Namespaces, "faults", len(g.faults), "unknown", g.Unknown)
+	s.log.Info("read a Gate", "gate", g.Name, "generation", g.Generation, "namespaces", g.Spec.Namespaces, "faults", len(g.faults()))
 }
 
 func (s *store) removeGate(name string) {

@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/envladder/envladder/api/v1alpha1"
-	"github.com/envladder/envladder/internal/gate"
 )
 
 // maxCondition bounds a condition's message, in runes; the API takes 32,768.
@@ -32,11 +31,10 @@ type statusWriter struct {
 // its spec changes, not when its status does: two versions of the webhook that differ
 // about a Gate, during a roll, must not write against each other for ever.
 func addStatusWriter(manager ctrl.Manager) error {
-	unique := false // two webhooks in one process, in tests, are two managers' business
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("gate-status").
 		For(emptyGate(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WithOptions(controller.Options{SkipNameValidation: ptr(!unique)}).
+		WithOptions(controller.Options{SkipNameValidation: ptr(true)}). // several webhooks in one process have a manager each
 		Complete(&statusWriter{client: manager.GetClient()})
 	if err != nil {
 		return fmt.Errorf("setting up the status of Gates: %w", err)
@@ -93,7 +91,7 @@ func accepted(g guard) metav1.Condition {
 		Reason:             "Accepted",
 		Message:            "images are judged by this Gate",
 	}
-	faults := append(append([]gate.Reason{}, g.faults...), gate.CheckSupported(g.Gate.Gate, g.Unknown)...)
+	faults := g.faults()
 	if len(faults) == 0 {
 		return condition
 	}

@@ -1,0 +1,82 @@
+// Command envladder-webhook is the validating admission webhook: it asks the Gates of
+// a namespace about every image that a request would start.
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/webhook"
+)
+
+func main() {
+	cli.Main(newRootCommand)
+}
+
+func newRootCommand() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:   "envladder-webhook",
+		Short: "Refuse in admission what a Gate has no proof for",
+		Long: `envladder-webhook answers the AdmissionReviews of an API server: it asks the
+Gates that name the namespace about every image that a request would start, and
+refuses what is not proven with every reason.
+
+It serves POST /validate, and GET /healthz and /readyz, on one port with TLS.
+Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
+		Example: `  # In a cluster, with the certificate mounted from a Secret
+  envladder-webhook --tls-cert /tls/tls.crt --tls-key /tls/tls.key
+
+  # Beside a cluster, on another port
+  envladder-webhook --kubeconfig ~/.kube/config --listen 127.0.0.1:8443 \
+    --tls-cert tls.crt --tls-key tls.key --log-format json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	flags := root.Flags()
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` that says which cluster to follow (default: the cluster that it runs in)")
+	flags.StringVar(&o.listen, "listen", ":9443", "`address` to serve on")
+	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
+	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
+	o.log.AddTo(flags)
+	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
+	cobra.CheckErr(root.MarkFlagRequired("tls-key"))
+	return root
+}
+
+type options struct {
+	kubeconfig, listen, certificate, key string
+	log                                  cli.LogFlags
+}
+
+func (o *options) run(cmd *cobra.Command) error {
+	log, err := o.log.Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listening on --listen %q: %w", o.listen, err)
+	}
+	log.Info("starting", "version", cli.Version())
+	return webhook.Run(cmd.Context(), webhook.Config{
+		Cluster:  cluster,
+		Listener: listener,
+		CertFile: o.certificate,
+		KeyFile:  o.key,
+		Judge:    verdict.New(evidence.NewStore(registry.NewClient())),
+		Log:      log,
+	})
+}
