@@ -98,3 +98,12 @@ func decodePredicate[T any](raw json.RawMessage) (predicate *T, malformed string
 	}
 	return predicate, ""
 }
+
+// CheckPredicate says why a predicate that somebody wrote couldn't be read back as its
+// type's.
+func CheckPredicate(predicateType string, predicate []byte) error {
+	if why := (statement{PredicateType: predicateType, Predicate: predicate}).evidence().Malformed; why != "" {
+		return errors.New(why)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/registry"
+)
+
+func newAttestCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "attest",
+		Short: "Sign a statement about an image and attach it in its registry",
+		Long: `Sign a statement about an image's digest and attach it beside the image in its
+registry, as "cosign attest" would: in a sigstore bundle that "cosign
+verify-attestation" verifies. Where the digest is an index, the statement is about its
+platforms too.
+
+What a statement counts for is the Gate's to say, by its signer and its type.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand())
+	return cmd
+}
+
+// predicateFrom builds what is attested about an image that was found.
+type predicateFrom func(target evidence.Target, now time.Time) (any, error)
+
+// attestation is what the three commands have in common.
+type attestation struct {
+	predicateType string
+	noun          string
+
+	key         string
+	passwordEnv string
+	predicate   string
+	output      string
+}
+
+// command completes cmd, whose flags are the predicate's.
+func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Command {
+	cmd.Args = cobra.ExactArgs(1)
+	// Those there are now are the predicate's own.
+	var own []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { own = append(own, f.Name) })
+	flags := cmd.Flags()
+	flags.StringVar(&a.key, "key", "", "`file` of the private key: PEM, or cosign's encrypted one")
+	flags.StringVar(&a.passwordEnv, "key-password-env", "COSIGN_PASSWORD", "`variable` of the environment that holds the key's password")
+	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, in place of its flags")
+	flags.StringVarP(&a.output, "output", "o", "text", "`format` of what is printed: text or json")
+	for _, name := range own {
+		cmd.MarkFlagsMutuallyExclusive("predicate", name)
+	}
+	_ = cmd.MarkFlagRequired("key") // the flag is there
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if a.predicate != "" {
+			build = a.fromFile
+		}
+		return a.run(cmd.Context(), args[0], build, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+func (a *attestation) run(ctx context.Context, image string, build predicateFrom, stdout io.Writer) error {
+	print, err := attestedPrinter(a.output, a.noun)
+	if err != nil {
+		return err
+	}
+	reference, err := parsePinned(image)
+	if err != nil {
+		return err
+	}
+	signer, err := a.signer()
+	if err != nil {
+		return err
+	}
+	client := registry.NewClient()
+	target, err := evidence.FindTarget(ctx, client, reference.Repository, reference.Digest)
+	if err != nil {
+		return err
+	}
+	predicate, err := build(target, time.Now().UTC().Truncate(time.Second))
+	if err != nil {
+		return fmt.Errorf("attesting a %s: %w", a.noun, err)
+	}
+	attested, err := evidence.Attest(ctx, client, signer, target, a.predicateType, predicate)
+	if err != nil {
+		return fmt.Errorf("attesting a %s: %w", a.noun, err)
+	}
+	return print(stdout, target.Repository+"@"+target.Digest(), attested)
+}
+
+// parsePinned refuses a tag: who signs must know what. A tag beside a digest is ignored.
+func parsePinned(image string) (registry.Reference, error) {
+	reference, err := registry.ParseReference(image)
+	if err != nil {
+		return registry.Reference{}, err
+	}
+	if reference.Digest == "" {
+		return registry.Reference{}, fmt.Errorf("%s names no digest, and a tag can be moved: name the image as %s@sha256:…\n"+
+			"CI that pushed it knows its digest; `crane digest %[1]s` asks the registry", reference, reference.Repository)
+	}
+	return reference, nil
+}
+
+// maxKey bounds a key file: RSA-4096 in cosign's encrypted form has 5 KiB.
+const maxKey = 64 << 10
+
+func (a *attestation) signer() (*evidence.Signer, error) {
+	pem, err := readFile(a.key, maxKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading --key: %w", err)
+	}
+	signer, err := evidence.ReadSigner(pem, func() ([]byte, error) {
+		password, ok := os.LookupEnv(a.passwordEnv)
+		if !ok {
+			return nil, fmt.Errorf("it is encrypted: set $%s to its password (or to nothing, if that is empty)", a.passwordEnv)
+		}
+		return []byte(password), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--key %q: %w", a.key, err)
+	}
+	return signer, nil
+}
+
+// maxPredicateFile is what verifiers read of a predicate.
+const maxPredicateFile = 1 << 20
+
+func (a *attestation) fromFile(evidence.Target, time.Time) (any, error) {
+	raw, err := readFile(a.predicate, maxPredicateFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading --predicate: %w", err)
+	}
+	if err := evidence.CheckPredicate(a.predicateType, raw); err != nil {
+		return nil, fmt.Errorf("--predicate %q: %w", a.predicate, err)
+	}
+	return json.RawMessage(raw), nil
+}
+
+// readFile reads a file of at most limit bytes.
+func readFile(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() // only read
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("%s: larger than %d bytes", path, limit)
+	}
+	return content, err
+}
+
+func attestedPrinter(format, noun string) (func(io.Writer, string, evidence.Attested) error, error) {
+	switch format {
+	case "text":
+		return func(w io.Writer, image string, attested evidence.Attested) error {
+			_, err := fmt.Fprintf(w, "%s of %s attested: %s\n", noun, image, attested.Digest)
+			return err
+		}, nil
+	case "json":
+		return printAttestedJSON, nil
+	}
+	return nil, fmt.Errorf("--output %q: use text or json", format)
+}
+
+func printAttestedJSON(w io.Writer, image string, attested evidence.Attested) error {
+	return writeJSON(w, struct {
+		Image string `json:"image"`
+		evidence.Attested
+	}{image, attested})
+}
+
+func writeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// missing names the flags that must be given and aren't, all at once.
+func missing(flags map[string]string) error {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if flags[name] == "" {
+			names = append(names, "--"+name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return errors.New("give " + strings.Join(names, ", ") + " (or --predicate)")
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// testFlags are a suite's result.
+type testFlags struct {
+	suite, result, url, finished string
+	passed, failed               []string
+}
+
+func newAttestTestCommand() *cobra.Command {
+	var flags testFlags
+	cmd := &cobra.Command{
+		Use:   "test IMAGE@DIGEST --key FILE --suite NAME --passed NAMES [--failed NAMES]",
+		Short: "Attest the result of a test suite against a digest",
+		Long: `Attest the result of a test suite against a digest, as in-toto's test result. The gate
+counts the tests that passed and failed; a result without them proves nothing.`,
+		Example: `  # A suite that passed
+  envladder attest test --key e2e.key --suite e2e --passed checkout,login \
+    --url https://ci.example.com/runs/17 registry.example.com/shop/web@sha256:…
+
+  # One that didn't
+  envladder attest test --key e2e.key --suite e2e --passed login --failed checkout \
+    registry.example.com/shop/web@sha256:…`,
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.suite, "suite", "", "`name` of the suite (required)")
+	f.StringVar(&flags.result, "result", "", "`result`: PASSED or FAILED; what the tests say if unset")
+	f.StringSliceVar(&flags.passed, "passed", nil, "`names` of the tests that passed, with commas between them")
+	f.StringSliceVar(&flags.failed, "failed", nil, "`names` of the tests that failed, with commas between them")
+	f.StringVar(&flags.url, "url", "", "`URL` of the run, for people")
+	f.StringVar(&flags.finished, "finished", "", "`time` (RFC 3339) when the suite ended; now if unset")
+	a := attestation{predicateType: gate.PredicateTest, noun: "test"}
+	return a.command(cmd, func(_ evidence.Target, now time.Time) (any, error) {
+		return flags.test(now)
+	})
+}
+
+// The results that in-toto knows and that can be claimed here.
+const (
+	passed = "PASSED"
+	failed = "FAILED"
+)
+
+func (f testFlags) test(now time.Time) (gate.Test, error) {
+	if err := missing(map[string]string{"suite": f.suite}); err != nil {
+		return gate.Test{}, err
+	}
+	result, err := f.consistentResult()
+	if err != nil {
+		return gate.Test{}, err
+	}
+	finished, err := timeFlag("--finished", f.finished, now)
+	if err != nil {
+		return gate.Test{}, err
+	}
+	return gate.Test{
+		Result:        result,
+		Configuration: []gate.TestConfiguration{{Name: f.suite}},
+		URL:           f.url,
+		PassedTests:   f.passed,
+		FailedTests:   f.failed,
+		FinishedAt:    &finished,
+	}, nil
+}
+
+// consistentResult refuses a claim that the tests contradict, and one without tests.
+func (f testFlags) consistentResult() (string, error) {
+	said := passed
+	if len(f.failed) > 0 {
+		said = failed
+	}
+	switch {
+	case f.result != "" && f.result != passed && f.result != failed:
+		return "", fmt.Errorf("--result %q: use %s or %s", f.result, passed, failed)
+	case f.result == passed && said == failed:
+		return "", fmt.Errorf("--result %s: --failed names tests that failed", passed)
+	case f.result != failed && len(f.passed)+len(f.failed) == 0:
+		return "", errors.New("--passed: name the tests that passed; a bare result proves nothing")
+	case slices.Contains(f.passed, "") || slices.Contains(f.failed, ""):
+		return "", errors.New("--passed and --failed: a test has no name")
+	case f.result != "":
+		return f.result, nil
+	}
+	return said, nil
+}

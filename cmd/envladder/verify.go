@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// verifyFlags are what a cluster would know.
+type verifyFlags struct {
+	gate, recalls string
+	stamps        gate.Stamps
+	timeout       time.Duration
+	output        string
+}
+
+func newVerifyCommand() *cobra.Command {
+	var flags verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify IMAGE@DIGEST --gate FILE",
+		Short: "Ask what a Gate says of an image",
+		Long: `Ask what a Gate says of an image: the verdict that the webhook of a cluster with this
+Gate would give for a new deploy. Evidence is read from the registry that the Gate names.
+
+Exit codes: 0 allowed, 1 denied (also where the registry doesn't answer), 2 the Gate or
+the Recalls can't be judged by.`,
+		Example: `  # May it run in prod?
+  envladder verify registry.example.com/shop/web@sha256:… --gate gates/shop-prod.yaml
+
+  # With the cluster's Recalls, for a program
+  kubectl get recalls -o yaml > recalls.yaml
+  envladder verify registry.example.com/shop/web@sha256:… --gate gates/shop-prod.yaml \
+    --recalls recalls.yaml -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return flags.run(cmd.Context(), args[0], cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.gate, "gate", "", "`file` of the Gate")
+	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	f.StringVar(&flags.stamps.Ladder, "ladder", "", "`name` of the ladder that the workload is stamped with")
+	f.StringVar(&flags.stamps.Environment, "environment", "", "`name` of the environment that the workload is stamped with")
+	f.StringVar(&flags.stamps.Target, "target", "", "`name` of the target that the workload is stamped with")
+	f.StringVar(&flags.stamps.ChartDigest, "chart-digest", "", "`digest` of the chart that the workload is stamped with")
+	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that the registry has to answer")
+	f.StringVarP(&flags.output, "output", "o", "text", "`format` of the verdict: text or json")
+	_ = cmd.MarkFlagRequired("gate") // the flag is there
+	return cmd
+}
+
+func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) error {
+	print, err := verdictPrinter(f.output)
+	if err != nil {
+		return err
+	}
+	// A file that can't be judged by, and an image that can't be one, are mistakes of
+	// who asks; in a cluster they are denials.
+	if _, err := registry.ParseReference(image); err != nil {
+		return err
+	}
+	query := verdict.Query{Reference: image, Stamps: f.stamps, Now: time.Now()}
+	guard, err := readGate(f.gate)
+	if err != nil {
+		return err
+	}
+	query.Gates = []verdict.Gate{guard}
+	if f.recalls != "" {
+		if query.Recalls, err = readRecalls(f.recalls); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	judge := verdict.New(evidence.NewStore(registry.NewClient()))
+	outcome := judge.Judge(ctx, query)[0] // one Gate, one outcome
+	if err := print(stdout, outcome, guard.Spec.Environment); err != nil {
+		return fmt.Errorf("printing the verdict: %w", err)
+	}
+	if !outcome.Allowed {
+		return cli.ErrNo
+	}
+	return nil
+}
+
+// readGate reads a Gate and says everything that is wrong with it.
+func readGate(path string) (verdict.Gate, error) {
+	data, err := readFile(path, v1alpha1.MaxDocument)
+	if err != nil {
+		return verdict.Gate{}, fmt.Errorf("reading --gate: %w", err)
+	}
+	decoded, unknown, err := v1alpha1.DecodeGate(data)
+	if err != nil {
+		return verdict.Gate{}, fmt.Errorf("--gate %q: %w", path, err)
+	}
+	var faults []error
+	for _, reason := range gate.Check(decoded) {
+		faults = append(faults, fmt.Errorf("%s: %s", path, reason.Message))
+	}
+	if len(faults) > 0 {
+		return verdict.Gate{}, fmt.Errorf("--gate can't be judged by:\n%w", errors.Join(faults...))
+	}
+	return verdict.Gate{Gate: decoded, Unknown: unknown}, nil
+}
+
+func readRecalls(path string) ([]v1alpha1.Recall, error) {
+	data, err := readFile(path, v1alpha1.MaxDocument)
+	if err != nil {
+		return nil, fmt.Errorf("reading --recalls: %w", err)
+	}
+	recalls, err := v1alpha1.DecodeRecalls(data)
+	if err != nil {
+		return nil, fmt.Errorf("--recalls %q: %w", path, err)
+	}
+	return recalls, nil
+}
+
+func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) error, error) {
+	switch format {
+	case "text":
+		return printVerdict, nil
+	case "json":
+		return func(w io.Writer, outcome verdict.Outcome, _ string) error {
+			return writeJSON(w, outcome.Verdict)
+		}, nil
+	}
+	return nil, fmt.Errorf("--output %q: use text or json", format)
+}
+
+// printVerdict begins with a sentence; each reason is its code, its figures, its remedy.
+func printVerdict(w io.Writer, outcome verdict.Outcome, environment string) error {
+	p := printer{w: w}
+	if outcome.Allowed {
+		p.line("%s: allowed in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
+		return p.err
+	}
+	p.line("%s: denied in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
+	for _, reason := range outcome.Reasons {
+		p.line("  %s: %s", reason.Code, reason.Message)
+		if reason.Remedy != "" {
+			p.line("    to do: %s", reason.Remedy)
+		}
+	}
+	if outcome.Action != v1alpha1.ActionDeny {
+		p.line("The Gate's action is %s: the cluster would let it by.", outcome.Action)
+	}
+	return p.err
+}
+
+// printer remembers the first error of many writes.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, arguments ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", arguments...)
+	}
+}
