@@ -2,8 +2,7 @@ package gate
 
 import (
 	"fmt"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 )
@@ -24,7 +23,9 @@ func (c *checker) requires() {
 		const path = ".spec.requires.approvals"
 		c.by(path+".by", a.By)
 		c.count(path+".count", a.Count, a.By)
-		c.maxAge(path+".maxAge", a.MaxAge, a.By)
+		if a.MaxAge != nil {
+			c.maxAge(path+".maxAge", a.MaxAge.Duration, a.By)
+		}
 	}
 }
 
@@ -59,15 +60,14 @@ func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
 		}
 		seen[test.Name] = true
 		c.by(at+".by", test.By)
-		c.maxAge(at+".maxAge", test.MaxAge, test.By)
+		if test.MaxAge != nil {
+			c.maxAge(at+".maxAge", test.MaxAge.Duration, test.By)
+		}
 	}
 }
 
-// maxAge checks an age, where one is asked for.
-func (c *checker) maxAge(path string, age *metav1.Duration, by []string) {
-	if age == nil {
-		return
-	}
-	c.positive(path, age.Duration)
+// maxAge checks an age that is asked for.
+func (c *checker) maxAge(path string, age time.Duration, by []string) {
+	c.positive(path, age)
 	c.trustedTime(path, by)
 }

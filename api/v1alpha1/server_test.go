@@ -1,0 +1,55 @@
+package v1alpha1_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+var environment = &envtest.Environment{
+	CRDDirectoryPaths:     []string{filepath.Join("..", "..", "manifests", "crds")},
+	ErrorIfCRDPathMissing: true,
+}
+
+// startServer starts a real API server with the CRDs, once for all tests.
+var startServer = sync.OnceValues(func() (*rest.Config, error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return nil, errors.New("KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver: run: make test")
+	}
+	return environment.Start()
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := environment.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping the API server:", err)
+	}
+	os.Exit(code)
+}
+
+func server(t *testing.T) (*rest.Config, client.Client) {
+	t.Helper()
+	config, err := startServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config, c
+}
