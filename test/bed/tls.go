@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -73,6 +74,9 @@ func (ca *CA) pool() *x509.CertPool {
 	pool.AddCert(ca.cert)
 	return pool
 }
+
+// Base64 is the certificate as a caBundle in a JSON object wants it.
+func (ca *CA) Base64() string { return base64.StdEncoding.EncodeToString(ca.PEM) }
 
 // A KeyPair is a certificate with its key, also as files.
 type KeyPair struct {

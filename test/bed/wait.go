@@ -50,6 +50,12 @@ func poll(ctx context.Context, check func(context.Context) error) error {
 	}
 }
 
+// HTTPReady returns a check for Process.Ready: that GET of url answers with
+// 2xx. Besides plain HTTP it trusts certificates of Bed.CA.
+func (b *Bed) HTTPReady(url string) func(context.Context) error {
+	return httpOK(httpClient(b.CA), url)
+}
+
 // httpOK returns a check that GET answers with 2xx.
 func httpOK(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {

@@ -1,3 +1,6 @@
+// Builds Argo CD v2. The requires and replaces are its own at this version: Kubernetes'
+// staging modules have no version of their own in k8s.io/kubernetes, and Argo CD
+// patches some modules.
 module github.com/envladder/envladder/test/programs/argocd-v2
 
 go 1.24.6
