@@ -1,0 +1,299 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/registrytest"
+)
+
+const artifactType = "application/vnd.example.note+json"
+
+func push(t *testing.T, client *registry.Client, repository, digest, content string) string {
+	t.Helper()
+	subject, err := client.Manifest(t.Context(), repository, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached, err := client.Push(t.Context(), repository, subject.Descriptor, registry.Artifact{
+		Type: artifactType, Content: []byte(content), Annotations: map[string]string{"a": "b"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attached
+}
+
+func TestWhatIsPushedIsListedAndRead(t *testing.T) {
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) {
+			server := registrytest.Start(t, kind)
+			client := registry.NewClient()
+			repository := server.Name("shop/web")
+			digest := server.Image(t, "shop/web")
+
+			attached := push(t, client, repository, digest, "hello")
+			listed, err := client.Referrers(t.Context(), repository, digest)
+			if err != nil || len(listed) != 1 || listed[0].Digest != attached {
+				t.Fatalf("Referrers = %+v, %v; want %s alone", listed, err, attached)
+			}
+			manifest, err := client.Manifest(t.Context(), repository, attached)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if manifest.ArtifactType != artifactType || manifest.Annotations["a"] != "b" || len(manifest.Layers) != 1 {
+				t.Fatalf("manifest = %+v", manifest)
+			}
+			blob, err := client.Blob(t.Context(), repository, manifest.Layers[0].Digest)
+			if err != nil || string(blob) != "hello" {
+				t.Fatalf("Blob = %q, %v", blob, err)
+			}
+		})
+	}
+}
+
+func TestPushersAtOnceLoseNothingWhereTheRegistryKeepsTheList(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	client := registry.NewClient()
+	repository := server.Name("shop/web")
+	digest := server.Image(t, "shop/web")
+	subject, err := client.Manifest(t.Context(), repository, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pushers = 8
+	var group sync.WaitGroup
+	for i := range pushers {
+		group.Go(func() {
+			if _, err := client.Push(t.Context(), repository, subject.Descriptor, registry.Artifact{Type: artifactType, Content: fmt.Append(nil, i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if listed, err := client.Referrers(t.Context(), repository, digest); err != nil || len(listed) != pushers {
+		t.Errorf("%d are listed, %v; want %d", len(listed), err, pushers)
+	}
+}
+
+func TestATagThatIsOverwrittenMeanwhileIsPutAgain(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithoutReferrers)
+	client := registry.NewClient()
+	repository := server.Name("shop/web")
+	digest := server.Image(t, "shop/web")
+	// The first time that the list is written, it gets lost.
+	var lost atomic.Bool
+	tag := strings.Replace(digest, ":", "-", 1)
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/"+tag) && lost.CompareAndSwap(false, true) {
+			w.WriteHeader(http.StatusCreated)
+			return true
+		}
+		return false
+	})
+	attached := push(t, client, repository, digest, "hello")
+	if !lost.Load() {
+		t.Fatal("nothing was lost")
+	}
+	listed, err := client.Referrers(t.Context(), repository, digest)
+	if err != nil || len(listed) != 1 || listed[0].Digest != attached {
+		t.Fatalf("Referrers = %+v, %v; want %s alone", listed, err, attached)
+	}
+}
+
+func TestNothingThereIsNoError(t *testing.T) {
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) {
+			server := registrytest.Start(t, kind)
+			client := registry.NewClient()
+			listed, err := client.Referrers(t.Context(), server.Name("shop/web"), "sha256:"+strings.Repeat("0", 64))
+			if err != nil || len(listed) != 0 {
+				t.Errorf("Referrers = %v, %v", listed, err)
+			}
+			if _, err := client.Manifest(t.Context(), server.Name("shop/web"), "sha256:"+strings.Repeat("0", 64)); !errors.Is(err, registry.ErrNotFound) {
+				t.Errorf("Manifest: %v, want ErrNotFound", err)
+			}
+		})
+	}
+}
+
+func TestTagsAndIndexes(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	client := registry.NewClient()
+	repository := server.Name("shop/web")
+	digest, children := server.Index(t, "shop/web", "linux/amd64", "linux/arm64/v8", "unknown/unknown")
+	server.Tag(t, "shop/web", "v1", digest)
+
+	got, err := client.Digest(t.Context(), repository, "v1")
+	if err != nil || got != digest {
+		t.Errorf("Digest = %s, %v; want %s", got, err, digest)
+	}
+	if _, err := client.Digest(t.Context(), repository, "v2"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("Digest of a tag that isn't there: %v", err)
+	}
+	manifest, err := client.Manifest(t.Context(), repository, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var platforms, digests []string
+	for _, child := range manifest.Children {
+		platforms, digests = append(platforms, child.Platform), append(digests, child.Digest)
+	}
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8", "unknown/unknown"}, platforms); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(children, digests); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// answer has a server answer every read of a path with this.
+func answer(server *registrytest.Server, path string, status int, header map[string]string, body string) {
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, path) {
+			return false
+		}
+		for key, value := range header {
+			w.Header().Set(key, value)
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+		return true
+	})
+}
+
+func TestForeignBytesAreBoundedAndChecked(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for name, test := range map[string]struct {
+		path string
+		body string
+		read func(*registry.Client, context.Context, string) error
+		want error // or any, where nil
+	}{
+		"a manifest that is too large": {
+			"/manifests/", strings.Repeat(" ", registry.MaxManifest+1),
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Manifest(ctx, repository, digest)
+				return err
+			}, registry.ErrTooLarge,
+		},
+		"a manifest with other content": {
+			"/manifests/", "{}",
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Manifest(ctx, repository, digest)
+				return err
+			}, nil,
+		},
+		"a blob that is too large": {
+			"/blobs/", strings.Repeat(" ", registry.MaxBlob+1),
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Blob(ctx, repository, digest)
+				return err
+			}, registry.ErrTooLarge,
+		},
+		"a blob with other content": {
+			"/blobs/", "{}",
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Blob(ctx, repository, digest)
+				return err
+			}, nil,
+		},
+		"a list of referrers that is no JSON": {
+			"/referrers/", "<html>",
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Referrers(ctx, repository, digest)
+				return err
+			}, nil,
+		},
+		"more referrers than anybody has": {
+			"/referrers/", `{"manifests":[` + strings.Repeat(`{"digest":"`+digest+`"},`, registry.MaxReferrers) + `{"digest":"` + digest + `"}]}`,
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Referrers(ctx, repository, digest)
+				return err
+			}, registry.ErrTooLarge,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := registrytest.Start(t, registrytest.WithReferrers)
+			answer(server, test.path, http.StatusOK, map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json"}, test.body)
+			err := test.read(registry.NewClient(), t.Context(), server.Name("shop/web"))
+			if err == nil || test.want != nil && !errors.Is(err, test.want) {
+				t.Errorf("error %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+func TestPagesAreFollowedWithinTheRegistry(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	digest := "sha256:" + strings.Repeat("0", 64)
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/referrers/") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+		page := r.URL.Query().Get("page")
+		if page == "" {
+			// The host of the link is nobody's to choose but ours.
+			w.Header().Set("Link", `<http://169.254.169.254/steal?page=2>; rel="next"`)
+			page = "1"
+		}
+		fmt.Fprintf(w, `{"manifests":[{"digest":"sha256:%s"}]}`, strings.Repeat(page, 64))
+		return true
+	})
+	listed, err := registry.NewClient().Referrers(t.Context(), server.Name("shop/web"), digest)
+	if err != nil || len(listed) != 2 || listed[1].Digest != "sha256:"+strings.Repeat("2", 64) {
+		t.Errorf("Referrers = %+v, %v", listed, err)
+	}
+}
+
+func TestAFailureIsAnErrorThatNamesTheRepository(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for _, status := range []int{401, 403, 429, 500, 503} {
+		server := registrytest.Start(t, registrytest.WithReferrers)
+		answer(server, "/referrers/", status, nil, "")
+		_, err := registry.NewClient().Referrers(t.Context(), server.Name("shop/web"), digest)
+		var failed *registry.Error
+		if !errors.As(err, &failed) || failed.Repository != server.Name("shop/web") {
+			t.Errorf("HTTP %d: error %v", status, err)
+		}
+	}
+}
+
+func TestARegistryThatComesBackIsAskedAgain(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	digest := server.Image(t, "shop/web")
+	client := registry.NewClient()
+	answer(server, "/", http.StatusInternalServerError, nil, "")
+	if _, err := client.Manifest(t.Context(), server.Name("shop/web"), digest); err == nil {
+		t.Fatal("read from a registry that is down")
+	}
+	server.Before(func(http.ResponseWriter, *http.Request) bool { return false })
+	if _, err := client.Manifest(t.Context(), server.Name("shop/web"), digest); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRedirectsDontLeaveForPrivateAddresses(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for _, to := range []string{"http://169.254.169.254/latest", "http://10.0.0.1/", "http://[fe80::1]/", "http://localhost:1/"} {
+		answer(server, "/blobs/", http.StatusTemporaryRedirect, map[string]string{"Location": to + "?token=secret"}, "")
+		_, err := registry.NewClient().Blob(t.Context(), server.Name("shop/web"), digest)
+		if err == nil || !strings.Contains(err.Error(), "refusing a redirect") {
+			t.Errorf("a redirect to %s: %v", to, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error tells the query: %v", err)
+		}
+	}
+}
