@@ -2,8 +2,10 @@ package bed
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -23,7 +25,7 @@ func ForTest(t testing.TB, o Options) *Bed {
 	stop := b.downOnSignal()
 	t.Cleanup(func() {
 		if t.Failed() {
-			b.logTails(t)
+			t.Logf("the logs end:\n%s", b.LogTails())
 		}
 		stop()
 		if err := b.Down(); err != nil {
@@ -73,10 +75,13 @@ func (b *Bed) downOnSignal() (stop func()) {
 	}
 }
 
-func (b *Bed) logTails(t testing.TB) {
+// LogTails is the last lines of every process's log.
+func (b *Bed) LogTails() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	var all strings.Builder
 	for _, p := range b.processes {
-		t.Logf("%s: %s", p.Name, p.tail())
+		fmt.Fprintf(&all, "%s:%s\n", p.Name, p.tail())
 	}
+	return all.String()
 }

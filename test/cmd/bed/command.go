@@ -11,17 +11,21 @@ $ENVLADDER_BED_CACHE (default: envladder/bed in the user's cache folder).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing is running, 130 interrupted.`
 
-func newCommand() *cobra.Command {
+// newCommand takes the func that gives signals their usual meaning back.
+func newCommand(restoreSignals func()) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "bed",
-		Short:         "Run real parts for tests",
-		Long:          longHelp,
+		Use:   "bed",
+		Short: "Run real parts for tests",
+		Long:  longHelp,
+		Example: `  bed build
+  bed up --only clusters,argocd
+  bed down`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(buildCommand(), assetsCommand(), pathCommand())
+	cmd.AddCommand(upCommand(restoreSignals), downCommand(), buildCommand(), assetsCommand(), pathCommand())
 	return cmd
 }
 

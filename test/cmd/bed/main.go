@@ -21,7 +21,7 @@ const (
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	cmd := newCommand()
+	cmd := newCommand(cancel)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return
