@@ -38,8 +38,7 @@ func Open(repo fs.FS, dir string) (*Document, error) {
 	}
 	positions, faults := strictyaml.Decode(d.File, root, &d.Ladder)
 	d.positions = positions
-	faults = append(faults, d.validate()...)
-	if err := faults.Err(); err != nil {
+	if err := d.validate(faults).Err(); err != nil {
 		return nil, err
 	}
 	return d, nil

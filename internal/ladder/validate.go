@@ -17,9 +17,10 @@ type validator struct {
 	faults strictyaml.Faults
 }
 
-// validate checks the document alone, not the files that it names.
-func (d *Document) validate() strictyaml.Faults {
-	v := &validator{Document: d}
+// validate checks the document alone, not the files that it names, and adds to the
+// faults of its decoding.
+func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
+	v := &validator{Document: d, faults: decoding}
 	v.constant("apiVersion", d.APIVersion, APIVersion)
 	v.constant("kind", d.Kind, Kind)
 	v.name("metadata.name", d.Metadata.Name)
@@ -36,6 +37,11 @@ func (d *Document) validate() strictyaml.Faults {
 
 func (v *validator) fault(at, format string, args ...any) {
 	v.faults = append(v.faults, v.positions.Fault(at, format, args...))
+}
+
+// faulty says whether there is a fault at that path already.
+func (v *validator) faulty(at string) bool {
+	return slices.ContainsFunc(v.faults, func(f strictyaml.Fault) bool { return f.Path == at })
 }
 
 func (v *validator) constant(at, have, want string) {
@@ -230,8 +236,9 @@ func (v *validator) preview() {
 	if why := wrongDuration(p.TTL); p.TTL != "" && why != "" {
 		v.fault("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
 	}
-	if v.positions.Has("spec.preview.max") && p.Max < 1 {
-		v.fault("spec.preview.max", "want at least 1: leave spec.preview out for no previews")
+	const maxPath = "spec.preview.max"
+	if v.positions.Has(maxPath) && p.Max < 1 && !v.faulty(maxPath) {
+		v.fault(maxPath, "want at least 1: leave spec.preview out for no previews")
 	}
 }
 

@@ -1,0 +1,270 @@
+package ladder_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+func TestFaultsOfTheLadder(t *testing.T) {
+	// What every case but its subject has. It begins in line 4, in column 1.
+	const rest = "  chart: chart\n  environments: [{name: dev}]\n"
+	for name, test := range map[string]struct {
+		spec string // what comes after the head
+		want string
+	}{
+		"an unknown field, nearly known": {
+			"spec:\n" + rest + "  tier: {}\n",
+			`ladder.yaml:7:3: spec.tier: unknown field, did you mean "tiers"?`,
+		},
+		"an unknown field, like none": {
+			"spec:\n  chart: chart\n  environments:\n  - name: dev\n    cooling: {}\n",
+			`ladder.yaml:8:5: spec.environments[0].cooling: unknown field: the fields here are data, gate, layers, name, pins, promotion, targets, tier`,
+		},
+		"a duplicate key": {
+			"spec:\n" + rest + "  chart: other\n",
+			`ladder.yaml:7:3: spec.chart: duplicate key, the first is in line 5`,
+		},
+		"wrong types": {
+			"spec:\n  chart: [chart]\n  layers: values.yaml\n  environments:\n  - {name: 1, tier: }\n  - dev\n  preview: {max: many, ttl: 72}\n",
+			"ladder.yaml:5:10: spec.chart: want a string, have a list\n" +
+				"ladder.yaml:6:11: spec.layers: want a list, have a string\n" +
+				"ladder.yaml:8:12: spec.environments[0].name: want a string, have a number: quote it\n" +
+				"ladder.yaml:8:21: spec.environments[0].tier: want a string, have nothing\n" +
+				"ladder.yaml:9:5: spec.environments[1]: want a mapping, have a string\n" +
+				"ladder.yaml:10:18: spec.preview.max: want a whole number, have a string\n" +
+				"ladder.yaml:10:29: spec.preview.ttl: want a string, have a number: quote it",
+		},
+		"enums": {
+			"spec:\n" + rest[:len("  chart: chart\n")] + "  stamps: off\n  environments:\n" +
+				"  - {name: dev, tier: fulll, promotion: commit, data: Prod}\n" +
+				"  preview: {forks: Maybe, source: {forge: Gitlab, repository: a/b}}\n",
+			"ladder.yaml:6:11: spec.stamps: is \"off\": want On or Off, did you mean \"Off\"?\n" +
+				"ladder.yaml:8:23: spec.environments[0].tier: is \"fulll\": want lite, standard or full, did you mean \"full\"?\n" +
+				"ladder.yaml:8:41: spec.environments[0].promotion: is \"commit\": want Commit or PullRequest, did you mean \"Commit\"?\n" +
+				"ladder.yaml:8:55: spec.environments[0].data: is \"Prod\": want Throwaway, Synthetic or Real\n" +
+				"ladder.yaml:9:20: spec.preview.forks: is \"Maybe\": want Deny or Allow\n" +
+				"ladder.yaml:9:43: spec.preview.source.forge: is \"Gitlab\": want Gitea or GitHub, did you mean \"Gitea\"?",
+		},
+		"what is required": {
+			"spec:\n  images: [{}]\n  environments: [{tier: lite}]\n  preview: {source: {}}\n",
+			"ladder.yaml:5:3: spec: needs \"chart\"\n" +
+				"ladder.yaml:5:12: spec.images[0]: needs \"name\"\n" +
+				"ladder.yaml:5:12: spec.images[0]: needs \"repository\"\n" +
+				"ladder.yaml:5:12: spec.images[0]: needs \"valuesPath\"\n" +
+				"ladder.yaml:6:18: spec.environments[0]: needs \"name\"\n" +
+				"ladder.yaml:6:25: spec.environments[0].tier: tier \"lite\" isn't declared: give spec.tiers.lite its values file\n" +
+				"ladder.yaml:7:21: spec.preview.source: needs \"forge\"\n" +
+				"ladder.yaml:7:21: spec.preview.source: needs \"repository\"",
+		},
+		"no environments": {
+			"spec: {chart: chart, environments: []}\n",
+			"ladder.yaml:4:36: spec.environments: needs at least one environment",
+		},
+		"empty strings": {
+			"spec: {chart: '', environments: [{name: '', pins: ''}]}\n",
+			"ladder.yaml:4:15: spec.chart: is empty: give it a value or leave it out\n" +
+				"ladder.yaml:4:41: spec.environments[0].name: is empty: give it a value or leave it out\n" +
+				"ladder.yaml:4:51: spec.environments[0].pins: is empty: give it a value or leave it out",
+		},
+		"an alias": {
+			"spec:\n  chart: &c chart\n  layers: [*c]\n  environments: [{name: dev}]\n",
+			"ladder.yaml:6:12: spec.layers[0]: is an alias: write the value out",
+		},
+		"a merge": {
+			"spec:\n" + rest + "  preview: {<<: {max: 1}}\n",
+			`ladder.yaml:7:13: spec.preview["<<"]: unknown field: the fields here are forks, layers, max, source, tag, tier, ttl`,
+		},
+		"names": {
+			"spec: {chart: chart, environments: [{name: Dev}, {name: preview}, {name: pr-17}, {name: -a}, {name: " + strings.Repeat("a", 64) + "}]}\n",
+			"ladder.yaml:4:44: spec.environments[0].name: is \"Dev\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends\n" +
+				"ladder.yaml:4:57: spec.environments[1].name: \"preview\" is taken by the environments of pull requests: their template is spec.preview\n" +
+				"ladder.yaml:4:74: spec.environments[2].name: \"pr-17\" is taken by the environments of pull requests: their template is spec.preview\n" +
+				"ladder.yaml:4:89: spec.environments[3].name: is \"-a\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends\n" +
+				"ladder.yaml:4:101: spec.environments[4].name: is \"" + strings.Repeat("a", 64) + "\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends",
+		},
+		"the same name twice": {
+			"spec:\n  chart: chart\n  environments:\n  - {name: dev}\n  - {name: dev, targets: [{name: eu}, {name: eu}]}\n",
+			"ladder.yaml:8:12: spec.environments[1].name: \"dev\" is already spec.environments[0].name\n" +
+				"ladder.yaml:8:46: spec.environments[1].targets[1].name: \"eu\" is already spec.environments[1].targets[0].name",
+		},
+		"after": {
+			"spec:\n  chart: chart\n  environments:\n  - {name: a, targets: [{name: eu, after: us}, {name: us, after: eu}, {name: ap, after: us}]}\n" +
+				"  - {name: b, targets: [{name: eu, after: eu}, {name: us, after: ue}]}\n",
+			"ladder.yaml:7:43: spec.environments[0].targets[0].after: no target would be the first: eu after us after eu\n" +
+				"ladder.yaml:7:66: spec.environments[0].targets[1].after: no target would be the first: us after eu after us\n" +
+				"ladder.yaml:8:43: spec.environments[1].targets[0].after: no target would be the first: eu after eu\n" +
+				"ladder.yaml:8:66: spec.environments[1].targets[1].after: there is no target \"ue\" in this environment, did you mean \"eu\"?",
+		},
+		"paths": {
+			"spec:\n  chart: /srv/chart\n  layers: ['a\\b.yaml', ../a.yaml, \"a\\nb.yaml\"]\n  tiers: {lite: /lite.yaml}\n  environments: [{name: dev, pins: a/../../pins.yaml, gate: /gate.yaml}]\n",
+			"ladder.yaml:5:10: spec.chart: \"/srv/chart\" is absolute: write it relative to the folder of ladder.yaml\n" +
+				"ladder.yaml:6:12: spec.layers[0]: \"a\\\\b.yaml\" has a backslash: folders are separated by /\n" +
+				"ladder.yaml:6:24: spec.layers[1]: \"../a.yaml\" leads outside the repository, whose root is the folder of ladder.yaml (the nearest folder with .git is the root; without one it is this)\n" +
+				"ladder.yaml:6:35: spec.layers[2]: \"a\\nb.yaml\" has a control character\n" +
+				"ladder.yaml:7:17: spec.tiers.lite: \"/lite.yaml\" is absolute: write it relative to the folder of ladder.yaml\n" +
+				"ladder.yaml:8:36: spec.environments[0].pins: \"a/../../pins.yaml\" leads outside the repository, whose root is the folder of ladder.yaml (the nearest folder with .git is the root; without one it is this)\n" +
+				"ladder.yaml:8:61: spec.environments[0].gate: \"/gate.yaml\" is absolute: write it relative to the folder of ladder.yaml",
+		},
+		"a chart by a tag": {
+			"spec: {chart: 'oci://registry.example.com/charts/shop:1.0.0', environments: [{name: dev}]}\n",
+			"ladder.yaml:4:15: spec.chart: \"oci://registry.example.com/charts/shop:1.0.0\" isn't a chart's digest: want oci://HOST/REPOSITORY@sha256:… with 64 lowercase hex digits, without a tag",
+		},
+		"one pins file for two places": {
+			"spec:\n  chart: chart\n  environments:\n  - {name: dev, pins: pins.yaml}\n  - {name: prod, targets: [{name: eu, pins: ./pins.yaml}]}\n",
+			"ladder.yaml:8:45: spec.environments[1].targets[0].pins: \"./pins.yaml\" is already spec.environments[0].pins: a promotion into one would move the other",
+		},
+		"repositories": {
+			"spec:\n" + rest + "  images:\n" +
+				"  - {name: a, valuesPath: a, repository: nginx}\n" +
+				"  - {name: b, valuesPath: b, repository: library/nginx}\n" +
+				"  - {name: c, valuesPath: c, repository: 'localhost:5000/nginx:1.2'}\n" +
+				"  - {name: d, valuesPath: d, repository: 'docker.io/nginx@" + digestA + "'}\n" +
+				"  - {name: e, valuesPath: e, repository: 'https://docker.io/nginx'}\n" +
+				"  - {name: f, valuesPath: f, repository: docker.io/NGINX}\n" +
+				"  - {name: g, valuesPath: g, repository: docker.io//nginx}\n" +
+				"  - {name: h, valuesPath: h, repository: 'localhost:5000/nginx'}\n" +
+				"  - {name: i, valuesPath: i, repository: '[::1]:5000/a/b_c/d--e.f'}\n",
+			"ladder.yaml:8:42: spec.images[0].repository: is \"nginx\": names no registry: want HOST/REPOSITORY, such as docker.io/library/nginx\n" +
+				"ladder.yaml:9:42: spec.images[1].repository: is \"library/nginx\": names no registry: want HOST/REPOSITORY, such as docker.io/library/nginx\n" +
+				"ladder.yaml:10:42: spec.images[2].repository: is \"localhost:5000/nginx:1.2\": has a tag: the pins say which digest\n" +
+				"ladder.yaml:11:42: spec.images[3].repository: is \"docker.io/nginx@" + digestA + "\": has a digest: the pins say which\n" +
+				"ladder.yaml:12:42: spec.images[4].repository: is \"https://docker.io/nginx\": has a scheme: want HOST/REPOSITORY alone\n" +
+				"ladder.yaml:13:42: spec.images[5].repository: is \"docker.io/NGINX\": isn't a repository: want HOST[:PORT]/REPOSITORY in lowercase\n" +
+				"ladder.yaml:14:42: spec.images[6].repository: is \"docker.io//nginx\": isn't a repository: want HOST[:PORT]/REPOSITORY in lowercase",
+		},
+		"values paths": {
+			"spec:\n" + rest + "  images:\n" +
+				"  - {name: a, repository: docker.io/a, valuesPath: .image}\n" +
+				"  - {name: b, repository: docker.io/b, valuesPath: 'image[0]'}\n" +
+				"  - {name: c, repository: docker.io/c, valuesPath: web}\n" +
+				"  - {name: d, repository: docker.io/d, valuesPath: web.image}\n" +
+				"  - {name: e, repository: docker.io/e, valuesPath: web}\n" +
+				"  - {name: f, repository: docker.io/f, valuesPath: webs}\n",
+			"ladder.yaml:8:52: spec.images[0].valuesPath: is \".image\": want keys of letters, digits, - and _ with dots between them, such as image or web.image\n" +
+				"ladder.yaml:9:52: spec.images[1].valuesPath: is \"image[0]\": want keys of letters, digits, - and _ with dots between them, such as image or web.image\n" +
+				"ladder.yaml:11:52: spec.images[3].valuesPath: \"web.image\" is inside of spec.images[2].valuesPath: they would overwrite each other\n" +
+				"ladder.yaml:12:52: spec.images[4].valuesPath: \"web\" is inside of spec.images[2].valuesPath: they would overwrite each other",
+		},
+		"patterns of what may differ": {
+			"spec:\n" + rest + "  mayDiffer: {scale: [a.b, 'a.*.c', 'a.**'], flags: [a..b, '**', 'a.**.b', 'a*', ''], other: [a]}\n",
+			"ladder.yaml:7:54: spec.mayDiffer.flags[0]: \"a..b\" has an empty element\n" +
+				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: \"**\" lets everything differ: name the paths\n" +
+				"ladder.yaml:7:66: spec.mayDiffer.flags[2]: \"a.**.b\" has ** before its end: ** stands for all below, * for one element\n" +
+				"ladder.yaml:7:76: spec.mayDiffer.flags[3]: \"a*\" has the element \"a*\": want a key, * (any one) or a last **\n" +
+				"ladder.yaml:7:82: spec.mayDiffer.flags[4]: is empty: give it a value or leave it out\n" +
+				"ladder.yaml:7:87: spec.mayDiffer.other: unknown field: the fields here are endpoints, flags, rollout, scale, secrets",
+		},
+		"preview": {
+			"spec:\n" + rest + "  preview: {tier: full, ttl: 3d, max: 0, layers: [/a], source: {forge: Gitea, repository: shop}}\n",
+			"ladder.yaml:7:19: spec.preview.tier: tier \"full\" isn't declared: give spec.tiers.full its values file\n" +
+				"ladder.yaml:7:30: spec.preview.ttl: is \"3d\": want a duration such as 72h or 1h30m\n" +
+				"ladder.yaml:7:39: spec.preview.max: want at least 1: leave spec.preview out for no previews\n" +
+				"ladder.yaml:7:51: spec.preview.layers[0]: \"/a\" is absolute: write it relative to the folder of ladder.yaml\n" +
+				"ladder.yaml:7:91: spec.preview.source.repository: is \"shop\": want owner/name, as the forge names it",
+		},
+		"a ttl that is over before it begins": {
+			"spec:\n" + rest + "  preview: {ttl: -1h}\n",
+			"ladder.yaml:7:18: spec.preview.ttl: is \"-1h\": want a duration above 0, have -1h0m0s",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + test.spec)}}, ".")
+			diffFaults(t, test.want, err)
+		})
+	}
+}
+
+func TestFaultsOfTheHead(t *testing.T) {
+	for name, test := range map[string]struct{ in, want string }{
+		"nothing": {
+			"",
+			"ladder.yaml:1:1: needs \"apiVersion\"\nladder.yaml:1:1: needs \"kind\"\nladder.yaml:1:1: needs \"metadata\"\nladder.yaml:1:1: needs \"spec\"",
+		},
+		"another document": {
+			"apiVersion: envladder.dev/v1\nkind: Gate\nmetadata: {name: Shop, labels: {}}\nspec: {chart: c, environments: [{name: dev}]}\n",
+			"ladder.yaml:1:13: apiVersion: is \"envladder.dev/v1\": want \"envladder.dev/v1alpha1\"\n" +
+				"ladder.yaml:2:7: kind: is \"Gate\": want \"Ladder\"\n" +
+				"ladder.yaml:3:18: metadata.name: is \"Shop\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends\n" +
+				"ladder.yaml:3:24: metadata.labels: unknown field: the fields here are name",
+		},
+		"a list":      {"- a\n", "ladder.yaml:1:1: want a mapping, have a list"},
+		"not YAML":    {"a: [\n", "ladder.yaml:2:1: isn't valid YAML: did not find expected node content"},
+		"alias bomb":  {"a: &a [b]\nc: &c [*a,*a]\nd: [*e]\n", "ladder.yaml:1:1: isn't valid YAML: an alias of an anchor that isn't defined above it"},
+		"two at once": {head + "---\n" + head, "ladder.yaml:4:1: has a second document: one file, one document"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(test.in)}}, ".")
+			diffFaults(t, test.want, err)
+		})
+	}
+}
+
+// Whatever the bytes: an answer, and a fault is one line that begins with its file.
+func FuzzLadder(f *testing.F) {
+	example, err := os.ReadFile("../../examples/shop/gitops/shop/ladder.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	f.Add(shop()["shop/ladder.yaml"].Data)
+	f.Add([]byte(head + "spec: {chart: &a [*a], environments: [{name: dev, targets: [{name: a, after: b}, {name: b, after: a}]}]}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		document, err := ladder.Open(fstest.MapFS{"shop/ladder.yaml": {Data: data}}, "shop")
+		if err != nil {
+			wellFormed(t, err)
+			return
+		}
+		if err := document.Check(); err != nil {
+			wellFormed(t, err)
+		}
+	})
+}
+
+// Whatever the bytes: either faults, or a digest for every image.
+func FuzzPins(f *testing.F) {
+	for _, seed := range []string{
+		string(shop()["shop/pins/dev.yaml"].Data), string(shop()["shop/pins/eu.yaml"].Data), "images: {web: v1}", "chart: ../..", "images: [*a]",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		repo := shop()
+		repo["shop/pins/dev.yaml"] = &fstest.MapFile{Data: data}
+		document, err := ladder.Open(repo, "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		step, err := document.Step("dev", "")
+		if err != nil {
+			wellFormed(t, err)
+			return
+		}
+		if len(step.Pins) != 2 {
+			t.Fatalf("got %d pins without a fault, want one for each of 2 images", len(step.Pins))
+		}
+		for _, pin := range step.Pins {
+			if len(pin.Digest) != len(digestA) || strings.Trim(pin.Digest[len("sha256:"):], "0123456789abcdef") != "" {
+				t.Fatalf("%s passed for a digest", pin.Digest)
+			}
+		}
+	})
+}
+
+func wellFormed(t *testing.T, err error) {
+	t.Helper()
+	var faults strictyaml.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("error of type %T: %v", err, err)
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		if !strings.HasPrefix(line, "shop/") {
+			t.Fatalf("a line without its file: %q", line)
+		}
+	}
+}
