@@ -9,8 +9,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// digestPattern is what images are pinned by.
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestPattern = regexp.MustCompile(DigestPattern)
 
 // pinned is a pins file as it stands in the repository.
 type pinned struct {

@@ -4,6 +4,13 @@
 // layers in order. What is inside a layer it leaves to internal/chart.
 package ladder
 
+// NamePattern is what names look like: DNS labels, since they become parts of the names
+// of Kubernetes' objects.
+const NamePattern = `^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
+
+// DigestPattern is what images are pinned by.
+const DigestPattern = `^sha256:[0-9a-f]{64}$`
+
 // APIVersion and Kind of the document.
 const (
 	APIVersion = "envladder.dev/v1alpha1"
@@ -15,10 +22,14 @@ const (
 // Ladder declares a service's environments in order. Paths are slash-separated and
 // relative to the file; `../` is allowed inside the repository.
 type Ladder struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   Metadata `json:"metadata"`
-	Spec       Spec     `json:"spec"`
+	// APIVersion is envladder.dev/v1alpha1.
+	APIVersion string `json:"apiVersion"`
+	// Kind is Ladder.
+	Kind string `json:"kind"`
+	// Metadata names the ladder.
+	Metadata Metadata `json:"metadata"`
+	// Spec is the ladder itself.
+	Spec Spec `json:"spec"`
 }
 
 // Metadata names the ladder.
@@ -59,9 +70,9 @@ const (
 
 // Image is built once; its digest climbs.
 type Image struct {
-	// Name in the pins.
+	// Name in the pins: a DNS label.
 	Name string `json:"name"`
-	// Repository without tag or digest.
+	// Repository with its registry, without tag or digest: the pins say which digest.
 	Repository string `json:"repository"`
 	// ValuesPath is the dotted path of the map that gets `repository` and `digest`.
 	ValuesPath string `json:"valuesPath"`
@@ -79,19 +90,27 @@ const (
 
 // Tiers are the values files of the tiers.
 type Tiers struct {
-	Lite     string `json:"lite,omitempty"`
+	// Lite is the values file of tier lite.
+	Lite string `json:"lite,omitempty"`
+	// Standard is the values file of tier standard.
 	Standard string `json:"standard,omitempty"`
-	Full     string `json:"full,omitempty"`
+	// Full is the values file of tier full.
+	Full string `json:"full,omitempty"`
 }
 
 // MayDiffer groups patterns of value paths by what they are for. `*` stands for one
 // element of a path, a last `**` for all below.
 type MayDiffer struct {
-	Scale     []string `json:"scale,omitempty"`
+	// Scale: replicas, autoscaling, resources.
+	Scale []string `json:"scale,omitempty"`
+	// Endpoints: hosts, buckets, issuers.
 	Endpoints []string `json:"endpoints,omitempty"`
-	Flags     []string `json:"flags,omitempty"`
-	Secrets   []string `json:"secrets,omitempty"`
-	Rollout   []string `json:"rollout,omitempty"`
+	// Flags of features.
+	Flags []string `json:"flags,omitempty"`
+	// Secrets: where they are kept, never what they are.
+	Secrets []string `json:"secrets,omitempty"`
+	// Rollout: how a change is rolled out.
+	Rollout []string `json:"rollout,omitempty"`
 }
 
 // Promotion says how a candidate enters an environment: Commit or PullRequest.
@@ -115,33 +134,49 @@ const (
 
 // Environment is one step of the ladder.
 type Environment struct {
-	Name      string    `json:"name"`
-	Tier      Tier      `json:"tier,omitempty"`
-	Layers    []string  `json:"layers,omitempty"`
-	Pins      string    `json:"pins,omitempty"`
+	// Name of the environment: a DNS label; preview and pr-<n> are taken.
+	Name string `json:"name"`
+	// Tier of the dependencies that it brings along; declared in spec.tiers.
+	Tier Tier `json:"tier,omitempty"`
+	// Layers of this environment alone, after those of all and the tier's.
+	Layers []string `json:"layers,omitempty"`
+	// Pins is the file that says which digests it runs; no other place shares it.
+	// Without it local runs dev's digests.
+	Pins string `json:"pins,omitempty"`
+	// Promotion says how a candidate enters: by a commit, or by a pull request.
 	Promotion Promotion `json:"promotion,omitempty"`
-	Data      Data      `json:"data,omitempty"`
+	// Data says what data it works on.
+	Data Data `json:"data,omitempty"`
 	// Gate is the platform's document that guards the environment, so that the
 	// command line can say beforehand what the cluster will say.
-	Gate    string   `json:"gate,omitempty"`
+	Gate string `json:"gate,omitempty"`
+	// Targets are the places that it runs in; without them it is one place itself.
 	Targets []Target `json:"targets,omitempty"`
 }
 
 // Target is one place that an environment runs in.
 type Target struct {
-	Name    string   `json:"name"`
-	Cluster string   `json:"cluster,omitempty"`
-	Layers  []string `json:"layers,omitempty"`
-	Pins    string   `json:"pins,omitempty"`
+	// Name of the target: a DNS label.
+	Name string `json:"name"`
+	// Cluster as Argo CD names it.
+	Cluster string `json:"cluster,omitempty"`
+	// Layers of this target alone, the last of all.
+	Layers []string `json:"layers,omitempty"`
+	// Pins is the file that says which digests it runs, in place of the
+	// environment's; no other place shares it.
+	Pins string `json:"pins,omitempty"`
 	// After names the target that is promoted before this one.
 	After string `json:"after,omitempty"`
 }
 
 // Preview is the template of the environments pr-<n>.
 type Preview struct {
-	Tier   Tier     `json:"tier,omitempty"`
+	// Tier of the dependencies that a preview brings along; declared in spec.tiers.
+	Tier Tier `json:"tier,omitempty"`
+	// Layers of every preview, after those of all and the tier's.
 	Layers []string `json:"layers,omitempty"`
-	Source *Source  `json:"source,omitempty"`
+	// Source is where the pull requests are.
+	Source *Source `json:"source,omitempty"`
 	// Tag is a template of the tag that CI gives the pull request's image.
 	Tag string `json:"tag,omitempty"`
 	// TTL after which a preview goes away: a duration such as 72h.
@@ -172,6 +207,7 @@ const (
 
 // Source is where pull requests are.
 type Source struct {
+	// Forge is the kind of code host.
 	Forge Forge `json:"forge"`
 	// Repository as the forge names it: owner/name.
 	Repository string `json:"repository"`

@@ -50,8 +50,7 @@ func (v *validator) constant(at, have, want string) {
 	}
 }
 
-// label is a DNS label: names become parts of the names of Kubernetes' objects.
-var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var label = regexp.MustCompile(NamePattern)
 
 func (v *validator) name(at, name string) {
 	if name != "" && !label.MatchString(name) {

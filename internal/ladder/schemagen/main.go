@@ -1,0 +1,138 @@
+// Command schemagen writes the JSON schemas that editors check ladder.yaml and the pins
+// with, from the Go types and their comments:
+//
+//	schemagen FOLDER
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+//go:generate go run . ../../../schemas
+
+// This package, from which the comments of its parent's types are found.
+const (
+	thisPackage   = "github.com/envladder/envladder/internal/ladder/schemagen"
+	parentPackage = ".."
+)
+
+// baseID is where the schemas can be fetched.
+const baseID = "https://raw.githubusercontent.com/envladder/envladder/main/schemas/"
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "schemagen: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("want one argument, the folder to write to; have %d", len(args))
+	}
+	schemas, err := generate()
+	if err != nil {
+		return err
+	}
+	for name, schema := range schemas {
+		if err := os.WriteFile(filepath.Join(args[0], name), schema, 0o644); err != nil {
+			return fmt.Errorf("writing a schema: %w", err)
+		}
+	}
+	return nil
+}
+
+// generate is the schemas by their files' names.
+func generate() (map[string][]byte, error) {
+	r := &jsonschema.Reflector{Mapper: enum, ExpandedStruct: true}
+	if err := r.AddGoComments(thisPackage, parentPackage, jsonschema.WithFullComment()); err != nil {
+		return nil, fmt.Errorf("reading the types' comments: %w", err)
+	}
+	unwrap(r.CommentMap)
+	schemas := map[string][]byte{}
+	for name, document := range map[string]any{"ladder.schema.json": ladder.Ladder{}, "pins.schema.json": ladder.Pins{}} {
+		schema := r.Reflect(document)
+		schema.ID = jsonschema.ID(baseID + name)
+		constrain(schema, reflect.TypeOf(document).Name())
+		for definition, s := range schema.Definitions {
+			constrain(s, definition)
+		}
+		data, err := json.MarshalIndent(schema, "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", name, err)
+		}
+		schemas[name] = append(readable(data), '\n')
+	}
+	return schemas, nil
+}
+
+// enum gives enums their values.
+func enum(t reflect.Type) *jsonschema.Schema {
+	e, ok := reflect.Zero(t).Interface().(strictyaml.Enum)
+	if !ok {
+		return nil
+	}
+	schema := &jsonschema.Schema{Type: "string"}
+	for _, value := range e.Enum() {
+		schema.Enum = append(schema.Enum, value)
+	}
+	return schema
+}
+
+// constrain adds what the types don't say. The strict parser says it too, better: this
+// is for editors.
+func constrain(schema *jsonschema.Schema, typeName string) {
+	for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		property := pair.Value
+		switch typeName + "." + pair.Key {
+		case "Ladder.apiVersion":
+			property.Const = ladder.APIVersion
+		case "Ladder.kind":
+			property.Const = ladder.Kind
+		case "Metadata.name", "Image.name", "Environment.name", "Target.name":
+			property.Pattern = ladder.NamePattern
+		case "Spec.environments":
+			property.MinItems = pointer(1)
+		case "Preview.max":
+			property.Minimum = "1"
+		case "Pins.images":
+			property.AdditionalProperties.Pattern = ladder.DigestPattern
+			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.NamePattern}
+		}
+		notEmpty(property)
+	}
+}
+
+// notEmpty forbids empty strings, as the strict parser does.
+func notEmpty(schema *jsonschema.Schema) {
+	if schema.Type == "array" {
+		notEmpty(schema.Items)
+	}
+	if schema.Type == "string" && schema.Enum == nil && schema.Pattern == "" && schema.Const == nil {
+		schema.MinLength = pointer(1)
+	}
+}
+
+// readable undoes what encoding/json escapes for HTML pages.
+func readable(data []byte) []byte {
+	return []byte(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(data)))
+}
+
+func pointer(n uint64) *uint64 { return &n }
+
+// unwrap makes each comment one line: editors break them where they like.
+func unwrap(comments map[string]string) {
+	for name, comment := range comments {
+		comments[name] = strings.Join(strings.Fields(comment), " ")
+	}
+}

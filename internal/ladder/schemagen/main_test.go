@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+const (
+	committed = "../../../schemas"
+	example   = "../../../examples/shop/gitops/shop"
+)
+
+func TestCommittedSchemasAreCurrent(t *testing.T) {
+	schemas, err := generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range schemas {
+		got, err := os.ReadFile(filepath.Join(committed, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s isn't current: run go generate ./internal/ladder/schemagen (-generated +committed):\n%s", name, diff)
+		}
+	}
+}
+
+func TestExamplesFitTheSchemas(t *testing.T) {
+	validate(t, compile(t, "ladder.schema.json"), filepath.Join(example, ladder.FileName))
+	pins, err := filepath.Glob(filepath.Join(example, "pins", "*.yaml"))
+	if err != nil || len(pins) == 0 {
+		t.Fatalf("found %d pins: %v", len(pins), err)
+	}
+	schema := compile(t, "pins.schema.json")
+	for _, file := range pins {
+		validate(t, schema, file)
+	}
+}
+
+func validate(t *testing.T, schema *jsonschema.Schema, file string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(decode(t, data)); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+}
+
+// What an editor underlines the parser refuses, and the other way round where a schema
+// can say it at all.
+func TestSchemaAndParserAgree(t *testing.T) {
+	const head = "apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\n"
+	schema := compile(t, "ladder.schema.json")
+	for name, test := range map[string]struct {
+		in    string
+		valid bool
+	}{
+		"the least":          {head + "spec: {chart: c, environments: [{name: dev}]}", true},
+		"stamps are off":     {head + "spec: {chart: c, stamps: Off, environments: [{name: dev}]}", true},
+		"another kind":       {"apiVersion: envladder.dev/v1alpha1\nkind: Gate\nmetadata: {name: shop}\nspec: {chart: c, environments: [{name: dev}]}", false},
+		"an unknown field":   {head + "spec: {chart: c, environments: [{name: dev, nmae: a}]}", false},
+		"no chart":           {head + "spec: {environments: [{name: dev}]}", false},
+		"no environments":    {head + "spec: {chart: c, environments: []}", false},
+		"an enum":            {head + "spec: {chart: c, environments: [{name: dev, data: real}]}", false},
+		"a name":             {head + "spec: {chart: c, environments: [{name: DEV}]}", false},
+		"a wrong type":       {head + "spec: {chart: c, layers: a, environments: [{name: dev}]}", false},
+		"an empty string":    {head + "spec: {chart: c, layers: [''], environments: [{name: dev}]}", false},
+		"a null":             {head + "spec: {chart: c, layers: , environments: [{name: dev}]}", false},
+		"no previews at all": {head + "spec: {chart: c, environments: [{name: dev}], preview: {max: 0}}", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEditor := schema.Validate(decode(t, []byte(test.in)))
+			_, inParser := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(test.in)}}, ".")
+			if (inEditor == nil) != test.valid {
+				t.Errorf("schema: %v", inEditor)
+			}
+			if (inParser == nil) != test.valid {
+				t.Errorf("parser: %v", inParser)
+			}
+		})
+	}
+}
+
+func compile(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(committed, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(name, document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func decode(t *testing.T, data []byte) any {
+	t.Helper()
+	var document any
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
