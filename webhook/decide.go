@@ -132,7 +132,7 @@ func (d *decider) questions(ctx context.Context, req *admissionv1.AdmissionReque
 // stamps count for it. What was added to it on the way (a sidecar) is new.
 func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) []question {
 	owner := d.ownerOf(ctx, req, o)
-	if owner == nil || !makesFor(req.UserInfo.Username, owner.kind.GroupKind()) {
+	if owner == nil || !makesFor(req.UserInfo.Username, owner.kind) {
 		return ask(o.images, stampsOf(o), nil)
 	}
 	return ask(o.images, d.stamps(ctx, req, o, owner), digests(owner.images))

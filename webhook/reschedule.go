@@ -20,29 +20,25 @@ const (
 	oneController = "system:serviceaccount:kube-system:"
 )
 
-// makers are the built-in controllers that make Pods, ReplicaSets and Jobs, by their
-// ServiceAccounts' names, with the kind that each makes them for. The names are those
-// of kube-controller-manager's source (cmd/kube-controller-manager/app), not of its
+// makers are the built-in controllers that make Pods, ReplicaSets and Jobs, each with
+// the kind that it makes them for. The names are those of the ServiceAccounts in
+// kube-controller-manager's source (cmd/kube-controller-manager/app), not those of its
 // --controllers flag.
-var makers = map[string]schema.GroupKind{
-	"cronjob-controller":     {Group: "batch", Kind: "CronJob"},
-	"daemon-set-controller":  {Group: "apps", Kind: "DaemonSet"},
-	"deployment-controller":  {Group: "apps", Kind: "Deployment"},
-	"job-controller":         {Group: "batch", Kind: "Job"},
-	"replicaset-controller":  {Group: "apps", Kind: "ReplicaSet"},
-	"replication-controller": {Kind: "ReplicationController"},
-	"statefulset-controller": {Group: "apps", Kind: "StatefulSet"},
+var makers = map[schema.GroupVersionKind]string{
+	{Version: "v1", Kind: "ReplicationController"}:      "replication-controller",
+	{Group: "apps", Version: "v1", Kind: "DaemonSet"}:   "daemon-set-controller",
+	{Group: "apps", Version: "v1", Kind: "Deployment"}:  "deployment-controller",
+	{Group: "apps", Version: "v1", Kind: "ReplicaSet"}:  "replicaset-controller",
+	{Group: "apps", Version: "v1", Kind: "StatefulSet"}: "statefulset-controller",
+	{Group: "batch", Version: "v1", Kind: "CronJob"}:    "cronjob-controller",
+	{Group: "batch", Version: "v1", Kind: "Job"}:        "job-controller",
 }
 
 // makesFor says whether this user is the built-in controller that makes objects for
 // owners of this kind.
-func makesFor(user string, owner schema.GroupKind) bool {
-	for controller, kind := range makers {
-		if kind == owner {
-			return user == allControllers || user == oneController+controller
-		}
-	}
-	return false
+func makesFor(user string, owner schema.GroupVersionKind) bool {
+	controller, ok := makers[owner]
+	return ok && (user == allControllers || user == oneController+controller)
 }
 
 // owners looks up who controls an object, as it is now: never from a cache, which may
@@ -60,7 +56,7 @@ func (w owners) of(ctx context.Context, o *object, namespace string) (*object, e
 		return nil, nil
 	}
 	kind := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
-	if _, ok := podTemplates[kind]; !ok {
+	if _, ok := makers[kind]; !ok {
 		return nil, nil
 	}
 	var u unstructured.Unstructured

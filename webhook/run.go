@@ -37,39 +37,57 @@ type Config struct {
 // answers from the first moment, and denies until Gates and Recalls are read.
 func Run(ctx context.Context, config Config) error {
 	defer config.Listener.Close()
+	p, err := newProgram(ctx, config)
+	if err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
+// program is the webhook's parts, put together.
+type program struct {
+	Config
+	certificates *certwatcher.CertWatcher
+	manager      ctrl.Manager
+	gates        *store
+	reviews      *reviewer
+}
+
+func newProgram(ctx context.Context, config Config) (*program, error) {
 	certificates, err := certwatcher.New(config.CertFile, config.KeyFile)
 	if err != nil {
-		return fmt.Errorf("reading the certificate %q and its key %q: %w", config.CertFile, config.KeyFile, err)
+		return nil, fmt.Errorf("reading the certificate %q and its key %q: %w", config.CertFile, config.KeyFile, err)
 	}
 	manager, err := newManager(config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	gates := newStore(config.Log)
 	if err := gates.watch(ctx, manager.GetCache()); err != nil {
-		return err
+		return nil, err
 	}
 	if err := addStatusWriter(manager); err != nil {
-		return err
+		return nil, err
 	}
-	reviews := &reviewer{
-		log: config.Log,
-		decider: &decider{
-			gates:  gates,
-			owners: owners{api: manager.GetAPIReader()},
-			judge:  config.Judge,
-			now:    time.Now,
-			log:    config.Log,
-		},
+	decider := &decider{
+		gates:  gates,
+		owners: owners{api: manager.GetAPIReader()},
+		judge:  config.Judge,
+		now:    time.Now,
+		log:    config.Log,
 	}
+	return &program{config, certificates, manager, gates, &reviewer{decider: decider, log: config.Log}}, nil
+}
 
+// run runs the parts until ctx ends, or one of them fails.
+func (p *program) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		config.Log.Info("serving", "address", config.Listener.Addr().String())
-		return serve(ctx, config.Listener, certificates.GetCertificate, handler(reviews, gates.ready), config.Log)
+		p.Log.Info("serving", "address", p.Listener.Addr().String())
+		return serve(ctx, p.Listener, p.certificates.GetCertificate, handler(p.reviews, p.gates.ready), p.Log)
 	})
-	group.Go(func() error { return ended(ctx, "watching the certificate", certificates.Start(ctx)) })
-	group.Go(func() error { return ended(ctx, "following Gates and Recalls", manager.Start(ctx)) })
+	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.Start(ctx)) })
+	group.Go(func() error { return ended(ctx, "following Gates and Recalls", p.manager.Start(ctx)) })
 	return group.Wait()
 }
 

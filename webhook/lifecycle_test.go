@@ -1,0 +1,331 @@
+package webhook
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// TestUpdate takes a Deployment that was there before its Gate, and whose digest shows
+// nothing, through what may and may not be done to it.
+func TestUpdateOfWhatIsUnproven(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	unproven, another := b.push(t, "shop/web"), b.push(t, "shop/web")
+	deployment := newDeployment(namespace, unproven)
+	deployment.Spec.Replicas = ptr[int32](3)
+	deployment.Finalizers = []string{"example.com/first", "example.com/second"}
+	if err := b.client.Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	b.gate(t, b.prodGate(namespace))
+	all := []gate.Code{gate.NoSignature, gate.NoSoak}
+
+	update := func(t *testing.T, change func(*appsv1.Deployment), want ...gate.Code) {
+		t.Helper()
+		changed := deployment.DeepCopy()
+		change(changed)
+		err := b.client.Update(t.Context(), changed)
+		wantCodes(t, err, want...)
+		if err == nil {
+			deployment = changed
+		}
+	}
+	steps := []struct {
+		name   string
+		change func(*appsv1.Deployment)
+		want   []gate.Code
+	}{
+		{"a label passes", func(d *appsv1.Deployment) { d.Labels = map[string]string{"team": "shop"} }, nil},
+		{"a finalizer's removal passes", func(d *appsv1.Deployment) { d.Finalizers = d.Finalizers[:1] }, nil},
+		{"a scale-down passes", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr[int32](2) }, nil},
+		{"a scale-down to unset, which is 1, passes", func(d *appsv1.Deployment) { d.Spec.Replicas = nil }, nil},
+		{"a scale-up passes here: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr[int32](2) }, nil},
+		{"a scale-down with another image is judged", func(d *appsv1.Deployment) {
+			d.Spec.Replicas = ptr[int32](0)
+			d.Spec.Template.Spec.Containers[0].Image = another
+		}, all},
+		{"a finalizer's removal with another image is judged", func(d *appsv1.Deployment) {
+			d.Finalizers = nil
+			d.Spec.Template.Spec.Containers[0].Image = another
+		}, all},
+		{"a scale-down with another template is judged", func(d *appsv1.Deployment) {
+			d.Spec.Replicas = ptr[int32](0)
+			d.Spec.Template.Labels["more"] = "x"
+		}, all},
+		{"a changed template is judged", func(d *appsv1.Deployment) {
+			d.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
+		}, all},
+		{"a changed stamp is judged", func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{v1alpha1.AnnotationLadder: "shop"}
+		}, all},
+		{"another annotation passes", func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{"example.com/x": "y"}
+		}, nil},
+	}
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) { update(t, step.change, step.want...) })
+	}
+	t.Run("status passes", func(t *testing.T) {
+		changed := deployment.DeepCopy()
+		changed.Status.Replicas = 1
+		wantCodes(t, b.client.Status().Update(t.Context(), changed))
+		deployment = changed
+	})
+	t.Run("while it is being deleted another image is judged, and a finalizer's removal passes", func(t *testing.T) {
+		if err := b.client.Delete(t.Context(), deployment); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment); err != nil {
+			t.Fatal(err)
+		}
+		if deployment.DeletionTimestamp == nil {
+			t.Fatal("the Deployment isn't being deleted")
+		}
+		update(t, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = another }, all...)
+		update(t, func(d *appsv1.Deployment) { d.Finalizers = nil })
+	})
+}
+
+func TestUpdateOfPods(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	unproven := b.push(t, "shop/web")
+	pod := newPod(namespace, "web", unproven)
+	if err := b.client.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	b.gate(t, b.prodGate(namespace))
+
+	labelled := pod.DeepCopy()
+	labelled.Labels = map[string]string{"a": "b"}
+	wantCodes(t, b.client.Update(t.Context(), labelled))
+
+	moved := labelled.DeepCopy()
+	moved.Spec.Containers[0].Image = b.push(t, "shop/web")
+	wantCodes(t, b.client.Update(t.Context(), moved), gate.NoSignature, gate.NoSoak)
+
+	moved.Spec.Containers[0].Image = b.proven(t)
+	wantCodes(t, b.client.Update(t.Context(), moved))
+}
+
+func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	aged, alsoAged := b.aged(t), b.aged(t)
+	deployment := newDeployment(namespace, aged)
+	if err := b.client.Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	b.gate(t, b.prodGate(namespace))
+	wantCodes(t, b.client.Create(t.Context(), newPodTemplate(namespace, aged)), gate.SoakTooOld) // it is too old to deploy
+
+	changed := deployment.DeepCopy()
+	changed.Spec.Template.Labels["more"] = "x"
+	wantCodes(t, b.client.Update(t.Context(), changed))
+
+	other := changed.DeepCopy()
+	other.Spec.Template.Spec.Containers[0].Image = alsoAged
+	wantCodes(t, b.client.Update(t.Context(), other), gate.SoakTooOld)
+
+	beside := changed.DeepCopy()
+	beside.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "new", Image: b.proven(t)}}
+	wantCodes(t, b.client.Update(t.Context(), beside), gate.SoakTooOld)
+
+	b.recall(t, digestOf(aged))
+	restarted := changed.DeepCopy()
+	restarted.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
+	wantCodes(t, b.client.Update(t.Context(), restarted), gate.Recalled)
+}
+
+func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	image := "127.0.0.1:1/shop/web@sha256:" + sixtyFour('a')
+	deployment := newDeployment(namespace, image)
+	if err := b.client.Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	g := b.prodGate(namespace)
+	g.Spec.Images[0].Repository = "127.0.0.1:1/shop/*"
+	b.gate(t, g)
+
+	deployment.Spec.Replicas = ptr[int32](0)
+	wantCodes(t, b.client.Update(t.Context(), deployment))
+	deployment.Spec.Template.Labels["more"] = "x"
+	wantCodes(t, b.client.Update(t.Context(), deployment), gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable)
+}
+
+func sixtyFour(r rune) string {
+	digits := make([]rune, 64)
+	for i := range digits {
+		digits[i] = r
+	}
+	return string(digits)
+}
+
+// TestRescheduled: what controllers make for a live owner isn't asked its age again;
+// everything else is asked everything.
+func TestRescheduled(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	aged, otherAged, recalled, unproven := b.aged(t), b.aged(t), b.aged(t), b.push(t, "shop/web")
+
+	owners := map[string]client.Object{} // by kind and image, as there before the Gate
+	create := func(key string, owner client.Object) {
+		owner.SetName(key)
+		if err := b.client.Create(t.Context(), owner); err != nil {
+			t.Fatal(err)
+		}
+		owners[key] = owner
+	}
+	create("replicaset", newReplicaSet(namespace, aged))
+	create("replicaset-recalled", newReplicaSet(namespace, recalled))
+	create("replicaset-unproven", newReplicaSet(namespace, unproven))
+	create("deployment", newDeployment(namespace, aged))
+	create("statefulset", newStatefulSet(namespace, aged))
+	create("daemonset", newDaemonSet(namespace, aged))
+	create("rc", newReplicationController(namespace, aged))
+	create("job", newJob(namespace, aged))
+	create("cronjob", newCronJob(namespace, aged))
+	leaving := newReplicaSet(namespace, aged)
+	leaving.Finalizers = []string{"example.com/stay"}
+	create("leaving", leaving)
+	if err := b.client.Delete(t.Context(), leaving); err != nil {
+		t.Fatal(err)
+	}
+	b.gate(t, b.prodGate(namespace))
+	b.recall(t, digestOf(recalled))
+
+	const (
+		kcm     = "system:kube-controller-manager"
+		service = "system:serviceaccount:kube-system:"
+	)
+	old := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		user       string
+		object     client.Object
+		image      string
+		owner      string
+		apiVersion string
+		kind       string
+		want       []gate.Code
+	}{
+		"pod of a ReplicaSet":                      {kcm, nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
+		"pod of a ReplicaSet, own account":         {service + "replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
+		"pod of a StatefulSet":                     {service + "statefulset-controller", nil, aged, "statefulset", "apps/v1", "StatefulSet", nil},
+		"pod of a DaemonSet":                       {service + "daemon-set-controller", nil, aged, "daemonset", "apps/v1", "DaemonSet", nil},
+		"pod of a ReplicationController":           {service + "replication-controller", nil, aged, "rc", "v1", "ReplicationController", nil},
+		"pod of a Job":                             {service + "job-controller", nil, aged, "job", "batch/v1", "Job", nil},
+		"ReplicaSet of a Deployment":               {service + "deployment-controller", newReplicaSet(namespace, aged), aged, "deployment", "apps/v1", "Deployment", nil},
+		"Job of a CronJob":                         {service + "cronjob-controller", newJob(namespace, aged), aged, "cronjob", "batch/v1", "CronJob", nil},
+		"another kind's controller":                {service + "job-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"no controller of workloads":               {service + "generic-garbage-collector", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"a namesake in another namespace":          {"system:serviceaccount:shop:replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"a person":                                 {"ana", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"no owner":                                 {kcm, nil, aged, "", "", "", old},
+		"an owner that isn't there":                {kcm, nil, aged, "gone", "apps/v1", "ReplicaSet", old},
+		"an owner of the same name, another UID":   {kcm, nil, aged, "replicaset/other-uid", "apps/v1", "ReplicaSet", old},
+		"an owner on its way out":                  {kcm, nil, aged, "leaving", "apps/v1", "ReplicaSet", old},
+		"an owner of another kind":                 {kcm, nil, aged, "replicaset", "example.com/v1", "ReplicaSet", old},
+		"an owner with another digest":             {kcm, nil, otherAged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"recalled":                                 {kcm, nil, recalled, "replicaset-recalled", "apps/v1", "ReplicaSet", []gate.Code{gate.Recalled}},
+		"unproven, of an owner from before a Gate": {kcm, nil, unproven, "replicaset-unproven", "apps/v1", "ReplicaSet", []gate.Code{gate.NoSignature, gate.NoSoak}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := test.object
+			if object == nil {
+				object = newPod(namespace, "", test.image)
+			}
+			object.SetName("")
+			object.SetGenerateName("made-")
+			switch owner := owners[test.owner]; {
+			case owner != nil:
+				ownedBy(object, owner, test.apiVersion, test.kind)
+			case test.owner != "":
+				absent := newReplicaSet(namespace, aged)
+				absent.SetName(trimSuffix(test.owner, "/other-uid"))
+				absent.SetUID("0f0f0f0f-0000-0000-0000-000000000000")
+				ownedBy(object, absent, test.apiVersion, test.kind)
+			}
+			wantCodes(t, b.as(t, test.user, nil).Create(t.Context(), object), test.want...)
+		})
+	}
+
+	t.Run("a sidecar that was added on the way is new, what the owner runs isn't", func(t *testing.T) {
+		pod := newPod(namespace, "", aged)
+		pod.GenerateName = "made-"
+		ownedBy(pod, owners["replicaset"], "apps/v1", "ReplicaSet")
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: b.registry + "/sidecar/proxy@" + digestOf(otherAged)})
+		wantCodes(t, b.as(t, kcm, nil).Create(t.Context(), pod))
+
+		pod = newPod(namespace, "", aged)
+		pod.GenerateName = "made-"
+		ownedBy(pod, owners["replicaset"], "apps/v1", "ReplicaSet")
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: otherAged})
+		status := wantCodes(t, b.as(t, kcm, nil).Create(t.Context(), pod), gate.SoakTooOld)
+		if field := status.Details.Causes[0].Field; field != "spec.containers[1].image" {
+			t.Errorf("denied is %q, want the sidecar", field)
+		}
+	})
+}
+
+func trimSuffix(text, suffix string) string {
+	if len(text) >= len(suffix) && text[len(text)-len(suffix):] == suffix {
+		return text[:len(text)-len(suffix)]
+	}
+	return text
+}
+
+// TestChartOfAPod: pods don't carry the chart's digest, so their owners' stamp counts,
+// as far up as ReplicaSet and Deployment, Job and CronJob.
+func TestChartOfAPod(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	chart := "sha256:" + sixtyFour('c')
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "ci")
+	soak := soakOf(image, 25*60*60*1e9, 60*60*1e9)
+	soak.Chart.Digest = chart
+	b.attest(t, image, "observer", gate.PredicateSoak, soak)
+	g := b.prodGate(namespace)
+	g.Spec.Requires.Soak.Chart = v1alpha1.ChartSame
+	b.gate(t, g)
+	kcm := b.as(t, "system:kube-controller-manager", nil)
+
+	deployment := newDeployment(namespace, image)
+	wantCodes(t, b.client.Create(t.Context(), deployment), gate.OtherChart)
+	deployment = newDeployment(namespace, image)
+	deployment.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: chart}
+	wantCodes(t, b.client.Create(t.Context(), deployment))
+
+	replicaSet := newReplicaSet(namespace, image)
+	ownedBy(replicaSet, deployment, "apps/v1", "Deployment")
+	wantCodes(t, kcm.Create(t.Context(), replicaSet))
+
+	pod := newPod(namespace, "web", image)
+	ownedBy(pod, replicaSet, "apps/v1", "ReplicaSet")
+	wantCodes(t, b.client.Create(t.Context(), pod.DeepCopy()), gate.OtherChart) // a person's pod has no owner's word
+	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
+	wantCodes(t, kcm.Create(t.Context(), pod))
+	pod.Spec.SchedulingGates = nil
+	wantCodes(t, b.client.Update(t.Context(), pod)) // its digests run there already
+
+	cronJob := newCronJob(namespace, image)
+	cronJob.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: chart}
+	wantCodes(t, b.client.Create(t.Context(), cronJob))
+	job := newJob(namespace, image)
+	ownedBy(job, cronJob, "batch/v1", "CronJob")
+	wantCodes(t, kcm.Create(t.Context(), job))
+	jobPod := newPod(namespace, "job", image)
+	ownedBy(jobPod, job, "batch/v1", "Job")
+	wantCodes(t, kcm.Create(t.Context(), jobPod))
+
+	deployment.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('d')}
+	wantCodes(t, b.client.Update(t.Context(), deployment), gate.OtherChart)
+}
