@@ -1,0 +1,301 @@
+package bed_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+// shared has everything. Tests keep to namespaces and names of their own.
+var shared *bed.Bed
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helperVariable) != "" {
+		helper()
+		return
+	}
+	os.Exit(bed.Main(m, bed.Options{
+		Clusters: []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
+		ArgoCD:   "v3",
+		Gitea:    true,
+		Registries: []bed.RegistryOptions{
+			{Name: "main", Referrers: true},
+			{Name: "plain"},
+			{Name: "tls", Referrers: true, TLS: true},
+			{Name: "plain-tls", TLS: true},
+		},
+	}, func(b *bed.Bed) { shared = b }))
+}
+
+const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func deployment(name, image, annotations string) string {
+	return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}, annotations: {%[3]s}}
+    spec:
+      initContainers: [{name: migrate, image: %[2]q}]
+      containers: [{name: web, image: %[2]q}]
+`, name, image, annotations)
+}
+
+func namespace(t *testing.T, c *bed.Cluster, name string) {
+	t.Helper()
+	if err := c.Namespace(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeploymentGetsReadyWithTrueImageID(t *testing.T) {
+	t.Parallel()
+	c := shared.Cluster(bed.Prod)
+	namespace(t, c, "ready")
+	other := strings.Replace(digest, "0123", "4567", 1)
+	for name, tt := range map[string]struct{ image, annotations, want string }{
+		"pinned":     {"127.0.0.1:5000/team/web@" + digest, "", "127.0.0.1:5000/team/web@" + digest},
+		"tagged-too": {"127.0.0.1:5000/team/web:v1@" + digest, "", "127.0.0.1:5000/team/web@" + digest},
+		"annotated": {
+			"registry.example.com/team/web:v1", bed.AnnotationDigest + "web: " + other,
+			"registry.example.com/team/web@" + other,
+		},
+	} {
+		t.Run("if the image is "+name+", imageID is repository and digest", func(t *testing.T) {
+			t.Parallel()
+			if err := c.Apply(t.Context(), "ready", deployment(name, tt.image, tt.annotations)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Kubectl(t.Context(), "-n", "ready", "rollout", "status", "deployment/"+name, "--timeout=30s"); err != nil {
+				t.Fatal(err)
+			}
+			for _, pod := range pods(t, c, "ready", name) {
+				if got := pod.Status.ContainerStatuses[0].ImageID; got != tt.want {
+					t.Errorf("imageID is %q, want %q", got, tt.want)
+				}
+				if !pod.Status.InitContainerStatuses[0].Ready {
+					t.Error("the init container isn't done")
+				}
+			}
+		})
+	}
+}
+
+func pods(t *testing.T, c *bed.Cluster, namespace, app string) []corev1.Pod {
+	t.Helper()
+	list, err := c.Client().CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=" + app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) == 0 {
+		t.Fatalf("no pods of %q", app)
+	}
+	return list.Items
+}
+
+// onePod waits until app's first pod satisfies check.
+func onePod(t *testing.T, c *bed.Cluster, namespace, app string, check func(corev1.Pod) bool) corev1.Pod {
+	t.Helper()
+	var found corev1.Pod
+	err := bed.Poll(t.Context(), 20*time.Second, func(ctx context.Context) error {
+		list, err := c.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + app})
+		if err != nil {
+			return err
+		}
+		for _, pod := range list.Items {
+			if len(pod.Status.ContainerStatuses) > 0 && check(pod) {
+				found = pod
+				return nil
+			}
+		}
+		return fmt.Errorf("none of %d pods is as wanted", len(list.Items))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestHeldPodsDontGetReady(t *testing.T) {
+	t.Parallel()
+	c := shared.Cluster(bed.Prod)
+	namespace(t, c, "held")
+	for _, why := range []string{"CrashLoopBackOff", "ImagePullBackOff", "NotReady"} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			app := strings.ToLower(why)
+			if err := c.Apply(t.Context(), "held", deployment(app, "a.example/web@"+digest, bed.AnnotationHold+": "+why)); err != nil {
+				t.Fatal(err)
+			}
+			pod := onePod(t, c, "held", app, func(corev1.Pod) bool { return true })
+			status := pod.Status.ContainerStatuses[0]
+			if status.Ready {
+				t.Error("the container is ready")
+			}
+			if waiting := status.State.Waiting; why != "NotReady" && (waiting == nil || waiting.Reason != why) {
+				t.Errorf("state is %+v, want waiting for %s", status.State, why)
+			}
+		})
+	}
+}
+
+func TestStatusOfRunningPodCanBeChanged(t *testing.T) {
+	t.Parallel()
+	c, ctx := shared.Cluster(bed.Prod), t.Context()
+	namespace(t, c, "changed")
+	if err := c.Apply(ctx, "changed", deployment("web", "a.example/web@"+digest, "")); err != nil {
+		t.Fatal(err)
+	}
+	pod := onePod(t, c, "changed", "web", func(p corev1.Pod) bool { return p.Status.ContainerStatuses[0].Ready })
+	if err := c.RestartContainer(ctx, "changed", pod.Name, "web"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetPodReady(ctx, "changed", pod.Name, false); err != nil {
+		t.Fatal(err)
+	}
+	onePod(t, c, "changed", "web", func(p corev1.Pod) bool {
+		status := p.Status.ContainerStatuses[0]
+		return p.Name == pod.Name && !status.Ready && status.RestartCount == 1 && status.ImageID != ""
+	})
+	if err := c.RestartContainer(ctx, "changed", pod.Name, "nobody"); err == nil {
+		t.Error("restarting a container that isn't there: no error")
+	}
+}
+
+func TestJobCompletes(t *testing.T) {
+	t.Parallel()
+	c := shared.Cluster(bed.Staging)
+	namespace(t, c, "jobs")
+	if _, err := c.Kubectl(t.Context(), "-n", "jobs", "create", "job", "once", "--image=a.example/once:v1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Kubectl(t.Context(), "-n", "jobs", "wait", "--for=condition=Complete", "job/once", "--timeout=30s"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRBACDecides(t *testing.T) {
+	t.Parallel()
+	c, ctx := shared.Cluster(bed.Prod), t.Context()
+	namespace(t, c, "rbac")
+	err := c.Apply(ctx, "rbac", `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: readers}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+subjects:
+- {kind: ServiceAccount, name: reader, namespace: rbac}
+- {kind: Group, name: readers, apiGroup: rbac.authorization.k8s.io}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := c.ServiceAccountKubeconfig(ctx, "rbac", "reader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	member, err := c.UserKubeconfig("ana@example.com", "readers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := c.UserKubeconfig("eve@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		kubeconfig string
+		mayRead    bool
+	}{
+		"a bound ServiceAccount":    {account, true},
+		"a member of a bound group": {member, true},
+		"a stranger":                {stranger, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := clientFor(t, tt.kubeconfig)
+			_, err := client.CoreV1().Pods("rbac").List(ctx, metav1.ListOptions{})
+			if tt.mayRead && err != nil {
+				t.Errorf("listing pods: %v", err)
+			}
+			if !tt.mayRead && !apierrors.IsForbidden(err) {
+				t.Errorf("listing pods: %v, want forbidden", err)
+			}
+			_, err = client.CoreV1().Secrets("rbac").List(ctx, metav1.ListOptions{})
+			if !apierrors.IsForbidden(err) {
+				t.Errorf("listing secrets: %v, want forbidden", err)
+			}
+		})
+	}
+}
+
+func clientFor(t *testing.T, kubeconfig string) kubernetes.Interface {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func TestReportTellsOfEveryProcess(t *testing.T) {
+	report := shared.Report()
+	data, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", data)
+	if len(report.Processes) < 15 || len(report.Parts) < 7 || report.Seconds == 0 {
+		t.Errorf("something is missing: %s", data)
+	}
+	for _, p := range report.Processes {
+		if p.MemoryMiB == 0 {
+			t.Errorf("%s has no memory", p.Name)
+		}
+	}
+}
+
+func TestPodStatusFixturesAreWholePods(t *testing.T) {
+	files, err := filepath.Glob("testdata/podstatus/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pod corev1.Pod
+		if err := yaml.UnmarshalStrict(data, &pod); err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if len(pod.Status.ContainerStatuses) != len(pod.Spec.Containers) {
+			t.Errorf("%s: %d statuses for %d containers", file, len(pod.Status.ContainerStatuses), len(pod.Spec.Containers))
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package bed_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+func TestProcessThatDoesNotGetReadyTellsItsLog(t *testing.T) {
+	t.Parallel()
+	never := func(context.Context) error { return errors.New("not yet") }
+	for name, tt := range map[string]struct {
+		script string
+		want   []string
+	}{
+		"if it ends":             {"echo about to fail; exit 7", []string{"exit status 7", "about to fail"}},
+		"if it isn't in time":    {"echo still busy; sleep 60", []string{"not ready after", "not yet", "still busy"}},
+		"if it can't be stopped": {"trap '' TERM; echo stubborn; sleep 60 & wait", []string{"stubborn"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := bed.ForTest(t, bed.Options{})
+			_, err := b.Run(t.Context(), bed.Process{
+				Name: "script", Path: "/bin/sh", Args: []string{"-c", tt.script},
+				Ready: never, Timeout: time.Second,
+			})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range append(tt.want, "starting script") {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error doesn't say %q: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestProcessSeesNothingOfTheCallersEnvironment(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/somebody/elses")
+	b := bed.ForTest(t, bed.Options{})
+	p, err := b.Run(t.Context(), bed.Process{
+		Name: "env", Path: "/bin/sh", Args: []string{"-c", "env"}, Env: []string{"MINE=1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Done()
+	out := p.Tail(100)
+	if strings.Contains(out, "KUBECONFIG") || !strings.Contains(out, "MINE=1") {
+		t.Errorf("its environment is:\n%s", out)
+	}
+}
+
+func TestFreePortsDiffer(t *testing.T) {
+	t.Parallel()
+	seen := map[int]bool{}
+	for range 50 {
+		port, err := bed.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[port] {
+			t.Fatalf("port %d came twice", port)
+		}
+		seen[port] = true
+	}
+}
