@@ -26,7 +26,8 @@ nothing else. Needs no cluster and no network.
 
 Each finding is a line: file:line:column: path in the document: what is wrong. With
 -o json they are an array, empty without findings, and files are relative to the
-repository's root instead of the working directory.
+repository's root instead of the working directory. A ladder with findings of its own
+is checked alone: its pins and layers come once it is right.
 
 Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 		Example: `  # The ladder of this folder
