@@ -1,0 +1,385 @@
+package verdict_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sigstore/sigstore/pkg/signature"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/registrytest"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// world is a registry with an image, signers, and a judge.
+type world struct {
+	server       *registrytest.Server
+	client       *registry.Client
+	judge        *verdict.Judge
+	digest       string
+	ci, observer *evidence.Signer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{server: registrytest.Start(t, registrytest.WithReferrers), client: registry.NewClient(), ci: newKey(t), observer: newKey(t)}
+	w.judge = verdict.New(evidence.NewStore(w.client))
+	w.digest = w.server.Image(t, "shop/web")
+	return w
+}
+
+func newKey(t *testing.T) *evidence.Signer {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	loaded, err := signature.LoadDefaultSignerVerifier(private)
+	check(t, err)
+	signer, err := evidence.NewSigner(loaded)
+	check(t, err)
+	return signer
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// gate asks for a signature by ci and a day's soak in staging by observer.
+func (w *world) gate(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
+	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "shop-prod"}, Spec: v1alpha1.GateSpec{
+		Environment: "prod",
+		Namespaces:  []string{"shop"},
+		Images:      []v1alpha1.GateImage{{Repository: w.server.Name("shop/*"), Ladder: "shop", PulledFrom: []string{"mirror.example.com/shop/*"}}},
+		Others:      []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}, {Repository: "docker.io/library/redis"}},
+		Signers: []v1alpha1.Signer{
+			{Name: "ci", Key: &v1alpha1.KeySigner{Data: w.ci.PublicPEM()}, Time: v1alpha1.TimeTrustSigner},
+			{Name: "observer", Key: &v1alpha1.KeySigner{Data: w.observer.PublicPEM()}, Time: v1alpha1.TimeTrustSigner},
+		},
+		Requires: v1alpha1.Requirements{
+			Signature: &v1alpha1.SignatureRequirement{By: []string{"ci"}},
+			Soak:      &v1alpha1.SoakRequirement{By: []string{"observer"}, Environment: "staging", Duration: metav1.Duration{Duration: 24 * time.Hour}},
+		},
+	}}
+	for _, c := range change {
+		c(&g.Spec)
+	}
+	g.SetDefaults()
+	return verdict.Gate{Gate: g}
+}
+
+func (w *world) attest(t *testing.T, signer *evidence.Signer, predicateType string, predicate any) {
+	t.Helper()
+	target, err := evidence.FindTarget(t.Context(), w.client, w.server.Name("shop/web"), w.digest)
+	check(t, err)
+	_, err = evidence.Attest(t.Context(), w.client, signer, target, predicateType, predicate)
+	check(t, err)
+}
+
+func soak(hours int) gate.Soak {
+	end := now.Add(-time.Hour)
+	seconds := int64(hours) * 3600
+	return gate.Soak{Ladder: "shop", Environment: "staging", Window: gate.SoakWindow{
+		StartedAt: end.Add(-time.Duration(hours) * time.Hour), FinishedAt: &end,
+		HealthySeconds: seconds, LongestHealthySeconds: seconds, MinReady: 2,
+	}}
+}
+
+// prove gives the image what the gate asks for.
+func (w *world) prove(t *testing.T) {
+	t.Helper()
+	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
+	w.attest(t, w.observer, gate.PredicateSoak, soak(24))
+}
+
+func (w *world) ask(t *testing.T, reference string, gates ...verdict.Gate) []verdict.Outcome {
+	t.Helper()
+	return w.judge.Judge(t.Context(), verdict.Query{Gates: gates, Reference: reference, Now: now})
+}
+
+func (w *world) image() string { return w.server.Name("shop/web@" + w.digest) }
+
+// codes of an outcome; none where it is allowed.
+func codes(outcome verdict.Outcome) []gate.Code {
+	var all []gate.Code
+	for _, reason := range outcome.Reasons {
+		all = append(all, reason.Code)
+	}
+	if outcome.Allowed != (len(all) == 0) {
+		panic("allowed with reasons, or denied without")
+	}
+	return slices.Compact(all)
+}
+
+func wantCodes(t *testing.T, outcomes []verdict.Outcome, want ...[]gate.Code) {
+	t.Helper()
+	got := make([][]gate.Code, len(outcomes))
+	for i, outcome := range outcomes {
+		got[i] = codes(outcome)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("codes (-want +got):\n%s\n%+v", diff, outcomes)
+	}
+}
+
+type c = []gate.Code
+
+var allowed c
+
+func TestProofByProofTheImageIsAllowed(t *testing.T) {
+	w := newWorld(t)
+	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSignature, gate.NoSoak})
+	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
+	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSoak})
+	w.attest(t, w.observer, gate.PredicateSoak, soak(6))
+	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.SoakTooShort})
+	w.attest(t, w.observer, gate.PredicateSoak, soak(24))
+	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
+}
+
+func TestASoakByTheBuilderIsNeitherSoakNorSignature(t *testing.T) {
+	w := newWorld(t)
+	w.attest(t, w.ci, gate.PredicateSoak, soak(24))
+	w.attest(t, w.observer, gate.PredicateSignature, json.RawMessage("{}"))
+	outcomes := w.ask(t, w.image(), w.gate())
+	if outcomes[0].Allowed {
+		t.Fatalf("allowed: %+v", outcomes)
+	}
+	for _, reason := range outcomes[0].Reasons {
+		if reason.Code != gate.WrongSigner && reason.Code != gate.NoSignature && reason.Code != gate.NoSoak {
+			t.Errorf("reason %+v", reason)
+		}
+	}
+}
+
+func TestATagBesideADigestIsIgnored(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	other := w.server.Image(t, "shop/web")
+	w.server.Tag(t, "shop/web", "v1", other)
+	wantCodes(t, w.ask(t, w.server.Name("shop/web:v1@"+w.digest), w.gate()), allowed)
+	w.server.Tag(t, "shop/web", "v2", w.digest)
+	wantCodes(t, w.ask(t, w.server.Name("shop/web:v2@"+other), w.gate()), c{gate.NoSignature, gate.NoSoak})
+}
+
+func TestATagProvesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	w.server.Tag(t, "shop/web", "v1", w.digest)
+	for _, reference := range []string{"shop/web:v1", "shop/web"} {
+		outcomes := w.ask(t, w.server.Name(reference), w.gate())
+		wantCodes(t, outcomes, c{gate.NoDigest})
+		if outcomes[0].Image != w.server.Name(reference) {
+			t.Errorf("the verdict names %q", outcomes[0].Image)
+		}
+	}
+}
+
+func TestEvidenceIsFetchedFromTheGatesRepositoryWhereverThePodPulls(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	outcomes := w.ask(t, "mirror.example.com/shop/web@"+w.digest, w.gate())
+	wantCodes(t, outcomes, allowed)
+	if outcomes[0].Image != w.image() {
+		t.Errorf("judged as %s, want %s", outcomes[0].Image, w.image())
+	}
+	// The mirror's path must be the Gate's: another name is another repository.
+	wantCodes(t, w.ask(t, "mirror.example.com/shop/other@"+w.digest, w.gate()), c{gate.NoSignature, gate.NoSoak})
+}
+
+func TestAReferenceThatIsntListedIsUnknown(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	for _, reference := range []string{
+		w.server.Name("shop/web/extra@" + w.digest), // a `*` is one element
+		w.server.Name("shop@" + w.digest),
+		w.server.Name("shopping/web@" + w.digest),
+		"mirror.example.com/web@" + w.digest,
+		"evil.example.com/shop/web@" + w.digest,
+		w.server.Host + ".evil.example.com/shop/web@" + w.digest,
+		"docker.io/istio/proxyv2/extra:1.24",
+		"nginx@" + w.digest,
+		"169.254.169.254/shop/web@" + w.digest,
+		w.server.Name("shop/web@sha256:" + strings.ToUpper(strings.TrimPrefix(w.digest, "sha256:"))),
+		w.server.Name("shop/web@" + w.digest[:len(w.digest)-1]),
+		w.server.Name("shop/../shop/web@" + w.digest),
+		"",
+		"\x1b[31mred\x1b[0m\r\nallowed",
+	} {
+		outcomes := w.ask(t, reference, w.gate())
+		wantCodes(t, outcomes, c{gate.UnknownImage})
+		for _, text := range []string{outcomes[0].Image, outcomes[0].Reasons[0].Message} {
+			if strings.ContainsAny(text, "\x1b\r\n") {
+				t.Errorf("%q has control characters", text)
+			}
+		}
+	}
+}
+
+func TestOthersAreLetByUnlessRecalled(t *testing.T) {
+	w := newWorld(t)
+	digest := "sha256:" + strings.Repeat("1", 64)
+	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate()), allowed)
+	wantCodes(t, w.ask(t, "docker.io/istio/proxyv2@"+digest, w.gate()), allowed)
+	wantCodes(t, w.ask(t, "index.docker.io/istio/proxyv2", w.gate()), allowed)
+	wantCodes(t, w.ask(t, "redis@"+digest, w.gate()), allowed)
+	wantCodes(t, w.ask(t, "redis:7", w.gate()), c{gate.NoDigest}) // tags: Deny is the default
+
+	recalled := verdict.Query{
+		Gates: []verdict.Gate{w.gate()}, Reference: "redis:7@" + digest, Now: now,
+		Recalls: []v1alpha1.Recall{{ObjectMeta: metav1.ObjectMeta{Name: "bad-redis"}, Spec: v1alpha1.RecallSpec{Digests: []string{digest}, Reason: "CVE"}}},
+	}
+	wantCodes(t, w.judge.Judge(t.Context(), recalled), c{gate.Recalled})
+}
+
+func TestARecallIsLookedAtEveryTime(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
+	recalls := []v1alpha1.Recall{{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{w.digest}, Reason: "leaks"}}}
+	query := verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now, Recalls: recalls, Rescheduled: true}
+	wantCodes(t, w.judge.Judge(t.Context(), query), c{gate.Recalled})
+}
+
+func TestTheRegistryDown(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	unproven := w.server.Image(t, "shop/web")
+	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
+	w.server.Stop()
+
+	t.Run("what is proven stays allowed", func(t *testing.T) {
+		wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
+	})
+	t.Run("what isn't is denied, and the registry is named", func(t *testing.T) {
+		outcomes := w.ask(t, w.server.Name("shop/web@"+unproven), w.gate())
+		wantCodes(t, outcomes, c{gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable})
+		if message := outcomes[0].Reasons[2].Message; !strings.Contains(message, w.server.Name("shop/web")) {
+			t.Errorf("message %q", message)
+		}
+	})
+	t.Run("age is looked at every time", func(t *testing.T) {
+		aged := w.gate(func(spec *v1alpha1.GateSpec) {
+			spec.Requires.Soak.MaxAge = &metav1.Duration{Duration: 24 * time.Hour}
+		})
+		query := verdict.Query{Gates: []verdict.Gate{aged}, Reference: w.image(), Now: now}
+		wantCodes(t, w.judge.Judge(t.Context(), query), allowed)
+		query.Now = now.Add(48 * time.Hour)
+		wantCodes(t, w.judge.Judge(t.Context(), query), c{gate.RegistryUnavailable, gate.SoakTooOld})
+		query.Rescheduled = true
+		wantCodes(t, w.judge.Judge(t.Context(), query), allowed)
+	})
+	t.Run("a key that left takes its evidence along", func(t *testing.T) {
+		rotated := w.gate(func(spec *v1alpha1.GateSpec) { spec.Signers[0].Key = &v1alpha1.KeySigner{Data: newKey(t).PublicPEM()} })
+		outcomes := w.ask(t, w.image(), rotated)
+		if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.NoSignature) {
+			t.Errorf("%+v", outcomes)
+		}
+	})
+}
+
+func TestTimeOverIsADenial(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		cancel()
+		<-r.Context().Done() // the server's Close ends it
+		return true
+	})
+	defer w.server.Stop()
+	outcomes := w.judge.Judge(ctx, verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
+	wantCodes(t, outcomes, c{gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable})
+}
+
+func TestProofThatSufficesIsEnoughWhereTheRestCantBeRead(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	broken := w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", []byte("{}"), nil)
+	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, broken) {
+			response.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
+}
+
+func TestEachGateThatListsTheImageJudgesIt(t *testing.T) {
+	w := newWorld(t)
+	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
+	lenient := w.gate(func(spec *v1alpha1.GateSpec) { spec.Requires.Soak, spec.Action = nil, v1alpha1.ActionWarn })
+	lenient.Name = "lenient"
+	strict := w.gate()
+	elsewhere := w.gate(func(spec *v1alpha1.GateSpec) {
+		spec.Images = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}
+	})
+	elsewhere.Name = "elsewhere"
+
+	outcomes := w.ask(t, w.image(), lenient, elsewhere, strict)
+	wantCodes(t, outcomes, allowed, c{gate.NoSoak})
+	if outcomes[0].Gate.Name != "lenient" || outcomes[0].Action != v1alpha1.ActionWarn || outcomes[1].Gate.Name != "shop-prod" || outcomes[1].Action != v1alpha1.ActionDeny {
+		t.Errorf("%+v", outcomes)
+	}
+}
+
+func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	elsewhere := func(spec *v1alpha1.GateSpec) {
+		spec.Images = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}
+	}
+	newer := w.gate(elsewhere)
+	newer.Unknown = []string{".spec.requires.quorum"}
+	wantCodes(t, w.ask(t, w.image(), w.gate(), newer), allowed, c{gate.Unsupported})
+	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate(), newer), c{gate.Unsupported})
+
+	keyless := w.gate(elsewhere, func(spec *v1alpha1.GateSpec) {
+		spec.Signers[0] = v1alpha1.Signer{Name: "ci", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://issuer.example.com", Subject: "x"}}
+	})
+	outcomes := w.ask(t, w.image(), keyless)
+	if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.Unsupported) {
+		t.Errorf("%+v", outcomes)
+	}
+
+	broken := w.gate(func(spec *v1alpha1.GateSpec) { spec.Signers[1].Key.Data = "not a key" })
+	outcomes = w.ask(t, w.image(), broken)
+	if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.GateInvalid) {
+		t.Errorf("%+v", outcomes)
+	}
+}
+
+func TestNobodyKnowsTheImageUnderTheStrictestGate(t *testing.T) {
+	w := newWorld(t)
+	audit := w.gate(func(spec *v1alpha1.GateSpec) { spec.Action = v1alpha1.ActionAudit })
+	audit.Name = "audit"
+	warn := w.gate(func(spec *v1alpha1.GateSpec) { spec.Action = v1alpha1.ActionWarn })
+	warn.Name = "warn"
+	outcomes := w.ask(t, "evil.example.com/web:1", audit, warn)
+	wantCodes(t, outcomes, c{gate.UnknownImage})
+	if outcomes[0].Action != v1alpha1.ActionWarn || outcomes[0].Gate.Name != "warn" {
+		t.Errorf("%+v", outcomes)
+	}
+}
+
+func TestWithoutAGateNothingIsAllowed(t *testing.T) {
+	w := newWorld(t)
+	wantCodes(t, w.ask(t, w.image()), c{gate.NoGate})
+}
