@@ -42,7 +42,8 @@ type GateList struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.observe) || (has(self.requires) && (has(self.requires.signature) || has(self.requires.sbom) || has(self.requires.soak) || (has(self.requires.tests) && size(self.requires.tests) > 0) || has(self.requires.approvals)))",message="requires asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only"
 //
-// A requirement names signers of this Gate.
+// A requirement names signers of this Gate. The messages don't say which name is wrong: the
+// server can't bound the cost of a message that lists names.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.signature) || self.requires.signature.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.signature.by names a signer that this Gate doesn't have",fieldPath=".requires.signature.by"
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.sbom) || self.requires.sbom.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.sbom.by names a signer that this Gate doesn't have",fieldPath=".requires.sbom.by"

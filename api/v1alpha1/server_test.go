@@ -21,6 +21,9 @@ var environment = &envtest.Environment{
 	ErrorIfCRDPathMissing: true,
 }
 
+// adminUser may do everything, as kubectl's user in the tests.
+var adminUser = envtest.User{Name: "admin", Groups: []string{"system:masters"}}
+
 // startServer starts a real API server with the CRDs, once for all tests.
 var startServer = sync.OnceValues(func() (*rest.Config, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
