@@ -53,10 +53,13 @@ func decodeGate(data []byte) (*Gate, []string, error) {
 	return gate, unknown, nil
 }
 
-// DecodeRecalls reads the Recalls of a file (YAML with any number of documents, or
-// JSON). Unknown fields are errors.
+// DecodeRecalls reads the Recalls of a file: YAML with any number of documents, or JSON;
+// lists too, as `kubectl get recalls -o yaml` writes them. Unknown fields are errors.
 func DecodeRecalls(data []byte) ([]Recall, error) {
 	documents, err := split(data)
+	if err == nil {
+		documents, err = unlist(documents)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("decoding Recalls: %w", err)
 	}
@@ -72,6 +75,31 @@ func DecodeRecalls(data []byte) ([]Recall, error) {
 		recalls = append(recalls, *recall)
 	}
 	return recalls, nil
+}
+
+// unlist puts the items of lists in their place.
+func unlist(documents [][]byte) ([][]byte, error) {
+	var all [][]byte
+	for _, document := range documents {
+		var list struct {
+			APIVersion string            `json:"apiVersion"`
+			Kind       string            `json:"kind"`
+			Items      []json.RawMessage `json:"items"`
+		}
+		if err := strictjson.UnmarshalCaseSensitivePreserveInts(document, &list); err != nil {
+			return nil, err
+		}
+		ofAny := list.APIVersion == "v1" && list.Kind == "List"
+		ofRecalls := list.APIVersion == GroupVersion.String() && list.Kind == "RecallList"
+		if !ofAny && !ofRecalls {
+			all = append(all, document)
+			continue
+		}
+		for _, item := range list.Items {
+			all = append(all, item)
+		}
+	}
+	return all, nil
 }
 
 // RecallFrom is DecodeRecalls for an object that an API server gave. Fields that this

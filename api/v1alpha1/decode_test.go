@@ -115,6 +115,10 @@ func TestDecodeRecalls(t *testing.T) {
 			}
 		})
 	}
+	list := "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: ''}\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(recall("c")), "\n", "\n  ") + "\n"
+	if got, err := v1alpha1.DecodeRecalls([]byte(list)); err != nil || len(got) != 1 || got[0].Name != "c" {
+		t.Errorf("kubectl's list: %v, %v", got, err)
+	}
 	if got, err := v1alpha1.DecodeRecalls(nil); err != nil || len(got) > 0 {
 		t.Errorf("an empty file has no Recalls: %v, %v", got, err)
 	}

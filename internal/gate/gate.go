@@ -21,10 +21,7 @@ type Request struct {
 	// Evidence was verified: every signer is one of the Gate's, every subject is
 	// the image's digest.
 	Evidence []Evidence
-	// Strangers lie beside the image, but no signer of the Gate signed them. They
-	// never count; they are mentioned where proof is missing.
-	Strangers []Stranger
-	Recalls   []v1alpha1.Recall
+	Recalls  []v1alpha1.Recall
 	// Rescheduled skips maxAge, and only that: these digests already run here.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
@@ -70,13 +67,6 @@ type Evidence struct {
 	// evidence proves nothing, and is named in reasons.
 	Malformed string
 	// Digest of the bundle's manifest in the registry, for people.
-	Source string
-}
-
-// Stranger is a bundle that no signer of the Gate signed. What it says is a claim.
-type Stranger struct {
-	PredicateType string
-	// Source is the digest of the bundle's manifest in the registry, for people.
 	Source string
 }
 

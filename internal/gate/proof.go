@@ -2,7 +2,6 @@ package gate
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -60,7 +59,6 @@ type found struct {
 	candidates []candidate // nearest to counting first
 	unreadable []Evidence
 	wrong      []string // signers whose word doesn't count for it
-	strangers  int
 }
 
 // find sorts out the evidence of a kind. assess says what is wrong with a statement.
@@ -78,11 +76,6 @@ func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found
 			f.candidates = append(f.candidates, assess(e))
 		default:
 			f.wrong = append(f.wrong, e.Signer)
-		}
-	}
-	for _, s := range j.Strangers {
-		if k.is(s.PredicateType) {
-			f.strangers++
 		}
 	}
 	slices.SortFunc(f.candidates, compareCandidates)
@@ -121,21 +114,10 @@ func (f found) asides(k kind, by []string) []Reason {
 	}
 	slices.SortFunc(unreadable, compareReasons)
 	reasons = append(reasons, unreadable[:min(most, len(unreadable))]...)
-	if who := f.others(); who != "" {
-		reasons = append(reasons, NewReason(WrongSigner, "there is a %s by %s, but it must be by %s", k.noun, who, names(by)))
+	if len(f.wrong) > 0 {
+		reasons = append(reasons, NewReason(WrongSigner, "there is a %s by %s, but it must be by %s", k.noun, names(f.wrong), names(by)))
 	}
 	return reasons
-}
-
-func (f found) others() string {
-	var who []string
-	if len(f.wrong) > 0 {
-		who = append(who, names(f.wrong))
-	}
-	if f.strangers > 0 {
-		who = append(who, fmt.Sprintf("a signer that the Gate doesn't have (%d)", f.strangers))
-	}
-	return strings.Join(who, " and by ")
 }
 
 // title names a statement in a message: soak by "staging-observer" (sha256:0123456789ab).
