@@ -228,8 +228,7 @@ func (d *decider) ask(ctx context.Context, questions []question, gates []verdict
 	var findings []finding
 	for i, q := range questions {
 		if len(outcomes[i]) == 0 {
-			outcomes[i] = undecided(gates, q.reference, "the time to answer was over before the image was judged",
-				"try again; if it stays, look at the registry, or raise the webhook's timeoutSeconds")
+			outcomes[i] = undecided(ctx, gates, q.reference)
 		}
 		for _, outcome := range outcomes[i] {
 			findings = append(findings, finding{q.reference, q.fields, outcome})
@@ -243,7 +242,7 @@ func (d *decider) one(ctx context.Context, query verdict.Query) (outcomes []verd
 	defer func() {
 		if p := recover(); p != nil {
 			d.log.Error("panic while judging an image", "image", gate.Clean(query.Reference, maxReference), "panic", p, "stack", string(debug.Stack()))
-			outcomes = undecided(query.Gates, query.Reference, "envladder failed while it judged the image", "")
+			outcomes = failed(query.Gates, query.Reference, "envladder failed while it judged the image", "")
 		}
 	}()
 	if err := ctx.Err(); err != nil {
@@ -252,8 +251,17 @@ func (d *decider) one(ctx context.Context, query verdict.Query) (outcomes []verd
 	return d.judge.Judge(ctx, query)
 }
 
-// undecided is the denial of an image that couldn't be judged.
-func undecided(gates []verdict.Gate, reference, message, remedy string) []verdict.Outcome {
+// undecided is the denial of an image that nothing was said about.
+func undecided(ctx context.Context, gates []verdict.Gate, reference string) []verdict.Outcome {
+	if ctx.Err() == nil {
+		return failed(gates, reference, "nothing was decided about the image", "")
+	}
+	return failed(gates, reference, "the time to answer was over before the image was judged",
+		"try again; if it stays, look at the registry, or raise the webhook's timeoutSeconds")
+}
+
+// failed is the denial of an image that couldn't be judged.
+func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.Outcome {
 	reason := gate.NewReason(gate.InternalError, "%s", message)
 	if remedy != "" {
 		reason.Remedy = remedy

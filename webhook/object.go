@@ -64,7 +64,10 @@ func newObject(u *unstructured.Unstructured) (*object, error) {
 	}
 	o := &object{kind: kind}
 
-	metadata, _ := u.Object["metadata"].(map[string]any)
+	metadata, _, err := unstructured.NestedMap(u.Object, "metadata")
+	if err != nil {
+		return nil, fmt.Errorf("reading metadata: %w", err)
+	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(metadata, &o.metadata); err != nil {
 		return nil, fmt.Errorf("reading metadata: %w", err)
 	}
