@@ -19,17 +19,20 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar, each a terminal session; a file's name
 // begins with its verb. $EXAMPLES is the repository's folder examples. `exits N CMD`
 // runs a command that must exit with N. UPDATE=1 rewrites the files that a script
-// compares with.
+// compares with. script_registry_test.go has more commands.
 func TestScripts(t *testing.T) {
+	commands := registryCommands()
+	commands["exits"] = exits
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                commands,
 		Setup: func(env *testscript.Env) error {
 			examples, err := filepath.Abs("../../examples")
 			env.Setenv("EXAMPLES", examples)
+			env.Values[scriptRegistry{}] = &scriptRegistry{}
 			return err
 		},
 	})

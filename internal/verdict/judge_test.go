@@ -298,12 +298,13 @@ func TestTimeOverIsADenial(t *testing.T) {
 	w := newWorld(t)
 	w.prove(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	w.server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+	hang := make(chan struct{})
+	defer close(hang)
+	w.server.Before(func(http.ResponseWriter, *http.Request) bool {
 		cancel()
-		<-r.Context().Done() // the server's Close ends it
+		<-hang
 		return true
 	})
-	defer w.server.Stop()
 	outcomes := w.judge.Judge(ctx, verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
 	wantCodes(t, outcomes, c{gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable})
 }

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
-	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -23,6 +22,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
+
+// T is what is needed of a *testing.T; scripts have another one.
+type T interface {
+	Helper()
+	Fatal(arguments ...any)
+	Cleanup(clean func())
+}
 
 // Kind of registry: the two that are out there.
 type Kind bool
@@ -46,7 +52,7 @@ type Server struct {
 }
 
 // Start starts a registry that ends with the test.
-func Start(t testing.TB, kind Kind) *Server {
+func Start(t T, kind Kind) *Server {
 	t.Helper()
 	handler := registry.New(registry.WithReferrersSupport(bool(kind)), registry.Logger(log.New(io.Discard, "", 0)))
 	s := &Server{}
@@ -70,7 +76,7 @@ func (s *Server) Before(answer func(http.ResponseWriter, *http.Request) bool) {
 func (s *Server) Stop() { s.server.Close() }
 
 // Image pushes a random image to a repository of this registry and returns its digest.
-func (s *Server) Image(t testing.TB, repository string) (digest string) {
+func (s *Server) Image(t T, repository string) (digest string) {
 	t.Helper()
 	image, err := random.Image(256, 1)
 	check(t, err)
@@ -78,7 +84,7 @@ func (s *Server) Image(t testing.TB, repository string) (digest string) {
 }
 
 // Tag makes a tag of a digest.
-func (s *Server) Tag(t testing.TB, repository, tag, digest string) {
+func (s *Server) Tag(t T, repository, tag, digest string) {
 	t.Helper()
 	reference := s.repository(t, repository)
 	image, err := remote.Get(reference.Digest(digest))
@@ -88,7 +94,7 @@ func (s *Server) Tag(t testing.TB, repository, tag, digest string) {
 
 // Index pushes an index of random images for these platforms (os/arch) and returns the
 // digests of the index and of its children.
-func (s *Server) Index(t testing.TB, repository string, platforms ...string) (digest string, children []string) {
+func (s *Server) Index(t T, repository string, platforms ...string) (digest string, children []string) {
 	t.Helper()
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, platform := range platforms {
@@ -102,7 +108,7 @@ func (s *Server) Index(t testing.TB, repository string, platforms ...string) (di
 	return s.push(t, repository, index), children
 }
 
-func (s *Server) push(t testing.TB, repository string, pushed interface {
+func (s *Server) push(t T, repository string, pushed interface {
 	remote.Taggable
 	Digest() (v1.Hash, error)
 }) string {
@@ -114,7 +120,7 @@ func (s *Server) push(t testing.TB, repository string, pushed interface {
 
 // Attach attaches an artifact of one layer to a subject, as anybody who may push can,
 // and returns its digest.
-func (s *Server) Attach(t testing.TB, repository, subject, mediaType string, content []byte, annotations map[string]string) string {
+func (s *Server) Attach(t T, repository, subject, mediaType string, content []byte, annotations map[string]string) string {
 	t.Helper()
 	target := s.repository(t, repository)
 	layer := static.NewLayer(content, types.MediaType(mediaType))
@@ -136,7 +142,7 @@ func (s *Server) Attach(t testing.TB, repository, subject, mediaType string, con
 }
 
 // Manifest puts any manifest, whether what it names is there or not.
-func (s *Server) Manifest(t testing.TB, repository string, manifest v1.Manifest) string {
+func (s *Server) Manifest(t T, repository string, manifest v1.Manifest) string {
 	t.Helper()
 	raw, err := json.Marshal(manifest)
 	check(t, err)
@@ -149,14 +155,14 @@ func (s *Server) Manifest(t testing.TB, repository string, manifest v1.Manifest)
 // Name is the repository's name with this registry's host.
 func (s *Server) Name(repository string) string { return fmt.Sprintf("%s/%s", s.Host, repository) }
 
-func (s *Server) repository(t testing.TB, repository string) name.Repository {
+func (s *Server) repository(t T, repository string) name.Repository {
 	t.Helper()
 	parsed, err := name.NewRepository(s.Name(repository))
 	check(t, err)
 	return parsed
 }
 
-func descriptor(t testing.TB, layer v1.Layer) v1.Descriptor {
+func descriptor(t T, layer v1.Layer) v1.Descriptor {
 	t.Helper()
 	size, err := layer.Size()
 	check(t, err)
@@ -167,14 +173,14 @@ func descriptor(t testing.TB, layer v1.Layer) v1.Descriptor {
 	return v1.Descriptor{MediaType: mediaType, Size: size, Digest: digest}
 }
 
-func digestOf(t testing.TB, of interface{ Digest() (v1.Hash, error) }) string {
+func digestOf(t T, of interface{ Digest() (v1.Hash, error) }) string {
 	t.Helper()
 	digest, err := of.Digest()
 	check(t, err)
 	return digest.String()
 }
 
-func check(t testing.TB, err error) {
+func check(t T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/envladder/envladder/internal/registry/registrytest"
+)
+
+// registryCommands are the commands of scripts that need a registry, images in it, and
+// keys.
+func registryCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"registry": startRegistry,
+		"image":    pushImage,
+		"down":     stopRegistry,
+		"keypair":  writeKeypair,
+		"expand":   expandFile,
+	}
+}
+
+// scriptRegistry is a script's registry, once it has one.
+type scriptRegistry struct{ *registrytest.Server }
+
+func registryOf(ts *testscript.TestScript) *scriptRegistry {
+	return ts.Value(scriptRegistry{}).(*scriptRegistry) // Setup put it there
+}
+
+// startRegistry is `registry`: an empty one, whose host is $REGISTRY from then on.
+func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "registry")
+	server := registrytest.Start(scriptT{ts}, registrytest.WithReferrers)
+	registryOf(ts).Server = server
+	ts.Setenv("REGISTRY", server.Host)
+}
+
+// pushImage is `image REPOSITORY NAME`: a new image, whose reference by digest is $NAME,
+// and its digest alone $NAME_DIGEST. Where NAME is INDEX, it is an index of two platforms.
+func pushImage(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "image REPOSITORY NAME")
+	server := registryOf(ts)
+	if server.Server == nil {
+		ts.Fatalf("image: no registry runs")
+	}
+	var digest string
+	if args[1] == "INDEX" {
+		digest, _ = server.Index(scriptT{ts}, args[0], "linux/amd64", "linux/arm64")
+	} else {
+		digest = server.Image(scriptT{ts}, args[0])
+	}
+	ts.Setenv(args[1], server.Name(args[0])+"@"+digest)
+	ts.Setenv(args[1]+"_DIGEST", digest)
+}
+
+// stopRegistry is `down`: connections are refused from then on.
+func stopRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "down")
+	registryOf(ts).Stop()
+}
+
+// writeKeypair is `keypair NAME`: NAME.key and NAME.enc (cosign's form, its password is
+// "secret"), and the public key, quoted, in $NAME_PUB.
+func writeKeypair(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "keypair NAME")
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	plain, err := cryptoutils.MarshalPrivateKeyToPEM(private)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), plain, 0o600))
+	encrypted, err := cryptoutils.MarshalPrivateKeyToEncryptedDER(private, cryptoutils.StaticPasswordFunc([]byte("secret")))
+	ts.Check(err)
+	encryptedPEM := cryptoutils.PEMEncode(cryptoutils.EncryptedSigstorePrivateKeyPEMType, encrypted)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".enc"), encryptedPEM, 0o600))
+	public, err := cryptoutils.MarshalPublicKeyToPEM(private.Public())
+	ts.Check(err)
+	quoted, err := json.Marshal(string(public))
+	ts.Check(err)
+	ts.Setenv(strings.ToUpper(args[0])+"_PUB", string(quoted))
+}
+
+// expandFile is `expand FILE…`: ${NAME} in it becomes what NAME is in the environment.
+func expandFile(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) > 0, "expand FILE…")
+	for _, file := range args {
+		expanded := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(expanded), 0o600))
+	}
+}
+
+func usage(ts *testscript.TestScript, neg, right bool, text string) {
+	if neg || !right {
+		ts.Fatalf("usage: %s", text)
+	}
+}
+
+// scriptT is a script's test as registrytest takes it.
+type scriptT struct{ ts *testscript.TestScript }
+
+func (t scriptT) Helper()                {}
+func (t scriptT) Fatal(arguments ...any) { t.ts.Fatalf("%v", arguments) }
+func (t scriptT) Cleanup(clean func())   { t.ts.Defer(clean) }
