@@ -20,11 +20,12 @@ buf := go tool -modfile=$(CURDIR)/tools/buf.mod buf
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Without -trimpath: the tests are built without, and share what is compiled then.
 .PHONY: build
 build: ## Build envladder's programs and the test bed's into bin/
 	@mkdir -p bin
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
-	cd test && go build -trimpath -o ../bin/ ./cmd/...
+	go build -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+	cd test && go build -o ../bin/ ./cmd/...
 
 .PHONY: demo
 demo: build ## Run the main job on real parts: Argo CD renders, the cluster refuses (KEEP=1 leaves it running)

@@ -50,7 +50,11 @@ func Main(m *testing.M, o Options, use func(*Bed)) int {
 	defer b.Down()
 	defer b.downOnSignal()()
 	use(b)
-	return m.Run()
+	code := m.Run()
+	if code != 0 {
+		b.progress("%s", b.LogTails())
+	}
+	return code
 }
 
 // downOnSignal takes the bed down before the process dies of a signal.

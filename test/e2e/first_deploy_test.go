@@ -35,7 +35,7 @@ func TestFirstDeploy(t *testing.T) {
 						t.Fatal(err)
 					}
 				}) {
-					t.Fatalf("the bed's logs:\n%s", s.Bed().Logs())
+					t.Fatalf("the logs end:\n%s", s.Bed().LogTails())
 				}
 			}
 		})

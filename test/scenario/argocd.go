@@ -47,7 +47,7 @@ func (s *Scenario) application(ctx context.Context, name string) (application, e
 	a := application{
 		sync: field("sync", "status"), health: field("health", "status"), revision: field("sync", "revision"),
 		phase: field("operationState", "phase"), message: field("operationState", "message"),
-		operationRevision: field("operationState", "operation", "sync", "revision"),
+		operationRevision: field("operationState", "syncResult", "revision"),
 	}
 	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, c := range conditions {
@@ -73,13 +73,12 @@ func (s *Scenario) refresh(ctx context.Context, names ...string) error {
 
 // await waits until an Application is as told.
 func (s *Scenario) await(ctx context.Context, name, what string, is func(application) bool) error {
-	var last application
 	err := bed.Poll(ctx, syncBound, func(ctx context.Context) error {
 		a, err := s.application(ctx, name)
 		if err != nil {
 			return err
 		}
-		if last = a; !is(a) {
+		if !is(a) {
 			return fmt.Errorf("%s", a)
 		}
 		return nil
@@ -97,10 +96,11 @@ func (s *Scenario) awaitHealthy(ctx context.Context, name, commit string) error 
 	})
 }
 
-// awaitRefused waits until the sync of a commit has failed, for all of these reasons.
+// awaitRefused waits until the sync of a commit was refused, for all of these reasons.
+// Argo CD 3 goes on trying, as the Application asks it to; 2.14 gives up.
 func (s *Scenario) awaitRefused(ctx context.Context, name, commit string, codes ...string) error {
 	return s.await(ctx, name, "refused for "+strings.Join(codes, ", "), func(a application) bool {
-		if a.operationRevision != commit || (a.phase != "Failed" && a.phase != "Error") {
+		if a.operationRevision != commit || a.phase == "Succeeded" {
 			return false
 		}
 		for _, code := range codes {

@@ -18,7 +18,7 @@ type checkout struct {
 
 // newCheckout fills a folder from src, each file through edit, and pushes it to
 // remote as its first commit.
-func newCheckout(ctx context.Context, s *shell, name, src, remote string, edit func(string) string) (*checkout, error) {
+func newCheckout(ctx context.Context, s *shell, name, src, remote string, edit func(string) (string, error)) (*checkout, error) {
 	c := &checkout{shell: s, name: name}
 	if err := copyTree(src, filepath.Join(s.dir, name), edit); err != nil {
 		return nil, fmt.Errorf("filling repository %q: %w", name, err)
@@ -49,17 +49,19 @@ func (c *checkout) commit(ctx context.Context, message string) (string, error) {
 	if _, err := c.show(ctx, "git", "-C", c.name, "commit", "--quiet", "--all", "--message="+message); err != nil {
 		return "", err
 	}
-	if _, err := c.show(ctx, "git", "-C", c.name, "show", "--format=%h %an: %s", "--unified=0", "HEAD"); err != nil {
+	if _, err := c.show(ctx, "git", "-C", c.name, "show", "--format=%an: %s", "--unified=0", "HEAD"); err != nil {
 		return "", err
 	}
-	if _, err := c.show(ctx, "git", "-C", c.name, "push", "--quiet"); err != nil {
+	// What the forge says of a push is nobody's concern here.
+	c.say.Command(line("git", []string{"-C", c.name, "push"}))
+	if _, err := c.git(ctx, "push", "--quiet"); err != nil {
 		return "", err
 	}
 	head, err := c.git(ctx, "rev-parse", "HEAD")
 	return strings.TrimSpace(head), err
 }
 
-func copyTree(src, dst string, edit func(string) string) error {
+func copyTree(src, dst string, edit func(string) (string, error)) error {
 	return filepath.WalkDir(src, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -76,6 +78,10 @@ func copyTree(src, dst string, edit func(string) string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(to, []byte(edit(string(data))), 0o644)
+		text, err := edit(string(data))
+		if err != nil {
+			return fmt.Errorf("editing %s: %w", rel, err)
+		}
+		return os.WriteFile(to, []byte(text), 0o644)
 	})
 }

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
@@ -22,9 +25,8 @@ import (
 const (
 	exampleRegistry = "registry.example.com"
 	exampleGit      = "https://git.example.com"
-	exampleProd     = "https://prod.example.com:6443"
 	gateFile        = "platform/gates/shop-prod.yaml"
-	systemNamespace = "envladder-system"
+	systemNamespace = "envladder"
 	webhookAccount  = "envladder-webhook"
 )
 
@@ -91,10 +93,23 @@ func (s *Scenario) makeKeys(ctx context.Context) error {
 	return nil
 }
 
+// repositories by their folder in examples/shop.
+var repositories = map[string]string{"gitops": "team/gitops", "platform": "platform/platform"}
+
+// logInToGit lets git push, without a password in a process list or a clone.
+func (s *Scenario) logInToGit() {
+	gitea := s.bed.Gitea
+	basic := base64.StdEncoding.EncodeToString([]byte(gitea.User + ":" + gitea.Password))
+	s.setenv("GIT_CONFIG_COUNT", "1")
+	s.setenv("GIT_CONFIG_KEY_0", "http."+gitea.URL+"/.extraHeader")
+	s.setenv("GIT_CONFIG_VALUE_0", "Authorization: Basic "+basic)
+}
+
 // fillRepositories pushes the team's and the platform's repositories.
 func (s *Scenario) fillRepositories(ctx context.Context) error {
-	for _, name := range []string{"gitops", "platform"} {
-		remote, err := s.bed.Gitea.CreateRepository(ctx, name)
+	s.logInToGit()
+	for name, repository := range repositories {
+		remote, err := s.bed.Gitea.CreateRepository(ctx, repository)
 		if err != nil {
 			return err
 		}
@@ -106,55 +121,69 @@ func (s *Scenario) fillRepositories(ctx context.Context) error {
 			s.gitops = c
 		}
 	}
-	return s.editGate()
+	return nil
 }
 
-// localize replaces the example's hosts by the bed's.
-func (s *Scenario) localize(text string) string {
-	return strings.NewReplacer(
-		exampleRegistry, s.bed.Registry("main").Host,
-		exampleGit+"/team/gitops.git", s.bed.Gitea.CloneURL("gitops"),
-		exampleGit+"/platform/platform.git", s.bed.Gitea.CloneURL("platform"),
-		exampleProd, s.bed.Cluster(bed.Prod).URL,
-	).Replace(text)
-}
-
-// editGate gives the example's Gate the signers' real public keys.
-func (s *Scenario) editGate() error {
-	path := filepath.Join(s.dir, gateFile)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("reading the Gate: %w", err)
+// localize replaces the example's hosts by the bed's, and its patience by ours.
+func (s *Scenario) localize(text string) (string, error) {
+	if s.options.ArgoCD == "v2" {
+		// Argo CD 2.14 has no `refresh`: without an end to its retries, an operation
+		// that is refused would keep every newer commit waiting.
+		text = strings.ReplaceAll(text, "limit: -1\n      refresh: true\n", "limit: 1\n")
 	}
+	return s.withKeys(strings.NewReplacer(
+		exampleRegistry, s.bed.Registry("main").Host,
+		exampleGit, s.bed.Gitea.URL,
+		"duration: 5s", "duration: 1s",
+		"maxDuration: 1m", "maxDuration: 5s",
+	).Replace(text))
+}
+
+// withKeys gives a Gate the signers' real public keys; other documents stay as they
+// are.
+func (s *Scenario) withKeys(text string) (string, error) {
 	var gate unstructured.Unstructured
-	if err := yaml.Unmarshal(data, &gate.Object); err != nil {
-		return fmt.Errorf("reading the Gate: %w", err)
+	if err := yaml.Unmarshal([]byte(text), &gate.Object); err != nil || gate.GetKind() != "Gate" {
+		return text, nil
 	}
 	list, _, err := unstructured.NestedSlice(gate.Object, "spec", "signers")
 	if err != nil {
-		return fmt.Errorf("reading the Gate's signers: %w", err)
+		return "", fmt.Errorf("reading the Gate's signers: %w", err)
 	}
 	for _, entry := range list {
 		signer, ok := entry.(map[string]any)
 		if !ok {
-			return errors.New("reading the Gate's signers: not a map")
+			return "", errors.New("reading the Gate's signers: not a map")
 		}
 		name, _, _ := unstructured.NestedString(signer, "name")
+		placeholder, _, _ := unstructured.NestedString(signer, "key", "data")
 		key, err := os.ReadFile(filepath.Join(s.dir, "keys", name+".pub"))
 		if err != nil {
-			return fmt.Errorf("reading the key of signer %q: %w", name, err)
+			return "", fmt.Errorf("reading the key of signer %q: %w", name, err)
 		}
-		if err := unstructured.SetNestedField(signer, string(key), "key", "data"); err != nil {
-			return err
+		text = replaceLines(text, placeholder, string(key))
+	}
+	return text, nil
+}
+
+// replaceLines replaces lines by others, keeping their indentation and what is around
+// them, comments too.
+func replaceLines(text, from, to string) string {
+	first, _, _ := strings.Cut(from, "\n")
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == first {
+			indent := line[:strings.Index(line, first)]
+			candidate := indented(from, indent)
+			if strings.Contains(text, candidate) {
+				return strings.Replace(text, candidate, indented(to, indent), 1)
+			}
 		}
 	}
-	if err := unstructured.SetNestedSlice(gate.Object, list, "spec", "signers"); err != nil {
-		return err
-	}
-	if data, err = yaml.Marshal(gate.Object); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
+	return text
+}
+
+func indented(text, indent string) string {
+	return indent + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+indent)
 }
 
 // installPlugin runs the plugin where Argo CD's repo-server looks for its socket.
@@ -262,13 +291,46 @@ func (s *Scenario) pointAt(text, url string) (string, error) {
 	return render(&config), nil
 }
 
-// applyPlatform applies the platform team's documents.
+// applyPlatform applies the platform team's projects, and lets Argo CD bring the Gates
+// to the prod cluster: before a Gate is there, nothing guards its namespaces.
 func (s *Scenario) applyPlatform(ctx context.Context) error {
-	hub, prod := s.bed.Cluster(bed.Staging), s.bed.Cluster(bed.Prod)
-	if err := s.applyFiles(ctx, prod, filepath.Join(s.dir, "platform", "gates")); err != nil {
+	if err := s.applyFiles(ctx, s.bed.Cluster(bed.Staging), filepath.Join(s.dir, "platform", "projects")); err != nil {
 		return err
 	}
-	return s.applyFiles(ctx, hub, filepath.Join(s.dir, "platform", "argocd"))
+	if err := s.applyApplication(ctx, "gates"); err != nil {
+		return err
+	}
+	return s.awaitAccepted(ctx, "shop-prod")
+}
+
+// applyApplication applies one of the platform team's Applications.
+func (s *Scenario) applyApplication(ctx context.Context, name string) error {
+	data, err := os.ReadFile(filepath.Join(s.dir, "platform", "applications", name+".yaml"))
+	if err != nil {
+		return err
+	}
+	if err := s.bed.Cluster(bed.Staging).Apply(ctx, "argocd", string(data)); err != nil {
+		return fmt.Errorf("applying Application %q: %w", name, err)
+	}
+	return nil
+}
+
+// awaitAccepted waits until the webhook says that it judges by a Gate.
+func (s *Scenario) awaitAccepted(ctx context.Context, name string) error {
+	gates := schema.GroupVersionResource{Group: "envladder.dev", Version: "v1alpha1", Resource: "gates"}
+	return bed.Poll(ctx, syncBound, func(ctx context.Context) error {
+		gate, err := s.bed.Cluster(bed.Prod).Dynamic().Resource(gates).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		conditions, _, _ := unstructured.NestedSlice(gate.Object, "status", "conditions")
+		for _, c := range conditions {
+			if m, ok := c.(map[string]any); ok && m["type"] == "Accepted" && m["status"] == "True" {
+				return nil
+			}
+		}
+		return fmt.Errorf("gate %q isn't accepted: %v", name, conditions)
+	})
 }
 
 // applyFiles applies all documents below a folder, in the order of their names.

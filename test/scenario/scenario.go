@@ -120,7 +120,7 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	}
 	for _, prepare := range []func(context.Context) error{
 		s.installPrograms, s.writeKubeconfig, s.makeKeys, s.fillRepositories,
-		s.installPlugin, s.installWebhook, s.applyPlatform,
+		s.installPlugin, s.installWebhook, s.applyPlatform, s.writeEnv,
 	} {
 		if err := prepare(ctx); err != nil {
 			return err
@@ -131,22 +131,23 @@ func (s *Scenario) prepare(ctx context.Context) error {
 
 // HowToLook says how to reach a scenario that is kept running.
 func (s *Scenario) HowToLook() string {
-	return fmt.Sprintf(`Everything is running. In another terminal:
+	return fmt.Sprintf(`Everything is running. To look around, in another terminal:
 
   cd %[1]s
-  export PATH=%[2]s:$PATH KUBECONFIG=%[1]s/kubeconfig ARGOCD_OPTS=%[3]q
+  source env
 
   kubectl --context staging -n argocd get applications
-  kubectl --context prod get gates
-  kubectl --context prod -n shop get pods
-  argocd app get shop-prod-eu
-  curl http://%[4]s/api/v1/applications
+  kubectl --context prod get gates,recalls
+  kubectl --context prod -n shop get pods,events
+  argocd app get %[2]s
+  curl -s %[3]s/api/v1/applications/%[2]s
 
-  Git repositories: %[5]s (user %[6]s, password %[7]s)
-  Registry:         %[8]s
-  Logs:             %[9]s
+The folder has both Git checkouts (gitops, platform), the signers' keys, and the Gate.
+Git repositories: %[4]s, user %[5]s, password %[6]s
+Registry:         %[7]s
+Logs:             %[8]s
 
 Ctrl-C takes it all down.
-`, s.dir, s.bin, s.argocdOptions(), s.bed.ArgoCD.Server, s.bed.Gitea.URL, s.bed.Gitea.User, s.bed.Gitea.Password,
+`, s.dir, appProd, s.bed.ArgoCD.URL, s.bed.Gitea.URL, s.bed.Gitea.User, s.bed.Gitea.Password,
 		s.bed.Registry("main").Host, filepath.Join(s.bed.Dir, "logs"))
 }

@@ -19,6 +19,8 @@ type shell struct {
 	bin string
 	env []string
 	say Narrator
+	// names shorten what is shown: values by the variable that holds them.
+	names []string
 }
 
 func newShell(dir string, say Narrator) (*shell, error) {
@@ -45,7 +47,36 @@ func (s *shell) install(name, path string) error {
 	return nil
 }
 
+// define sets a variable in front of the audience, and shows it by its name from here
+// on.
+func (s *shell) define(name, value string) {
+	s.say.Command(name + "=" + value)
+	s.setenv(name, value)
+	s.names = append(s.names, value, "$"+name)
+}
+
 func (s *shell) setenv(key, value string) { s.env = append(s.env, key+"="+value) }
+
+// writeEnv writes the environment for people, to be sourced.
+func (s *shell) writeEnv(context.Context) error {
+	var text strings.Builder
+	for _, pair := range s.env {
+		key, value, _ := strings.Cut(pair, "=")
+		switch key {
+		case "HOME", "LANG":
+			continue
+		case "PATH":
+			value = s.bin + ":$PATH"
+			fmt.Fprintf(&text, "export PATH=\"%s\"\n", value)
+			continue
+		}
+		fmt.Fprintf(&text, "export %s=%s\n", key, quoted(value))
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "env"), []byte(text.String()), 0o600); err != nil {
+		return fmt.Errorf("writing the environment: %w", err)
+	}
+	return nil
+}
 
 // A failure is a command that ended with a code other than 0.
 type failure struct {
@@ -69,7 +100,7 @@ func (s *shell) run(ctx context.Context, name string, args ...string) (string, e
 
 // show runs a command in front of the audience and returns all that it printed.
 func (s *shell) show(ctx context.Context, name string, args ...string) (string, error) {
-	s.say.Command(line(name, args))
+	s.say.Command(strings.NewReplacer(s.names...).Replace(line(name, args)))
 	out, errOut, err := s.exec(ctx, name, args)
 	all := out + errOut
 	s.say.Output(all)
@@ -116,10 +147,15 @@ func (s *shell) exec(ctx context.Context, name string, args []string) (stdout, s
 func line(name string, args []string) string {
 	words := []string{name}
 	for _, arg := range args {
-		if arg == "" || strings.ContainsAny(arg, " \t\n'\"$&|;<>()*?[]{}\\`#~") {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-		words = append(words, arg)
+		words = append(words, quoted(arg))
 	}
 	return strings.Join(words, " ")
+}
+
+// quoted quotes a word for the shell, where it has to be.
+func quoted(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\n'\"$&|;<>()*?[]{}\\`#~") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -34,6 +34,7 @@ func (s *Scenario) build(ctx context.Context) error {
 	if s.release, err = s.push(ctx, "1.4.2", "built by CI from commit 9f2c1e7"); err != nil {
 		return err
 	}
+	s.define("WEB", s.release.Ref())
 	s.say.Explain("CI signs the digest with its key, and attaches what the image is made of.")
 	if _, err := s.cosign(ctx, "sign", "ci", s.release); err != nil {
 		return err
@@ -63,17 +64,20 @@ func (s *Scenario) cosign(ctx context.Context, verb, key string, i image, more .
 }
 
 func (s *Scenario) render(ctx context.Context) error {
-	s.say.Explain("One chart, one ladder.yaml. Only values differ, and the pins come last.")
-	for _, args := range [][]string{
-		{"lint", "-C", "gitops/shop"},
-		{"values", "prod", "--target", "eu", "-C", "gitops/shop"},
-	} {
-		if _, err := s.show(ctx, "envladder", args...); err != nil {
-			return err
-		}
+	s.say.Explain("A ladder names one chart, the environments in order, and the layers of values of each. Nothing but values differs:")
+	if _, err := s.show(ctx, "envladder", "lint", "-C", "gitops/shop"); err != nil {
+		return err
 	}
-	s.say.Explain("Argo CD renders the same through the plugin: an Application names the environment, no more.")
-	_, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "application", appStaging, "-o", "jsonpath={.spec.source}{\"\\n\"}")
+	// diff says by its exit code that there are differences, as there should be.
+	out, err := s.refuse(ctx, "bash", "-c", "diff -U1 <(envladder values staging -C gitops/shop) <(envladder values prod --target eu -C gitops/shop)")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(out, "+  host: shop.eu.example.com") {
+		return fmt.Errorf("prod's layer isn't in prod's values:\n%s", out)
+	}
+	s.say.Explain("Argo CD renders the same through the plugin. An Application names the environment, no more:")
+	_, err = s.show(ctx, "sed", "-n", "/^spec/,/namespace/p", "platform/applications/"+appProd+".yaml")
 	return err
 }
 
@@ -82,6 +86,11 @@ func (s *Scenario) lowerEnvironments(ctx context.Context) error {
 	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in dev and staging", "dev", "staging")
 	if err != nil {
 		return err
+	}
+	for _, app := range []string{appDev, appStaging} {
+		if err := s.applyApplication(ctx, app); err != nil {
+			return err
+		}
 	}
 	for _, app := range []string{appDev, appStaging} {
 		if err := s.awaitHealthy(ctx, app, commit); err != nil {
@@ -106,7 +115,7 @@ func (s *Scenario) lowerEnvironments(ctx context.Context) error {
 	return nil
 }
 
-// pin writes a digest into pins files, commits, pushes, and has Argo CD look.
+// pin writes a digest into pins files, commits and pushes.
 func (s *Scenario) pin(ctx context.Context, i image, message string, pins ...string) (commit string, err error) {
 	for _, name := range pins {
 		path := filepath.Join(s.dir, "gitops", "shop", "pins", name+".yaml")
@@ -124,10 +133,7 @@ func (s *Scenario) pin(ctx context.Context, i image, message string, pins ...str
 			return "", err
 		}
 	}
-	if commit, err = s.gitops.commit(ctx, message); err != nil {
-		return "", err
-	}
-	return commit, s.refresh(ctx, appDev, appStaging, appProd)
+	return s.gitops.commit(ctx, message)
 }
 
 func (s *Scenario) unsigned(ctx context.Context) error {
@@ -136,8 +142,12 @@ func (s *Scenario) unsigned(ctx context.Context) error {
 	if s.laptop, err = s.push(ctx, "1.4.3-hotfix", "built on a laptop"); err != nil {
 		return err
 	}
+	s.define("HOTFIX", s.laptop.Ref())
 	commit, err := s.pin(ctx, s.laptop, "Pin the hotfix in prod", "eu")
 	if err != nil {
+		return err
+	}
+	if err := s.applyApplication(ctx, appProd); err != nil {
 		return err
 	}
 	s.say.Explain("Argo CD applies it, and prod's API server refuses. The reasons are in the Application's status.")
@@ -176,6 +186,9 @@ func (s *Scenario) unsoaked(ctx context.Context) error {
 	}
 	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in prod", "eu")
 	if err != nil {
+		return err
+	}
+	if err := s.refresh(ctx, appProd); err != nil {
 		return err
 	}
 	if err := s.awaitRefused(ctx, appProd, commit, "SoakTooShort", "24h", "6h12m"); err != nil {
@@ -252,8 +265,7 @@ func (s *Scenario) proven(ctx context.Context) error {
 	if err := s.verdict(ctx, s.release); err != nil {
 		return err
 	}
-	s.say.Explain("Nothing in Git changes: the very commit that was refused is synced again.")
-	if _, err := s.show(ctx, "argocd", "app", "sync", appProd); err != nil {
+	if err := s.syncAgain(ctx); err != nil {
 		return err
 	}
 	head, err := s.gitops.git(ctx, "rev-parse", "HEAD")
@@ -267,6 +279,17 @@ func (s *Scenario) proven(ctx context.Context) error {
 		return err
 	}
 	_, err = s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "pods")
+	return err
+}
+
+// syncAgain has the commit synced that was refused. Argo CD 3 does so by itself.
+func (s *Scenario) syncAgain(ctx context.Context) error {
+	if s.options.ArgoCD == "v3" {
+		s.say.Explain("Nothing in Git changes, and nobody syncs: Argo CD goes on trying the very commit that was refused.")
+		return nil
+	}
+	s.say.Explain("Nothing in Git changes: the very commit that was refused is synced again.")
+	_, err := s.show(ctx, "argocd", "app", "sync", appProd)
 	return err
 }
 
