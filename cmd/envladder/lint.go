@@ -37,7 +37,7 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
   envladder lint -C shop -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			print, err := findingsPrinter(output)
+			show, err := findingsPrinter(output)
 			if err != nil {
 				return err
 			}
@@ -45,12 +45,12 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 			if err != nil {
 				return err
 			}
-			defer repo.Close() // only read
+			defer func() { _ = repo.Close() }() // only read
 			findings, err := lint(repo)
 			if err != nil {
 				return err
 			}
-			if err := print(cmd.OutOrStdout(), repo, findings); err != nil {
+			if err := show(cmd.OutOrStdout(), repo, findings); err != nil {
 				return fmt.Errorf("printing the findings: %w", err)
 			}
 			if len(findings) > 0 {
@@ -70,11 +70,10 @@ func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
 	if err == nil {
 		err = document.Check()
 	}
-	var findings strictyaml.Faults
-	switch {
-	case errors.As(err, &findings):
+	if findings, ok := errors.AsType[strictyaml.Faults](err); ok {
 		return findings, nil
-	case errors.Is(err, fs.ErrNotExist):
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("finding %s in %s: there is none (-C names its folder)",
 			ladder.FileName, filepath.Join(repo.Root, filepath.FromSlash(repo.Dir)))
 	}

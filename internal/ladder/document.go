@@ -14,6 +14,7 @@ import (
 // prod lacks doesn't stop dev.
 type Document struct {
 	Ladder
+
 	// File is the Ladder's path in the repository.
 	File string
 
@@ -115,11 +116,13 @@ func (d *Document) checkGate(e Environment) strictyaml.Faults {
 // faultsOf are the faults that err is. Resolving a step of the Ladder's own environments
 // and parsing have no other errors.
 func faultsOf(err error) strictyaml.Faults {
-	var faults strictyaml.Faults
-	if err != nil && !errors.As(err, &faults) {
-		return strictyaml.Faults{{Message: err.Error()}}
+	if err == nil {
+		return nil
 	}
-	return faults
+	if faults, ok := errors.AsType[strictyaml.Faults](err); ok {
+		return faults
+	}
+	return strictyaml.Faults{{Message: err.Error()}}
 }
 
 // entry is a file as the Ladder names it.
@@ -160,8 +163,7 @@ func whyUnreadable(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "doesn't exist"
 	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err // without the operation and the path on this machine
 	}
 	return fmt.Sprintf("can't be read inside the repository: %v", err)

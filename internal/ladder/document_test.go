@@ -80,13 +80,13 @@ func with(name, content string) fstest.MapFS {
 }
 
 // replaced is shop with a part of one file replaced.
-func replaced(t *testing.T, name, old, new string) fstest.MapFS {
+func replaced(t *testing.T, name, part, by string) fstest.MapFS {
 	t.Helper()
 	content := string(shop()[name].Data)
-	if strings.Count(content, old) != 1 {
-		t.Fatalf("%s has %q %d times", name, old, strings.Count(content, old))
+	if strings.Count(content, part) != 1 {
+		t.Fatalf("%s has %q %d times", name, part, strings.Count(content, part))
 	}
-	return with(name, strings.Replace(content, old, new, 1))
+	return with(name, strings.Replace(content, part, by, 1))
 }
 
 func TestStep(t *testing.T) {
@@ -211,8 +211,7 @@ func TestStepOfWhatIsNotThere(t *testing.T) {
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%q %q: got %v, want %s", test.environment, test.target, err, test.want)
 		}
-		var faults strictyaml.Faults
-		if errors.As(err, &faults) {
+		if _, ok := errors.AsType[strictyaml.Faults](err); ok {
 			t.Errorf("%q %q: a wrong question isn't a fault of the document", test.environment, test.target)
 		}
 	}
@@ -317,8 +316,7 @@ func TestFaultsOfFiles(t *testing.T) {
 
 func diffFaults(t *testing.T, want string, err error) {
 	t.Helper()
-	var faults strictyaml.Faults
-	if !errors.As(err, &faults) {
+	if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
 		t.Fatalf("got %v, want Faults", err)
 	}
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {

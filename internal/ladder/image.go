@@ -22,10 +22,10 @@ func (v *validator) images() {
 		at := strictyaml.Index("spec.images", i)
 		v.name(at+".name", image.Name)
 		if why := wrongRepository(image.Repository); image.Repository != "" && why != "" {
-			v.fault(at+".repository", "is %.300q: %s", image.Repository, why)
+			v.faultf(at+".repository", "is %.300q: %s", image.Repository, why)
 		}
 		if image.ValuesPath != "" && !valuesPath.MatchString(image.ValuesPath) {
-			v.fault(at+".valuesPath", "is %.120q: want keys of letters, digits, - and _ with dots between them, such as image or web.image", image.ValuesPath)
+			v.faultf(at+".valuesPath", "is %.120q: want keys of letters, digits, - and _ with dots between them, such as image or web.image", image.ValuesPath)
 		}
 		v.ownValuesPath(i)
 	}
@@ -42,7 +42,7 @@ func (v *validator) ownValuesPath(i int) {
 			continue
 		}
 		if strings.HasPrefix(here, there+".") || here == there && j < i {
-			v.fault(strictyaml.Index("spec.images", i)+".valuesPath",
+			v.faultf(strictyaml.Index("spec.images", i)+".valuesPath",
 				"%.120q is inside of %s: they would overwrite each other", here, strictyaml.Index("spec.images", j)+".valuesPath")
 			return
 		}

@@ -14,6 +14,7 @@ var digestPattern = regexp.MustCompile(DigestPattern)
 // pinned is a pins file as it stands in the repository.
 type pinned struct {
 	Pins
+
 	// file is its path in the repository.
 	file      string
 	positions strictyaml.Positions

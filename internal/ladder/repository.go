@@ -42,7 +42,7 @@ func FindRepository(dir string) (*Repository, error) {
 // links that lead out are refused by the operating system's own path walk.
 func (r *Repository) FS() fs.FS { return r.root.FS() }
 
-// Close ends the use of FS.
+// Close ends the use of FS. Nothing was written, so nothing is lost if it fails.
 func (r *Repository) Close() error { return r.root.Close() }
 
 // absolute is dir as an absolute path without symbolic links, so that `..` in it means
@@ -52,18 +52,18 @@ func absolute(dir string) (string, error) {
 	if err != nil {
 		return dir, err
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	resolved, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return dir, err
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(resolved)
 	if err == nil && !info.IsDir() {
 		err = errors.New("isn't a folder")
 	}
 	if err != nil {
 		return dir, err
 	}
-	return real, nil
+	return resolved, nil
 }
 
 func rootAbove(dir string) string {

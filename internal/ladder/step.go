@@ -27,6 +27,7 @@ type Layer struct {
 // Pin is an image whose digest is decided.
 type Pin struct {
 	Image
+
 	Digest string
 	// Source is the pins file (path in the repository), for messages.
 	Source string

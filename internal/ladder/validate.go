@@ -14,6 +14,7 @@ import (
 // left alone everywhere: either it may be absent, or decoding has found its fault.
 type validator struct {
 	*Document
+
 	faults strictyaml.Faults
 }
 
@@ -35,7 +36,7 @@ func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
 	return v.faults
 }
 
-func (v *validator) fault(at, format string, args ...any) {
+func (v *validator) faultf(at, format string, args ...any) {
 	v.faults = append(v.faults, v.positions.Fault(at, format, args...))
 }
 
@@ -46,7 +47,7 @@ func (v *validator) faulty(at string) bool {
 
 func (v *validator) constant(at, have, want string) {
 	if have != "" && have != want {
-		v.fault(at, "is %.120q: want %q", have, want)
+		v.faultf(at, "is %.120q: want %q", have, want)
 	}
 }
 
@@ -54,7 +55,7 @@ var label = regexp.MustCompile(NamePattern)
 
 func (v *validator) name(at, name string) {
 	if name != "" && !label.MatchString(name) {
-		v.fault(at, "is %.120q: want at most 63 lowercase letters, digits and -, with a letter or digit at both ends", name)
+		v.faultf(at, "is %.120q: want at most 63 lowercase letters, digits and -, with a letter or digit at both ends", name)
 	}
 }
 
@@ -62,7 +63,7 @@ func (v *validator) name(at, name string) {
 func (v *validator) unique(names []string, at func(i int) string) {
 	for i, name := range names {
 		if first := slices.Index(names, name); name != "" && first < i {
-			v.fault(at(i), "%.120q is already %s", name, at(first))
+			v.faultf(at(i), "%.120q is already %s", name, at(first))
 		}
 	}
 }
@@ -72,7 +73,7 @@ func (v *validator) path(at, path string) {
 		return
 	}
 	if _, err := resolve(v.dir, path); err != nil {
-		v.fault(at, "%.120q %v", path, err)
+		v.faultf(at, "%.120q %v", path, err)
 	}
 }
 
@@ -89,7 +90,7 @@ func (v *validator) chart() {
 		return
 	}
 	if err := checkChart(v.Spec.Chart); err != nil {
-		v.fault(at, "%.120q %v", v.Spec.Chart, err)
+		v.faultf(at, "%.120q %v", v.Spec.Chart, err)
 	}
 }
 
@@ -107,7 +108,7 @@ func (v *validator) tierDeclared(at string, tier Tier) {
 	if tier == "" || v.positions.Has("spec.tiers."+string(tier)) {
 		return
 	}
-	v.fault(at, "tier %q isn't declared: give spec.tiers.%s its values file", tier, tier)
+	v.faultf(at, "tier %q isn't declared: give spec.tiers.%s its values file", tier, tier)
 }
 
 func (v *validator) mayDiffer() {
@@ -120,7 +121,7 @@ func (v *validator) mayDiffer() {
 	} {
 		for i, pattern := range patterns {
 			if why := wrongPattern(pattern); pattern != "" && why != "" {
-				v.fault(strictyaml.Index("spec.mayDiffer."+group, i), "%.120q %s", pattern, why)
+				v.faultf(strictyaml.Index("spec.mayDiffer."+group, i), "%.120q %s", pattern, why)
 			}
 		}
 	}
@@ -128,7 +129,7 @@ func (v *validator) mayDiffer() {
 
 func (v *validator) environments() {
 	if len(v.Spec.Environments) == 0 && v.positions.Has("spec.environments") {
-		v.fault("spec.environments", "needs at least one environment")
+		v.faultf("spec.environments", "needs at least one environment")
 	}
 	names := make([]string, len(v.Spec.Environments))
 	for i, e := range v.Spec.Environments {
@@ -149,7 +150,7 @@ var previewEnvironment = regexp.MustCompile(`^pr-[0-9]+$`)
 
 func (v *validator) environmentName(at, name string) {
 	if name == previewName || previewEnvironment.MatchString(name) {
-		v.fault(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
+		v.faultf(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
 		return
 	}
 	v.name(at, name)
@@ -178,14 +179,14 @@ func (v *validator) after(at string, i int, targets []Target, names []string) {
 		return
 	}
 	if !slices.Contains(names, after) {
-		v.fault(at, "there is no target %.120q in this environment%s", after, strictyaml.DidYouMean(after, names))
+		v.faultf(at, "there is no target %.120q in this environment%s", after, strictyaml.DidYouMean(after, names))
 		return
 	}
 	chain := []string{targets[i].Name}
 	for next := after; next != ""; {
 		chain = append(chain, next)
 		if next == targets[i].Name {
-			v.fault(at, "no target would be the first: %s", strings.Join(chain, " after "))
+			v.faultf(at, "no target would be the first: %s", strings.Join(chain, " after "))
 			return
 		}
 		j := slices.Index(names, next)
@@ -206,7 +207,7 @@ func (v *validator) ownPins() {
 			return
 		}
 		if other, ok := first[file]; ok {
-			v.fault(at, "%.120q is already %s: a promotion into one would move the other", path, other)
+			v.faultf(at, "%.120q is already %s: a promotion into one would move the other", path, other)
 			return
 		}
 		first[file] = at
@@ -230,14 +231,14 @@ func (v *validator) preview() {
 	v.tierDeclared("spec.preview.tier", p.Tier)
 	v.paths("spec.preview.layers", p.Layers)
 	if p.Source != nil && p.Source.Repository != "" && !forgeRepository.MatchString(p.Source.Repository) {
-		v.fault("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
+		v.faultf("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
 	}
 	if why := wrongDuration(p.TTL); p.TTL != "" && why != "" {
-		v.fault("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
+		v.faultf("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
 	}
 	const maxPath = "spec.preview.max"
 	if v.positions.Has(maxPath) && p.Max < 1 && !v.faulty(maxPath) {
-		v.fault(maxPath, "want at least 1: leave spec.preview out for no previews")
+		v.faultf(maxPath, "want at least 1: leave spec.preview out for no previews")
 	}
 }
 

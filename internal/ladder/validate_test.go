@@ -258,11 +258,10 @@ func FuzzPins(f *testing.F) {
 
 func wellFormed(t *testing.T, err error) {
 	t.Helper()
-	var faults strictyaml.Faults
-	if !errors.As(err, &faults) {
+	if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
 		t.Fatalf("error of type %T: %v", err, err)
 	}
-	for _, line := range strings.Split(err.Error(), "\n") {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		if !strings.HasPrefix(line, "shop/") {
 			t.Fatalf("a line without its file: %q", line)
 		}

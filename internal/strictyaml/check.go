@@ -14,7 +14,7 @@ type checker struct {
 	faults Faults
 }
 
-func (c *checker) fault(n *yaml.Node, path, format string, args ...any) {
+func (c *checker) faultf(n *yaml.Node, path, format string, args ...any) {
 	c.faults = append(c.faults, Fault{
 		File: c.file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...),
 	})
@@ -23,7 +23,7 @@ func (c *checker) fault(n *yaml.Node, path, format string, args ...any) {
 // check walks the nodes as they are written, without following aliases.
 func (c *checker) check(n *yaml.Node, path string, depth int) {
 	if depth > MaxDepth {
-		c.fault(n, path, "is nested deeper than %d", MaxDepth)
+		c.faultf(n, path, "is nested deeper than %d", MaxDepth)
 		return
 	}
 	c.checkTag(n, path)
@@ -42,16 +42,16 @@ func (c *checker) checkMapping(n *yaml.Node, path string, depth int) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
-			c.fault(key, path, "has %s as a key: use a string", KindOf(key))
+			c.faultf(key, path, "has %s as a key: use a string", KindOf(key))
 			continue
 		}
 		if IsNull(key) {
-			c.fault(key, path, "has a null key: use a string")
+			c.faultf(key, path, "has a null key: use a string")
 			continue
 		}
 		keyPath := Key(path, key.Value)
 		if before, ok := first[key.Value]; ok {
-			c.fault(key, keyPath, "duplicate key, the first is in line %d", before.Line)
+			c.faultf(key, keyPath, "duplicate key, the first is in line %d", before.Line)
 		} else {
 			first[key.Value] = key
 		}
@@ -63,12 +63,12 @@ func (c *checker) checkMapping(n *yaml.Node, path string, depth int) {
 // coreTags are the tags that may be written. Others (!!binary, a program's own) would
 // mean something else to each reader of the document.
 var coreTags = map[string]bool{
-	"!!map": true, "!!seq": true, "!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true,
+	"!!map": true, "!!seq": true, tagString: true, tagInt: true, "!!float": true, "!!bool": true, tagNull: true,
 }
 
 func (c *checker) checkTag(n *yaml.Node, path string) {
 	if n.Style&yaml.TaggedStyle != 0 && !coreTags[n.ShortTag()] {
-		c.fault(n, path, "has the tag %q, which isn't supported", shorten(n.ShortTag()))
+		c.faultf(n, path, "has the tag %q, which isn't supported", shorten(n.ShortTag()))
 	}
 }
 
@@ -80,7 +80,7 @@ func (c *checker) checkSingle(decoder *yaml.Decoder) {
 	case err != nil:
 		c.faults = append(c.faults, syntaxFault(c.file, err))
 	default:
-		c.fault(&next, "", "has a second document: one file, one document")
+		c.faultf(&next, "", "has a second document: one file, one document")
 	}
 }
 
@@ -90,11 +90,11 @@ func (c *checker) checkAliased(root *yaml.Node) {
 	whole := e.measure(root, 1)
 	switch {
 	case e.cycle != nil:
-		c.fault(e.cycle, "", "alias *%s contains itself", shorten(e.cycle.Value))
+		c.faultf(e.cycle, "", "alias *%s contains itself", shorten(e.cycle.Value))
 	case e.deep != nil:
-		c.fault(e.deep, "", "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.Value))
+		c.faultf(e.deep, "", "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.Value))
 	case whole.nodes-e.written > MaxAliased:
-		c.fault(e.first, "", "the aliases from here on repeat more than %d nodes", MaxAliased)
+		c.faultf(e.first, "", "the aliases from here on repeat more than %d nodes", MaxAliased)
 	}
 }
 

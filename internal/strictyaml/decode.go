@@ -60,13 +60,14 @@ func Decode(file string, root *yaml.Node, into any) (Positions, Faults) {
 
 type decoder struct {
 	checker
+
 	positions Positions
 }
 
 func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
 	d.positions.values[path] = n
 	if n.Kind == yaml.AliasNode {
-		d.fault(n, path, "is an alias: write the value out")
+		d.faultf(n, path, "is an alias: write the value out")
 		return
 	}
 	switch into.Kind() {
@@ -92,7 +93,7 @@ func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
 // want expects a node of a kind.
 func (d *decoder) want(n *yaml.Node, path string, kind yaml.Kind, name string) bool {
 	if n.Kind != kind {
-		d.fault(n, path, "want %s, have %s", name, KindOf(n))
+		d.faultf(n, path, "want %s, have %s", name, KindOf(n))
 		return false
 	}
 	return true
@@ -116,7 +117,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
 	}
 	for name, field := range fields {
 		if field.required && !seen[name] {
-			d.fault(n, path, "needs %q", name)
+			d.faultf(n, path, "needs %q", name)
 		}
 	}
 }
@@ -131,7 +132,7 @@ func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]fi
 	if hint == "" {
 		hint = ": the fields here are " + strings.Join(names, ", ")
 	}
-	d.fault(key, Key(path, key.Value), "unknown field%s", hint)
+	d.faultf(key, Key(path, key.Value), "unknown field%s", hint)
 }
 
 func (d *decoder) decodeList(n *yaml.Node, path string, into reflect.Value) {
@@ -160,18 +161,18 @@ func (d *decoder) decodeMap(n *yaml.Node, path string, into reflect.Value) {
 func (d *decoder) decodeString(n *yaml.Node, path string, into reflect.Value) {
 	switch {
 	case n.Kind != yaml.ScalarNode || IsNull(n):
-		d.fault(n, path, "want a string, have %s", KindOf(n))
+		d.faultf(n, path, "want a string, have %s", KindOf(n))
 		return
-	case n.ShortTag() != "!!str":
-		d.fault(n, path, "want a string, have %s: quote it", KindOf(n))
+	case n.ShortTag() != tagString:
+		d.faultf(n, path, "want a string, have %s: quote it", KindOf(n))
 		return
 	case n.Value == "":
-		d.fault(n, path, "is empty: give it a value or leave it out")
+		d.faultf(n, path, "is empty: give it a value or leave it out")
 		return
 	}
-	if enum, ok := into.Interface().(Enum); ok && !slices.Contains(enum.Enum(), n.Value) {
+	if enum, ok := reflect.TypeAssert[Enum](into); ok && !slices.Contains(enum.Enum(), n.Value) {
 		values := enum.Enum()
-		d.fault(n, path, "is %q: want %s%s", shorten(n.Value), orList(values), DidYouMean(n.Value, values))
+		d.faultf(n, path, "is %q: want %s%s", shorten(n.Value), orList(values), DidYouMean(n.Value, values))
 		return
 	}
 	into.SetString(n.Value)
@@ -179,8 +180,8 @@ func (d *decoder) decodeString(n *yaml.Node, path string, into reflect.Value) {
 
 func (d *decoder) decodeInt(n *yaml.Node, path string, into reflect.Value) {
 	var i int
-	if n.ShortTag() != "!!int" || n.Decode(&i) != nil {
-		d.fault(n, path, "want a whole number, have %s", KindOf(n))
+	if n.ShortTag() != tagInt || n.Decode(&i) != nil {
+		d.faultf(n, path, "want a whole number, have %s", KindOf(n))
 		return
 	}
 	into.SetInt(int64(i))

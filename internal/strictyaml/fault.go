@@ -42,7 +42,7 @@ func (f Fault) String() string {
 
 // Faults are all that is wrong in one or several documents. As an error it prints one
 // fault a line.
-type Faults []Fault
+type Faults []Fault //nolint:errname // first of all they are data: findings of lint
 
 // Error is one fault a line.
 func (fs Faults) Error() string {

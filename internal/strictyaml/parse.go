@@ -31,6 +31,13 @@ const (
 	MaxAliased = 10_000
 )
 
+// The tags that are asked for.
+const (
+	tagString = "!!str"
+	tagInt    = "!!int"
+	tagNull   = "!!null"
+)
+
 // ReadFile reads the regular file name of fsys, up to MaxSize, and refuses others. The
 // error is a Faults where the file is at fault, and another where it couldn't be read
 // (it matches fs.ErrNotExist where there is none).
@@ -47,7 +54,7 @@ func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", name, err)
 	}
-	defer f.Close() // only read: nothing is lost by a failing close
+	defer func() { _ = f.Close() }() // only read: nothing is lost by a failing close
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", name, err)
@@ -67,7 +74,7 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 	var doc yaml.Node
 	switch err := decoder.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: 1, Column: 1}, nil
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tagNull, Line: 1, Column: 1}, nil
 	case err != nil:
 		return nil, Faults{syntaxFault(file, err)}
 	}
@@ -99,7 +106,7 @@ func ParseMapping(file string, data []byte) (*yaml.Node, error) {
 
 // IsNull says whether n is the scalar null.
 func IsNull(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == tagNull
 }
 
 // KindOf says what n is, for messages, without its value: "a mapping", "a string".
@@ -113,13 +120,13 @@ func KindOf(n *yaml.Node) string {
 		return "an alias"
 	}
 	switch n.ShortTag() {
-	case "!!str":
+	case tagString:
 		return "a string"
-	case "!!int", "!!float":
+	case tagInt, "!!float":
 		return "a number"
 	case "!!bool":
 		return "a boolean"
-	case "!!null":
+	case tagNull:
 		return "nothing"
 	case "!!timestamp":
 		return "a date (quote it to make it a string)"

@@ -118,8 +118,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := strictyaml.Parse("f.yaml", []byte(test.in))
-			var faults strictyaml.Faults
-			if !errors.As(err, &faults) {
+			if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
 				t.Fatalf("got %v, want Faults", err)
 			}
 			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
@@ -216,11 +215,10 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root, err := strictyaml.Parse("f.yaml", data)
 		if err != nil {
-			var faults strictyaml.Faults
-			if !errors.As(err, &faults) {
+			if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
 				t.Fatalf("error of type %T", err)
 			}
-			for _, line := range strings.Split(err.Error(), "\n") {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
 				if !strings.HasPrefix(line, "f.yaml:") {
 					t.Fatalf("a line without its file: %q", line)
 				}

@@ -45,7 +45,7 @@ func run(args []string) error {
 		return err
 	}
 	for name, schema := range schemas {
-		if err := os.WriteFile(filepath.Join(args[0], name), schema, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(args[0], name), schema, 0o644); err != nil { //nolint:gosec // a source file that others read
 			return fmt.Errorf("writing a schema: %w", err)
 		}
 	}
@@ -78,7 +78,7 @@ func generate() (map[string][]byte, error) {
 
 // enum gives enums their values.
 func enum(t reflect.Type) *jsonschema.Schema {
-	e, ok := reflect.Zero(t).Interface().(strictyaml.Enum)
+	e, ok := reflect.TypeAssert[strictyaml.Enum](reflect.Zero(t))
 	if !ok {
 		return nil
 	}
@@ -102,7 +102,7 @@ func constrain(schema *jsonschema.Schema, typeName string) {
 		case "Metadata.name", "Image.name", "Environment.name", "Target.name":
 			property.Pattern = ladder.NamePattern
 		case "Spec.environments":
-			property.MinItems = pointer(1)
+			property.MinItems = new(uint64(1))
 		case "Preview.max":
 			property.Minimum = "1"
 		case "Pins.images":
@@ -119,7 +119,7 @@ func notEmpty(schema *jsonschema.Schema) {
 		notEmpty(schema.Items)
 	}
 	if schema.Type == "string" && schema.Enum == nil && schema.Pattern == "" && schema.Const == nil {
-		schema.MinLength = pointer(1)
+		schema.MinLength = new(uint64(1))
 	}
 }
 
@@ -127,8 +127,6 @@ func notEmpty(schema *jsonschema.Schema) {
 func readable(data []byte) []byte {
 	return []byte(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(data)))
 }
-
-func pointer(n uint64) *uint64 { return &n }
 
 // unwrap makes each comment one line: editors break them where they like.
 func unwrap(comments map[string]string) {

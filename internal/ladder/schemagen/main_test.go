@@ -70,7 +70,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		"the least":          {head + "spec: {chart: c, environments: [{name: dev}]}", true},
 		"stamps are off":     {head + "spec: {chart: c, stamps: Off, environments: [{name: dev}]}", true},
 		"another kind":       {"apiVersion: envladder.dev/v1alpha1\nkind: Gate\nmetadata: {name: shop}\nspec: {chart: c, environments: [{name: dev}]}", false},
-		"an unknown field":   {head + "spec: {chart: c, environments: [{name: dev, nmae: a}]}", false},
+		"an unknown field":   {head + "spec: {chart: c, environments: [{name: dev, promote: a}]}", false},
 		"no chart":           {head + "spec: {environments: [{name: dev}]}", false},
 		"no environments":    {head + "spec: {chart: c, environments: []}", false},
 		"an enum":            {head + "spec: {chart: c, environments: [{name: dev, data: real}]}", false},
