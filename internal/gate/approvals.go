@@ -26,7 +26,7 @@ func (j *judge) approvals() []Reason {
 	if len(approved) >= need {
 		return nil
 	}
-	reasons := []Reason{NewReason(NoApproval, "needs %d by %s, has %d", need, names(required.By), len(approved))}
+	reasons := []Reason{NewReason(NoApproval, "needs approvals by %d of %s, has %d", need, names(required.By), len(approved))}
 	nearest := slices.IndexFunc(f.candidates, func(c candidate) bool {
 		return len(c.faults) > 0 && !approved[c.person()]
 	})

@@ -115,7 +115,7 @@ func (j *judge) recalled() []Reason {
 	for _, recall := range j.Recalls {
 		for _, digest := range recall.Spec.Digests {
 			if strings.EqualFold(strings.TrimSpace(digest), j.Image.Digest) {
-				reasons = append(reasons, NewReason(Recalled, "Recall %s: %s", quote(recall.Name), Clean(recall.Spec.Reason, maxName)))
+				reasons = append(reasons, NewReason(Recalled, "Recall %s names the digest: %s", quote(recall.Name), Clean(recall.Spec.Reason, maxName)))
 			}
 		}
 	}

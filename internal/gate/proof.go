@@ -17,6 +17,8 @@ type kind struct {
 	about func(Evidence) bool
 	// missing is the code where there is none.
 	missing Code
+	// need is what is asked for, as a message begins; noun and signers where empty.
+	need string
 }
 
 // candidate is a statement of the right kind by a signer whose word counts.
@@ -100,8 +102,8 @@ func (j *judge) need(k kind, by []string, assess func(Evidence) candidate) []Rea
 		}
 		return nearest.faults
 	}
-	missing := NewReason(k.missing, "there is no %s by %s", k.noun, names(by))
-	return append(f.asides(k, by), missing)
+	need := cmp.Or(k.need, "a "+k.noun)
+	return append(f.asides(k, by), NewReason(k.missing, "needs %s by %s, there is none", need, anyOf(by)))
 }
 
 // asides tell of what is there but doesn't count.
@@ -115,14 +117,18 @@ func (f found) asides(k kind, by []string) []Reason {
 	slices.SortFunc(unreadable, compareReasons)
 	reasons = append(reasons, unreadable[:min(most, len(unreadable))]...)
 	if len(f.wrong) > 0 {
-		reasons = append(reasons, NewReason(WrongSigner, "there is a %s by %s, but it must be by %s", k.noun, names(f.wrong), names(by)))
+		reasons = append(reasons, NewReason(WrongSigner, "the only %s is by %s, and it must be by %s", k.noun, anyOf(f.wrong), anyOf(by)))
 	}
 	return reasons
 }
 
 // title names a statement in a message: soak by "staging-observer" (sha256:0123456789ab).
 func (e Evidence) title() string {
-	text := nounOf(e.PredicateType) + " by " + quote(e.Signer)
+	text := nounOf(e.PredicateType)
+	if e.Test != nil {
+		text += " of suite " + quote(e.Test.suite())
+	}
+	text += " by " + quote(e.Signer)
 	if e.Source != "" {
 		text += " (" + short(e.Source) + ")"
 	}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -12,6 +13,7 @@ func (j *judge) soak() []Reason {
 		return nil
 	}
 	k := soakKind
+	k.need = fmt.Sprintf("a soak of %s in %s", span(required.Duration.Duration), quote(required.Environment))
 	k.about = func(e Evidence) bool { return e.Soak != nil }
 	return j.need(k, required.By, func(e Evidence) candidate { return j.assessSoak(e, required) })
 }
@@ -88,7 +90,7 @@ func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy
 	}
 	if required.MaxAge != nil && reason == nil && !j.Rescheduled {
 		if age := j.Now.Sub(at); age > required.MaxAge.Duration {
-			reasons = append(reasons, NewReason(SoakTooOld, "%s may have ended %s ago, ended %s ago", e.title(), span(required.MaxAge.Duration), span(age)))
+			reasons = append(reasons, NewReason(SoakTooOld, "%s ended %s ago, at most %s are allowed", e.title(), span(age), span(required.MaxAge.Duration)))
 		}
 	}
 	return reasons
@@ -109,13 +111,13 @@ func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	var reasons []Reason
 	w := e.Soak.Window
 	if need := required.MinReady; need != nil && w.MinReady < *need {
-		reasons = append(reasons, NewReason(SoakFewPods, "%s: needs %d ready pods, had %d", e.title(), *need, w.MinReady))
+		reasons = append(reasons, NewReason(SoakFewPods, "%s had %d ready pods at its least, needs %d", e.title(), w.MinReady, *need))
 	}
 	if gap, most := time.Duration(w.LongestGapSeconds)*time.Second, required.MaxGap; most != nil && gap > most.Duration {
-		reasons = append(reasons, NewReason(SoakGap, "%s may go unobserved for %s, went for %s", e.title(), span(most.Duration), span(gap)))
+		reasons = append(reasons, NewReason(SoakGap, "%s went unobserved for %s, at most %s are allowed", e.title(), span(gap), span(most.Duration)))
 	}
 	if most := required.MaxRestarts; most != nil && w.Restarts > *most {
-		reasons = append(reasons, NewReason(SoakRestarts, "%s: %d restarts allowed, had %d", e.title(), *most, w.Restarts))
+		reasons = append(reasons, NewReason(SoakRestarts, "%s had %d restarts, at most %d are allowed", e.title(), w.Restarts, *most))
 	}
 	return reasons
 }

@@ -16,6 +16,9 @@ func (e Evidence) inconsistent() string {
 	if w.FinishedAt == nil {
 		return ""
 	}
+	if w.StartedAt.IsZero() {
+		return "the window has no startedAt"
+	}
 	window := w.FinishedAt.Sub(w.StartedAt) // keeps within ±292 years
 	if window <= 0 {
 		return fmt.Sprintf("the window ends (%s) before it begins (%s)", stamp(*w.FinishedAt), stamp(w.StartedAt))

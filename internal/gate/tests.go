@@ -1,10 +1,6 @@
 package gate
 
-import (
-	"fmt"
-
-	"github.com/envladder/envladder/api/v1alpha1"
-)
+import "github.com/envladder/envladder/api/v1alpha1"
 
 // Results that a test run can claim and still pass.
 const (
@@ -33,14 +29,13 @@ func (j *judge) assessTest(e Evidence, required v1alpha1.TestRequirement) candid
 	if test.FinishedAt != nil {
 		c.figure = test.FinishedAt.Unix()
 	}
-	title := fmt.Sprintf("suite %s: %s", quote(required.Name), e.title())
 	switch failed, passed := len(test.FailedTests), len(test.PassedTests)+len(test.WarnedTests); {
 	case failed > 0:
-		c.faults = append(c.faults, NewReason(TestFailed, "%s: %d of %d tests failed: %s", title, failed, failed+passed, names(test.FailedTests)))
+		c.faults = append(c.faults, NewReason(TestFailed, "%s: %d of %d tests failed: %s", e.title(), failed, failed+passed, names(test.FailedTests)))
 	case test.Result != resultPassed && test.Result != resultWarned:
-		c.faults = append(c.faults, NewReason(TestFailed, "%s: its result is %s", title, quote(test.Result)))
+		c.faults = append(c.faults, NewReason(TestFailed, "%s: its result is %s", e.title(), quote(test.Result)))
 	case passed == 0:
-		c.faults = append(c.faults, NewReason(TestEmpty, "%s lists no passed test", title))
+		c.faults = append(c.faults, NewReason(TestEmpty, "%s lists no passed test", e.title()))
 	}
 	if required.MaxAge != nil {
 		c.faults = append(c.faults, j.tooOld(e, test.FinishedAt, required.MaxAge.Duration, TestTooOld)...)

@@ -55,16 +55,21 @@ func quote(name string) string {
 }
 
 // names is a list of names for a message, bounded.
-func names(list []string) string {
+func names(list []string) string { return join(list, ", ") }
+
+// anyOf is names of which one is enough.
+func anyOf(list []string) string { return join(list, " or ") }
+
+func join(list []string, separator string) string {
 	const most = 8
 	var text strings.Builder
 	for i, name := range list {
 		if i == most {
-			text.WriteString(" and others")
+			text.WriteString(separator + "others")
 			break
 		}
 		if i > 0 {
-			text.WriteString(", ")
+			text.WriteString(separator)
 		}
 		text.WriteString(quote(name))
 	}

@@ -48,7 +48,7 @@ func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, cod
 		return []Reason{*reason}
 	}
 	if age := j.Now.Sub(at); age > maxAge {
-		return []Reason{NewReason(code, "%s may be %s old, is %s", e.title(), span(maxAge), span(age))}
+		return []Reason{NewReason(code, "%s is %s old, at most %s are allowed", e.title(), span(age), span(maxAge))}
 	}
 	return nil
 }
