@@ -31,6 +31,8 @@ type Manifest struct {
 	Source string
 	// Content is YAML without the document's separator.
 	Content string
+	// CRDs is set for a file of the chart's folder crds/.
+	CRDs bool
 	// Hook is set for Helm's hooks.
 	Hook bool
 }
@@ -148,7 +150,7 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	}
 	var manifests Manifests
 	for _, crd := range c.CRDObjects() {
-		manifests = append(manifests, Manifest{Source: crd.Filename, Content: string(crd.File.Data)})
+		manifests = append(manifests, Manifest{Source: crd.Filename, Content: string(crd.File.Data), CRDs: true})
 	}
 	for _, object := range objects {
 		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})

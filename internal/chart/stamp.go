@@ -40,56 +40,25 @@ var podTemplates = map[string][]string{
 	"Pod":                   nil,
 }
 
-// Stamp annotates the workloads among ms, hooks and the items of a List included. A
-// workload's own metadata gets all stamps, and so do the Jobs of a CronJob; pod
-// templates don't get the chart's digest, so that a chart's edit restarts nothing by
-// itself. Stamps that the chart itself wrote are overwritten. Other documents keep
-// their bytes; a stamped document keeps its comments and the notation of its values.
+// Stamp annotates the workloads among ms, hooks and the items of a List included, and
+// files of CRDs excluded. A workload's own metadata gets all stamps, and so do the Jobs
+// of a CronJob; pod templates don't get the chart's digest, so that a chart's edit
+// restarts nothing by itself. Stamps that the chart itself wrote are overwritten. Other
+// documents keep their bytes; a stamped document keeps its comments and the notation of
+// its values, but for one with aliases, which is written out.
 func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
 	stamped := slices.Clone(ms)
 	for i, m := range ms {
-		content, err := stampDocuments(m.Content, stamps)
+		if m.CRDs || !mayHaveWorkload(m.Content) {
+			continue
+		}
+		content, err := stampDocument(m.Content, stamps)
 		if err != nil {
 			return nil, fmt.Errorf("stamping an object of %q: %w", m.Source, err)
 		}
 		stamped[i].Content = content
 	}
 	return stamped, nil
-}
-
-func stampDocuments(content string, stamps Stamps) (string, error) {
-	if !mayHaveWorkload(content) {
-		return content, nil
-	}
-	// Helm has split the documents, and a file of CRDs has no workloads; what has
-	// several documents all the same is stamped one by one.
-	decoder := yaml.NewDecoder(strings.NewReader(content))
-	var out []string
-	changed := false
-	for {
-		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		did, err := stampDocument(&document, stamps)
-		if err != nil {
-			return "", err
-		}
-		changed = changed || did
-		text, err := encode(&document)
-		if err != nil {
-			return "", err
-		}
-		out = append(out, text)
-	}
-	if !changed {
-		return content, nil
-	}
-	return strings.Join(out, "\n---\n"), nil
 }
 
 // mayHaveWorkload spares most documents the parsing.
@@ -105,6 +74,38 @@ func mayHaveWorkload(content string) bool {
 	return false
 }
 
+// stampDocument stamps the workloads of a document.
+func stampDocument(content string, stamps Stamps) (string, error) {
+	// As it is printed: a last block of text ends with the line's end.
+	content += "\n"
+	document, err := parse(content)
+	if err != nil || len(document.Content) == 0 || !hasWorkload(document.Content[0]) {
+		return strings.TrimSuffix(content, "\n"), err
+	}
+	if !roundTrips(content, document) {
+		if document, err = writeOut(content); err != nil {
+			return "", err
+		}
+	}
+	if err := stampObject(document.Content[0], stamps); err != nil {
+		return "", err
+	}
+	stamped, err := encode(document)
+	return strings.TrimSuffix(stamped, "\n"), err
+}
+
+func parse(content string) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(strings.NewReader(content))
+	var document, next yaml.Node
+	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
+		return nil, errors.New("it has a second document that isn't set apart by a line of ---")
+	}
+	return &document, nil
+}
+
 func encode(document *yaml.Node) (string, error) {
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
@@ -116,25 +117,40 @@ func encode(document *yaml.Node) (string, error) {
 	if err := encoder.Close(); err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(b.String()), nil
+	return b.String(), nil
 }
 
-// stampDocument stamps the workloads of a document, and says whether there are any.
-func stampDocument(document *yaml.Node, stamps Stamps) (bool, error) {
-	if len(document.Content) == 0 {
-		return false, nil
+// roundTrips says whether document, parsed from content, can be edited and written
+// again. It can't with aliases: one may stand for a map that is stamped in one of its
+// places only. And it can't where the two YAML libraries disagree: what counts is the
+// meaning for the one that Helm and Argo CD use.
+func roundTrips(content string, document *yaml.Node) bool {
+	if hasAlias(document) {
+		return false
 	}
-	object := document.Content[0]
-	if !hasWorkload(object) {
-		return false, nil
+	again, err := encode(document)
+	if err != nil {
+		return false
 	}
-	if hasAlias(object) {
-		// An alias may stand for a map that is stamped in one of its places only.
-		if err := resolveAliases(object); err != nil {
-			return false, err
-		}
+	want, err := k8syaml.YAMLToJSON([]byte(content))
+	if err != nil {
+		return false
 	}
-	return true, stampObject(object, stamps)
+	got, err := k8syaml.YAMLToJSON([]byte(again))
+	return err == nil && bytes.Equal(want, got)
+}
+
+// writeOut parses content by way of JSON, as Helm and Argo CD do.
+func writeOut(content string) (*yaml.Node, error) {
+	json, err := k8syaml.YAMLToJSON([]byte(content))
+	if err != nil {
+		return nil, err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(json, &document); err != nil {
+		return nil, err
+	}
+	return &document, restyle(&document)
 }
 
 func hasWorkload(object *yaml.Node) bool {
@@ -230,11 +246,11 @@ func annotate(object *yaml.Node, annotations []annotation) error {
 	for _, a := range annotations {
 		remove(existing, a.key)
 		if a.value != "" {
-			value, err := quotedNode(a.value)
+			value, err := stringNode(a.value)
 			if err != nil {
 				return err
 			}
-			existing.Content = append(existing.Content, stringNode(a.key), value)
+			existing.Content = append(existing.Content, keyNode(a.key), value)
 		}
 	}
 	if len(existing.Content) == 0 {
@@ -250,7 +266,7 @@ func mappingIn(parent *yaml.Node, key string) (*yaml.Node, error) {
 	switch {
 	case value == nil:
 		value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-		parent.Content = append(parent.Content, stringNode(key), value)
+		parent.Content = append(parent.Content, keyNode(key), value)
 	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null":
 		*value = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", HeadComment: value.HeadComment, LineComment: value.LineComment, FootComment: value.FootComment}
 	case value.Kind != yaml.MappingNode:
@@ -259,13 +275,14 @@ func mappingIn(parent *yaml.Node, key string) (*yaml.Node, error) {
 	return value, nil
 }
 
-func stringNode(value string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+// keyNode is one of our own keys, which need no quotes.
+func keyNode(key string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}
 }
 
-// quotedNode is a string that stays one for every parser: an environment may be called
-// `on` or `no`.
-func quotedNode(value string) (*yaml.Node, error) {
+// stringNode is a string that stays one for every parser, by quotes where it needs
+// them: an environment may be called `on` or `no`.
+func stringNode(value string) (*yaml.Node, error) {
 	var n yaml.Node
 	if err := n.Encode(value); err != nil {
 		return nil, fmt.Errorf("encoding %q: %w", value, err)
@@ -317,32 +334,21 @@ func hasAlias(n *yaml.Node) bool {
 	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
 }
 
-// resolveAliases writes an object out without aliases and merge keys, by the parser
-// that Helm and Argo CD read it with.
-func resolveAliases(object *yaml.Node) error {
-	text, err := yaml.Marshal(object)
-	if err != nil {
-		return err
+// restyle takes JSON's brackets off, and its quotes where they aren't needed.
+func restyle(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+		plain, err := stringNode(n.Value)
+		if err != nil {
+			return err
+		}
+		*n = *plain
+		return nil
 	}
-	json, err := k8syaml.YAMLToJSON(text)
-	if err != nil {
-		return err
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(json, &document); err != nil {
-		return err
-	}
-	*object = *document.Content[0]
-	blockStyle(object)
-	return nil
-}
-
-// blockStyle takes JSON's brackets off; its quotes stay.
-func blockStyle(n *yaml.Node) {
-	if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
-		n.Style = 0
-	}
+	n.Style = 0
 	for _, child := range n.Content {
-		blockStyle(child)
+		if err := restyle(child); err != nil {
+			return err
+		}
 	}
+	return nil
 }

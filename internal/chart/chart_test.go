@@ -1,0 +1,485 @@
+package chart_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func load(t *testing.T, dir, name string) *chart.Chart {
+	t.Helper()
+	c, err := chart.Load(os.DirFS(dir), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func render(t *testing.T, c *chart.Chart, values map[string]any, release chart.Release) chart.Manifests {
+	t.Helper()
+	manifests, err := c.Render(values, release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifests
+}
+
+func printed(t *testing.T, manifests chart.Manifests) string {
+	t.Helper()
+	var b strings.Builder
+	if err := manifests.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// files makes a repository in memory.
+func files(pairs ...string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+	}
+	return fsys
+}
+
+const (
+	chartYAML = "apiVersion: v2\nname: small\nversion: 1.0.0\n"
+	podYAML   = "apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Values.name }}}\n"
+)
+
+var here = chart.Release{Name: "here"}
+
+func TestGolden(t *testing.T) {
+	repository := os.DirFS("testdata")
+	merged, err := chart.Merge(repository, ladder.Step{
+		Layers: []ladder.Layer{{Path: "layers/common.yaml"}, {Path: "layers/prod.yaml"}},
+		Pins: []ladder.Pin{{
+			Image:  ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"},
+			Digest: "sha256:" + strings.Repeat("1", 64),
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, "testdata", "full")
+	manifests := render(t, c, merged, chart.Release{Name: "shop", Namespace: "shop", KubeVersion: "1.34.4"})
+	stamped, err := manifests.Stamp(chart.Stamps{Ladder: "shop", Environment: "prod", Target: "eu", ChartDigest: c.Digest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := printed(t, stamped)
+	const golden = "testdata/full.golden.yaml"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("rendering changed; if it should, run with -update (-want +got):\n%s", diff)
+	}
+}
+
+func TestRendersAreTheSameBytes(t *testing.T) {
+	var first string
+	for i := range 30 {
+		got := printed(t, render(t, load(t, "testdata", "full"), nil, here))
+		if i == 0 {
+			first = got
+		} else if diff := cmp.Diff(first, got); diff != "" {
+			t.Fatalf("render %d differs from the first:\n%s", i, diff)
+		}
+	}
+}
+
+func TestDependenciesThatChartYAMLDoesNotNameKeepTheirOrder(t *testing.T) {
+	fsys := files("c/Chart.yaml", chartYAML)
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		fsys["c/charts/"+name+"/Chart.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n")}
+		fsys["c/charts/"+name+"/crds/crd.yaml"] = &fstest.MapFile{Data: []byte("kind: CustomResourceDefinition\n")}
+	}
+	for range 20 {
+		c, err := chart.Load(fsys, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sources []string
+		for _, m := range render(t, c, nil, here) {
+			sources = append(sources, m.Source)
+		}
+		if len(sources) != 6 || !slices.IsSorted(sources) {
+			t.Fatalf("CRDs in the order %q", sources)
+		}
+	}
+}
+
+func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
+	shared := load(t, "testdata", "full")
+	environments := []map[string]any{
+		{"queue": map[string]any{"enabled": false}, "replicaCount": 2.0},
+		{"tags": map[string]any{"stateful": false}, "labels": map[string]any{"a": nil}},
+		{"sessions": map[string]any{"exported": map[string]any{"from": "layer"}}},
+	}
+	want := make([]string, len(environments))
+	for i, values := range environments {
+		want[i] = printed(t, render(t, load(t, "testdata", "full"), values, here))
+	}
+	var group sync.WaitGroup
+	for i := range 60 {
+		group.Go(func() {
+			n := i % len(environments)
+			manifests, err := shared.Render(environments[n], here)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if diff := cmp.Diff(want[n], printed(t, manifests)); diff != "" {
+				t.Errorf("environment %d took something from another:\n%s", n, diff)
+			}
+			if _, err := shared.Values(environments[n]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// pack makes a .tgz of the folder dir of fsys, below the folder name.
+func pack(t *testing.T, fsys fs.FS, dir, name string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zipped := gzip.NewWriter(&b)
+	archive := tar.NewWriter(zipped)
+	err := fs.WalkDir(fsys, dir, func(p string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(fsys, p)
+		if err != nil {
+			return err
+		}
+		header := &tar.Header{Name: path.Join(name, strings.TrimPrefix(p, dir)), Size: int64(len(data)), Mode: 0o644}
+		if err := archive.WriteHeader(header); err != nil {
+			return err
+		}
+		_, err = archive.Write(data)
+		return err
+	})
+	if err := errors.Join(err, archive.Close(), zipped.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestAPackagedChartRendersLikeItsFolder(t *testing.T) {
+	fsys := files("c/Chart.yaml", chartYAML, "c/values.yaml", "name: packed", "c/templates/pod.yaml", podYAML)
+	data := pack(t, fsys, "c", "small")
+	fsys["small-1.0.0.tgz"] = &fstest.MapFile{Data: data}
+	folder, err := chart.Load(fsys, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := chart.Load(fsys, "small-1.0.0.tgz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(printed(t, render(t, folder, nil, here)), printed(t, render(t, packed, nil, here))); diff != "" {
+		t.Error(diff)
+	}
+	if want := fmt.Sprintf("sha256:%x", sha256.Sum256(data)); packed.Digest != want {
+		t.Errorf("digest %s, want the file's %s", packed.Digest, want)
+	}
+}
+
+func TestDigestOfAFolder(t *testing.T) {
+	base := func() fstest.MapFS {
+		return files("c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML, "c/.helmignore", "*.bak\n")
+	}
+	digest := func(fsys fs.FS, name string) string {
+		c, err := chart.Load(fsys, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Digest
+	}
+	want := digest(base(), "c")
+
+	t.Run("is of the text that sha256sum prints", func(t *testing.T) {
+		text := fmt.Sprintf("%x  .helmignore\n%x  Chart.yaml\n%x  templates/pod.yaml\n",
+			sha256.Sum256([]byte("*.bak\n")), sha256.Sum256([]byte(chartYAML)), sha256.Sum256([]byte(podYAML)))
+		if got := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))); got != want {
+			t.Errorf("digest %s, by the definition %s", want, got)
+		}
+	})
+	t.Run("doesn't depend on where the folder is", func(t *testing.T) {
+		moved := fstest.MapFS{}
+		for name, file := range base() {
+			moved["elsewhere/"+name] = file
+		}
+		if got := digest(moved, "elsewhere/c"); got != want {
+			t.Errorf("digest %s, before %s", got, want)
+		}
+	})
+	t.Run("leaves out what .helmignore names", func(t *testing.T) {
+		fsys := base()
+		fsys["c/templates/pod.bak"] = &fstest.MapFile{Data: []byte("old")}
+		if got := digest(fsys, "c"); got != want {
+			t.Errorf("digest %s, before %s", got, want)
+		}
+	})
+	for name, change := range map[string]func(fstest.MapFS){
+		"content":           func(f fstest.MapFS) { f["c/templates/pod.yaml"] = &fstest.MapFile{Data: []byte("kind: Pod")} },
+		"a byte order mark": func(f fstest.MapFS) { f["c/Chart.yaml"] = &fstest.MapFile{Data: []byte("\xef\xbb\xbf" + chartYAML)} },
+		"a name": func(f fstest.MapFS) {
+			f["c/templates/pod2.yaml"] = f["c/templates/pod.yaml"]
+			delete(f, "c/templates/pod.yaml")
+		},
+		"a file more":     func(f fstest.MapFS) { f["c/README.md"] = &fstest.MapFile{} },
+		"what is ignored": func(f fstest.MapFS) { f["c/.helmignore"] = &fstest.MapFile{Data: []byte("*.old\n")} },
+		"a dependency's file": func(f fstest.MapFS) {
+			f["c/charts/x/Chart.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: v2\nname: x\nversion: 1.0.0\n")}
+		},
+	} {
+		t.Run("changes with "+name, func(t *testing.T) {
+			fsys := base()
+			change(fsys)
+			if got := digest(fsys, "c"); got == want {
+				t.Errorf("digest is %s as before", got)
+			}
+		})
+	}
+}
+
+func TestSymbolicLinksInAChart(t *testing.T) {
+	newRepository := func(t *testing.T) string {
+		dir := t.TempDir()
+		write(t, dir, "c/Chart.yaml", chartYAML)
+		write(t, dir, "shared/pod.yaml", podYAML)
+		return dir
+	}
+	open := func(t *testing.T, dir string) (*chart.Chart, error) {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { root.Close() })
+		return chart.Load(root.FS(), "c")
+	}
+	t.Run("are followed inside the repository", func(t *testing.T) {
+		dir := newRepository(t)
+		if err := os.Symlink("../shared", filepath.Join(dir, "c", "templates")); err != nil {
+			t.Fatal(err)
+		}
+		c, err := open(t, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := printed(t, render(t, c, map[string]any{"name": "linked"}, here)); !strings.Contains(got, "name: linked") {
+			t.Error(got)
+		}
+	})
+	for name, target := range map[string]string{
+		"that lead out of the repository are refused": "../../..",
+		"that lead in a circle are refused":           ".",
+		"that lead nowhere are refused":               "missing",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := newRepository(t)
+			if err := os.Symlink(target, filepath.Join(dir, "c", "link")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := open(t, dir); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	library := "apiVersion: v2\nname: lib\nversion: 1.0.0\ntype: library\n"
+	needy := chartYAML + "dependencies:\n- {name: redis, version: 1.x.x, repository: https://charts.example.com}\n"
+	fsys := files(
+		"library/Chart.yaml", library,
+		"needy/Chart.yaml", needy,
+		"empty/README.md", "no chart",
+		"broken/Chart.yaml", "name: [",
+		"values/Chart.yaml", chartYAML, "values/values.yaml", "a: [",
+		"large/Chart.yaml", chartYAML, "large/big.bin", strings.Repeat("x", 5<<20+1),
+		"text.tgz", "not an archive",
+		"file.txt", "no chart",
+		"lines/Chart.yaml", chartYAML, "lines/a\nb", "",
+	)
+	for _, tt := range []struct{ name, path, want string }{
+		{"what isn't there", "missing", "missing"},
+		{"a library chart", "library", "library chart"},
+		{"a dependency that isn't vendored", "needy", "redis: run `helm dependency build needy`"},
+		{"a folder without a chart", "empty", "Chart.yaml file is missing"},
+		{"a Chart.yaml that can't be parsed", "broken", "Chart.yaml"},
+		{"values that can't be parsed", "values", "values.yaml"},
+		{"a file beyond the bound", "large", `"large/big.bin" is larger than 5 MiB`},
+		{"a package that isn't one", "text.tgz", "gzip"},
+		{"another file", "file.txt", "want a folder or a .tgz"},
+		{"a chart in a registry", "oci://registry.example.com/c@sha256:aa", "aren't supported yet: vendor it"},
+		{"a line break in a name", "lines", "line break"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := chart.Load(fsys, tt.path)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRenderRefuses(t *testing.T) {
+	schema := func(s string) []string { return []string{"c/values.schema.json", s} }
+	for _, tt := range []struct {
+		name    string
+		files   []string
+		release chart.Release
+		want    string
+	}{
+		{"a rendering to nothing", []string{"c/templates/pod.yaml", "{{ if .Values.never }}kind: Pod{{ end }}"}, here, "renders to nothing"},
+		{"a rendering to comments", []string{"c/templates/pod.yaml", "# kind: Pod"}, here, "renders to nothing"},
+		{"notes alone", []string{"c/templates/NOTES.txt", "Thanks."}, here, "renders to nothing"},
+		{"a template's error, with its place", []string{"c/templates/pod.yaml", "\n\n{{ fail \"no\" }}"}, here, "small/templates/pod.yaml:3"},
+		{"what isn't YAML, with its template", []string{"c/templates/pod.yaml", "a: b: c"}, here, "small/templates/pod.yaml"},
+		{"a release name that Helm refuses", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "No"}, `release name "No"`},
+		{"another Kubernetes", []string{"c/Chart.yaml", chartYAML + "kubeVersion: \">=1.30.0\"\n", "c/templates/pod.yaml", podYAML}, chart.Release{Name: "x", KubeVersion: "1.29.0"}, "requires Kubernetes >=1.30.0"},
+		{"no version", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "x", KubeVersion: "new"}, `Kubernetes version "new"`},
+		{"values that the schema refuses", append(schema(`{"required": ["must"]}`), "c/templates/pod.yaml", podYAML), here, "must"},
+		{"a schema that reads a file", append(schema(`{"$ref": "file:///etc/passwd"}`), "c/templates/pod.yaml", podYAML), here, "reads no files and no network"},
+		{"a schema that asks a server", append(schema(`{"$ref": "http://127.0.0.1:1/s.json"}`), "c/templates/pod.yaml", podYAML), here, "reads no files and no network"},
+		{"a dependency's schema", []string{
+			"c/templates/pod.yaml", podYAML,
+			"c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n", "c/charts/sub/values.schema.json", `{"required": ["deep"]}`,
+		}, here, "deep"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fsys := files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...)
+			c, err := chart.Load(fsys, "c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Render(nil, tt.release)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestMergeInjectsPinsLast(t *testing.T) {
+	pin := func(path string) ladder.Pin {
+		return ladder.Pin{
+			Image:  ladder.Image{Name: "web", Repository: "registry.example.com/web", ValuesPath: path},
+			Digest: "sha256:aa", Source: "pins/prod.yaml",
+		}
+	}
+	image := map[string]any{"repository": "registry.example.com/web", "digest": "sha256:aa"}
+	with := func(m map[string]any, key string, value any) map[string]any {
+		out := map[string]any{key: value}
+		for k, v := range m {
+			out[k] = v
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		name, layer string
+		pins        []ladder.Pin
+		want        map[string]any
+	}{
+		{"where there is nothing", "", []ladder.Pin{pin("image")}, map[string]any{"image": image}},
+		{"over what layers set", "image: {repository: evil, digest: evil, tag: v1}", []ladder.Pin{pin("image")}, map[string]any{"image": with(image, "tag", "v1")}},
+		{"over null", "image: null", []ladder.Pin{pin("image")}, map[string]any{"image": image}},
+		{"deep down", "web: {port: 80}", []ladder.Pin{pin("web.main.image")}, map[string]any{"web": map[string]any{"port": 80.0, "main": map[string]any{"image": image}}}},
+		{"into one of two maps that are one by an alias", "a: &x {port: 80}\nb: *x", []ladder.Pin{pin("a")}, map[string]any{"a": with(image, "port", 80.0), "b": map[string]any{"port": 80.0}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := chart.Merge(files("l.yaml", tt.layer), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: tt.pins})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("not over a scalar", func(t *testing.T) {
+		_, err := chart.Merge(files("l.yaml", "image: web:v1"), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: []ladder.Pin{pin("image")}})
+		if err == nil || !strings.Contains(err.Error(), "pins/prod.yaml") || !strings.Contains(err.Error(), `"image"`) {
+			t.Errorf("error %v, want one that names the pins and the path", err)
+		}
+	})
+}
+
+func TestMergeReportsAllLayers(t *testing.T) {
+	_, err := chart.Merge(files("a.yaml", "x: 1\nx: 2", "b.yaml", "- a list"), ladder.Step{
+		Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "missing.yaml", Origin: "tier full"}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"a.yaml:2:1: x: duplicate key", "b.yaml:1:1", `"missing.yaml" (tier full)`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+	var faults strictyaml.Faults
+	if !errors.As(err, &faults) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v is neither the faults nor the missing file", err)
+	}
+}
+
+func TestValuesAreWhatTemplatesSee(t *testing.T) {
+	c := load(t, "testdata", "full")
+	values := map[string]any{"labels": map[string]any{"b": nil}, "removed": nil}
+	got, err := c.Values(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := got["removed"]; ok {
+		t.Error("null didn't remove the chart's value")
+	}
+	if diff := cmp.Diff(map[string]any{"a": "one"}, got["labels"]); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]any{"from": "cache"}, got["imported"]); diff != "" {
+		t.Errorf("import-values: %s", diff)
+	}
+}
