@@ -58,11 +58,16 @@ func fetch(ctx context.Context, client *registry.Client, repository, digest stri
 	return reader.bundles, errors.Join(append([]error{err}, reader.errs...)...)
 }
 
-// order drops what can't be a bundle and puts first what says that the gate looks into
+// order drops what can't be a bundle, or is listed twice, and puts first what says that the gate looks into
 // it. The annotations are anybody's to write and some registries don't list them, so
 // they decide no more than that.
 func order(listed []registry.Descriptor) []registry.Descriptor {
-	candidates := slices.DeleteFunc(slices.Clone(listed), func(d registry.Descriptor) bool { return !mayBeBundle(d) })
+	seen := map[string]bool{}
+	candidates := slices.DeleteFunc(slices.Clone(listed), func(d registry.Descriptor) bool {
+		again := seen[d.Digest]
+		seen[d.Digest] = true
+		return again || !mayBeBundle(d)
+	})
 	slices.SortStableFunc(candidates, func(a, b registry.Descriptor) int { return cmp.Compare(rank(a), rank(b)) })
 	return candidates
 }

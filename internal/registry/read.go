@@ -78,8 +78,8 @@ func parseManifest(body []byte) (Manifest, error) {
 	var parsed struct {
 		MediaType    string            `json:"mediaType"`
 		ArtifactType string            `json:"artifactType"`
-		Layers       []v1.Descriptor   `json:"layers"`
-		Manifests    []v1.Descriptor   `json:"manifests"`
+		Layers       []json.RawMessage `json:"layers"`
+		Manifests    []json.RawMessage `json:"manifests"`
 		Annotations  map[string]string `json:"annotations"`
 	}
 	if err := json.Unmarshal(body, &parsed); err != nil {
@@ -92,9 +92,15 @@ func parseManifest(body []byte) (Manifest, error) {
 	}, nil
 }
 
-func descriptors(in []v1.Descriptor) []Descriptor {
-	out := make([]Descriptor, 0, len(in))
-	for _, d := range in {
+// descriptors leaves out those that can't be read, or not by digest: an index may be
+// anybody's to write, and one broken entry mustn't hide the others.
+func descriptors(raw []json.RawMessage) []Descriptor {
+	out := make([]Descriptor, 0, len(raw))
+	for _, one := range raw {
+		var d v1.Descriptor
+		if json.Unmarshal(one, &d) != nil || !IsDigest(d.Digest.String()) {
+			continue
+		}
 		descriptor := Descriptor{
 			MediaType:    string(d.MediaType),
 			ArtifactType: d.ArtifactType,

@@ -117,6 +117,10 @@ type session struct {
 	expires    time.Time
 }
 
+// maxSessions bounds what is remembered: who may create pods chooses the names behind a
+// Gate's `*`.
+const maxSessions = 1000
+
 // sessionLife bounds how long credentials are held without asking the keychain again.
 const sessionLife = 5 * time.Minute
 
@@ -126,6 +130,9 @@ func (c *Client) session(ctx context.Context, repository name.Repository) (*sess
 	c.mu.Lock()
 	s, ok := c.sessions[repository]
 	if !ok || time.Now().After(s.expires) {
+		if len(c.sessions) >= maxSessions {
+			clear(c.sessions) // those in use go on; the next ones are opened anew
+		}
 		s = &session{repository: repository, expires: time.Now().Add(sessionLife)}
 		c.sessions[repository] = s
 	}

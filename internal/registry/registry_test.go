@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -295,5 +297,58 @@ func TestRedirectsDontLeaveForPrivateAddresses(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error tells the query: %v", err)
 		}
+	}
+}
+
+func TestABrokenEntryHidesNoOther(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	good := "sha256:" + strings.Repeat("1", 64)
+	answer(server, "/referrers/", http.StatusOK, map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json; charset=utf-8"},
+		`{"manifests":[{"digest":"../../evil"},{"digest":5},null,[],{"digest":"sha256:`+strings.Repeat("A", 64)+`"},{"digest":"`+good+`","size":"x"},{"digest":"`+good+`"}]}`)
+	listed, err := registry.NewClient().Referrers(t.Context(), server.Name("shop/web"), good)
+	if err != nil || len(listed) != 1 || listed[0].Digest != good {
+		t.Errorf("Referrers = %+v, %v", listed, err)
+	}
+}
+
+func TestCredentialsGoToTheirRegistryAndIntoNoError(t *testing.T) {
+	server, other := registrytest.Start(t, registrytest.WithReferrers), registrytest.Start(t, registrytest.WithReferrers)
+	digest := server.Image(t, "shop/web")
+	seen := func(s *registrytest.Server, password string) *atomic.Int32 {
+		var credentials atomic.Int32
+		s.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			_, given, ok := r.BasicAuth()
+			if ok {
+				credentials.Add(1)
+			}
+			if given == password {
+				return false
+			}
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		})
+		return &credentials
+	}
+	asked, askedOther := seen(server, "pa55word"), seen(other, "pa55word")
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	login := func(password string) {
+		config := fmt.Sprintf(`{"auths":{%q:{"username":"ana","password":%q}}}`, server.Host, password)
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login("pa55word")
+	if _, err := registry.NewClient().Manifest(t.Context(), server.Name("shop/web"), digest); err != nil || asked.Load() == 0 {
+		t.Errorf("with the password: %v", err)
+	}
+	if _, err := registry.NewClient().Manifest(t.Context(), other.Name("shop/web"), digest); err == nil || askedOther.Load() != 0 {
+		t.Errorf("another registry got the credentials %d times; error %v", askedOther.Load(), err)
+	}
+	login("wr0ngword")
+	_, err := registry.NewClient().Manifest(t.Context(), server.Name("shop/web"), digest)
+	if err == nil || strings.Contains(err.Error(), "wr0ngword") {
+		t.Errorf("with a wrong password: %v", err)
 	}
 }
