@@ -37,7 +37,7 @@ const (
 // still run processes.
 type Options struct {
 	// Dir is where everything is kept, logs too. Empty means a new temporary
-	// folder, which Down removes unless Keep is set.
+	// folder, which Down removes unless Keep or $ENVLADDER_BED_KEEP is set.
 	Dir  string
 	Keep bool
 	// Log gets progress. Nil means os.Stderr.
@@ -102,6 +102,9 @@ func Up(ctx context.Context, o Options) (*Bed, error) {
 	}
 	if b.log == nil {
 		b.log = os.Stderr
+	}
+	if os.Getenv("ENVLADDER_BED_KEEP") != "" {
+		b.options.Keep = true
 	}
 	if err := b.build(ctx); err != nil {
 		return nil, err
@@ -211,7 +214,16 @@ func (b *Bed) run(ctx context.Context, turn turn, p Process) (*Running, error) {
 		return nil, fmt.Errorf("starting %s: the bed is down", p.Name)
 	}
 	b.processes = append(b.processes, &member{r, turn})
+	r.mu.Lock()
+	r.lost = b.lost
+	r.mu.Unlock()
 	return r, nil
+}
+
+// lost tells of a part that ended by itself: what fails afterwards fails for
+// that.
+func (b *Bed) lost(r *Running) {
+	b.progress("%s ended by itself: %v%s", r.Name, r.exitError(), r.tail())
 }
 
 // env is the environment that every process gets. Nothing of the caller's

@@ -34,8 +34,9 @@ func FreePort() (int, error) {
 	if ports.locks == nil {
 		ports.locks = map[int]*os.File{}
 	}
-	dir := filepath.Join(os.TempDir(), "envladder-ports")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	// A folder for each user: nobody may write into another's.
+	dir := filepath.Join(os.TempDir(), "envladder-ports-"+strconv.Itoa(os.Getuid()))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
 	}
 	for range lastPort - firstPort {
@@ -52,7 +53,7 @@ func tryPort(dir string, port int) *os.File {
 	if _, taken := ports.locks[port]; taken {
 		return nil
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o666)
+	lock, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil
 	}

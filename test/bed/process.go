@@ -50,6 +50,9 @@ type Running struct {
 	done    chan struct{}
 	exit    error
 	started time.Duration
+	// stopping tells that its end is wanted; lost is called when it isn't.
+	stopping bool
+	lost     func(*Running)
 }
 
 // start runs p and returns when it is ready. What isn't ready in time is
@@ -97,16 +100,26 @@ func (r *Running) spawn() error {
 	}
 	done := make(chan struct{})
 	r.mu.Lock()
-	r.cmd, r.done = cmd, done
+	r.cmd, r.done, r.stopping = cmd, done, false
 	r.mu.Unlock()
-	go func() {
-		err := cmd.Wait()
-		r.mu.Lock()
-		r.exit = err
-		r.mu.Unlock()
-		close(done)
-	}()
+	go r.watch(cmd, done)
 	return nil
+}
+
+// watch waits for the end of the process, and tells when nobody asked for it.
+func (r *Running) watch(cmd *exec.Cmd, done chan<- struct{}) {
+	err := cmd.Wait()
+	r.mu.Lock()
+	r.exit = err
+	lost := r.lost
+	if r.stopping || err == nil {
+		lost = nil
+	}
+	r.mu.Unlock()
+	close(done)
+	if lost != nil {
+		lost(r)
+	}
 }
 
 func (r *Running) waitReady(ctx context.Context) error {
@@ -177,6 +190,9 @@ func (r *Running) Kill() {
 // signal goes to the process's group, which is its own: what it started (git,
 // helm) goes with it.
 func (r *Running) signal(s syscall.Signal) {
+	r.mu.Lock()
+	r.stopping = true
+	r.mu.Unlock()
 	_ = syscall.Kill(-r.PID(), s)
 }
 

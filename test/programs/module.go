@@ -2,12 +2,12 @@ package programs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // ModuleDir returns the folder of a program's own module in the module cache:
@@ -21,18 +21,19 @@ func ModuleDir(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", p.Module)
+	// Download also answers for what the module cache has already.
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", p.Module)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("finding module %q: %w", p.Module, err)
 	}
-	found := strings.TrimSpace(string(out))
-	if found == "" {
-		return "", fmt.Errorf("finding module %q: not in the module cache, run `bed build %s`", p.Module, name)
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", fmt.Errorf("finding module %q: %w", p.Module, err)
 	}
-	return found, nil
+	return module.Dir, nil
 }
 
 // Assets returns a folder with links to what envtest wants to find in

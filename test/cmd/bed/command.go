@@ -22,8 +22,10 @@ func newCommand(restoreSignals func()) *cobra.Command {
   bed down`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          usage(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(upCommand(restoreSignals), downCommand(), buildCommand(), assetsCommand(), pathCommand())
 	return cmd

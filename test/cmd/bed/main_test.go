@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const asBed = "ENVLADDER_TEST_AS_BED"
+
+// TestMain lets the test binary be bed itself.
+func TestMain(m *testing.M) {
+	if os.Getenv(asBed) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), asBed+"=1")
+	return cmd
+}
+
+// run returns the exit code and everything that bed wrote.
+func run(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	out, err := command(t, args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if exit != nil {
+		return exit.ExitCode(), string(out)
+	}
+	return 0, string(out)
+}
+
+func TestExitCodesTellWhatHappened(t *testing.T) {
+	t.Parallel()
+	none := filepath.Join(t.TempDir(), "state.json")
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"help":                    {[]string{"--help"}, 0, "Exit codes"},
+		"an unknown part":         {[]string{"up", "--only", "kubelet"}, exitUsage, `"kubelet"`},
+		"an unknown Argo CD":      {[]string{"up", "--argocd", "v1"}, exitUsage, `"v1"`},
+		"an unknown flag":         {[]string{"up", "--fast"}, exitUsage, "--fast"},
+		"an unknown program":      {[]string{"path", "kubelet"}, exitUsage, `"kubelet"`},
+		"an unknown command":      {[]string{"sideways"}, exitUsage, `"sideways"`},
+		"nothing to take down":    {[]string{"down", "--state", none}, exitNotRunning, "no bed is running"},
+		"a path without a name":   {[]string{"path"}, exitUsage, "accepts 1 arg"},
+		"help of up has examples": {[]string{"up", "--help"}, 0, "bed up --only"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out := run(t, tt.args...)
+			if code != tt.code || !strings.Contains(out, tt.says) {
+				t.Errorf("exit code %d, want %d with %q in:\n%s", code, tt.code, tt.says, out)
+			}
+		})
+	}
+}
+
+func TestUpRunsUntilDown(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.json")
+	up := command(t, "up", "--only", "registry", "--state", file)
+	stdout, err := up.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	up.Stderr = &stderr
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = up.Process.Kill() })
+	var printed state
+	if err := json.NewDecoder(stdout).Decode(&printed); err != nil {
+		t.Fatalf("decoding what up printed: %v\n%s", err, &stderr)
+	}
+	url := "http://" + printed.Registries["main"].Host + "/v2/"
+	if _, err := http.Get(url); err != nil {
+		t.Error(err)
+	}
+	if code, out := run(t, "up", "--only", "registry", "--state", file); code != exitFailed || !strings.Contains(out, "running already") {
+		t.Errorf("a second up: exit code %d, %s", code, out)
+	}
+	if code, out := run(t, "down", "--state", file); code != 0 {
+		t.Errorf("down: exit code %d, %s", code, out)
+	}
+	if err := up.Wait(); err != nil {
+		t.Errorf("up ended with %v\n%s", err, &stderr)
+	}
+	if _, err := http.Get(url); err == nil {
+		t.Error("the registry answers after down")
+	}
+	if _, err := os.Stat(printed.Dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
