@@ -282,13 +282,17 @@ func (s *Scenario) proven(ctx context.Context) error {
 	return err
 }
 
-// syncAgain has the commit synced that was refused. Argo CD 3 does so by itself.
+// syncAgain has the commit synced that was refused. Argo CD 3 goes on trying by itself;
+// 2.14 gives up after its retries, unless the proof was there before the last one.
 func (s *Scenario) syncAgain(ctx context.Context) error {
 	if s.options.ArgoCD == "v3" {
 		s.say.Explain("Nothing in Git changes, and nobody syncs: Argo CD goes on trying the very commit that was refused.")
 		return nil
 	}
-	s.say.Explain("Nothing in Git changes: the very commit that was refused is synced again.")
+	if err := s.await(ctx, appProd, "through with its retries", func(a application) bool { return a.phase != "Running" }); err != nil {
+		return err
+	}
+	s.say.Explain("Nothing in Git changes: the very commit that was refused is synced again, by hand, for Argo CD 2.14 gives up on it.")
 	_, err := s.show(ctx, "argocd", "app", "sync", appProd)
 	return err
 }
