@@ -19,7 +19,8 @@ func TestArgoCDv2SyncsToBothClusters(t *testing.T) {
 		t.Skip("starts two more clusters")
 	}
 	syncBoth(t, bed.ForTest(t, bed.Options{
-		Clusters: []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
+		// The other way to run controllers, too.
+		Clusters: []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod, ControllerAccounts: true}},
 		ArgoCD:   "v2",
 		Gitea:    true,
 	}))
