@@ -33,8 +33,7 @@ var DefaultLimits = Limits{
 	Archive: 100 << 20,
 	// Text packs at five to one; a higher ratio at this size is no GitOps repository.
 	Unpacked: 512 << 20,
-	// Five times the files of the Linux kernel's source fit not, a monorepo's
-	// 100,000 do.
+	// The source of Linux has fewer than 100,000 files.
 	Entries: 100_000,
 	// The largest thing that a render reads is a packaged chart, at most 20 MiB.
 	File: 20 << 20,
@@ -90,11 +89,12 @@ func (u *untarrer) run() error {
 		case err != nil:
 			return err
 		}
-		if u.entries++; u.entries > u.limits.Entries {
-			return &tooLargeError{fmt.Sprintf("the repository has more than %d files and folders (--max-entries)", u.limits.Entries)}
-		}
 		if err := u.entry(header); err != nil {
 			return fmt.Errorf("%q: %w", shorten(header.Name), err)
+		}
+		// A long path makes many folders at once, so those count too.
+		if u.entries++; max(u.entries, len(u.tree.nodes)) > u.limits.Entries {
+			return &tooLargeError{fmt.Sprintf("the repository has more than %d files and folders (--max-entries)", u.limits.Entries)}
 		}
 	}
 }
@@ -106,6 +106,9 @@ func (u *untarrer) entry(header *tar.Header) error {
 	}
 	if inGit(name) {
 		return nil
+	}
+	if err := u.keep(int64(len(header.Name) + len(header.Linkname))); err != nil {
+		return err
 	}
 	switch header.Typeflag {
 	case tar.TypeDir:
@@ -155,14 +158,22 @@ func (u *untarrer) file(name string, size int64) error {
 	if size > u.limits.File {
 		return u.tree.add(name, &node{refused: fmt.Errorf("it is larger than %d MiB", u.limits.File>>20)})
 	}
-	if u.kept += size; u.kept > u.limits.Unpacked {
-		return tooLarge("unpacks to", u.limits.Unpacked, "--max-unpacked")
+	if err := u.keep(size); err != nil {
+		return err
 	}
 	data, err := io.ReadAll(io.LimitReader(u.tar, size))
 	if err != nil {
 		return err
 	}
 	return u.tree.add(name, &node{data: data})
+}
+
+// keep counts what is held in memory.
+func (u *untarrer) keep(size int64) error {
+	if u.kept += size; u.kept > u.limits.Unpacked {
+		return tooLarge("unpacks to", u.limits.Unpacked, "--max-unpacked")
+	}
+	return nil
 }
 
 // cappedReader fails once more than left bytes were read; io.LimitReader would make a

@@ -1,0 +1,697 @@
+package plugin_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
+	"github.com/argoproj/argo-cd/v2/util/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/envladder/envladder/plugin"
+)
+
+// served is a plugin that serves, and Argo CD's own client of it.
+type served struct {
+	socket string
+	logs   *lockedBuffer
+	// stop ends Serve and returns its error.
+	stop func() error
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func serve(t *testing.T, limits plugin.Limits) *served {
+	t.Helper()
+	return serveIn(t, t.TempDir(), limits)
+}
+
+func serveIn(t *testing.T, folder string, limits plugin.Limits) *served {
+	t.Helper()
+	s := &served{socket: filepath.Join(folder, "envladder.sock"), logs: &lockedBuffer{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- plugin.Serve(ctx, plugin.Config{Folder: folder, Name: "envladder", Limits: limits, Log: slog.New(slog.NewTextHandler(s.logs, nil))})
+	}()
+	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	for range 500 {
+		if conn, err := net.Dial("unix", s.socket); err == nil {
+			conn.Close()
+			return s
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("serving ended: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("nothing listens after 5 s")
+	return nil
+}
+
+// client is the repo-server's own.
+func (s *served) client(t *testing.T) apiclient.ConfigManagementPluginServiceClient {
+	t.Helper()
+	conn, client, err := apiclient.NewConfigManagementPluginClientSet(s.socket).NewConfigManagementPluginClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return client
+}
+
+// generate sends root by Argo CD's own code and returns the manifests.
+func (s *served) generate(t *testing.T, root, app string, env ...string) ([]string, error) {
+	t.Helper()
+	stream, err := s.client(t).GenerateManifest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, app), root, stream, env, nil); err != nil {
+		t.Fatalf("sending: %v", err)
+	}
+	response, err := stream.CloseAndRecv()
+	if err != nil {
+		return nil, err
+	}
+	return response.Manifests, nil
+}
+
+// newRepository is a GitOps repository on disk.
+func newRepository(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		"org/values.yaml":       "team: payments\n",
+		"other/values.yaml":     "team: others\n",
+		".git/HEAD":             "ref: refs/heads/main\n",
+		"gitops/shop/prod.yaml": "replicas: 3\n",
+		"gitops/shop/pins.yaml": "images:\n  web: sha256:" + strings.Repeat("1", 64) + "\n",
+		"gitops/shop/ladder.yaml": `apiVersion: envladder.dev/v1alpha1
+kind: Ladder
+metadata: {name: shop}
+spec:
+  chart: chart
+  images:
+  - {name: web, repository: registry.example.com/shop/web, valuesPath: image}
+  layers: [../../org/values.yaml]
+  environments:
+  - {name: local}
+  - {name: prod, layers: [prod.yaml], targets: [{name: eu, pins: pins.yaml}, {name: us, pins: pins-us.yaml}]}
+`,
+		"gitops/shop/chart/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+		"gitops/shop/chart/templates/deployment.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+  namespace: {{ .Release.Namespace }}
+  labels: {team: {{ .Values.team }}, kube: {{ .Capabilities.KubeVersion }}}
+spec:
+  replicas: {{ .Values.replicas }}
+  template:
+    spec:
+      containers:
+      - name: web
+        image: {{ .Values.image.repository }}@{{ .Values.image.digest }}
+`,
+	} {
+		writeFile(t, filepath.Join(root, name), content)
+	}
+	return root
+}
+
+func writeFile(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const app = "gitops/shop"
+
+// argoEnv is the environment that a repo-server sends.
+func argoEnv(parameters string, more ...string) []string {
+	return append([]string{
+		"ARGOCD_APP_NAME=argocd_shop-prod-eu", "ARGOCD_APP_NAMESPACE=shop", "ARGOCD_APP_SOURCE_PATH=" + app,
+		"KUBE_VERSION=1.34.4", "KUBE_API_VERSIONS=v1,apps/v1,apps/v1/Deployment",
+		"ARGOCD_APP_PARAMETERS=" + parameters,
+	}, more...)
+}
+
+const prodEU = `[{"name":"environment","string":"prod"},{"name":"target","string":"eu"}]`
+
+const wantProdEU = `# Source: shop/templates/deployment.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop-prod-eu
+  namespace: shop
+  labels: {team: payments, kube: v1.34.4}
+  annotations:
+    envladder.dev/ladder: shop
+    envladder.dev/environment: prod
+    envladder.dev/target: eu
+    envladder.dev/chart-digest: DIGEST
+spec:
+  replicas: 3
+  template:
+    spec:
+      containers:
+      - name: web
+        image: registry.example.com/shop/web@sha256:1111111111111111111111111111111111111111111111111111111111111111
+    metadata:
+      annotations:
+        envladder.dev/ladder: shop
+        envladder.dev/environment: prod
+        envladder.dev/target: eu
+`
+
+// withDigest puts the chart's digest, recomputed from its definition, into want.
+func withDigest(t *testing.T, root, want string) string {
+	t.Helper()
+	var lines strings.Builder
+	for _, name := range []string{"Chart.yaml", "templates/deployment.yaml"} {
+		data, err := os.ReadFile(filepath.Join(root, app, "chart", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&lines, "%x  %s\n", sha256.Sum256(data), name)
+	}
+	return strings.ReplaceAll(want, "DIGEST", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(lines.String()))))
+}
+
+func TestServeToArgoCD(t *testing.T) {
+	s := serve(t, plugin.DefaultLimits)
+	root := newRepository(t)
+
+	t.Run("it is a named plugin without discovery", func(t *testing.T) {
+		response, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.IsDiscoveryConfigured || response.ProvideGitCreds {
+			t.Errorf("got %v", response)
+		}
+	})
+	t.Run("manifests", func(t *testing.T) {
+		got, err := s.generate(t, root, app, argoEnv(prodEU)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff([]string{withDigest(t, root, wantProdEU)}, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+	t.Run("the folder that manifest-generate-paths has in common", func(t *testing.T) {
+		whole, err := s.generate(t, root, app, argoEnv(prodEU)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sibling := newRepository(t)
+		writeFile(t, filepath.Join(sibling, "gitops/org.yaml"), "team: payments\n")
+		replace(t, filepath.Join(sibling, app, "ladder.yaml"), "../../org/values.yaml", "../org.yaml")
+		got, err := s.generate(t, filepath.Join(sibling, "gitops"), "shop", argoEnv(prodEU)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(whole, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("parameters are announced with their choices", func(t *testing.T) {
+		stream, err := s.client(t).GetParametersAnnouncement(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, app), root, stream, argoEnv("null"), nil); err != nil {
+			t.Fatal(err)
+		}
+		response, err := stream.CloseAndRecv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, a := range response.ParameterAnnouncements {
+			got[a.Name] = fmt.Sprintf("%v %s", a.Required, a.Tooltip)
+		}
+		want := map[string]string{
+			"environment": `true Environment of the ladder "shop": local, prod`,
+			"target":      "false Target of prod: eu, us; empty for the other environments",
+			"releaseName": "false Helm's release name, if it isn't the Application's name; at most 53 characters",
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("a repository matches by its ladder", func(t *testing.T) {
+		for dir, want := range map[string]bool{app: true, "org": false} {
+			stream, err := s.client(t).MatchRepository(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, dir), root, stream, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			response, err := stream.CloseAndRecv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if response.IsSupported != want {
+				t.Errorf("%s: supported %v", dir, response.IsSupported)
+			}
+		}
+	})
+	t.Run("health", func(t *testing.T) {
+		conn, err := grpc.NewClient("unix://"+s.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		response, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if err != nil || response.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("%v, %v", response, err)
+		}
+	})
+	t.Run("many at once", func(t *testing.T) {
+		want, err := s.generate(t, root, app, argoEnv(prodEU)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for range 16 {
+			group.Go(func() {
+				got, err := s.generate(t, root, app, argoEnv(prodEU)...)
+				if diff := gocmp.Diff(want, got); err != nil || diff != "" {
+					t.Errorf("%v %s", err, diff)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+func replace(t *testing.T, name, before, after string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(data, []byte(before)) {
+		t.Fatalf("%s lacks %q", name, before)
+	}
+	writeFile(t, name, strings.ReplaceAll(string(data), before, after))
+}
+
+func TestServeExplains(t *testing.T) {
+	s := serve(t, plugin.DefaultLimits)
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, root string)
+		// sent is the folder that is sent, of the repository.
+		sent string
+		env  []string
+		want string
+	}{
+		{"a missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
+		{"an unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
+		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"enviroment","string":"prod"}]`), `parameter "enviroment" is unknown: there are environment, target, releaseName`},
+		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
+		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
+		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName"},
+		{"a layer that was cut away", nil, app, argoEnv(prodEU), `Argo CD sent only "gitops/shop" of the repository: add /org/values.yaml to the Application's annotation argocd.argoproj.io/manifest-generate-paths`},
+		{"no ladder", func(t *testing.T, root string) {
+			if err := os.Remove(filepath.Join(root, app, "ladder.yaml")); err != nil {
+				t.Fatal(err)
+			}
+		}, ".", argoEnv(prodEU), "gitops/shop/ladder.yaml"},
+		{"a fault in the ladder, with its place", func(t *testing.T, root string) {
+			replace(t, filepath.Join(root, app, "ladder.yaml"), "chart: chart", "chrt: chart")
+		}, ".", argoEnv(prodEU), "gitops/shop/ladder.yaml:5:3"},
+		{"a fault in a template, with its place", func(t *testing.T, root string) {
+			replace(t, filepath.Join(root, app, "chart/templates/deployment.yaml"), "{{ .Values.replicas }}", "{{ fail `no replicas` }}")
+		}, ".", argoEnv(prodEU), "shop/templates/deployment.yaml:8"},
+		{"a layer by a symbolic link out of the repository", func(t *testing.T, root string) {
+			layer := filepath.Join(root, app, "prod.yaml")
+			if err := os.Remove(layer); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("../../../outside.yaml", layer); err != nil {
+				t.Fatal(err)
+			}
+		}, ".", argoEnv(prodEU), "a symbolic link leads out of the repository"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := newRepository(t)
+			if tt.change != nil {
+				tt.change(t, root)
+			}
+			rel, err := filepath.Rel(tt.sent, app)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.generate(t, filepath.Join(root, tt.sent), rel, tt.env...)
+			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSymbolicLinksInsideTheRepositoryAreFollowed(t *testing.T) {
+	s := serve(t, plugin.DefaultLimits)
+	root := newRepository(t)
+	want, err := s.generate(t, root, app, argoEnv(prodEU)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"gitops/shop/chart": "charts/shop", "gitops/shop/prod.yaml": "../prod-values.yaml"} {
+		at, to := filepath.Join(root, link), filepath.Join(root, filepath.Dir(link), target)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(at, to); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.generate(t, root, app, argoEnv(prodEU)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// entry is one of a tar.
+type entry struct {
+	name, content, link string
+	kind                byte
+	size                int64
+}
+
+func archive(t *testing.T, entries ...entry) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zipped := gzip.NewWriter(&b)
+	tarred := tar.NewWriter(zipped)
+	for _, e := range entries {
+		header := &tar.Header{Name: e.name, Linkname: e.link, Typeflag: e.kind, Mode: 0o644, Size: int64(len(e.content))}
+		if e.kind == 0 {
+			header.Typeflag = tar.TypeReg
+		}
+		if err := tarred.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tarred.Write([]byte(e.content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tarred.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zipped.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func metadataOf(data []byte) *apiclient.ManifestRequestMetadata {
+	sum := sha256.Sum256(data)
+	return &apiclient.ManifestRequestMetadata{AppRelPath: ".", Checksum: hex.EncodeToString(sum[:]), Size_: int64(len(data))}
+}
+
+func asMessage(m *apiclient.ManifestRequestMetadata) *apiclient.AppStreamRequest {
+	return &apiclient.AppStreamRequest{Request: &apiclient.AppStreamRequest_Metadata{Metadata: m}}
+}
+
+// send sends a hand-made stream in chunks of 1 KiB and returns the answer's error.
+func (s *served) send(t *testing.T, metadata *apiclient.ManifestRequestMetadata, data []byte) error {
+	t.Helper()
+	stream, err := s.client(t).GenerateManifest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if metadata != nil {
+		if err := stream.Send(asMessage(metadata)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(data) > 0 {
+		n := min(len(data), 1024)
+		// The answer must not come before all is sent: then Argo CD would see EOF here.
+		if err := stream.Send(cmp.AppFileRequest(data[:n])); err != nil {
+			t.Fatalf("sending: %v", err)
+		}
+		data = data[n:]
+	}
+	_, err = stream.CloseAndRecv()
+	return err
+}
+
+func TestHostileStreams(t *testing.T) {
+	s := serve(t, plugin.Limits{Archive: 64 << 10, Unpacked: 1 << 20, Entries: 100, File: 512 << 10})
+	good := archive(t, entry{name: "ladder.yaml", content: "kind: Ladder"})
+	wrongSum := metadataOf(good)
+	wrongSum.Checksum = strings.Repeat("0", 64)
+	outside := metadataOf(good)
+	outside.AppRelPath = "../shop"
+	random := make([]byte, 128<<10) // doesn't pack
+	if _, err := rand.NewChaCha8([32]byte{}).Read(random); err != nil {
+		t.Fatal(err)
+	}
+	noise := archive(t, entry{name: "noise", content: string(random)})
+	bomb := archive(t, entry{name: ".git/pack", content: strings.Repeat("\x00", 2<<20)})
+	many := make([]entry, 101)
+	for i := range many {
+		many[i] = entry{name: fmt.Sprintf("%d", i)}
+	}
+	var half []entry
+	for i := range 3 {
+		half = append(half, entry{name: fmt.Sprintf("%d", i), content: strings.Repeat("a", 400<<10)})
+	}
+	for _, tt := range []struct {
+		name     string
+		metadata *apiclient.ManifestRequestMetadata
+		data     []byte
+		code     codes.Code
+		want     string
+	}{
+		{"a wrong checksum", wrongSum, good, codes.InvalidArgument, "SHA-256"},
+		{"a truncated stream", metadataOf(good), good[:len(good)-20], codes.InvalidArgument, "were announced: it was cut"},
+		{"nothing after the metadata", metadataOf(good), nil, codes.InvalidArgument, "the archive has 0 bytes"},
+		{"no metadata", nil, good, codes.InvalidArgument, "doesn't begin with metadata"},
+		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "gzip"},
+		{"a folder outside", outside, good, codes.InvalidArgument, "outside of what was sent"},
+		{"an archive beyond the limit", metadataOf(noise), noise, codes.ResourceExhausted, "(--max-archive)"},
+		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked)"},
+		{"too much to keep", nil, archive(t, half...), codes.ResourceExhausted, "--max-unpacked"},
+		{"too many files", nil, archive(t, many...), codes.ResourceExhausted, "more than 100 files and folders (--max-entries)"},
+		{"..", nil, archive(t, entry{name: "a/../../b"}), codes.InvalidArgument, `"a/../../b": its path leads out`},
+		{"an absolute path", nil, archive(t, entry{name: "/etc/passwd"}), codes.InvalidArgument, "leads out"},
+		{"a hard link", nil, archive(t, entry{name: "a", kind: tar.TypeLink, link: "/etc/passwd"}), codes.InvalidArgument, "hard link"},
+		{"a device", nil, archive(t, entry{name: "a", kind: tar.TypeBlock}), codes.InvalidArgument, "device"},
+		{"a FIFO", nil, archive(t, entry{name: "a", kind: tar.TypeFifo}), codes.InvalidArgument, "FIFO"},
+		{"a file below a symbolic link", nil, archive(t, entry{name: "a", kind: tar.TypeSymlink, link: "/"}, entry{name: "a/b"}), codes.InvalidArgument, "isn't a folder"},
+		{"a long path", nil, archive(t, entry{name: strings.Repeat("a/", 3000) + "b"}), codes.InvalidArgument, "longer than 4096 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			metadata := tt.metadata
+			if metadata == nil && tt.name != "no metadata" {
+				metadata = metadataOf(tt.data)
+			}
+			err := s.send(t, metadata, tt.data)
+			if status.Code(err) != tt.code || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("error %v, want %s with %q", err, tt.code, tt.want)
+			}
+		})
+	}
+	t.Run("metadata twice", func(t *testing.T) {
+		stream, err := s.client(t).GenerateManifest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := stream.Send(asMessage(metadataOf(good))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := stream.CloseAndRecv(); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("a client that goes away leaves the server serving", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		stream, err := s.client(t).GenerateManifest(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(asMessage(metadataOf(good))); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if _, err := stream.CloseAndRecv(); status.Code(err) != codes.Canceled {
+			t.Errorf("error %v", err)
+		}
+		if _, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestALargeFileThatNobodyReadsIsLeftOut(t *testing.T) {
+	limits := plugin.DefaultLimits
+	limits.File = 64 << 10
+	s := serve(t, limits)
+	root := newRepository(t)
+	writeFile(t, filepath.Join(root, "video.bin"), strings.Repeat("v", 65<<10))
+	if _, err := s.generate(t, root, app, argoEnv(prodEU)...); err != nil {
+		t.Error(err)
+	}
+	writeFile(t, filepath.Join(root, app, "prod.yaml"), "a: "+strings.Repeat("v", 65<<10))
+	if _, err := s.generate(t, root, app, argoEnv(prodEU)...); err == nil || !strings.Contains(err.Error(), "prod.yaml") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestTheSocket(t *testing.T) {
+	t.Run("others may use it, and it goes when serving ends", func(t *testing.T) {
+		s := serve(t, plugin.DefaultLimits)
+		info, err := os.Stat(s.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o666 {
+			t.Errorf("mode %v", info.Mode())
+		}
+		if err := s.stop(); err != nil {
+			t.Errorf("serving ended with %v", err)
+		}
+		if _, err := os.Stat(s.socket); !os.IsNotExist(err) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	})
+	t.Run("a request is finished before the end", func(t *testing.T) {
+		s := serve(t, plugin.DefaultLimits)
+		stream, err := s.client(t).MatchRepository(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := archive(t, entry{name: "ladder.yaml"})
+		if err := stream.Send(asMessage(metadataOf(data))); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.stop() }()
+		waitFor(t, func() bool { _, err := os.Stat(s.socket); return os.IsNotExist(err) })
+		if err := stream.Send(cmp.AppFileRequest(data)); err != nil {
+			t.Fatal(err)
+		}
+		response, err := stream.CloseAndRecv()
+		if err != nil || !response.IsSupported {
+			t.Errorf("%v, %v", response, err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a stale one is replaced", func(t *testing.T) {
+		folder := t.TempDir()
+		listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "envladder.sock"), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.SetUnlinkOnClose(false)
+		listener.Close()
+		s := serveIn(t, folder, plugin.DefaultLimits)
+		if _, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{}); err != nil {
+			t.Error(err)
+		}
+	})
+	refused := func(t *testing.T, folder, name, want string) {
+		t.Helper()
+		err := plugin.Serve(t.Context(), plugin.Config{Folder: folder, Name: name, Log: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+	t.Run("one that answers is left alone", func(t *testing.T) {
+		s := serve(t, plugin.DefaultLimits)
+		refused(t, filepath.Dir(s.socket), "envladder", "answers on")
+		if _, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("another file is left alone", func(t *testing.T) {
+		folder := t.TempDir()
+		writeFile(t, filepath.Join(folder, "envladder.sock"), "mine")
+		refused(t, folder, "envladder", "is no socket")
+	})
+	t.Run("a name that leads elsewhere is refused", func(t *testing.T) {
+		refused(t, t.TempDir(), "../envladder", "plugin name")
+	})
+	t.Run("a long path is refused", func(t *testing.T) {
+		refused(t, "/tmp", strings.Repeat("a", 110), "107 is the most")
+	})
+	t.Run("a missing folder is refused", func(t *testing.T) {
+		refused(t, filepath.Join(t.TempDir(), "missing"), "envladder", "listening")
+	})
+}
+
+func waitFor(t *testing.T, condition func() bool) {
+	t.Helper()
+	for range 500 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("it didn't come to pass in 5 s")
+}
