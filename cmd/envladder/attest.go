@@ -74,7 +74,7 @@ func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Co
 }
 
 func (a *attestation) run(ctx context.Context, image string, build predicateFrom, stdout io.Writer) error {
-	print, err := attestedPrinter(a.output, a.noun)
+	write, err := attestedPrinter(a.output, a.noun)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
 	}
-	return print(stdout, target.Repository+"@"+target.Digest(), attested)
+	return write(stdout, target.Repository+"@"+target.Digest(), attested)
 }
 
 // parsePinned refuses a tag: who signs must know what. A tag beside a digest is ignored.
@@ -152,11 +152,11 @@ func (a *attestation) fromFile(evidence.Target, time.Time) (any, error) {
 
 // readFile reads a file of at most limit bytes.
 func readFile(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() // only read
+	defer func() { _ = file.Close() }() // only read
 	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err == nil && int64(len(content)) > limit {
 		err = fmt.Errorf("%s: larger than %d bytes", path, limit)
@@ -179,9 +179,10 @@ func attestedPrinter(format, noun string) (func(io.Writer, string, evidence.Atte
 
 func printAttestedJSON(w io.Writer, image string, attested evidence.Attested) error {
 	return writeJSON(w, struct {
-		Image string `json:"image"`
 		evidence.Attested
-	}{image, attested})
+
+		Image string `json:"image"`
+	}{attested, image})
 }
 
 func writeJSON(w io.Writer, value any) error {

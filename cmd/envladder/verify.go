@@ -61,7 +61,7 @@ the Recalls can't be judged by.`,
 }
 
 func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) error {
-	print, err := verdictPrinter(f.output)
+	write, err := verdictPrinter(f.output)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	defer cancel()
 	judge := verdict.New(evidence.NewStore(registry.NewClient()))
 	outcome := judge.Judge(ctx, query)[0] // one Gate, one outcome
-	if err := print(stdout, outcome, guard.Spec.Environment); err != nil {
+	if err := write(stdout, outcome, guard.Spec.Environment); err != nil {
 		return fmt.Errorf("printing the verdict: %w", err)
 	}
 	if !outcome.Allowed {
@@ -142,18 +142,18 @@ func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) err
 func printVerdict(w io.Writer, outcome verdict.Outcome, environment string) error {
 	p := printer{w: w}
 	if outcome.Allowed {
-		p.line("%s: allowed in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
+		p.linef("%s: allowed in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
 		return p.err
 	}
-	p.line("%s: denied in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
+	p.linef("%s: denied in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
 	for _, reason := range outcome.Reasons {
-		p.line("  %s: %s", reason.Code, reason.Message)
+		p.linef("  %s: %s", reason.Code, reason.Message)
 		if reason.Remedy != "" {
-			p.line("    to do: %s", reason.Remedy)
+			p.linef("    to do: %s", reason.Remedy)
 		}
 	}
 	if outcome.Action != v1alpha1.ActionDeny {
-		p.line("The Gate's action is %s: the cluster would let it by.", outcome.Action)
+		p.linef("The Gate's action is %s: the cluster would let it by.", outcome.Action)
 	}
 	return p.err
 }
@@ -164,7 +164,7 @@ type printer struct {
 	err error
 }
 
-func (p *printer) line(format string, arguments ...any) {
+func (p *printer) linef(format string, arguments ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", arguments...)
 	}

@@ -168,9 +168,11 @@ func (w world) layout(t testing.TB, digest string) string {
 	bundle, err := w.client.Blob(t.Context(), w.repository, manifest.Layers[0].Digest)
 	check(t, err)
 	var parsed struct {
-		MediaType            string
-		VerificationMaterial map[string]any
-		DsseEnvelope         struct{ PayloadType string }
+		MediaType            string         `json:"mediaType"`
+		VerificationMaterial map[string]any `json:"verificationMaterial"`
+		DsseEnvelope         struct {
+			PayloadType string `json:"payloadType"`
+		} `json:"dsseEnvelope"`
 	}
 	check(t, json.Unmarshal(bundle, &parsed))
 	delete(manifest.Annotations, createdAnnotation)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -80,7 +81,7 @@ func (s *Store) fetchOnce(ctx context.Context, repository, digest string) ([]fet
 
 // union adds what isn't there yet. Evidence of one source and signer is one.
 func union(have, more []gate.Evidence) []gate.Evidence {
-	all := have[:len(have):len(have)]
+	all := slices.Clip(have) // what is kept is shared
 	for _, e := range more {
 		if !contains(have, e) {
 			all = append(all, e)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 )
 
+const schemeHTTPS = "https"
+
 // maxRedirects of one read: registries send blobs to a storage's URL, once.
 const maxRedirects = 5
 
@@ -18,7 +20,7 @@ func checkRedirect(request *http.Request, via []*http.Request) error {
 		return errors.New("too many redirects")
 	}
 	from, to := via[0].URL, request.URL
-	if from.Scheme == "https" && to.Scheme != "https" {
+	if from.Scheme == schemeHTTPS && to.Scheme != schemeHTTPS {
 		return fmt.Errorf("refusing a redirect from https to %s", to.Scheme)
 	}
 	if to.Hostname() != from.Hostname() && isPrivate(to.Hostname()) {

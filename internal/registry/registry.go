@@ -102,7 +102,7 @@ func retrying(inner http.RoundTripper) http.RoundTripper {
 type guarded struct{ inner http.RoundTripper }
 
 func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != "https" && !isLoopback(request.URL.Hostname()) {
+	if request.URL.Scheme != schemeHTTPS && !isLoopback(request.URL.Hostname()) {
 		return nil, fmt.Errorf("refusing plain HTTP to %s", request.URL.Host)
 	}
 	return g.inner.RoundTrip(request)
@@ -165,8 +165,7 @@ func (c *Client) open(ctx context.Context, repository name.Repository) (*http.Cl
 // redact takes the URL, whose query may hold a token, out of the standard client's
 // errors.
 func redact(err error) error {
-	var urlError *url.Error
-	if errors.As(err, &urlError) {
+	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		return urlError.Err
 	}
 	return err

@@ -38,6 +38,7 @@ func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 // listing is a Gate and what it knows the image as.
 type listing struct {
 	Gate
+
 	image gate.Image
 }
 

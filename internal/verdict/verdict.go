@@ -28,6 +28,7 @@ type Source interface {
 // Gate is a Gate with what its types couldn't hold.
 type Gate struct {
 	*v1alpha1.Gate
+
 	// Unknown are the paths of fields in the document that this version doesn't know.
 	Unknown []string
 }
@@ -51,6 +52,7 @@ type Query struct {
 // Outcome is a verdict and what to do about it.
 type Outcome struct {
 	gate.Verdict
+
 	// Action on a denial, Deny where the Gate says nothing. Where no Gate judges
 	// the image it is the strictest of those that guard the namespace.
 	Action v1alpha1.Action

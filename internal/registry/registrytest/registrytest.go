@@ -111,7 +111,8 @@ func (s *Server) Index(t T, repository string, platforms ...string) (digest stri
 func (s *Server) push(t T, repository string, pushed interface {
 	remote.Taggable
 	Digest() (v1.Hash, error)
-}) string {
+},
+) string {
 	t.Helper()
 	digest := digestOf(t, pushed)
 	check(t, remote.Push(s.repository(t, repository).Digest(digest), pushed))
