@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -34,6 +36,9 @@ path is the folder of a ladder.yaml names it and an environment:
 Run as a sidecar of the repo-server it serves on the plugin's socket by itself
 (serve); it can also be the program that argocd-cmp-server runs (generate).`,
 	}
+	// Helm warns about values that it can't merge, with the values, on the standard
+	// logger: they may be secrets, and Argo CD keeps what a plugin logs.
+	log.SetOutput(io.Discard)
 	root.AddCommand(newServeCommand(), newGenerateCommand())
 	return root
 }
@@ -57,15 +62,15 @@ move from one version to the next when they change the plugin's name.`,
   envladder-plugin serve --version-suffix v1 --log-format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logs.Logger(cmd.ErrOrStderr())
+			var err error
+			config.Log, err = logs.Logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			config.Log = log
 			if suffix != "" {
 				config.Name += "-" + suffix
 			}
-			log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
+			config.Log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
 			return plugin.Serve(cmd.Context(), config)
 		},
 	}

@@ -1,0 +1,91 @@
+package plugin
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+func TestReleaseName(t *testing.T) {
+	step := ladder.Step{Ladder: "shop"}
+	for name, tt := range map[string]struct {
+		request Request
+		want    string
+	}{
+		"the Application's name":               {Request{AppName: "shop-prod"}, "shop-prod"},
+		"without its namespace":                {Request{AppName: "team_shop-prod"}, "shop-prod"},
+		"the parameter before the Application": {Request{AppName: "shop-prod", ReleaseName: "mine"}, "mine"},
+		"the ladder's without an Application":  {Request{}, "shop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := tt.request.releaseName(step); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestGenerateEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	repository := fstest.MapFS{
+		"ladder.yaml":            {Data: []byte("apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\nspec: {chart: chart, environments: [{name: dev}]}\n")},
+		"chart/Chart.yaml":       {Data: []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n")},
+		"chart/templates/x.yaml": {Data: []byte("kind: Pod\n")},
+	}
+	if _, err := Generate(ctx, Request{Repository: repository, Dir: ".", Environment: "dev"}); status.Code(asStatus(err)) != codes.Canceled {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCheckoutPlacesWhatWasSent(t *testing.T) {
+	sent := fstest.MapFS{"shop/file": {}, "file": {}}
+	for name, tt := range map[string]struct{ rel, source, wantDir, open string }{
+		"all of it":                        {"shop", "shop", "shop", "shop/file"},
+		"all of it, the path written long": {"shop", "./shop/", "shop", "shop/file"},
+		"the root":                         {".", ".", ".", "file"},
+		"the Application's folder":         {".", "gitops/shop", "gitops/shop", "gitops/shop/file"},
+		"a folder above it":                {"shop", "gitops/shop", "gitops/shop", "gitops/file"},
+		"no path":                          {"shop", "", "shop", "file"},
+		"a path that doesn't fit":          {"shop", "elsewhere/myshop", "shop", "file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, dir, err := newCheckout(sent, tt.rel, tt.source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if dir != tt.wantDir {
+				t.Errorf("folder %q, want %q", dir, tt.wantDir)
+			}
+			if _, err := fs.Stat(got, tt.open); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, rel := range []string{"..", "../shop", "/shop", "shop/../../x"} {
+		if _, _, err := newCheckout(sent, rel, "shop"); err == nil {
+			t.Errorf("%q was placed", rel)
+		}
+	}
+}
+
+func TestAPanicIsTheErrorOfOneRequest(t *testing.T) {
+	var logs strings.Builder
+	intercept := recoverStream(slog.New(slog.NewTextHandler(&logs, nil)))
+	err := intercept(nil, nil, &grpc.StreamServerInfo{FullMethod: "/m"}, func(any, grpc.ServerStream) error { panic("boom") })
+	if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "boom") {
+		t.Errorf("error %v", err)
+	}
+	if !strings.Contains(logs.String(), "plugin_test.go") {
+		t.Errorf("the log lacks the stack: %s", logs.String())
+	}
+}
