@@ -62,6 +62,9 @@ var verdicts = []struct {
 		r.Evidence[theSoak].Soak, r.Evidence[theSoak].Malformed = nil, "invalid\x1b[31m character"
 	}, codes{gate.NoSoak, gate.Undecodable}},
 	{"a soak without content", func(r *gate.Request) { r.Evidence[theSoak].Soak = nil }, codes{gate.NoSoak}},
+	{"a signature by the observer that is malformed", func(r *gate.Request) {
+		r.Evidence[theSignature].Signer, r.Evidence[theSignature].Malformed = "observer", "no"
+	}, codes{gate.NoSignature}},
 	{"a signature that is malformed", func(r *gate.Request) { r.Evidence[theSignature].Malformed = "no" }, codes{gate.NoSignature, gate.Undecodable}},
 
 	// How long a soak was.
@@ -82,6 +85,10 @@ var verdicts = []struct {
 	{"an index whose child soaked less", soak(func(s *gate.Soak) {
 		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digestOf("child"), HealthySeconds: 60}}
 	}), nil},
+	{"a child that soaked for longer, but not in one piece", func(r *gate.Request) {
+		r.Gate.Spec.Requires.Soak.Contiguous = true
+		r.Evidence[theSoak].Soak.Image.Platforms = []gate.SoakPlatform{{Digest: digest, HealthySeconds: 24 * 3600}}
+	}, codes{gate.SoakTooShort}},
 	{"a soak that has only begun", window(func(w *gate.SoakWindow) { w.FinishedAt = nil }), codes{gate.SoakOpen}},
 
 	// How old.
@@ -185,7 +192,19 @@ var verdicts = []struct {
 		s.Image.Platforms = []gate.SoakPlatform{{Digest: digestOf("child"), HealthySeconds: 1 << 62}}
 	}), codes{gate.SoakInconsistent}},
 
+	{"a platform with negative time", soak(func(s *gate.Soak) {
+		s.Image.Platforms = []gate.SoakPlatform{{Digest: digestOf("child"), HealthySeconds: -1}}
+	}), codes{gate.SoakInconsistent}},
+
 	// Which soak is reported.
+	{"a soak with one fault is nearer than a longer one with two", func(r *gate.Request) {
+		r.Gate.Spec.Requires.Soak.Duration = asked(time.Hour)
+		far := short(24 * 3600)
+		far.Soak.Window.Restarts, far.Soak.Window.LongestGapSeconds = 4, 301
+		r.Evidence[theSoak] = short(12 * 3600)
+		r.Evidence[theSoak].Soak.Window.Restarts = 4
+		r.Evidence = append(r.Evidence, far)
+	}, codes{gate.SoakRestarts}},
 	{"one soak of two is enough", func(r *gate.Request) { r.Evidence = append(r.Evidence, short(60)) }, nil},
 	{"of two short soaks the longer one is reported", func(r *gate.Request) {
 		r.Evidence[theSoak].Soak.Window.HealthySeconds--
@@ -424,5 +443,19 @@ func TestDecideOtherAsksForNoProof(t *testing.T) {
 	r.Recalls, r.Unknown = []v1alpha1.Recall{recallOf(digest)}, []string{".spec.new"}
 	if diff := cmp.Diff(codes{gate.Recalled, gate.Unsupported}, codesOf(gate.DecideOther(r))); diff != "" {
 		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+}
+
+func TestOfTwoAsNearSoaksTheSameIsReportedInAnyOrder(t *testing.T) {
+	gap, restarts := soaked(24*3600), soaked(24*3600)
+	gap.Window.LongestGapSeconds++
+	restarts.Window.Restarts++
+	r := proven()
+	proof := slices.Delete(r.Evidence, theSoak, theSoak+1)
+	r.Evidence = append(slices.Clone(proof), soakBy("observer", gap), soakBy("observer", restarts))
+	want := gate.Decide(r)
+	r.Evidence = append(slices.Clone(proof), soakBy("observer", restarts), soakBy("observer", gap))
+	if diff := cmp.Diff(want, gate.Decide(r)); diff != "" {
+		t.Errorf("another order, another verdict:\n%s", diff)
 	}
 }

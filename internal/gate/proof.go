@@ -70,7 +70,7 @@ func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found
 		if !k.is(e.PredicateType) {
 			continue
 		}
-		switch counts := slices.Contains(by, e.Signer) && j.knows(e.Signer); {
+		switch counts := slices.Contains(by, e.Signer); {
 		case e.Malformed != "" && counts:
 			f.unreadable = append(f.unreadable, e)
 		case e.Malformed != "" || k.about != nil && !k.about(e):
@@ -84,11 +84,6 @@ func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found
 	slices.Sort(f.wrong)
 	f.wrong = slices.Compact(f.wrong)
 	return f
-}
-
-func (j *judge) knows(signer string) bool {
-	_, ok := j.signers[signer]
-	return ok
 }
 
 // need asks for one statement that counts, and says what the nearest one lacks.
