@@ -19,22 +19,22 @@ func TestFindImage(t *testing.T) {
 		pod  string
 		want gate.Image
 	}{
-		"by its pattern":                       {"registry.example.com/shop/web", gate.Image{Repository: "registry.example.com/shop/web", Ladder: "shop"}},
-		"from a mirror":                        {"mirror.example.com/cache/shop/web", gate.Image{Repository: "registry.example.com/shop/web", Ladder: "shop"}},
-		"by its name":                          {"docker.io/team/api", gate.Image{Repository: "docker.io/team/api"}},
-		"by docker.io's other name":            {"index.docker.io/team/api", gate.Image{Repository: "docker.io/team/api"}},
-		"from a mirror by its name":            {"127.0.0.1:5000/api", gate.Image{Repository: "docker.io/team/api"}},
-		"not deeper":                           {"registry.example.com/shop/web/debug", gate.Image{}},
-		"not higher":                           {"registry.example.com/shop", gate.Image{}},
-		"not from another host":                {"evil.example.com/shop/web", gate.Image{}},
-		"not with a name that goes on":         {"docker.io/team/api2", gate.Image{}},
-		"not with a prefix":                    {"registry.example.com/shopping/web", gate.Image{}},
-		"not as the pattern itself":            {"registry.example.com/shop/*", gate.Image{}},
-		"not with a digest, which isn't cut":   {"registry.example.com/shop/web@sha256:00", gate.Image{}},
-		"not with a path that goes up":         {"registry.example.com/shop/..", gate.Image{}},
-		"not in a repository without a name":   {"registry.example.com/shop/", gate.Image{}},
-		"not an image that is only let by":     {"docker.io/istio/proxyv2", gate.Image{}},
-		"not one in another case of the host:": {"Registry.example.com/shop/web", gate.Image{}},
+		"by its pattern":                      {"registry.example.com/shop/web", gate.Image{Repository: "registry.example.com/shop/web", Ladder: "shop"}},
+		"from a mirror":                       {"mirror.example.com/cache/shop/web", gate.Image{Repository: "registry.example.com/shop/web", Ladder: "shop"}},
+		"by its name":                         {"docker.io/team/api", gate.Image{Repository: "docker.io/team/api"}},
+		"by docker.io's other name":           {"index.docker.io/team/api", gate.Image{Repository: "docker.io/team/api"}},
+		"from a mirror by its name":           {"127.0.0.1:5000/api", gate.Image{Repository: "docker.io/team/api"}},
+		"not deeper":                          {"registry.example.com/shop/web/debug", gate.Image{}},
+		"not higher":                          {"registry.example.com/shop", gate.Image{}},
+		"not from another host":               {"evil.example.com/shop/web", gate.Image{}},
+		"not with a name that goes on":        {"docker.io/team/api2", gate.Image{}},
+		"not with a prefix":                   {"registry.example.com/shopping/web", gate.Image{}},
+		"not as the pattern itself":           {"registry.example.com/shop/*", gate.Image{}},
+		"not with a digest, which isn't cut":  {"registry.example.com/shop/web@sha256:00", gate.Image{}},
+		"not with a path that goes up":        {"registry.example.com/shop/..", gate.Image{}},
+		"not in a repository without a name":  {"registry.example.com/shop/", gate.Image{}},
+		"not an image that is only let by":    {"docker.io/istio/proxyv2", gate.Image{}},
+		"not one in another case of the host": {"Registry.example.com/shop/web", gate.Image{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := gate.FindImage(spec, test.pod)
