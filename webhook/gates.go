@@ -26,6 +26,8 @@ var (
 // guard is a Gate as the cluster has it.
 type guard struct {
 	verdict.Gate
+	// ref says which Gate it is; its digest is reckoned once, not once a request.
+	ref gate.GateRef
 	// unreadable is why it can't be read, which no judge can be asked about. What it
 	// says wrongly is the judge's to find.
 	unreadable error
@@ -43,14 +45,14 @@ func (g guard) names(namespace string) bool {
 func readGate(u *unstructured.Unstructured) guard {
 	g, unknown, err := v1alpha1.GateFrom(u.Object)
 	if err == nil {
-		return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}}
+		return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}, ref: gate.RefTo(g)}
 	}
 	g = &v1alpha1.Gate{}
 	g.Name, g.Generation = u.GetName(), u.GetGeneration()
 	g.Spec.Environment, _, _ = unstructured.NestedString(u.Object, "spec", "environment")
 	namespaces, found, nsErr := unstructured.NestedStringSlice(u.Object, "spec", "namespaces")
 	g.Spec.Namespaces = namespaces
-	return guard{Gate: verdict.Gate{Gate: g}, unreadable: err, everywhere: nsErr != nil || !found}
+	return guard{Gate: verdict.Gate{Gate: g}, ref: gate.RefTo(g), unreadable: err, everywhere: nsErr != nil || !found}
 }
 
 // faults are why the Gate isn't judged by, none where it is.

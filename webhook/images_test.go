@@ -82,7 +82,7 @@ func TestDecodeOfAFieldThatThisVersionDoesNotKnow(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decode([]byte(deploymentOf(test.spec)), deploymentKind)
+			_, err := read(deploymentOf(test.spec), deploymentKind)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("decode says %v, want an error about %s", err, test.want)
 			}
@@ -94,7 +94,7 @@ func TestDecodeOfAFieldThatThisVersionDoesNotKnow(t *testing.T) {
 		"among free-form keys": `{"containers":[],"nodeSelector":{"image":"x"},"volumes":[{"name":"v","csi":{"driver":"d","volumeAttributes":{"image":"x"}}}]}`,
 	} {
 		t.Run(name+" is none of its business", func(t *testing.T) {
-			if _, err := decode([]byte(deploymentOf(spec)), deploymentKind); err != nil {
+			if _, err := read(deploymentOf(spec), deploymentKind); err != nil {
 				t.Error(err)
 			}
 		})
@@ -124,7 +124,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"annotations of numbers":    {`{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"a":1}},"spec":{"containers":[]}}`, pod},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if o, err := decode([]byte(test.raw), test.kind); err == nil {
+			if o, err := read(test.raw, test.kind); err == nil {
 				t.Errorf("decode reads %+v, want an error", o)
 			}
 		})
@@ -134,11 +134,20 @@ func TestDecodeRefuses(t *testing.T) {
 // decoded is a Deployment whose pod's spec has these fields, decoded.
 func decoded(t *testing.T, document string) *object {
 	t.Helper()
-	o, err := decode([]byte(document), deploymentKind)
+	o, err := read(document, deploymentKind)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// read decodes an object and its images.
+func read(document string, kind schema.GroupVersionKind) (*object, error) {
+	o, err := decode([]byte(document), kind)
+	if err != nil {
+		return nil, err
+	}
+	return o, o.readImages()
 }
 
 func TestStartsNothingNew(t *testing.T) {

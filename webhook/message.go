@@ -226,8 +226,7 @@ func (r ruling) verdict() string {
 func (r ruling) asked() []string {
 	var asked []string
 	for _, g := range r.gates {
-		ref := gate.RefTo(g.Gate.Gate)
-		asked = append(asked, fmt.Sprintf("%s/%d/%s", line(ref.Name), ref.Generation, ref.Digest))
+		asked = append(asked, fmt.Sprintf("%s/%d/%s", line(g.ref.Name), g.ref.Generation, g.ref.Digest))
 	}
 	return asked
 }

@@ -29,7 +29,7 @@ func denied(reference string, action v1alpha1.Action, reasons ...gate.Reason) fi
 func prodGuard() []guard {
 	g := newGate("shop-prod", "shop")
 	g.Generation = 3
-	return []guard{{Gate: verdict.Gate{Gate: g}}}
+	return []guard{{Gate: verdict.Gate{Gate: g}, ref: gate.RefTo(g)}}
 }
 
 func TestMessage(t *testing.T) {
@@ -122,7 +122,7 @@ func TestAuditAnnotations(t *testing.T) {
 	g := prodGuard()
 	allowed := denied(web, v1alpha1.ActionDeny)
 	allowed.Allowed = true
-	gates := "shop-prod/3/" + gate.RefTo(g[0].Gate.Gate).Digest
+	gates := "shop-prod/3/" + g[0].ref.Digest
 	reason := gate.Reason{Code: gate.NoSoak, Message: "no soak"}
 	for name, test := range map[string]struct {
 		ruling ruling

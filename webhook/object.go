@@ -3,6 +3,7 @@ package webhook
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,11 +36,14 @@ type object struct {
 	// a field that this version doesn't know. Of a Pod it is the spec alone: a pod's
 	// labels and annotations start nothing.
 	template any
-	images   []image
+	// images are there once readImages has read them.
+	images []image
+
+	spec map[string]any // the pod's spec, as it was sent
+	at   string         // its place
 }
 
-// decode reads an object of a kind that podTemplates has. What it can't read fully it
-// refuses: an image that it overlooks would be admitted unjudged.
+// decode reads an object of a kind that podTemplates has, but for its images.
 func decode(raw []byte, kind schema.GroupVersionKind) (*object, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("there is no object")
@@ -57,43 +61,48 @@ func decode(raw []byte, kind schema.GroupVersionKind) (*object, error) {
 
 // newObject is decode for what is parsed already.
 func newObject(u *unstructured.Unstructured) (*object, error) {
-	kind := u.GroupVersionKind()
-	path, ok := podTemplates[kind]
+	path, ok := podTemplates[u.GroupVersionKind()]
 	if !ok {
-		return nil, fmt.Errorf("%q is no kind whose images this version knows", kind)
+		return nil, fmt.Errorf("%q is no kind whose images this version knows", u.GroupVersionKind())
 	}
-	o := &object{kind: kind}
+	o := &object{kind: u.GroupVersionKind(), at: strings.Join(append(slices.Clone(path), "spec"), ".")}
 
 	metadata, _, err := unstructured.NestedMap(u.Object, "metadata")
+	if err == nil {
+		err = runtime.DefaultUnstructuredConverter.FromUnstructured(metadata, &o.metadata)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading metadata: %w", err)
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(metadata, &o.metadata); err != nil {
-		return nil, fmt.Errorf("reading metadata: %w", err)
+	template, _, err := unstructured.NestedFieldNoCopy(u.Object, path...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the pod template: %w", err)
 	}
+	whole, _ := template.(map[string]any)
+	if o.spec, ok = whole["spec"].(map[string]any); !ok {
+		return nil, fmt.Errorf("there is no pod's spec at %s", o.at)
+	}
+	o.template = template
+	if len(path) == 0 {
+		o.template = o.spec
+	}
+	return o, nil
+}
 
-	specPath := append(append([]string{}, path...), "spec")
-	at := strings.Join(specPath, ".")
-	rawSpec, found, err := unstructured.NestedMap(u.Object, specPath...)
-	if err != nil || !found || rawSpec == nil {
-		return nil, fmt.Errorf("there is no pod's spec at %s", at)
-	}
+// readImages fills in the images. What it can't read fully it refuses: an image that
+// it overlooks would be admitted unjudged.
+func (o *object) readImages() error {
 	var spec corev1.PodSpec
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rawSpec, &spec); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", at, err)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.spec, &spec); err != nil {
+		return fmt.Errorf("reading %s: %w", o.at, err)
 	}
 	kept, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", at, err)
+		return fmt.Errorf("reading %s: %w", o.at, err)
 	}
-	if place := unknownImage(rawSpec, kept, at); place != "" {
-		return nil, fmt.Errorf("%s may name an image, and this version doesn't know the field: upgrade envladder", place)
+	if place := unknownImage(o.spec, kept, o.at); place != "" {
+		return fmt.Errorf("%s may name an image, and this version doesn't know the field: upgrade envladder", place)
 	}
-
-	o.images = imagesOf(&spec, at)
-	o.template = rawSpec
-	if len(path) > 0 {
-		o.template, _, _ = unstructured.NestedFieldNoCopy(u.Object, path...)
-	}
-	return o, nil
+	o.images = imagesOf(&spec, o.at)
+	return nil
 }

@@ -68,6 +68,9 @@ func (w owners) of(ctx context.Context, o *object, namespace string) (*object, e
 		return nil, nil
 	}
 	owner, err := newObject(&u)
+	if err == nil {
+		err = owner.readImages()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the owner %s %q: %w", ref.Kind, ref.Name, err)
 	}

@@ -314,6 +314,22 @@ func TestFailuresDeny(t *testing.T) {
 			request: func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Connect },
 			want:    []gate.Code{gate.Undecodable}, says: "CONNECT",
 		},
+		"an UPDATE of a field that this version doesn't know": {
+			judge: content,
+			request: func(r *admissionv1.AdmissionRequest) {
+				r.Operation, r.OldObject = admissionv1.Update, r.Object
+				r.Object.Raw = bytes.Replace(r.Object.Raw, []byte(`"containers":`), []byte(`"newImage":"evil","containers":`), 1)
+			},
+			want: []gate.Code{gate.Undecodable}, says: "spec.newImage may name an image",
+		},
+		"an UPDATE that leaves such a field alone": {
+			judge: faulty(func(context.Context, verdict.Query) []verdict.Outcome { panic("asked") }),
+			request: func(r *admissionv1.AdmissionRequest) {
+				r.Operation = admissionv1.Update
+				r.OldObject.Raw = bytes.Replace(r.Object.Raw, []byte(`"containers":`), []byte(`"newImage":"x","containers":`), 1)
+				r.Object.Raw = bytes.Replace(r.OldObject.Raw, []byte(`"name":"web"`), []byte(`"name":"web","labels":{"a":"b"}`), 1)
+			},
+		},
 		"nothing fails": {judge: content},
 		"a deletion": {
 			judge:   faulty(func(context.Context, verdict.Query) []verdict.Outcome { panic("asked") }),

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -55,7 +57,11 @@ func (w *statusWriter) Reconcile(ctx context.Context, request ctrl.Request) (ctr
 		return ctrl.Result{}, err
 	}
 	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
-	if err := w.client.Status().Patch(ctx, patched, patch); err != nil {
+	err = w.client.Status().Patch(ctx, patched, patch)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: time.Second}, nil // another replica was first
+	}
+	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("writing the status of Gate %q: %w", request.Name, err)
 	}
 	return ctrl.Result{}, nil

@@ -1,0 +1,82 @@
+package webhook
+
+import (
+	"context"
+	"slices"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// undecided is the denial of an image that nothing was said about.
+func undecided(ctx context.Context, gates []verdict.Gate, reference string) []verdict.Outcome {
+	if ctx.Err() == nil {
+		return failed(gates, reference, "nothing was decided about the image", "")
+	}
+	return failed(gates, reference, "the time to answer was over before the image was judged",
+		"try again; if it stays, look at the registry, or raise the webhook's timeoutSeconds")
+}
+
+// failed is the denial of an image that couldn't be judged.
+func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.Outcome {
+	reason := gate.NewReason(gate.InternalError, "%s", message)
+	if remedy != "" {
+		reason.Remedy = remedy
+	}
+	action := v1alpha1.ActionAudit
+	for _, g := range gates {
+		action = stricter(action, g.Spec.Action)
+	}
+	outcome := verdict.Outcome{Verdict: gate.Deny(gate.Image{}, gate.GateRef{}, reason), Action: action}
+	outcome.Image = gate.Clean(reference, maxReference)
+	return []verdict.Outcome{outcome}
+}
+
+// refuse is a denial of the object as a whole, by whatever Gates there are.
+func refuse(gates []guard, code gate.Code, message, remedy string) []finding {
+	action := v1alpha1.ActionDeny
+	if len(gates) > 0 {
+		action = v1alpha1.ActionAudit
+	}
+	for _, g := range gates {
+		action = stricter(action, g.Spec.Action)
+	}
+	reason := gate.Reason{Code: code, Message: message, Remedy: remedy}
+	v := gate.Deny(gate.Image{}, gate.GateRef{}, reason)
+	v.Image = ""
+	return []finding{{Outcome: verdict.Outcome{Verdict: v, Action: action}}}
+}
+
+// unreadable are the denials by Gates that can't be read, and the Gates that can.
+func unreadable(gates []guard) (findings []finding, readable []verdict.Gate) {
+	for _, g := range gates {
+		if g.unreadable == nil {
+			readable = append(readable, g.Gate)
+			continue
+		}
+		v := gate.Deny(gate.Image{}, g.ref, g.faults()...)
+		v.Image = ""
+		findings = append(findings, finding{Outcome: verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
+	}
+	return findings, readable
+}
+
+// strictness of actions, least first. What isn't in it is Deny, which an unset action
+// means, and an unknown one is taken for.
+var strictness = []v1alpha1.Action{v1alpha1.ActionAudit, v1alpha1.ActionWarn, v1alpha1.ActionDeny}
+
+func stricter(a, b v1alpha1.Action) v1alpha1.Action {
+	a, b = effective(a), effective(b)
+	if slices.Index(strictness, b) > slices.Index(strictness, a) {
+		return b
+	}
+	return a
+}
+
+func effective(a v1alpha1.Action) v1alpha1.Action {
+	if slices.Contains(strictness, a) {
+		return a
+	}
+	return v1alpha1.ActionDeny
+}
