@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
 )
 
@@ -29,7 +30,7 @@ type Config struct {
 	Folder string
 	// Name of the plugin as Applications name it; the socket is <Name>.sock.
 	Name   string
-	Limits Limits
+	Limits archive.Limits
 	Log    *slog.Logger
 }
 

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/envladder/envladder/plugin"
+	"github.com/envladder/envladder/plugin/archive"
 )
 
 // served is a plugin that serves, and Argo CD's own client of it.
@@ -56,12 +57,12 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func serve(t *testing.T, limits plugin.Limits) *served {
+func serve(t *testing.T, limits archive.Limits) *served {
 	t.Helper()
 	return serveIn(t, t.TempDir(), limits)
 }
 
-func serveIn(t *testing.T, folder string, limits plugin.Limits) *served {
+func serveIn(t *testing.T, folder string, limits archive.Limits) *served {
 	t.Helper()
 	s := &served{socket: filepath.Join(folder, "envladder.sock"), logs: &lockedBuffer{}}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -226,7 +227,7 @@ func withDigest(t *testing.T, root, want string) string {
 }
 
 func TestServeToArgoCD(t *testing.T) {
-	s := serve(t, plugin.DefaultLimits)
+	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 
 	t.Run("it is a named plugin without discovery", func(t *testing.T) {
@@ -348,7 +349,7 @@ func replace(t *testing.T, name, before, after string) {
 }
 
 func TestServeExplains(t *testing.T) {
-	s := serve(t, plugin.DefaultLimits)
+	s := serve(t, archive.DefaultLimits)
 	for _, tt := range []struct {
 		name   string
 		change func(t *testing.T, root string)
@@ -403,7 +404,7 @@ func TestServeExplains(t *testing.T) {
 }
 
 func TestSymbolicLinksInsideTheRepositoryAreFollowed(t *testing.T) {
-	s := serve(t, plugin.DefaultLimits)
+	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 	want, err := s.generate(t, root, app, argoEnv(prodEU)...)
 	if err != nil {
@@ -437,7 +438,7 @@ type entry struct {
 	size                int64
 }
 
-func archive(t *testing.T, entries ...entry) []byte {
+func pack(t *testing.T, entries ...entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	zipped := gzip.NewWriter(&b)
@@ -497,8 +498,8 @@ func (s *served) send(t *testing.T, metadata *apiclient.ManifestRequestMetadata,
 }
 
 func TestHostileStreams(t *testing.T) {
-	s := serve(t, plugin.Limits{Archive: 64 << 10, Unpacked: 1 << 20, Entries: 100, File: 512 << 10})
-	good := archive(t, entry{name: "ladder.yaml", content: "kind: Ladder"})
+	s := serve(t, archive.Limits{Archive: 64 << 10, Unpacked: 1 << 20, Entries: 100, File: 512 << 10})
+	good := pack(t, entry{name: "ladder.yaml", content: "kind: Ladder"})
 	wrongSum := metadataOf(good)
 	wrongSum.Checksum = strings.Repeat("0", 64)
 	outside := metadataOf(good)
@@ -507,8 +508,8 @@ func TestHostileStreams(t *testing.T) {
 	if _, err := rand.NewChaCha8([32]byte{}).Read(random); err != nil {
 		t.Fatal(err)
 	}
-	noise := archive(t, entry{name: "noise", content: string(random)})
-	bomb := archive(t, entry{name: ".git/pack", content: strings.Repeat("\x00", 2<<20)})
+	noise := pack(t, entry{name: "noise", content: string(random)})
+	bomb := pack(t, entry{name: ".git/pack", content: strings.Repeat("\x00", 2<<20)})
 	many := make([]entry, 101)
 	for i := range many {
 		many[i] = entry{name: fmt.Sprintf("%d", i)}
@@ -528,19 +529,19 @@ func TestHostileStreams(t *testing.T) {
 		{"a truncated stream", metadataOf(good), good[:len(good)-20], codes.InvalidArgument, "were announced: it was cut"},
 		{"nothing after the metadata", metadataOf(good), nil, codes.InvalidArgument, "the archive has 0 bytes"},
 		{"no metadata", nil, good, codes.InvalidArgument, "doesn't begin with metadata"},
-		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "gzip"},
+		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "reading gzip"},
 		{"a folder outside", outside, good, codes.InvalidArgument, "outside of what was sent"},
 		{"an archive beyond the limit", metadataOf(noise), noise, codes.ResourceExhausted, "(--max-archive)"},
 		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked)"},
-		{"too much to keep", nil, archive(t, half...), codes.ResourceExhausted, "--max-unpacked"},
-		{"too many files", nil, archive(t, many...), codes.ResourceExhausted, "more than 100 files and folders (--max-entries)"},
-		{"..", nil, archive(t, entry{name: "a/../../b"}), codes.InvalidArgument, `"a/../../b": its path leads out`},
-		{"an absolute path", nil, archive(t, entry{name: "/etc/passwd"}), codes.InvalidArgument, "leads out"},
-		{"a hard link", nil, archive(t, entry{name: "a", kind: tar.TypeLink, link: "/etc/passwd"}), codes.InvalidArgument, "hard link"},
-		{"a device", nil, archive(t, entry{name: "a", kind: tar.TypeBlock}), codes.InvalidArgument, "device"},
-		{"a FIFO", nil, archive(t, entry{name: "a", kind: tar.TypeFifo}), codes.InvalidArgument, "FIFO"},
-		{"a file below a symbolic link", nil, archive(t, entry{name: "a", kind: tar.TypeSymlink, link: "/"}, entry{name: "a/b"}), codes.InvalidArgument, "isn't a folder"},
-		{"a long path", nil, archive(t, entry{name: strings.Repeat("a/", 3000) + "b"}), codes.InvalidArgument, "longer than 4096 bytes"},
+		{"too much to keep", nil, pack(t, half...), codes.ResourceExhausted, "--max-unpacked"},
+		{"too many files", nil, pack(t, many...), codes.ResourceExhausted, "more than 100 files and folders (--max-entries)"},
+		{"..", nil, pack(t, entry{name: "a/../../b"}), codes.InvalidArgument, `"a/../../b": its path leads out`},
+		{"an absolute path", nil, pack(t, entry{name: "/etc/passwd"}), codes.InvalidArgument, "leads out"},
+		{"a hard link", nil, pack(t, entry{name: "a", kind: tar.TypeLink, link: "/etc/passwd"}), codes.InvalidArgument, "hard link"},
+		{"a device", nil, pack(t, entry{name: "a", kind: tar.TypeBlock}), codes.InvalidArgument, "device"},
+		{"a FIFO", nil, pack(t, entry{name: "a", kind: tar.TypeFifo}), codes.InvalidArgument, "FIFO"},
+		{"a file below a symbolic link", nil, pack(t, entry{name: "a", kind: tar.TypeSymlink, link: "/"}, entry{name: "a/b"}), codes.InvalidArgument, "isn't a folder"},
+		{"a long path", nil, pack(t, entry{name: strings.Repeat("a/", 3000) + "b"}), codes.InvalidArgument, "longer than 4096 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			metadata := tt.metadata
@@ -587,7 +588,7 @@ func TestHostileStreams(t *testing.T) {
 }
 
 func TestALargeFileThatNobodyReadsIsLeftOut(t *testing.T) {
-	limits := plugin.DefaultLimits
+	limits := archive.DefaultLimits
 	limits.File = 64 << 10
 	s := serve(t, limits)
 	root := newRepository(t)
@@ -603,7 +604,7 @@ func TestALargeFileThatNobodyReadsIsLeftOut(t *testing.T) {
 
 func TestTheSocket(t *testing.T) {
 	t.Run("others may use it, and it goes when serving ends", func(t *testing.T) {
-		s := serve(t, plugin.DefaultLimits)
+		s := serve(t, archive.DefaultLimits)
 		info, err := os.Stat(s.socket)
 		if err != nil {
 			t.Fatal(err)
@@ -619,12 +620,12 @@ func TestTheSocket(t *testing.T) {
 		}
 	})
 	t.Run("a request is finished before the end", func(t *testing.T) {
-		s := serve(t, plugin.DefaultLimits)
+		s := serve(t, archive.DefaultLimits)
 		stream, err := s.client(t).MatchRepository(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		data := archive(t, entry{name: "ladder.yaml"})
+		data := pack(t, entry{name: "ladder.yaml"})
 		if err := stream.Send(asMessage(metadataOf(data))); err != nil {
 			t.Fatal(err)
 		}
@@ -650,7 +651,7 @@ func TestTheSocket(t *testing.T) {
 		}
 		listener.SetUnlinkOnClose(false)
 		listener.Close()
-		s := serveIn(t, folder, plugin.DefaultLimits)
+		s := serveIn(t, folder, archive.DefaultLimits)
 		if _, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{}); err != nil {
 			t.Error(err)
 		}
@@ -663,7 +664,7 @@ func TestTheSocket(t *testing.T) {
 		}
 	}
 	t.Run("one that answers is left alone", func(t *testing.T) {
-		s := serve(t, plugin.DefaultLimits)
+		s := serve(t, archive.DefaultLimits)
 		refused(t, filepath.Dir(s.socket), "envladder", "answers on")
 		if _, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{}); err != nil {
 			t.Error(err)

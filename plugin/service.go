@@ -16,13 +16,14 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
 )
 
 // service answers the repo-server. It keeps nothing between requests.
 type service struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
-	limits Limits
+	limits archive.Limits
 	log    *slog.Logger
 }
 

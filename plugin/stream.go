@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 
+	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
 )
 
@@ -26,14 +28,14 @@ func (e *brokenStreamError) Unwrap() error { return e.cause }
 // receive reads a stream: metadata, then the archive in chunks. It reads to the end
 // even when the archive is refused, since Argo CD reports an answer that comes while it
 // sends as a bare EOF, and nobody would see why.
-func receive(stream receiver, limits Limits) (Request, error) {
+func receive(stream receiver, limits archive.Limits) (Request, error) {
 	first, err := stream.Recv()
 	if err != nil {
 		return Request{}, &brokenStreamError{err}
 	}
 	metadata := first.GetMetadata()
 	chunks := &chunkReader{stream: stream, sum: sha256.New()}
-	tree, archiveErr := untar(&cappedReader{r: chunks, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}, limits)
+	files, archiveErr := archive.Read(chunks, limits)
 	if err := chunks.drain(); err != nil {
 		return Request{}, err
 	}
@@ -46,16 +48,16 @@ func receive(stream receiver, limits Limits) (Request, error) {
 	if archiveErr != nil {
 		return Request{}, archiveErr
 	}
-	return requestOf(metadata, tree)
+	return requestOf(metadata, files)
 }
 
 func isTooLarge(err error) bool {
-	var tooLarge *tooLargeError
+	var tooLarge *archive.TooLargeError
 	return errors.As(err, &tooLarge)
 }
 
 // requestOf is the request of metadata and the files that came with it.
-func requestOf(metadata *pluginpb.ManifestRequestMetadata, sent *tree) (Request, error) {
+func requestOf(metadata *pluginpb.ManifestRequestMetadata, sent fs.FS) (Request, error) {
 	env := make(map[string]string, len(metadata.GetEnv()))
 	for _, entry := range metadata.GetEnv() {
 		env[entry.GetName()] = entry.GetValue()
@@ -134,7 +136,7 @@ func (c *chunkReader) check(metadata *pluginpb.ManifestRequestMetadata) error {
 		return fmt.Errorf("the archive has %d bytes, and %d were announced: it was cut or damaged on the way", c.size, want)
 	}
 	if got := hex.EncodeToString(c.sum.Sum(nil)); got != metadata.GetChecksum() {
-		return fmt.Errorf("the archive's SHA-256 is %s, and %q was announced: it was damaged on the way", got, shorten(metadata.GetChecksum()))
+		return fmt.Errorf("the archive's SHA-256 is %s, and %.64q was announced: it was damaged on the way", got, metadata.GetChecksum())
 	}
 	return nil
 }

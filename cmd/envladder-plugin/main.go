@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/plugin"
+	"github.com/envladder/envladder/plugin/archive"
 )
 
 func main() {
@@ -48,7 +49,7 @@ func newServeCommand() *cobra.Command {
 		logs   cli.LogFlags
 		suffix string
 	)
-	config := plugin.Config{Folder: socketFolder(), Limits: plugin.DefaultLimits}
+	config := plugin.Config{Folder: socketFolder(), Limits: archive.DefaultLimits}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer the repo-server on the plugin's socket",

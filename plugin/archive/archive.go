@@ -1,4 +1,7 @@
-package plugin
+// Package archive reads a repository that a repo-server sends, a gzipped tar, into
+// memory: bounded in every respect, and such that no path in it leads out of it. What
+// the files are it leaves to others.
+package archive
 
 import (
 	"archive/tar"
@@ -26,7 +29,7 @@ type Limits struct {
 	File int64
 }
 
-// DefaultLimits are the limits of Serve.
+// DefaultLimits are the limits unless somebody says otherwise.
 var DefaultLimits = Limits{
 	// What Argo CD itself allows for the archives that it streams
 	// (--streamed-manifest-max-tar-size).
@@ -42,33 +45,37 @@ var DefaultLimits = Limits{
 // maxPathLength is Linux's own, PATH_MAX.
 const maxPathLength = 4096
 
-// untar reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
-// them, and nothing reads them.
-func untar(r io.Reader, limits Limits) (*tree, error) {
-	unzipped, err := gzip.NewReader(r)
+// Read reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
+// them, and nothing reads them. Symbolic links are kept, and followed inside the
+// archive only. The error is a *TooLargeError where a limit is exceeded.
+func Read(r io.Reader, limits Limits) (fs.FS, error) {
+	packed := &cappedReader{r: r, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}
+	unzipped, err := gzip.NewReader(packed)
+	if err != nil {
+		return nil, fmt.Errorf("unpacking the archive: reading gzip: %w", err)
+	}
+	files, err := untar(unzipped, limits)
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the archive: %w", err)
 	}
-	u := untarrer{
-		tar:    tar.NewReader(&cappedReader{r: unzipped, left: limits.Unpacked, err: tooLarge("unpacks to", limits.Unpacked, "--max-unpacked")}),
-		limits: limits,
-		tree:   newTree(),
-	}
-	if err := u.run(); err != nil {
-		return nil, fmt.Errorf("unpacking the archive: %w", err)
-	}
-	return u.tree, nil
+	return files, nil
+}
+
+func untar(r io.Reader, limits Limits) (*tree, error) {
+	unpacked := &cappedReader{r: r, left: limits.Unpacked, err: tooLarge("unpacks to", limits.Unpacked, "--max-unpacked")}
+	u := untarrer{tar: tar.NewReader(unpacked), limits: limits, tree: newTree()}
+	return u.tree, u.run()
 }
 
 func tooLarge(what string, limit int64, flag string) error {
-	return &tooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s): name the Application's paths in its annotation argocd.argoproj.io/manifest-generate-paths, and let the repo-server use them (--plugin-use-manifest-generate-paths)",
+	return &TooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s): name the Application's paths in its annotation argocd.argoproj.io/manifest-generate-paths, and let the repo-server use them (--plugin-use-manifest-generate-paths)",
 		what, limit>>20, flag)}
 }
 
-// tooLargeError is of what goes beyond a limit.
-type tooLargeError struct{ message string }
+// TooLargeError is of what goes beyond a limit.
+type TooLargeError struct{ message string }
 
-func (e *tooLargeError) Error() string { return e.message }
+func (e *TooLargeError) Error() string { return e.message }
 
 type untarrer struct {
 	tar     *tar.Reader
@@ -94,7 +101,7 @@ func (u *untarrer) run() error {
 		}
 		// A long path makes many folders at once, so those count too.
 		if u.entries++; max(u.entries, len(u.tree.nodes)) > u.limits.Entries {
-			return &tooLargeError{fmt.Sprintf("the repository has more than %d files and folders (--max-entries)", u.limits.Entries)}
+			return &TooLargeError{fmt.Sprintf("the repository has more than %d files and folders (--max-entries)", u.limits.Entries)}
 		}
 	}
 }
