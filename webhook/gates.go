@@ -27,7 +27,7 @@ var (
 type guard struct {
 	verdict.Gate
 	// ref says which Gate it is; its digest is reckoned once, not once a request.
-	ref gate.GateRef
+	ref gate.Ref
 	// unreadable is why it can't be read, which no judge can be asked about. What it
 	// says wrongly is the judge's to find.
 	unreadable error

@@ -20,7 +20,7 @@ func denied(reference string, action v1alpha1.Action, reasons ...gate.Reason) fi
 		reference: reference,
 		fields:    []string{"spec.containers[0].image"},
 		Outcome: verdict.Outcome{
-			Verdict: gate.Verdict{Reasons: reasons, Gate: gate.GateRef{Name: "shop-prod", Generation: 3, Digest: "sha256:" + sixtyFour('e')}},
+			Verdict: gate.Verdict{Reasons: reasons, Gate: gate.Ref{Name: "shop-prod", Generation: 3, Digest: "sha256:" + sixtyFour('e')}},
 			Action:  action,
 		},
 	}

@@ -28,7 +28,7 @@ func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.O
 	for _, g := range gates {
 		action = stricter(action, g.Spec.Action)
 	}
-	outcome := verdict.Outcome{Verdict: gate.Deny(gate.Image{}, gate.GateRef{}, reason), Action: action}
+	outcome := verdict.Outcome{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, reason), Action: action}
 	outcome.Image = gate.Clean(reference, maxReference)
 	return []verdict.Outcome{outcome}
 }
@@ -43,7 +43,7 @@ func refuse(gates []guard, code gate.Code, message, remedy string) []finding {
 		action = stricter(action, g.Spec.Action)
 	}
 	reason := gate.Reason{Code: code, Message: message, Remedy: remedy}
-	v := gate.Deny(gate.Image{}, gate.GateRef{}, reason)
+	v := gate.Deny(gate.Image{}, gate.Ref{}, reason)
 	v.Image = ""
 	return []finding{{Outcome: verdict.Outcome{Verdict: v, Action: action}}}
 }

@@ -337,7 +337,7 @@ func TestFailuresDeny(t *testing.T) {
 		},
 		"an owner that can't be looked up": {
 			judge: faulty(func(_ context.Context, q verdict.Query) []verdict.Outcome {
-				return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.GateRef{}, gate.NewReason(gate.SoakTooOld, "rescheduled: %t", q.Rescheduled))}}
+				return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.SoakTooOld, "rescheduled: %t", q.Rescheduled))}}
 			}),
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.UserInfo.Username = allControllers
@@ -487,7 +487,7 @@ func FuzzParseReview(f *testing.F) {
 	f.Add([]byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","namespace":"shop","object":null}}`))
 	f.Add([]byte(`[]`))
 	h := newReviewer(faulty(func(_ context.Context, q verdict.Query) []verdict.Outcome {
-		return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.GateRef{}, gate.NewReason(gate.NoSignature, "%s", q.Reference))}}
+		return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSignature, "%s", q.Reference))}}
 	}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		request, err := parseReview(body)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -85,20 +84,10 @@ func mayBeBundle(d registry.Descriptor) bool {
 	}
 }
 
-// isJudged says whether a Gate can ask for the type.
-func isJudged(predicateType string) bool {
-	switch predicateType {
-	case gate.PredicateSignature, gate.PredicateSoak, gate.PredicateTest, gate.PredicateApproval:
-		return true
-	default:
-		return strings.HasPrefix(predicateType, gate.PredicateSPDX) || strings.HasPrefix(predicateType, gate.PredicateCycloneDX)
-	}
-}
-
 func rank(d registry.Descriptor) int {
 	predicateType, annotated := d.Annotations[predicateTypeAnnotation]
 	switch {
-	case annotated && isJudged(predicateType):
+	case annotated && gate.Knows(predicateType):
 		return 0
 	case isBundle(d.ArtifactType) && !annotated:
 		return 1

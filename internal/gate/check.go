@@ -29,7 +29,7 @@ type checker struct {
 	faults []Reason
 }
 
-func (c *checker) fault(path, format string, arguments ...any) {
+func (c *checker) faultf(path, format string, arguments ...any) {
 	c.faults = append(c.faults, NewReason(GateInvalid, "%s: %s", path, fmt.Sprintf(format, arguments...)))
 }
 
@@ -42,7 +42,7 @@ var labelSyntax = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 // label checks a name.
 func (c *checker) label(path, name string) {
 	if len(name) > maxLabel || !labelSyntax.MatchString(name) {
-		c.fault(path, "%s must be lower-case letters, digits and - between them, at most %d", quote(name), maxLabel)
+		c.faultf(path, "%s must be lower-case letters, digits and - between them, at most %d", quote(name), maxLabel)
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *checker) unique(path string, list []string) {
 	seen := map[string]bool{}
 	for i, name := range list {
 		if seen[name] {
-			c.fault(fmt.Sprintf("%s[%d]", path, i), "%s is there twice", quote(name))
+			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s is there twice", quote(name))
 		}
 		seen[name] = true
 	}
@@ -60,14 +60,14 @@ func (c *checker) unique(path string, list []string) {
 // positive checks a duration.
 func (c *checker) positive(path string, d time.Duration) {
 	if d <= 0 {
-		c.fault(path, "must be more than 0s, is %s", d)
+		c.faultf(path, "must be more than 0s, is %s", d)
 	}
 }
 
 func (c *checker) namespaces() {
 	c.label(".spec.environment", c.spec.Environment)
 	if len(c.spec.Namespaces) == 0 {
-		c.fault(".spec.namespaces", "name at least one")
+		c.faultf(".spec.namespaces", "name at least one")
 	}
 	for i, name := range c.spec.Namespaces {
 		c.label(fmt.Sprintf(".spec.namespaces[%d]", i), name)
@@ -88,14 +88,14 @@ func (c *checker) rest() {
 	}
 	if o := c.spec.Observe; o != nil {
 		if len(o.AttestAfter) == 0 {
-			c.fault(".spec.observe.attestAfter", "name at least one time")
+			c.faultf(".spec.observe.attestAfter", "name at least one time")
 		}
 		for i, d := range o.AttestAfter {
 			c.positive(fmt.Sprintf(".spec.observe.attestAfter[%d]", i), d.Duration)
 		}
 	}
 	if c.spec.Observe == nil && isEmpty(c.spec.Requires) {
-		c.fault(".spec.requires", "asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only")
+		c.faultf(".spec.requires", "asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only")
 	}
 }
 
@@ -106,11 +106,11 @@ func isEmpty(r v1alpha1.Requirements) bool {
 // by checks the signers that a requirement names.
 func (c *checker) by(path string, by []string) {
 	if len(by) == 0 {
-		c.fault(path, "name at least one signer")
+		c.faultf(path, "name at least one signer")
 	}
 	for i, name := range by {
 		if _, ok := c.signer(name); !ok {
-			c.fault(fmt.Sprintf("%s[%d]", path, i), "%s is no signer of this Gate", quote(name))
+			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s is no signer of this Gate", quote(name))
 		}
 	}
 	c.unique(path, by)
@@ -127,7 +127,7 @@ func (c *checker) signer(name string) (v1alpha1.Signer, bool) {
 // count checks a number of different signers: no more can be asked for than there are.
 func (c *checker) count(path string, count int32, by []string) {
 	if count < 0 {
-		c.fault(path, "must be at least 1, is %d", count)
+		c.faultf(path, "must be at least 1, is %d", count)
 	}
 	people := 0
 	for _, name := range by {
@@ -138,7 +138,7 @@ func (c *checker) count(path string, count int32, by []string) {
 		}
 	}
 	if int(count) > people {
-		c.fault(path, "asks for %d, by names %d", count, people)
+		c.faultf(path, "asks for %d, by names %d", count, people)
 	}
 }
 
@@ -147,7 +147,7 @@ func (c *checker) trustedTime(path string, by []string) {
 	for _, name := range by {
 		signer, ok := c.signer(name)
 		if ok && signer.Keyless == nil && signer.Timestamp == "" && signer.Time != v1alpha1.TimeTrustSigner {
-			c.fault(path, "asks for time, and nothing proves the times of signer %s: give it `timestamp`, or `time: TrustSigner` to believe its own clock", quote(name))
+			c.faultf(path, "asks for time, and nothing proves the times of signer %s: give it `timestamp`, or `time: TrustSigner` to believe its own clock", quote(name))
 		}
 	}
 }

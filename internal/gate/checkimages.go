@@ -27,7 +27,7 @@ func (c *checker) images() {
 				continue
 			}
 			if ok && mirror.pattern.IsWildcard() != home.pattern.IsWildcard() {
-				c.fault(mirror.path, "%s must end in /* exactly where repository %s does, or it isn't clear which image it is", quote(from), quote(image.Repository))
+				c.faultf(mirror.path, "%s must end in /* exactly where repository %s does, or it isn't clear which image it is", quote(from), quote(image.Repository))
 				continue
 			}
 			all = c.apart(all, mirror)
@@ -39,7 +39,7 @@ func (c *checker) images() {
 func (c *checker) apart(before []named, next named) []named {
 	for _, b := range before {
 		if b.pattern.Overlaps(next.pattern) {
-			c.fault(next.path, "has images in common with %s; list each image once", b.path)
+			c.faultf(next.path, "has images in common with %s; list each image once", b.path)
 		}
 	}
 	return append(before, next)
@@ -54,7 +54,7 @@ func (c *checker) others() {
 		}
 		for k, image := range c.spec.Images {
 			if home, err := ParsePattern(image.Repository); err == nil && home == p.pattern {
-				c.fault(p.path, "is .spec.images[%d] too: it is either judged or let by", k)
+				c.faultf(p.path, "is .spec.images[%d] too: it is either judged or let by", k)
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func (c *checker) others() {
 func (c *checker) pattern(path, text string) (named, bool) {
 	pattern, err := ParsePattern(text)
 	if err != nil {
-		c.fault(path, "%v", err)
+		c.faultf(path, "%v", err)
 		return named{}, false
 	}
 	return named{path, pattern}, true

@@ -41,10 +41,10 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 		c.positive(path+".maxGap", s.MaxGap.Duration)
 	}
 	if s.MaxRestarts != nil && *s.MaxRestarts < 0 {
-		c.fault(path+".maxRestarts", "must be at least 0, is %d", *s.MaxRestarts)
+		c.faultf(path+".maxRestarts", "must be at least 0, is %d", *s.MaxRestarts)
 	}
 	if s.MinReady != nil && *s.MinReady < 1 {
-		c.fault(path+".minReady", "must be at least 1, is %d", *s.MinReady)
+		c.faultf(path+".minReady", "must be at least 1, is %d", *s.MinReady)
 	}
 }
 
@@ -54,9 +54,9 @@ func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		switch {
 		case test.Name == "":
-			c.fault(at+".name", "name the suite")
+			c.faultf(at+".name", "name the suite")
 		case seen[test.Name]:
-			c.fault(at+".name", "%s is there twice", quote(test.Name))
+			c.faultf(at+".name", "%s is there twice", quote(test.Name))
 		}
 		seen[test.Name] = true
 		c.by(at+".by", test.By)

@@ -44,7 +44,7 @@ func (c *checker) oneSource(path string, signer v1alpha1.Signer) {
 		}
 	}
 	if sources != 1 {
-		c.fault(path, "set exactly one of key, kms and keyless, not %d", sources)
+		c.faultf(path, "set exactly one of key, kms and keyless, not %d", sources)
 	}
 }
 
@@ -52,11 +52,11 @@ func (c *checker) oneSource(path string, signer v1alpha1.Signer) {
 func (c *checker) key(path, text string, before map[string]string) {
 	der, err := parseKey(text)
 	if err != nil {
-		c.fault(path, "%v", err)
+		c.faultf(path, "%v", err)
 		return
 	}
 	if where, twice := before[string(der)]; twice {
-		c.fault(path, "is the key of %s too; one key is one signer", where)
+		c.faultf(path, "is the key of %s too; one key is one signer", where)
 		return
 	}
 	before[string(der)] = path
@@ -103,14 +103,14 @@ func strong(key any) error {
 
 func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 	if u, err := url.Parse(k.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
-		c.fault(path+".issuer", "%s must be an https URL", quote(k.Issuer))
+		c.faultf(path+".issuer", "%s must be an https URL", quote(k.Issuer))
 	}
 	if (k.Subject != "") == (len(k.Subjects) > 0) {
-		c.fault(path, "set exactly one of subject and subjects")
+		c.faultf(path, "set exactly one of subject and subjects")
 	}
 	for i, subject := range k.Subjects {
 		if subject == "" {
-			c.fault(fmt.Sprintf("%s.subjects[%d]", path, i), "is empty")
+			c.faultf(fmt.Sprintf("%s.subjects[%d]", path, i), "is empty")
 		}
 	}
 	c.unique(path+".subjects", k.Subjects)

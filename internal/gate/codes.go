@@ -57,7 +57,8 @@ type CodeDoc struct {
 	Code Code
 	// Meaning completes "it is denied because".
 	Meaning string
-	// Remedy is what to do about it. IMAGE@DIGEST in it stands for the image.
+	// Remedy is what to do about it. IMAGE@DIGEST in it stands for the image, KEY and
+	// FILE for what only the reader knows.
 	Remedy string
 }
 

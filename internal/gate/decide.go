@@ -14,7 +14,7 @@ var digestSyntax = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // reason; it never fails: what it can't judge is denied.
 func Decide(r Request) Verdict {
 	if r.Gate == nil {
-		return Deny(r.Image, GateRef{}, NewReason(NoGate, "there is no Gate to judge by"))
+		return Deny(r.Image, Ref{}, NewReason(NoGate, "there is no Gate to judge by"))
 	}
 	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}}
 	for _, signer := range r.Gate.Spec.Signers {
@@ -25,13 +25,13 @@ func Decide(r Request) Verdict {
 
 // Deny is a verdict for these reasons: a denial, or leave where there are none. It
 // sorts them, drops repeated ones, and makes what is foreign in them fit to print.
-func Deny(image Image, by GateRef, reasons ...Reason) Verdict {
+func Deny(image Image, by Ref, reasons ...Reason) Verdict {
 	name := image.String()
 	clean := make([]Reason, 0, len(reasons))
 	for _, reason := range reasons {
 		reason.Message = Clean(reason.Message, maxMessage)
 		if name != "" {
-			reason.Remedy = strings.ReplaceAll(reason.Remedy, "IMAGE@DIGEST", name)
+			reason.Remedy = reason.Remedy
 		}
 		reason.Remedy = Clean(reason.Remedy, maxMessage)
 		clean = append(clean, reason)

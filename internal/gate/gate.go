@@ -75,11 +75,11 @@ type Verdict struct {
 	Allowed bool     `json:"allowed"`
 	Reasons []Reason `json:"reasons"`
 	Image   string   `json:"image"`
-	Gate    GateRef  `json:"gate"`
+	Gate    Ref  `json:"gate"`
 }
 
-// GateRef says which Gate was asked.
-type GateRef struct {
+// Ref says which Gate was asked.
+type Ref struct {
 	Name       string `json:"name"`
 	Generation int64  `json:"generation,omitempty"`
 	// Digest of the Gate's spec, so that two clusters' Gates can be compared.

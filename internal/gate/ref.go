@@ -11,11 +11,11 @@ import (
 // RefTo says which Gate a verdict is by. Its digest is the SHA-256 of the spec as JSON
 // with its defaults set and its keys sorted, so that a file and the same Gate in a
 // cluster have one digest.
-func RefTo(g *v1alpha1.Gate) GateRef {
+func RefTo(g *v1alpha1.Gate) Ref {
 	if g == nil {
-		return GateRef{}
+		return Ref{}
 	}
-	return GateRef{Name: g.Name, Generation: g.Generation, Digest: specDigest(g)}
+	return Ref{Name: g.Name, Generation: g.Generation, Digest: specDigest(g)}
 }
 
 func specDigest(g *v1alpha1.Gate) string {

@@ -147,7 +147,7 @@ func (q Query) judgeOther(reference registry.Reference) Outcome {
 
 // deny is the word of all Gates of the namespace: under the strictest one's name.
 func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
-	var by gate.GateRef
+	var by gate.Ref
 	strictest := v1alpha1.ActionDeny
 	if len(q.Gates) > 0 {
 		g := slices.MinFunc(q.Gates, func(a, b Gate) int { return strictness(b) - strictness(a) })

@@ -223,7 +223,7 @@ func (b *Bed) run(ctx context.Context, turn turn, p Process) (*Running, error) {
 // lost tells of a part that ended by itself: what fails afterwards fails for
 // that.
 func (b *Bed) lost(r *Running) {
-	b.progress("%s ended by itself: %v%s", r.Name, r.exitError(), r.tail())
+	b.progressf("%s ended by itself: %v%s", r.Name, r.exitError(), r.tail())
 }
 
 // env is the environment that every process gets. Nothing of the caller's
@@ -286,7 +286,7 @@ func (b *Bed) path(elements ...string) string {
 	return filepath.Join(append([]string{b.Dir}, elements...)...)
 }
 
-func (b *Bed) progress(format string, args ...any) {
+func (b *Bed) progressf(format string, args ...any) {
 	fmt.Fprintf(b.log, format+"\n", args...)
 }
 

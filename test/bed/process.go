@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -59,7 +60,7 @@ type Running struct {
 // stopped again.
 func start(ctx context.Context, p Process, logs string, env []string) (*Running, error) {
 	r := &Running{Process: p, Log: filepath.Join(logs, p.Name+".log")}
-	r.Env = append(env[:len(env):len(env)], p.Env...)
+	r.Env = slices.Concat(env, p.Env)
 	if err := r.Start(ctx); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (b *Bed) part(name string, begin time.Time) {
 	b.mu.Lock()
 	b.parts = append(b.parts, Part{Name: name, Seconds: seconds(took)})
 	b.mu.Unlock()
-	b.progress("%s is up (%.1fs)", name, took.Seconds())
+	b.progressf("%s is up (%.1fs)", name, took.Seconds())
 }
 
 // seconds are rounded to hundredths, for people.

@@ -13,23 +13,23 @@ import (
 // ForTest starts a bed for one test and takes it down when the test ends,
 // also by a panic, or when the run is interrupted. A failed test shows the
 // last lines of each log.
-func ForTest(t testing.TB, o Options) *Bed {
-	t.Helper()
+func ForTest(tb testing.TB, o Options) *Bed {
+	tb.Helper()
 	if o.Log == nil {
 		o.Log = os.Stderr
 	}
-	b, err := Up(t.Context(), o)
+	b, err := Up(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	stop := b.downOnSignal()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the logs end:\n%s", b.LogTails())
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the logs end:\n%s", b.LogTails())
 		}
 		stop()
 		if err := b.Down(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return b
@@ -52,7 +52,7 @@ func Main(m *testing.M, o Options, use func(*Bed)) int {
 	use(b)
 	code := m.Run()
 	if code != 0 {
-		b.progress("%s", b.LogTails())
+		b.progressf("%s", b.LogTails())
 	}
 	return code
 }
@@ -69,7 +69,9 @@ func (b *Bed) downOnSignal() (stop func()) {
 			signal.Stop(signals)
 			// Die of it as if nobody had caught it.
 			signal.Reset(s)
-			_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
+			if number, ok := s.(syscall.Signal); ok {
+				_ = syscall.Kill(os.Getpid(), number)
+			}
 		case <-done:
 		}
 	}()

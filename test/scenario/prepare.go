@@ -142,9 +142,12 @@ func (s *Scenario) localize(text string) (string, error) {
 // withKeys gives a Gate the signers' real public keys; other documents stay as they
 // are.
 func (s *Scenario) withKeys(text string) (string, error) {
-	var gate unstructured.Unstructured
-	if err := yaml.Unmarshal([]byte(text), &gate.Object); err != nil || gate.GetKind() != "Gate" {
+	if !strings.Contains(text, "\nkind: Gate\n") {
 		return text, nil
+	}
+	var gate unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(text), &gate.Object); err != nil {
+		return "", fmt.Errorf("reading the Gate: %w", err)
 	}
 	list, _, err := unstructured.NestedSlice(gate.Object, "spec", "signers")
 	if err != nil {
@@ -172,7 +175,7 @@ func replaceLines(text, from, to string) string {
 	first, _, _ := strings.Cut(from, "\n")
 	for line := range strings.Lines(text) {
 		if strings.TrimSpace(line) == first {
-			indent := line[:strings.Index(line, first)]
+			indent, _, _ := strings.Cut(line, first)
 			candidate := indented(from, indent)
 			if strings.Contains(text, candidate) {
 				return strings.Replace(text, candidate, indented(to, indent), 1)

@@ -20,14 +20,12 @@ const (
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	cmd := newCommand(cancel)
-	err := cmd.ExecuteContext(ctx)
+	err := newCommand(cancel).ExecuteContext(ctx)
+	cancel()
 	if err == nil {
 		return
 	}
 	fmt.Fprintf(os.Stderr, "bed: %v\n", err)
-	cancel()
 	os.Exit(exitCode(err))
 }
 

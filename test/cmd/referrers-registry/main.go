@@ -22,8 +22,9 @@ import (
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stderr)
+	cancel()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "referrers-registry: %v\n", err)
 		os.Exit(1)
 	}
