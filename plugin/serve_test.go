@@ -7,7 +7,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -565,6 +567,21 @@ func TestHostileStreams(t *testing.T) {
 			}
 		}
 		if _, err := stream.CloseAndRecv(); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("a chunk beyond what a message may have", func(t *testing.T) {
+		stream, err := s.client(t).GenerateManifest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(asMessage(metadataOf(good))); err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(cmp.AppFileRequest(make([]byte, 17<<20))); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		if _, err := stream.CloseAndRecv(); status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -96,7 +96,7 @@ func asStatus(err error) error {
 	var broken *brokenStreamError
 	switch {
 	case errors.As(err, &broken):
-		return status.FromContextError(broken.cause).Err()
+		return broken.cause // gRPC's own
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()
 	case isTooLarge(err):

@@ -18,8 +18,8 @@ type receiver interface {
 	Recv() (*pluginpb.AppStreamRequest, error)
 }
 
-// brokenStreamError is an error of the stream itself: the client is gone, and nobody
-// waits for an answer.
+// brokenStreamError is an error of the stream itself: mostly the client is gone, and
+// nobody waits for an answer.
 type brokenStreamError struct{ cause error }
 
 func (e *brokenStreamError) Error() string { return fmt.Sprintf("receiving: %v", e.cause) }
