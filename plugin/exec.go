@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -23,7 +24,7 @@ func Exec(ctx context.Context, dir string, getenv func(string) string, out io.Wr
 	if err != nil {
 		return err
 	}
-	defer working.close() // only read: nothing is lost by a failing close
+	defer working.Close() // only read: nothing is lost by a failing close
 	request.Repository, request.Dir = working.repository, working.dir
 	manifests, err := Generate(ctx, request)
 	if err != nil {
@@ -36,7 +37,7 @@ func Exec(ctx context.Context, dir string, getenv func(string) string, out io.Wr
 type workingFolder struct {
 	repository fs.FS
 	dir        string
-	close      func() error
+	io.Closer
 }
 
 // openWorkingFolder finds the repository around dir. argocd-cmp-server unpacks what
@@ -49,7 +50,7 @@ func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, 
 		if err != nil {
 			return nil, err
 		}
-		return &workingFolder{repository: found.FS(), dir: found.Dir, close: found.Close}, nil
+		return &workingFolder{repository: found.FS(), dir: found.Dir, Closer: found}, nil
 	}
 	root, err := os.OpenRoot(top)
 	if err != nil {
@@ -57,10 +58,9 @@ func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, 
 	}
 	repository, inner, err := newCheckout(root.FS(), filepath.ToSlash(rel), getenv(envSourcePath))
 	if err != nil {
-		root.Close()
-		return nil, err
+		return nil, errors.Join(err, root.Close())
 	}
-	return &workingFolder{repository: repository, dir: inner, close: root.Close}, nil
+	return &workingFolder{repository: repository, dir: inner, Closer: root}, nil
 }
 
 // unpackedBy says where argocd-cmp-server unpacked the repository that dir is in, and

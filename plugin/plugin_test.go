@@ -4,13 +4,16 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/ladder"
 )
@@ -87,5 +90,41 @@ func TestAPanicIsTheErrorOfOneRequest(t *testing.T) {
 	}
 	if !strings.Contains(logs.String(), "plugin_test.go") {
 		t.Errorf("the log lacks the stack: %s", logs.String())
+	}
+}
+
+// TestTheManifestAnnouncesWhatServeAnnounces holds manifests/plugin.yaml, of which
+// argocd-cmp-server announces the parameters.
+func TestTheManifestAnnouncesWhatServeAnnounces(t *testing.T) {
+	data, err := os.ReadFile("../manifests/plugin.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Spec struct {
+			Generate   struct{ Command []string }
+			Parameters struct {
+				Static []struct {
+					Name     string
+					Required bool
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(data, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"envladder-plugin", "generate"}, manifest.Spec.Generate.Command); diff != "" {
+		t.Error(diff)
+	}
+	got, want := map[string]bool{}, map[string]bool{}
+	for _, p := range manifest.Spec.Parameters.Static {
+		got[p.Name] = p.Required
+	}
+	for _, p := range announce(&ladder.Document{}) {
+		want[p.GetName()] = p.GetRequired()
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -56,7 +56,7 @@ const (
 // Serve answers on the plugin's socket until ctx ends, then lets requests finish for a
 // while and removes the socket.
 func Serve(ctx context.Context, config Config) error {
-	listener, err := listen(config.Folder, config.Name)
+	listener, err := listen(ctx, config.Folder, config.Name)
 	if err != nil {
 		return err
 	}
@@ -113,31 +113,32 @@ var socketName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 // maxSocketPath is what fits into Linux's sockaddr_un.
 const maxSocketPath = 107
 
-func listen(folder, name string) (net.Listener, error) {
+func listen(ctx context.Context, folder, name string) (net.Listener, error) {
 	if !socketName.MatchString(name) {
-		return nil, fmt.Errorf("plugin name %q: use lower-case letters, digits, - and .", name)
+		return nil, fmt.Errorf("plugin name %q: use lower-case letters, digits, dots and dashes", name)
 	}
 	address := filepath.Join(folder, name+".sock")
 	if len(address) > maxSocketPath {
 		return nil, fmt.Errorf("socket %q has a path of %d bytes, and %d is the most: shorten the name or the folder", address, len(address), maxSocketPath)
 	}
-	if err := removeStale(address); err != nil {
+	if err := removeStale(ctx, address); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("unix", address)
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "unix", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
 	// The repo-server is another container, usually uid 999, and whoever connects
 	// needs to write. The folder is a volume that only these containers share.
-	if err := os.Chmod(address, 0o666); err != nil {
+	if err := os.Chmod(address, 0o666); err != nil { //nolint:gosec // that others can write is the point
 		return nil, errors.Join(fmt.Errorf("opening the socket to other users: %w", err), listener.Close())
 	}
 	return listener, nil
 }
 
 // removeStale removes the socket of a plugin that is gone, and nothing else.
-func removeStale(address string) error {
+func removeStale(ctx context.Context, address string) error {
 	info, err := os.Lstat(address)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -147,9 +148,10 @@ func removeStale(address string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%q is in the socket's place and is no socket: remove it", address)
 	}
-	if conn, err := net.DialTimeout("unix", address, time.Second); err == nil {
-		conn.Close()
-		return fmt.Errorf("a plugin answers on %q already: stop it or choose another name", address)
+	dialer := net.Dialer{Timeout: time.Second}
+	if conn, err := dialer.DialContext(ctx, "unix", address); err == nil {
+		answers := fmt.Errorf("a plugin answers on %q already: stop it or choose another name", address)
+		return errors.Join(answers, conn.Close())
 	}
 	if err := os.Remove(address); err != nil {
 		return fmt.Errorf("removing an old socket: %w", err)

@@ -316,7 +316,7 @@ func TestServeToArgoCD(t *testing.T) {
 		}
 		defer conn.Close()
 		response, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-		if err != nil || response.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		if err != nil || response.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
 			t.Errorf("%v, %v", response, err)
 		}
 	})
@@ -362,7 +362,7 @@ func TestServeExplains(t *testing.T) {
 	}{
 		{"a missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
 		{"an unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
-		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"enviroment","string":"prod"}]`), `parameter "enviroment" is unknown: there are environment, target, releaseName`},
+		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName`},
 		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
 		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
 		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName"},
@@ -437,7 +437,6 @@ func TestSymbolicLinksInsideTheRepositoryAreFollowed(t *testing.T) {
 type entry struct {
 	name, content, link string
 	kind                byte
-	size                int64
 }
 
 func pack(t *testing.T, entries ...entry) []byte {

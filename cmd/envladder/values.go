@@ -24,7 +24,7 @@ Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of
   envladder values prod --target eu -o json | jq .image`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			print, err := valuesPrinter(output)
+			write, err := valuesPrinter(output)
 			if err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of
 			if err != nil {
 				return err
 			}
-			return print(cmd.OutOrStdout(), values)
+			return write(cmd.OutOrStdout(), values)
 		},
 	}
 	flags := cmd.Flags()

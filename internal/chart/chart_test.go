@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -414,9 +415,7 @@ func TestMergeInjectsPinsLast(t *testing.T) {
 	image := map[string]any{"repository": "registry.example.com/web", "digest": "sha256:aa"}
 	with := func(m map[string]any, key string, value any) map[string]any {
 		out := map[string]any{key: value}
-		for k, v := range m {
-			out[k] = v
-		}
+		maps.Copy(out, m)
 		return out
 	}
 	for _, tt := range []struct {

@@ -64,22 +64,27 @@ func TestRenderEqualsHelm(t *testing.T) {
 			"the chart alone", nil,
 			chart.Release{Name: "mine", Namespace: "default"},
 		}, {
-			"layers", []string{
+			"layers",
+			[]string{
 				"replicaCount: 2\nimage: {repository: r, digest: d}\nlabels: {b: null, c: three}\nremoved: null",
 				"replicaCount: 3\nlabels: {c: drei}",
 			},
 			chart.Release{Name: "mine", Namespace: "prod", KubeVersion: "1.34.4", APIVersions: []string{"monitoring.coreos.com/v1"}},
 		}, {
-			"a dependency disabled by its condition", []string{"queue: {enabled: false}"},
+			"a dependency disabled by its condition",
+			[]string{"queue: {enabled: false}"},
 			chart.Release{Name: "mine", Namespace: "default"},
 		}, {
-			"a dependency disabled by its tag", []string{"tags: {stateful: false}"},
+			"a dependency disabled by its tag",
+			[]string{"tags: {stateful: false}"},
 			chart.Release{Name: "mine", Namespace: "default"},
 		}, {
-			"values of dependencies and globals", []string{"global: {team: other, more: {a: 1}}\nsessions: {size: 7, exported: {from: layer}}\ncache: {size: null}"},
+			"values of dependencies and globals",
+			[]string{"global: {team: other, more: {a: 1}}\nsessions: {size: 7, exported: {from: layer}}\ncache: {size: null}"},
 			chart.Release{Name: "mine", Namespace: "default"},
 		}, {
-			"a map over a scalar and a scalar over a map", []string{"labels: none\nbanner: {a: 1}", "labels: {z: 1}\nbanner: back"},
+			"a map over a scalar and a scalar over a map",
+			[]string{"labels: none\nbanner: {a: 1}", "labels: {z: 1}\nbanner: back"},
 			chart.Release{Name: "mine", Namespace: "default"},
 		},
 	} {

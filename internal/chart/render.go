@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
@@ -113,9 +114,8 @@ func capabilitiesOf(release Release) (*chartutil.Capabilities, error) {
 		}
 		capabilities.KubeVersion = *version
 	}
-	known := capabilities.APIVersions
-	// The known versions are Helm's own slice: appending must not write into it.
-	capabilities.APIVersions = append(known[:len(known):len(known)], release.APIVersions...)
+	// The known versions are Helm's own slice: appending to it could write into it.
+	capabilities.APIVersions = slices.Concat(capabilities.APIVersions, release.APIVersions)
 	return capabilities, nil
 }
 

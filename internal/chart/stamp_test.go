@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -145,9 +146,7 @@ spec:
 `)
 	with := func(m map[string]any) map[string]any {
 		out := map[string]any{"a": "on", "big": "12345678901234567"}
-		for k, v := range m {
-			out[k] = v
-		}
+		maps.Copy(out, m)
 		return out
 	}
 	if diff := cmp.Diff(with(own), annotationsAt(t, got)); diff != "" {
