@@ -1,7 +1,6 @@
 package v1alpha1_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
@@ -154,7 +153,7 @@ func FuzzDecodeRecalls(f *testing.F) {
 			return
 		}
 		for _, r := range recalls {
-			if len(r.Spec.Digests) == 0 || !bytes.HasPrefix([]byte(r.Spec.Digests[0]), []byte("sha256:")) {
+			if len(r.Spec.Digests) == 0 || !strings.HasPrefix(r.Spec.Digests[0], "sha256:") {
 				t.Errorf("a Recall without a digest: %+v", r)
 			}
 		}

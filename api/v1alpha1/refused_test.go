@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -66,9 +67,7 @@ func merge(into, patch any) any {
 	}
 	result := map[string]any{}
 	if object, ok := into.(map[string]any); ok {
-		for key, value := range object {
-			result[key] = value
-		}
+		maps.Copy(result, object)
 	}
 	for key, change := range changes {
 		if change == nil {

@@ -23,27 +23,33 @@ var onlyImporters = []struct {
 	reason     string
 }{
 	{
-		"helm.sh/helm/v3", []string{"internal/chart"},
+		"helm.sh/helm/v3",
+		[]string{"internal/chart"},
 		"one place decides what equals `helm template`, and one place follows Helm's releases",
 	},
 	{
-		"github.com/google/go-containerregistry", []string{"internal/registry"},
+		"github.com/google/go-containerregistry",
+		[]string{"internal/registry"},
 		"every byte from a registry is bounded in one place",
 	},
 	{
-		"github.com/sigstore/sigstore-go", []string{"internal/evidence"},
+		"github.com/sigstore/sigstore-go",
+		[]string{"internal/evidence"},
 		"one place decides what counts as a valid signature",
 	},
 	{
-		"github.com/sigstore/policy-controller", []string{"internal/evidence/legacy"},
+		"github.com/sigstore/policy-controller",
+		[]string{"internal/evidence/legacy"},
 		"it pulls in over 600 packages, needed for cosign v2 signatures alone",
 	},
 	{
-		"github.com/argoproj/argo-cd/v2", []string{"plugin", "internal/scm"},
+		"github.com/argoproj/argo-cd/v2",
+		[]string{"plugin", "internal/scm"},
 		"it pulls in over 1,000 packages; what needs Argo CD's protocols is these two",
 	},
 	{
-		"sigs.k8s.io/controller-runtime", []string{"webhook", "observer"},
+		"sigs.k8s.io/controller-runtime",
+		[]string{"webhook", "observer"},
 		"only what watches a cluster needs a manager and a cache",
 	},
 }
@@ -67,9 +73,9 @@ var bans = []struct {
 }
 
 type pkg struct {
-	ImportPath string
-	Standard   bool
-	Imports    []string
+	ImportPath string   `json:"ImportPath"`
+	Standard   bool     `json:"Standard"`
+	Imports    []string `json:"Imports"`
 }
 
 func TestImportDirection(t *testing.T) {

@@ -30,9 +30,6 @@ func Deny(image Image, by Ref, reasons ...Reason) Verdict {
 	clean := make([]Reason, 0, len(reasons))
 	for _, reason := range reasons {
 		reason.Message = Clean(reason.Message, maxMessage)
-		if name != "" {
-			reason.Remedy = reason.Remedy
-		}
 		reason.Remedy = Clean(reason.Remedy, maxMessage)
 		clean = append(clean, reason)
 	}

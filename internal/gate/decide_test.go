@@ -118,20 +118,22 @@ var verdicts = []struct {
 	{"a test without time, but of a proven one", func(r *gate.Request) {
 		r.Evidence[theLoad].Test.FinishedAt, r.Evidence[theLoad].Signed = nil, now.Add(-7*day)
 	}, nil},
-	{"a test of a second too old", func(r *gate.Request) { r.Evidence[theLoad].Test.FinishedAt = at(now.Add(-7*day - time.Second)) }, codes{gate.TestTooOld}},
+	{"a test of a second too old", func(r *gate.Request) { r.Evidence[theLoad].Test.FinishedAt = new(now.Add(-7*day - time.Second)) }, codes{gate.TestTooOld}},
 	{"a test too old of what runs already", func(r *gate.Request) {
-		r.Evidence[theLoad].Test.FinishedAt, r.Rescheduled = at(now.Add(-70*day)), true
+		r.Evidence[theLoad].Test.FinishedAt, r.Rescheduled = new(now.Add(-70*day)), true
 	}, nil},
-	{"a test of tomorrow", func(r *gate.Request) { r.Evidence[theLoad].Test.FinishedAt = at(now.Add(day)) }, codes{gate.FromFuture}},
+	{"a test of tomorrow", func(r *gate.Request) { r.Evidence[theLoad].Test.FinishedAt = new(now.Add(day)) }, codes{gate.FromFuture}},
 	{"a test of which only the signing is proven to be old", func(r *gate.Request) { r.Evidence[theLoad].Signed = now.Add(-8 * day) }, codes{gate.TestTooOld}},
-	{"an approval of a second too old", func(r *gate.Request) { r.Evidence[theApproval].Approval.ApprovedAt = at(now.Add(-7*day - time.Second)) }, codes{gate.ApprovalTooOld, gate.NoApproval}},
+	{"an approval of a second too old", func(r *gate.Request) {
+		r.Evidence[theApproval].Approval.ApprovedAt = new(now.Add(-7*day - time.Second))
+	}, codes{gate.ApprovalTooOld, gate.NoApproval}},
 	{"an approval too old of what runs already", func(r *gate.Request) {
-		r.Evidence[theApproval].Approval.ApprovedAt, r.Rescheduled = at(now.Add(-70*day)), true
+		r.Evidence[theApproval].Approval.ApprovedAt, r.Rescheduled = new(now.Add(-70*day)), true
 	}, nil},
 	{"an approval without time where it is asked", func(r *gate.Request) { r.Evidence[theApproval].Approval.ApprovedAt = nil }, codes{gate.NoApproval, gate.NoTrustedTime}},
-	{"an approval that ends now", func(r *gate.Request) { r.Evidence[theApproval].Approval.ExpiresAt = at(now) }, codes{gate.ApprovalExpired, gate.NoApproval}},
+	{"an approval that ends now", func(r *gate.Request) { r.Evidence[theApproval].Approval.ExpiresAt = new(now) }, codes{gate.ApprovalExpired, gate.NoApproval}},
 	{"an approval that has ended, of what runs already", func(r *gate.Request) {
-		r.Evidence[theApproval].Approval.ExpiresAt, r.Rescheduled = at(now), true
+		r.Evidence[theApproval].Approval.ExpiresAt, r.Rescheduled = new(now), true
 	}, codes{gate.ApprovalExpired, gate.NoApproval}},
 	{"an approval without end", func(r *gate.Request) { r.Evidence[theApproval].Approval.ExpiresAt = nil }, nil},
 
@@ -181,7 +183,7 @@ var verdicts = []struct {
 	}), codes{gate.SoakInconsistent}},
 	{"an interruption outside the window", window(func(w *gate.SoakWindow) { w.Interruptions[0].From = w.StartedAt.Add(-time.Second) }), codes{gate.SoakInconsistent}},
 	{"an interruption backwards", window(func(w *gate.SoakWindow) { w.Interruptions[0].To = w.Interruptions[0].From.Add(-1) }), codes{gate.SoakInconsistent}},
-	{"a window that ends before it begins", window(func(w *gate.SoakWindow) { w.FinishedAt = at(w.StartedAt.Add(-time.Second)) }), codes{gate.SoakInconsistent}},
+	{"a window that ends before it begins", window(func(w *gate.SoakWindow) { w.FinishedAt = new(w.StartedAt.Add(-time.Second)) }), codes{gate.SoakInconsistent}},
 	{"a window without beginning", window(func(w *gate.SoakWindow) { w.StartedAt = time.Time{} }), codes{gate.SoakInconsistent}},
 	{"a window of a thousand years", window(func(w *gate.SoakWindow) { w.StartedAt = now.AddDate(-1000, 0, 0) }), nil},
 	{"a piece that is longer than the whole", window(func(w *gate.SoakWindow) { w.LongestHealthySeconds = w.HealthySeconds + 1 }), codes{gate.SoakInconsistent}},
@@ -287,7 +289,7 @@ var verdicts = []struct {
 		r.Gate.Spec.Requires.Approvals.Count = 2
 		bo := r.Evidence[theApproval]
 		bo.Signer, bo.Approval = "bo", approved()
-		bo.Approval.ExpiresAt = at(now)
+		bo.Approval.ExpiresAt = new(now)
 		r.Evidence = append(r.Evidence, bo)
 	}, codes{gate.ApprovalExpired, gate.NoApproval}},
 
@@ -334,7 +336,7 @@ var verdicts = []struct {
 
 // older moves a soak into the past.
 func older(w *gate.SoakWindow, by time.Duration) {
-	w.StartedAt, w.FinishedAt = w.StartedAt.Add(-by), at(w.FinishedAt.Add(-by))
+	w.StartedAt, w.FinishedAt = w.StartedAt.Add(-by), new(w.FinishedAt.Add(-by))
 	for i := range w.Interruptions {
 		w.Interruptions[i].From, w.Interruptions[i].To = w.Interruptions[i].From.Add(-by), w.Interruptions[i].To.Add(-by)
 	}

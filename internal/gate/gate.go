@@ -75,7 +75,7 @@ type Verdict struct {
 	Allowed bool     `json:"allowed"`
 	Reasons []Reason `json:"reasons"`
 	Image   string   `json:"image"`
-	Gate    Ref  `json:"gate"`
+	Gate    Ref      `json:"gate"`
 }
 
 // Ref says which Gate was asked.

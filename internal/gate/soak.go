@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -24,7 +25,7 @@ func (j *judge) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candi
 	c := candidate{Evidence: e, figure: j.healthy(e.Soak, required)}
 	elsewhere := j.soakedElsewhere(e, required)
 	c.afar = len(elsewhere) > 0
-	c.faults = append(elsewhere, j.otherChart(e, required)...)
+	c.faults = slices.Concat(elsewhere, j.otherChart(e, required))
 	if why := e.inconsistent(); why != "" {
 		c.faults = append(c.faults, NewReason(SoakInconsistent, "%s: %s", e.title(), why))
 		c.figure = 0

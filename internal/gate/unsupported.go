@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 )
@@ -55,13 +56,8 @@ func unsupportedSigner(add func(path, why string), path string, signer v1alpha1.
 // oneOf reports a value of an enum that this version doesn't know. Empty is the
 // default.
 func oneOf[E ~string](add func(path, why string), path string, value E, known ...E) {
-	if value == "" {
+	if value == "" || slices.Contains(known, value) {
 		return
-	}
-	for _, k := range known {
-		if value == k {
-			return
-		}
 	}
 	add(path, fmt.Sprintf("this version doesn't know %s", quote(string(value))))
 }

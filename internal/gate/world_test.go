@@ -55,10 +55,6 @@ func asked(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d
 
 func upTo(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
 
-func at(t time.Time) *time.Time { return &t }
-
-func number(n int32) *int32 { return &n }
-
 // fullGate asks for everything that this version judges.
 func fullGate() *v1alpha1.Gate {
 	g := &v1alpha1.Gate{Spec: v1alpha1.GateSpec{
@@ -75,7 +71,7 @@ func fullGate() *v1alpha1.Gate {
 			SBOM:      &v1alpha1.SBOMRequirement{By: []string{"ci"}},
 			Soak: &v1alpha1.SoakRequirement{
 				By: []string{"observer"}, Environment: "staging", Duration: asked(day),
-				MaxAge: upTo(30 * day), MaxGap: upTo(5 * time.Minute), MaxRestarts: number(3), MinReady: number(2),
+				MaxAge: upTo(30 * day), MaxGap: upTo(5 * time.Minute), MaxRestarts: new(int32(3)), MinReady: new(int32(2)),
 				Chart: v1alpha1.ChartSame,
 			},
 			Tests: []v1alpha1.TestRequirement{
@@ -124,7 +120,7 @@ func soaked(seconds int64) *gate.Soak {
 		Image: gate.SoakImage{Repository: repository},
 		Chart: gate.SoakChart{Digest: chart},
 		Window: gate.SoakWindow{
-			StartedAt: now.Add(-26 * time.Hour), FinishedAt: at(now.Add(-time.Hour)),
+			StartedAt: now.Add(-26 * time.Hour), FinishedAt: new(now.Add(-time.Hour)),
 			HealthySeconds: seconds, LongestHealthySeconds: seconds / 2,
 			LongestGapSeconds: 300, MinReady: 2, Restarts: 3,
 			Interruptions:      []gate.Interruption{{From: now.Add(-20 * time.Hour), To: now.Add(-19 * time.Hour), Reason: "Degraded"}},
@@ -136,12 +132,12 @@ func soaked(seconds int64) *gate.Soak {
 func passed(suite string) *gate.Test {
 	return &gate.Test{
 		Result: "PASSED", Configuration: []gate.TestConfiguration{{Name: suite}},
-		PassedTests: []string{"checkout"}, FinishedAt: at(now.Add(-7 * day)),
+		PassedTests: []string{"checkout"}, FinishedAt: new(now.Add(-7 * day)),
 	}
 }
 
 func approved() *gate.Approval {
-	return &gate.Approval{Ladder: "shop", Environment: "prod", ApprovedAt: at(now.Add(-7 * day)), ExpiresAt: at(now.Add(time.Second))}
+	return &gate.Approval{Ladder: "shop", Environment: "prod", ApprovedAt: new(now.Add(-7 * day)), ExpiresAt: new(now.Add(time.Second))}
 }
 
 func codesOf(v gate.Verdict) []gate.Code {
