@@ -47,7 +47,7 @@ fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each (10s)
 	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | while read -r package; do \
 		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
 			echo "fuzzing $$package $$target"; \
-			XX; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),10s) -fuzzminimizetime 10x "$$package"; \
 		done; \
 	done
 
