@@ -96,7 +96,7 @@ var codes = []CodeDoc{
 	},
 	{
 		NoDigest, "the image is named by tag; a tag can be moved, so it proves nothing",
-		"name the image by digest (repository@sha256:…): envladder pin writes it into the environment's pins",
+		"name the image by digest (repository@sha256:…): the plugin does so with what the environment's pins say",
 	},
 	{
 		NoGate, "no Gate names the namespace",
