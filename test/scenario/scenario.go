@@ -134,7 +134,7 @@ func (s *Scenario) HowToLook() string {
 	return fmt.Sprintf(`Everything is running. To look around, in another terminal:
 
   cd %[1]s
-  source env
+  source ./env
 
   kubectl --context staging -n argocd get applications
   kubectl --context prod get gates,recalls
