@@ -47,7 +47,7 @@ func wantCodes(t *testing.T, err error, want ...gate.Code) metav1.Status {
 		wanted = append(wanted, string(code))
 	}
 	if diff := cmp.Diff(wanted, codes); diff != "" {
-		t.Errorf("codes of the denial (-want +got):\n%s\n%s", diff, status.Message)
+		t.Fatalf("codes of the denial (-want +got):\n%s\n%s", diff, status.Message)
 	}
 	return status
 }

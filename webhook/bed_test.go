@@ -63,7 +63,7 @@ type bed struct {
 var (
 	theBed  *bed
 	bedOnce sync.Once
-	bedErr  error
+	errBed  error
 )
 
 func TestMain(m *testing.M) {
@@ -79,10 +79,10 @@ func up(t *testing.T) *bed {
 	t.Helper()
 	bedOnce.Do(func() {
 		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &syncBuffer{}}
-		bedErr = theBed.start()
+		errBed = theBed.start()
 	})
-	if bedErr != nil {
-		t.Fatal(bedErr)
+	if errBed != nil {
+		t.Fatal(errBed)
 	}
 	return theBed
 }

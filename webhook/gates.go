@@ -99,13 +99,13 @@ func (s *store) watch(ctx context.Context, informers cache.Informers) error {
 			return fmt.Errorf("watching %s (are envladder's CRDs installed, and may this account list them?): %w", watched.kind, err)
 		}
 		registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    func(o any) { watched.set(o.(*unstructured.Unstructured)) },
-			UpdateFunc: func(_, o any) { watched.set(o.(*unstructured.Unstructured)) },
+			AddFunc:    func(o any) { watched.set(received(o)) },
+			UpdateFunc: func(_, o any) { watched.set(received(o)) },
 			DeleteFunc: func(o any) {
 				if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 					o = tombstone.Obj
 				}
-				watched.remove(o.(*unstructured.Unstructured).GetName())
+				watched.remove(received(o).GetName())
 			},
 		})
 		if err != nil {
@@ -114,6 +114,15 @@ func (s *store) watch(ctx context.Context, informers cache.Informers) error {
 		s.synced = append(s.synced, registration.HasSynced)
 	}
 	return nil
+}
+
+// received is an object as informers of unstructured objects give it.
+func received(o any) *unstructured.Unstructured {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		panic(fmt.Sprintf("an informer of unstructured objects gave a %T", o))
+	}
+	return u
 }
 
 func emptyGate() *unstructured.Unstructured {

@@ -18,7 +18,7 @@ func TestUpdateOfWhatIsUnproven(t *testing.T) {
 	namespace := b.namespace(t)
 	unproven, another := b.push(t, "shop/web"), b.push(t, "shop/web")
 	deployment := newDeployment(namespace, unproven)
-	deployment.Spec.Replicas = ptr[int32](3)
+	deployment.Spec.Replicas = new(int32(3))
 	deployment.Finalizers = []string{"example.com/first", "example.com/second"}
 	if err := b.client.Create(t.Context(), deployment); err != nil {
 		t.Fatal(err)
@@ -43,11 +43,11 @@ func TestUpdateOfWhatIsUnproven(t *testing.T) {
 	}{
 		{"a label passes", func(d *appsv1.Deployment) { d.Labels = map[string]string{"team": "shop"} }, nil},
 		{"a finalizer's removal passes", func(d *appsv1.Deployment) { d.Finalizers = d.Finalizers[:1] }, nil},
-		{"a scale-down passes", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr[int32](2) }, nil},
+		{"a scale-down passes", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
 		{"a scale-down to unset, which is 1, passes", func(d *appsv1.Deployment) { d.Spec.Replicas = nil }, nil},
-		{"a scale-up passes here: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr[int32](2) }, nil},
+		{"a scale-up passes here: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
 		{"a scale-down with another image is judged", func(d *appsv1.Deployment) {
-			d.Spec.Replicas = ptr[int32](0)
+			d.Spec.Replicas = new(int32(0))
 			d.Spec.Template.Spec.Containers[0].Image = another
 		}, all},
 		{"a finalizer's removal with another image is judged", func(d *appsv1.Deployment) {
@@ -55,7 +55,7 @@ func TestUpdateOfWhatIsUnproven(t *testing.T) {
 			d.Spec.Template.Spec.Containers[0].Image = another
 		}, all},
 		{"a scale-down with another template is judged", func(d *appsv1.Deployment) {
-			d.Spec.Replicas = ptr[int32](0)
+			d.Spec.Replicas = new(int32(0))
 			d.Spec.Template.Labels["more"] = "x"
 		}, all},
 		{"a changed template is judged", func(d *appsv1.Deployment) {
@@ -155,7 +155,7 @@ func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
 	g.Spec.Images[0].Repository = "127.0.0.1:1/shop/*"
 	b.gate(t, g)
 
-	deployment.Spec.Replicas = ptr[int32](0)
+	deployment.Spec.Replicas = new(int32(0))
 	wantCodes(t, b.client.Update(t.Context(), deployment))
 	deployment.Spec.Template.Labels["more"] = "x"
 	wantCodes(t, b.client.Update(t.Context(), deployment), gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable)

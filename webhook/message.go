@@ -85,8 +85,10 @@ func message(findings []finding, gates []guard) string {
 	return text
 }
 
-// sentence says which image isn't let into which environment, and why first of all:
-// shop/web@sha256:9f86d081884c…: not proven for prod: soaked 6h12m of 24h in staging.
+// sentence says which image isn't let into which environment, and why: the one reason,
+// or the codes where there are several.
+// shop/web@sha256:9f86d081884c…: not proven for prod: needs 24h in "staging", has 6h12m.
+// shop/web@sha256:9f86d081884c…: not proven for prod: NoApproval, SoakTooShort.
 func (f finding) sentence(gates []guard) string {
 	subject := "the request"
 	if f.reference != "" {
@@ -97,11 +99,13 @@ func (f finding) sentence(gates []guard) string {
 	if proof {
 		said = "not proven for"
 	}
-	text := fmt.Sprintf("%s: %s %s: %s", subject, said, f.environment(gates), line(first.Message))
-	if more := len(f.Reasons) - 1; more > 0 {
-		text += fmt.Sprintf(" (and %d more)", more)
+	why := line(first.Message)
+	if more := len(f.Reasons) - 1; proof && more > 0 {
+		why = strings.Join(f.codes(), ", ")
+	} else if more > 0 {
+		why += fmt.Sprintf(" (and %d more)", more)
 	}
-	return text
+	return fmt.Sprintf("%s: %s %s: %s", subject, said, f.environment(gates), why)
 }
 
 // beyondProof are the codes of what no attestation would mend; they are said first.
@@ -185,8 +189,11 @@ func warnings(findings []finding, gates []guard) []string {
 		if i == maxWarnings-1 && len(findings) > maxWarnings {
 			return append(texts, fmt.Sprintf("and %d more images would be denied", len(findings)-i))
 		}
-		codes := strings.Join(f.codes(), ",")
-		texts = append(texts, cut(fmt.Sprintf("would be denied (%s): %s", codes, f.sentence(gates)), maxWarning))
+		text := "would be denied: " + f.sentence(gates)
+		if codes := f.codes(); len(codes) == 1 {
+			text += " (" + codes[0] + ")"
+		}
+		texts = append(texts, cut(text, maxWarning))
 	}
 	return texts
 }

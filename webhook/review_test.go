@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func (unowned) Get(context.Context, client.ObjectKey, client.Object, ...client.G
 
 // newReviewer has one Gate, which guards shop, and reads nothing from a cluster.
 func newReviewer(judge Judge) *reviewer {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	gates := newStore(log)
 	gates.synced = []func() bool{func() bool { return true }}
 	gates.setGate(unstructuredGate(minimalGate()))
@@ -424,7 +425,7 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 
 			response := h.ask(t, "/validate", podRequest(image))
 			codes := responseCodes(response)
-			if response.Allowed || !contains(codes, test.want) {
+			if response.Allowed || !slices.Contains(codes, test.want) {
 				t.Errorf("allowed is %t, codes are %v, want %s", response.Allowed, codes, test.want)
 			}
 			others := h.ask(t, "/validate", podRequest("docker.io/library/other@sha256:"+sixtyFour('b')))
@@ -437,15 +438,6 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 			}
 		})
 	}
-}
-
-func contains(codes []gate.Code, want gate.Code) bool {
-	for _, code := range codes {
-		if code == want {
-			return true
-		}
-	}
-	return false
 }
 
 func TestEveryReferenceIsJudgedOnce(t *testing.T) {

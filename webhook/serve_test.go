@@ -48,7 +48,7 @@ func serveForTest(t *testing.T, handler http.Handler) served {
 	s.stop = cancel
 	go func() { _ = certificates.Start(ctx) }()
 	go func() {
-		s.ended <- serve(ctx, listener, certificates.GetCertificate, handler, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		s.ended <- serve(ctx, listener, certificates.GetCertificate, handler, slog.New(slog.DiscardHandler))
 	}()
 	return s
 }

@@ -36,7 +36,7 @@ func addStatusWriter(manager ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("gate-status").
 		For(emptyGate(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WithOptions(controller.Options{SkipNameValidation: ptr(true)}). // several webhooks in one process have a manager each
+		WithOptions(controller.Options{SkipNameValidation: new(true)}). // several webhooks in one process have a manager each
 		Complete(&statusWriter{client: manager.GetClient()})
 	if err != nil {
 		return fmt.Errorf("setting up the status of Gates: %w", err)
@@ -110,5 +110,3 @@ func accepted(g guard) metav1.Condition {
 	condition.Message = cut("its namespaces deny: "+strings.Join(texts, "; "), maxCondition)
 	return condition
 }
-
-func ptr[T any](value T) *T { return &value }
