@@ -46,6 +46,15 @@ func TestMessage(t *testing.T) {
 				"- asked Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},
 		},
+		"several reasons are named by their codes": {
+			[]finding{denied(web, "", gate.Reason{Code: gate.NoApproval, Message: "none"}, gate.Reason{Code: gate.NoSoak, Message: "no soak"})},
+			[]string{
+				"shop/web@sha256:999999999999…: not proven for prod: NoApproval, NoSoak",
+				"- NoApproval: none",
+				"- NoSoak: no soak",
+				"- asked Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
 		"what proof can't mend comes first": {
 			[]finding{denied(web, "", gate.Reason{Code: gate.NoSoak, Message: "no soak"}, gate.Reason{Code: gate.Recalled, Message: "recalled: CVE"})},
 			[]string{
