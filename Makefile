@@ -33,8 +33,8 @@ demo: build ## Run the main job on real parts: Argo CD renders, the cluster refu
 
 .PHONY: test
 test: build ## Run the tests, with a real API server and the real cosign
-	@bin/bed build etcd kube-apiserver kubectl cosign helm
-	KUBEBUILDER_ASSETS="$$(bin/bed assets)" COSIGN="$$(bin/bed path cosign)" HELM="$$(bin/bed path helm)" \
+	@bin/bed build etcd kube-apiserver kubectl cosign
+	KUBEBUILDER_ASSETS="$$(bin/bed assets)" COSIGN="$$(bin/bed path cosign)" \
 		go test -count=1 -timeout 20m ./...
 
 .PHONY: e2e

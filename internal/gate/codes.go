@@ -57,8 +57,8 @@ type CodeDoc struct {
 	Code Code
 	// Meaning completes "it is denied because".
 	Meaning string
-	// Remedy is what to do about it. IMAGE@DIGEST in it stands for the image, KEY and
-	// FILE for what only the reader knows.
+	// Remedy is what to do about it. IMAGE@DIGEST in it stands for the image, other
+	// words in capitals for what only the reader knows.
 	Remedy string
 }
 
@@ -72,11 +72,11 @@ func Codes() []CodeDoc {
 var codes = []CodeDoc{
 	{
 		ApprovalExpired, "the approval's own end (expiresAt) has passed",
-		"ask for a new approval: envladder attest approval --key KEY IMAGE@DIGEST",
+		"ask for a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
 		ApprovalTooOld, "the approval was given longer ago than the Gate's maxAge",
-		"ask for a new approval: envladder attest approval --key KEY IMAGE@DIGEST",
+		"ask for a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
 		FromFuture, "the statement claims a time that hasn't come yet",
@@ -92,7 +92,7 @@ var codes = []CodeDoc{
 	},
 	{
 		NoApproval, "fewer people than the Gate asks for have approved the digest for this environment",
-		"ask one of them: envladder attest approval --key KEY IMAGE@DIGEST",
+		"ask one of them: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
 		NoDigest, "the image is named by tag; a tag can be moved, so it proves nothing",
@@ -116,11 +116,11 @@ var codes = []CodeDoc{
 	},
 	{
 		NoSoak, "the digest has no soak by a signer whose word counts",
-		"deploy the digest there and let it run: its observer attests the soak (by hand: envladder attest soak --key KEY IMAGE@DIGEST)",
+		"deploy the digest there and let it run: its observer attests the soak (by hand: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST)",
 	},
 	{
 		NoTest, "no result of the suite by a signer whose word counts",
-		"run the suite against the digest and attest its result: envladder attest test --key KEY IMAGE@DIGEST",
+		"run the suite against the digest and attest its result: envladder attest test --key KEY --suite SUITE --passed TESTS IMAGE@DIGEST",
 	},
 	{
 		NoTrustedTime, "the Gate asks how old the statement is, and nothing proves when it was made",
@@ -176,7 +176,7 @@ var codes = []CodeDoc{
 	},
 	{
 		SoakTooOld, "the soak ended longer ago than the Gate's maxAge",
-		"let the digest soak again: envladder attest soak --key KEY IMAGE@DIGEST",
+		"let the digest soak again: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST",
 	},
 	{
 		SoakTooShort, "the digest was healthy for less time than the Gate asks for",
@@ -192,7 +192,7 @@ var codes = []CodeDoc{
 	},
 	{
 		TestTooOld, "the suite ran longer ago than the Gate's maxAge",
-		"run the suite again and attest its result: envladder attest test --key KEY IMAGE@DIGEST",
+		"run the suite again and attest its result: envladder attest test --key KEY --suite SUITE --passed TESTS IMAGE@DIGEST",
 	},
 	{
 		Undecodable, "the statement's content can't be read",

@@ -15,11 +15,14 @@ func TestFirstDeploy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, version := range []string{"v3", "v2"} {
-		t.Run("Argo CD "+version, func(t *testing.T) {
-			s, err := scenario.Start(t.Context(), scenario.Options{
-				Root: root, ArgoCD: version, Say: narrator{t}, Log: os.Stderr,
-			})
+	for name, options := range map[string]scenario.Options{
+		"Argo CD v3":                         {ArgoCD: "v3"},
+		"Argo CD v2":                         {ArgoCD: "v2"},
+		"Argo CD v3, with argocd-cmp-server": {ArgoCD: "v3", Exec: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options.Root, options.Say, options.Log = root, narrator{t}, os.Stderr
+			s, err := scenario.Start(t.Context(), options)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -134,6 +134,7 @@ func (s *Scenario) localize(text string) (string, error) {
 	return s.withKeys(strings.NewReplacer(
 		exampleRegistry, s.bed.Registry("main").Host,
 		exampleGit, s.bed.Gitea.URL,
+		"name: envladder\n", "name: "+s.pluginName()+"\n",
 		"duration: 5s", "duration: 1s",
 		"maxDuration: 1m", "maxDuration: 5s",
 	).Replace(text))
@@ -191,8 +192,8 @@ func indented(text, indent string) string {
 
 // installPlugin runs the plugin where Argo CD's repo-server looks for its socket.
 func (s *Scenario) installPlugin(ctx context.Context) error {
-	socket := filepath.Join(s.bed.ArgoCD.PluginDir, "envladder.sock")
-	_, err := s.bed.Run(ctx, bed.Process{
+	socket := filepath.Join(s.bed.ArgoCD.PluginDir, s.pluginName()+".sock")
+	plugin := bed.Process{
 		Name: "envladder-plugin",
 		Path: filepath.Join(s.bin, "envladder-plugin"),
 		Args: []string{"serve"},
@@ -204,8 +205,39 @@ func (s *Scenario) installPlugin(ctx context.Context) error {
 			}
 			return conn.Close()
 		},
-	})
+	}
+	if s.options.Exec {
+		config, err := s.pluginConfig()
+		if err != nil {
+			return err
+		}
+		plugin.Path = filepath.Join(s.bin, "argocd")
+		plugin.Args = []string{"--config-dir-path", config}
+		plugin.Env = append(plugin.Env, "ARGOCD_BINARY_NAME=argocd-cmp-server", "ARGOCD_CMP_WORKDIR="+config, "PATH="+s.bin+":/usr/bin:/bin")
+	}
+	_, err := s.bed.Run(ctx, plugin)
 	return err
+}
+
+// pluginName is what Applications call the plugin.
+func (s *Scenario) pluginName() string {
+	if s.options.Exec {
+		return "envladder-v1" // name and version in manifests/plugin.yaml
+	}
+	return "envladder"
+}
+
+// pluginConfig is a folder with the manifest that argocd-cmp-server reads.
+func (s *Scenario) pluginConfig() (string, error) {
+	dir := filepath.Join(s.dir, "cmp-server")
+	manifest, err := os.ReadFile(filepath.Join(s.options.Root, "manifests", "plugin.yaml"))
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "plugin.yaml"), manifest, 0o644)
 }
 
 // installWebhook applies the CRDs and the webhook's own manifests to the prod

@@ -23,6 +23,9 @@ type Options struct {
 	Root string
 	// ArgoCD is "v3" or "v2".
 	ArgoCD string
+	// Exec has argocd-cmp-server run the plugin once for each render, in place of the
+	// plugin that serves.
+	Exec bool
 	// Say is told what happens.
 	Say Narrator
 	// Log gets the bed's progress.
@@ -120,7 +123,7 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	}
 	for _, prepare := range []func(context.Context) error{
 		s.installPrograms, s.writeKubeconfig, s.makeKeys, s.fillRepositories,
-		s.installPlugin, s.installWebhook, s.applyPlatform, s.writeEnv,
+		s.installPlugin, s.installWebhook, s.applyPlatform,
 	} {
 		if err := prepare(ctx); err != nil {
 			return err

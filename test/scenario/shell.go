@@ -49,16 +49,17 @@ func (s *shell) install(name, path string) error {
 
 // define sets a variable in front of the audience, and shows it by its name from here
 // on.
-func (s *shell) define(name, value string) {
-	s.say.Command(name + "=" + value)
+func (s *shell) define(name, value string) error {
+	s.say.Command("export " + name + "=" + value)
 	s.setenv(name, value)
 	s.names = append(s.names, value, "$"+name)
+	return s.writeEnv()
 }
 
 func (s *shell) setenv(key, value string) { s.env = append(s.env, key+"="+value) }
 
 // writeEnv writes the environment for people, to be sourced.
-func (s *shell) writeEnv(context.Context) error {
+func (s *shell) writeEnv() error {
 	var text strings.Builder
 	for _, pair := range s.env {
 		key, value, _ := strings.Cut(pair, "=")

@@ -34,7 +34,9 @@ func (s *Scenario) build(ctx context.Context) error {
 	if s.release, err = s.push(ctx, "1.4.2", "built by CI from commit 9f2c1e7"); err != nil {
 		return err
 	}
-	s.define("WEB", s.release.Ref())
+	if err := s.define("WEB", s.release.Ref()); err != nil {
+		return err
+	}
 	s.say.Explain("CI signs the digest with its key, and attaches what the image is made of.")
 	if _, err := s.cosign(ctx, "sign", "ci", s.release); err != nil {
 		return err
@@ -142,7 +144,9 @@ func (s *Scenario) unsigned(ctx context.Context) error {
 	if s.laptop, err = s.push(ctx, "1.4.3-hotfix", "built on a laptop"); err != nil {
 		return err
 	}
-	s.define("HOTFIX", s.laptop.Ref())
+	if err := s.define("HOTFIX", s.laptop.Ref()); err != nil {
+		return err
+	}
 	commit, err := s.pin(ctx, s.laptop, "Pin the hotfix in prod", "eu")
 	if err != nil {
 		return err

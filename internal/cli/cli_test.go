@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func program(run func(*cobra.Command) error) *cobra.Command {
+	return &cobra.Command{Use: "climb", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd) }}
+}
+
+func TestRun(t *testing.T) {
+	for name, test := range map[string]struct {
+		args           []string
+		run            func(*cobra.Command) error
+		code           int
+		stdout, stderr string
+	}{
+		"done": {
+			run:  func(cmd *cobra.Command) error { cmd.Println("up"); return nil },
+			code: ExitOK, stdout: "up\n",
+		},
+		"no, which the program has said itself": {
+			run:  func(*cobra.Command) error { return fmt.Errorf("judging: %w", ErrNo) },
+			code: ExitNo,
+		},
+		"couldn't": {
+			run:  func(*cobra.Command) error { return errors.New("reading layer: gone") },
+			code: ExitError, stderr: "climb: reading layer: gone\n",
+		},
+		"bad usage is an error, not a no": {
+			args: []string{"--nonesuch"},
+			run:  func(*cobra.Command) error { return nil },
+			code: ExitError, stderr: "climb: unknown flag: --nonesuch\n",
+		},
+		"the version": {
+			args: []string{"--version"},
+			run:  func(*cobra.Command) error { return errors.New("ran") },
+			code: ExitOK, stdout: "climb ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := Run(program(test.run), test.args, strings.NewReader(""), &stdout, &stderr)
+			if code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			if !strings.HasPrefix(stdout.String(), test.stdout) || (test.stdout == "") != (stdout.Len() == 0) {
+				t.Errorf("printed %q, want %q", stdout.String(), test.stdout)
+			}
+			if stderr.String() != test.stderr {
+				t.Errorf("said %q, want %q", stderr.String(), test.stderr)
+			}
+		})
+	}
+}
+
+func TestSIGTERMEndsTheContext(t *testing.T) {
+	root := program(func(cmd *cobra.Command) error {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+			return err
+		}
+		<-cmd.Context().Done() // the test's own time-out bounds it
+		return nil
+	})
+	if code := Run(root, nil, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}); code != ExitOK {
+		t.Errorf("exit code %d, want %d", code, ExitOK)
+	}
+}
+
+func TestLogFlags(t *testing.T) {
+	for _, test := range []struct{ args, want, err string }{
+		{args: "", want: "level=INFO msg=ready port=1\n"},
+		{args: "--log-format=json", want: `"level":"INFO","msg":"ready","port":1}` + "\n"},
+		{args: "--log-level=warn", want: ""},
+		{args: "--log-level=loud", err: `--log-level "loud": use debug, info, warn or error`},
+		{args: "--log-format=xml", err: `--log-format "xml": use text or json`},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			var f LogFlags
+			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+			f.AddTo(flags)
+			if err := flags.Parse(strings.Fields(test.args)); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			log, err := f.Logger(&out)
+			if err != nil {
+				if err.Error() != test.err {
+					t.Errorf("error %q, want %q", err, test.err)
+				}
+				return
+			}
+			if test.err != "" {
+				t.Fatalf("no error, want %q", test.err)
+			}
+			log.Info("ready", "port", 1)
+			if !strings.HasSuffix(out.String(), test.want) || (test.want == "") != (out.Len() == 0) {
+				t.Errorf("logged %q, want %q at its end", out.String(), test.want)
+			}
+		})
+	}
+}
