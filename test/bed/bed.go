@@ -49,6 +49,8 @@ type Options struct {
 	ArgoCD     string
 	Gitea      bool
 	Registries []RegistryOptions
+	// Programs are built before anything starts, for Bed.Program.
+	Programs []string
 }
 
 // A Bed is a set of running parts.

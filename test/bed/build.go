@@ -33,6 +33,9 @@ func (o Options) programs() ([]string, error) {
 	for _, r := range o.Registries {
 		need[r.program()] = true
 	}
+	for _, name := range o.Programs {
+		need[name] = true
+	}
 	if o.Gitea {
 		need["gitea"] = true
 	}

@@ -97,6 +97,7 @@ func Start(ctx context.Context, o Options) (*Scenario, error) {
 		ArgoCD:     o.ArgoCD,
 		Gitea:      true,
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
+		Programs:   []string{"cosign"},
 	})
 	if err != nil {
 		return nil, err
