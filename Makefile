@@ -24,17 +24,19 @@ help: ## List the targets
 .PHONY: build
 build: ## Build envladder's programs and the test bed's into bin/
 	@mkdir -p bin
+	@echo "Building envladder's programs (some minutes the first time)"
 	go build -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 	cd test && go build -o ../bin/ ./cmd/...
 
 .PHONY: demo
 demo: build ## Run the main job on real parts: Argo CD renders, the cluster refuses (KEEP=1 leaves it running)
-	bin/demo $(if $(KEEP),--keep)
+	@echo "Building what the demo runs on (11 programs, about 20 minutes the first time on 2 cores; kept for later)"
+	bin/demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: test
 test: build ## Run the tests, with a real API server and the real cosign
-	@bin/bed build etcd kube-apiserver kubectl cosign
-	KUBEBUILDER_ASSETS="$$(bin/bed assets)" COSIGN="$$(bin/bed path cosign)" \
+	@bin/bed build etcd kube-apiserver kubectl cosign helm
+	KUBEBUILDER_ASSETS="$$(bin/bed assets)" COSIGN="$$(bin/bed path cosign)" HELM="$$(bin/bed path helm)" \
 		go test -count=1 -timeout 20m ./...
 
 .PHONY: e2e

@@ -228,11 +228,11 @@ func (b *Bed) lost(r *Running) {
 	b.progressf("%s ended by itself: %v%s", r.Name, r.exitError(), r.tail())
 }
 
-// env is the environment that every process gets. Nothing of the caller's
-// leaks in: neither its kubeconfig nor its credentials.
+// env is the environment that every process gets. Nothing of the caller's but
+// where its programs are leaks in: neither its kubeconfig nor its credentials.
 func (b *Bed) env() []string {
 	return []string{
-		"PATH=" + b.path("bin") + ":/usr/local/bin:/usr/bin:/bin",
+		"PATH=" + b.path("bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + b.path("home"),
 		"TMPDIR=" + b.path("tmp"),
 		"LANG=C.UTF-8",

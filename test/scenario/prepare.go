@@ -213,7 +213,7 @@ func (s *Scenario) installPlugin(ctx context.Context) error {
 		}
 		plugin.Path = filepath.Join(s.bin, "argocd")
 		plugin.Args = []string{"--config-dir-path", config}
-		plugin.Env = append(plugin.Env, "ARGOCD_BINARY_NAME=argocd-cmp-server", "ARGOCD_CMP_WORKDIR="+config, "PATH="+s.bin+":/usr/bin:/bin")
+		plugin.Env = append(plugin.Env, "ARGOCD_BINARY_NAME=argocd-cmp-server", "ARGOCD_CMP_WORKDIR="+config, "PATH="+s.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
 	_, err := s.bed.Run(ctx, plugin)
 	return err

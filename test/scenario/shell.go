@@ -29,7 +29,7 @@ func newShell(dir string, say Narrator) (*shell, error) {
 		return nil, fmt.Errorf("making the folder of programs: %w", err)
 	}
 	return &shell{dir: dir, bin: bin, say: say, env: []string{
-		"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin",
+		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + dir,
 		"LANG=C.UTF-8",
 		// Where a test runs inside a git hook, git would use that repository.
