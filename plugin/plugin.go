@@ -55,7 +55,7 @@ func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
 }
 
 func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, error) {
-	values, err := chart.Merge(r.Repository, step)
+	values, err := chart.Merge(ctx, r.Repository, step)
 	if err != nil {
 		return nil, err
 	}
@@ -83,14 +83,10 @@ func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, 
 	})
 }
 
-// maxReleaseName is Helm's bound, so that names made of it fit into 63 characters.
-const maxReleaseName = 53
-
 func (r Request) release(step ladder.Step) (chart.Release, error) {
 	name := r.releaseName(step)
-	if len(name) > maxReleaseName {
-		return chart.Release{}, fmt.Errorf("release name %q has %d characters, and Helm allows %d: set the parameter %s",
-			name, len(name), maxReleaseName, ParameterReleaseName)
+	if err := chart.CheckReleaseName(name); err != nil {
+		return chart.Release{}, fmt.Errorf("%w: set the parameter %s, or --release-name on the command line", err, ParameterReleaseName)
 	}
 	return chart.Release{
 		Name:        name,

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/plugin"
 )
@@ -41,7 +42,7 @@ files of the repository only.`,
 	flags.StringVar(&request.Target, "target", "", "`target` of the environment")
 	flags.StringVar(&request.ReleaseName, "release-name", "", "Helm's release `name`; Argo CD uses the Application's name (default: the ladder's)")
 	flags.StringVar(&request.Namespace, "namespace", "default", "`namespace` of the release")
-	flags.StringVar(&request.KubeVersion, "kube-version", "", "Kubernetes `version` that templates see (default: Helm's own)")
+	flags.StringVar(&request.KubeVersion, "kube-version", "", "Kubernetes `version` that templates see (default: "+chart.DefaultKubeVersion+", as with helm template)")
 	flags.StringSliceVar(&request.APIVersions, "api-versions", nil, "API `versions` that templates see, beside those that Helm knows")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of
 			if err != nil {
 				return err
 			}
-			values, err := mergedValues(dir, args[0], target)
+			values, err := mergedValues(cmd.Context(), dir, args[0], target)
 			if err != nil {
 				return err
 			}
@@ -42,7 +43,7 @@ Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of
 	return cmd
 }
 
-func mergedValues(dir, environment, target string) (map[string]any, error) {
+func mergedValues(ctx context.Context, dir, environment, target string) (map[string]any, error) {
 	repository, err := ladder.FindRepository(dir)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func mergedValues(dir, environment, target string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := chart.Merge(repository.FS(), step)
+	values, err := chart.Merge(ctx, repository.FS(), step)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ var here = chart.Release{Name: "here"}
 
 func TestGolden(t *testing.T) {
 	repository := os.DirFS("testdata")
-	merged, err := chart.Merge(repository, ladder.Step{
+	merged, err := chart.Merge(t.Context(), repository, ladder.Step{
 		Layers: []ladder.Layer{{Path: "layers/common.yaml"}, {Path: "layers/prod.yaml"}},
 		Pins: []ladder.Pin{{
 			Image:  ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"},
@@ -430,7 +430,7 @@ func TestMergeInjectsPinsLast(t *testing.T) {
 		{"into one of two maps that are one by an alias", "a: &x {port: 80}\nb: *x", []ladder.Pin{pin("a")}, map[string]any{"a": with(image, "port", 80.0), "b": map[string]any{"port": 80.0}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := chart.Merge(files("l.yaml", tt.layer), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: tt.pins})
+			got, err := chart.Merge(t.Context(), files("l.yaml", tt.layer), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: tt.pins})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -440,7 +440,7 @@ func TestMergeInjectsPinsLast(t *testing.T) {
 		})
 	}
 	t.Run("not over a scalar", func(t *testing.T) {
-		_, err := chart.Merge(files("l.yaml", "image: web:v1"), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: []ladder.Pin{pin("image")}})
+		_, err := chart.Merge(t.Context(), files("l.yaml", "image: web:v1"), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: []ladder.Pin{pin("image")}})
 		if err == nil || !strings.Contains(err.Error(), "pins/prod.yaml") || !strings.Contains(err.Error(), `"image"`) {
 			t.Errorf("error %v, want one that names the pins and the path", err)
 		}
@@ -448,7 +448,7 @@ func TestMergeInjectsPinsLast(t *testing.T) {
 }
 
 func TestMergeReportsAllLayers(t *testing.T) {
-	_, err := chart.Merge(files("a.yaml", "x: 1\nx: 2", "b.yaml", "- a list"), ladder.Step{
+	_, err := chart.Merge(t.Context(), files("a.yaml", "x: 1\nx: 2", "b.yaml", "- a list"), ladder.Step{
 		Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "missing.yaml", Origin: "tier full"}},
 	})
 	if err == nil {

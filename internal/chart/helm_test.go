@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 	"helm.sh/helm/v3/pkg/cli/values"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
@@ -20,38 +20,33 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// helmTemplate is what `helm template --include-crds NAME CHART -f FILE…` prints, by
-// Helm's own loader, merging and action.
+// helmTemplate is what the program helm, of the version that is linked, prints for
+// `helm template --include-crds NAME CHART -f FILE…`.
 func helmTemplate(t *testing.T, chartPath string, release chart.Release, files ...string) string {
 	t.Helper()
-	loaded, err := loader.Load(chartPath)
-	if err != nil {
-		t.Fatal(err)
+	program := os.Getenv("HELM")
+	if program == "" {
+		t.Fatal("HELM doesn't name the program helm: run: make test")
 	}
-	merged, err := (&values.Options{ValueFiles: files}).MergeValues(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	install := action.NewInstall(&action.Configuration{Log: t.Logf})
-	install.DryRun, install.ClientOnly, install.Replace, install.IncludeCRDs = true, true, true, true
-	install.ReleaseName, install.Namespace = release.Name, release.Namespace
-	install.APIVersions = release.APIVersions
+	args := []string{"template", "--include-crds", release.Name, chartPath, "--namespace", release.Namespace}
 	if release.KubeVersion != "" {
-		install.KubeVersion, err = chartutil.ParseKubeVersion(release.KubeVersion)
-		if err != nil {
-			t.Fatal(err)
-		}
+		args = append(args, "--kube-version", release.KubeVersion)
 	}
-	rendered, err := install.Run(loaded, merged)
+	for _, version := range release.APIVersions {
+		args = append(args, "--api-versions", version)
+	}
+	for _, file := range files {
+		args = append(args, "--values", file)
+	}
+	helm := exec.CommandContext(t.Context(), program, args...)
+	helm.Env = []string{"HOME=" + t.TempDir()} // nobody's plugins and settings
+	var stderr bytes.Buffer
+	helm.Stderr = &stderr
+	out, err := helm.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, &stderr)
 	}
-	var out bytes.Buffer
-	fmt.Fprintln(&out, strings.TrimSpace(rendered.Manifest))
-	for _, hook := range rendered.Hooks {
-		fmt.Fprintf(&out, "---\n# Source: %s\n%s\n", hook.Path, hook.Manifest)
-	}
-	return out.String()
+	return string(out)
 }
 
 func TestRenderEqualsHelm(t *testing.T) {
@@ -98,7 +93,7 @@ func TestRenderEqualsHelm(t *testing.T) {
 				files = append(files, filepath.Join(dir, name))
 				step.Layers = append(step.Layers, ladder.Layer{Path: name, Origin: "layers"})
 			}
-			merged, err := chart.Merge(os.DirFS(dir), step)
+			merged, err := chart.Merge(t.Context(), os.DirFS(dir), step)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,6 +103,75 @@ func TestRenderEqualsHelm(t *testing.T) {
 				t.Errorf("not what Helm prints (-helm +ours):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The example as it is: every environment that has pins, its layers and pins, with
+// Helm's own Kubernetes and with another.
+func TestTheExampleRendersAsHelmDoes(t *testing.T) {
+	const gitops = "../../examples/shop/gitops"
+	document, err := ladder.Open(os.DirFS(gitops), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []struct{ environment, target string }{{"dev", ""}, {"staging", ""}, {"prod", "eu"}, {"prod", "us"}} {
+		for _, kubeVersion := range []string{"", "1.34.4"} {
+			t.Run(strings.Join([]string{at.environment, at.target, kubeVersion}, " "), func(t *testing.T) {
+				step, err := document.Step(at.environment, at.target)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var files []string
+				for _, layer := range step.Layers {
+					files = append(files, filepath.Join(gitops, layer.Path))
+				}
+				dir := t.TempDir()
+				for i, pin := range step.Pins {
+					if strings.Contains(pin.ValuesPath, ".") {
+						t.Fatalf("the value path %q is nested: teach this test", pin.ValuesPath)
+					}
+					name := fmt.Sprintf("pin%d.yaml", i)
+					write(t, dir, name, fmt.Sprintf("%s: {repository: %s, digest: %q}", pin.ValuesPath, pin.Repository, pin.Digest))
+					files = append(files, filepath.Join(dir, name))
+				}
+				release := chart.Release{Name: "shop", Namespace: "shop", KubeVersion: kubeVersion}
+				merged, err := chart.Merge(t.Context(), os.DirFS(gitops), step)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := printed(t, render(t, load(t, gitops, step.Chart), merged, release))
+				want := helmTemplate(t, filepath.Join(gitops, step.Chart), release, files...)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("not what Helm prints (-helm +ours):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// As Helm's Makefile takes the versions from its go.mod.
+func TestVersionsAreThoseOfGoMod(t *testing.T) {
+	data, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := modfile.Parse("go.mod", data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, require := range parsed.Require {
+		versions[require.Mod.Path] = require.Mod.Version
+	}
+	for _, replace := range parsed.Replace {
+		versions[replace.Old.Path] = replace.New.Version
+	}
+	if want := versions["helm.sh/helm/v3"]; chart.HelmVersion != want {
+		t.Errorf("HelmVersion is %q, go.mod has %q", chart.HelmVersion, want)
+	}
+	kube := "v1" + strings.TrimPrefix(semver.MajorMinor(versions["k8s.io/client-go"]), "v0") + ".0"
+	if chart.DefaultKubeVersion != kube {
+		t.Errorf("DefaultKubeVersion is %q, go.mod's client-go means %q", chart.DefaultKubeVersion, kube)
 	}
 }
 
@@ -145,7 +209,7 @@ func TestMergeEqualsHelm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := chart.Merge(os.DirFS(dir), step)
+		got, err := chart.Merge(t.Context(), os.DirFS(dir), step)
 		if err != nil {
 			t.Fatal(err)
 		}

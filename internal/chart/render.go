@@ -3,7 +3,6 @@ package chart
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
@@ -12,19 +11,6 @@ import (
 	"helm.sh/helm/v3/pkg/releaseutil"
 	"sigs.k8s.io/yaml"
 )
-
-// Release is what templates see of where they are installed.
-type Release struct {
-	// Name is at most 53 characters, Helm's bound.
-	Name string
-	// Namespace is "default" where empty, as with Helm.
-	Namespace string
-	// KubeVersion such as 1.34.4; Helm's own default where empty.
-	KubeVersion string
-	// APIVersions beyond those that Helm knows, such as monitoring.coreos.com/v1 or
-	// monitoring.coreos.com/v1/ServiceMonitor.
-	APIVersions []string
-}
 
 // Manifest is one rendered document, or one file of CRDs.
 type Manifest struct {
@@ -72,7 +58,7 @@ func (c *Chart) Render(values map[string]any, release Release) (Manifests, error
 }
 
 func render(c *helm.Chart, values map[string]any, release Release) (Manifests, error) {
-	if err := checkReleaseName(release.Name); err != nil {
+	if err := CheckReleaseName(release.Name); err != nil {
 		return nil, err
 	}
 	capabilities, err := capabilitiesOf(release)
@@ -94,29 +80,6 @@ func render(c *helm.Chart, values map[string]any, release Release) (Manifests, e
 		return nil, err
 	}
 	return collect(c, files)
-}
-
-// checkReleaseName holds Helm's bounds, and says what to do about the length, which
-// Argo CD's longer names exceed.
-func checkReleaseName(name string) error {
-	if err := chartutil.ValidateReleaseName(name); err != nil {
-		return fmt.Errorf("release name %q: %w", name, err)
-	}
-	return nil
-}
-
-func capabilitiesOf(release Release) (*chartutil.Capabilities, error) {
-	capabilities := chartutil.DefaultCapabilities.Copy()
-	if release.KubeVersion != "" {
-		version, err := chartutil.ParseKubeVersion(release.KubeVersion)
-		if err != nil {
-			return nil, fmt.Errorf("parsing Kubernetes version %q: %w", release.KubeVersion, err)
-		}
-		capabilities.KubeVersion = *version
-	}
-	// The known versions are Helm's own slice: appending to it could write into it.
-	capabilities.APIVersions = slices.Concat(capabilities.APIVersions, release.APIVersions)
-	return capabilities, nil
 }
 
 func renderValues(c *helm.Chart, values map[string]any, release Release, capabilities *chartutil.Capabilities) (chartutil.Values, error) {

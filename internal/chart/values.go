@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,14 +21,41 @@ import (
 // nothing overrides them. The chart's values.yaml is merged below all of it by Render
 // and Values.
 //
-// All layers that can't be read are reported at once.
-func Merge(fsys fs.FS, step ladder.Step) (map[string]any, error) {
+// All layers that can't be read are reported at once. The error is ctx's where it ends.
+func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (map[string]any, error) {
+	layers, err := readLayers(ctx, fsys, step.Layers)
+	if err != nil {
+		return nil, err
+	}
 	merged := map[string]any{}
+	for _, layer := range step.Layers {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("merging layer %q: %w", layer.Path, err)
+		}
+		merged = mergeMaps(merged, layers[layer.Path])
+	}
+	for _, pin := range step.Pins {
+		if err := inject(merged, pin); err != nil {
+			return nil, err
+		}
+	}
+	return merged, nil
+}
+
+// readLayers reads each layer once, however often it is listed.
+func readLayers(ctx context.Context, fsys fs.FS, layers []ladder.Layer) (map[string]map[string]any, error) {
+	read := map[string]map[string]any{}
 	var (
 		faults strictyaml.Faults
 		errs   []error
 	)
-	for _, layer := range step.Layers {
+	for _, layer := range layers {
+		if _, ok := read[layer.Path]; ok {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("reading layer %q: %w", layer.Path, err)
+		}
 		values, err := readLayer(fsys, layer)
 		var layerFaults strictyaml.Faults
 		switch {
@@ -36,17 +64,9 @@ func Merge(fsys fs.FS, step ladder.Step) (map[string]any, error) {
 		case err != nil:
 			errs = append(errs, err)
 		}
-		merged = mergeMaps(merged, values)
+		read[layer.Path] = values
 	}
-	if err := errors.Join(append(errs, faults.Err())...); err != nil {
-		return nil, err
-	}
-	for _, pin := range step.Pins {
-		if err := inject(merged, pin); err != nil {
-			return nil, err
-		}
-	}
-	return merged, nil
+	return read, errors.Join(append(errs, faults.Err())...)
 }
 
 // readLayer checks the layer strictly and then reads it as Helm does, whose types
