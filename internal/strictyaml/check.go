@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -15,61 +16,126 @@ type checker struct {
 }
 
 func (c *checker) faultf(n *yaml.Node, path, format string, args ...any) {
+	if c.faults.Full() {
+		return
+	}
 	c.faults = append(c.faults, Fault{
 		File: c.file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...),
 	})
 }
 
+// faultAt is faultf with a path that is only written out where there is room for a fault.
+func (c *checker) faultAt(n *yaml.Node, at *trail, format string, args ...any) {
+	if !c.faults.Full() {
+		c.faultf(n, at.String(), format, args...)
+	}
+}
+
 // check walks the nodes as they are written, without following aliases.
-func (c *checker) check(n *yaml.Node, path string, depth int) {
+func (c *checker) check(n *yaml.Node, at *trail, depth int) {
 	if depth > MaxDepth {
-		c.faultf(n, path, "is nested deeper than %d", MaxDepth)
+		c.faultAt(n, at, "is nested deeper than %d", MaxDepth)
 		return
 	}
-	c.checkTag(n, path)
+	c.checkTag(n, at)
 	switch n.Kind {
 	case yaml.MappingNode:
-		c.checkMapping(n, path, depth)
+		c.checkMapping(n, at, depth)
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
-			c.check(item, Index(path, i), depth+1)
+			c.check(item, at.item(i), depth+1)
 		}
 	}
 }
 
-func (c *checker) checkMapping(n *yaml.Node, path string, depth int) {
+func (c *checker) checkMapping(n *yaml.Node, at *trail, depth int) {
 	first := make(map[string]*yaml.Node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		if key.Kind != yaml.ScalarNode {
-			c.faultf(key, path, "has %s as a key: use a string", KindOf(key))
-			continue
+		below := at.key(key.Value)
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			c.faultAt(key, at, "has %s as a key: use a string", KindOf(key))
+			below = at
+		case IsNull(key):
+			c.faultAt(key, at, "has a null key: use a string")
+			below = at
+		default:
+			if before, ok := first[key.Value]; ok {
+				c.faultAt(key, below, "duplicate key, the first is in line %d", before.Line)
+			} else {
+				first[key.Value] = key
+			}
+			c.checkTag(key, below)
 		}
-		if IsNull(key) {
-			c.faultf(key, path, "has a null key: use a string")
-			continue
+		if key.ShortTag() == tagMerge {
+			c.checkMerge(value, below)
 		}
-		keyPath := Key(path, key.Value)
-		if before, ok := first[key.Value]; ok {
-			c.faultf(key, keyPath, "duplicate key, the first is in line %d", before.Line)
-		} else {
-			first[key.Value] = key
-		}
-		c.checkTag(key, keyPath)
-		c.check(value, keyPath, depth+1)
+		c.check(value, below, depth+1)
 	}
 }
 
-// coreTags are the tags that may be written. Others (!!binary, a program's own) would
-// mean something else to each reader of the document.
-var coreTags = map[string]bool{
-	"!!map": true, "!!seq": true, tagString: true, tagInt: true, "!!float": true, "!!bool": true, tagNull: true,
+// checkMerge checks what a merge key (<<) has for its value.
+func (c *checker) checkMerge(n *yaml.Node, at *trail) {
+	if n.Kind != yaml.SequenceNode {
+		c.checkMerged(n, at)
+		return
+	}
+	for i, item := range n.Content {
+		c.checkMerged(item, at.item(i))
+	}
 }
 
-func (c *checker) checkTag(n *yaml.Node, path string) {
-	if n.Style&yaml.TaggedStyle != 0 && !coreTags[n.ShortTag()] {
-		c.faultf(n, path, "has the tag %q, which isn't supported", shorten(n.ShortTag()))
+func (c *checker) checkMerged(n *yaml.Node, at *trail) {
+	merged := n
+	if n.Kind == yaml.AliasNode {
+		merged = n.Alias
 	}
+	if merged.Kind != yaml.MappingNode {
+		c.faultAt(n, at, "merges %s: want a mapping, or a list of mappings", KindOf(merged))
+	}
+}
+
+// coreTags are the tags that may be written, and what has them. Others (!!binary, a
+// program's own) would mean something else to each reader of the document.
+var coreTags = map[string]yaml.Kind{
+	"!!map":   yaml.MappingNode,
+	"!!seq":   yaml.SequenceNode,
+	tagString: yaml.ScalarNode,
+	tagInt:    yaml.ScalarNode,
+	tagFloat:  yaml.ScalarNode,
+	"!!bool":  yaml.ScalarNode,
+	tagNull:   yaml.ScalarNode,
+}
+
+// checkTag checks that the node is what its tag says, written or not. The faults leave
+// the value out: it may be a secret.
+func (c *checker) checkTag(n *yaml.Node, at *trail) {
+	tag := n.ShortTag()
+	if n.Style&yaml.TaggedStyle != 0 {
+		kind, ok := coreTags[tag]
+		switch {
+		case !ok:
+			c.faultAt(n, at, "has the tag %q, which isn't supported", shorten(tag))
+			return
+		case kind != n.Kind || kind == yaml.ScalarNode && !decodes(n):
+			c.faultAt(n, at, "has the tag %s, and isn't written as one", tag)
+			return
+		}
+	}
+	if n.Kind == yaml.ScalarNode && tag == tagFloat && !finite(n) {
+		c.faultAt(n, at, "is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
+	}
+}
+
+func decodes(scalar *yaml.Node) bool {
+	var value any
+	return scalar.Decode(&value) == nil
+}
+
+func finite(scalar *yaml.Node) bool {
+	var value float64
+	return scalar.Decode(&value) == nil && !math.IsInf(value, 0) && !math.IsNaN(value)
 }
 
 // checkSingle expects the end of the file after the first document.
@@ -87,15 +153,21 @@ func (c *checker) checkSingle(decoder *yaml.Decoder) {
 // checkAliased bounds what following the aliases costs.
 func (c *checker) checkAliased(root *yaml.Node) {
 	e := expansion{anchors: map[*yaml.Node]extent{}}
-	whole := e.measure(root, 1)
+	whole := e.measure(root, nil, 1)
 	switch {
-	case e.cycle != nil:
-		c.faultf(e.cycle, "", "alias *%s contains itself", shorten(e.cycle.Value))
-	case e.deep != nil:
-		c.faultf(e.deep, "", "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.Value))
+	case e.cycle.node != nil:
+		c.faultAt(e.cycle.node, e.cycle.at, "alias *%s contains itself", shorten(e.cycle.node.Value))
+	case e.deep.node != nil:
+		c.faultAt(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.node.Value))
 	case whole.nodes-e.written > MaxAliased:
-		c.faultf(e.first, "", "the aliases from here on repeat more than %d nodes", MaxAliased)
+		c.faultAt(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
 	}
+}
+
+// found is a node and where it was found.
+type found struct {
+	node *yaml.Node
+	at   *trail
 }
 
 // extent is how much there is from a node down, aliases followed.
@@ -115,17 +187,17 @@ type expansion struct {
 	// written is how many nodes the document has as it is written.
 	written int
 	// first alias; the last alias inside its own anchor; the last that nests too deep.
-	first, cycle, deep *yaml.Node
+	first, cycle, deep found
 }
 
-func (e *expansion) measure(n *yaml.Node, depth int) extent {
+func (e *expansion) measure(n *yaml.Node, at *trail, depth int) extent {
 	e.written++
 	if n.Kind == yaml.AliasNode {
-		return e.measureAlias(n, depth)
+		return e.measureAlias(found{n, at}, depth)
 	}
 	whole := extent{nodes: 1, height: 1}
-	for _, child := range n.Content {
-		part := e.measure(child, depth+1)
+	for i, child := range n.Content {
+		part := e.measure(child, childOf(n, at, i), depth+1)
 		whole.nodes = min(whole.nodes+part.nodes, maxNodes)
 		whole.height = max(whole.height, part.height+1)
 	}
@@ -135,17 +207,17 @@ func (e *expansion) measure(n *yaml.Node, depth int) extent {
 	return whole
 }
 
-func (e *expansion) measureAlias(n *yaml.Node, depth int) extent {
-	if e.first == nil {
-		e.first = n
+func (e *expansion) measureAlias(alias found, depth int) extent {
+	if e.first.node == nil {
+		e.first = alias
 	}
-	target, ok := e.anchors[n.Alias]
+	target, ok := e.anchors[alias.node.Alias]
 	if !ok {
-		e.cycle = n
+		e.cycle = alias
 		return extent{nodes: 1, height: 1}
 	}
 	if depth+target.height-1 > MaxDepth {
-		e.deep = n
+		e.deep = alias
 	}
 	return target
 }

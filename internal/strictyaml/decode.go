@@ -2,8 +2,10 @@ package strictyaml
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -45,10 +47,14 @@ func parent(path string) string {
 }
 
 // Decode fills into, a pointer to a struct, from a tree that Parse returned, by the
-// `json` tags of its fields. A field without omitempty is required. Decoding is strict:
-// unknown fields, other types than the field's, values outside an Enum, empty strings,
-// nulls and aliases are faults. What isn't at fault is filled in all the same, so that
-// more can be checked.
+// `json` tags of its fields. A field without omitempty is required; one with a tag such
+// as `max:"100"` has at most that many items (of a list) or keys (of a mapping). Decoding
+// is strict: unknown fields, other types than the field's, values outside an Enum, empty
+// strings, nulls and aliases are faults. What isn't at fault is filled in all the same,
+// of what has too many items the first ones, so that more can be checked.
+//
+// The tree may be one that Parse returned with faults: decoding follows no aliases, and
+// goes as deep as the struct does.
 func Decode(file string, root *yaml.Node, into any) (Positions, Faults) {
 	d := decoder{
 		checker:   checker{file: file},
@@ -107,27 +113,49 @@ func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
+		if !isName(key) {
+			continue
+		}
 		field, ok := fields[key.Value]
 		if !ok {
 			d.unknownField(key, path, fields)
 			continue
 		}
 		seen[key.Value] = true
-		d.decode(value, Key(path, key.Value), into.Field(field.index))
+		at := Key(path, key.Value)
+		d.decode(d.atMost(field.maxItems, value, at), at, into.Field(field.index))
 	}
-	for name, field := range fields {
-		if field.required && !seen[name] {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if fields[name].required && !seen[name] {
 			d.faultf(n, path, "needs %q", name)
 		}
 	}
 }
 
-func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]field) {
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
+// isName tells a key from those that Parse has found at fault.
+func isName(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && !IsNull(key) }
+
+// atMost is n with its first items alone where it has more than a bound that isn't 0.
+func (d *decoder) atMost(bound int, n *yaml.Node, path string) *yaml.Node {
+	perItem, what := 1, "items"
+	if n.Kind == yaml.MappingNode {
+		perItem, what = 2, "keys" // each with its value
 	}
-	slices.Sort(names)
+	have := len(n.Content) / perItem
+	if bound == 0 || have <= bound {
+		return n
+	}
+	d.faultf(n, path, "has %d %s: at most %d are allowed", have, what, bound)
+	cut := *n
+	cut.Content = n.Content[:bound*perItem]
+	return &cut
+}
+
+func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]field) {
+	if d.faults.Full() {
+		return
+	}
+	names := slices.Sorted(maps.Keys(fields))
 	hint := DidYouMean(key.Value, names)
 	if hint == "" {
 		hint = ": the fields here are " + strings.Join(names, ", ")
@@ -152,6 +180,9 @@ func (d *decoder) decodeMap(n *yaml.Node, path string, into reflect.Value) {
 	into.Set(reflect.MakeMap(into.Type()))
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
+		if !isName(key) {
+			continue
+		}
 		item := reflect.New(into.Type().Elem()).Elem()
 		d.decode(n.Content[i+1], Key(path, key.Value), item)
 		into.SetMapIndex(reflect.ValueOf(key.Value), item)
@@ -191,15 +222,31 @@ func (d *decoder) decodeInt(n *yaml.Node, path string, into reflect.Value) {
 type field struct {
 	index    int
 	required bool
+	// maxItems of a list or a mapping; 0 for no bound.
+	maxItems int
 }
 
 func fieldsOf(t reflect.Type) map[string]field {
 	fields := make(map[string]field, t.NumField())
 	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		fields[name] = field{index: i, required: !strings.Contains(options, "omitempty")}
+		tag := t.Field(i).Tag
+		name, options, _ := strings.Cut(tag.Get("json"), ",")
+		fields[name] = field{index: i, required: !strings.Contains(options, "omitempty"), maxItems: maxItems(tag)}
 	}
 	return fields
+}
+
+// maxItems is a field's tag max.
+func maxItems(tag reflect.StructTag) int {
+	written, ok := tag.Lookup("max")
+	if !ok {
+		return 0
+	}
+	bound, err := strconv.Atoi(written)
+	if err != nil {
+		panic(fmt.Sprintf("strictyaml: the tag max:%q isn't a number", written)) // a programmer's mistake
+	}
+	return bound
 }
 
 // orList is `a, b or c`.

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxFaults is how many faults Err reports: nobody reads more of them at once, and a
+// maxFaults is how many faults are reported: nobody reads more of them at once, and a
 // hostile document of 1 MiB could have a hundred thousand.
 const maxFaults = 100
 
@@ -53,8 +53,12 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Full says whether there are more faults than Err reports, so that there is no use in
+// looking for others.
+func (fs Faults) Full() bool { return len(fs) > maxFaults }
+
 // Err is nil without faults, else the faults sorted by position, each once. Beyond the
-// first hundred of them it only says how many there are.
+// first hundred of them it only says that there are more.
 func (fs Faults) Err() error {
 	if len(fs) == 0 {
 		return nil
@@ -62,11 +66,11 @@ func (fs Faults) Err() error {
 	sorted := slices.Clone(fs)
 	slices.SortStableFunc(sorted, Fault.compare)
 	sorted = slices.Compact(sorted)
-	if more := len(sorted) - maxFaults; more > 0 {
+	if sorted.Full() {
 		last := sorted[maxFaults-1]
 		sorted = append(sorted[:maxFaults:maxFaults], Fault{
 			File: last.File, Line: last.Line, Column: last.Column,
-			Message: fmt.Sprintf("and %d more faults after this one", more),
+			Message: fmt.Sprintf("there are more faults than these %d", maxFaults),
 		})
 	}
 	return sorted
@@ -118,5 +122,5 @@ func shorten(s string) string {
 	if len(s) <= maxShownKey {
 		return s
 	}
-	return s[:maxShownKey] + "…"
+	return strings.ToValidUTF8(s[:maxShownKey], "") + "…"
 }

@@ -35,7 +35,9 @@ const (
 const (
 	tagString = "!!str"
 	tagInt    = "!!int"
+	tagFloat  = "!!float"
 	tagNull   = "!!null"
+	tagMerge  = "!!merge"
 )
 
 // ReadFile reads the regular file name of fsys, up to MaxSize, and refuses others. The
@@ -65,7 +67,10 @@ func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 // Parse parses data as the content of file, which is only named in faults. It returns
 // the root node: never the document around it, and a null scalar for an empty document.
 // Aliases are kept as alias nodes and are safe to follow: none contains itself, and
-// together they add at most MaxAliased nodes. The error is a Faults.
+// together they add at most MaxAliased nodes.
+//
+// The error is a Faults. Where data is YAML, if a faulty document, the root comes with
+// it, so that Decode can find the other faults; its aliases aren't safe to follow then.
 func Parse(file string, data []byte) (*yaml.Node, error) {
 	if fault, bad := unreadable(file, data); bad {
 		return nil, Faults{fault}
@@ -79,29 +84,31 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 		return nil, Faults{syntaxFault(file, err)}
 	}
 	c := checker{file: file}
-	c.check(doc.Content[0], "", 1)
+	c.check(doc.Content[0], nil, 1)
 	c.checkSingle(decoder)
 	c.checkAliased(doc.Content[0])
-	if err := c.faults.Err(); err != nil {
-		return nil, err
-	}
-	return doc.Content[0], nil
+	return doc.Content[0], c.faults.Err()
 }
 
 // ParseMapping is Parse for documents that must be a mapping. An empty document is an
 // empty mapping.
 func ParseMapping(file string, data []byte) (*yaml.Node, error) {
 	root, err := Parse(file, data)
-	if err != nil {
-		return nil, err
-	}
 	switch {
-	case root.Kind == yaml.MappingNode:
-		return root, nil
+	case root == nil || root.Kind == yaml.MappingNode:
+		return root, err
 	case IsNull(root):
-		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: root.Line, Column: root.Column}, nil
+		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: root.Line, Column: root.Column}, err
 	}
-	return nil, Faults{{File: file, Line: root.Line, Column: root.Column, Message: "want a mapping, have " + KindOf(root)}}
+	c := checker{file: file}
+	c.faultf(root, "", "want a mapping, have %s", KindOf(root))
+	return nil, append(c.faults, FaultsOf(err)...).Err()
+}
+
+// FaultsOf are the faults that err is, nil for another error.
+func FaultsOf(err error) Faults {
+	faults, _ := errors.AsType[Faults](err)
+	return faults
 }
 
 // IsNull says whether n is the scalar null.
@@ -122,7 +129,7 @@ func KindOf(n *yaml.Node) string {
 	switch n.ShortTag() {
 	case tagString:
 		return "a string"
-	case tagInt, "!!float":
+	case tagInt, tagFloat:
 		return "a number"
 	case "!!bool":
 		return "a boolean"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/strictyaml"
 )
@@ -54,11 +55,11 @@ func TestFaults(t *testing.T) {
 		},
 		"an alias bomb": {
 			bomb,
-			"f.yaml:2:8: the aliases from here on repeat more than 10000 nodes",
+			"f.yaml:2:8: b[0]: the aliases from here on repeat more than 10000 nodes",
 		},
 		"an alias inside its own anchor": {
 			"a: &a [*a]\n",
-			"f.yaml:1:8: alias *a contains itself",
+			"f.yaml:1:8: a[0]: alias *a contains itself",
 		},
 		"an alias of nothing": {
 			"a:\n  b: *nope\n",
@@ -74,7 +75,7 @@ func TestFaults(t *testing.T) {
 		},
 		"too deep by an alias": {
 			deepAlias,
-			"f.yaml:2:44: is nested deeper than 64 by alias *a",
+			"f.yaml:2:44: b" + strings.Repeat("[0]", 40) + ": is nested deeper than 64 by alias *a",
 		},
 		"a mapping as a key": {
 			"a:\n  {b: 1}: 2\n",
@@ -88,6 +89,39 @@ func TestFaults(t *testing.T) {
 			"a: !!binary aGk=\nb: !ruby/object {}\n",
 			"f.yaml:1:4: a: has the tag \"!!binary\", which isn't supported\n" +
 				"f.yaml:2:4: b: has the tag \"!ruby/object\", which isn't supported",
+		},
+		"a scalar that isn't what its tag says, without its value": {
+			"a: !!bool 7\nb: [!!int hunter2]\n!!int c: 1\nd: !!float x\ne: !!null x\n",
+			"f.yaml:1:4: a: has the tag !!bool, and isn't written as one\n" +
+				"f.yaml:2:5: b[0]: has the tag !!int, and isn't written as one\n" +
+				"f.yaml:3:1: c: has the tag !!int, and isn't written as one\n" +
+				"f.yaml:4:4: d: has the tag !!float, and isn't written as one\n" +
+				"f.yaml:5:4: e: has the tag !!null, and isn't written as one",
+		},
+		"a collection that isn't what its tag says": {
+			"a: !!seq {b: 1}\nc: !!str [d]\ne: !!map f\n",
+			"f.yaml:1:4: a: has the tag !!seq, and isn't written as one\n" +
+				"f.yaml:2:4: c: has the tag !!str, and isn't written as one\n" +
+				"f.yaml:3:4: e: has the tag !!map, and isn't written as one",
+		},
+		"numbers that JSON doesn't have": {
+			"a: .nan\nb: [.inf, -.Inf]\nc: !!float .NaN\n",
+			"f.yaml:1:4: a: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"f.yaml:2:5: b[0]: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"f.yaml:2:11: b[1]: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"f.yaml:3:4: c: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
+		},
+		"a merge of what is no mapping": {
+			"a: &a [1]\n<<: 3\nb: {<<: *a}\nc: {<<: [{d: 1}, *a, x]}\ne:\n  <<:\n",
+			"f.yaml:2:5: [\"<<\"]: merges a number: want a mapping, or a list of mappings\n" +
+				"f.yaml:3:9: b[\"<<\"]: merges a list: want a mapping, or a list of mappings\n" +
+				"f.yaml:4:18: c[\"<<\"][1]: merges a list: want a mapping, or a list of mappings\n" +
+				"f.yaml:4:22: c[\"<<\"][2]: merges a string: want a mapping, or a list of mappings\n" +
+				"f.yaml:6:6: e[\"<<\"]: merges nothing: want a mapping, or a list of mappings",
+		},
+		"a path that is as long as the document is cut": {
+			strings.Repeat("{"+strings.Repeat("k", 300)+": ", 60) + "{a: 1, a: 2}" + strings.Repeat("}", 60),
+			"f.yaml:1:18188: " + strings.Repeat(strings.Repeat("k", 300)+".", 4) + strings.Repeat("k", 76) + "…: duplicate key, the first is in line 1",
 		},
 		"a key can't forge a line": {
 			"\"a\\nf.yaml:1:1: all is well\": 1\n\"a\\nf.yaml:1:1: all is well\": 1\n",
@@ -134,7 +168,7 @@ func TestFaultsAreCut(t *testing.T) {
 	if got, want := len(lines), 101; got != want {
 		t.Fatalf("got %d lines, want %d", got, want)
 	}
-	if got, want := lines[100], "f.yaml:101:1: and 900 more faults after this one"; got != want {
+	if got, want := lines[100], "f.yaml:101:1: there are more faults than these 100"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -147,7 +181,9 @@ func TestWhatIsFine(t *testing.T) {
 		"CRLF":                 "a: 1\r\nb: 2\r\n",
 		"an end of document":   "---\na: 1\n...\n",
 		"as deep as it may be": strings.Repeat("[", 64) + strings.Repeat("]", 64),
-		"a core tag":           "a: !!str 1\n",
+		"core tags":            "a: !!str 1\nb: !!int 7\nc: !!float 7\nd: !!bool true\ne: !!map {}\nf: !!seq []\ng: !!null ~\n",
+		"merges":               "x: &x {a: 1}\nb: {<<: [*x, {c: 1}]}\nd: {\"<<\": 3}\n",
+		"numbers, large":       "a: 1e999\nb: 123456789012345678901234567890\nc: 1e308\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := strictyaml.Parse("f.yaml", []byte(in)); err != nil {
@@ -204,6 +240,68 @@ func TestReadFile(t *testing.T) {
 			t.Errorf("%s: got %v, want Faults", name, err)
 		}
 	}
+}
+
+// What Parse finds at fault doesn't hide what Decode does.
+func TestDecodeOfWhatParseFoundAtFault(t *testing.T) {
+	root, err := strictyaml.ParseMapping("f.yaml", []byte("name: a\nname: b\nnmae: c\nlist: &l [*l, 7]\n? [x]\n: 1\n~: 2\n"))
+	var into struct {
+		Name string   `json:"name"`
+		List []string `json:"list"`
+		More string   `json:"more"`
+	}
+	_, faults := strictyaml.Decode("f.yaml", root, &into)
+	want := `f.yaml:1:1: needs "more"
+f.yaml:2:1: name: duplicate key, the first is in line 1
+f.yaml:3:1: nmae: unknown field, did you mean "name"?
+f.yaml:4:11: list[0]: alias *l contains itself
+f.yaml:4:11: list[0]: is an alias: write the value out
+f.yaml:4:15: list[1]: want a string, have a number: quote it
+f.yaml:5:3: has a list as a key: use a string
+f.yaml:7:1: has a null key: use a string`
+	if diff := cmp.Diff(want, append(faults, strictyaml.FaultsOf(err)...).Err().Error()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+func TestDecodeTakesAsManyItemsAsAreAllowed(t *testing.T) {
+	root, err := strictyaml.ParseMapping("f.yaml", []byte("list: [a, b, c]\nmap: {a: x, b: y, c: z}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type document struct {
+		List []string          `json:"list" max:"2"`
+		Map  map[string]string `json:"map"  max:"2"`
+	}
+	var into document
+	_, faults := strictyaml.Decode("f.yaml", root, &into)
+	want := "f.yaml:1:7: list: has 3 items: at most 2 are allowed\nf.yaml:2:6: map: has 3 keys: at most 2 are allowed"
+	if diff := cmp.Diff(want, faults.Error()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(document{List: []string{"a", "b"}, Map: map[string]string{"a": "x", "b": "y"}}, into); diff != "" {
+		t.Errorf("document (-want +got):\n%s", diff)
+	}
+}
+
+// Readers after lint use this library: what is fine here must be fine there, since its
+// errors have no position.
+func FuzzWhatIsFineIsReadable(f *testing.F) {
+	for _, seed := range []string{
+		"a: !!int 7\n", "a: 1\n<<: {b: 2}\n", "a: &a {<<: {}}\nb: {<<: [*a]}\n", "a: .inf\n", "0x1: 2020-01-01\nyes: 1_0\n", "a: !!float 1\n", "a: =\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		root, err := strictyaml.ParseMapping("f.yaml", data)
+		if err != nil || len(root.Content) == 0 { // a lone "!" is an empty document here, and an empty string there
+			return
+		}
+		var values map[string]any
+		if err := sigsyaml.Unmarshal(data, &values); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func FuzzParse(f *testing.F) {

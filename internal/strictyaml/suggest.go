@@ -5,15 +5,22 @@ import (
 	"strings"
 )
 
+// maxGuess is the longest word in bytes that is compared with others: names are DNS
+// labels (63) and fields of documents. Comparing costs the product of the lengths.
+const maxGuess = 64
+
 // DidYouMean is a hint such as `, did you mean "tier"?` where one of the names is near to
 // what was written, and empty where none is.
 func DidYouMean(written string, names []string) string {
 	// Two slips in a word; nobody slips twice in three letters.
 	best, least := "", min(2, len(written)/2)+1
-	if len(written) > maxShownKey {
+	if len(written) > maxGuess {
 		return ""
 	}
 	for _, name := range names {
+		if len(name) > maxGuess {
+			continue
+		}
 		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < least {
 			best, least = name, d
 		}

@@ -1,0 +1,55 @@
+package strictyaml
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// trail is the way from a document's root (nil) to a node. It is written out as a path
+// only for a fault: paths of all nodes of a deep document would be far larger than it.
+type trail struct {
+	up    *trail
+	name  string
+	index int // of a list's item, else -1
+}
+
+func (t *trail) key(name string) *trail { return &trail{up: t, name: name, index: -1} }
+
+func (t *trail) item(i int) *trail { return &trail{up: t, index: i} }
+
+// childOf is the trail of the i-th of n's children. A mapping's are its keys and values
+// in turn; a key that isn't a string has the mapping's own.
+func childOf(n *yaml.Node, at *trail, i int) *trail {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		return at.item(i)
+	case n.Content[i-i%2].Kind == yaml.ScalarNode:
+		return at.key(n.Content[i-i%2].Value)
+	}
+	return at
+}
+
+// maxShownPath in bytes, a few of the longest keys; what is longer is cut in messages.
+const maxShownPath = 4 * maxShownKey
+
+// String is the path, such as spec.environments[2].layers[0].
+func (t *trail) String() string {
+	var steps []*trail
+	for at := t; at != nil; at = at.up {
+		steps = append(steps, at)
+	}
+	path := ""
+	for _, step := range slices.Backward(steps) {
+		if step.index >= 0 {
+			path = Index(path, step.index)
+		} else {
+			path = Key(path, step.name)
+		}
+		if len(path) > maxShownPath {
+			return strings.ToValidUTF8(path[:maxShownPath], "") + "…"
+		}
+	}
+	return path
+}
