@@ -4,8 +4,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"log"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -37,9 +35,6 @@ path is the folder of a ladder.yaml names it and an environment:
 Run as a sidecar of the repo-server it serves on the plugin's socket by itself
 (serve); it can also be the program that argocd-cmp-server runs (generate).`,
 	}
-	// Helm warns about values that it can't merge, with the values, on the standard
-	// logger: they may be secrets, and Argo CD keeps what a plugin logs.
-	log.SetOutput(io.Discard)
 	root.AddCommand(newServeCommand(), newGenerateCommand())
 	return root
 }

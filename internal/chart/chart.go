@@ -17,9 +17,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -48,9 +50,15 @@ type Chart struct {
 // (100 MiB); registries and Helm repositories hold charts of a few MiB at most.
 const maxPackage = 20 << 20
 
+// silenceHelm ends Helm's warnings: they have values in them, which may be secrets, and
+// go to the standard logger, which no part of Helm's lets be replaced. Nothing of ours
+// uses that logger; the programs log by slog.
+var silenceHelm = sync.OnceFunc(func() { log.SetOutput(io.Discard) })
+
 // Load loads the chart at name, a folder or a .tgz in fsys. Its dependencies must be in
 // its folder charts/.
 func Load(fsys fs.FS, name string) (*Chart, error) {
+	silenceHelm()
 	if strings.HasPrefix(name, "oci://") {
 		return nil, fmt.Errorf("loading chart %q: charts in registries aren't supported yet: vendor it into the repository (helm pull %s)", name, name)
 	}
@@ -165,8 +173,16 @@ func cloneMetadata(m *helm.Metadata) *helm.Metadata {
 	return &out
 }
 
-// readBounded reads the file name of fsys, which must not be larger than limit.
+// readBounded reads the file name of fsys, which must not be larger than limit. What is
+// no file isn't opened: to open a FIFO would wait for somebody to write to it.
 func readBounded(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%q isn't a file", name)
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err

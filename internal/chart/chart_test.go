@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -367,6 +369,21 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+func TestAFIFOIsNoFileOfAChart(t *testing.T) {
+	for _, name := range []string{".helmignore", "values.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "c/Chart.yaml", chartYAML)
+			if err := syscall.Mkfifo(filepath.Join(dir, "c", name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := chart.Load(os.DirFS(dir), "c"); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("error %v, want one that names the FIFO", err)
+			}
+		})
+	}
+}
+
 func TestRenderRefuses(t *testing.T) {
 	schema := func(s string) []string { return []string{"c/values.schema.json", s} }
 	for _, tt := range []struct {
@@ -380,7 +397,7 @@ func TestRenderRefuses(t *testing.T) {
 		{"notes alone", []string{"c/templates/NOTES.txt", "Thanks."}, here, "renders to nothing"},
 		{"a template's error, with its place", []string{"c/templates/pod.yaml", "\n\n{{ fail \"no\" }}"}, here, "small/templates/pod.yaml:3"},
 		{"what isn't YAML, with its template", []string{"c/templates/pod.yaml", "a: b: c"}, here, "small/templates/pod.yaml"},
-		{"a release name that Helm refuses", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "No"}, `release name "No"`},
+		{"a release name that Helm refuses", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "No"}, `release name "No": Helm allows lower-case letters`},
 		{"another Kubernetes", []string{"c/Chart.yaml", chartYAML + "kubeVersion: \">=1.30.0\"\n", "c/templates/pod.yaml", podYAML}, chart.Release{Name: "x", KubeVersion: "1.29.0"}, "requires Kubernetes >=1.30.0"},
 		{"no version", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "x", KubeVersion: "new"}, `Kubernetes version "new"`},
 		{"values that the schema refuses", append(schema(`{"required": ["must"]}`), "c/templates/pod.yaml", podYAML), here, "must"},
@@ -402,6 +419,88 @@ func TestRenderRefuses(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
+	c, err := chart.Load(files(
+		"c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML,
+		"c/values.schema.json", `{"$defs": {"token": {"pattern": "^t-"}}, "properties": {
+			"db": {"properties": {"password": {"pattern": "^[a-z]+$"}, "mode": {"enum": ["ro", "rw"]}, "host": {"const": "h"},
+				"port": {"type": "integer"}, "mail": {"format": "email", "minLength": 99}, "token": {"$ref": "#/$defs/token"}},
+				"required": ["name"], "additionalProperties": false},
+			"a/b": {"anyOf": [{"maxLength": 1}, {"type": "null"}]}, "size": {"maximum": 3}, "list": {"uniqueItems": true}}}`,
+	), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "HUNTER2secret"
+	_, err = c.Render(map[string]any{
+		"db":  map[string]any{"password": secret, "mode": secret, "host": secret, "port": secret, "mail": secret, "token": secret, "extra": secret},
+		"a/b": secret, "size": 424242.0, "list": []any{secret, secret},
+	}, here)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "424242") {
+		t.Errorf("the error has a value in it:\n%v", err)
+	}
+	for _, want := range []string{
+		`- at "/db/password": doesn't fit (the schema's /properties/db/properties/password/pattern)`,
+		`- at "/db/mode": doesn't fit (the schema's /properties/db/properties/mode/enum)`,
+		`- at "/db/port": is of type string, want integer (the schema's /properties/db/properties/port/type)`,
+		`- at "/db/token": doesn't fit (the schema's /$defs/token/pattern)`,
+		`- at "/db": lacks name (the schema's /properties/db/required)`,
+		`- at "/db": has what isn't allowed here: extra (`,
+		`- at "/a~1b": doesn't fit (the schema's /properties/a~1b/anyOf/0/maxLength)`,
+		`- at "/size": doesn't fit`, `- at "/list": doesn't fit`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+}
+
+// countingFS counts how often a file is opened.
+type countingFS struct {
+	fstest.MapFS
+
+	opened map[string]int
+}
+
+func (c countingFS) Open(name string) (fs.File, error) {
+	c.opened[name]++
+	return c.MapFS.Open(name)
+}
+
+func (c countingFS) ReadFile(name string) ([]byte, error) {
+	c.opened[name]++
+	return c.MapFS.ReadFile(name)
+}
+
+func (c countingFS) Stat(name string) (fs.FileInfo, error) { return c.MapFS.Stat(name) }
+
+func TestMergeReadsALayerOnce(t *testing.T) {
+	fsys := countingFS{files("a.yaml", "x: a", "b.yaml", "x: b"), map[string]int{}}
+	step := ladder.Step{Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "a.yaml"}}}
+	got, err := chart.Merge(t.Context(), fsys, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"x": "a"}, got); diff != "" {
+		t.Errorf("the last doesn't win: %s", diff)
+	}
+	if diff := cmp.Diff(map[string]int{"a.yaml": 1, "b.yaml": 1}, fsys.opened); diff != "" {
+		t.Errorf("opened: %s", diff)
+	}
+}
+
+func TestMergeEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := chart.Merge(ctx, files("a.yaml", "x: a"), ladder.Step{Layers: []ladder.Layer{{Path: "a.yaml"}}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }
 

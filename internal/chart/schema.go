@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	helm "helm.sh/helm/v3/pkg/chart"
 )
 
@@ -20,7 +21,7 @@ func checkSchemas(c *helm.Chart, values map[string]any) error {
 	var errs []error
 	if c.Schema != nil {
 		if err := checkSchema(c.Schema, values); err != nil {
-			errs = append(errs, fmt.Errorf("values don't fit values.schema.json of chart %q: %w", c.Name(), err))
+			errs = append(errs, fmt.Errorf("values don't fit values.schema.json of chart %q:\n%w", c.Name(), err))
 		}
 	}
 	for _, child := range c.Dependencies() {
@@ -44,10 +45,54 @@ func checkSchema(schema []byte, values map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("compiling it: %w", err)
 	}
-	if err := compiled.Validate(values); err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "jsonschema validation failed with '"+schemaURL+"#'\n"))
+	err = compiled.Validate(values)
+	var invalid *jsonschema.ValidationError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &invalid):
+		return errors.New(strings.Join(describe(invalid), "\n"))
+	default:
+		return errors.New("they can't be validated") // the cause would quote them
 	}
-	return nil
+}
+
+// describe says what is wrong where, in lines, each with the rule of the schema that
+// is broken. The validator's own messages quote values, which may be secrets, as "'x'
+// does not match pattern"; here are places, names and types only.
+func describe(invalid *jsonschema.ValidationError) []string {
+	if len(invalid.Causes) > 0 {
+		var lines []string
+		for _, cause := range invalid.Causes {
+			lines = append(lines, describe(cause)...)
+		}
+		return lines
+	}
+	_, rule, _ := strings.Cut(invalid.SchemaURL, "#")
+	rule += pointer(invalid.ErrorKind.KeywordPath())
+	return []string{fmt.Sprintf("- at %q: %s (the schema's %s)", pointer(invalid.InstanceLocation), fault(invalid.ErrorKind), rule)}
+}
+
+func fault(broken jsonschema.ErrorKind) string {
+	switch broken := broken.(type) {
+	case *kind.Required:
+		return "lacks " + strings.Join(broken.Missing, ", ")
+	case *kind.AdditionalProperties:
+		return "has what isn't allowed here: " + strings.Join(broken.Properties, ", ")
+	case *kind.Type:
+		return fmt.Sprintf("is of type %s, want %s", broken.Got, strings.Join(broken.Want, " or "))
+	default:
+		return "doesn't fit"
+	}
+}
+
+// pointer is a JSON pointer.
+func pointer(elements []string) string {
+	var b strings.Builder
+	for _, element := range elements {
+		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(element))
+	}
+	return b.String()
 }
 
 // noLoader refuses whatever a schema refers to outside itself.

@@ -81,7 +81,8 @@ func readLayer(fsys fs.FS, layer ladder.Layer) (map[string]any, error) {
 	}
 	values := map[string]any{}
 	if err := yaml.Unmarshal(data, &values); err != nil {
-		return nil, fmt.Errorf("parsing layer %q (%s): %w", layer.Path, layer.Origin, err)
+		// The cause would quote values.
+		return nil, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser doesn't take it", layer.Path, layer.Origin)
 	}
 	return values, nil
 }
