@@ -18,15 +18,23 @@ var ociChart = regexp.MustCompile(`^oci://` + repositoryPattern + `@sha256:[0-9a
 
 // chart is the step's chart: that of the pins, else the Ladder's.
 func (d *Document) chart(p pinned) (string, strictyaml.Faults) {
-	written, at, positions := d.Spec.Chart, "spec.chart", d.positions
+	written := d.Spec.Chart
 	if p.Chart != "" {
-		written, at, positions = p.Chart, "chart", p.positions
+		written = p.Chart
 	}
 	chart, err := d.findChart(written)
 	if err != nil {
-		return "", strictyaml.Faults{positions.Fault(at, "%q %v", written, err)}
+		return "", strictyaml.Faults{d.chartFault(p, "%.300q %v", written, err)}
 	}
 	return chart, nil
+}
+
+// chartFault is a fault of where the step's chart is named.
+func (d *Document) chartFault(p pinned, format string, args ...any) strictyaml.Fault {
+	if p.Chart != "" {
+		return p.positions.Fault("chart", format, args...)
+	}
+	return d.positions.Fault("spec.chart", format, args...)
 }
 
 func (d *Document) findChart(written string) (string, error) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
+	"unicode"
 
 	"github.com/envladder/envladder/internal/strictyaml"
 )
@@ -30,47 +32,118 @@ type Document struct {
 func Open(repo fs.FS, dir string) (*Document, error) {
 	d := &Document{File: path.Join(dir, FileName), repo: repo, dir: path.Clean(dir)}
 	data, err := strictyaml.ReadFile(repo, d.File)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &noLadderError{dir: d.dir}
+	case strictyaml.FaultsOf(err) != nil:
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("reading %q inside the repository: %w", d.File, withoutPath(err))
 	}
 	root, err := strictyaml.ParseMapping(d.File, data)
-	if err != nil {
-		return nil, err
+	faults := strictyaml.FaultsOf(err)
+	if root == nil {
+		return nil, faults.Err()
 	}
-	positions, faults := strictyaml.Decode(d.File, root, &d.Ladder)
+	positions, more := strictyaml.Decode(d.File, root, &d.Ladder)
 	d.positions = positions
-	if err := d.validate(faults).Err(); err != nil {
+	faults = append(faults, d.validate(more)...)
+	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
+// noLadderError is that a folder has no Ladder.
+type noLadderError struct{ dir string }
+
+func (e *noLadderError) Error() string {
+	return fmt.Sprintf("finding %s in folder %q of the repository: there is none: name the ladder's folder (-C, or the Application's path)", FileName, e.dir)
+}
+
+func (e *noLadderError) Is(target error) bool { return target == fs.ErrNotExist }
+
 // Check checks the Ladder with all files that it names: every environment and target
-// can be resolved, every layer and all pins are valid. The error is a strictyaml.Faults.
+// can be resolved, every layer and all pins are valid. What is in charts it leaves to
+// CheckCharts. The error is a strictyaml.Faults.
 func (d *Document) Check() error {
-	var faults strictyaml.Faults
+	faults := d.checkPlaces()
 	for _, e := range d.Spec.Environments {
-		for _, target := range targetNames(e) {
-			_, err := d.Step(e.Name, target)
-			faults = append(faults, faultsOf(err)...)
-		}
 		faults = append(faults, d.checkGate(e)...)
 	}
 	faults = append(faults, d.checkLayers()...)
 	return faults.Err()
 }
 
-// targetNames are the names to resolve an environment with: one empty one where it has
-// no targets.
-func targetNames(e Environment) []string {
+// checkPlaces checks the pins and the chart of every environment and target.
+func (d *Document) checkPlaces() strictyaml.Faults {
+	var faults strictyaml.Faults
+	d.eachPins(func(p pinned, found strictyaml.Faults) bool {
+		faults = append(faults, found...)
+		_, found = d.chart(p)
+		faults = append(faults, found...)
+		return !faults.Full()
+	})
+	return faults
+}
+
+// CheckCharts loads each chart that the Ladder or its pins name, once, where it is
+// named right. load gets a chart as Step.Chart has it; its error becomes a fault of
+// where the chart is named. The error is a strictyaml.Faults.
+func (d *Document) CheckCharts(load func(chart string) error) error {
+	var faults strictyaml.Faults
+	loaded := map[string]bool{}
+	check := func(p pinned, _ strictyaml.Faults) bool {
+		chart, wrong := d.chart(p)
+		if wrong == nil && !loaded[chart] {
+			loaded[chart] = true
+			if err := load(chart); err != nil {
+				faults = append(faults, d.chartFault(p, "%.500s", oneLine(err)))
+			}
+		}
+		return !faults.Full()
+	}
+	check(pinned{}, nil)
+	d.eachPins(check)
+	return faults.Err()
+}
+
+// oneLine is a foreign error without what would break a fault's line.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+}
+
+// eachPins reads the pins of every environment and target, those that several share
+// once, until visit says stop.
+func (d *Document) eachPins(visit func(pinned, strictyaml.Faults) bool) {
+	for e, environment := range d.Spec.Environments {
+		seen := map[string]bool{}
+		for _, t := range targetIndexes(environment) {
+			if own := d.pinsEntry(e, t); own.path != "" {
+				if seen[own.at] {
+					continue
+				}
+				seen[own.at] = true
+			}
+			if !visit(d.pins(e, t)) {
+				return
+			}
+		}
+	}
+}
+
+// targetIndexes are the indexes of the environment's targets: noTarget where it has none.
+func targetIndexes(e Environment) []int {
 	if len(e.Targets) == 0 {
-		return []string{""}
+		return []int{noTarget}
 	}
-	names := make([]string, len(e.Targets))
-	for i, t := range e.Targets {
-		names[i] = t.Name
+	indexes := make([]int, len(e.Targets))
+	for i := range indexes {
+		indexes[i] = i
 	}
-	return names
+	return indexes
 }
 
 // checkLayers checks every layer that is named anywhere, whether an environment uses it
@@ -79,6 +152,9 @@ func (d *Document) checkLayers() strictyaml.Faults {
 	var faults strictyaml.Faults
 	checked := map[string]bool{}
 	for _, entry := range d.allLayers() {
+		if faults.Full() {
+			break
+		}
 		file, fault := d.file(entry)
 		if fault != nil {
 			faults = append(faults, *fault)
@@ -99,7 +175,7 @@ func (d *Document) checkLayer(file string, entry entry) strictyaml.Faults {
 		return strictyaml.Faults{d.unreadable(entry, err)}
 	}
 	_, err = strictyaml.ParseMapping(file, data)
-	return faultsOf(err)
+	return strictyaml.FaultsOf(err)
 }
 
 func (d *Document) checkGate(e Environment) strictyaml.Faults {
@@ -111,18 +187,6 @@ func (d *Document) checkGate(e Environment) strictyaml.Faults {
 		return strictyaml.Faults{*fault}
 	}
 	return nil
-}
-
-// faultsOf are the faults that err is. Resolving a step of the Ladder's own environments
-// and parsing have no other errors.
-func faultsOf(err error) strictyaml.Faults {
-	if err == nil {
-		return nil
-	}
-	if faults, ok := errors.AsType[strictyaml.Faults](err); ok {
-		return faults
-	}
-	return strictyaml.Faults{{Message: err.Error()}}
 }
 
 // entry is a file as the Ladder names it.
@@ -163,8 +227,13 @@ func whyUnreadable(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "doesn't exist"
 	}
+	return fmt.Sprintf("can't be read inside the repository: %v", withoutPath(err))
+}
+
+// withoutPath is err without the operation and the path on this machine.
+func withoutPath(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathErr.Err // without the operation and the path on this machine
+		return pathErr.Err
 	}
-	return fmt.Sprintf("can't be read inside the repository: %v", err)
+	return err
 }

@@ -295,6 +295,18 @@ func TestFaultsOfFiles(t *testing.T) {
 			"shop/pins/staging.yaml:2:8: images.web: is \"registry.example.com/shop/web@" + digestA + "\": want the digest alone, the repository is in ladder.yaml\n" +
 				"shop/pins/staging.yaml:3:8: images.job: is \"SHA256:" + strings.Repeat("a", 64) + "\": want a digest (sha256:…), not a tag, which can move",
 		},
+		"a duplicate key in pins doesn't hide the others": {
+			with("shop/pins/staging.yaml", "images:\n  web: v1\n  job: "+digestA+"\n  job: "+digestA+"\nimage: {}\n"),
+			"shop/pins/staging.yaml:2:8: images.web: is \"v1\": want a digest (sha256:…), not a tag, which can move\n" +
+				"shop/pins/staging.yaml:4:3: images.job: duplicate key, the first is in line 3\n" +
+				"shop/pins/staging.yaml:5:1: image: unknown field, did you mean \"images\"?",
+		},
+		"layers that a render couldn't read": {
+			with("shop/values/common.yaml", "<<: 3\na: !!bool 7\nb: .nan\n"),
+			"shop/values/common.yaml:1:5: [\"<<\"]: merges a number: want a mapping, or a list of mappings\n" +
+				"shop/values/common.yaml:2:4: a: has the tag !!bool, and isn't written as one\n" +
+				"shop/values/common.yaml:3:4: b: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
+		},
 		"a digest that YAML takes for a number": {
 			with("shop/pins/staging.yaml", "images:\n  web: 1234\n  job: "+digestA+"\n"),
 			"shop/pins/staging.yaml:2:8: images.web: want a string, have a number: quote it",
@@ -311,6 +323,59 @@ func TestFaultsOfFiles(t *testing.T) {
 			}
 			diffFaults(t, test.want, document.Check())
 		})
+	}
+}
+
+func TestCheckChartsLoadsEachOnce(t *testing.T) {
+	document, err := ladder.Open(shop(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var loaded []string
+	err = document.CheckCharts(func(chart string) error {
+		loaded = append(loaded, chart)
+		if chart == "shop/chart" {
+			return errors.New("loading it:\n\tno \x1b[31mtemplates")
+		}
+		if strings.HasPrefix(chart, "oci://") {
+			return errors.New("not supported")
+		}
+		return nil
+	})
+	diffFaults(t, "shop/ladder.yaml:5:10: spec.chart: loading it: no [31mtemplates\n"+
+		"shop/pins/eu.yaml:4:8: chart: not supported", err)
+	want := []string{"shop/chart", "shop/charts/shop-1.tgz", "oci://registry.example.com/charts/shop@" + digestC}
+	if diff := cmp.Diff(want, loaded); diff != "" {
+		t.Errorf("charts loaded (-want +got):\n%s", diff)
+	}
+}
+
+func TestOpenWithoutALadder(t *testing.T) {
+	_, err := ladder.Open(os.DirFS(t.TempDir()), "shop/values")
+	want := `finding ladder.yaml in folder "shop/values" of the repository: there is none: name the ladder's folder (-C, or the Application's path)`
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
+		t.Errorf("got %v, want fs.ErrNotExist that says %s", err, want)
+	}
+}
+
+// An error that isn't the document's names no path of this machine, and no operation.
+func TestOpenOutsideTheRepository(t *testing.T) {
+	outside, dir := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "ladder.yaml"), []byte(head), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(outside, "ladder.yaml"), filepath.Join(dir, "ladder.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	repo, err := ladder.FindRepository(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	_, err = ladder.Open(repo.FS(), repo.Dir)
+	want := `reading "ladder.yaml" inside the repository: path escapes from parent`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -334,12 +399,6 @@ func TestAFaultOfOneEnvironmentDoesNotStopAnother(t *testing.T) {
 	}
 	_, err = document.Step("prod", "eu")
 	diffFaults(t, `shop/ladder.yaml:17:14: spec.environments[3].layers[0]: "values/prod.yaml" doesn't exist`, err)
-}
-
-func TestOpenWithoutALadder(t *testing.T) {
-	if _, err := ladder.Open(fstest.MapFS{}, "shop"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want fs.ErrNotExist", err)
-	}
 }
 
 // The example is what the README tells people to start from.

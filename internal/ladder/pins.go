@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -94,12 +95,14 @@ func (d *Document) readPins(e entry) (pinned, strictyaml.Faults) {
 		return pinned{}, strictyaml.Faults{d.unreadable(e, err)}
 	}
 	root, err := strictyaml.ParseMapping(file, data)
-	if err != nil {
-		return pinned{}, faultsOf(err)
+	faults := strictyaml.FaultsOf(err)
+	if root == nil {
+		return pinned{}, faults
 	}
 	p := pinned{file: file}
-	positions, faults := strictyaml.Decode(file, root, &p.Pins)
+	positions, more := strictyaml.Decode(file, root, &p.Pins)
 	p.positions = positions
+	faults = append(faults, more...)
 	return p, append(faults, p.check(d.Spec.Images)...)
 }
 
@@ -114,8 +117,8 @@ func (p pinned) check(images []Image) strictyaml.Faults {
 			faults = append(faults, p.positions.Fault("images", "has no digest for image %q", image.Name))
 		}
 	}
-	for name, digest := range p.Images {
-		at := strictyaml.Key("images", name)
+	for _, name := range slices.Sorted(maps.Keys(p.Images)) {
+		at, digest := strictyaml.Key("images", name), p.Images[name]
 		if !slices.Contains(names, name) {
 			faults = append(faults, p.positions.Fault(at, "unknown image%s", knownImages(name, names)))
 		}
@@ -124,7 +127,7 @@ func (p pinned) check(images []Image) strictyaml.Faults {
 		}
 	}
 	if err := checkChart(p.Chart); err != nil {
-		faults = append(faults, p.positions.Fault("chart", "%q %v", p.Chart, err))
+		faults = append(faults, p.positions.Fault("chart", "%.300q %v", p.Chart, err))
 	}
 	return faults
 }
@@ -136,7 +139,7 @@ func knownImages(name string, names []string) string {
 	if hint := strictyaml.DidYouMean(name, names); hint != "" {
 		return hint
 	}
-	return ": the ladder has " + strings.Join(names, ", ")
+	return ": the ladder has " + some(names)
 }
 
 // wrongDigest says what is wrong with a digest, nothing where it is one.

@@ -65,12 +65,23 @@ func (d *Document) environment(name string) (int, error) {
 	if name == previewName && d.Spec.Preview != nil {
 		return 0, fmt.Errorf("choosing environment %q: it is the template of pull requests' environments and has no digest of its own", name)
 	}
-	var names []string
-	for _, e := range d.Spec.Environments {
-		names = append(names, e.Name)
+	names := make([]string, len(d.Spec.Environments))
+	for i, e := range d.Spec.Environments {
+		names[i] = e.Name
 	}
 	return 0, fmt.Errorf("choosing environment %q: ladder %q has %s%s",
-		name, d.Metadata.Name, strings.Join(names, ", "), strictyaml.DidYouMean(name, names))
+		name, d.Metadata.Name, some(names), strictyaml.DidYouMean(name, names))
+}
+
+// maxNamed is how many names a message lists: what a reader looks through.
+const maxNamed = 20
+
+// some is `a, b, c`, and how many more there are.
+func some(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (d *Document) index(environment string) int {
@@ -84,7 +95,10 @@ const noTarget = -1
 func (d *Document) target(e int, name string) (int, error) {
 	environment := d.Spec.Environments[e]
 	t := slices.IndexFunc(environment.Targets, func(t Target) bool { return t.Name == name })
-	names := targetNames(environment)
+	names := make([]string, len(environment.Targets))
+	for i, t := range environment.Targets {
+		names[i] = t.Name
+	}
 	switch {
 	case t >= 0:
 		return t, nil
@@ -93,10 +107,10 @@ func (d *Document) target(e int, name string) (int, error) {
 	case len(environment.Targets) == 0:
 		return 0, fmt.Errorf("choosing target %q: environment %q has no targets", name, environment.Name)
 	case name == "":
-		return 0, fmt.Errorf("choosing a target: environment %q has the targets %s: name one", environment.Name, strings.Join(names, ", "))
+		return 0, fmt.Errorf("choosing a target: environment %q has the targets %s: name one", environment.Name, some(names))
 	}
 	return 0, fmt.Errorf("choosing target %q: environment %q has the targets %s%s",
-		name, environment.Name, strings.Join(names, ", "), strictyaml.DidYouMean(name, names))
+		name, environment.Name, some(names), strictyaml.DidYouMean(name, names))
 }
 
 // layers of environment e and target t in their order; the last wins. The chart's own

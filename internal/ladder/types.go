@@ -19,6 +19,13 @@ const (
 	FileName = "ladder.yaml"
 )
 
+// The tag max bounds a list or a mapping, so that a small hostile file can't make work
+// that grows with the square or the cube of its size: 100 items compared in pairs are
+// 10,000 comparisons. The bounds are meant to be out of a real ladder's way: a target in
+// each region of the largest clouds makes a few dozen, and a list of 100 layers is one
+// that nobody can say the outcome of. A group of mayDiffer has a pattern for each value,
+// not for each file, so it gets 200.
+
 // Ladder declares a service's environments in order. Paths are slash-separated and
 // relative to the file; `../` is allowed inside the repository.
 type Ladder struct {
@@ -44,15 +51,15 @@ type Spec struct {
 	// oci://host/repository@sha256:….
 	Chart string `json:"chart"`
 	// Images whose digests the pins decide.
-	Images []Image `json:"images,omitempty"`
+	Images []Image `json:"images,omitempty" max:"100"`
 	// Layers of every environment, values files; later ones win.
-	Layers []string `json:"layers,omitempty"`
+	Layers []string `json:"layers,omitempty" max:"100"`
 	// Tiers are the layers of the dependency tiers.
 	Tiers *Tiers `json:"tiers,omitempty"`
 	// MayDiffer are the value paths that may differ between environments.
 	MayDiffer *MayDiffer `json:"mayDiffer,omitempty"`
 	// Environments in the order of the climb.
-	Environments []Environment `json:"environments"`
+	Environments []Environment `json:"environments" max:"100"`
 	// Preview is the template of the environments of pull requests.
 	Preview *Preview `json:"preview,omitempty"`
 	// Stamps: Off leaves the envladder.dev annotations out of what is rendered.
@@ -102,15 +109,15 @@ type Tiers struct {
 // element of a path, a last `**` for all below.
 type MayDiffer struct {
 	// Scale: replicas, autoscaling, resources.
-	Scale []string `json:"scale,omitempty"`
+	Scale []string `json:"scale,omitempty" max:"200"`
 	// Endpoints: hosts, buckets, issuers.
-	Endpoints []string `json:"endpoints,omitempty"`
+	Endpoints []string `json:"endpoints,omitempty" max:"200"`
 	// Flags of features.
-	Flags []string `json:"flags,omitempty"`
+	Flags []string `json:"flags,omitempty" max:"200"`
 	// Secrets: where they are kept, never what they are.
-	Secrets []string `json:"secrets,omitempty"`
+	Secrets []string `json:"secrets,omitempty" max:"200"`
 	// Rollout: how a change is rolled out.
-	Rollout []string `json:"rollout,omitempty"`
+	Rollout []string `json:"rollout,omitempty" max:"200"`
 }
 
 // Promotion says how a candidate enters an environment: Commit or PullRequest.
@@ -139,7 +146,7 @@ type Environment struct {
 	// Tier of the dependencies that it brings along; declared in spec.tiers.
 	Tier Tier `json:"tier,omitempty"`
 	// Layers of this environment alone, after those of all and the tier's.
-	Layers []string `json:"layers,omitempty"`
+	Layers []string `json:"layers,omitempty" max:"100"`
 	// Pins is the file that says which digests it runs; no other place shares it.
 	// Without it local runs dev's digests.
 	Pins string `json:"pins,omitempty"`
@@ -151,7 +158,7 @@ type Environment struct {
 	// command line can say beforehand what the cluster will say.
 	Gate string `json:"gate,omitempty"`
 	// Targets are the places that it runs in; without them it is one place itself.
-	Targets []Target `json:"targets,omitempty"`
+	Targets []Target `json:"targets,omitempty" max:"100"`
 }
 
 // Target is one place that an environment runs in.
@@ -161,7 +168,7 @@ type Target struct {
 	// Cluster as Argo CD names it.
 	Cluster string `json:"cluster,omitempty"`
 	// Layers of this target alone, the last of all.
-	Layers []string `json:"layers,omitempty"`
+	Layers []string `json:"layers,omitempty" max:"100"`
 	// Pins is the file that says which digests it runs, in place of the
 	// environment's; no other place shares it.
 	Pins string `json:"pins,omitempty"`
@@ -174,7 +181,7 @@ type Preview struct {
 	// Tier of the dependencies that a preview brings along; declared in spec.tiers.
 	Tier Tier `json:"tier,omitempty"`
 	// Layers of every preview, after those of all and the tier's.
-	Layers []string `json:"layers,omitempty"`
+	Layers []string `json:"layers,omitempty" max:"100"`
 	// Source is where the pull requests are.
 	Source *Source `json:"source,omitempty"`
 	// Tag is a template of the tag that CI gives the pull request's image.
@@ -216,7 +223,7 @@ type Source struct {
 // Pins says which digests an environment or target runs.
 type Pins struct {
 	// Images is the digest (sha256:…) by the image's name in the Ladder.
-	Images map[string]string `json:"images,omitempty"`
+	Images map[string]string `json:"images,omitempty" max:"100"`
 	// Chart is a packaged chart in place of the Ladder's; relative to the Ladder.
 	Chart string `json:"chart,omitempty"`
 }

@@ -27,7 +27,7 @@ func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
 	v.name("metadata.name", d.Metadata.Name)
 	v.chart()
 	v.images()
-	v.paths("spec.layers", d.Spec.Layers)
+	v.layers("spec.layers", d.Spec.Layers)
 	v.tiers()
 	v.mayDiffer()
 	v.environments()
@@ -36,7 +36,11 @@ func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
 	return v.faults
 }
 
+// faultf adds a fault, unless there are more than anybody is told of.
 func (v *validator) faultf(at, format string, args ...any) {
+	if v.faults.Full() {
+		return
+	}
 	v.faults = append(v.faults, v.positions.Fault(at, format, args...))
 }
 
@@ -77,9 +81,22 @@ func (v *validator) path(at, path string) {
 	}
 }
 
-func (v *validator) paths(at string, paths []string) {
+// layers checks the paths of one list. A layer that comes twice in it says nothing the
+// second time but for what a third one between them has overridden: a mistake. Another
+// list may have it again, to win over the lists between.
+func (v *validator) layers(at string, paths []string) {
+	first := map[string]int{}
 	for i, path := range paths {
 		v.path(strictyaml.Index(at, i), path)
+		file, err := resolve(v.dir, path)
+		if path == "" || err != nil {
+			continue
+		}
+		if before, ok := first[file]; ok {
+			v.faultf(strictyaml.Index(at, i), "%.120q is already %s: a list has a layer once", path, strictyaml.Index(at, before))
+			continue
+		}
+		first[file] = i
 	}
 }
 
@@ -116,13 +133,17 @@ func (v *validator) mayDiffer() {
 	if m == nil {
 		return
 	}
-	for group, patterns := range map[string][]string{
-		"scale": m.Scale, "endpoints": m.Endpoints, "flags": m.Flags, "secrets": m.Secrets, "rollout": m.Rollout,
-	} {
-		for i, pattern := range patterns {
-			if why := wrongPattern(pattern); pattern != "" && why != "" {
-				v.faultf(strictyaml.Index("spec.mayDiffer."+group, i), "%.120q %s", pattern, why)
-			}
+	v.patterns("scale", m.Scale)
+	v.patterns("endpoints", m.Endpoints)
+	v.patterns("flags", m.Flags)
+	v.patterns("secrets", m.Secrets)
+	v.patterns("rollout", m.Rollout)
+}
+
+func (v *validator) patterns(group string, patterns []string) {
+	for i, pattern := range patterns {
+		if why := wrongPattern(pattern); pattern != "" && why != "" {
+			v.faultf(strictyaml.Index("spec.mayDiffer."+group, i), "%.120q %s", pattern, why)
 		}
 	}
 }
@@ -137,7 +158,7 @@ func (v *validator) environments() {
 		at := environmentPath(i)
 		v.environmentName(at+".name", e.Name)
 		v.tierDeclared(at+".tier", e.Tier)
-		v.paths(at+".layers", e.Layers)
+		v.layers(at+".layers", e.Layers)
 		v.path(at+".pins", e.Pins)
 		v.path(at+".gate", e.Gate)
 		v.targets(i, e.Targets)
@@ -164,37 +185,63 @@ func (v *validator) targets(e int, targets []Target) {
 	for i, t := range targets {
 		at := targetPath(e, i)
 		v.name(at+".name", t.Name)
-		v.paths(at+".layers", t.Layers)
+		v.layers(at+".layers", t.Layers)
 		v.path(at+".pins", t.Pins)
-		v.after(at+".after", i, targets, names)
+		if t.After != "" && !slices.Contains(names, t.After) && !v.faults.Full() {
+			v.faultf(at+".after", "there is no target %.120q in this environment%s", t.After, strictyaml.DidYouMean(t.After, names))
+		}
 	}
+	v.circles(e, targets, names)
 	v.unique(names, func(i int) string { return targetPath(e, i) + ".name" })
 }
 
-// after checks that the i-th target comes after one that there is, and not, by way of
-// others, after itself.
-func (v *validator) after(at string, i int, targets []Target, names []string) {
-	after := targets[i].After
-	if after == "" {
-		return
-	}
-	if !slices.Contains(names, after) {
-		v.faultf(at, "there is no target %.120q in this environment%s", after, strictyaml.DidYouMean(after, names))
-		return
-	}
-	chain := []string{targets[i].Name}
-	for next := after; next != ""; {
-		chain = append(chain, next)
-		if next == targets[i].Name {
-			v.faultf(at, "no target would be the first: %s", strings.Join(chain, " after "))
-			return
+// circles finds targets that come, by way of others, after themselves: each circle once,
+// at the first of its targets.
+func (v *validator) circles(e int, targets []Target, names []string) {
+	walked := make([]bool, len(targets))
+	for i := range targets {
+		var chain []int
+		at := i
+		for at >= 0 && !walked[at] {
+			walked[at] = true
+			chain = append(chain, at)
+			at = follows(targets[at], names)
 		}
-		j := slices.Index(names, next)
-		if j < 0 || len(chain) > len(targets) {
-			return // a fault of another target's `after`
+		if begin := slices.Index(chain, at); begin >= 0 {
+			v.circle(e, targets, chain[begin:])
 		}
-		next = targets[j].After
 	}
+}
+
+// follows is the index of the target that t comes after, -1 where there is none.
+func follows(t Target, names []string) int {
+	if t.After == "" {
+		return -1
+	}
+	return slices.Index(names, t.After)
+}
+
+// circle reports a circle of targets, by their indexes.
+func (v *validator) circle(e int, targets []Target, circle []int) {
+	begin := slices.Index(circle, slices.Min(circle))
+	circle = append(slices.Clone(circle[begin:]), circle[:begin]...)
+	shown := circle[:min(len(circle), maxNamed)]
+	var message strings.Builder
+	for _, t := range shown {
+		message.WriteString(asName(targets[t].Name) + " after ")
+	}
+	if len(shown) < len(circle) {
+		message.WriteString("… after ")
+	}
+	v.faultf(targetPath(e, circle[0])+".after", "no target would be the first: %s%s", message.String(), asName(targets[circle[0]].Name))
+}
+
+// asName is a name as it is, and quoted and cut where it is none.
+func asName(name string) string {
+	if label.MatchString(name) {
+		return name
+	}
+	return fmt.Sprintf("%.60q", name)
 }
 
 // ownPins checks that no two places share a pins file: a promotion into one would move
@@ -229,7 +276,7 @@ func (v *validator) preview() {
 		return
 	}
 	v.tierDeclared("spec.preview.tier", p.Tier)
-	v.paths("spec.preview.layers", p.Layers)
+	v.layers("spec.preview.layers", p.Layers)
 	if p.Source != nil && p.Source.Repository != "" && !forgeRepository.MatchString(p.Source.Repository) {
 		v.faultf("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
 	}

@@ -2,7 +2,10 @@ package ladder_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -72,6 +75,17 @@ func TestFaultsOfTheLadder(t *testing.T) {
 				"ladder.yaml:4:41: spec.environments[0].name: is empty: give it a value or leave it out\n" +
 				"ladder.yaml:4:51: spec.environments[0].pins: is empty: give it a value or leave it out",
 		},
+		"a duplicate key doesn't hide the others": {
+			"spec:\n" + rest + "  chart: other\n  chrat: x\n  layers: [../a.yaml]\n",
+			"ladder.yaml:7:3: spec.chart: duplicate key, the first is in line 5\n" +
+				"ladder.yaml:8:3: spec.chrat: unknown field, did you mean \"chart\"?\n" +
+				"ladder.yaml:9:12: spec.layers[0]: \"../a.yaml\" leads outside the repository, whose root is the folder of ladder.yaml (the nearest folder with .git is the root; without one it is this)",
+		},
+		"a layer twice in one list": {
+			"spec:\n  chart: chart\n  layers: [a.yaml, b.yaml, ./a.yaml]\n  environments: [{name: dev, layers: [a.yaml], targets: [{name: eu, layers: [c.yaml, c.yaml]}]}]\n",
+			"ladder.yaml:6:28: spec.layers[2]: \"./a.yaml\" is already spec.layers[0]: a list has a layer once\n" +
+				"ladder.yaml:7:86: spec.environments[0].targets[0].layers[1]: \"c.yaml\" is already spec.environments[0].targets[0].layers[0]: a list has a layer once",
+		},
 		"an alias": {
 			"spec:\n  chart: &c chart\n  layers: [*c]\n  environments: [{name: dev}]\n",
 			"ladder.yaml:6:12: spec.layers[0]: is an alias: write the value out",
@@ -97,7 +111,6 @@ func TestFaultsOfTheLadder(t *testing.T) {
 			"spec:\n  chart: chart\n  environments:\n  - {name: a, targets: [{name: eu, after: us}, {name: us, after: eu}, {name: ap, after: us}]}\n" +
 				"  - {name: b, targets: [{name: eu, after: eu}, {name: us, after: ue}]}\n",
 			"ladder.yaml:7:43: spec.environments[0].targets[0].after: no target would be the first: eu after us after eu\n" +
-				"ladder.yaml:7:66: spec.environments[0].targets[1].after: no target would be the first: us after eu after us\n" +
 				"ladder.yaml:8:43: spec.environments[1].targets[0].after: no target would be the first: eu after eu\n" +
 				"ladder.yaml:8:66: spec.environments[1].targets[1].after: there is no target \"ue\" in this environment, did you mean \"eu\"?",
 		},
@@ -196,13 +209,127 @@ func TestFaultsOfTheHead(t *testing.T) {
 		"a list":      {"- a\n", "ladder.yaml:1:1: want a mapping, have a list"},
 		"not YAML":    {"a: [\n", "ladder.yaml:2:1: isn't valid YAML: did not find expected node content"},
 		"alias bomb":  {"a: &a [b]\nc: &c [*a,*a]\nd: [*e]\n", "ladder.yaml:1:1: isn't valid YAML: an alias of an anchor that isn't defined above it"},
-		"two at once": {head + "---\n" + head, "ladder.yaml:4:1: has a second document: one file, one document"},
+		"two at once": {head + "---\n" + head, "ladder.yaml:1:1: needs \"spec\"\nladder.yaml:4:1: has a second document: one file, one document"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(test.in)}}, ".")
 			diffFaults(t, test.want, err)
 		})
 	}
+}
+
+// A small file mustn't make much work. Each of these took tens of seconds, or gigabytes,
+// when lists had no bound; no time is asserted, since the test's own limit does that.
+func TestHostileLadders(t *testing.T) {
+	const most = 1<<20 - 4096 // leaves room for the rest of the document
+	// list repeats items, made of a number, until the file is full.
+	list := func(item func(i int) string) string {
+		var b strings.Builder
+		for i := 0; ; i++ {
+			next := item(i) + ", "
+			if b.Len()+len(next) > most {
+				return "[" + b.String() + "]"
+			}
+			b.WriteString(next)
+		}
+	}
+	const rest = "chart: chart, environments: [{name: dev}]"
+	targets := func(list string) string { return "chart: chart, environments: [{name: prod, targets: " + list + "}]" }
+	for name, test := range map[string]struct{ spec, want string }{
+		"layers": {
+			rest + ", layers: " + list(func(i int) string { return fmt.Sprint("a", i) }),
+			"spec.layers: has N items: at most 100 are allowed",
+		},
+		"the same layer": {
+			rest + ", layers: " + list(func(int) string { return "a" }),
+			"spec.layers: has N items: at most 100 are allowed",
+		},
+		"a chain of targets": {
+			targets(list(func(i int) string { return fmt.Sprintf("{name: t%d, after: t%d}", i, max(i-1, 0)) })),
+			"spec.environments[0].targets: has N items: at most 100 are allowed",
+		},
+		"a circle of targets": {
+			targets(list(func(i int) string { return fmt.Sprintf("{name: t%d, after: t%d}", i, (i+1)%100) })),
+			"spec.environments[0].targets: has N items: at most 100 are allowed",
+		},
+		"targets after unknown ones": {
+			targets(list(func(i int) string { return fmt.Sprintf("{name: t%d, after: u%d}", i, i) })),
+			"spec.environments[0].targets: has N items: at most 100 are allowed",
+		},
+		"environments": {
+			"chart: chart, environments: " + list(func(i int) string { return fmt.Sprintf("{name: e%d, pins: p}", i) }),
+			"spec.environments: has N items: at most 100 are allowed",
+		},
+		"images inside of each other": {
+			rest + ", images: " + list(func(i int) string { return fmt.Sprintf("{name: i%d, repository: docker.io/a, valuesPath: a}", i) }),
+			"spec.images: has N items: at most 100 are allowed",
+		},
+		"patterns": {
+			rest + ", mayDiffer: {scale: " + list(func(int) string { return "'**'" }) + "}",
+			"spec.mayDiffer.scale: has N items: at most 200 are allowed",
+		},
+		"as many targets as are allowed, wherever they are allowed": {
+			"chart: chart, environments: " + list(func(i int) string {
+				if i >= 100 {
+					return "{name: last}" // the list's end, and too many
+				}
+				var b strings.Builder
+				for j := range 100 {
+					fmt.Fprintf(&b, "{name: t%d, after: %s%d}, ", j, strings.Repeat("u", 60), j)
+				}
+				return fmt.Sprintf("{name: e%d, targets: [%s]}", i, b.String())
+			}),
+			"",
+		},
+		"names that are as long as the file": {
+			targets(list(func(i int) string {
+				return fmt.Sprintf("{name: %s%d, after: %s}", strings.Repeat("t", 5000), i, strings.Repeat("t", 5000))
+			})),
+			"",
+		},
+		"a deep path to many faults": {
+			rest + ", x: " + strings.Repeat("{"+strings.Repeat("k", 300)+": ", 50) + "{" + list(func(int) string { return "a: 1" })[1:900_000] + strings.Repeat("}", 51),
+			"",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := []byte(head + "spec: {" + test.spec + "}\n")
+			if len(data) > strictyaml.MaxSize {
+				t.Fatalf("%d bytes are refused for their number alone", len(data))
+			}
+			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: data}}, ".")
+			faults := strictyaml.FaultsOf(err)
+			if len(faults) == 0 || len(faults) > 101 {
+				t.Fatalf("got %d faults (%T), want 1 to 101", len(faults), err)
+			}
+			if got, most := len(err.Error()), 256<<10; got > most {
+				t.Errorf("the error has %d bytes, want at most %d", got, most)
+			}
+			if strings.Contains(err.Error(), "isn't valid YAML") {
+				t.Fatal(err)
+			}
+			number := regexp.MustCompile(`has \d+ items`)
+			is := func(f strictyaml.Fault) bool {
+				return number.ReplaceAllString(f.Path+": "+f.Message, "has N items") == test.want
+			}
+			if test.want != "" && !slices.ContainsFunc(faults, is) {
+				t.Errorf("got %d faults, the first %v; want one that says %s", len(faults), faults[0], test.want)
+			}
+		})
+	}
+}
+
+// A circle is one fault, however many targets it has, and names some of them.
+func TestACircleOfTargetsIsOneFault(t *testing.T) {
+	var b strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&b, "{name: t%d, after: t%d}, ", i, (i+1)%100)
+	}
+	spec := "spec: {chart: chart, environments: [{name: prod, targets: [" + b.String() + "]}]}\n"
+	_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + spec)}}, ".")
+	diffFaults(t, "ladder.yaml:4:78: spec.environments[0].targets[0].after: no target would be the first: "+
+		"t0 after t1 after t2 after t3 after t4 after t5 after t6 after t7 after t8 after t9 after t10 after t11 after t12 after t13 after t14 "+
+		"after t15 after t16 after t17 after t18 after t19 after … after t0", err)
 }
 
 // Whatever the bytes: an answer, and a fault is one line that begins with its file.

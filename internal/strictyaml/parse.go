@@ -91,7 +91,7 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 }
 
 // ParseMapping is Parse for documents that must be a mapping. An empty document is an
-// empty mapping.
+// empty mapping; of another kind of document there is no root.
 func ParseMapping(file string, data []byte) (*yaml.Node, error) {
 	root, err := Parse(file, data)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/invopop/jsonschema"
@@ -67,6 +68,12 @@ func generate() (map[string][]byte, error) {
 		for definition, s := range schema.Definitions {
 			constrain(s, definition)
 		}
+		bounds := map[string]uint64{}
+		boundsOf(reflect.TypeOf(document), bounds)
+		bound(schema, reflect.TypeOf(document).Name(), bounds)
+		for definition, s := range schema.Definitions {
+			bound(s, definition, bounds)
+		}
 		data, err := json.MarshalIndent(schema, "", "  ")
 		if err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", name, err)
@@ -110,6 +117,37 @@ func constrain(schema *jsonschema.Schema, typeName string) {
 			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.NamePattern}
 		}
 		notEmpty(property)
+	}
+}
+
+// boundsOf collects the tags max of a type's fields and those below, by Type.field.
+func boundsOf(t reflect.Type, bounds map[string]uint64) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		boundsOf(t.Elem(), bounds)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			field := t.Field(i)
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if most, err := strconv.ParseUint(field.Tag.Get("max"), 10, 64); err == nil {
+				bounds[t.Name()+"."+name] = most
+			}
+			boundsOf(field.Type, bounds)
+		}
+	}
+}
+
+// bound adds the bounds to a type's properties.
+func bound(schema *jsonschema.Schema, typeName string, bounds map[string]uint64) {
+	for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		most, ok := bounds[typeName+"."+pair.Key]
+		switch {
+		case !ok:
+		case pair.Value.Type == "array":
+			pair.Value.MaxItems = &most
+		default:
+			pair.Value.MaxProperties = &most
+		}
 	}
 }
 

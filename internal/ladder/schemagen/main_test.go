@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -78,6 +80,8 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		"a wrong type":       {head + "spec: {chart: c, layers: a, environments: [{name: dev}]}", false},
 		"an empty string":    {head + "spec: {chart: c, layers: [''], environments: [{name: dev}]}", false},
 		"a null":             {head + "spec: {chart: c, layers: , environments: [{name: dev}]}", false},
+		"as many layers":     {head + "spec: {chart: c, environments: [{name: dev}], layers: " + layers(100) + "}", true},
+		"too many layers":    {head + "spec: {chart: c, environments: [{name: dev}], layers: " + layers(101) + "}", false},
 		"no previews at all": {head + "spec: {chart: c, environments: [{name: dev}], preview: {max: 0}}", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +95,15 @@ func TestSchemaAndParserAgree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// layers is a list of n layers.
+func layers(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("values/%d.yaml", i)
+	}
+	return "[" + strings.Join(names, ", ") + "]"
 }
 
 func compile(t *testing.T, name string) *jsonschema.Schema {
