@@ -2,15 +2,14 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
@@ -20,14 +19,14 @@ func newLintCommand() *cobra.Command {
 	var dir, output string
 	cmd := &cobra.Command{
 		Use:   "lint",
-		Short: "Find what is wrong with a ladder, its pins and its layers",
-		Long: `Find what is wrong with a ladder, with the pins and layers that it names, and with
-nothing else. Needs no cluster and no network.
+		Short: "Find what is wrong with a ladder, its pins, layers and charts",
+		Long: `Find what is wrong with a ladder, with the pins, layers and charts that it names, and
+with nothing else. Charts are loaded, not rendered. Needs no cluster and no network.
 
 Each finding is a line: file:line:column: path in the document: what is wrong. With
 -o json they are an array, empty without findings, and files are relative to the
 repository's root instead of the working directory. A ladder with findings of its own
-is checked alone: its pins and layers come once it is right.
+is checked alone: its pins, layers and charts come once it is right.
 
 Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 		Example: `  # The ladder of this folder
@@ -67,17 +66,18 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 // lint is what is wrong with the ladder of repo.Dir.
 func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
 	document, err := ladder.Open(repo.FS(), repo.Dir)
-	if err == nil {
-		err = document.Check()
-	}
-	if findings, ok := errors.AsType[strictyaml.Faults](err); ok {
+	if findings := strictyaml.FaultsOf(err); findings != nil {
 		return findings, nil
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("finding %s in %s: there is none (-C names its folder)",
-			ladder.FileName, filepath.Join(repo.Root, filepath.FromSlash(repo.Dir)))
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	charts := document.CheckCharts(func(name string) error {
+		_, err := chart.Load(repo.FS(), name)
+		return err
+	})
+	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(charts)...)
+	return strictyaml.FaultsOf(findings.Err()), nil
 }
 
 func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, strictyaml.Faults) error, error) {
