@@ -24,8 +24,8 @@ func (c *checker) faultf(n *yaml.Node, path, format string, args ...any) {
 	})
 }
 
-// faultAt is faultf with a path that is only written out where there is room for a fault.
-func (c *checker) faultAt(n *yaml.Node, at *trail, format string, args ...any) {
+// faultAtf is faultf with a path that is only written out where there is room for a fault.
+func (c *checker) faultAtf(n *yaml.Node, at *trail, format string, args ...any) {
 	if !c.faults.Full() {
 		c.faultf(n, at.String(), format, args...)
 	}
@@ -34,7 +34,7 @@ func (c *checker) faultAt(n *yaml.Node, at *trail, format string, args ...any) {
 // check walks the nodes as they are written, without following aliases.
 func (c *checker) check(n *yaml.Node, at *trail, depth int) {
 	if depth > MaxDepth {
-		c.faultAt(n, at, "is nested deeper than %d", MaxDepth)
+		c.faultAtf(n, at, "is nested deeper than %d", MaxDepth)
 		return
 	}
 	c.checkTag(n, at)
@@ -55,14 +55,14 @@ func (c *checker) checkMapping(n *yaml.Node, at *trail, depth int) {
 		below := at.key(key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			c.faultAt(key, at, "has %s as a key: use a string", KindOf(key))
+			c.faultAtf(key, at, "has %s as a key: use a string", KindOf(key))
 			below = at
 		case IsNull(key):
-			c.faultAt(key, at, "has a null key: use a string")
+			c.faultAtf(key, at, "has a null key: use a string")
 			below = at
 		default:
 			if before, ok := first[key.Value]; ok {
-				c.faultAt(key, below, "duplicate key, the first is in line %d", before.Line)
+				c.faultAtf(key, below, "duplicate key, the first is in line %d", before.Line)
 			} else {
 				first[key.Value] = key
 			}
@@ -92,7 +92,7 @@ func (c *checker) checkMerged(n *yaml.Node, at *trail) {
 		merged = n.Alias
 	}
 	if merged.Kind != yaml.MappingNode {
-		c.faultAt(n, at, "merges %s: want a mapping, or a list of mappings", KindOf(merged))
+		c.faultAtf(n, at, "merges %s: want a mapping, or a list of mappings", KindOf(merged))
 	}
 }
 
@@ -116,15 +116,15 @@ func (c *checker) checkTag(n *yaml.Node, at *trail) {
 		kind, ok := coreTags[tag]
 		switch {
 		case !ok:
-			c.faultAt(n, at, "has the tag %q, which isn't supported", shorten(tag))
+			c.faultAtf(n, at, "has the tag %q, which isn't supported", shorten(tag))
 			return
 		case kind != n.Kind || kind == yaml.ScalarNode && !decodes(n):
-			c.faultAt(n, at, "has the tag %s, and isn't written as one", tag)
+			c.faultAtf(n, at, "has the tag %s, and isn't written as one", tag)
 			return
 		}
 	}
 	if n.Kind == yaml.ScalarNode && tag == tagFloat && !finite(n) {
-		c.faultAt(n, at, "is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
+		c.faultAtf(n, at, "is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
 	}
 }
 
@@ -156,11 +156,11 @@ func (c *checker) checkAliased(root *yaml.Node) {
 	whole := e.measure(root, nil, 1)
 	switch {
 	case e.cycle.node != nil:
-		c.faultAt(e.cycle.node, e.cycle.at, "alias *%s contains itself", shorten(e.cycle.node.Value))
+		c.faultAtf(e.cycle.node, e.cycle.at, "alias *%s contains itself", shorten(e.cycle.node.Value))
 	case e.deep.node != nil:
-		c.faultAt(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.node.Value))
+		c.faultAtf(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.node.Value))
 	case whole.nodes-e.written > MaxAliased:
-		c.faultAt(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
+		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
 	}
 }
 

@@ -244,7 +244,7 @@ func TestReadFile(t *testing.T) {
 
 // What Parse finds at fault doesn't hide what Decode does.
 func TestDecodeOfWhatParseFoundAtFault(t *testing.T) {
-	root, err := strictyaml.ParseMapping("f.yaml", []byte("name: a\nname: b\nnmae: c\nlist: &l [*l, 7]\n? [x]\n: 1\n~: 2\n"))
+	root, err := strictyaml.ParseMapping("f.yaml", []byte("name: a\nname: b\nnames: c\nlist: &l [*l, 7]\n? [x]\n: 1\n~: 2\n"))
 	var into struct {
 		Name string   `json:"name"`
 		List []string `json:"list"`
@@ -253,7 +253,7 @@ func TestDecodeOfWhatParseFoundAtFault(t *testing.T) {
 	_, faults := strictyaml.Decode("f.yaml", root, &into)
 	want := `f.yaml:1:1: needs "more"
 f.yaml:2:1: name: duplicate key, the first is in line 1
-f.yaml:3:1: nmae: unknown field, did you mean "name"?
+f.yaml:3:1: names: unknown field, did you mean "name"?
 f.yaml:4:11: list[0]: alias *l contains itself
 f.yaml:4:11: list[0]: is an alias: write the value out
 f.yaml:4:15: list[1]: want a string, have a number: quote it

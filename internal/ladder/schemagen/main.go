@@ -126,8 +126,7 @@ func boundsOf(t reflect.Type, bounds map[string]uint64) {
 	case reflect.Pointer, reflect.Slice:
 		boundsOf(t.Elem(), bounds)
 	case reflect.Struct:
-		for i := range t.NumField() {
-			field := t.Field(i)
+		for field := range t.Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if most, err := strconv.ParseUint(field.Tag.Get("max"), 10, 64); err == nil {
 				bounds[t.Name()+"."+name] = most
