@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
@@ -46,6 +47,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
 	o.log.AddTo(flags)
+	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
 	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
 	cobra.CheckErr(root.MarkFlagRequired("tls-key"))
 	return root

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -72,6 +73,55 @@ func TestSIGTERMEndsTheContext(t *testing.T) {
 	})
 	if code := Run(root, nil, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}); code != ExitOK {
 		t.Errorf("exit code %d, want %d", code, ExitOK)
+	}
+}
+
+func TestASignalEndsACommandThatIsStuck(t *testing.T) {
+	for _, stop := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(stop.String(), func(t *testing.T) {
+			stuck := make(chan struct{})
+			defer close(stuck)
+			verb := program(func(*cobra.Command) error {
+				if err := syscall.Kill(syscall.Getpid(), stop); err != nil {
+					return err
+				}
+				<-stuck
+				return nil
+			})
+			SetGrace(verb, 10*time.Millisecond)
+			root := &cobra.Command{Use: "mountain"}
+			root.AddCommand(verb)
+			var stderr bytes.Buffer
+			code := Run(root, []string{"climb"}, strings.NewReader(""), &bytes.Buffer{}, &stderr)
+			if want := 128 + int(stop); code != want {
+				t.Errorf("exit code %d, want %d", code, want)
+			}
+			if want := fmt.Sprintf("mountain: %v: it didn't end within 10ms, and is abandoned\n", stop); stderr.String() != want {
+				t.Errorf("said %q, want %q", stderr.String(), want)
+			}
+		})
+	}
+}
+
+func TestGraceIsTheChosenCommands(t *testing.T) {
+	root := &cobra.Command{Use: "mountain"}
+	root.PersistentFlags().String("name", "", "")
+	server := &cobra.Command{Use: "serve", Run: func(*cobra.Command, []string) {}}
+	SetGrace(server, time.Minute)
+	root.AddCommand(server, program(nil))
+	for args, want := range map[string]time.Duration{
+		"serve":          time.Minute,
+		"--name x serve": time.Minute,
+		"climb":          defaultGrace,
+		"":               defaultGrace,
+		"fly":            defaultGrace,
+	} {
+		if got := graceOf(root, strings.Fields(args)); got != want {
+			t.Errorf("%q: %v, want %v", args, got, want)
+		}
+	}
+	if got := graceOf(server, []string{"--listen", ":1"}); got != time.Minute {
+		t.Errorf("a program of one command: %v", got)
 	}
 }
 
