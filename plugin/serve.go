@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -31,7 +32,23 @@ type Config struct {
 	// Name of the plugin as Applications name it; the socket is <Name>.sock.
 	Name   string
 	Limits archive.Limits
-	Log    *slog.Logger
+	// MaxRequests is how many requests may hold a repository in memory at once; others
+	// wait for their turn.
+	MaxRequests int
+	Log         *slog.Logger
+}
+
+// DefaultMaxRequests keeps the processors busy while some requests still receive.
+func DefaultMaxRequests() int { return 2 * runtime.GOMAXPROCS(0) }
+
+func (c Config) check() error {
+	if err := c.Limits.Check(); err != nil {
+		return err
+	}
+	if c.MaxRequests < 1 {
+		return fmt.Errorf("--max-requests %d: want 1 or more", c.MaxRequests)
+	}
+	return nil
 }
 
 // DefaultFolder is where a repo-server looks for sockets unless its environment says
@@ -48,14 +65,18 @@ const (
 	// maxMessage bounds one chunk. Argo CD's are 1 KiB unless ARGOCD_CMP_CHUNK_SIZE
 	// says otherwise, which is worth it up to a few MiB.
 	maxMessage = 16 << 20
-	// drainTime is how long requests may go on after the end was asked for; Kubernetes
-	// kills after 30 s.
-	drainTime = 20 * time.Second
 )
+
+// DrainTime is how long requests may go on after the end was asked for; Kubernetes
+// kills after 30 s.
+const DrainTime = 20 * time.Second
 
 // Serve answers on the plugin's socket until ctx ends, then lets requests finish for a
 // while and removes the socket.
 func Serve(ctx context.Context, config Config) error {
+	if err := config.check(); err != nil {
+		return err
+	}
 	listener, err := listen(ctx, config.Folder, config.Name)
 	if err != nil {
 		return err
@@ -82,14 +103,14 @@ func newServer(config Config) *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinimum, PermitWithoutStream: true}),
 		grpc.StreamInterceptor(recoverStream(config.Log)),
 	)
-	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{limits: config.Limits, log: config.Log})
+	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{limits: config.Limits, turns: newTurns(config.MaxRequests), log: config.Log})
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	return server
 }
 
 // shutDown closes the listener, which removes the socket, and waits for requests.
 func shutDown(server *grpc.Server) {
-	kill := time.AfterFunc(drainTime, server.Stop)
+	kill := time.AfterFunc(DrainTime, server.Stop)
 	defer kill.Stop()
 	server.GracefulStop()
 }

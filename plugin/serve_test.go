@@ -59,6 +59,9 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// maxRequests of the plugins that the tests start.
+const maxRequests = 2
+
 func serve(t *testing.T, limits archive.Limits) *served {
 	t.Helper()
 	return serveIn(t, t.TempDir(), limits)
@@ -70,7 +73,9 @@ func serveIn(t *testing.T, folder string, limits archive.Limits) *served {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- plugin.Serve(ctx, plugin.Config{Folder: folder, Name: "envladder", Limits: limits, Log: slog.New(slog.NewTextHandler(s.logs, nil))})
+		ended <- plugin.Serve(ctx, plugin.Config{
+			Folder: folder, Name: "envladder", Limits: limits, MaxRequests: maxRequests, Log: slog.New(slog.NewTextHandler(s.logs, nil)),
+		})
 	}()
 	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() {
@@ -365,13 +370,13 @@ func TestServeExplains(t *testing.T) {
 		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName`},
 		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
 		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
-		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName"},
+		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName, or --release-name"},
 		{"a layer that was cut away", nil, app, argoEnv(prodEU), `Argo CD sent only "gitops/shop" of the repository: add /org/values.yaml to the Application's annotation argocd.argoproj.io/manifest-generate-paths`},
 		{"no ladder", func(t *testing.T, root string) {
 			if err := os.Remove(filepath.Join(root, app, "ladder.yaml")); err != nil {
 				t.Fatal(err)
 			}
-		}, ".", argoEnv(prodEU), "gitops/shop/ladder.yaml"},
+		}, ".", argoEnv(prodEU), "gitops/shop"},
 		{"a fault in the ladder, with its place", func(t *testing.T, root string) {
 			replace(t, filepath.Join(root, app, "ladder.yaml"), "chart: chart", "chrt: chart")
 		}, ".", argoEnv(prodEU), "gitops/shop/ladder.yaml:5:3"},
@@ -533,7 +538,7 @@ func TestHostileStreams(t *testing.T) {
 		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "reading gzip"},
 		{"a folder outside", outside, good, codes.InvalidArgument, "outside of what was sent"},
 		{"an archive beyond the limit", metadataOf(noise), noise, codes.ResourceExhausted, "(--max-archive)"},
-		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked)"},
+		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked), .git included: let the repo-server send less (--plugin-tar-exclude '.git/**')"},
 		{"too much to keep", nil, pack(t, half...), codes.ResourceExhausted, "--max-unpacked"},
 		{"too many files", nil, pack(t, many...), codes.ResourceExhausted, "more than 100 files and folders (--max-entries)"},
 		{"..", nil, pack(t, entry{name: "a/../../b"}), codes.InvalidArgument, `"a/../../b": its path leads out`},
@@ -601,6 +606,81 @@ func TestHostileStreams(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Two requests that don't end leave no turn to a third; when one ends, it is served.
+func TestRequestsAreBounded(t *testing.T) {
+	s := serve(t, archive.DefaultLimits)
+	data := pack(t, entry{name: "ladder.yaml"})
+	match := func(ctx context.Context) apiclient.ConfigManagementPluginService_MatchRepositoryClient {
+		t.Helper()
+		stream, err := s.client(t).MatchRepository(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(asMessage(metadataOf(data))); err != nil {
+			t.Fatal(err)
+		}
+		return stream
+	}
+	finish := func(stream apiclient.ConfigManagementPluginService_MatchRepositoryClient) error {
+		t.Helper()
+		if err := stream.Send(cmp.AppFileRequest(data)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := stream.CloseAndRecv()
+		return err
+	}
+	held := []apiclient.ConfigManagementPluginService_MatchRepositoryClient{match(t.Context()), match(t.Context())}
+	// A stream is known to be in work only by what it keeps others from.
+	waitFor(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		err := finish(match(ctx))
+		return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "2 are in work (--max-requests)")
+	})
+	third := make(chan error, 1)
+	waiting := match(t.Context())
+	go func() { third <- finish(waiting) }()
+	if err := finish(held[0]); err != nil {
+		t.Error(err)
+	}
+	if err := <-third; err != nil {
+		t.Errorf("after a turn was given back: %v", err)
+	}
+	if err := finish(held[1]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServeRefusesLimitsThatNothingIsWithin(t *testing.T) {
+	for want, change := range map[string]func(*plugin.Config){
+		"--max-archive -1":  func(c *plugin.Config) { c.Limits.Archive = -1 },
+		"--max-unpacked 0":  func(c *plugin.Config) { c.Limits.Unpacked = 0 },
+		"--max-entries -7":  func(c *plugin.Config) { c.Limits.Entries = -7 },
+		"--max-requests 0":  func(c *plugin.Config) { c.MaxRequests = 0 },
+		"--max-requests -1": func(c *plugin.Config) { c.MaxRequests = -1 },
+	} {
+		config := plugin.Config{Folder: t.TempDir(), Name: "envladder", Limits: archive.DefaultLimits, MaxRequests: 1, Log: slog.New(slog.DiscardHandler)}
+		change(&config)
+		if err := plugin.Serve(t.Context(), config); err == nil || !strings.Contains(err.Error(), want+": want 1 or more") {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestAFileWhoseNameIsNoUTF8IsLeftOut(t *testing.T) {
+	s := serve(t, archive.DefaultLimits)
+	root := newRepository(t)
+	writeFile(t, filepath.Join(root, "docs", "caf\xe9.txt"), "latin1")
+	writeFile(t, filepath.Join(root, "r\xe9sum\xe9", "a.txt"), "latin1")
+	got, err := s.generate(t, root, app, argoEnv(prodEU)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]string{withDigest(t, root, wantProdEU)}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
 
 func TestALargeFileThatNobodyReadsIsLeftOut(t *testing.T) {
@@ -674,7 +754,7 @@ func TestTheSocket(t *testing.T) {
 	})
 	refused := func(t *testing.T, folder, name, want string) {
 		t.Helper()
-		err := plugin.Serve(t.Context(), plugin.Config{Folder: folder, Name: name, Log: slog.New(slog.DiscardHandler)})
+		err := plugin.Serve(t.Context(), plugin.Config{Folder: folder, Name: name, Limits: archive.DefaultLimits, MaxRequests: 1, Log: slog.New(slog.DiscardHandler)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}

@@ -24,7 +24,24 @@ import (
 type service struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
 	limits archive.Limits
+	turns  turns
 	log    *slog.Logger
+}
+
+// stream is what the protocol's streams have in common.
+type stream interface {
+	receiver
+	Context() context.Context
+}
+
+// receive waits for the request's turn and receives it. The caller calls done in any
+// case, when it is done with the request.
+func (s *service) receive(from stream) (request Request, done func(), err error) {
+	if err := s.turns.take(from.Context()); err != nil {
+		return Request{}, func() {}, errors.Join(err, discard(from))
+	}
+	request, err = receive(from, s.limits)
+	return request, s.turns.give, err
 }
 
 type generateStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.ManifestResponse]
@@ -32,7 +49,8 @@ type generateStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, plug
 // GenerateManifest renders one Application.
 func (s *service) GenerateManifest(stream generateStream) error {
 	start := time.Now()
-	request, err := receive(stream, s.limits)
+	request, done, err := s.receive(stream)
+	defer done()
 	var manifests chart.Manifests
 	if err == nil {
 		manifests, err = Generate(stream.Context(), request)
@@ -67,7 +85,8 @@ type matchStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginp
 
 // MatchRepository says whether the Application's folder has a ladder.
 func (s *service) MatchRepository(stream matchStream) error {
-	request, err := receive(stream, s.limits)
+	request, done, err := s.receive(stream)
+	defer done()
 	if err != nil {
 		return asStatus(err)
 	}
@@ -80,7 +99,8 @@ type announceStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, plug
 // GetParametersAnnouncement says which parameters there are, and what the ladder of
 // this very folder has to choose from.
 func (s *service) GetParametersAnnouncement(stream announceStream) error {
-	request, err := receive(stream, s.limits)
+	request, done, err := s.receive(stream)
+	defer done()
 	if err != nil {
 		return asStatus(err)
 	}
@@ -99,7 +119,7 @@ func asStatus(err error) error {
 		return broken.cause // gRPC's own
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()
-	case isTooLarge(err):
+	case isTooLarge(err), errors.Is(err, errNoTurn):
 		return status.Error(codes.ResourceExhausted, err.Error())
 	default:
 		return status.Error(codes.InvalidArgument, err.Error())

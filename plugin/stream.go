@@ -51,6 +51,15 @@ func receive(stream receiver, limits archive.Limits) (Request, error) {
 	return requestOf(metadata, files)
 }
 
+// discard reads a stream to its end, for the same reason, and keeps nothing.
+func discard(stream receiver) error {
+	if _, err := stream.Recv(); err != nil {
+		return &brokenStreamError{err}
+	}
+	chunks := &chunkReader{stream: stream, sum: sha256.New()}
+	return chunks.drain()
+}
+
 func isTooLarge(err error) bool {
 	var tooLarge *archive.TooLargeError
 	return errors.As(err, &tooLarge)

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,7 @@ func newServeCommand() *cobra.Command {
 		logs   cli.LogFlags
 		suffix string
 	)
-	config := plugin.Config{Folder: socketFolder(), Limits: archive.DefaultLimits}
+	config := plugin.Config{Folder: socketFolder(), Limits: archive.DefaultLimits, MaxRequests: plugin.DefaultMaxRequests()}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer the repo-server on the plugin's socket",
@@ -77,7 +78,9 @@ move from one version to the next when they change the plugin's name.`,
 	flags.Int64Var(&config.Limits.Archive, "max-archive", config.Limits.Archive, "most `bytes` of a repository as it is sent, packed")
 	flags.Int64Var(&config.Limits.Unpacked, "max-unpacked", config.Limits.Unpacked, "most `bytes` of a repository, unpacked")
 	flags.IntVar(&config.Limits.Entries, "max-entries", config.Limits.Entries, "most `files` and folders of a repository")
+	flags.IntVar(&config.MaxRequests, "max-requests", config.MaxRequests, "most `requests` in work at once, each with a repository in memory; others wait")
 	logs.AddTo(flags)
+	cli.SetGrace(cmd, plugin.DrainTime+5*time.Second)
 	return cmd
 }
 

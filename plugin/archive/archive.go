@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits bound what a repo-server may send. A repository beyond them is refused, with
@@ -42,11 +43,30 @@ var DefaultLimits = Limits{
 	File: 20 << 20,
 }
 
+// Check refuses limits that nothing is within.
+func (l Limits) Check() error {
+	for _, limit := range []struct {
+		flag  string
+		value int64
+	}{
+		{"--max-archive", l.Archive},
+		{"--max-unpacked", l.Unpacked},
+		{"--max-entries", int64(l.Entries)},
+		{"the limit of one file", l.File},
+	} {
+		if limit.value < 1 {
+			return fmt.Errorf("%s %d: want 1 or more", limit.flag, limit.value)
+		}
+	}
+	return nil
+}
+
 // maxPathLength is Linux's own, PATH_MAX.
 const maxPathLength = 4096
 
 // Read reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
-// them, and nothing reads them. Symbolic links are kept, and followed inside the
+// them, and nothing reads them. So are files whose name isn't UTF-8, as no ladder can
+// name them. Symbolic links are kept, and followed inside the
 // archive only. The error is a *TooLargeError where a limit is exceeded.
 func Read(r io.Reader, limits Limits) (fs.FS, error) {
 	packed := &cappedReader{r: r, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}
@@ -68,7 +88,7 @@ func untar(r io.Reader, limits Limits) (*tree, error) {
 }
 
 func tooLarge(what string, limit int64, flag string) error {
-	return &TooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s): name the Application's paths in its annotation argocd.argoproj.io/manifest-generate-paths, and let the repo-server use them (--plugin-use-manifest-generate-paths)",
+	return &TooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s), .git included: let the repo-server send less (--plugin-tar-exclude '.git/**'), or only the paths in the Application's annotation argocd.argoproj.io/manifest-generate-paths (--plugin-use-manifest-generate-paths)",
 		what, limit>>20, flag)}
 }
 
@@ -111,7 +131,7 @@ func (u *untarrer) entry(header *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	if inGit(name) {
+	if inGit(name) || !utf8.ValidString(name) {
 		return nil
 	}
 	if err := u.keep(int64(len(header.Name) + len(header.Linkname))); err != nil {
@@ -137,7 +157,7 @@ func entryName(header *tar.Header) (string, error) {
 		return "", fmt.Errorf("its path is longer than %d bytes", maxPathLength)
 	}
 	name := strings.TrimSuffix(header.Name, "/")
-	if name == "" || !fs.ValidPath(path.Clean(name)) || hasDotDot(name) {
+	if name == "" || path.IsAbs(name) || hasDotDot(name) {
 		return "", errors.New("its path leads out of the archive")
 	}
 	return path.Clean(name), nil
