@@ -103,6 +103,9 @@ func (d *Document) readPins(e entry) (pinned, strictyaml.Faults) {
 	positions, more := strictyaml.Decode(file, root, &p.Pins)
 	p.positions = positions
 	faults = append(faults, more...)
+	if slices.ContainsFunc(more, func(f strictyaml.Fault) bool { return f.Path == "images" }) {
+		return p, faults // what isn't known can't be missing
+	}
 	return p, append(faults, p.check(d.Spec.Images)...)
 }
 

@@ -319,6 +319,25 @@ func TestHostileLadders(t *testing.T) {
 	}
 }
 
+// What the bound cuts off isn't said to be missing.
+func TestWhatIsTooManyIsOneFault(t *testing.T) {
+	var targets, pins strings.Builder
+	for i := range 101 {
+		fmt.Fprintf(&targets, "{name: t%d, after: t%d}, ", i, i+1)
+		fmt.Fprintf(&pins, "i%d: %s, ", i, digestA)
+	}
+	spec := "spec: {chart: chart, environments: [{name: prod, targets: [" + targets.String() + "{name: t101}]}]}\n"
+	_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + spec)}}, ".")
+	diffFaults(t, "ladder.yaml:4:59: spec.environments[0].targets: has 102 items: at most 100 are allowed", err)
+
+	document, err := ladder.Open(with("shop/pins/dev.yaml", "images: {"+pins.String()+"web: "+digestA+", job: "+digestA+"}\n"), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = document.Step("dev", "")
+	diffFaults(t, "shop/pins/dev.yaml:1:9: images: has 103 keys: at most 100 are allowed", err)
+}
+
 // A circle is one fault, however many targets it has, and names some of them.
 func TestACircleOfTargetsIsOneFault(t *testing.T) {
 	var b strings.Builder
