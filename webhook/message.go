@@ -108,10 +108,11 @@ func (f finding) sentence(gates []guard) string {
 	return fmt.Sprintf("%s: %s %s: %s", subject, said, f.environment(gates), why)
 }
 
-// beyondProof are the codes of what no attestation would mend; they are said first.
+// beyondProof are the codes of what no attestation would mend; they are said first. A
+// registry that is down is one: what couldn't be fetched may well be proven.
 var beyondProof = []gate.Code{
 	gate.Recalled, gate.GateInvalid, gate.Unsupported, gate.InternalError, gate.Undecodable,
-	gate.NoDigest, gate.UnknownImage, gate.NoGate, gate.OtherStamp,
+	gate.NoDigest, gate.UnknownImage, gate.NoGate, gate.OtherStamp, gate.RegistryUnavailable,
 }
 
 // first is the reason to begin with, and whether proof would mend it.

@@ -64,6 +64,15 @@ func TestMessage(t *testing.T) {
 				"- asked Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},
 		},
+		"a registry that is down comes first": {
+			[]finding{denied(web, "", gate.Reason{Code: gate.NoSignature, Message: "no signature"}, gate.Reason{Code: gate.RegistryUnavailable, Message: "registry.example.com: connection refused"})},
+			[]string{
+				"shop/web@sha256:999999999999…: refused in prod: registry.example.com: connection refused (and 1 more)",
+				"- NoSignature: no signature",
+				"- RegistryUnavailable: registry.example.com: connection refused",
+				"- asked Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
 		"an image that fakes lines and colours": {
 			[]finding{denied("evil\r\n- Allowed: yes\x1b[31m\u202e", "", gate.Reason{Code: gate.UnknownImage, Message: "not\nlisted\x1b[0m"})},
 			[]string{

@@ -43,10 +43,25 @@ type object struct {
 	at   string         // its place
 }
 
+const (
+	// maxValues bounds the JSON values of an object. Each takes some hundred bytes of
+	// memory once it is parsed, however short it is written. The largest objects that
+	// etcd keeps (1.5 MiB) have less than this unless they are made of nothing but
+	// empty values; an ordinary workload has some hundreds.
+	maxValues = 100_000
+	// maxParts bounds the containers of all three kinds and the volumes of a pod,
+	// together. A kubelet runs 110 pods by default, of a few containers each; 1,000
+	// leave 1.5 KiB for each in what etcd keeps.
+	maxParts = 1000
+)
+
 // decode reads an object of a kind that podTemplates has, but for its images.
 func decode(raw []byte, kind schema.GroupVersionKind) (*object, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("there is no object")
+	}
+	if tooMany(raw, maxValues) {
+		return nil, fmt.Errorf("the object has more than %d values", maxValues)
 	}
 	var whole map[string]any
 	if err := json.Unmarshal(raw, &whole); err != nil {
@@ -92,6 +107,14 @@ func newObject(u *unstructured.Unstructured) (*object, error) {
 // readImages fills in the images. What it can't read fully it refuses: an image that
 // it overlooks would be admitted unjudged.
 func (o *object) readImages() error {
+	parts := 0
+	for _, list := range []string{"containers", "initContainers", "ephemeralContainers", "volumes"} {
+		entries, _ := o.spec[list].([]any) // what is no list is refused below
+		parts += len(entries)
+	}
+	if parts > maxParts {
+		return fmt.Errorf("%s has %d containers and volumes, more than %d", o.at, parts, maxParts)
+	}
 	var spec corev1.PodSpec
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.spec, &spec); err != nil {
 		return fmt.Errorf("reading %s: %w", o.at, err)
@@ -105,4 +128,24 @@ func (o *object) readImages() error {
 	}
 	o.images = imagesOf(&spec, o.at)
 	return nil
+}
+
+// tooMany says whether a JSON document has more values than limit, without parsing it:
+// each value but the first of a list or mapping comes behind a comma.
+func tooMany(raw []byte, limit int) bool {
+	values, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++ // whatever is escaped ends no text
+		case !quoted && (c == ',' || c == '{' || c == '['):
+			values++
+		}
+		if values > limit {
+			return true
+		}
+	}
+	return false
 }

@@ -38,37 +38,104 @@ const (
 // package: that answers what isn't a review with a 200 and an empty review, takes any
 // version, and neither bounds the time of a body nor honours the API server's timeout.
 type reviewer struct {
-	decider *decider
-	log     *slog.Logger
+	decider  *decider
+	inFlight inFlight
+	log      *slog.Logger
 }
 
 // ServeHTTP answers an AdmissionReview. What isn't one gets an HTTP error, which the
-// API server takes as a failed call; whatever is one gets a ruling.
+// API server takes as a failed call; whatever is one gets a ruling. A ruling has its
+// own deadline; the one here is for all that a ruling can't end by itself.
 func (h *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	timeout, err := timeoutOf(r.URL.Query())
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		h.fail(w, http.StatusBadRequest, err)
+		return
+	}
+	// A twentieth is left for the answer's way, so that the reason arrives and not a
+	// bare "timed out".
+	spare := timeout / 20
+	ctx, cancel := context.WithTimeout(r.Context(), timeout-spare)
+	defer cancel()
+	release, status, err := h.inFlight.admit(ctx, r.ContentLength)
+	if err != nil {
+		h.fail(w, status, err)
 		return
 	}
 	body, status, err := readBody(w, r)
 	if err != nil {
-		h.log.Warn("refused a request", "status", status, "error", err)
-		http.Error(w, err.Error(), status)
+		release()
+		h.fail(w, status, err)
 		return
 	}
-	request, err := parseReview(body)
-	if err != nil {
-		h.log.Warn("refused a request", "status", http.StatusBadRequest, "error", err)
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	defer cancel()
-	h.answer(w, request, h.review(ctx, request))
+	h.finish(ctx, w, h.begin(ctx, body, spare, release))
 }
 
-// timeoutOf is how long a ruling may take: what the API server grants, less what the
-// answer needs on its way, so that the reason arrives and not a bare "timed out".
+// began is a review that is under way: first the request arrives, or why there is
+// none, then the response.
+type began struct {
+	parsed   chan parsed
+	response chan *admissionv1.AdmissionResponse
+}
+
+type parsed struct {
+	request *admissionv1.AdmissionRequest
+	err     error
+}
+
+// begin parses and rules beside the caller, who can answer in time whatever this
+// takes. A ruling gets less time than ctx, by spare, so that its own words about what
+// was too slow arrive. release is called when the body isn't held any more.
+func (h *reviewer) begin(ctx context.Context, body []byte, spare time.Duration, release func()) began {
+	b := began{make(chan parsed, 1), make(chan *admissionv1.AdmissionResponse, 1)}
+	go func() {
+		defer release()
+		request, err := h.parse(body)
+		b.parsed <- parsed{request, err}
+		if err != nil {
+			return
+		}
+		deadline, _ := ctx.Deadline()
+		ctx, cancel := context.WithDeadline(ctx, deadline.Add(-spare))
+		defer cancel()
+		b.response <- h.review(ctx, request)
+	}()
+	return b
+}
+
+// finish answers with what was begun, or denies when the time is over.
+func (h *reviewer) finish(ctx context.Context, w http.ResponseWriter, b began) {
+	var p parsed
+	select {
+	case p = <-b.parsed:
+	case <-ctx.Done():
+		h.fail(w, http.StatusServiceUnavailable, errors.New("the time to answer was over before the AdmissionReview was parsed"))
+		return
+	}
+	if p.err != nil {
+		h.fail(w, http.StatusBadRequest, p.err)
+		return
+	}
+	var response *admissionv1.AdmissionResponse
+	select {
+	case response = <-b.response:
+	case <-ctx.Done():
+		response = failure("the time to answer was over before the request was ruled on")
+	}
+	h.answer(w, p.request, response)
+}
+
+func (h *reviewer) fail(w http.ResponseWriter, status int, err error) {
+	h.log.Warn("refused a request", "status", status, "error", err)
+	http.Error(w, err.Error(), status)
+}
+
+// failure is a denial because something broke.
+func failure(message string) *admissionv1.AdmissionResponse {
+	return ruling{findings: refuse(nil, gate.InternalError, message, "")}.response()
+}
+
+// timeoutOf is how long the API server waits.
 func timeoutOf(query url.Values) (time.Duration, error) {
 	timeout := defaultTimeout
 	if text := query.Get("timeout"); text != "" {
@@ -78,7 +145,7 @@ func timeoutOf(query url.Values) (time.Duration, error) {
 		}
 		timeout = min(parsed, maxTimeout)
 	}
-	return timeout - timeout/10, nil
+	return timeout, nil
 }
 
 // readBody reads a bounded body of JSON in bounded time. With an error comes the HTTP
@@ -95,7 +162,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the body has more than %d bytes", maxBody)
+		return nil, http.StatusRequestEntityTooLarge, errTooLarge
 	case err != nil:
 		return nil, http.StatusBadRequest, fmt.Errorf("reading the body: %w", err)
 	}
@@ -104,6 +171,19 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
 		return nil, http.StatusInternalServerError, fmt.Errorf("lifting the bound on the body: %w", err)
 	}
 	return body, http.StatusOK, nil
+}
+
+var errTooLarge = fmt.Errorf("the body has more than %d bytes", maxBody)
+
+// parse is parseReview without panics.
+func (h *reviewer) parse(body []byte) (request *admissionv1.AdmissionRequest, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error("panic while parsing", "panic", p, "stack", string(debug.Stack()))
+			request, err = nil, errors.New("envladder failed while it parsed the AdmissionReview")
+		}
+	}()
+	return parseReview(body)
 }
 
 // parseReview reads a request of admission.k8s.io/v1, the only version that API
@@ -131,7 +211,7 @@ func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionReq
 	defer func() {
 		if p := recover(); p != nil {
 			h.log.Error("panic while ruling", "uid", request.UID, "panic", p, "stack", string(debug.Stack()))
-			response = ruling{findings: refuse(nil, gate.InternalError, "envladder failed while it ruled on the request", "")}.response()
+			response = failure("envladder failed while it ruled on the request")
 		}
 	}()
 	ruling := h.decider.rule(ctx, request)

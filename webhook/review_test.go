@@ -57,7 +57,7 @@ func newReviewer(judge Judge) *reviewer {
 	gates := newStore(log)
 	gates.synced = []func() bool{func() bool { return true }}
 	gates.setGate(unstructuredGate(minimalGate()))
-	return &reviewer{log: log, decider: &decider{gates: gates, owners: owners{unowned{}}, judge: judge, now: time.Now, log: log}}
+	return &reviewer{log: log, inFlight: newInFlight(), decider: &decider{gates: gates, owners: owners{unowned{}}, judge: judge, now: time.Now, log: log}}
 }
 
 // minimalGate asks for a signature by a key that has no private one here.

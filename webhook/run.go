@@ -76,7 +76,7 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 		now:    time.Now,
 		log:    config.Log,
 	}
-	return &program{config, certificates, manager, gates, &reviewer{decider: decider, log: config.Log}}, nil
+	return &program{config, certificates, manager, gates, &reviewer{decider: decider, inFlight: newInFlight(), log: config.Log}}, nil
 }
 
 // run runs the parts until ctx ends, or one of them fails.
