@@ -165,7 +165,7 @@ func (w world) layout(t testing.TB, digest string) string {
 	t.Helper()
 	manifest, err := w.client.Manifest(t.Context(), w.repository, digest)
 	check(t, err)
-	bundle, err := w.client.Blob(t.Context(), w.repository, manifest.Layers[0].Digest)
+	bundle, err := w.client.Blob(t.Context(), w.repository, manifest.Layers[0].Digest, manifest.Layers[0].Size)
 	check(t, err)
 	var parsed struct {
 		MediaType            string         `json:"mediaType"`

@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -19,63 +20,149 @@ const (
 	// maxBundles read for a digest. A digest in use for a year gathers some hundreds of
 	// soaks, tests and approvals; the newest of a kind can't be told before reading.
 	maxBundles = 500
-	// maxFetched bytes of bundles held at once: a handful of the largest SBOMs.
+	// maxFetched bytes of bundles read for a digest: a handful of the largest SBOMs.
+	// The smaller ones are read first, so that large ones can't keep them out.
 	maxFetched = 64 << 20
 	// maxParallel reads. A registry on the same network answers in milliseconds;
 	// this hides the round trips without flooding it.
 	maxParallel = 8
+	// maxBundleManifest bounds the manifest around a bundle: cosign's has 1 KiB.
+	maxBundleManifest = 256 << 10
 )
 
-// fetched is a bundle as it was read.
-type fetched struct {
-	// source is the digest of its manifest.
-	source string
-	bundle []byte
+// maxInFlight bounds the bytes of manifests and bundles that the process holds at once,
+// however many images are judged: six of the largest bundles. Decoding one takes about
+// three times its size beside it.
+const maxInFlight = 64 << 20
+
+var inFlight = semaphore.NewWeighted(maxInFlight)
+
+// holding runs do once size bytes more may be held.
+func holding(ctx context.Context, size int64, do func() error) error {
+	if err := inFlight.Acquire(ctx, size); err != nil {
+		return err
+	}
+	defer inFlight.Release(size)
+	return do()
 }
 
-// fetch reads the bundles about a digest. Beside an error, which says what may be
-// missing, it returns those that could be read: junk and what has gone since it was
-// listed are passed over, but what the registry failed to give could have been proof.
-func fetch(ctx context.Context, client *registry.Client, repository, digest string) ([]fetched, error) {
-	listed, err := client.Referrers(ctx, repository, digest)
-	candidates := order(listed)
+// found is a bundle that a manifest names.
+type found struct {
+	// source is the manifest's digest.
+	source string
+	layer  registry.Descriptor
+}
+
+// fetcher reads the bundles about a digest, one by one into take, and lets go of each.
+type fetcher struct {
+	client     *registry.Client
+	repository string
+	digest     string
+	// take is given each bundle, from several goroutines at once.
+	take func(source string, bundle []byte)
+
+	mu    sync.Mutex
+	read  int // manifests and bundles
+	found []found
+	errs  []error
+}
+
+// fetch reads what there is. Its error says what may be missing: junk and what has gone
+// since it was listed are passed over, but what the registry failed to give could have
+// been proof, and so could what is beyond a bound.
+func (f *fetcher) fetch(ctx context.Context) error {
+	listed, err := f.client.Referrers(ctx, f.repository, f.digest, predicateTypeAnnotation)
+	if err != nil {
+		f.fail(err)
+	}
+	candidates := f.order(listed)
 	if len(candidates) > maxBundles {
-		err = errors.Join(err, fmt.Errorf("%s@%s has %d attestations, %d are read", repository, digest, len(candidates), maxBundles))
+		f.fail(boundf("%s@%s has %d attestations, %d are read", f.repository, f.digest, len(candidates), maxBundles))
 		candidates = candidates[:maxBundles]
 	}
+	each(ctx, f, candidates, f.find)
+	each(ctx, f, f.smallestFirst(), f.readBundle)
 
-	reader := bundleReader{client: client, repository: repository, left: maxFetched}
-	group, ctx := errgroup.WithContext(ctx)
+	err = errors.Join(f.errs...)
+	if err != nil && f.read == 0 && !isBound(err) {
+		return &NothingReadError{err}
+	}
+	return err
+}
+
+// each does something with all items, some at a time. No part gives up for another: what
+// fails or panics is an error beside what the others read.
+func each[T any](ctx context.Context, f *fetcher, items []T, do func(context.Context, T) error) {
+	var group errgroup.Group
 	group.SetLimit(maxParallel)
-	for _, candidate := range candidates {
+	for _, item := range items {
 		group.Go(func() error {
-			reader.read(ctx, candidate)
+			err := panics.Catch(func() error {
+				if ctx.Err() != nil {
+					return &registry.Error{Action: "reading attestations", Repository: f.repository, Err: context.Cause(ctx)}
+				}
+				return do(ctx, item)
+			})
+			switch {
+			case err == nil, errors.Is(err, registry.ErrNotFound), errors.Is(err, registry.ErrOtherSize):
+			default:
+				f.fail(err)
+			}
 			return nil
 		})
 	}
-	_ = group.Wait() // no part of it gives up for another
-	return reader.bundles, errors.Join(append([]error{err}, reader.errs...)...)
+	_ = group.Wait() // the errors are in f
 }
 
-// order drops what can't be a bundle, or is listed twice, and puts first what says that the gate looks into
-// it. The annotations are anybody's to write and some registries don't list them, so
-// they decide no more than that.
-func order(listed []registry.Descriptor) []registry.Descriptor {
+// fail notes an error once: that time is over is the same for all.
+func (f *fetcher) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, known := range f.errs {
+		if known.Error() == err.Error() {
+			return
+		}
+	}
+	f.errs = append(f.errs, err)
+}
+
+func (f *fetcher) counted() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.read++
+}
+
+// order drops what can't be a bundle, or is listed twice, and takes turns between what
+// is said to be proof, what says nothing, and what is said to be something else: the
+// annotations are anybody's to write and some registries don't list them, so that junk
+// of one sort mustn't keep the others out.
+func (f *fetcher) order(listed []registry.Descriptor) []registry.Descriptor {
 	seen := map[string]bool{}
-	candidates := slices.DeleteFunc(slices.Clone(listed), func(d registry.Descriptor) bool {
-		again := seen[d.Digest]
+	var ranks [4][]registry.Descriptor
+	for _, d := range listed {
+		if seen[d.Digest] || !mayBeBundle(d) {
+			continue
+		}
 		seen[d.Digest] = true
-		return again || !mayBeBundle(d)
-	})
-	slices.SortStableFunc(candidates, func(a, b registry.Descriptor) int { return cmp.Compare(rank(a), rank(b)) })
-	return candidates
+		if d.Size > maxBundleManifest {
+			f.tooLarge(d, d.Size, maxBundleManifest)
+			continue
+		}
+		ranks[rank(d)] = append(ranks[rank(d)], d)
+	}
+	var ordered []registry.Descriptor
+	for turn := 0; len(slices.Concat(ranks[0], ranks[1], ranks[2], ranks[3])) > len(ordered); turn++ {
+		for _, sort := range ranks {
+			if turn < len(sort) {
+				ordered = append(ordered, sort[turn])
+			}
+		}
+	}
+	return ordered
 }
 
 // mayBeBundle also takes what registries report that look at the config alone.
 func mayBeBundle(d registry.Descriptor) bool {
-	if d.Size > registry.MaxManifest {
-		return false
-	}
 	switch d.ArtifactType {
 	case "", "application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json":
 		return true
@@ -98,52 +185,78 @@ func rank(d registry.Descriptor) int {
 	}
 }
 
-// bundleReader gathers bundles and what kept others from being read.
-type bundleReader struct {
-	client     *registry.Client
-	repository string
-
-	mu      sync.Mutex
-	left    int64
-	bundles []fetched
-	errs    []error
-}
-
-func (r *bundleReader) read(ctx context.Context, candidate registry.Descriptor) {
-	bundle, err := r.readBundle(ctx, candidate)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case err == nil && bundle != nil:
-		r.bundles = append(r.bundles, fetched{source: candidate.Digest, bundle: bundle})
-	case err != nil && !errors.Is(err, registry.ErrNotFound) && !errors.Is(err, registry.ErrTooLarge):
-		r.errs = append(r.errs, err)
+// find reads a manifest and notes the bundle that it names; what isn't a bundle is
+// passed over.
+func (f *fetcher) find(ctx context.Context, candidate registry.Descriptor) error {
+	var manifest registry.Manifest
+	// The list may be anybody's to write, so its size isn't believed.
+	err := holding(ctx, maxBundleManifest, func() (err error) {
+		manifest, err = f.client.ManifestUpTo(ctx, f.repository, candidate.Digest, maxBundleManifest)
+		return err
+	})
+	if errors.Is(err, registry.ErrTooLarge) {
+		f.tooLarge(candidate, maxBundleManifest+1, maxBundleManifest)
+		return nil
 	}
-}
-
-// readBundle returns nil for what isn't a bundle.
-func (r *bundleReader) readBundle(ctx context.Context, candidate registry.Descriptor) ([]byte, error) {
-	manifest, err := r.client.Manifest(ctx, r.repository, candidate.Digest)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	f.counted()
 	// cosign writes one layer; more than one would let a manifest cost more reads.
-	if len(manifest.Layers) != 1 || !isBundle(manifest.Layers[0].MediaType) || manifest.Layers[0].Size > registry.MaxBlob {
-		return nil, nil
+	if len(manifest.Layers) != 1 || !isBundle(manifest.Layers[0].MediaType) {
+		return nil
 	}
-	if err := r.take(manifest.Layers[0].Size); err != nil {
-		return nil, err
+	layer := manifest.Layers[0]
+	if layer.Size > registry.MaxBlob {
+		f.tooLarge(manifest.Descriptor, layer.Size, registry.MaxBlob)
+		return nil
 	}
-	return r.client.Blob(ctx, r.repository, manifest.Layers[0].Digest)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.found = append(f.found, found{source: candidate.Digest, layer: layer})
+	return nil
 }
 
-// take reserves memory for a bundle, by the size that its manifest claims.
-func (r *bundleReader) take(size int64) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if size > r.left {
-		return fmt.Errorf("the attestations in %s have more than %d bytes", r.repository, maxFetched)
+// tooLarge notes what isn't read, unless it says itself that it is nothing that counts.
+func (f *fetcher) tooLarge(d registry.Descriptor, size, bound int64) {
+	if rank(d) != 3 {
+		f.fail(boundf("an attestation of %s is over the bound of %s and wasn't read (%s)", bytesOf(size), bytesOf(bound), d.Digest))
 	}
-	r.left -= max(size, 0)
-	return nil
+}
+
+// smallestFirst are the bundles to read: each content once, however many manifests name
+// it. One that is named with several sizes is tried with each: a false one mustn't hide
+// it.
+func (f *fetcher) smallestFirst() []found {
+	slices.SortFunc(f.found, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.layer.Size, b.layer.Size), cmp.Compare(a.layer.Digest, b.layer.Digest), cmp.Compare(a.source, b.source))
+	})
+	all := slices.CompactFunc(f.found, func(a, b found) bool {
+		return a.layer.Size == b.layer.Size && a.layer.Digest == b.layer.Digest
+	})
+	left := int64(maxFetched)
+	for i, one := range all {
+		if left -= max(one.layer.Size, 0); left < 0 {
+			f.fail(boundf("the attestations of %s@%s have more than %s, %d of %d are read", f.repository, f.digest, bytesOf(maxFetched), i, len(all)))
+			return all[:i]
+		}
+	}
+	return all
+}
+
+// readBundle holds no more than the size that the manifest claims: a blob of another
+// size is refused.
+func (f *fetcher) readBundle(ctx context.Context, one found) error {
+	if one.layer.Size < 0 {
+		return nil
+	}
+	return holding(ctx, one.layer.Size, func() error {
+		bundle, err := f.client.Blob(ctx, f.repository, one.layer.Digest, one.layer.Size)
+		if err != nil {
+			return err
+		}
+		f.counted()
+		f.take(one.source, bundle)
+		return nil
+	})
 }

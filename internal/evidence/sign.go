@@ -94,9 +94,20 @@ func (k keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
 }
 
 // GetHint is what cosign writes for a key.
-func (k keypair) GetHint() []byte {
-	sum := sha256.Sum256(k.der)
-	return []byte(base64.StdEncoding.EncodeToString(sum[:]))
+func (k keypair) GetHint() []byte { return []byte(hintOfDER(k.der)) }
+
+// hintOf is the hint at a public key.
+func hintOf(public crypto.PublicKey) (string, error) {
+	der, err := cryptoutils.MarshalPublicKeyToDER(public)
+	if err != nil {
+		return "", fmt.Errorf("using its public key: %w", err)
+	}
+	return hintOfDER(der), nil
+}
+
+func hintOfDER(der []byte) string {
+	sum := sha256.Sum256(der)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func (k keypair) GetKeyAlgorithm() string {

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -40,43 +42,51 @@ func (s *Store) Known(repository, digest string, signers []v1alpha1.Signer) []ga
 const fetchTimeout = 30 * time.Second
 
 // Fetch returns the evidence about a digest that can be found now, what is known
-// included. Callers who ask for one digest at once share one fetch. An error says what
-// may be missing: a *registry.Error, a bound, or a *SignerError; evidence beside it is
-// as good as any.
+// included. Callers who ask about one digest for the same signers at once share one
+// fetch. Evidence beside an error is as good as any; the error says what may be missing,
+// and joins: a *registry.Error, a *BoundError, a *SignerError, a *panics.Error; all of it
+// in a *NothingReadError where the registry gave nothing.
 func (s *Store) Fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
-	verifier, signerErr := NewVerifier(signers)
-	bundles, err := s.fetchOnce(ctx, repository, digest)
-
-	found := s.Known(repository, digest, signers)
-	for _, bundle := range bundles {
-		evidence, err := verifier.Verify(bundle.bundle, digest)
-		if err != nil {
-			continue // junk, or somebody else's: it neither proves nor forbids
-		}
-		for i := range evidence {
-			evidence[i].Source = bundle.source
-		}
-		found = union(found, evidence)
-	}
-	s.known.put(cacheKey(repository, digest, signers), found)
-	return found, errors.Join(signerErr, err)
-}
-
-// fetchOnce reads the bundles once however many ask. One who stops waiting doesn't
-// stop the others.
-func (s *Store) fetchOnce(ctx context.Context, repository, digest string) ([]fetched, error) {
-	flight := s.flights.DoChan(repository+"@"+digest, func() (any, error) {
+	flight := s.flights.DoChan(cacheKey(repository, digest, signers), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
-		return fetch(ctx, s.client, repository, digest)
+		var found []gate.Evidence
+		err := panics.Catch(func() (err error) {
+			found, err = s.fetch(ctx, repository, digest, signers)
+			return err
+		})
+		return found, err
 	})
 	select {
-	case <-ctx.Done():
-		return nil, &registry.Error{Action: "reading attestations", Repository: repository, Err: context.Cause(ctx)}
+	case <-ctx.Done(): // one who stops waiting doesn't stop the others
+		err := &registry.Error{Action: "reading attestations", Repository: repository, Err: context.Cause(ctx)}
+		return s.Known(repository, digest, signers), &NothingReadError{err}
 	case result := <-flight:
-		bundles, _ := result.Val.([]fetched)
-		return bundles, result.Err
+		found, _ := result.Val.([]gate.Evidence)
+		return found, result.Err
 	}
+}
+
+// fetch verifies bundle by bundle: none is held for longer than that takes.
+func (s *Store) fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
+	verifier, signerErr := NewVerifier(signers)
+	found := s.Known(repository, digest, signers)
+	var mu sync.Mutex
+	f := fetcher{client: s.client, repository: repository, digest: digest, take: func(source string, bundle []byte) {
+		evidence, err := verifier.Verify(bundle, digest)
+		if err != nil {
+			return // junk, or somebody else's: it neither proves nor forbids
+		}
+		for i := range evidence {
+			evidence[i].Source = source
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		found = union(found, evidence)
+	}}
+	err := f.fetch(ctx)
+	s.known.put(cacheKey(repository, digest, signers), found)
+	return found, errors.Join(signerErr, err)
 }
 
 // union adds what isn't there yet. Evidence of one source and signer is one.

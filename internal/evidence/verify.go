@@ -33,6 +33,7 @@ type Verifier struct {
 // evidence under both.
 type trustedKey struct {
 	signer   string
+	hint     string
 	verifier *verify.Verifier
 }
 
@@ -75,7 +76,7 @@ func newTrustedKey(signer v1alpha1.Signer) (trustedKey, error) {
 	if err != nil {
 		return trustedKey{}, err
 	}
-	// A bundle's hint at its key is the signer's claim, so it isn't asked.
+	// A bundle's hint at its key is the signer's claim, so it decides nothing here.
 	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
 		return root.NewExpiringKey(anyHash, time.Time{}, time.Time{}), nil
 	})
@@ -85,7 +86,11 @@ func newTrustedKey(signer v1alpha1.Signer) (trustedKey, error) {
 	if err != nil {
 		return trustedKey{}, err
 	}
-	return trustedKey{signer: signer.Name, verifier: verifier}, nil
+	hint, err := hintOf(public)
+	if err != nil {
+		return trustedKey{}, err
+	}
+	return trustedKey{signer: signer.Name, hint: hint, verifier: verifier}, nil
 }
 
 // keyVerifier accepts each of the algorithms that sigstore's tools use with one key:
@@ -154,17 +159,33 @@ func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, er
 		return nil, fmt.Errorf("verifying a bundle about %q: that isn't a SHA-256 digest", digest)
 	}
 	policy := verify.NewPolicy(verify.WithArtifactDigest("sha256", raw), verify.WithKey())
-	var signers []string
-	for _, key := range v.keys {
-		if _, err = key.verifier.Verify(parsed.Bundle, policy); err == nil {
-			signers = append(signers, key.signer)
-		}
-	}
+	signers := v.signers(parsed.Bundle, policy)
 	if len(signers) == 0 {
 		return nil, errNobody
 	}
 	// Only what is signed by somebody who may count is read further.
 	return parsed.evidence(digest, signers)
+}
+
+// signers are those whose key signed the bundle. The keys that it hints at are tried
+// first, and only where none of them signed it, all others: a Gate may have many.
+func (v *Verifier) signers(b *bundle.Bundle, policy verify.PolicyBuilder) []string {
+	hint := b.GetVerificationMaterial().GetPublicKey().GetHint()
+	for _, hinted := range []bool{true, false} {
+		var signers []string
+		for _, key := range v.keys {
+			if (key.hint == hint) != hinted {
+				continue
+			}
+			if _, err := key.verifier.Verify(b, policy); err == nil {
+				signers = append(signers, key.signer)
+			}
+		}
+		if len(signers) > 0 {
+			return signers
+		}
+	}
+	return nil
 }
 
 // errNobody is about a bundle that no key of the Gate signed for this digest.

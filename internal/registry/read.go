@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -36,7 +34,7 @@ var manifestTypes = strings.Join([]string{
 
 // Digest asks which digest a tag names now.
 func (c *Client) Digest(ctx context.Context, repository, tag string) (string, error) {
-	manifest, err := c.manifest(ctx, repository, tag)
+	manifest, err := c.manifest(ctx, repository, tag, MaxManifest)
 	if err != nil {
 		return "", &Error{Action: fmt.Sprintf("resolving tag %q", tag), Repository: repository, Err: err}
 	}
@@ -46,15 +44,20 @@ func (c *Client) Digest(ctx context.Context, repository, tag string) (string, er
 // Manifest reads the manifest of a digest: at most MaxManifest bytes, which hash to
 // that digest.
 func (c *Client) Manifest(ctx context.Context, repository, digest string) (Manifest, error) {
-	manifest, err := c.manifest(ctx, repository, digest)
+	return c.ManifestUpTo(ctx, repository, digest, MaxManifest)
+}
+
+// ManifestUpTo is Manifest with a bound of the caller's.
+func (c *Client) ManifestUpTo(ctx context.Context, repository, digest string, limit int64) (Manifest, error) {
+	manifest, err := c.manifest(ctx, repository, digest, limit)
 	if err != nil {
 		return Manifest{}, &Error{Action: fmt.Sprintf("reading manifest %s", digest), Repository: repository, Err: err}
 	}
 	return manifest, nil
 }
 
-func (c *Client) manifest(ctx context.Context, repository, identifier string) (Manifest, error) {
-	body, header, err := c.get(ctx, repository, "manifests/"+identifier, manifestTypes, MaxManifest)
+func (c *Client) manifest(ctx context.Context, repository, identifier string, limit int64) (Manifest, error) {
+	body, header, err := c.get(ctx, repository, "manifests/"+identifier, manifestTypes, limit)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -97,157 +100,107 @@ func parseManifest(body []byte) (Manifest, error) {
 func descriptors(raw []json.RawMessage) []Descriptor {
 	out := make([]Descriptor, 0, len(raw))
 	for _, one := range raw {
-		var d v1.Descriptor
-		if json.Unmarshal(one, &d) != nil || !IsDigest(d.Digest.String()) {
-			continue
+		if descriptor, ok := parseDescriptor(one); ok {
+			out = append(out, descriptor)
 		}
-		descriptor := Descriptor{
-			MediaType:    string(d.MediaType),
-			ArtifactType: d.ArtifactType,
-			Digest:       d.Digest.String(),
-			Size:         d.Size,
-			Annotations:  d.Annotations,
-		}
-		if d.Platform != nil {
-			descriptor.Platform = d.Platform.String()
-		}
-		out = append(out, descriptor)
 	}
 	return out
 }
 
-// Blob reads a blob of at most MaxBlob bytes, which hash to its digest.
-func (c *Client) Blob(ctx context.Context, repository, digest string) ([]byte, error) {
-	body, _, err := c.get(ctx, repository, "blobs/"+digest, "", MaxBlob)
-	if err == nil && digestOf(body) != digest {
-		err = fmt.Errorf("the registry sent other content, %s", digestOf(body))
+func parseDescriptor(raw json.RawMessage) (Descriptor, bool) {
+	var d v1.Descriptor
+	if json.Unmarshal(raw, &d) != nil || !IsDigest(d.Digest.String()) {
+		return Descriptor{}, false
 	}
+	descriptor := Descriptor{
+		MediaType:    string(d.MediaType),
+		ArtifactType: d.ArtifactType,
+		Digest:       d.Digest.String(),
+		Size:         d.Size,
+		Annotations:  d.Annotations,
+	}
+	if d.Platform != nil {
+		descriptor.Platform = d.Platform.String()
+	}
+	return descriptor, true
+}
+
+// ErrOtherSize is about a blob whose size isn't the one that a manifest claims. The
+// manifest's writer is wrong, not the registry.
+var ErrOtherSize = errors.New("not of the size that its manifest says")
+
+// Blob reads a blob of exactly size bytes, at most MaxBlob, which hash to its digest.
+// The size is a manifest's claim, so no more than that is read and held.
+func (c *Client) Blob(ctx context.Context, repository, digest string, size int64) ([]byte, error) {
+	body, err := c.blob(ctx, repository, digest, size)
 	if err != nil {
 		return nil, &Error{Action: fmt.Sprintf("reading blob %s", digest), Repository: repository, Err: err}
 	}
 	return body, nil
 }
 
-// Referrers lists what refers to a digest: by the Referrers API, or by the tag
-// sha256-<hex> where the registry has none. No referrers, or no such repository, is an
-// empty list. Beside an error it returns what it read.
-func (c *Client) Referrers(ctx context.Context, repository, digest string) ([]Descriptor, error) {
-	list, err := c.referrers(ctx, repository, digest)
-	if err != nil {
-		return list, &Error{Action: fmt.Sprintf("listing referrers of %s", digest), Repository: repository, Err: err}
+func (c *Client) blob(ctx context.Context, repository, digest string, size int64) ([]byte, error) {
+	switch {
+	case size > MaxBlob:
+		return nil, fmt.Errorf("%d bytes, the bound is %d: %w", size, MaxBlob, ErrTooLarge)
+	case size < 0:
+		return nil, ErrOtherSize
 	}
-	return list, nil
-}
-
-func (c *Client) referrers(ctx context.Context, repository, digest string) ([]Descriptor, error) {
-	var list []Descriptor
-	next := "referrers/" + digest
-	for range maxPages {
-		body, header, err := c.get(ctx, repository, next, string(types.OCIImageIndex), MaxManifest)
-		if len(list) == 0 && (lacksReferrersAPI(err) || err == nil && !isIndex(header)) {
-			return c.fallbackReferrers(ctx, repository, digest)
-		}
-		if err != nil {
-			return list, err
-		}
-		page, err := parseManifest(body)
-		if err != nil {
-			return list, err
-		}
-		list = append(list, page.Children...)
-		if len(list) > MaxReferrers {
-			return list[:MaxReferrers], fmt.Errorf("more than %d referrers: %w", MaxReferrers, ErrTooLarge)
-		}
-		query, more := nextPage(header)
-		if !more {
-			return list, nil
-		}
-		next = "referrers/" + digest + "?" + query
-	}
-	return list, fmt.Errorf("more than %d pages of referrers: %w", maxPages, ErrTooLarge)
-}
-
-// lacksReferrersAPI says whether the answer is that of a registry without the API.
-func lacksReferrersAPI(err error) bool {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return errors.Is(err, ErrNotFound)
-	}
-	switch answer.StatusCode {
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable:
-		return true
-	default:
-		return false
-	}
-}
-
-func isIndex(header http.Header) bool {
-	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	return err == nil && mediaType == string(types.OCIImageIndex)
-}
-
-// nextPage takes from the Link header the query of the next page, and nothing else of
-// it: a registry doesn't choose where we go.
-func nextPage(header http.Header) (query string, ok bool) {
-	for _, link := range header.Values("Link") {
-		target, parameters, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
-		if !found || !strings.Contains(parameters, `rel="next"`) {
-			continue
-		}
-		if u, err := url.Parse(target); err == nil && u.RawQuery != "" {
-			return u.RawQuery, true
-		}
-	}
-	return "", false
-}
-
-func (c *Client) fallbackReferrers(ctx context.Context, repository, digest string) ([]Descriptor, error) {
-	index, err := c.manifest(ctx, repository, fallbackTag(digest))
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	body, _, err := c.get(ctx, repository, "blobs/"+digest, "", size)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return nil, fmt.Errorf("more than %d bytes: %w", size, ErrOtherSize)
+	case err != nil:
 		return nil, err
+	case digestOf(body) != digest:
+		return nil, fmt.Errorf("the registry sent other content, %s", digestOf(body))
+	case int64(len(body)) != size:
+		return nil, fmt.Errorf("%d bytes instead of %d: %w", len(body), size, ErrOtherSize)
 	}
-	if len(index.Children) > MaxReferrers {
-		return index.Children[:MaxReferrers], fmt.Errorf("more than %d referrers: %w", MaxReferrers, ErrTooLarge)
-	}
-	return index.Children, nil
+	return body, nil
 }
-
-// fallbackTag is the distribution specification's "referrers tag schema".
-func fallbackTag(digest string) string { return strings.Replace(digest, ":", "-", 1) }
 
 // get reads /v2/<repository>/<path>: at most limit bytes.
 func (c *Client) get(ctx context.Context, repository, path, accept string, limit int64) ([]byte, http.Header, error) {
-	parsed, err := parseRepository(repository)
+	response, err := c.request(ctx, repository, path, accept)
 	if err != nil {
 		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err := readAtMost(response, limit)
+	return body, response.Header, err
+}
+
+// request asks for /v2/<repository>/<path>. The answer's body is the caller's to close.
+func (c *Client) request(ctx context.Context, repository, path, accept string) (*http.Response, error) {
+	parsed, err := parseRepository(repository)
+	if err != nil {
+		return nil, err
 	}
 	session, err := c.session(ctx, parsed)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint(parsed, path), nil)
 	if err != nil {
-		return nil, nil, redact(err)
+		return nil, redact(err)
 	}
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
 	response, err := session.client.Do(request)
 	if err != nil {
-		return nil, nil, redact(err)
+		return nil, redact(err)
 	}
-	defer response.Body.Close()
 	if response.StatusCode == http.StatusNotFound {
-		return nil, nil, ErrNotFound
+		response.Body.Close()
+		return nil, ErrNotFound
 	}
 	if err := transport.CheckError(response, http.StatusOK); err != nil {
-		return nil, nil, err
+		response.Body.Close()
+		return nil, err
 	}
-	body, err := readAtMost(response, limit)
-	return body, response.Header, err
+	return response, nil
 }
 
 // endpoint has the scheme that the registry's name asks for; the session's transport

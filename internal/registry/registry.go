@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/envladder/envladder/internal/panics"
 )
 
 // Bounds on what is read.
@@ -83,6 +85,11 @@ func NewClient() *Client {
 	// make each burst of parallel reads shake hands anew.
 	base.MaxIdleConnsPerHost = 32
 	base.ResponseHeaderTimeout = 20 * time.Second
+	return NewClientOver(base)
+}
+
+// NewClientOver returns a Client that speaks through a transport of the caller's.
+func NewClientOver(base http.RoundTripper) *Client {
 	return &Client{
 		base:     guarded{base},
 		keychain: authn.DefaultKeychain,
@@ -98,14 +105,19 @@ func retrying(inner http.RoundTripper) http.RoundTripper {
 }
 
 // guarded refuses plain HTTP beyond loopback: the registry client would fall back to it
-// for private addresses, and a proof's absence could be forged on the way.
+// for private addresses, and a proof's absence could be forged on the way. It catches
+// panics: the registry client asks from goroutines of its own.
 type guarded struct{ inner http.RoundTripper }
 
-func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
+func (g guarded) RoundTrip(request *http.Request) (response *http.Response, err error) {
 	if request.URL.Scheme != schemeHTTPS && !isLoopback(request.URL.Hostname()) {
 		return nil, fmt.Errorf("refusing plain HTTP to %s", request.URL.Host)
 	}
-	return g.inner.RoundTrip(request)
+	err = panics.Catch(func() error {
+		response, err = g.inner.RoundTrip(request)
+		return err
+	})
+	return response, err
 }
 
 // session is an authenticated way to one repository.
@@ -116,6 +128,9 @@ type session struct {
 	err        error
 	expires    time.Time
 }
+
+// errNotOpened stays where opening a session panicked.
+var errNotOpened = errors.New("the connection couldn't be opened")
 
 // maxSessions bounds what is remembered: who may create pods chooses the names behind a
 // Gate's `*`.
@@ -133,7 +148,7 @@ func (c *Client) session(ctx context.Context, repository name.Repository) (*sess
 		if len(c.sessions) >= maxSessions {
 			clear(c.sessions) // those in use go on; the next ones are opened anew
 		}
-		s = &session{repository: repository, expires: time.Now().Add(sessionLife)}
+		s = &session{repository: repository, expires: time.Now().Add(sessionLife), err: errNotOpened}
 		c.sessions[repository] = s
 	}
 	c.mu.Unlock()

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,7 +56,7 @@ func TestWhatIsPushedIsListedAndRead(t *testing.T) {
 			if manifest.ArtifactType != artifactType || manifest.Annotations["a"] != "b" || len(manifest.Layers) != 1 {
 				t.Fatalf("manifest = %+v", manifest)
 			}
-			blob, err := client.Blob(t.Context(), repository, manifest.Layers[0].Digest)
+			blob, err := client.Blob(t.Context(), repository, manifest.Layers[0].Digest, manifest.Layers[0].Size)
 			if err != nil || string(blob) != "hello" {
 				t.Fatalf("Blob = %q, %v", blob, err)
 			}
@@ -198,14 +199,35 @@ func TestForeignBytesAreBoundedAndChecked(t *testing.T) {
 		"a blob that is too large": {
 			"/blobs/", strings.Repeat(" ", registry.MaxBlob+1),
 			func(c *registry.Client, ctx context.Context, repository string) error {
-				_, err := c.Blob(ctx, repository, digest)
+				_, err := c.Blob(ctx, repository, digest, registry.MaxBlob+1)
+				return err
+			}, registry.ErrTooLarge,
+		},
+		"a blob that is larger than its manifest says": {
+			"/blobs/", strings.Repeat(" ", registry.MaxBlob),
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Blob(ctx, repository, digest, 1)
+				return err
+			}, registry.ErrOtherSize,
+		},
+		"a blob that is smaller than its manifest says": {
+			"/blobs/", "{}",
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Blob(ctx, repository, digestOf("{}"), 3)
+				return err
+			}, registry.ErrOtherSize,
+		},
+		"a list of referrers larger than its bound": {
+			"/referrers/", `{"x":"` + strings.Repeat("x", 32<<20) + `","manifests":[]}`,
+			func(c *registry.Client, ctx context.Context, repository string) error {
+				_, err := c.Referrers(ctx, repository, digest)
 				return err
 			}, registry.ErrTooLarge,
 		},
 		"a blob with other content": {
 			"/blobs/", "{}",
 			func(c *registry.Client, ctx context.Context, repository string) error {
-				_, err := c.Blob(ctx, repository, digest)
+				_, err := c.Blob(ctx, repository, digest, 2)
 				return err
 			}, nil,
 		},
@@ -258,6 +280,44 @@ func TestPagesAreFollowedWithinTheRegistry(t *testing.T) {
 	}
 }
 
+// TestALongListIsRead: annotations of one digest's referrers may have more bytes than a
+// manifest may.
+func TestALongListIsRead(t *testing.T) {
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) {
+			server := registrytest.Start(t, kind)
+			path := map[registrytest.Kind]string{registrytest.WithReferrers: "/referrers/", registrytest.WithoutReferrers: "/manifests/sha256-"}[kind]
+			junk := fmt.Sprintf(`{"digest":"sha256:%s","annotations":{"note":"%s","kind":"%[2]s"}},`, strings.Repeat("1", 64), strings.Repeat("x", 1<<20))
+			answer(server, path, http.StatusOK, map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json"},
+				`{"manifests":[`+strings.Repeat(junk, 5)+`{"digest":"`+digestOf("proof")+`","size":7,"annotations":{"kind":"proof"}}]}`)
+			listed, err := registry.NewClient().Referrers(t.Context(), server.Name("shop/web"), digestOf("image"), "kind")
+			if err != nil || len(listed) != 6 {
+				t.Fatalf("%d are listed, %v", len(listed), err)
+			}
+			if got := listed[5]; got.Digest != digestOf("proof") || got.Size != 7 || got.Annotations["kind"] != "proof" {
+				t.Errorf("the last is %+v", got)
+			}
+			if got := listed[0].Annotations; len(got) != 1 || len(got["kind"]) != 256 {
+				t.Errorf("of long annotations is kept: %d, %d bytes", len(got), len(got["kind"]))
+			}
+		})
+	}
+}
+
+func TestAListThatBreaksOffIsAnErrorBesideWhatWasRead(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	answer(server, "/referrers/", http.StatusOK, map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json"},
+		`{"manifests":[{"digest":"`+digestOf("proof")+`"},{"dig`)
+	listed, err := registry.NewClient().Referrers(t.Context(), server.Name("shop/web"), digestOf("image"))
+	if err == nil || len(listed) != 1 {
+		t.Errorf("Referrers = %+v, %v", listed, err)
+	}
+}
+
+func digestOf(content string) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content)))
+}
+
 func TestAFailureIsAnErrorThatNamesTheRepository(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for _, status := range []int{401, 403, 429, 500, 503} {
@@ -290,7 +350,7 @@ func TestRedirectsDontLeaveForPrivateAddresses(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for _, to := range []string{"http://169.254.169.254/latest", "http://10.0.0.1/", "http://[fe80::1]/", "http://localhost:1/"} {
 		answer(server, "/blobs/", http.StatusTemporaryRedirect, map[string]string{"Location": to + "?token=secret"}, "")
-		_, err := registry.NewClient().Blob(t.Context(), server.Name("shop/web"), digest)
+		_, err := registry.NewClient().Blob(t.Context(), server.Name("shop/web"), digest, 2)
 		if err == nil || !strings.Contains(err.Error(), "refusing a redirect") {
 			t.Errorf("a redirect to %s: %v", to, err)
 		}

@@ -1,0 +1,202 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+const (
+	// maxListed bounds the bytes of all pages of one list: MaxReferrers descriptors of
+	// 1 to 2 KiB have 4 MiB, and a few of them may carry long annotations. The list is
+	// read as a stream, so this isn't held.
+	maxListed = 32 << 20
+	// maxListedText bounds each text that is kept of a list: media types and predicate
+	// types are URLs of some dozen bytes.
+	maxListedText = 256
+)
+
+// Referrers lists what refers to a digest: by the Referrers API, or by the tag
+// sha256-<hex> where the registry has none. No referrers, or no such repository, is an
+// empty list. Beside an error it returns what it read. Of each it keeps the digest, the
+// size, the types and these annotations, the texts clipped to 256 bytes: a list may be
+// anybody's to write.
+func (c *Client) Referrers(ctx context.Context, repository, digest string, annotations ...string) ([]Descriptor, error) {
+	list := &referrers{keep: annotations, left: maxListed}
+	if err := c.referrers(ctx, repository, digest, list); err != nil {
+		return list.all, &Error{Action: fmt.Sprintf("listing referrers of %s", digest), Repository: repository, Err: err}
+	}
+	return list.all, nil
+}
+
+func (c *Client) referrers(ctx context.Context, repository, digest string, list *referrers) error {
+	next := "referrers/" + digest
+	for page := range maxPages {
+		header, err := c.referrersPage(ctx, repository, next, list)
+		if page == 0 && (errors.Is(err, errNoIndex) || lacksReferrersAPI(err)) {
+			return c.fallbackReferrers(ctx, repository, digest, list)
+		}
+		if err != nil {
+			return err
+		}
+		query, err := nextPage(header)
+		if query == "" || err != nil {
+			return err
+		}
+		next = "referrers/" + digest + "?" + query
+	}
+	return fmt.Errorf("more than %d pages of referrers: %w", maxPages, ErrTooLarge)
+}
+
+// errNoIndex is about an answer of another type: a registry without the API may send
+// any page.
+var errNoIndex = errors.New("the answer isn't an index")
+
+func (c *Client) referrersPage(ctx context.Context, repository, path string, list *referrers) (http.Header, error) {
+	response, err := c.request(ctx, repository, path, string(types.OCIImageIndex))
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if !isIndex(response.Header) {
+		return nil, errNoIndex
+	}
+	return response.Header, list.read(response.Body)
+}
+
+// lacksReferrersAPI says whether the answer is that of a registry without the API.
+func lacksReferrersAPI(err error) bool {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return errors.Is(err, ErrNotFound)
+	}
+	switch answer.StatusCode {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable:
+		return true
+	default:
+		return false
+	}
+}
+
+func isIndex(header http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	return err == nil && mediaType == string(types.OCIImageIndex)
+}
+
+func (c *Client) fallbackReferrers(ctx context.Context, repository, digest string, list *referrers) error {
+	response, err := c.request(ctx, repository, "manifests/"+fallbackTag(digest), string(types.OCIImageIndex))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return list.read(response.Body)
+}
+
+// fallbackTag is the distribution specification's "referrers tag schema".
+func fallbackTag(digest string) string { return strings.Replace(digest, ":", "-", 1) }
+
+// referrers gathers a list from its pages.
+type referrers struct {
+	keep []string // annotations
+	left int64    // bytes that may still be read
+	all  []Descriptor
+}
+
+// read takes a page as a stream: what was read before an error stays.
+func (l *referrers) read(body io.Reader) error {
+	limited := &io.LimitedReader{R: body, N: l.left + 1}
+	err := l.decode(json.NewDecoder(limited))
+	l.left = limited.N - 1
+	if l.left < 0 {
+		l.left = 0
+		return fmt.Errorf("the list has more than %d bytes: %w", maxListed, ErrTooLarge)
+	}
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		return fmt.Errorf("parsing the list of referrers: %w", err)
+	}
+	return err
+}
+
+// decode reads an index's manifests; each other field is skipped.
+func (l *referrers) decode(decoder *json.Decoder) error {
+	switch token, err := decoder.Token(); {
+	case err != nil:
+		return err
+	case token != json.Delim('{'):
+		return errors.New("it is no object")
+	}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		if name == "manifests" {
+			err = l.manifests(decoder)
+		} else {
+			err = decoder.Decode(new(json.RawMessage))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := decoder.Token()
+	return err
+}
+
+func (l *referrers) manifests(decoder *json.Decoder) error {
+	switch token, err := decoder.Token(); {
+	case err != nil:
+		return err
+	case token == nil: // null: none
+		return nil
+	case token != json.Delim('['):
+		return errors.New("manifests is no list")
+	}
+	for decoder.More() {
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); err != nil {
+			return err
+		}
+		descriptor, ok := parseDescriptor(raw)
+		if !ok {
+			continue // one broken entry mustn't hide the others
+		}
+		if len(l.all) == MaxReferrers {
+			return fmt.Errorf("more than %d referrers: %w", MaxReferrers, ErrTooLarge)
+		}
+		l.all = append(l.all, l.clipped(descriptor))
+	}
+	_, err := decoder.Token()
+	return err
+}
+
+// clipped keeps of a descriptor what is asked for.
+func (l *referrers) clipped(d Descriptor) Descriptor {
+	kept := Descriptor{
+		MediaType: clip(d.MediaType), ArtifactType: clip(d.ArtifactType),
+		Digest: d.Digest, Size: d.Size, Platform: clip(d.Platform),
+	}
+	for _, name := range l.keep {
+		if text, ok := d.Annotations[name]; ok {
+			if kept.Annotations == nil {
+				kept.Annotations = map[string]string{}
+			}
+			kept.Annotations[name] = clip(text)
+		}
+	}
+	return kept
+}
+
+// clip copies, so that a long text isn't held by its beginning.
+func clip(text string) string { return strings.Clone(text[:min(len(text), maxListedText)]) }
