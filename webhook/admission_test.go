@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -271,9 +272,40 @@ func TestActions(t *testing.T) {
 		b.gate(t, b.prodGate(namespace))
 		wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", unproven), client.DryRunAll), gate.NoSignature, gate.NoSoak)
 	})
-	t.Run("a namespace that no Gate names is open", func(t *testing.T) {
-		wantCodes(t, b.client.Create(t.Context(), newPod(b.namespace(t), "web", unproven)))
-	})
+}
+
+// TestNamespaceThatNoGateNames: it is sent, so it should be guarded; a Gate that is
+// gone opens nothing.
+func TestNamespaceThatNoGateNames(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	g := b.prodGate(namespace)
+	if err := b.client.Create(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	guarded := func() bool { return len(b.program.gates.guarding(namespace)) > 0 }
+	if err := until(guarded); err != nil {
+		t.Fatal(err)
+	}
+	proven := b.proven(t)
+	deployment := newDeployment(namespace, proven)
+	wantCodes(t, b.client.Create(t.Context(), deployment))
+	if err := b.client.Delete(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if err := until(func() bool { return !guarded() }); err != nil {
+		t.Fatal(err)
+	}
+
+	status := wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", proven)), gate.NoGate)
+	if want := fmt.Sprintf("no Gate names namespace %q", namespace); !strings.Contains(status.Message, want) {
+		t.Errorf("the message %q doesn't say %q", status.Message, want)
+	}
+	deployment.Spec.Replicas = new(int32(0))
+	wantCodes(t, b.client.Update(t.Context(), deployment)) // starts nothing new
+	deployment.Spec.Template.Labels["b"] = "c"
+	wantCodes(t, b.client.Update(t.Context(), deployment), gate.NoGate)
+	wantCodes(t, b.client.Delete(t.Context(), deployment))
 }
 
 func TestTwoGatesOnOneNamespace(t *testing.T) {

@@ -246,11 +246,16 @@ func (b *bed) register(configuration *admissionregistrationv1.ValidatingWebhookC
 	hook.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: bundle}
 	hook.NamespaceSelector.MatchExpressions[0].Operator = metav1.LabelSelectorOpNotIn
 	hook.NamespaceSelector.MatchExpressions[0].Values = []string{"default", "kube-system", "envladder"}
+	// What the test needs to be there before its Gate comes by the user unseen.
+	hook.MatchConditions = []admissionregistrationv1.MatchCondition{{Name: "seen", Expression: "request.userInfo.username != '" + unseen + "'"}}
 	if err := b.client.Create(context.Background(), configuration, client.FieldValidation("Strict")); err != nil {
 		return fmt.Errorf("registering the webhook: %w", err)
 	}
 	return b.waitForCalls()
 }
+
+// unseen is a user whose requests the API server doesn't send to the webhook.
+const unseen = "unseen"
 
 // waitForCalls waits until the API server calls the webhook: it looks at
 // configurations with a delay.

@@ -24,8 +24,10 @@ type decider struct {
 	gates  *store
 	owners owners
 	judge  Judge
-	now    func() time.Time
-	log    *slog.Logger
+	// unclaimed is what happens where no Gate guards; unset, it denies.
+	unclaimed Unclaimed
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 // ruling is all that is said of one request.
@@ -61,34 +63,42 @@ func (d *decider) rule(ctx context.Context, req *admissionv1.AdmissionRequest) r
 	}
 	gates := d.gates.guarding(req.Namespace)
 	if len(gates) == 0 {
-		return ruling{note: "no Gate guards the namespace"}
+		return d.unguarded(ctx, req)
 	}
 	return d.guarded(ctx, req, gates)
 }
 
 // guarded is rule for a namespace that a Gate guards.
 func (d *decider) guarded(ctx context.Context, req *admissionv1.AdmissionRequest, gates []guard) ruling {
-	if req.Operation == admissionv1.Delete {
-		return ruling{note: "a deletion starts nothing", gates: gates}
+	questions, stopped := d.toAsk(ctx, req, gates)
+	if stopped != nil {
+		return *stopped
 	}
-	questions, note, err := d.questions(ctx, req)
-	recall, unread := d.gates.unreadRecall()
-	switch {
-	case err != nil:
-		return ruling{gates: gates, findings: refuse(gates, gate.Undecodable, err.Error(),
-			"send an object that this version of envladder can read; its webhook's rules may name kinds that it doesn't know")}
-	case note != "":
-		return ruling{note: note, gates: gates}
-	case unread != nil:
-		return ruling{gates: gates, findings: refuse(gates, gate.InternalError,
-			fmt.Sprintf("reading Recall %q: %v", recall, unread), "mend the Recall (its owner: the platform team)")}
-	}
-
 	findings, readable := unreadable(gates)
 	if len(readable) > 0 {
 		findings = append(findings, d.ask(ctx, questions, readable)...)
 	}
 	return ruling{gates: gates, findings: findings}
+}
+
+// toAsk is what must be judged of a request, or the ruling where nothing must or can.
+func (d *decider) toAsk(ctx context.Context, req *admissionv1.AdmissionRequest, gates []guard) ([]question, *ruling) {
+	if req.Operation == admissionv1.Delete {
+		return nil, &ruling{note: "a deletion starts nothing", gates: gates}
+	}
+	questions, note, err := d.questions(ctx, req)
+	recall, unread := d.gates.unreadRecall()
+	switch {
+	case err != nil:
+		return nil, &ruling{gates: gates, findings: refuse(gates, gate.Undecodable, err.Error(),
+			"send an object that this version of envladder can read; its webhook's rules may name kinds that it doesn't know")}
+	case note != "":
+		return nil, &ruling{note: note, gates: gates}
+	case unread != nil:
+		return nil, &ruling{gates: gates, findings: refuse(gates, gate.InternalError,
+			fmt.Sprintf("reading Recall %q: %v", recall, unread), "mend the Recall (its owner: the platform team)")}
+	}
+	return questions, nil
 }
 
 // ask judges all questions in parallel. When the time is over, what isn't judged is

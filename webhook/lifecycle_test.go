@@ -20,7 +20,7 @@ func TestUpdateOfWhatIsUnproven(t *testing.T) {
 	deployment := newDeployment(namespace, unproven)
 	deployment.Spec.Replicas = new(int32(3))
 	deployment.Finalizers = []string{"example.com/first", "example.com/second"}
-	if err := b.client.Create(t.Context(), deployment); err != nil {
+	if err := b.as(t, unseen, nil).Create(t.Context(), deployment); err != nil {
 		t.Fatal(err)
 	}
 	b.gate(t, b.prodGate(namespace))
@@ -97,7 +97,7 @@ func TestUpdateOfPods(t *testing.T) {
 	namespace := b.namespace(t)
 	unproven := b.push(t, "shop/web")
 	pod := newPod(namespace, "web", unproven)
-	if err := b.client.Create(t.Context(), pod); err != nil {
+	if err := b.as(t, unseen, nil).Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	b.gate(t, b.prodGate(namespace))
@@ -119,7 +119,7 @@ func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
 	namespace := b.namespace(t)
 	aged, alsoAged := b.aged(t), b.aged(t)
 	deployment := newDeployment(namespace, aged)
-	if err := b.client.Create(t.Context(), deployment); err != nil {
+	if err := b.as(t, unseen, nil).Create(t.Context(), deployment); err != nil {
 		t.Fatal(err)
 	}
 	b.gate(t, b.prodGate(namespace))
@@ -148,7 +148,7 @@ func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
 	namespace := b.namespace(t)
 	image := "127.0.0.1:1/shop/web@sha256:" + sixtyFour('a')
 	deployment := newDeployment(namespace, image)
-	if err := b.client.Create(t.Context(), deployment); err != nil {
+	if err := b.as(t, unseen, nil).Create(t.Context(), deployment); err != nil {
 		t.Fatal(err)
 	}
 	g := b.prodGate(namespace)
@@ -179,7 +179,7 @@ func TestRescheduled(t *testing.T) {
 	owners := map[string]client.Object{} // by kind and image, as there before the Gate
 	create := func(key string, owner client.Object) {
 		owner.SetName(key)
-		if err := b.client.Create(t.Context(), owner); err != nil {
+		if err := b.as(t, unseen, nil).Create(t.Context(), owner); err != nil {
 			t.Fatal(err)
 		}
 		owners[key] = owner

@@ -201,9 +201,6 @@ func warnings(findings []finding, gates []guard) []string {
 
 // annotations go to the API server's audit log.
 func (r ruling) annotations() map[string]string {
-	if r.note != "" && len(r.gates) == 0 {
-		return nil // not ours to speak of
-	}
 	annotations := map[string]string{"verdict": r.verdict()}
 	if r.note != "" {
 		annotations["note"] = r.note

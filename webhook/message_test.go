@@ -146,7 +146,7 @@ func TestAuditAnnotations(t *testing.T) {
 		ruling ruling
 		want   map[string]string
 	}{
-		"no Gate":   {ruling{note: "no Gate guards the namespace"}, nil},
+		"no Gate":   {ruling{note: "no Gate names the namespace"}, map[string]string{"verdict": "Allowed", "note": "no Gate names the namespace"}},
 		"unchanged": {ruling{note: "unchanged", gates: g}, map[string]string{"verdict": "Allowed", "note": "unchanged", "gates": gates}},
 		"allowed":   {ruling{findings: []finding{allowed}, gates: g}, map[string]string{"verdict": "Allowed", "images": web, "gates": gates}},
 		"denied": {

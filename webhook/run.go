@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
@@ -29,6 +32,9 @@ type Config struct {
 	CertFile, KeyFile string
 	// Judge of images.
 	Judge Judge
+	// Unclaimed says what happens in namespaces that no Gate names; unset, it is
+	// UnclaimedDeny.
+	Unclaimed Unclaimed
 	// Log of verdicts and of what goes wrong.
 	Log *slog.Logger
 }
@@ -70,11 +76,12 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 		return nil, err
 	}
 	decider := &decider{
-		gates:  gates,
-		owners: owners{api: manager.GetAPIReader()},
-		judge:  config.Judge,
-		now:    time.Now,
-		log:    config.Log,
+		gates:     gates,
+		owners:    owners{api: manager.GetAPIReader()},
+		judge:     config.Judge,
+		unclaimed: config.Unclaimed,
+		now:       time.Now,
+		log:       config.Log,
 	}
 	return &program{config, certificates, manager, gates, &reviewer{decider: decider, inFlight: newInFlight(), log: config.Log}}, nil
 }
@@ -113,10 +120,29 @@ func newManager(config Config) (ctrl.Manager, error) {
 	manager, err := ctrl.NewManager(cluster, ctrl.Options{
 		Logger:  logger,
 		Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache: cache.Options{
+			DefaultTransform:         cache.TransformStripManagedFields(),
+			DefaultWatchErrorHandler: watchBroke(config.Log),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
 	return manager, nil
+}
+
+// watchBroke logs that Gates or Recalls aren't followed: rulings go on by what was read
+// last, and a Recall that doesn't arrive should be seen. It is called for every attempt
+// that fails, up to half a minute apart.
+func watchBroke(log *slog.Logger) toolscache.WatchErrorHandlerWithContext {
+	return func(ctx context.Context, r *toolscache.Reflector, err error) {
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, io.EOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+			// API servers end watches now and then; the next begins at once.
+		default:
+			log.Error("following the cluster fails; until it doesn't, changes aren't seen and rulings go by what was read last",
+				"kind", r.TypeDescription(), "error", err)
+		}
+	}
 }

@@ -46,6 +46,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.listen, "listen", ":9443", "`address` to serve on")
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
+	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
 	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
@@ -54,14 +55,18 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 }
 
 type options struct {
-	kubeconfig, listen, certificate, key string
-	log                                  cli.LogFlags
+	kubeconfig, listen, certificate, key, unclaimed string
+	log                                             cli.LogFlags
 }
 
 func (o *options) run(cmd *cobra.Command) error {
 	log, err := o.log.Logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
+	}
+	unclaimed, err := webhook.ParseUnclaimed(o.unclaimed)
+	if err != nil {
+		return fmt.Errorf("--unclaimed-namespaces %w", err)
 	}
 	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
@@ -74,11 +79,12 @@ func (o *options) run(cmd *cobra.Command) error {
 	}
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
-		Cluster:  cluster,
-		Listener: listener,
-		CertFile: o.certificate,
-		KeyFile:  o.key,
-		Judge:    verdict.New(evidence.NewStore(registry.NewClient())),
-		Log:      log,
+		Cluster:   cluster,
+		Listener:  listener,
+		Unclaimed: unclaimed,
+		CertFile:  o.certificate,
+		KeyFile:   o.key,
+		Judge:     verdict.New(evidence.NewStore(registry.NewClient())),
+		Log:       log,
 	})
 }

@@ -1,0 +1,71 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// Unclaimed says what happens in a namespace that is sent to the webhook and that no
+// Gate names. The configuration sends namespaces by name, so there was a Gate, or there
+// should be one.
+type Unclaimed string
+
+const (
+	// UnclaimedDeny refuses whatever would start. It is the default.
+	UnclaimedDeny Unclaimed = "Deny"
+	// UnclaimedAllow admits all that wasn't recalled, for configurations that send
+	// more namespaces than have Gates.
+	UnclaimedAllow Unclaimed = "Allow"
+)
+
+// ParseUnclaimed reads Deny or Allow.
+func ParseUnclaimed(text string) (Unclaimed, error) {
+	switch u := Unclaimed(text); u {
+	case UnclaimedDeny, UnclaimedAllow:
+		return u, nil
+	default:
+		return "", fmt.Errorf("%q: use %s or %s", text, UnclaimedDeny, UnclaimedAllow)
+	}
+}
+
+// unguarded is rule for a namespace that no Gate names.
+func (d *decider) unguarded(ctx context.Context, req *admissionv1.AdmissionRequest) ruling {
+	questions, stopped := d.toAsk(ctx, req, nil)
+	switch {
+	case stopped != nil:
+		return *stopped
+	case d.unclaimed == UnclaimedAllow:
+		return ruling{note: "no Gate names the namespace; Recalls alone were asked", findings: recalled(questions, d.gates.recalled())}
+	}
+	reason := gate.NewReason(gate.NoGate, "no Gate names namespace %q, and the webhook's configuration sends it", gate.Clean(req.Namespace, maxReference))
+	return ruling{findings: refuse(nil, reason.Code, reason.Message, reason.Remedy)}
+}
+
+// recalled are the denials of what a Recall names, where no Gate is there to judge.
+func recalled(questions []question, recalls []v1alpha1.Recall) []finding {
+	var findings []finding
+	for _, q := range questions {
+		var reasons []gate.Reason
+		for _, recall := range recalls {
+			if slices.ContainsFunc(recall.Spec.Digests, func(digest string) bool {
+				return strings.EqualFold(strings.TrimSpace(digest), digestOf(q.reference))
+			}) {
+				reasons = append(reasons, gate.NewReason(gate.Recalled, "Recall %q names the digest: %s", recall.Name, gate.Clean(recall.Spec.Reason, maxReference)))
+			}
+		}
+		if len(reasons) > 0 {
+			v := gate.Deny(gate.Image{}, gate.Ref{}, reasons...)
+			v.Image = gate.Clean(q.reference, maxReference)
+			findings = append(findings, finding{q.reference, q.fields, verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
+		}
+	}
+	return findings
+}

@@ -1,0 +1,67 @@
+package webhook
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+func TestUnclaimedNamespaces(t *testing.T) {
+	bad, good := "127.0.0.1:1/shop/web@sha256:"+sixtyFour('a'), "127.0.0.1:1/shop/web@sha256:"+sixtyFour('b')
+	elsewhere := func(request *admissionv1.AdmissionRequest) { request.Namespace = "elsewhere" }
+	unchanged := func(request *admissionv1.AdmissionRequest) {
+		request.Namespace, request.Operation, request.OldObject = "elsewhere", admissionv1.Update, request.Object
+	}
+	broken := func(request *admissionv1.AdmissionRequest) {
+		request.Namespace, request.Object.Raw = "elsewhere", []byte("{}")
+	}
+	const asked = "no Gate names the namespace; Recalls alone were asked"
+	for name, test := range map[string]struct {
+		unclaimed Unclaimed
+		image     string
+		change    func(*admissionv1.AdmissionRequest)
+		want      []gate.Code
+		note      string
+	}{
+		"unset":                    {"", good, elsewhere, []gate.Code{gate.NoGate}, ""},
+		"Deny":                     {UnclaimedDeny, good, elsewhere, []gate.Code{gate.NoGate}, ""},
+		"of a newer version":       {"Quarantine", good, elsewhere, []gate.Code{gate.NoGate}, ""},
+		"Deny, unchanged":          {UnclaimedDeny, good, unchanged, nil, "images, pod template and stamps are unchanged"},
+		"Deny, unreadable":         {UnclaimedDeny, good, broken, []gate.Code{gate.Undecodable}, ""},
+		"Allow":                    {UnclaimedAllow, good, elsewhere, nil, asked},
+		"Allow, a tag":             {UnclaimedAllow, "127.0.0.1:1/shop/web:1", elsewhere, nil, asked},
+		"Allow, recalled":          {UnclaimedAllow, bad, elsewhere, []gate.Code{gate.Recalled}, asked},
+		"Allow, recalled, running": {UnclaimedAllow, bad, unchanged, nil, "images, pod template and stamps are unchanged"},
+		"Allow, unreadable":        {UnclaimedAllow, good, broken, []gate.Code{gate.Undecodable}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newReviewer(content)
+			h.decider.unclaimed = test.unclaimed
+			recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{digestOf(bad)}, Reason: "CVE"}}
+			u := emptyRecall()
+			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(recall)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.Object = object
+			u.SetGroupVersionKind(recallKind)
+			h.decider.gates.setRecall(u)
+
+			request := podRequest(test.image)
+			test.change(request)
+			response := h.ask(t, "/validate", request)
+			if diff := cmp.Diff(test.want, responseCodes(response)); diff != "" || response.Allowed != (len(test.want) == 0) {
+				t.Errorf("allowed is %t, codes (-want +got):\n%s", response.Allowed, diff)
+			}
+			if note := response.AuditAnnotations["note"]; note != test.note {
+				t.Errorf("the audit annotation says %q, want %q", note, test.note)
+			}
+		})
+	}
+}
