@@ -57,8 +57,9 @@ func (j *judge) assessApproval(e Evidence, required *v1alpha1.ApprovalRequiremen
 		c.afar = true
 		fault(NewReason(OtherLadder, "%s is for ladder %s, not %s", e.title(), quote(a.Ladder), quote(want)))
 	}
-	// An end only takes away, so it needs no trusted clock.
-	if end := a.ExpiresAt; end != nil && !j.Now.Before(*end) {
+	// An end only takes away, so it needs no trusted clock. Like maxAge it is asked of
+	// deploys: what runs isn't stopped by time alone when its pods start again.
+	if end := a.ExpiresAt; end != nil && !j.Now.Before(*end) && !j.Rescheduled {
 		fault(NewReason(ApprovalExpired, "%s ended %s", e.title(), stamp(*end)))
 	}
 	if a.ApprovedAt != nil {

@@ -47,6 +47,7 @@ const (
 	// It can't be judged.
 	NoGate              Code = "NoGate"
 	GateInvalid         Code = "GateInvalid"
+	ProofTooLarge       Code = "ProofTooLarge"
 	Unsupported         Code = "Unsupported"
 	RegistryUnavailable Code = "RegistryUnavailable"
 	InternalError       Code = "InternalError"
@@ -145,6 +146,10 @@ var codes = []CodeDoc{
 	{
 		OtherStamp, "the object was rendered for another environment or ladder",
 		"render it for this environment: look at the Application's plugin parameters and at .argocd-source.yaml",
+	},
+	{
+		ProofTooLarge, "not all proof was read: an attestation, or all of them together, is larger than what is read; what is missing may be in it",
+		"attach a smaller one (of an SBOM: the packages alone), or remove the attestations that nobody needs",
 	},
 	{
 		Recalled, "the digest was recalled: it must not run any more, whatever it shows",

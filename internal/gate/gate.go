@@ -22,7 +22,8 @@ type Request struct {
 	// the image's digest.
 	Evidence []Evidence
 	Recalls  []v1alpha1.Recall
-	// Rescheduled skips maxAge, and only that: these digests already run here.
+	// Rescheduled skips what time alone takes away, maxAge and an approval's
+	// expiresAt, and only that: these digests already run here.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
 	Now time.Time

@@ -2,15 +2,14 @@ package verdict
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/envladder/envladder/api/v1alpha1"
-	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -19,6 +18,10 @@ import (
 // where no Gate judges the image, one that says who lets it by, or that nobody does.
 // There is always at least one, and no error beside it: what can't be decided is a
 // denial with its code, so that no caller can let by what wasn't judged.
+//
+// A Gate that lists an image, or lets it by, speaks for the Gates whose action is no
+// stricter than its own. A stricter Gate that doesn't know the image denies it as if the
+// others weren't there: adding a Gate that only warns or audits opens nothing.
 func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 	if len(query.Gates) == 0 {
 		return []Outcome{query.deny(gate.NoGate, "no Gate was asked")}
@@ -28,11 +31,18 @@ func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 		return []Outcome{query.deny(gate.UnknownImage, "%v", err)}
 	}
 	listed, unlisted := list(query.Gates, reference)
-	outcomes := append(j.judgeListed(ctx, query, listed), query.objections(reference, unlisted)...)
-	if len(outcomes) > 0 {
-		return outcomes
+	objections := query.objections(reference, unlisted)
+	outcomes := append(j.judgeListed(ctx, query, listed), objections...)
+	if rest := query.judgeRest(reference, listed); len(outcomes) == 0 || !rest.Allowed && !denies(objections, rest.Action) {
+		outcomes = append(outcomes, rest)
 	}
-	return []Outcome{query.judgeOther(reference)}
+	return outcomes
+}
+
+// denies says whether an outcome with this action denies already: a Gate that can't be
+// judged by, or a Recall, says all that there is to say.
+func denies(outcomes []Outcome, action v1alpha1.Action) bool {
+	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return !o.Allowed && o.Action == action })
 }
 
 // listing is a Gate and what it knows the image as.
@@ -61,11 +71,24 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 	var group sync.WaitGroup
 	for i, l := range listed {
 		group.Go(func() {
-			outcomes[i] = Outcome{Action: action(l.Gate), Verdict: j.judgeImage(ctx, query, l)}
+			outcomes[i] = Outcome{Action: action(l.Gate), Verdict: j.judgeSafely(ctx, query, l)}
 		})
 	}
 	group.Wait()
 	return outcomes
+}
+
+// judgeSafely denies where judging panics.
+func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) gate.Verdict {
+	var verdict gate.Verdict
+	err := panics.Catch(func() error {
+		verdict = j.judgeImage(ctx, query, l)
+		return nil
+	})
+	if err != nil {
+		return gate.Deny(l.image, gate.RefTo(l.Gate.Gate), doubts(ctx, err)...)
+	}
+	return verdict
 }
 
 // judgeImage tries what is known first. A denial is never made of that alone: what was
@@ -88,27 +111,7 @@ func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) gate.Ver
 	if verdict.Allowed || err == nil {
 		return verdict
 	}
-	return gate.Deny(l.image, verdict.Gate, append(verdict.Reasons, incomplete(err, verdict)...)...)
-}
-
-// incomplete says why evidence may be missing from a denial.
-func incomplete(err error, verdict gate.Verdict) []gate.Reason {
-	var signer *evidence.SignerError
-	switch {
-	case !errors.As(err, &signer):
-		return []gate.Reason{gate.NewReason(gate.RegistryUnavailable, "%s", oneLine(err))}
-	case has(verdict, gate.GateInvalid) || has(verdict, gate.Unsupported):
-		return nil // said already, with its path in the Gate
-	default:
-		return []gate.Reason{gate.NewReason(gate.GateInvalid, "%s", oneLine(err))}
-	}
-}
-
-// oneLine is the parts of a joined error beside each other.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
-
-func has(verdict gate.Verdict, code gate.Code) bool {
-	return slices.ContainsFunc(verdict.Reasons, func(r gate.Reason) bool { return r.Code == code })
+	return gate.Deny(l.image, verdict.Gate, incomplete(ctx, verdict, err)...)
 }
 
 // objections are the denials of Gates that don't list the image: one that can't be
@@ -124,14 +127,20 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 	return outcomes
 }
 
-// judgeOther judges an image that no Gate lists and to which none objects: one entry
-// of one Gate's `others` lets it by.
-func (q Query) judgeOther(reference registry.Reference) Outcome {
+// judgeRest is the word of the Gates that don't list the image: allowed where one that
+// lists it, or that lets it by in its `others`, speaks for all of them.
+func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
+	strictest := strictness(q.strictest())
+	for _, l := range listed {
+		if strictness(l.Gate) == strictest {
+			return Outcome{Verdict: gate.Deny(l.image, gate.RefTo(l.Gate.Gate)), Action: action(l.Gate)}
+		}
+	}
 	tagged := ""
 	for _, g := range q.Gates {
 		other, ok := gate.FindOther(&g.Spec, reference.Repository)
 		switch {
-		case !ok:
+		case !ok || strictness(g) < strictest:
 		case reference.Digest == "" && other.Tags != v1alpha1.TagsAllow:
 			tagged = g.Name
 		default:
@@ -142,7 +151,21 @@ func (q Query) judgeOther(reference registry.Reference) Outcome {
 	if tagged != "" {
 		return q.deny(gate.NoDigest, "%s names no digest, and Gate %q lets it by with a digest only (others[].tags: Allow would let tags by)", reference, tagged)
 	}
-	return q.deny(gate.UnknownImage, "no Gate of the namespace (%s) lists %s", q.names(), reference.Repository)
+	return q.deny(gate.UnknownImage, "%s %s, neither in images nor in others", q.unlisting(strictest), reference.Repository)
+}
+
+// unlisting names the Gates of this strictness, which are those that could let it by.
+func (q Query) unlisting(strictest int) string {
+	var names []string
+	for _, g := range q.Gates {
+		if strictness(g) == strictest {
+			names = append(names, fmt.Sprintf("%q", g.Name))
+		}
+	}
+	if len(names) == 1 {
+		return "Gate " + names[0] + " doesn't list"
+	}
+	return "none of the Gates " + strings.Join(names, ", ") + " lists"
 }
 
 // deny is the word of all Gates of the namespace: under the strictest one's name.
@@ -150,11 +173,16 @@ func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 	var by gate.Ref
 	strictest := v1alpha1.ActionDeny
 	if len(q.Gates) > 0 {
-		g := slices.MinFunc(q.Gates, func(a, b Gate) int { return strictness(b) - strictness(a) })
+		g := q.strictest()
 		by, strictest = gate.RefTo(g.Gate), action(g)
 	}
 	verdict := gate.Deny(gate.Image{}, by, gate.NewReason(code, format, arguments...))
 	return Outcome{Verdict: named(verdict, q.Reference), Action: strictest}
+}
+
+// strictest is the first Gate of the strictest action; there is at least one.
+func (q Query) strictest() Gate {
+	return slices.MinFunc(q.Gates, func(a, b Gate) int { return strictness(b) - strictness(a) })
 }
 
 // action is the Gate's; one that this version doesn't know denies.
@@ -176,14 +204,6 @@ func strictness(g Gate) int {
 	default:
 		return 2
 	}
-}
-
-func (q Query) names() string {
-	names := make([]string, len(q.Gates))
-	for i, g := range q.Gates {
-		names[i] = fmt.Sprintf("%q", g.Name)
-	}
-	return strings.Join(names, ", ")
 }
 
 func (q Query) request(g Gate, image gate.Image) gate.Request {

@@ -269,8 +269,9 @@ func TestTheRegistryDown(t *testing.T) {
 	})
 	t.Run("what isn't is denied, and the registry is named", func(t *testing.T) {
 		outcomes := w.ask(t, w.server.Name("shop/web@"+unproven), w.gate())
-		wantCodes(t, outcomes, c{gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable})
-		if message := outcomes[0].Reasons[2].Message; !strings.Contains(message, w.server.Name("shop/web")) {
+		// Whether it has proof isn't known, so nobody is told to attest any.
+		wantCodes(t, outcomes, c{gate.RegistryUnavailable})
+		if message := outcomes[0].Reasons[0].Message; !strings.Contains(message, w.server.Name("shop/web")) {
 			t.Errorf("message %q", message)
 		}
 	})
@@ -288,9 +289,15 @@ func TestTheRegistryDown(t *testing.T) {
 	t.Run("a key that left takes its evidence along", func(t *testing.T) {
 		rotated := w.gate(func(spec *v1alpha1.GateSpec) { spec.Signers[0].Key = &v1alpha1.KeySigner{Data: newKey(t).PublicPEM()} })
 		outcomes := w.ask(t, w.image(), rotated)
-		if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.NoSignature) {
-			t.Errorf("%+v", outcomes)
+		wantCodes(t, outcomes, c{gate.RegistryUnavailable})
+	})
+	t.Run("what needs no proof is said too", func(t *testing.T) {
+		query := verdict.Query{
+			Gates: []verdict.Gate{w.gate()}, Reference: w.server.Name("shop/web@" + unproven), Now: now,
+			Stamps:  gate.Stamps{Environment: "staging"},
+			Recalls: []v1alpha1.Recall{{Spec: v1alpha1.RecallSpec{Digests: []string{unproven}, Reason: "leaks"}}},
 		}
+		wantCodes(t, w.judge.Judge(t.Context(), query), c{gate.OtherStamp, gate.Recalled, gate.RegistryUnavailable})
 	})
 }
 
@@ -306,7 +313,125 @@ func TestTimeOverIsADenial(t *testing.T) {
 		return true
 	})
 	outcomes := w.judge.Judge(ctx, verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
-	wantCodes(t, outcomes, c{gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable})
+	wantCodes(t, outcomes, c{gate.RegistryUnavailable})
+}
+
+func TestWhatIsMissingBesideAFailedReadIsSaid(t *testing.T) {
+	w := newWorld(t)
+	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
+	broken := w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", []byte("{}"), nil)
+	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, broken) {
+			response.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSoak, gate.RegistryUnavailable})
+}
+
+func TestProofThatIsTooLargeIsntCalledAbsentAlone(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", make([]byte, 11<<20), nil)
+	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed) // it isn't needed
+	outcomes := w.ask(t, w.image(), w.gate(func(spec *v1alpha1.GateSpec) {
+		spec.Requires.SBOM = &v1alpha1.SBOMRequirement{By: []string{"ci"}}
+	}))
+	wantCodes(t, outcomes, c{gate.NoSBOM, gate.ProofTooLarge})
+	if message := outcomes[0].Reasons[1].Message; !strings.Contains(message, "an attestation of 11 MiB is over the bound of 10 MiB and wasn't read") {
+		t.Errorf("message %q", message)
+	}
+}
+
+// panicking is a Source that panics about one repository.
+type panicking struct {
+	verdict.Source
+
+	repository string
+}
+
+func (p panicking) Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence {
+	if repository == p.repository {
+		panic("a nil map")
+	}
+	return p.Source.Known(repository, digest, signers)
+}
+
+func TestAPanicIsADenialOfThatGate(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	judge := verdict.New(panicking{evidence.NewStore(w.client), w.server.Name("other/web")})
+	other := w.gate(func(spec *v1alpha1.GateSpec) {
+		spec.Images = []v1alpha1.GateImage{{Repository: w.server.Name("other/*"), PulledFrom: []string{w.server.Name("shop/*")}}}
+	})
+	outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate(), other}, Reference: w.image(), Now: now})
+	wantCodes(t, outcomes, allowed, c{gate.InternalError})
+	if outcomes[1].Action != v1alpha1.ActionDeny {
+		t.Errorf("%+v", outcomes[1])
+	}
+}
+
+// panickingTransport panics on each request.
+type panickingTransport struct{}
+
+func (panickingTransport) RoundTrip(*http.Request) (*http.Response, error) { panic("a header") }
+
+func TestAPanicInTheTransportIsADenial(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{})))
+	for range 2 { // what the first one left behind serves nobody
+		outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
+		wantCodes(t, outcomes, c{gate.InternalError})
+	}
+}
+
+func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
+	w := newWorld(t)
+	w.prove(t)
+	digest := "@sha256:" + strings.Repeat("1", 64)
+	lax := func(action v1alpha1.Action, change ...func(*v1alpha1.GateSpec)) verdict.Gate {
+		g := w.gate(append(change, func(spec *v1alpha1.GateSpec) { spec.Action = action })...)
+		g.Name = strings.ToLower(string(action))
+		return g
+	}
+	elsewhere := func(spec *v1alpha1.GateSpec) {
+		spec.Images, spec.Others = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}, nil
+	}
+	guard := func(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
+		return w.gate(append([]func(*v1alpha1.GateSpec){elsewhere}, change...)...)
+	}
+	others := func(repository string) func(*v1alpha1.GateSpec) {
+		return func(spec *v1alpha1.GateSpec) { spec.Others = []v1alpha1.OtherImage{{Repository: repository}} }
+	}
+	warn, audit := v1alpha1.ActionWarn, v1alpha1.ActionAudit
+	for name, test := range map[string]struct {
+		reference string
+		gates     []verdict.Gate
+		want      []c
+	}{
+		"listed by Audit":                    {w.image(), []verdict.Gate{lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
+		"listed by Warn":                     {w.image(), []verdict.Gate{guard(), lax(warn)}, []c{allowed, {gate.UnknownImage}}},
+		"let by by Audit":                    {"redis" + digest, []verdict.Gate{lax(audit), guard()}, []c{{gate.UnknownImage}}},
+		"let by by Warn, listed by Audit":    {w.image(), []verdict.Gate{lax(warn, elsewhere, others(w.server.Name("shop/*"))), lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
+		"listed by Audit, Warn knows it not": {w.image(), []verdict.Gate{lax(audit), guard(func(spec *v1alpha1.GateSpec) { spec.Action = warn })}, []c{allowed, {gate.UnknownImage}}},
+		"listed by both":                     {w.image(), []verdict.Gate{lax(audit), w.gate()}, []c{allowed, allowed}},
+		"listed by Audit, let by by Deny":    {w.image(), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{allowed}},
+		"let by by the guard with a digest":  {w.server.Name("shop/web"), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{{gate.NoDigest}, {gate.NoDigest}}},
+		"listed by Deny, not by Audit":       {w.image(), []verdict.Gate{guard(func(spec *v1alpha1.GateSpec) { spec.Action = audit }), w.gate()}, []c{allowed}},
+		"listed by one Deny, not by another": {w.image(), []verdict.Gate{guard(), w.gate()}, []c{allowed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outcomes := w.ask(t, test.reference, test.gates...)
+			wantCodes(t, outcomes, test.want...)
+			for _, outcome := range outcomes {
+				if slices.Contains(codes(outcome), gate.UnknownImage) && outcome.Gate.Name != "shop-prod" {
+					t.Errorf("denied by Gate %s", outcome.Gate.Name)
+				}
+			}
+		})
+	}
 }
 
 func TestProofThatSufficesIsEnoughWhereTheRestCantBeRead(t *testing.T) {

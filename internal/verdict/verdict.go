@@ -43,7 +43,7 @@ type Query struct {
 	Reference string
 	// Stamps of the object that is judged.
 	Stamps gate.Stamps
-	// Rescheduled skips maxAge, and only that.
+	// Rescheduled skips maxAge and an approval's expiresAt, and only that.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
 	Now time.Time

@@ -1,0 +1,99 @@
+package verdict
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// incomplete are a denial's reasons where err says that evidence may be missing. Where
+// the registry gave nothing, they don't claim that there is none, nor tell anybody to
+// attest what may be there.
+func incomplete(ctx context.Context, verdict gate.Verdict, err error) []gate.Reason {
+	reasons := slices.Clone(verdict.Reasons)
+	var nothing *evidence.NothingReadError
+	if errors.As(err, &nothing) {
+		reasons = slices.DeleteFunc(reasons, func(r gate.Reason) bool { return claimsAbsence(r.Code) })
+	}
+	for _, doubt := range doubts(ctx, err) {
+		// What is wrong with a signer was said already, with its path in the Gate.
+		if doubt.Code != gate.GateInvalid || !has(verdict, gate.GateInvalid) && !has(verdict, gate.Unsupported) {
+			reasons = append(reasons, doubt)
+		}
+	}
+	return reasons
+}
+
+// claimsAbsence says whether a code rests on there being no other evidence at all.
+func claimsAbsence(code gate.Code) bool {
+	switch code {
+	case gate.NoSignature, gate.NoSBOM, gate.NoSoak, gate.NoTest, gate.NoApproval, gate.WrongSigner:
+		return true
+	default:
+		return false
+	}
+}
+
+// doubts are the reasons for not knowing all evidence: one for each code.
+func doubts(ctx context.Context, err error) []gate.Reason {
+	var codes []gate.Code
+	messages := map[gate.Code][]string{}
+	for _, part := range parts(err) {
+		code := codeOf(ctx, part)
+		if len(messages[code]) == 0 {
+			codes = append(codes, code)
+		}
+		messages[code] = append(messages[code], oneLine(part))
+	}
+	reasons := make([]gate.Reason, len(codes))
+	for i, code := range codes {
+		reasons[i] = gate.NewReason(code, "%s", strings.Join(messages[code], "; "))
+	}
+	return reasons
+}
+
+func codeOf(ctx context.Context, err error) gate.Code {
+	var signer *evidence.SignerError
+	var caught *panics.Error
+	switch {
+	case errors.As(err, &caught):
+		slog.ErrorContext(ctx, "caught a panic", "panic", caught.Value, "stack", string(caught.Stack))
+		return gate.InternalError
+	case errors.As(err, &signer):
+		return gate.GateInvalid
+	case errors.Is(err, registry.ErrTooLarge):
+		return gate.ProofTooLarge
+	default:
+		return gate.RegistryUnavailable
+	}
+}
+
+// parts takes joined errors apart.
+func parts(err error) []error {
+	var nothing *evidence.NothingReadError
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this one alone: what it wraps is looked at next
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, parts(one)...)
+		}
+		return all
+	}
+	if errors.As(err, &nothing) {
+		return parts(nothing.Err)
+	}
+	return []error{err}
+}
+
+// oneLine is an error without its line breaks.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+func has(verdict gate.Verdict, code gate.Code) bool {
+	return slices.ContainsFunc(verdict.Reasons, func(r gate.Reason) bool { return r.Code == code })
+}
