@@ -362,3 +362,31 @@ func TestStamps(t *testing.T) {
 	stamped.Annotations[v1alpha1.AnnotationLadder] = "bank"
 	wantCodes(t, b.client.Update(t.Context(), stamped), gate.OtherStamp)
 }
+
+func TestStampsOfPodTemplates(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	proven := b.proven(t)
+	for name, test := range map[string]struct {
+		own, template map[string]string
+		want          []gate.Code
+	}{
+		"of this environment":               {nil, map[string]string{v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationLadder: "shop"}, nil},
+		"of another environment":            {nil, map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, []gate.Code{gate.OtherStamp}},
+		"of another ladder":                 {nil, map[string]string{v1alpha1.AnnotationLadder: "bank"}, []gate.Code{gate.OtherStamp}},
+		"another environment than its own":  {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, []gate.Code{gate.OtherStamp}},
+		"another ladder than its own":       {map[string]string{v1alpha1.AnnotationLadder: "shop"}, map[string]string{v1alpha1.AnnotationLadder: "bank"}, []gate.Code{gate.OtherStamp}},
+		"its own is of another environment": {map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, []gate.Code{gate.OtherStamp}},
+		"the same":                          {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			deployment := newDeployment(namespace, proven)
+			deployment.Annotations, deployment.Spec.Template.Annotations = test.own, test.template
+			wantCodes(t, b.client.Create(t.Context(), deployment, client.DryRunAll), test.want...)
+			cronJob := newCronJob(namespace, proven)
+			cronJob.Annotations, cronJob.Spec.JobTemplate.Spec.Template.Annotations = test.own, test.template
+			wantCodes(t, b.client.Create(t.Context(), cronJob, client.DryRunAll), test.want...)
+		})
+	}
+}

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -88,7 +89,11 @@ func (d *decider) toAsk(ctx context.Context, req *admissionv1.AdmissionRequest, 
 	}
 	questions, note, err := d.questions(ctx, req)
 	recall, unread := d.gates.unreadRecall()
+	var stamp stampError
 	switch {
+	case errors.As(err, &stamp):
+		reason := gate.NewReason(gate.OtherStamp, "%s", stamp)
+		return nil, &ruling{gates: gates, findings: refuse(gates, reason.Code, reason.Message, reason.Remedy)}
 	case err != nil:
 		return nil, &ruling{gates: gates, findings: refuse(gates, gate.Undecodable, err.Error(),
 			"send an object that this version of envladder can read; its webhook's rules may name kinds that it doesn't know")}
@@ -110,6 +115,8 @@ func (d *decider) ask(ctx context.Context, questions []question, gates []verdict
 	}
 	recalls, now := d.gates.recalled(), d.now()
 	answers := make(chan answer, len(questions))
+	// A panic in a goroutine ends the program, whoever waits for it. In these nothing
+	// runs but one, which recovers; Judge recovers in those that it starts itself.
 	go func() {
 		var judging errgroup.Group
 		judging.SetLimit(parallel)

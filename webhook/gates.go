@@ -42,7 +42,17 @@ func (g guard) names(namespace string) bool {
 // readGate makes a guard of whatever the cluster holds; it has no error, since a Gate
 // that is skipped would leave its namespaces open. Of one that can't be read it keeps
 // what a denial needs: its name, and its namespaces where those can be read.
-func readGate(u *unstructured.Unstructured) guard {
+func readGate(u *unstructured.Unstructured) (read guard) {
+	defer func() {
+		// In an informer's goroutine a panic would end the webhook, and again
+		// whenever it starts: one Gate would stop all namespaces.
+		if p := recover(); p != nil {
+			read = guard{unreadable: fmt.Errorf("envladder failed while it read the Gate: %v", p), everywhere: true}
+			read.Gate.Gate = &v1alpha1.Gate{}
+			read.Name = u.GetName()
+			read.ref = gate.Ref{Name: u.GetName()}
+		}
+	}()
 	g, unknown, err := v1alpha1.GateFrom(u.Object)
 	if err == nil {
 		return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}, ref: gate.RefTo(g)}
@@ -193,7 +203,7 @@ func (s *store) removeGate(name string) {
 }
 
 func (s *store) setRecall(u *unstructured.Unstructured) {
-	recall, err := v1alpha1.RecallFrom(u.Object)
+	recall, err := readRecall(u)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.recallList = nil
@@ -206,6 +216,16 @@ func (s *store) setRecall(u *unstructured.Unstructured) {
 	}
 	s.recalls[u.GetName()] = *recall
 	s.log.Info("read a Recall", "recall", recall.Name, "digests", len(recall.Spec.Digests))
+}
+
+// readRecall takes a panic for a Recall that can't be read, as readGate does.
+func readRecall(u *unstructured.Unstructured) (recall *v1alpha1.Recall, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			recall, err = nil, fmt.Errorf("envladder failed while it read the Recall: %v", p)
+		}
+	}()
+	return v1alpha1.RecallFrom(u.Object)
 }
 
 func (s *store) removeRecall(name string) {

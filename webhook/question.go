@@ -32,7 +32,7 @@ func (d *decider) questions(ctx context.Context, req *admissionv1.AdmissionReque
 		if err := after.readImages(); err != nil {
 			return nil, "", err
 		}
-		return d.created(ctx, req, after), "", nil
+		return d.created(ctx, req, after), "", contradicting(after)
 	case admissionv1.Update:
 		before, err := decode(req.OldObject.Raw, kind)
 		if err != nil {
@@ -44,10 +44,22 @@ func (d *decider) questions(ctx context.Context, req *admissionv1.AdmissionReque
 		if err := errors.Join(before.readImages(), after.readImages()); err != nil {
 			return nil, "", err
 		}
-		return d.updated(ctx, req, before, after), "", nil
+		return d.updated(ctx, req, before, after), "", contradicting(after)
 	default:
 		return nil, "", fmt.Errorf("operation %q is none that this version judges", req.Operation)
 	}
+}
+
+// stampError says that an object's stamps contradict each other.
+type stampError string
+
+func (e stampError) Error() string { return string(e) }
+
+func contradicting(o *object) error {
+	if text := contradiction(o); text != "" {
+		return stampError(text)
+	}
+	return nil
 }
 
 // created: a pod (ReplicaSet, Job) that a built-in controller makes for a live owner

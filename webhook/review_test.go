@@ -242,7 +242,7 @@ func TestFailuresDeny(t *testing.T) {
 			prepare: func(h *reviewer) { h.decider.gates.synced = nil },
 			want:    []gate.Code{gate.InternalError}, says: "isn't ready",
 		},
-		"the judge panics": {
+		"the judge panics where it is called": {
 			judge: faulty(func(context.Context, verdict.Query) []verdict.Outcome { panic("oops") }),
 			want:  []gate.Code{gate.InternalError}, says: "failed while it judged",
 		},
