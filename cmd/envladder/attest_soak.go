@@ -65,7 +65,7 @@ func (f soakFlags) soak(target evidence.Target, now time.Time) (gate.Soak, error
 	}
 	soak := gate.Soak{
 		Ladder: f.ladder, Environment: f.environment, Target: f.target, Namespace: f.namespace,
-		Image:    gate.SoakImage{Repository: target.Repository},
+		Image:    gate.SoakImage{Repository: target.Repository, Digest: target.Digest()},
 		Chart:    gate.SoakChart{Digest: f.chartDigest},
 		Window:   window,
 		Observer: gate.SoakObserver{Version: cli.Version(), Instance: "envladder attest"},

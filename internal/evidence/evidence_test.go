@@ -208,6 +208,8 @@ func TestStatementsAreReadStrictly(t *testing.T) {
 		"two predicate types":       {s(`{"_type":%q,%s,"predicateType":"x","predicateType":"y"}`, statementV1, subjects), false},
 		"two, differing in case":    {s(`{"_type":%q,%s,"predicateType":"x","PredicateType":"y"}`, statementV1, subjects), false},
 		"two, by Unicode's folding": {s(`{"_type":%q,%s,"predicateType":"x","%subject":[]}`, statementV1, subjects, "ſ"), false},
+		"a name in another case":    {s(`{"_type":%q,%s,"PREDICATETYPE":"x"}`, statementV1, subjects), false},
+		"subjects in another case":  {s(`{"_type":%q,"Subject":[{"digest":{"sha256":%q}}],"predicateType":"x"}`, statementV1, strings.Repeat("a", 64)), false},
 		"something behind it":       {s(`{"_type":%q,%s,"predicateType":"x"}{}`, statementV1, subjects), false},
 		"not an object":             {`[]`, false},
 		"nothing":                   {``, false},
@@ -244,6 +246,16 @@ func TestAPredicateThatCantBeReadIsNamedAndProvesNothing(t *testing.T) {
 				t.Errorf("evidence %+v, want one that is malformed", got)
 			}
 		})
+	}
+}
+
+func TestAPredicatesNamesAreTakenByTheirCase(t *testing.T) {
+	signer := newKey(t)
+	predicate := strings.Replace(aSoak, "healthySeconds", "HealthySeconds", 1)
+	got, err := verifier(t, inGate("observer", signer)).Verify(signed(t, signer, about(gate.PredicateSoak, predicate, digestA)), digestA)
+	check(t, err)
+	if len(got) != 1 || got[0].Soak == nil || got[0].Soak.Window.HealthySeconds != 0 || got[0].Soak.Window.MinReady != 2 {
+		t.Errorf("evidence %+v", got)
 	}
 }
 

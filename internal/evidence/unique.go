@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	kjson "sigs.k8s.io/json"
 )
 
 // How deep decodeUnique looks for repeated names.
@@ -15,12 +17,13 @@ const (
 )
 
 // decodeUnique decodes one JSON document and nothing behind it, and refuses names that
-// are repeated in an object, down to the given level of objects. Names that differ in
-// case alone are repeated too: the decoder takes either for a field.
+// are repeated in an object, down to the given level of objects. Names are taken by
+// their exact case; ones that differ in case alone are repeated all the same, because
+// other readers take either for a field.
 func decodeUnique(data []byte, into any, levels int) error {
 	// Unmarshal refuses what follows the document and nesting beyond 10,000, so that
 	// the walk, which relies on both, can recurse.
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
 		return err
 	}
 	return checkValue(json.NewDecoder(bytes.NewReader(data)), levels)
@@ -78,7 +81,7 @@ func skipClosing(decoder *json.Decoder) error {
 	return err
 }
 
-// fold is the same for names that encoding/json takes for the same field.
+// fold is the same for names that a reader who folds case takes for the same field.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r

@@ -83,8 +83,20 @@ var verdicts = []struct {
 		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digest, HealthySeconds: 60}}
 	}), codes{gate.SoakTooShort}},
 	{"an index whose child soaked less", soak(func(s *gate.Soak) {
+		s.Image.Digest = digest
 		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digestOf("child"), HealthySeconds: 60}}
 	}), nil},
+	{"a child of an index that ran, but not this child", soak(func(s *gate.Soak) {
+		s.Image.Digest = digestOf("index")
+		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digestOf("child"), HealthySeconds: 24 * 3600}}
+	}), codes{gate.SoakTooShort}},
+	{"a soak that pods named otherwise, and no platforms", soak(func(s *gate.Soak) {
+		s.Image.Digest = digestOf("index")
+	}), codes{gate.SoakTooShort}},
+	{"an image without platforms that pods named", soak(func(s *gate.Soak) { s.Image.Digest = digest }), nil},
+	{"a soak that doesn't say what pods named, of other platforms", soak(func(s *gate.Soak) {
+		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digestOf("child"), HealthySeconds: 24 * 3600}}
+	}), codes{gate.SoakTooShort}},
 	{"a child that soaked for longer, but not in one piece", func(r *gate.Request) {
 		r.Gate.Spec.Requires.Soak.Contiguous = true
 		r.Evidence[theSoak].Soak.Image.Platforms = []gate.SoakPlatform{{Digest: digest, HealthySeconds: 24 * 3600}}

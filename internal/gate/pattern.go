@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -27,7 +28,7 @@ var (
 
 // ParsePattern parses host/path or host/path/*, without tag or digest.
 func ParsePattern(text string) (Pattern, error) {
-	text = canonicalHost(text)
+	text = canonical(text)
 	host, path, found := strings.Cut(text, "/")
 	switch {
 	case !found:
@@ -38,6 +39,8 @@ func ParsePattern(text string) (Pattern, error) {
 		return Pattern{}, fmt.Errorf("repository %s: leave out the tag", quote(text))
 	case !hostSyntax.MatchString(host) || host != "localhost" && !strings.ContainsAny(host, ".:"):
 		return Pattern{}, fmt.Errorf("repository %s: %s is no registry's host; write it in full (docker.io/library/…)", quote(text), quote(host))
+	case !hasPort(host):
+		return Pattern{}, fmt.Errorf("repository %s: the port must be 1 to 65535", quote(text))
 	}
 	slash := strings.LastIndexByte(text, '/')
 	if err := checkPath(path); err != nil {
@@ -61,12 +64,29 @@ func checkPath(path string) error {
 	return nil
 }
 
-// canonicalHost undoes what some libraries make of docker.io.
-func canonicalHost(repository string) string {
-	if path, ok := strings.CutPrefix(repository, "index.docker.io/"); ok {
-		return "docker.io/" + path
+// canonical is docker.io's repository as references are normalised: some libraries have
+// another name for the host, and its one-element names are library/….
+func canonical(repository string) string {
+	path, ok := strings.CutPrefix(repository, "index.docker.io/")
+	if !ok {
+		if path, ok = strings.CutPrefix(repository, "docker.io/"); !ok {
+			return repository
+		}
 	}
-	return repository
+	if path != "" && !strings.Contains(path, "/") {
+		path = "library/" + path
+	}
+	return "docker.io/" + path
+}
+
+// hasPort says whether a host's port, if it has one, is a port.
+func hasPort(host string) bool {
+	colon := strings.LastIndexByte(host, ':')
+	if colon < 0 || strings.HasSuffix(host, "]") {
+		return true
+	}
+	port, err := strconv.ParseUint(host[colon+1:], 10, 16)
+	return err == nil && port > 0
 }
 
 // IsWildcard says whether the pattern ends in `*`.
@@ -74,7 +94,7 @@ func (p Pattern) IsWildcard() bool { return p.last == anyElement }
 
 // Match says whether the pattern is of this repository, and what its last element is.
 func (p Pattern) Match(repository string) (last string, ok bool) {
-	last, ok = strings.CutPrefix(canonicalHost(repository), p.parent)
+	last, ok = strings.CutPrefix(canonical(repository), p.parent)
 	if !ok || !elementSyntax.MatchString(last) || !p.IsWildcard() && last != p.last {
 		return "", false
 	}

@@ -51,6 +51,39 @@ func TestFindImage(t *testing.T) {
 	}
 }
 
+func TestPatternsOfDockerHubAreNormalisedAsReferencesAre(t *testing.T) {
+	for text, repository := range map[string]string{
+		"docker.io/nginx":         "docker.io/library/nginx",
+		"index.docker.io/nginx":   "docker.io/library/nginx",
+		"docker.io/*":             "docker.io/library/nginx",
+		"docker.io/library/*":     "docker.io/library/nginx",
+		"docker.io/istio/proxyv2": "docker.io/istio/proxyv2",
+	} {
+		p, err := gate.ParsePattern(text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if _, ok := p.Match(repository); !ok {
+			t.Errorf("%s doesn't match %s", text, repository)
+		}
+		if _, ok := p.Match("docker.io/evil/nginx"); ok {
+			t.Errorf("%s matches another's image", text)
+		}
+	}
+}
+
+func TestAPortIsAPort(t *testing.T) {
+	for host, want := range map[string]bool{
+		"r.io:1": true, "r.io:65535": true, "[::1]:5000": true, "[::1]": true, "127.0.0.1:5000": true,
+		"r.io:0": false, "r.io:65536": false, "r.io:99999": false, "[::1]:99999": false,
+	} {
+		if _, err := gate.ParsePattern(host + "/shop/web"); (err == nil) != want {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
 // FuzzParsePattern: what parses matches what it names, and a pattern overlaps itself.
 func FuzzParsePattern(f *testing.F) {
 	for _, seed := range []string{"docker.io/istio/*", "127.0.0.1:5000/a", "[::1]:5000/a/b_c", "localhost/a", "a/*", "h.io/a:b", "h.io/a@b"} {

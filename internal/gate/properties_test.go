@@ -58,6 +58,7 @@ func soaks() *rapid.Generator[gate.Soak] {
 		s.Image.Platforms = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) gate.SoakPlatform {
 			return gate.SoakPlatform{Digest: digests.Draw(t, "child"), HealthySeconds: seconds().Draw(t, "seconds")}
 		}), 0, 2).Draw(t, "platforms")
+		s.Image.Digest = rapid.SampledFrom([]string{"", digest, digestOf("index")}).Draw(t, "named")
 		s.Chart.Digest = digests.Draw(t, "chart")
 		s.Window = gate.SoakWindow{
 			StartedAt: times().Draw(t, "startedAt"), FinishedAt: maybe(times()).Draw(t, "finishedAt"),

@@ -130,10 +130,16 @@ func (j *judge) healthy(s *Soak, required *v1alpha1.SoakRequirement) int64 {
 	if required.Contiguous {
 		seconds = s.Window.LongestHealthySeconds
 	}
+	own := s.Image.Digest == j.Image.Digest
+	// A statement that names no digest and no platforms is about its subject alone.
+	own = own || s.Image.Digest == "" && len(s.Image.Platforms) == 0
 	for _, p := range s.Image.Platforms {
 		if p.Digest == j.Image.Digest {
-			seconds = min(seconds, p.HealthySeconds)
+			own, seconds = true, min(seconds, p.HealthySeconds)
 		}
+	}
+	if !own {
+		return 0 // a subject of the statement that ran nowhere: another platform's child
 	}
 	return seconds
 }

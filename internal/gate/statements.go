@@ -34,8 +34,11 @@ type Soak struct {
 
 // SoakImage is what soaked.
 type SoakImage struct {
-	Repository string         `json:"repository"`
-	Platforms  []SoakPlatform `json:"platforms"`
+	Repository string `json:"repository"`
+	// Digest that the pods named, an index or an image. Of the statement's other
+	// subjects only those have soaked that are in Platforms.
+	Digest    string         `json:"digest,omitempty"`
+	Platforms []SoakPlatform `json:"platforms"`
 }
 
 // SoakPlatform is one platform's part of an image.
