@@ -174,7 +174,6 @@ var verdicts = []struct {
 	{"another chart", soak(func(s *gate.Soak) { s.Chart.Digest = digestOf("other") }), codes{gate.OtherChart}},
 	{"a soak of no known chart", soak(func(s *gate.Soak) { s.Chart.Digest = "" }), codes{gate.OtherChart}},
 	{"an object of no known chart", func(r *gate.Request) { r.Stamps.ChartDigest = "" }, codes{gate.OtherChart}},
-	{"an object whose workload's chart was judged", func(r *gate.Request) { r.Stamps = gate.Stamps{ChartJudged: true} }, nil},
 	{"another chart, and nothing asks for it", func(r *gate.Request) {
 		r.Stamps.ChartDigest = ""
 		r.Gate.Spec.Requires.Soak.Chart = ""

@@ -45,9 +45,6 @@ type Stamps struct {
 	Environment string
 	Target      string
 	ChartDigest string
-	// ChartJudged is set where a workload was judged already that started this
-	// object; pod templates don't carry the chart's digest.
-	ChartJudged bool
 }
 
 // Evidence is one verified statement about the image's digest.

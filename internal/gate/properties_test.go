@@ -120,7 +120,6 @@ func requests() *rapid.Generator[gate.Request] {
 		}
 		r.Evidence = append(kept, rapid.SliceOfN(evidence(), 0, 4).Draw(t, "evidence")...)
 		r.Rescheduled = rapid.Bool().Draw(t, "rescheduled")
-		r.Stamps.ChartJudged = rapid.Bool().Draw(t, "chartJudged")
 		needs := &r.Gate.Spec.Requires
 		needs.Soak.Contiguous = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "contiguous")
 		needs.Approvals.Count = rapid.SampledFrom([]int32{0, 1, 1, 2}).Draw(t, "count")

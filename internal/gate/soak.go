@@ -61,7 +61,7 @@ func (j *judge) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) 
 func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	is, want := j.Stamps.ChartDigest, e.Soak.Chart.Digest
 	switch {
-	case required.Chart != v1alpha1.ChartSame || j.Stamps.ChartJudged:
+	case required.Chart != v1alpha1.ChartSame:
 		return nil
 	case is == "":
 		return []Reason{NewReason(OtherChart, "the object doesn't say which chart it was rendered from (annotation envladder.dev/chart-digest), and the Gate asks for the one that soaked")}
