@@ -114,7 +114,7 @@ func (g guarded) RoundTrip(request *http.Request) (response *http.Response, err 
 		return nil, fmt.Errorf("refusing plain HTTP to %s", request.URL.Host)
 	}
 	err = panics.Catch(func() error {
-		response, err = g.inner.RoundTrip(request)
+		response, err = g.inner.RoundTrip(request) //nolint:bodyclose // the caller closes what is returned
 		return err
 	})
 	return response, err

@@ -18,8 +18,7 @@ import (
 // attest what may be there.
 func incomplete(ctx context.Context, verdict gate.Verdict, err error) []gate.Reason {
 	reasons := slices.Clone(verdict.Reasons)
-	var nothing *evidence.NothingReadError
-	if errors.As(err, &nothing) {
+	if _, ok := errors.AsType[*evidence.NothingReadError](err); ok {
 		reasons = slices.DeleteFunc(reasons, func(r gate.Reason) bool { return claimsAbsence(r.Code) })
 	}
 	for _, doubt := range doubts(ctx, err) {
@@ -77,15 +76,14 @@ func codeOf(ctx context.Context, err error) gate.Code {
 
 // parts takes joined errors apart.
 func parts(err error) []error {
-	var nothing *evidence.NothingReadError
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this one alone: what it wraps is looked at next
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range joined.Unwrap() {
 			all = append(all, parts(one)...)
 		}
 		return all
 	}
-	if errors.As(err, &nothing) {
+	if nothing, ok := errors.AsType[*evidence.NothingReadError](err); ok {
 		return parts(nothing.Err)
 	}
 	return []error{err}
