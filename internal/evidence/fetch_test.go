@@ -44,39 +44,24 @@ func contentDigest(content string) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content)))
 }
 
-// sent counts the bytes that a registry sends of blobs, and how often.
-func (w world) sent(blobs map[string]string) (bytes, times *atomic.Int64) {
-	bytes, times = &atomic.Int64{}, &atomic.Int64{}
-	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
-		content, ok := blobs[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
-		if !ok || !strings.Contains(r.URL.Path, "/blobs/") {
-			return false
-		}
-		times.Add(1)
-		// In pieces and without its length, so that what isn't read isn't sent.
-		for piece := range strings.SplitSeq(content, "\n") {
-			n, err := response.Write([]byte(piece + "\n"))
-			bytes.Add(int64(n))
-			if err != nil {
-				break
-			}
-			response.(http.Flusher).Flush()
-		}
-		return true
-	})
-	return bytes, times
-}
-
-func TestNoMoreIsReadOfABlobThanItsManifestSays(t *testing.T) {
+func TestABlobThatManyManifestsNameIsReadOnceForEachSize(t *testing.T) {
 	w := newWorld(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
-	large := strings.Repeat(strings.Repeat("x", 1<<20-1)+"\n", 8)
+	large := contentDigest("large")
 	const liars = 40
 	for i := range liars {
-		w.claim(t, contentDigest(large), int64(1+i%2), fmt.Sprint(i))
+		w.claim(t, large, int64(1+i%2), fmt.Sprint(i))
 	}
-	bytes, times := w.sent(map[string]string{contentDigest(large): strings.TrimSuffix(large, "\n")})
+	var times atomic.Int64
+	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/blobs/"+large) {
+			return false
+		}
+		times.Add(1)
+		_, _ = response.Write(make([]byte, 1<<20))
+		return true
+	})
 	got, err := w.fetch(t, inGate("ci", ci))
 	check(t, err)
 	if len(got) != 1 || got[0].Source != proof.Digest {
@@ -84,9 +69,6 @@ func TestNoMoreIsReadOfABlobThanItsManifestSays(t *testing.T) {
 	}
 	if times.Load() != 2 {
 		t.Errorf("the blob that %d manifests name with two sizes was asked for %d times", liars, times.Load())
-	}
-	if all := int64(2 * len(large)); bytes.Load() > all {
-		t.Errorf("%d bytes were sent", bytes.Load())
 	}
 }
 
