@@ -102,7 +102,7 @@ func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
 		"in others, by tag":                     {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
 		"digest too short":                      {strings.TrimSuffix(proven, proven[len(proven)-1:]), []gate.Code{gate.UnknownImage}},
 		"digest in upper case":                  {repository + "@" + strings.ToUpper(digest), []gate.Code{gate.UnknownImage}},
-		"registry down":                         {dead + "/shop/web@" + digest, []gate.Code{gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable}},
+		"registry down":                         {dead + "/shop/web@" + digest, []gate.Code{gate.RegistryUnavailable}},
 		"proof of the proven one's, other name": {b.registry + "/shop/api@" + digest, []gate.Code{gate.NoSignature, gate.NoSoak}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -311,38 +311,60 @@ func TestNamespaceThatNoGateNames(t *testing.T) {
 func TestTwoGatesOnOneNamespace(t *testing.T) {
 	b := up(t)
 	namespace := b.namespace(t)
-	shop := b.prodGate(namespace)
-	b.gate(t, shop)
-	bank := b.prodGate(namespace)
-	bank.Name += "-bank"
-	bank.Spec.Images = []v1alpha1.GateImage{{Repository: b.registry + "/bank/*", Ladder: "bank"}}
-	bank.Spec.Others = nil
-	bank.Spec.Requires.Soak = nil
-	bank.Spec.Action = v1alpha1.ActionWarn
-	b.gate(t, bank)
-
-	unproven, signed := b.push(t, "bank/ledger"), b.push(t, "bank/ledger")
+	b.gate(t, b.prodGate(namespace))
+	b.gate(t, b.bankGate(namespace))
+	unsigned, signed := b.push(t, "bank/ledger"), b.push(t, "bank/ledger")
 	b.sign(t, signed, "ci")
-	var warnings []string
-	warned := b.as(t, "", &warnings)
 
-	wantCodes(t, warned.Create(t.Context(), newPod(namespace, "signed", signed)))
-	if len(warnings) != 0 {
-		t.Errorf("what the second Gate is content with gets the warnings %q", warnings)
-	}
-	wantCodes(t, warned.Create(t.Context(), newPod(namespace, "unsigned", unproven)))
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "NoSignature") {
-		t.Errorf("what the second Gate would deny gets the warnings %q", warnings)
-	}
-	wantCodes(t, warned.Create(t.Context(), newPod(namespace, "shop", b.push(t, "shop/web"))), gate.NoSignature, gate.NoSoak)
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "signed", signed)))
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "unsigned", unsigned)), gate.NoSignature)
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "shop", b.push(t, "shop/web"))), gate.NoSignature, gate.NoSoak)
 
 	both := newPod(namespace, "both", b.proven(t))
-	both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unproven})
-	warnings = nil
-	wantCodes(t, warned.Create(t.Context(), both))
-	if len(warnings) != 1 {
-		t.Errorf("a pod of both gets the warnings %q, want one", warnings)
+	both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
+	status := wantCodes(t, b.client.Create(t.Context(), both), gate.NoSignature)
+	if field := status.Details.Causes[0].Field; field != "spec.containers[1].image" {
+		t.Errorf("the cause names the field %q, want the second Gate's image", field)
 	}
+}
+
+// TestAGateThatWarnsBesideOneThatDenies: it judges what the other lets by, and opens
+// nothing that the other doesn't know.
+func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
+	b := up(t)
+	unsigned, signed := b.push(t, "bank/ledger"), b.push(t, "bank/ledger")
+	b.sign(t, signed, "ci")
+
+	t.Run("the other doesn't list the image", func(t *testing.T) {
+		namespace := b.namespace(t)
+		b.gate(t, b.prodGate(namespace))
+		bank := b.bankGate(namespace)
+		bank.Spec.Action = v1alpha1.ActionWarn
+		b.gate(t, bank)
+		wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "signed", signed)), gate.UnknownImage)
+	})
+	t.Run("the other lets the image by", func(t *testing.T) {
+		namespace := b.namespace(t)
+		shop := b.prodGate(namespace)
+		shop.Spec.Others = append(shop.Spec.Others, v1alpha1.OtherImage{Repository: b.registry + "/bank/*"})
+		b.gate(t, shop)
+		bank := b.bankGate(namespace)
+		bank.Spec.Action = v1alpha1.ActionWarn
+		b.gate(t, bank)
+		var warnings []string
+		warned := b.as(t, "", &warnings)
+
+		wantCodes(t, warned.Create(t.Context(), newPod(namespace, "signed", signed)))
+		if len(warnings) != 0 {
+			t.Errorf("what the Gate is content with gets the warnings %q", warnings)
+		}
+		both := newPod(namespace, "both", b.proven(t))
+		both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
+		wantCodes(t, warned.Create(t.Context(), both))
+		if len(warnings) != 1 || !strings.Contains(warnings[0], "NoSignature") {
+			t.Errorf("a pod with an image that the Gate would deny gets the warnings %q, want one", warnings)
+		}
+	})
 }
 
 func TestStamps(t *testing.T) {

@@ -443,6 +443,16 @@ func (b *bed) prodGate(namespace string) *v1alpha1.Gate {
 	return g
 }
 
+// bankGate asks for a signature of bank/*.
+func (b *bed) bankGate(namespace string) *v1alpha1.Gate {
+	g := b.prodGate(namespace)
+	g.Name += "-bank"
+	g.Spec.Images = []v1alpha1.GateImage{{Repository: b.registry + "/bank/*", Ladder: "bank"}}
+	g.Spec.Others = nil
+	g.Spec.Requires.Soak = nil
+	return g
+}
+
 // push pushes a new image and returns repository@digest.
 func (b *bed) push(t *testing.T, repository string) string {
 	t.Helper()

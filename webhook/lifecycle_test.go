@@ -158,7 +158,7 @@ func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
 	deployment.Spec.Replicas = new(int32(0))
 	wantCodes(t, b.client.Update(t.Context(), deployment))
 	deployment.Spec.Template.Labels["more"] = "x"
-	wantCodes(t, b.client.Update(t.Context(), deployment), gate.NoSignature, gate.NoSoak, gate.RegistryUnavailable)
+	wantCodes(t, b.client.Update(t.Context(), deployment), gate.RegistryUnavailable)
 }
 
 func sixtyFour(r rune) string {

@@ -10,12 +10,15 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -184,5 +187,31 @@ func TestStatusOfGates(t *testing.T) {
 	}
 	if mended := condition(3); mended.Status != metav1.ConditionTrue || !mended.LastTransitionTime.After(time.Time{}) {
 		t.Errorf("the condition is %v, want True again", brief(mended))
+	}
+}
+
+// TestFollowingThatFailsIsLogged: a webhook that may not list Recalls doesn't know of
+// them, and its log says so.
+func TestFollowingThatFailsIsLogged(t *testing.T) {
+	b := up(t)
+	cluster := rest.CopyConfig(b.admin)
+	cluster.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
+	logs := &syncBuffer{}
+	manager, err := newManager(Config{Cluster: cluster, Log: slog.New(slog.NewTextHandler(logs, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	defer func() { cancel(); <-ended }()
+	if _, err := manager.GetCache().GetInformer(ctx, emptyRecall(), cache.BlockUntilSynced(false)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- manager.Start(ctx) }()
+	if err := until(func() bool {
+		text := logs.String()
+		return strings.Contains(text, "following the cluster fails") && strings.Contains(text, "Recall") && strings.Contains(text, "forbidden")
+	}); err != nil {
+		t.Errorf("the log doesn't say that Recalls can't be followed:\n%s", logs)
 	}
 }
