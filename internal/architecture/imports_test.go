@@ -44,8 +44,18 @@ var onlyImporters = []struct {
 	},
 	{
 		"github.com/argoproj",
-		[]string{"plugin", "internal/scm"},
-		"it pulls in over 1,000 packages; what needs Argo CD's protocols is these two",
+		[]string{"plugin", "appset-generator"},
+		"it pulls in over 1,000 packages; the tests of what speaks its protocols are driven by its own clients",
+	},
+	{
+		"code.gitea.io/sdk",
+		[]string{"internal/scm"},
+		"what a forge answers is bounded, and the token hidden, in one place",
+	},
+	{
+		"github.com/google/go-github",
+		[]string{"internal/scm"},
+		"what a forge answers is bounded, and the token hidden, in one place",
 	},
 	{
 		"sigs.k8s.io/controller-runtime",
@@ -69,6 +79,11 @@ var bans = []struct {
 	{"cmd/envladder-plugin", "sigs.k8s.io/controller-runtime", "the plugin talks to no cluster"},
 	{"cmd/envladder-plugin", "github.com/google/go-containerregistry", "a render reaches no network"},
 	{"cmd/envladder-webhook", "helm.sh/helm", "admission renders no charts"},
+	{"cmd/envladder-observer", "helm.sh/helm", "who observes renders no charts"},
+	{"cmd/envladder-observer", "github.com/argoproj", "a soak doesn't depend on who deploys"},
+	{"cmd/envladder-appset", "github.com/argoproj", "types of our own: the contract is two small JSON documents"},
+	{"cmd/envladder-appset", "github.com/sigstore", "a fix in sigstore must not force a roll of the previews"},
+	{"cmd/envladder-appset", "helm.sh/helm", "who lists pull requests renders no charts"},
 	{"cmd/envladder-webhook", "github.com/argoproj", "admission doesn't depend on who deploys"},
 	{"cmd/envladder", "github.com/argoproj", "the command line works without Argo CD"},
 }
