@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/envladder/envladder/internal/ladder"
@@ -14,6 +15,9 @@ const (
 	ParameterEnvironment = "environment"
 	ParameterTarget      = "target"
 	ParameterReleaseName = "releaseName"
+	// ParameterPullRequest and ParameterImages are for environment preview alone.
+	ParameterPullRequest = "pullRequest"
+	ParameterImages      = "images"
 )
 
 // The environment variables that Argo CD sets for a plugin.
@@ -36,9 +40,11 @@ func requestFrom(getenv func(string) string) (Request, error) {
 		return Request{}, err
 	}
 	return Request{
-		Environment: parameters[ParameterEnvironment],
-		Target:      parameters[ParameterTarget],
-		ReleaseName: parameters[ParameterReleaseName],
+		Environment: parameters.texts[ParameterEnvironment],
+		Target:      parameters.texts[ParameterTarget],
+		ReleaseName: parameters.texts[ParameterReleaseName],
+		PullRequest: parameters.texts[ParameterPullRequest],
+		Images:      parameters.images,
 		AppName:     getenv(envAppName),
 		Namespace:   getenv(envAppNamespace),
 		KubeVersion: getenv(envKubeVersion),
@@ -54,35 +60,54 @@ type parameter struct {
 	Map    map[string]string `json:"map"`
 }
 
+// parameters as an Application sets them.
+type parameters struct {
+	texts  map[string]string
+	images map[string]string
+}
+
+// textParameters are those that are strings.
+var textParameters = []string{ParameterEnvironment, ParameterTarget, ParameterReleaseName, ParameterPullRequest}
+
 // parseParameters reads ARGOCD_APP_PARAMETERS, and the variable of each parameter where
 // that isn't set, as by a person who tries the plugin in a shell.
-func parseParameters(getenv func(string) string) (map[string]string, error) {
-	known := []string{ParameterEnvironment, ParameterTarget, ParameterReleaseName}
-	values := map[string]string{}
+func parseParameters(getenv func(string) string) (parameters, error) {
+	parsed := parameters{texts: map[string]string{}}
 	document := getenv(envParameters)
 	if document == "" {
-		for _, name := range known {
-			values[name] = getenv(envParameter + strings.ToUpper(name))
+		for _, name := range textParameters {
+			parsed.texts[name] = getenv(envParameter + strings.ToUpper(name))
 		}
-		return values, nil
+		return parsed, nil
 	}
-	var parameters []parameter
-	if err := json.Unmarshal([]byte(document), &parameters); err != nil {
-		return nil, fmt.Errorf("parsing %s: %w", envParameters, err)
+	var list []parameter
+	if err := json.Unmarshal([]byte(document), &list); err != nil {
+		return parameters{}, fmt.Errorf("parsing %s: %w", envParameters, err)
 	}
-	for _, name := range known {
-		values[name] = ""
-	}
-	for _, p := range parameters {
-		if _, ok := values[p.Name]; !ok {
-			return nil, fmt.Errorf("parameter %q is unknown: there are %s", p.Name, strings.Join(known, ", "))
+	for _, p := range list {
+		if err := parsed.set(p); err != nil {
+			return parameters{}, err
 		}
-		if p.String == nil || p.Array != nil || p.Map != nil {
-			return nil, fmt.Errorf("parameter %q must be a string", p.Name)
-		}
-		values[p.Name] = *p.String
 	}
-	return values, nil
+	return parsed, nil
+}
+
+// set takes one parameter, the last of its name.
+func (p *parameters) set(given parameter) error {
+	switch {
+	case given.Name == ParameterImages:
+		if given.Map == nil || given.String != nil || given.Array != nil {
+			return fmt.Errorf("parameter %q must be a map of digests by the image's name", given.Name)
+		}
+		p.images = given.Map
+	case !slices.Contains(textParameters, given.Name):
+		return fmt.Errorf("parameter %q is unknown: there are %s, %s", given.Name, strings.Join(textParameters, ", "), ParameterImages)
+	case given.String == nil || given.Array != nil || given.Map != nil:
+		return fmt.Errorf("parameter %q must be a string", given.Name)
+	default:
+		p.texts[given.Name] = *given.String
+	}
+	return nil
 }
 
 // splitList is a list as Argo CD joins it.
@@ -113,6 +138,20 @@ func announce(document *ladder.Document) []*pluginpb.ParameterAnnouncement {
 			CollectionType: "string",
 		},
 		{
+			Name:           ParameterPullRequest,
+			Title:          "Pull request",
+			Tooltip:        previewTooltip(document, "Number of the pull request"),
+			ItemType:       "string",
+			CollectionType: "string",
+		},
+		{
+			Name:           ParameterImages,
+			Title:          "Images",
+			Tooltip:        previewTooltip(document, "Digests (sha256:…) of the pull request's images, by name"),
+			ItemType:       "string",
+			CollectionType: "map",
+		},
+		{
 			Name:           ParameterReleaseName,
 			Title:          "Release name",
 			Tooltip:        "Helm's release name, if it isn't the Application's name; at most 53 characters",
@@ -120,6 +159,13 @@ func announce(document *ladder.Document) []*pluginpb.ParameterAnnouncement {
 			CollectionType: "string",
 		},
 	}
+}
+
+func previewTooltip(document *ladder.Document, what string) string {
+	if document.Spec.Preview == nil {
+		return "This ladder has no spec.preview: leave it empty"
+	}
+	return what + "; for environment preview alone"
 }
 
 func targetTooltip(document *ladder.Document) string {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -26,6 +27,11 @@ type Request struct {
 	// Environment and Target of the ladder.
 	Environment string
 	Target      string
+	// PullRequest is the number, and Images are the digests by name, that environment
+	// preview is rendered for. Other environments take neither: their digests are in
+	// their pins, which only Git can change.
+	PullRequest string
+	Images      map[string]string
 	// AppName is the Application's name as Argo CD gives it: name, or
 	// namespace_name for an Application outside of Argo CD's own namespace.
 	AppName string
@@ -47,11 +53,31 @@ func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
 	if r.Environment == "" {
 		return nil, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
 	}
-	step, err := document.Step(r.Environment, r.Target)
+	step, err := r.step(document)
 	if err != nil {
 		return nil, err
 	}
 	return render(ctx, r, step)
+}
+
+// step resolves what is asked for. A digest that an Application names would be a way
+// around the pins: it counts for previews alone.
+func (r Request) step(document *ladder.Document) (ladder.Step, error) {
+	if !ladder.IsPreview(r.Environment) {
+		if r.PullRequest != "" || len(r.Images) > 0 {
+			return ladder.Step{}, fmt.Errorf("parameters %s and %s are for environment preview: what %q runs is in its pins",
+				ParameterPullRequest, ParameterImages, r.Environment)
+		}
+		return document.Step(r.Environment, r.Target)
+	}
+	if r.Target != "" {
+		return ladder.Step{}, fmt.Errorf("parameter %s: environment preview has no targets", ParameterTarget)
+	}
+	number, err := strconv.Atoi(r.PullRequest)
+	if err != nil || number < 1 || strconv.Itoa(number) != r.PullRequest {
+		return ladder.Step{}, fmt.Errorf("parameter %s is %.40q: environment preview wants the number of a pull request", ParameterPullRequest, r.PullRequest)
+	}
+	return document.PreviewStep(number, r.Images)
 }
 
 func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, error) {
@@ -72,6 +98,9 @@ func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, 
 		return nil, err
 	}
 	manifests, err := loaded.Render(values, release)
+	if err == nil && step.Guard {
+		manifests, err = manifests.Guard(release.Name)
+	}
 	if err != nil || step.Stamps == ladder.StampsOff {
 		return manifests, err
 	}
@@ -112,9 +141,5 @@ func (r Request) releaseName(step ladder.Step) string {
 }
 
 func environmentNames(document *ladder.Document) string {
-	names := make([]string, len(document.Spec.Environments))
-	for i, environment := range document.Spec.Environments {
-		names[i] = environment.Name
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(document.EnvironmentNames(), ", ")
 }

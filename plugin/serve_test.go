@@ -290,6 +290,8 @@ func TestServeToArgoCD(t *testing.T) {
 		want := map[string]string{
 			"environment": `true Environment of the ladder "shop": local, prod`,
 			"target":      "false Target of prod: eu, us; empty for the other environments",
+			"pullRequest": "false This ladder has no spec.preview: leave it empty",
+			"images":      "false This ladder has no spec.preview: leave it empty",
 			"releaseName": "false Helm's release name, if it isn't the Application's name; at most 53 characters",
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
@@ -367,7 +369,7 @@ func TestServeExplains(t *testing.T) {
 	}{
 		{"a missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
 		{"an unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
-		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName`},
+		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName, pullRequest, images`},
 		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
 		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
 		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName, or --release-name"},

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -11,6 +14,7 @@ import (
 func newRenderCommand() *cobra.Command {
 	var (
 		dir     string
+		images  []string
 		request plugin.Request
 	)
 	cmd := &cobra.Command{
@@ -20,7 +24,10 @@ func newRenderCommand() *cobra.Command {
 environment's layers and pins, as the plugin gives them to Argo CD. It reads
 files of the repository only.`,
 		Example: `  envladder render dev
-  envladder render prod --target eu -C shop | kubectl diff -f -`,
+  envladder render prod --target eu -C shop | kubectl diff -f -
+
+  # What a pull request's preview would be
+  envladder render preview --pull-request 7 --image web@sha256:… -C shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			repository, err := ladder.FindRepository(dir)
@@ -30,6 +37,9 @@ files of the repository only.`,
 			defer repository.Close()
 			request.Repository, request.Dir = repository.FS(), repository.Dir
 			request.Environment = args[0]
+			if request.Images, err = parseImages(images); err != nil {
+				return err
+			}
 			manifests, err := plugin.Generate(cmd.Context(), request)
 			if err != nil {
 				return err
@@ -40,9 +50,27 @@ files of the repository only.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "dir", "C", ".", "`folder` of ladder.yaml")
 	flags.StringVar(&request.Target, "target", "", "`target` of the environment")
+	flags.StringVar(&request.PullRequest, "pull-request", "", "`number` of the pull request, for environment preview")
+	flags.StringArrayVar(&images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
 	flags.StringVar(&request.ReleaseName, "release-name", "", "Helm's release `name`; Argo CD uses the Application's name (default: the ladder's)")
 	flags.StringVar(&request.Namespace, "namespace", "default", "`namespace` of the release")
 	flags.StringVar(&request.KubeVersion, "kube-version", "", "Kubernetes `version` that templates see (default: "+chart.DefaultKubeVersion+", as with helm template)")
 	flags.StringSliceVar(&request.APIVersions, "api-versions", nil, "API `versions` that templates see, beside those that Helm knows")
 	return cmd
+}
+
+// parseImages reads NAME@DIGEST, each name once.
+func parseImages(texts []string) (map[string]string, error) {
+	images := map[string]string{}
+	for _, text := range texts {
+		name, digest, ok := strings.Cut(text, "@")
+		if !ok {
+			return nil, fmt.Errorf("--image %q: want NAME@DIGEST, such as web@sha256:…", text)
+		}
+		if _, twice := images[name]; twice {
+			return nil, fmt.Errorf("--image %q: image %q has a digest already", text, name)
+		}
+		images[name] = digest
+	}
+	return images, nil
 }

@@ -200,9 +200,9 @@ func TestStepOfWhatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ environment, target, want string }{
-		{"prd", "", `choosing environment "prd": ladder "shop" has local, dev, staging, prod, did you mean "prod"?`},
-		{"", "", `choosing environment "": ladder "shop" has local, dev, staging, prod`},
-		{"preview", "", `choosing environment "preview": it is the template of pull requests' environments and has no digest of its own`},
+		{"prd", "", `choosing environment "prd": ladder "shop" has local, dev, staging, prod, preview, did you mean "prod"?`},
+		{"", "", `choosing environment "": ladder "shop" has local, dev, staging, prod, preview`},
+		{"preview", "", `choosing environment "preview": it is the template of pull requests' environments and has no digest of its own: name a pull request and its images`},
 		{"prod", "", `choosing a target: environment "prod" has the targets eu, us: name one`},
 		{"prod", "ue", `choosing target "ue": environment "prod" has the targets eu, us, did you mean "eu"?`},
 		{"dev", "eu", `choosing target "eu": environment "dev" has no targets`},

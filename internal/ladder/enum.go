@@ -21,6 +21,9 @@ func (Data) Enum() []string {
 }
 
 // Enum lists the values.
+func (Guard) Enum() []string { return []string{string(GuardOn), string(GuardOff)} }
+
+// Enum lists the values.
 func (Forks) Enum() []string { return []string{string(ForksDeny), string(ForksAllow)} }
 
 // Enum lists the values.

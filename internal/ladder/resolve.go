@@ -29,7 +29,10 @@ func (d *Document) Step(environment, target string) (Step, error) {
 	if err != nil {
 		return Step{}, err
 	}
-	step := Step{Ladder: d.Metadata.Name, Environment: environment, Target: target, Stamps: d.stamps()}
+	step := Step{
+		Ladder: d.Metadata.Name, Environment: environment, Target: target,
+		Stamps: d.stamps(), Guard: d.Spec.Environments[e].Guard == GuardOn,
+	}
 	var faults strictyaml.Faults
 	for _, entry := range d.layers(e, t) {
 		file, fault := d.file(entry)
@@ -63,12 +66,9 @@ func (d *Document) environment(name string) (int, error) {
 		return i, nil
 	}
 	if name == previewName && d.Spec.Preview != nil {
-		return 0, fmt.Errorf("choosing environment %q: it is the template of pull requests' environments and has no digest of its own", name)
+		return 0, fmt.Errorf("choosing environment %q: it is the template of pull requests' environments and has no digest of its own: name a pull request and its images", name)
 	}
-	names := make([]string, len(d.Spec.Environments))
-	for i, e := range d.Spec.Environments {
-		names[i] = e.Name
-	}
+	names := d.EnvironmentNames()
 	return 0, fmt.Errorf("choosing environment %q: ladder %q has %s%s",
 		name, d.Metadata.Name, some(names), strictyaml.DidYouMean(name, names))
 }

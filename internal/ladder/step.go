@@ -13,6 +13,8 @@ type Step struct {
 	// Pins are the digests to inject last.
 	Pins   []Pin
 	Stamps Stamps
+	// Guard is set where a sync begins by asking the cluster about all images.
+	Guard bool
 }
 
 // Layer is one values file.

@@ -139,6 +139,16 @@ const (
 	DataReal      Data = "Real"
 )
 
+// Guard says whether a sync begins by asking the cluster about all images: On or Off
+// (the default).
+type Guard string
+
+// The values of Guard.
+const (
+	GuardOn  Guard = "On"
+	GuardOff Guard = "Off"
+)
+
 // Environment is one step of the ladder.
 type Environment struct {
 	// Name of the environment: a DNS label; preview and pr-<n> are taken.
@@ -157,6 +167,9 @@ type Environment struct {
 	// Gate is the platform's document that guards the environment, so that the
 	// command line can say beforehand what the cluster will say.
 	Gate string `json:"gate,omitempty"`
+	// Guard: On has a sync begin with an inert object that names all images, so that
+	// one which the cluster denies changes nothing.
+	Guard Guard `json:"guard,omitempty"`
 	// Targets are the places that it runs in; without them it is one place itself.
 	Targets []Target `json:"targets,omitempty" max:"100"`
 }

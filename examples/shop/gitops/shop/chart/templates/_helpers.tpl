@@ -16,6 +16,46 @@ app.kubernetes.io/component: web
 {{ include "shop.selectorLabels" . }}
 {{- end -}}
 
+{{/* Labels of a job: not the service's, whose pods are those that get traffic. */}}
+{{- define "shop.jobLabels" -}}
+{{- $name := index . 0 -}}
+{{- with index . 1 -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-{{ $name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: {{ $name }}
+{{- end -}}
+{{- end -}}
+
+{{/* The pod of a job: the service's image with one argument. */}}
+{{- define "shop.job" -}}
+{{- $argument := index . 0 -}}
+{{- with index . 1 -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+containers:
+- name: {{ $argument }}
+  image: {{ include "shop.image" . }}
+  args: [{{ $argument }}]
+  env:
+  - name: DATABASE_KIND
+    value: {{ .Values.database.kind | quote }}
+  - name: DATABASE_HOST
+    value: {{ .Values.database.host | quote }}
+  {{- with .Values.secretStore.name }}
+  envFrom:
+  - secretRef:
+      name: {{ . }}
+      optional: true
+  {{- end }}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
 {{/* The image by its digest. A tag could move between two pods of one Deployment. */}}
 {{- define "shop.image" -}}
 {{- $repository := required "image.repository is empty: render by way of the ladder" .Values.image.repository -}}

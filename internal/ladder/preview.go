@@ -1,0 +1,84 @@
+package ladder
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// PreviewStep resolves the environment pr-<number> by its template, spec.preview. It has
+// no pins file: digests (sha256:…) by the image's name come from whoever saw the pull
+// request's images. They must be those of all the Ladder's images and no others. The
+// error is as Step's.
+func (d *Document) PreviewStep(number int, digests map[string]string) (Step, error) {
+	p := d.Spec.Preview
+	if p == nil {
+		return Step{}, fmt.Errorf("choosing environment %q: ladder %q has no spec.preview", previewName, d.Metadata.Name)
+	}
+	environment := fmt.Sprintf("pr-%d", number)
+	if number < 1 || !label.MatchString(environment) {
+		return Step{}, fmt.Errorf("choosing the environment of pull request %d: want a number from 1 on", number)
+	}
+	step := Step{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps()}
+	entries := listed("spec.layers", d.Spec.Layers, "layers")
+	entries = append(entries, d.tier(p.Tier)...)
+	entries = append(entries, listed("spec.preview.layers", p.Layers, previewName)...)
+	var faults strictyaml.Faults
+	for _, entry := range entries {
+		file, fault := d.file(entry)
+		if fault != nil {
+			faults = append(faults, *fault)
+			continue
+		}
+		step.Layers = append(step.Layers, Layer{Path: file, Origin: entry.origin})
+	}
+	chart, more := d.chart(pinned{})
+	step.Chart = chart
+	if err := append(faults, more...).Err(); err != nil {
+		return Step{}, err
+	}
+	if err := d.checkDigests(digests); err != nil {
+		return Step{}, fmt.Errorf("pinning the images of pull request %d: %w", number, err)
+	}
+	step.Pins = pinned{Pins: Pins{Images: digests}, file: environment}.inject(d.Spec.Images)
+	return step, nil
+}
+
+// checkDigests is pinned.check for digests that stand in no file.
+func (d *Document) checkDigests(digests map[string]string) error {
+	names := make([]string, len(d.Spec.Images))
+	for i, image := range d.Spec.Images {
+		names[i] = image.Name
+		if digests[image.Name] == "" {
+			return fmt.Errorf("image %q has no digest", image.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(digests)) {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("image %.120q is unknown%s", name, knownImages(name, names))
+		}
+		if why := wrongDigest(digests[name]); why != "" {
+			return fmt.Errorf("image %q %s", name, why)
+		}
+	}
+	return nil
+}
+
+// EnvironmentNames are the names that a rendering can be asked for, in the order of the
+// climb; preview, where there is one, is the last.
+func (d *Document) EnvironmentNames() []string {
+	names := make([]string, len(d.Spec.Environments), len(d.Spec.Environments)+1)
+	for i, environment := range d.Spec.Environments {
+		names[i] = environment.Name
+	}
+	if d.Spec.Preview != nil {
+		names = append(names, previewName)
+	}
+	return names
+}
+
+// IsPreview says whether an environment's name is that of the template of pull requests'
+// environments.
+func IsPreview(environment string) bool { return environment == previewName }
