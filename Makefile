@@ -62,14 +62,16 @@ lint: check-generated ## Check style, modules, and that what is generated is cur
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; fi
 
 .PHONY: generate
-generate: ## Generate deep copies, CRDs, JSON schemas and the plugin's protocol stubs
+generate: ## Generate deep copies, CRDs, plain manifests, JSON schemas and the plugin's protocol stubs
 	$(controller-gen) object paths=./api/...
 	$(controller-gen) crd paths=./api/... output:crd:dir=manifests/crds
+	cp manifests/crds/*.yaml charts/envladder/files/crds/
 	cd plugin/pluginpb && $(buf) generate
 	go generate ./internal/...
+	go run ./charts/plain
 
 # What is generated is compared by content, so that the check works on a dirty tree too.
-generated := api/v1alpha1/zz_generated.deepcopy.go manifests/crds plugin/pluginpb schemas
+generated := api/v1alpha1/zz_generated.deepcopy.go manifests charts/envladder/files plugin/pluginpb schemas
 
 .PHONY: check-generated
 check-generated: ## Check that what is generated is current

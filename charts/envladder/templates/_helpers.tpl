@@ -1,0 +1,73 @@
+{{/* The prefix of all names: the release's name, which has the chart's in it once. */}}
+{{- define "envladder.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names take (list PART .). */}}
+{{- define "envladder.name" -}}
+{{- printf "%s-%s" (include "envladder.fullname" (index . 1)) (index . 0) -}}
+{{- end -}}
+
+{{/* What selects a part's pods; never changes in a release's life. */}}
+{{- define "envladder.selectorLabels" -}}
+app.kubernetes.io/name: envladder-{{ index . 0 }}
+app.kubernetes.io/instance: {{ (index . 1).Release.Name }}
+{{- end -}}
+
+{{- define "envladder.labels" -}}
+{{- $root := index . 1 -}}
+{{ include "envladder.selectorLabels" . }}
+app.kubernetes.io/part-of: envladder
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* The image of a part: (list IMAGE .). */}}
+{{- define "envladder.image" -}}
+{{- $image := index . 0 -}}
+{{- $registry := (index . 1).Values.image.registry -}}
+{{- if $registry }}{{ $registry | trimSuffix "/" }}/{{ end -}}
+{{- $image.repository -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag }}{{ end -}}
+{{- end -}}
+
+{{/* The pod's part that all have. */}}
+{{- define "envladder.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "envladder.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{/* Where pods may run, of a part's values: lines of a pod template in a Deployment. */}}
+{{- define "envladder.scheduling" -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+{{- with index $ $key }}
+      {{ $key }}:
+        {{- toYaml . | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "envladder.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+{{- end }}
+{{- end -}}

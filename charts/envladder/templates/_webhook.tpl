@@ -1,0 +1,39 @@
+{{- define "envladder.tlsSecret" -}}
+{{- if .Values.webhook.tls.secretName -}}
+{{- .Values.webhook.tls.secretName -}}
+{{- else -}}
+{{- include "envladder.name" (list "webhook" .) }}-tls
+{{- end -}}
+{{- end -}}
+
+{{/* The CA in base64; empty where cert-manager puts it in. */}}
+{{- define "envladder.caBundle" -}}
+{{- if not .Values.webhook.tls.certManager.enabled -}}
+{{- required "webhook.tls.caBundle is empty: give the CA of the webhook's certificate as PEM, or enable webhook.tls.certManager" .Values.webhook.tls.caBundle | b64enc -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What is sent: everything that has a pod template. */}}
+{{- define "envladder.rules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods, podtemplates, replicationcontrollers]
+  scope: Namespaced
+# Debug containers come by a subresource, as an UPDATE of the pod.
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/ephemeralcontainers]
+  scope: Namespaced
+- apiGroups: [apps]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [daemonsets, deployments, replicasets, statefulsets]
+  scope: Namespaced
+- apiGroups: [batch]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [cronjobs, jobs]
+  scope: Namespaced
+{{- end -}}

@@ -1,0 +1,101 @@
+// Command plain writes the plain manifests, for those who don't use Helm: one file a
+// part, rendered from the chart, so that there is one place to change.
+//
+//	go run ./charts/plain (by `make generate`)
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+func main() {
+	if err := run(context.Background(), "."); err != nil {
+		slog.Error("writing the plain manifests", "error", err)
+		os.Exit(1)
+	}
+}
+
+const namespace = "envladder"
+
+// run writes a manifest for each values file beside this program. root is the
+// repository's.
+func run(ctx context.Context, root string) error {
+	repository := os.DirFS(root)
+	loaded, err := chart.Load(repository, "charts/envladder")
+	if err != nil {
+		return err
+	}
+	files, err := fs.Glob(repository, "charts/plain/*.yaml")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := render(ctx, repository, loaded, file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(root, "manifests", filepath.Base(file)), []byte(text), 0o644); err != nil { //nolint:gosec // it is for everybody
+			return err
+		}
+	}
+	return nil
+}
+
+// render is a manifest: the comments at the head of its values file, the namespace, and
+// what the chart makes of the values.
+func render(ctx context.Context, repository fs.FS, loaded *chart.Chart, file string) (string, error) {
+	values, err := chart.Merge(ctx, repository, ladder.Step{Layers: []ladder.Layer{{Path: file, Origin: "plain"}}})
+	if err != nil {
+		return "", err
+	}
+	manifests, err := loaded.Render(values, chart.Release{Name: "envladder", Namespace: namespace})
+	if err != nil {
+		return "", err
+	}
+	head, err := headOf(repository, file)
+	if err != nil {
+		return "", err
+	}
+	text := strings.Builder{}
+	fmt.Fprintf(&text, "# Made from charts/envladder by `make generate`.\n#\n%sapiVersion: v1\nkind: Namespace\nmetadata:\n  name: %s\n", head, namespace)
+	for _, m := range manifests {
+		text.WriteString("---\n")
+		for line := range strings.Lines(m.Content + "\n") {
+			if !isHelms(line) {
+				text.WriteString(line)
+			}
+		}
+	}
+	return text.String(), nil
+}
+
+// headOf are the comments that a file begins with.
+func headOf(repository fs.FS, file string) (string, error) {
+	data, err := fs.ReadFile(repository, file)
+	if err != nil {
+		return "", err
+	}
+	var head strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "#") {
+			break
+		}
+		head.WriteString(line)
+	}
+	return head.String(), nil
+}
+
+// isHelms says whether a line would claim that Helm manages the object, or is empty.
+func isHelms(line string) bool {
+	key, _, _ := strings.Cut(strings.TrimSpace(line), ":")
+	return key == "app.kubernetes.io/managed-by" || key == "helm.sh/chart" || key == ""
+}
