@@ -94,8 +94,30 @@ func (p *program) run(ctx context.Context) error {
 		return serve(ctx, p.Listener, p.certificates.GetCertificate, handler(p.reviews, p.gates.ready), p.Log)
 	})
 	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.Start(ctx)) })
-	group.Go(func() error { return ended(ctx, "following Gates and Recalls", p.manager.Start(ctx)) })
+	group.Go(func() error { return ended(ctx, "following Gates and Recalls", follow(ctx, p.manager)) })
 	return group.Wait()
+}
+
+// leave is how long the manager may take to end; it has only watches to close.
+const leave = 5 * time.Second
+
+// follow runs the manager until ctx ends. A manager whose caches never filled (this
+// account may not list Gates, say) doesn't end with ctx: controller-runtime waits for
+// them first. It is left behind then, for the program ends.
+func follow(ctx context.Context, manager ctrl.Manager) error {
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Start(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(leave):
+		return nil
+	}
 }
 
 // ended makes an error of a part that ends while the others should go on.

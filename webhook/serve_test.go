@@ -207,7 +207,7 @@ func TestFollowingThatFailsIsLogged(t *testing.T) {
 	if _, err := manager.GetCache().GetInformer(ctx, emptyRecall(), cache.BlockUntilSynced(false)); err != nil {
 		t.Fatal(err)
 	}
-	go func() { ended <- manager.Start(ctx) }()
+	go func() { ended <- follow(ctx, manager) }()
 	if err := until(func() bool {
 		text := logs.String()
 		return strings.Contains(text, "following the cluster fails") && strings.Contains(text, "Recall") && strings.Contains(text, "forbidden")
