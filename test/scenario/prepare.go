@@ -43,7 +43,7 @@ func (s *Scenario) installPrograms(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range []string{"envladder", "envladder-plugin", "envladder-webhook"} {
+	for _, name := range []string{"envladder", "envladder-plugin", "envladder-webhook", "envladder-observer", "envladder-appset"} {
 		path := filepath.Join(s.options.Root, "bin", name)
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("finding %s: %w (run `make build`)", name, err)
@@ -117,8 +117,11 @@ func (s *Scenario) fillRepositories(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if name == "gitops" {
+		switch name {
+		case "gitops":
 			s.gitops = c
+		case "platform":
+			s.platform = c
 		}
 	}
 	return nil
@@ -137,7 +140,19 @@ func (s *Scenario) localize(text string) (string, error) {
 		"name: envladder\n", "name: "+s.pluginName()+"\n",
 		"duration: 5s", "duration: 1s",
 		"maxDuration: 1m", "maxDuration: 5s",
-	).Replace(text))
+		"requeueAfterSeconds: 60", "requeueAfterSeconds: 2",
+	).Replace(s.hurry(text)))
+}
+
+// hurry makes seconds of the climb's soaks: it is a story of minutes.
+func (s *Scenario) hurry(text string) string {
+	if s.options.Story != Climb {
+		return text
+	}
+	return strings.NewReplacer(
+		"duration: 24h", "duration: "+soakTime.String(),
+		"attestAfter: [1h, 24h]", "attestAfter: [3s, "+soakTime.String()+"]",
+	).Replace(text)
 }
 
 // withKeys gives a Gate the signers' real public keys; other documents stay as they
@@ -215,8 +230,29 @@ func (s *Scenario) installPlugin(ctx context.Context) error {
 		plugin.Args = []string{"--config-dir-path", config}
 		plugin.Env = append(plugin.Env, "ARGOCD_BINARY_NAME=argocd-cmp-server", "ARGOCD_CMP_WORKDIR="+config, "PATH="+s.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
-	_, err := s.bed.Run(ctx, plugin)
+	return s.runOwn(ctx, plugin)
+}
+
+// runOwn runs a program of envladder's.
+func (s *Scenario) runOwn(ctx context.Context, p bed.Process) error {
+	running, err := s.bed.Run(ctx, p)
+	if err == nil {
+		s.own[p.Name] = running
+	}
 	return err
+}
+
+// killAndStart ends envladder's programs without warning, and starts them again.
+func (s *Scenario) killAndStart(ctx context.Context) error {
+	for _, running := range s.own {
+		running.Kill()
+	}
+	for _, running := range s.own {
+		if err := running.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pluginName is what Applications call the plugin.
@@ -247,20 +283,8 @@ func (s *Scenario) installWebhook(ctx context.Context) error {
 	if err := s.applyFiles(ctx, prod, filepath.Join(s.options.Root, "manifests", "crds")); err != nil {
 		return err
 	}
-	documents, err := readDocuments(filepath.Join(s.options.Root, "manifests", "webhook.yaml"))
+	registration, err := s.applyAccount(ctx, prod, "webhook.yaml")
 	if err != nil {
-		return err
-	}
-	var account, registration []string
-	for _, d := range documents {
-		switch d.GetKind() {
-		case "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
-			account = append(account, render(d))
-		case "ValidatingWebhookConfiguration":
-			registration = append(registration, render(d))
-		}
-	}
-	if err := prod.Apply(ctx, systemNamespace, account...); err != nil {
 		return err
 	}
 	address, err := s.runWebhook(ctx, prod)
@@ -273,6 +297,25 @@ func (s *Scenario) installWebhook(ctx context.Context) error {
 		}
 	}
 	return prod.Apply(ctx, systemNamespace, registration...)
+}
+
+// applyAccount applies from a part's manifests what a local process needs of them, its
+// account and rights, and returns the webhook configurations.
+func (s *Scenario) applyAccount(ctx context.Context, cluster *bed.Cluster, manifest string) (registrations []string, err error) {
+	documents, err := readDocuments(filepath.Join(s.options.Root, "manifests", manifest))
+	if err != nil {
+		return nil, err
+	}
+	var account []string
+	for _, d := range documents {
+		switch d.GetKind() {
+		case "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+			account = append(account, render(d))
+		case "ValidatingWebhookConfiguration":
+			registrations = append(registrations, render(d))
+		}
+	}
+	return registrations, cluster.Apply(ctx, systemNamespace, account...)
 }
 
 func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address string, err error) {
@@ -289,7 +332,7 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 		return "", err
 	}
 	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	_, err = s.bed.Run(ctx, bed.Process{
+	return address, s.runOwn(ctx, bed.Process{
 		Name: "envladder-webhook",
 		Path: filepath.Join(s.bin, "envladder-webhook"),
 		Args: []string{
@@ -298,7 +341,6 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 		},
 		Ready: s.bed.HTTPReady("https://" + address + "/readyz"),
 	})
-	return address, err
 }
 
 // pointAt replaces a webhook configuration's Service by a URL, as the webhook runs

@@ -23,6 +23,10 @@ type Options struct {
 	Root string
 	// ArgoCD is "v3" or "v2".
 	ArgoCD string
+	// Story is what is told, FirstDeploy where it isn't set.
+	Story Story
+	// Restarts has envladder's own programs killed and started again before each step.
+	Restarts bool
 	// Exec has argocd-cmp-server run the plugin once for each render, in place of the
 	// plugin that serves.
 	Exec bool
@@ -40,12 +44,17 @@ type Scenario struct {
 	options Options
 	bed     *bed.Bed
 
-	gitops *checkout
+	// own are envladder's programs that run, by their names.
+	own map[string]*bed.Running
+
+	gitops, platform *checkout
 
 	// The images of the story, each pushed once.
 	release image // built and signed by CI
 	laptop  image // pushed by hand, unsigned
 	rebuilt image // pushed over the release's tag
+
+	climb climb
 }
 
 // image is repository and digest.
@@ -60,8 +69,23 @@ type Step struct {
 	run   func(context.Context) error
 }
 
-// Steps are in order; each builds on those before.
+// A Story is a sequence of steps; each builds on those before.
+type Story string
+
+// The stories.
+const (
+	// FirstDeploy: Argo CD renders through the plugin, the cluster refuses what isn't
+	// proven.
+	FirstDeploy Story = "first-deploy"
+	// Climb: one change goes from a pull request to production.
+	Climb Story = "climb"
+)
+
+// Steps of the story, in order.
 func (s *Scenario) Steps() []Step {
+	if s.options.Story == Climb {
+		return s.climbSteps()
+	}
 	return []Step{
 		{"CI builds the image once, signs it and attaches its SBOM", s.build},
 		{"dev, staging and prod render one chart through the plugin", s.render},
@@ -77,6 +101,11 @@ func (s *Scenario) Steps() []Step {
 // Run runs step n, counted from 0.
 func (s *Scenario) Run(ctx context.Context, n int) error {
 	step := s.Steps()[n]
+	if s.options.Restarts && n > 0 {
+		if err := s.killAndStart(ctx); err != nil {
+			return fmt.Errorf("restarting before step %d: %w", n+1, err)
+		}
+	}
 	s.say.Step(n+1, step.Title)
 	if err := step.run(ctx); err != nil {
 		return fmt.Errorf("step %d, %q: %w", n+1, step.Title, err)
@@ -102,7 +131,7 @@ func Start(ctx context.Context, o Options) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scenario{options: o, bed: b}
+	s := &Scenario{options: o, bed: b, own: map[string]*bed.Running{}}
 	if err := s.prepare(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("preparing the scenario: %w", err)
@@ -122,10 +151,14 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	if s.shell, err = newShell(dir, s.options.Say); err != nil {
 		return err
 	}
-	for _, prepare := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		s.installPrograms, s.writeKubeconfig, s.makeKeys, s.fillRepositories,
 		s.installPlugin, s.installWebhook, s.applyPlatform,
-	} {
+	}
+	if s.options.Story == Climb {
+		steps = append(steps, s.installObserver, s.installGenerator)
+	}
+	for _, prepare := range steps {
 		if err := prepare(ctx); err != nil {
 			return err
 		}

@@ -260,6 +260,7 @@ func (s *Scenario) proven(ctx context.Context) error {
 	}
 	for _, args := range [][]string{
 		{"test", "--key", "keys/e2e.key", "--suite", "e2e", "--result", "PASSED", "--passed", "checkout,login,search"},
+		{"test", "--key", "keys/e2e.key", "--suite", "load", "--result", "PASSED", "--passed", "1000-users"},
 		{"approval", "--key", "keys/managers.key", "--ladder", "shop", "--environment", "prod", "--comment", "Looks good", "--expires", "72h"},
 	} {
 		if _, err := s.show(ctx, "envladder", append(append([]string{"attest"}, args...), s.release.Ref())...); err != nil {

@@ -1,6 +1,6 @@
-// Command demo shows the main job on real parts: Argo CD renders three environments of
-// one chart through envladder's plugin, and the prod cluster refuses what isn't
-// proven. It builds what is missing, starts everything on loopback, and takes it down.
+// Command demo shows the main job on real parts: one change goes from a pull request to
+// production, and the prod cluster refuses what isn't proven. It builds what is missing,
+// starts everything on loopback, and takes it down.
 package main
 
 import (
@@ -33,6 +33,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.SetOutput(stderr)
 	keep := flags.Bool("keep", false, "leave it running after the last step, and say how to look")
 	argocd := flags.String("argocd", "v3", "Argo CD's `version`: v3 or v2")
+	story := flags.String("story", string(scenario.Climb), "`what` is told: "+string(scenario.Climb)+" or "+string(scenario.FirstDeploy))
 	flags.Usage = func() {
 		fmt.Fprint(stderr, "Shows the main job on real parts. Most people run it as `make demo` or `make demo KEEP=1`.\n\n")
 		flags.PrintDefaults()
@@ -43,12 +44,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		return err
 	}
+	if told := scenario.Story(*story); told != scenario.Climb && told != scenario.FirstDeploy {
+		return fmt.Errorf("-story %q: use %s or %s", *story, scenario.Climb, scenario.FirstDeploy)
+	}
 	root, err := repository()
 	if err != nil {
 		return err
 	}
 	s, err := scenario.Start(ctx, scenario.Options{
-		Root: root, ArgoCD: *argocd, Say: scenario.NewPrinter(stdout), Log: stderr,
+		Root: root, ArgoCD: *argocd, Story: scenario.Story(*story), Say: scenario.NewPrinter(stdout), Log: stderr,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,625 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+// soakTime is what prod's Gate asks for in this story, in place of a day.
+const soakTime = 10 * time.Second
+
+// climb is where the climb stands.
+type climb struct {
+	previews, previewsToken string
+
+	source *checkout // the service's source code
+	before image     // what prod runs when the story begins
+	pull   int       // the pull request's number
+	// untouched is what prod's objects were before a sync that was refused.
+	untouched prodState
+}
+
+func (s *Scenario) climbSteps() []Step {
+	return []Step{
+		{"every environment runs 1.4.1", s.runBefore},
+		{"a pull request gets an environment of its own", s.preview},
+		{"it is merged: the preview goes away, CI builds once", s.merge},
+		{"into dev, by a commit", s.promoteDev},
+		{"into staging, by a pull request", s.promoteStaging},
+		{"into prod, too early: refused", s.tooEarly},
+		{"merged all the same: the cluster refuses, and nothing is half applied", s.mergedAllTheSame},
+		{"a newer commit doesn't wait for the refused one", s.newerCommit},
+		{"the proof comes: the sync goes on", s.proofComes},
+		{"where everything stands", s.status},
+		{"back to the digest before", s.back},
+	}
+}
+
+func (s *Scenario) runBefore(ctx context.Context) error {
+	s.say.Explain("An earlier release, proven long ago: built, signed, soaked, tested, approved.")
+	var err error
+	if s.climb.before, err = s.push(ctx, "1.4.1", "built by CI from commit 41c0ffe"); err != nil {
+		return err
+	}
+	if err := s.define("OLD", s.climb.before.Ref()); err != nil {
+		return err
+	}
+	s.release = s.climb.before
+	if err := s.signAndList(ctx, s.release); err != nil {
+		return err
+	}
+	if err := s.attestSoak(ctx, 25*time.Hour); err != nil {
+		return err
+	}
+	for _, suite := range []string{"e2e", "load"} {
+		if err := s.attestSuite(ctx, suite); err != nil {
+			return err
+		}
+	}
+	if err := s.approve(ctx); err != nil {
+		return err
+	}
+	s.say.Explain("`envladder pin` writes one value of one file.")
+	for _, place := range [][]string{{"dev"}, {"staging"}, {"prod", "--target", "eu"}, {"prod", "--target", "us"}} {
+		args := append(append([]string{"pin"}, place...), "web@"+s.release.Digest, "-C", "gitops/shop")
+		if _, err := s.show(ctx, "envladder", args...); err != nil {
+			return err
+		}
+	}
+	commit, err := s.gitops.commit(ctx, "Pin web 1.4.1")
+	if err != nil {
+		return err
+	}
+	for _, app := range []string{appDev, appStaging, appProd} {
+		if err := s.applyApplication(ctx, app); err != nil {
+			return err
+		}
+	}
+	for _, app := range []string{appDev, appStaging, appProd} {
+		if err := s.awaitHealthy(ctx, app, commit); err != nil {
+			return err
+		}
+	}
+	_, err = s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications")
+	return err
+}
+
+// signAndList is CI's part: it signs an image and attaches its bill of materials.
+func (s *Scenario) signAndList(ctx context.Context, i image) error {
+	if _, err := s.cosign(ctx, "sign", "ci", i); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "sbom.spdx.json"), []byte(sbom), 0o644); err != nil {
+		return err
+	}
+	_, err := s.cosign(ctx, "attest", "ci", i, "--type", "spdxjson", "--predicate", "sbom.spdx.json")
+	return err
+}
+
+func (s *Scenario) attestSuite(ctx context.Context, suite string) error {
+	passed := map[string]string{"e2e": "checkout,login,search", "load": "1000-users"}[suite]
+	_, err := s.show(ctx, "envladder", "attest", "test", "--key", "keys/e2e.key", "--suite", suite,
+		"--result", "PASSED", "--passed", passed, s.release.Ref())
+	return err
+}
+
+func (s *Scenario) approve(ctx context.Context) error {
+	_, err := s.show(ctx, "envladder", "attest", "approval", "--key", "keys/managers.key", "--ladder", "shop",
+		"--environment", "prod", "--comment", "Looks good", "--expires", "72h", s.release.Ref())
+	return err
+}
+
+func (s *Scenario) preview(ctx context.Context) error {
+	s.say.Explain("Bo pushes a branch of the service's source code and opens a pull request.")
+	head, err := s.openPullRequest(ctx)
+	if err != nil {
+		return err
+	}
+	s.say.Explain("The generator sees it. Its image isn't built yet, so there is no preview yet, and it says why.")
+	if err := s.showPreviews(ctx, "web"); err != nil {
+		return err
+	}
+	s.say.Explain("CI builds the pull request's image, under the tag that the ladder names.")
+	pushed, err := s.push(ctx, fmt.Sprintf("pr-%d-%.8s", s.climb.pull, head), "built by CI from commit "+head)
+	if err != nil {
+		return err
+	}
+	app := s.previewApp()
+	if err := s.await(ctx, app, "Synced and Healthy", func(a application) bool { return a.sync == "Synced" && a.health == "Healthy" }); err != nil {
+		return err
+	}
+	s.say.Explain("Argo CD's ApplicationSet has made an Application for it, with that image's digest, in a namespace of its own. A Job has seeded its data.")
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications", app); err != nil {
+		return err
+	}
+	out, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", app, "get", "pods,jobs",
+		"-o", "custom-columns=KIND:.kind,NAME:.metadata.name,IMAGE:.spec.containers[0].image,SUCCEEDED:.status.succeeded")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(out, pushed.Digest) || !strings.Contains(out, app+"-seed") {
+		return fmt.Errorf("the preview doesn't run %s, or has no seed:\n%s", pushed.Digest, out)
+	}
+	return s.showPreviews(ctx, pushed.Digest)
+}
+
+func (s *Scenario) previewApp() string { return fmt.Sprintf("shop-pr-%d", s.climb.pull) }
+
+// openPullRequest makes the repository of the service's source code, a branch, and a
+// pull request, whose head it returns.
+func (s *Scenario) openPullRequest(ctx context.Context) (head string, err error) {
+	remote, err := s.bed.Gitea.CreateRepository(ctx, "shop/web")
+	if err != nil {
+		return "", err
+	}
+	first, err := os.MkdirTemp("", "web-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(first)
+	if err := os.WriteFile(filepath.Join(first, "cart.txt"), []byte("one item\n"), 0o644); err != nil {
+		return "", err
+	}
+	if s.climb.source, err = newCheckout(ctx, s.shell, "web", first, remote, func(text string) (string, error) { return text, nil }); err != nil {
+		return "", err
+	}
+	if _, err := s.climb.source.git(ctx, "checkout", "--quiet", "-b", "cart"); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "web", "cart.txt"), []byte("many items\n"), 0o644); err != nil {
+		return "", err
+	}
+	if _, err := s.show(ctx, "git", "-C", "web", "commit", "--quiet", "--all", "--message=A cart of many items"); err != nil {
+		return "", err
+	}
+	s.say.Command("git -C web push origin cart")
+	if _, err := s.climb.source.git(ctx, "push", "--quiet", "origin", "cart"); err != nil {
+		return "", err
+	}
+	if head, err = s.climb.source.git(ctx, "rev-parse", "HEAD"); err != nil {
+		return "", err
+	}
+	opened, err := s.createPull(ctx, "shop/web", map[string]string{"title": "A cart of many items", "head": "cart", "base": "main"})
+	if err != nil {
+		return "", err
+	}
+	s.climb.pull = opened.Number
+	s.say.Output(fmt.Sprintf("opened %s", opened.URL))
+	return strings.TrimSpace(head), nil
+}
+
+// showPreviews shows what the generator says of the pull requests, until that has text
+// in it.
+func (s *Scenario) showPreviews(ctx context.Context, text string) error {
+	var last string
+	err := bed.Poll(ctx, settleBound, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.climb.previews+"/previews?ladder=shop", nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Authorization", "Bearer "+s.climb.previewsToken)
+		request.Header.Set("Accept", "text/plain")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+		if err != nil {
+			return err
+		}
+		if last = string(body); response.StatusCode != http.StatusOK || !strings.Contains(last, text) {
+			return fmt.Errorf("%d: %s", response.StatusCode, last)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("asking the generator about previews: %w", err)
+	}
+	s.say.Command(`curl -s -H "Authorization: Bearer $(cat keys/previews.token)" -H "Accept: text/plain" ` + s.climb.previews + "/previews?ladder=shop")
+	s.say.Output(last)
+	return nil
+}
+
+func (s *Scenario) merge(ctx context.Context) error {
+	if err := s.mergePull(ctx, "shop/web", s.climb.pull); err != nil {
+		return err
+	}
+	s.say.Explain("Argo CD deletes the preview's Application, and with it all that ran there.")
+	if err := s.awaitGone(ctx, s.previewApp()); err != nil {
+		return err
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications"); err != nil {
+		return err
+	}
+	s.say.Explain("CI builds main once, signs the digest, and attaches what it is made of. This digest is what climbs.")
+	var err error
+	if s.release, err = s.push(ctx, "1.5.0", "built by CI from main"); err != nil {
+		return err
+	}
+	if err := s.define("WEB", s.release.Ref()); err != nil {
+		return err
+	}
+	return s.signAndList(ctx, s.release)
+}
+
+// awaitGone waits until an Application is gone, and no pod of it is left.
+func (s *Scenario) awaitGone(ctx context.Context, app string) error {
+	staging := s.bed.Cluster(bed.Staging)
+	err := bed.Poll(ctx, syncBound, func(ctx context.Context) error {
+		if _, err := s.application(ctx, app); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is there still: %w", err)
+		}
+		pods, err := staging.Client().CoreV1().Pods(app).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=shop"})
+		if err != nil {
+			return err
+		}
+		if len(pods.Items) > 0 {
+			return fmt.Errorf("%d of its pods are there still", len(pods.Items))
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for Application %q to go: %w", app, err)
+	}
+	return nil
+}
+
+func (s *Scenario) promoteDev(ctx context.Context) error {
+	s.say.Explain("The ladder says how a digest gets into dev: by a commit.")
+	if _, err := s.envladderPromote(ctx, "dev", "--image", "web@"+s.release.Digest); err != nil {
+		return err
+	}
+	return s.synced(ctx, appDev)
+}
+
+// envladderPromote shows a promotion.
+func (s *Scenario) envladderPromote(ctx context.Context, args ...string) (string, error) {
+	return s.show(ctx, "envladder", append(append([]string{"promote"}, args...), "-C", "gitops/shop")...)
+}
+
+// synced pulls what was merged, and waits until an Application runs it.
+func (s *Scenario) synced(ctx context.Context, app string) error {
+	commit, err := s.pull(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.refresh(ctx, app); err != nil {
+		return err
+	}
+	if err := s.awaitHealthy(ctx, app, commit); err != nil {
+		return err
+	}
+	_, err = s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications", app)
+	return err
+}
+
+func (s *Scenario) pull(ctx context.Context) (commit string, err error) {
+	if _, err := s.gitops.git(ctx, "pull", "--quiet", "--ff-only"); err != nil {
+		return "", err
+	}
+	head, err := s.gitops.git(ctx, "rev-parse", "HEAD")
+	return strings.TrimSpace(head), err
+}
+
+func (s *Scenario) promoteStaging(ctx context.Context) error {
+	s.say.Explain("The end-to-end tests pass in dev. Their result is signed, for this digest.")
+	if err := s.attestSuite(ctx, "e2e"); err != nil {
+		return err
+	}
+	s.say.Explain("What dev runs is the candidate for staging.")
+	if _, err := s.envladderPromote(ctx, "staging"); err != nil {
+		return err
+	}
+	if err := s.mergePromotion(ctx); err != nil {
+		return err
+	}
+	return s.synced(ctx, appStaging)
+}
+
+func (s *Scenario) tooEarly(ctx context.Context) error {
+	s.say.Explain("prod's Gate is asked before anything is opened. It says what the cluster would say.")
+	out, err := s.refuse(ctx, "envladder", "promote", "prod", "--target", "eu", "--gate", gateFile, "-C", "gitops/shop")
+	if err != nil {
+		return err
+	}
+	for _, code := range []string{"NoApproval", "NoTest"} {
+		if !strings.Contains(out, code) {
+			return fmt.Errorf("promotion was refused, but not for %s:\n%s", code, out)
+		}
+	}
+	s.say.Explain("Opened all the same, it is a draft, and its text says what is missing.")
+	if _, err := s.envladderPromote(ctx, "prod", "--target", "eu", "--gate", gateFile, "--allow-unproven"); err != nil {
+		return err
+	}
+	opened, err := s.openPull(ctx, "team/gitops")
+	if err != nil {
+		return err
+	}
+	if !opened.Draft || !strings.Contains(opened.Body, "NoApproval") {
+		return fmt.Errorf("the pull request is a draft: %t; its text:\n%s", opened.Draft, opened.Body)
+	}
+	s.say.Output(fmt.Sprintf("%s\n%s\n\n%s", opened.URL, opened.Title, opened.Body))
+	return nil
+}
+
+// prodState is what tells whether prod was touched.
+type prodState struct {
+	Image     string
+	Config    map[string]string
+	Migration string // the UID of the migration's Job
+}
+
+func (s *Scenario) prodState(ctx context.Context) (state prodState, err error) {
+	prod := s.bed.Cluster(bed.Prod).Client()
+	deployment, err := prod.AppsV1().Deployments(prodNamespace).Get(ctx, appProd, metav1.GetOptions{})
+	if err != nil {
+		return state, err
+	}
+	config, err := prod.CoreV1().ConfigMaps(prodNamespace).Get(ctx, appProd, metav1.GetOptions{})
+	if err != nil {
+		return state, err
+	}
+	job, err := prod.BatchV1().Jobs(prodNamespace).Get(ctx, appProd+"-migration", metav1.GetOptions{})
+	if err != nil {
+		return state, err
+	}
+	return prodState{deployment.Spec.Template.Spec.Containers[0].Image, config.Data, string(job.UID)}, nil
+}
+
+func (p prodState) String() string {
+	text, _ := json.Marshal(p) // strings alone
+	return string(text)
+}
+
+// untouched is an error where prod isn't as it was.
+func (s *Scenario) untouched(ctx context.Context) error {
+	state, err := s.prodState(ctx)
+	if err != nil {
+		return err
+	}
+	if state.String() != s.climb.untouched.String() {
+		return fmt.Errorf("a sync that was refused changed prod: it was %s, it is %s", s.climb.untouched, state)
+	}
+	return nil
+}
+
+func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
+	var err error
+	if s.climb.untouched, err = s.prodState(ctx); err != nil {
+		return err
+	}
+	s.say.Explain("Somebody adds the release's flag to the branch, takes the draft's mark away, and merges.")
+	if err := s.addFlag(ctx); err != nil {
+		return err
+	}
+	if err := s.mergePromotion(ctx); err != nil {
+		return err
+	}
+	commit, err := s.pull(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.refresh(ctx, appProd); err != nil {
+		return err
+	}
+	if err := s.awaitRefused(ctx, appProd, commit, "NoApproval", "NoTest"); err != nil {
+		return err
+	}
+	if err := s.showRefusal(ctx); err != nil {
+		return err
+	}
+	s.say.Explain("The commit changes a ConfigMap and has a migration Job beside the new digest. Nothing of it was applied: the guard, a PodTemplate in front of everything, was refused.")
+	for _, args := range [][]string{
+		{"get", "configmap", appProd, "-o", `jsonpath={.data.FEATURE_GIFT_CARDS}{"\n"}`},
+		{"get", "deployment", appProd, "-o", `jsonpath={.spec.template.spec.containers[0].image}{"\n"}`},
+		{"get", "jobs", "-o", "custom-columns=JOB:.metadata.name,IMAGE:.spec.template.spec.containers[0].image"},
+	} {
+		if _, err := s.show(ctx, "kubectl", append([]string{"--context", bed.Prod, "-n", prodNamespace}, args...)...); err != nil {
+			return err
+		}
+	}
+	return s.untouched(ctx)
+}
+
+// addFlag commits a change of prod's values to the promotion's branch.
+func (s *Scenario) addFlag(ctx context.Context) error {
+	opened, err := s.openPull(ctx, "team/gitops")
+	if err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"fetch", "--quiet", "origin"}, {"checkout", "--quiet", "-B", "release", "origin/" + opened.Head.Ref}} {
+		if _, err := s.gitops.git(ctx, args...); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(s.dir, "gitops", "shop", "values", "prod.yaml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append(data, "features:\n  giftCards: true\n"...), 0o644); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"commit", "--quiet", "--all", "--message=Gift cards in prod"},
+		{"push", "--quiet", "origin", "HEAD:" + opened.Head.Ref},
+		{"checkout", "--quiet", "main"},
+	} {
+		if _, err := s.gitops.git(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Scenario) newerCommit(ctx context.Context) error {
+	s.say.Explain("Argo CD still tries the refused commit. The newest one is synced nevertheless: here the team takes the release back.")
+	for _, what := range []struct {
+		explain string
+		check   func(context.Context, string) error
+	}{
+		{"", func(ctx context.Context, commit string) error { return s.awaitHealthy(ctx, appProd, commit) }},
+		{"And forth again: refused again, for the proof is still missing.", func(ctx context.Context, commit string) error {
+			return s.awaitRefused(ctx, appProd, commit, "NoApproval")
+		}},
+	} {
+		if what.explain != "" {
+			s.say.Explain(what.explain)
+		}
+		commit, err := s.revert(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.refresh(ctx, appProd); err != nil {
+			return err
+		}
+		if err := what.check(ctx, commit); err != nil {
+			return err
+		}
+		if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications", appProd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revert takes the last commit back, a merge or another revert.
+func (s *Scenario) revert(ctx context.Context) (commit string, err error) {
+	args := []string{"revert", "--no-edit", "HEAD"}
+	parents, err := s.gitops.git(ctx, "rev-list", "--parents", "-n", "1", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	if len(strings.Fields(parents)) > 2 {
+		args = []string{"revert", "--no-edit", "--mainline", "1", "HEAD"}
+	}
+	s.say.Command(line("git", append([]string{"-C", "gitops"}, args...)))
+	if _, err := s.gitops.git(ctx, args...); err != nil {
+		return "", err
+	}
+	s.say.Command("git -C gitops push")
+	if _, err := s.gitops.git(ctx, "push", "--quiet"); err != nil {
+		return "", err
+	}
+	head, err := s.gitops.git(ctx, "rev-parse", "HEAD")
+	return strings.TrimSpace(head), err
+}
+
+func (s *Scenario) proofComes(ctx context.Context) error {
+	s.say.Explain("Meanwhile staging's observer has measured how long the digest was healthy, and signs it at " + soakTime.String() + ".")
+	if err := s.awaitSoak(ctx); err != nil {
+		return err
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "shop-staging", "get", "soaks"); err != nil {
+		return err
+	}
+	s.say.Explain("The load test passes, and a manager approves.")
+	if err := s.attestSuite(ctx, "load"); err != nil {
+		return err
+	}
+	if err := s.approve(ctx); err != nil {
+		return err
+	}
+	if err := s.verdict(ctx, s.release); err != nil {
+		return err
+	}
+	if err := s.syncAgain(ctx); err != nil {
+		return err
+	}
+	commit, err := s.pull(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.awaitHealthy(ctx, appProd, commit); err != nil {
+		return err
+	}
+	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications"); err != nil {
+		return err
+	}
+	state, err := s.prodState(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Image != s.release.Ref() || state.Config["FEATURE_GIFT_CARDS"] != "true" || state.Migration == s.climb.untouched.Migration {
+		return fmt.Errorf("the sync succeeded, and prod is %s", state)
+	}
+	return nil
+}
+
+var soaks = schema.GroupVersionResource{Group: "envladder.dev", Version: "v1alpha1", Resource: "soaks"}
+
+// awaitSoak waits until prod's Gate is content with the release's soak.
+func (s *Scenario) awaitSoak(ctx context.Context) error {
+	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
+		out, err := s.run(ctx, "envladder", "verify", s.release.Ref(), "--gate", gateFile)
+		if !strings.Contains(out, "NoSoak") && !strings.Contains(out, "SoakTooShort") && !strings.Contains(out, "SoakOpen") && strings.Contains(out, "denied in prod") {
+			return nil
+		}
+		list, listErr := s.bed.Cluster(bed.Staging).Dynamic().Resource(soaks).Namespace("shop-staging").List(ctx, metav1.ListOptions{})
+		if listErr != nil {
+			return listErr
+		}
+		return fmt.Errorf("%s %w; Soaks: %v", out, err, statuses(list))
+	})
+}
+
+func statuses(list *unstructured.UnstructuredList) []any {
+	var all []any
+	for _, item := range list.Items {
+		all = append(all, item.Object["status"])
+	}
+	return all
+}
+
+func (s *Scenario) status(ctx context.Context) error {
+	out, err := s.show(ctx, "envladder", "status", "-C", "gitops/shop",
+		"--context", bed.Staging, "--context", bed.Prod, "--gate", gateFile)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(out, s.release.Digest[len("sha256:"):][:12]) {
+		return fmt.Errorf("the status doesn't name %s:\n%s", s.release.Digest, out)
+	}
+	return nil
+}
+
+func (s *Scenario) back(ctx context.Context) error {
+	s.say.Explain("Back is a commit like any other. The digest before is proven still.")
+	if _, err := s.show(ctx, "envladder", "pin", "prod", "--target", "eu", "web@"+s.climb.before.Digest, "-C", "gitops/shop"); err != nil {
+		return err
+	}
+	commit, err := s.gitops.commit(ctx, "Back to web 1.4.1 in prod")
+	if err != nil {
+		return err
+	}
+	if err := s.refresh(ctx, appProd); err != nil {
+		return err
+	}
+	if err := s.awaitHealthy(ctx, appProd, commit); err != nil {
+		return err
+	}
+	state, err := s.prodState(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Image != s.climb.before.Ref() {
+		return fmt.Errorf("prod runs %s", state.Image)
+	}
+	_, err = s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "deployments", "-o", "custom-columns=NAME:.metadata.name,READY:.status.readyReplicas,IMAGE:.spec.template.spec.containers[0].image")
+	return err
+}

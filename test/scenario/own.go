@@ -1,0 +1,107 @@
+package scenario
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+const observerAccount = "envladder-observer"
+
+// installObserver runs the observer of staging's cluster under its own account, and has
+// Argo CD bring its Gate.
+func (s *Scenario) installObserver(ctx context.Context) error {
+	staging := s.bed.Cluster(bed.Staging)
+	if err := s.applyFiles(ctx, staging, filepath.Join(s.options.Root, "manifests", "crds")); err != nil {
+		return err
+	}
+	if _, err := s.applyAccount(ctx, staging, "observer.yaml"); err != nil {
+		return err
+	}
+	kubeconfig, err := staging.ServiceAccountKubeconfig(ctx, systemNamespace, observerAccount)
+	if err != nil {
+		return err
+	}
+	health, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	if err := s.runOwn(ctx, bed.Process{
+		Name: "envladder-observer",
+		Path: filepath.Join(s.bin, "envladder-observer"),
+		Args: []string{
+			"--kubeconfig", kubeconfig, "--key", filepath.Join(s.dir, "keys", "staging-observer.key"),
+			"--interval", "1s", "--health-listen", health,
+			// One of them runs here; a killed one would hold the lease for a while.
+			"--leader-elect=false",
+		},
+		Env:   []string{"COSIGN_PASSWORD="},
+		Ready: s.bed.HTTPReady("http://" + health + "/readyz"),
+	}); err != nil {
+		return err
+	}
+	return s.applyApplication(ctx, "gates-staging")
+}
+
+func freeAddress() (string, error) {
+	port, err := bed.FreePort()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
+}
+
+// installGenerator runs the previews' generator, with a copy of the team's ladder as a
+// ConfigMap would give it, and applies the ApplicationSet that asks it.
+func (s *Scenario) installGenerator(ctx context.Context) error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s.climb.previews = "http://" + address
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return err
+	}
+	s.climb.previewsToken = hex.EncodeToString(random)
+	if err := s.writeGeneratorFiles(); err != nil {
+		return err
+	}
+	if err := s.runOwn(ctx, bed.Process{
+		Name: "envladder-appset",
+		Path: filepath.Join(s.bin, "envladder-appset"),
+		Args: []string{
+			"--listen", address, "--ladders", filepath.Join(s.dir, "ladders"),
+			"--token-file", filepath.Join(s.dir, "keys", "previews.token"),
+			"--gitea-url", s.bed.Gitea.URL, "--gitea-token-file", filepath.Join(s.dir, "keys", "gitea.token"),
+		},
+		Ready: s.bed.HTTPReady(s.climb.previews + "/readyz"),
+	}); err != nil {
+		return err
+	}
+	return s.applyPreviews(ctx)
+}
+
+func (s *Scenario) writeGeneratorFiles() error {
+	ladder, err := os.ReadFile(filepath.Join(s.dir, "gitops", "shop", "ladder.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, "ladders"), 0o755); err != nil {
+		return err
+	}
+	for path, content := range map[string]string{
+		"ladders/shop.yaml":   string(ladder),
+		"keys/previews.token": s.climb.previewsToken,
+		"keys/gitea.token":    s.bed.Gitea.Token,
+	} {
+		if err := os.WriteFile(filepath.Join(s.dir, path), []byte(content), 0o600); err != nil {
+			return fmt.Errorf("writing %s: %w", path, err)
+		}
+	}
+	return nil
+}
