@@ -289,7 +289,7 @@ func (s *Scenario) promoteDev(ctx context.Context) error {
 
 // envladderPromote shows a promotion.
 func (s *Scenario) envladderPromote(ctx context.Context, args ...string) (string, error) {
-	return s.show(ctx, "envladder", append(append([]string{"promote"}, args...), "-C", "gitops/shop")...)
+	return s.show(ctx, "envladder", append(append([]string{"promote"}, args...), "--forge", "Gitea", "-C", "gitops/shop")...)
 }
 
 // synced pulls what was merged, and waits until an Application runs it.
@@ -333,7 +333,7 @@ func (s *Scenario) promoteStaging(ctx context.Context) error {
 
 func (s *Scenario) tooEarly(ctx context.Context) error {
 	s.say.Explain("prod's Gate is asked before anything is opened. It says what the cluster would say.")
-	out, err := s.refuse(ctx, "envladder", "promote", "prod", "--target", "eu", "--gate", gateFile, "-C", "gitops/shop")
+	out, err := s.refuse(ctx, "envladder", "promote", "prod", "--target", "eu", "--gate", gateFile, "--forge", "Gitea", "-C", "gitops/shop")
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ func (s *Scenario) logInToGit() {
 	s.setenv("GIT_CONFIG_COUNT", "1")
 	s.setenv("GIT_CONFIG_KEY_0", "http."+gitea.URL+"/.extraHeader")
 	s.setenv("GIT_CONFIG_VALUE_0", "Authorization: Basic "+basic)
+	s.setenv("ENVLADDER_FORGE_TOKEN", gitea.Token)
 }
 
 // fillRepositories pushes the team's and the platform's repositories.
