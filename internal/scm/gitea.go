@@ -1,0 +1,196 @@
+package scm
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"code.gitea.io/sdk/gitea"
+)
+
+// giteaRepository is a repository of Gitea or Forgejo.
+type giteaRepository struct{ common }
+
+// giteaPage is what Gitea gives at once at most, unless told otherwise
+// ([api] MAX_RESPONSE_ITEMS).
+const giteaPage = 50
+
+// api returns a client for one call: the SDK's has the context in it.
+func (r giteaRepository) api(ctx context.Context) (*gitea.Client, error) {
+	token, err := r.readToken()
+	if err != nil {
+		return nil, err
+	}
+	return gitea.NewClient(r.base.String(),
+		// Without a version to ask for, it asks none: nothing here is newer than 1.14.
+		gitea.SetGiteaVersion(""),
+		gitea.SetHTTPClient(r.client), gitea.SetContext(ctx), gitea.SetToken(token), gitea.SetUserAgent("envladder"))
+}
+
+// call makes one call with a client of its own.
+func (r giteaRepository) call(ctx context.Context, action string, call func(context.Context, *gitea.Client) (*http.Response, error)) error {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	api, err := r.api(ctx)
+	if err != nil {
+		return r.failed(action, nil, err)
+	}
+	response, err := call(ctx, api)
+	return r.failed(action, response, err)
+}
+
+func (r giteaRepository) Open(ctx context.Context) (all []PullRequest, err error) {
+	err = r.call(ctx, "listing the pull requests", func(ctx context.Context, api *gitea.Client) (*http.Response, error) {
+		var response *http.Response
+		var err error
+		all, response, err = list(ctx, r.page(api))
+		return response, err
+	})
+	return all, err
+}
+
+func (r giteaRepository) page(api *gitea.Client) page {
+	return func(_ context.Context, number int) ([]PullRequest, *http.Response, error) {
+		// Oldest first: what is opened meanwhile comes last.
+		listed, response, err := api.ListRepoPullRequests(r.owner, r.name, gitea.ListPullRequestsOptions{
+			ListOptions: gitea.ListOptions{Page: number, PageSize: giteaPage}, State: gitea.StateOpen, Sort: "oldest",
+		})
+		if err != nil {
+			return nil, httpOf(response), err
+		}
+		all := make([]PullRequest, len(listed))
+		for i, p := range listed {
+			all[i] = r.pullRequest(p)
+		}
+		return all, httpOf(response), nil
+	}
+}
+
+// Find goes through the list: to ask by branches gives closed ones too, the oldest first.
+func (r giteaRepository) Find(ctx context.Context, head, base string) (PullRequest, bool, error) {
+	all, err := r.Open(ctx)
+	if err != nil {
+		return PullRequest{}, false, err
+	}
+	found, ok := find(all, head, base)
+	return found, ok, nil
+}
+
+// settle is how long Gitea may take until its API knows a branch that was pushed; 1.3 s
+// were seen.
+const settle = 10 * time.Second
+
+// Create tries again while Gitea answers that there is no such branch: it looks at a
+// push after it has accepted it.
+func (r giteaRepository) Create(ctx context.Context, change Change) (PullRequest, error) {
+	deadline := time.Now().Add(settle)
+	for {
+		created, err := r.create(ctx, change)
+		if !IsStatus(err, http.StatusNotFound) || time.Now().After(deadline) {
+			return created, err
+		}
+		select {
+		case <-ctx.Done():
+			return PullRequest{}, err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (r giteaRepository) create(ctx context.Context, change Change) (created PullRequest, err error) {
+	err = r.call(ctx, "opening a pull request", func(_ context.Context, api *gitea.Client) (*http.Response, error) {
+		p, response, err := api.CreatePullRequest(r.owner, r.name, gitea.CreatePullRequestOption{
+			Head: change.Head, Base: change.Base, Title: giteaTitle(change), Body: change.Body,
+		})
+		if err == nil {
+			created = r.pullRequest(p)
+		}
+		return httpOf(response), err
+	})
+	return created, err
+}
+
+func (r giteaRepository) Update(ctx context.Context, number int, change Change) (updated PullRequest, err error) {
+	err = r.call(ctx, "updating a pull request", func(_ context.Context, api *gitea.Client) (*http.Response, error) {
+		p, response, err := api.EditPullRequest(r.owner, r.name, int64(number), gitea.EditPullRequestOption{
+			Title: giteaTitle(change), Body: &change.Body,
+		})
+		if err == nil {
+			updated = r.pullRequest(p)
+		}
+		return httpOf(response), err
+	})
+	return updated, err
+}
+
+// giteaDraft is what makes a draft: Gitea knows it by the title.
+const giteaDraft = "WIP: "
+
+func giteaTitle(change Change) string {
+	if change.Draft {
+		return giteaDraft + change.Title
+	}
+	return change.Title
+}
+
+func (r giteaRepository) pullRequest(p *gitea.PullRequest) PullRequest {
+	if p == nil {
+		return PullRequest{}
+	}
+	pr := PullRequest{
+		Number: int(p.Index), Title: strings.TrimPrefix(p.Title, giteaDraft), Draft: p.Draft, URL: p.HTMLURL, Fork: true,
+		CreatedAt: moment(p.Created), UpdatedAt: moment(p.Updated),
+	}
+	if p.Poster != nil {
+		pr.Author = p.Poster.UserName
+	}
+	if p.Base != nil {
+		pr.Base = p.Base.Ref
+	}
+	if p.Head != nil {
+		pr.Head, pr.HeadSHA = p.Head.Ref, p.Head.Sha
+		if p.Head.Repository != nil {
+			pr.HeadRepository = p.Head.Repository.FullName
+		}
+		// By their numbers: names can be changed, and differ in case.
+		pr.Fork = p.Base == nil || p.Head.RepoID == 0 || p.Head.RepoID != p.Base.RepoID
+	}
+	for _, label := range p.Labels {
+		if label != nil {
+			pr.Labels = append(pr.Labels, label.Name)
+		}
+	}
+	return pr
+}
+
+func httpOf(response *gitea.Response) *http.Response {
+	if response == nil {
+		return nil
+	}
+	return response.Response
+}
+
+func moment(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// find is the pull request between two branches of the repository itself.
+func find(all []PullRequest, head, base string) (PullRequest, bool) {
+	for _, p := range all {
+		if !p.Fork && p.Head == head && p.Base == base {
+			return p, true
+		}
+	}
+	return PullRequest{}, false
+}
+
+// IsStatus says whether a forge answered with this HTTP status.
+func IsStatus(err error, status int) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == status
+}

@@ -1,0 +1,191 @@
+package scm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-github/v84/github"
+)
+
+// gitHubRepository is a repository of GitHub, or of a GitHub Enterprise Server.
+type gitHubRepository struct{ common }
+
+// gitHubPage is the most that GitHub gives at once.
+const gitHubPage = 100
+
+func (r gitHubRepository) api() (*github.Client, error) {
+	token, err := r.readToken()
+	if err != nil {
+		return nil, err
+	}
+	api := github.NewClient(r.client)
+	if token != "" {
+		api = api.WithAuthToken(token)
+	}
+	base := *r.base
+	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
+	api.BaseURL = &base
+	api.UserAgent = "envladder"
+	return api, nil
+}
+
+// call makes one call with a client of its own, since the token may have changed.
+func (r gitHubRepository) call(ctx context.Context, action string, call func(context.Context, *github.Client) (*http.Response, error)) error {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	api, err := r.api()
+	if err != nil {
+		return r.failed(action, nil, err)
+	}
+	response, err := call(ctx, api)
+	return r.failed(action, response, gitHubMessage(err))
+}
+
+// gitHubMessage is an error without the URL that the library puts in front.
+func gitHubMessage(err error) error {
+	answer, ok := errors.AsType[*github.ErrorResponse](err)
+	if !ok {
+		return err
+	}
+	text := answer.Message
+	for _, e := range answer.Errors {
+		if e.Message != "" {
+			text += ": " + e.Message
+		}
+	}
+	return errors.New(text)
+}
+
+func (r gitHubRepository) Open(ctx context.Context) ([]PullRequest, error) {
+	return r.open(ctx, github.PullRequestListOptions{})
+}
+
+func (r gitHubRepository) open(ctx context.Context, options github.PullRequestListOptions) (all []PullRequest, err error) {
+	// Oldest first: what is opened meanwhile comes last.
+	options.State, options.Sort, options.Direction = "open", "created", "asc"
+	err = r.call(ctx, "listing the pull requests", func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		var response *http.Response
+		var err error
+		all, response, err = list(ctx, r.page(api, options))
+		return response, err
+	})
+	return all, err
+}
+
+func (r gitHubRepository) page(api *github.Client, options github.PullRequestListOptions) page {
+	return func(ctx context.Context, number int) ([]PullRequest, *http.Response, error) {
+		options.ListOptions = github.ListOptions{Page: number, PerPage: gitHubPage}
+		listed, response, err := api.PullRequests.List(ctx, r.owner, r.name, &options)
+		if err != nil {
+			return nil, responseOf(response), err
+		}
+		all := make([]PullRequest, len(listed))
+		for i, p := range listed {
+			all[i] = r.pullRequest(p)
+		}
+		return all, responseOf(response), nil
+	}
+}
+
+func (r gitHubRepository) Find(ctx context.Context, head, base string) (PullRequest, bool, error) {
+	all, err := r.open(ctx, github.PullRequestListOptions{Head: r.owner + ":" + head, Base: base})
+	if err != nil {
+		return PullRequest{}, false, err
+	}
+	found, ok := find(all, head, base)
+	return found, ok, nil
+}
+
+func (r gitHubRepository) Create(ctx context.Context, change Change) (created PullRequest, err error) {
+	err = r.call(ctx, "opening a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		p, response, err := api.PullRequests.Create(ctx, r.owner, r.name, &github.NewPullRequest{
+			Title: &change.Title, Head: &change.Head, Base: &change.Base, Body: &change.Body, Draft: &change.Draft,
+		})
+		if err == nil {
+			created = r.pullRequest(p)
+		}
+		return responseOf(response), err
+	})
+	return created, err
+}
+
+func (r gitHubRepository) Update(ctx context.Context, number int, change Change) (updated PullRequest, err error) {
+	var node string
+	err = r.call(ctx, "updating a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		p, response, err := api.PullRequests.Edit(ctx, r.owner, r.name, number, &github.PullRequest{Title: &change.Title, Body: &change.Body})
+		if err == nil {
+			updated, node = r.pullRequest(p), p.GetNodeID()
+		}
+		return responseOf(response), err
+	})
+	if err != nil || updated.Draft == change.Draft {
+		return updated, err
+	}
+	err = r.call(ctx, "changing the draft state of a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		response, err := r.setDraft(ctx, api, node, change.Draft)
+		return responseOf(response), err
+	})
+	updated.Draft = change.Draft && err == nil
+	return updated, err
+}
+
+// setDraft makes a pull request a draft, or ready for review. The REST API can't;
+// GraphQL has a mutation for each.
+func (r gitHubRepository) setDraft(ctx context.Context, api *github.Client, node string, draft bool) (*github.Response, error) {
+	mutation := "markPullRequestReadyForReview"
+	if draft {
+		mutation = "convertPullRequestToDraft"
+	}
+	request, err := api.NewRequest(http.MethodPost, graphQL(api.BaseURL), map[string]any{
+		"query":     fmt.Sprintf("mutation($id: ID!) {%s(input: {pullRequestId: $id}) {pullRequest {isDraft}}}", mutation),
+		"variables": map[string]string{"id": node},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Errors []struct {
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	response, err := api.Do(ctx, request, &answer)
+	if err == nil && len(answer.Errors) > 0 {
+		err = errors.New(answer.Errors[0].Message)
+	}
+	return response, err
+}
+
+// graphQL is beside the REST API: /graphql, on an Enterprise Server /api/graphql beside
+// /api/v3.
+func graphQL(rest *url.URL) string {
+	u := *rest
+	u.Path = strings.TrimSuffix(u.Path, "v3/") + "graphql"
+	return u.String()
+}
+
+func (r gitHubRepository) pullRequest(p *github.PullRequest) PullRequest {
+	pr := PullRequest{
+		Number: p.GetNumber(), Title: p.GetTitle(), Draft: p.GetDraft(), URL: p.GetHTMLURL(),
+		Head: p.GetHead().GetRef(), HeadSHA: p.GetHead().GetSHA(), Base: p.GetBase().GetRef(),
+		HeadRepository: p.GetHead().GetRepo().GetFullName(),
+		Author:         p.GetUser().GetLogin(),
+		CreatedAt:      p.GetCreatedAt().Time, UpdatedAt: p.GetUpdatedAt().Time,
+	}
+	head, base := p.GetHead().GetRepo().GetID(), p.GetBase().GetRepo().GetID()
+	pr.Fork = head == 0 || head != base // a fork that was deleted has none
+	for _, label := range p.Labels {
+		pr.Labels = append(pr.Labels, label.GetName())
+	}
+	return pr
+}
+
+func responseOf(response *github.Response) *http.Response {
+	if response == nil {
+		return nil
+	}
+	return response.Response
+}

@@ -1,0 +1,148 @@
+package scm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Bounds on what a forge sends. Pull requests are written by anybody.
+const (
+	// maxBody is for one answer. A page has at most 100 pull requests; each repeats
+	// two repositories (8 KiB) and has a text of at most 64 KiB (GitHub's bound).
+	maxBody = 16 << 20
+	// maxPages of one listing, of 50 or 100 pull requests each: more open ones than
+	// any repository that is looked after.
+	maxPages = 100
+	// maxText is what an error repeats of an answer.
+	maxText = 300
+	// timeout of one call, its pages included.
+	timeout = time.Minute
+)
+
+// common is what the forges share.
+type common struct {
+	base        *url.URL
+	owner, name string
+	token       func() (string, error)
+	client      *http.Client
+}
+
+func (c common) failed(action string, response *http.Response, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Action: action, Repository: c.base.Host + "/" + c.owner + "/" + c.name, Err: cleanError{redact(err)}}
+	if response != nil && response.StatusCode/100 != 2 {
+		e.Status = response.StatusCode
+	}
+	return e
+}
+
+// redact takes the URL out of the standard client's errors: its query is nobody's
+// business, and the host is named anyway.
+func redact(err error) error {
+	if urlError, ok := errors.AsType[*url.Error](err); ok {
+		return urlError.Err
+	}
+	return err
+}
+
+// clean makes a forge's text fit for a line of a log.
+func clean(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return text
+}
+
+// cleanError is an error whose text is fit for a line of a log.
+type cleanError struct{ error }
+
+func (e cleanError) Error() string { return clean(e.error.Error()) }
+
+func (e cleanError) Unwrap() error { return e.error }
+
+// readToken asks for the token of a call.
+func (c common) readToken() (string, error) {
+	token, err := c.token()
+	if err != nil {
+		return "", fmt.Errorf("reading the forge's token: %w", err)
+	}
+	return strings.TrimSpace(token), nil
+}
+
+func newHTTPClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
+	transport.ResponseHeaderTimeout = 30 * time.Second
+	return &http.Client{
+		Transport: bounded{transport},
+		Timeout:   timeout,
+		// An API that redirects has moved; the token must not follow it by itself.
+		CheckRedirect: func(request *http.Request, via []*http.Request) error {
+			if request.URL.Host != via[0].URL.Host || request.URL.Scheme != via[0].URL.Scheme {
+				return fmt.Errorf("refusing a redirect to %s://%s", request.URL.Scheme, request.URL.Host)
+			}
+			if len(via) >= 3 {
+				return errors.New("too many redirects")
+			}
+			return nil
+		},
+	}
+}
+
+// bounded bounds answers.
+type bounded struct{ inner http.RoundTripper }
+
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := b.inner.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	response.Body = &boundedBody{inner: response.Body, left: maxBody}
+	return response, nil
+}
+
+var errTooLarge = errors.New("the forge's answer is too large")
+
+// boundedBody fails beyond its bound, rather than ending there: a list that is cut must
+// not look whole.
+type boundedBody struct {
+	inner io.ReadCloser
+	left  int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.inner.Read(p)
+	b.left -= int64(n)
+	return n, err
+}
+
+func (b *boundedBody) Close() error { return b.inner.Close() }
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// withTimeout bounds a call.
+func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, timeout)
+}

@@ -1,0 +1,178 @@
+// Package scm reads and opens pull requests of a forge: Gitea (and Forgejo) and GitHub.
+// It alone knows the forges' APIs; everything it reads is bounded, and what it can't
+// read whole is an error.
+//
+// What a pull request means it leaves to its callers: a preview to appset-generator, a
+// promotion to promote. Everything that a pull request says of itself is its author's
+// to choose.
+package scm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Forge is a kind of code host.
+type Forge string
+
+// The forges.
+const (
+	Gitea  Forge = "Gitea"
+	GitHub Forge = "GitHub"
+)
+
+// GitHubURL is the API of github.com.
+const GitHubURL = "https://api.github.com"
+
+// PullRequest as its forge tells it. Texts are as their author wrote them.
+type PullRequest struct {
+	Number int
+	Title  string
+	// Head and Base are branches; HeadSHA is the head's commit.
+	Head, HeadSHA, Base string
+	// HeadRepository is owner/name of where the head is; empty where that is gone.
+	HeadRepository string
+	// Fork is set unless the head is in the repository itself.
+	Fork   bool
+	Draft  bool
+	Author string
+	Labels []string
+	// URL is its page, for people.
+	URL       string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Change is what a pull request proposes.
+type Change struct {
+	// Head and Base are branches of the repository.
+	Head, Base  string
+	Title, Body string
+	Draft       bool
+}
+
+// Repository is one repository of a forge. Its methods are safe for concurrent use; an
+// error names the forge's answer and never the token.
+type Repository interface {
+	// Open lists all open pull requests, by number. It is all of them or an error:
+	// a page that is missing must not look like pull requests that were closed.
+	Open(ctx context.Context) ([]PullRequest, error)
+	// Find returns the open pull request from branch head of this repository into
+	// branch base; ok is false where there is none.
+	Find(ctx context.Context, head, base string) (found PullRequest, ok bool, err error)
+	// Create opens a pull request.
+	Create(ctx context.Context, change Change) (PullRequest, error)
+	// Update gives an open pull request another title, text and draft state; its
+	// branches stay.
+	Update(ctx context.Context, number int, change Change) (PullRequest, error)
+}
+
+// Options say which repository, and who asks.
+type Options struct {
+	Forge Forge
+	// URL of the forge: https://git.example.com, or https://api.github.com (the
+	// default for GitHub). Plain HTTP is spoken to loopback addresses only.
+	URL string
+	// Repository is owner/name.
+	Repository string
+	// Token is asked for at each call, so that one that is rotated is seen. Nil asks
+	// without one.
+	Token func() (string, error)
+}
+
+// New returns a repository of a forge. It asks nothing of it yet.
+func New(o Options) (Repository, error) {
+	owner, name, ok := strings.Cut(o.Repository, "/")
+	if !ok || !isSegment(owner) || !isSegment(name) {
+		return nil, fmt.Errorf("naming the repository %q: want owner/name", o.Repository)
+	}
+	if o.URL == "" && o.Forge == GitHub {
+		o.URL = GitHubURL
+	}
+	base, err := parseURL(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("naming the forge %q: %w", redactURL(o.URL), err)
+	}
+	if o.Token == nil {
+		o.Token = func() (string, error) { return "", nil }
+	}
+	c := common{base: base, owner: owner, name: name, token: o.Token, client: newHTTPClient()}
+	switch o.Forge {
+	case Gitea:
+		return giteaRepository{c}, nil
+	case GitHub:
+		return gitHubRepository{c}, nil
+	default:
+		return nil, fmt.Errorf("choosing the forge %q: there are %s and %s", o.Forge, Gitea, GitHub)
+	}
+}
+
+// isSegment says whether s can be an owner or a repository of a forge. It becomes a part
+// of a URL.
+func isSegment(s string) bool {
+	if s == "" || s == "." || s == ".." || len(s) > 100 {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r > 0x7e || r <= ' ' || strings.ContainsRune(`/\?#%:@[]`, r)
+	})
+}
+
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return nil, errors.New("its URL is missing")
+	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("want an https URL")
+	case u.User != nil:
+		return nil, errors.New("want a URL without a password: the token has a place of its own")
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("want a URL without query and fragment")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, errors.New("plain HTTP would show the token to the network: want an https URL")
+	}
+	return u, nil
+}
+
+// redactURL is a URL as an error may name it.
+func redactURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "…"
+	}
+	return u.Redacted()
+}
+
+// Error says what a forge didn't do.
+type Error struct {
+	// Action is a gerund with its operand: listing the pull requests.
+	Action string
+	// Repository is host/owner/name.
+	Repository string
+	// Status is the HTTP status that the forge answered with, 0 where it didn't.
+	Status int
+	Err    error
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s of %s: ", e.Action, e.Repository)
+	switch e.Status {
+	case 0:
+		return text + e.Err.Error()
+	case 401:
+		return text + "401: the forge doesn't know the token (give it one that is valid, and that may read the repository)"
+	case 403:
+		return fmt.Sprintf("%s403: the token may not do this: %v", text, e.Err)
+	case 404:
+		return text + "404: there is no such repository, or the token may not see it"
+	default:
+		return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)
+	}
+}
+
+func (e *Error) Unwrap() error { return e.Err }
