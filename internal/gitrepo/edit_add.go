@@ -76,7 +76,7 @@ func openFlow(src source, mapping *yaml.Node, path []string, value string) (spli
 
 // addFlow adds behind the last value.
 func addFlow(src source, key, last *yaml.Node, path []string, value string) (splice, error) {
-	_, end, err := src.scalar(last)
+	end, err := src.end(last)
 	if err != nil {
 		return splice{}, errors.New("the value before it isn't a plain one")
 	}
@@ -90,7 +90,7 @@ func addBlock(src source, key, last *yaml.Node, path []string, value string) (sp
 	if err != nil {
 		return splice{}, err
 	}
-	_, end, err := src.scalar(last)
+	end, err := src.end(last)
 	if err != nil {
 		return splice{}, errors.New("the value before it isn't a plain one")
 	}

@@ -136,3 +136,41 @@ func (s source) lineOf(at int) (from, next int) {
 	}
 	return s.lines[len(s.lines)-1], len(s.data)
 }
+
+// end is the place behind a node.
+func (s source) end(n *yaml.Node) (int, error) {
+	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
+		_, end, err := s.scalar(n)
+		return end, err
+	}
+	end, err := s.offset(n)
+	if err == nil && len(n.Content) > 0 {
+		end, err = s.end(n.Content[len(n.Content)-1])
+	}
+	if err != nil || n.Style&yaml.FlowStyle == 0 {
+		return end, err
+	}
+	if len(n.Content) == 0 {
+		end++ // its opening bracket
+	}
+	return s.bracket(end)
+}
+
+// bracket is the place behind the next closing bracket, with nothing but space, commas
+// and comments before it.
+func (s source) bracket(at int) (int, error) {
+	for ; at < len(s.data); at++ {
+		switch s.data[at] {
+		case '}', ']':
+			return at + 1, nil
+		case ' ', '\t', '\r', '\n', ',':
+		case '#':
+			for at+1 < len(s.data) && s.data[at+1] != '\n' {
+				at++
+			}
+		default:
+			return 0, errElsewhere
+		}
+	}
+	return 0, errElsewhere
+}

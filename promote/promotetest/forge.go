@@ -3,6 +3,7 @@ package promotetest
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -62,7 +63,8 @@ func gitHandler(t T, root string) http.Handler {
 	out, err := exec.Command("git", "--exec-path").Output() //nolint:noctx // a test's
 	check(t, err)
 	return &cgi.Handler{
-		Path: filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
+		Stderr: io.Discard, // whom it refuses has the answer
+		Path:   filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
 		Env: []string{
 			"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=ana",
 			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
