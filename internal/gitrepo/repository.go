@@ -81,15 +81,19 @@ func (r *Repository) Tip(ctx context.Context, branch string) (string, error) {
 	return "", nil
 }
 
+// identity is what `git var` prints of one: NAME <ADDRESS> TIME ZONE.
+var identity = regexp.MustCompile(`^[^<]*[^< ][^<]*<[^<>]+> `)
+
 // CheckIdentity says whether git knows who commits. What it guesses from the host's name
 // is nobody's identity.
 func (r *Repository) CheckIdentity(ctx context.Context) error {
 	for _, ident := range []string{"GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"} {
-		_, err := run(ctx, r.Root, "-c", "user.useConfigOnly=true", "var", ident)
-		if _, refused := errors.AsType[*Error](err); refused && ctx.Err() == nil {
+		out, err := run(ctx, r.Root, "-c", "user.useConfigOnly=true", "var", ident)
+		_, refused := errors.AsType[*Error](err)
+		switch {
+		case refused && ctx.Err() == nil, err == nil && !identity.MatchString(out):
 			return errors.New("finding who commits: git knows no identity: set one (git config user.name NAME, git config user.email ADDRESS)")
-		}
-		if err != nil {
+		case err != nil:
 			return fmt.Errorf("finding who commits: %w", err)
 		}
 	}

@@ -165,6 +165,11 @@ func TestIdentity(t *testing.T) {
 	if err := r.CheckIdentity(t.Context()); err == nil || !strings.Contains(err.Error(), "git config user.email") {
 		t.Errorf("error %v, want what to do", err)
 	}
+	t.Setenv("GIT_AUTHOR_EMAIL", "")
+	t.Setenv("GIT_COMMITTER_EMAIL", "")
+	if err := r.CheckIdentity(t.Context()); err == nil {
+		t.Error("an empty address was taken")
+	}
 }
 
 func TestChanged(t *testing.T) {
