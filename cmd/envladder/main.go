@@ -1,5 +1,6 @@
 // Command envladder is the command line: it renders and explains what an environment
-// runs, attests evidence about digests, and says what a Gate would say.
+// runs, attests evidence about digests, says what a Gate would say, and promotes digests
+// from one environment to the next.
 package main
 
 import (
@@ -17,7 +18,8 @@ func newRootCommand() *cobra.Command {
 		Use:   "envladder",
 		Short: "Climb a ladder of environments with one chart and one digest",
 		Long: `envladder renders one Helm chart with layered values for each environment,
-attests evidence about image digests, and says what a Gate says of them.
+attests evidence about image digests, says what a Gate says of them, and promotes them
+from one environment to the next.
 
 Exit codes: 0 yes or done, 1 no (a denial, findings), 2 it couldn't be done.`,
 	}
@@ -25,6 +27,9 @@ Exit codes: 0 yes or done, 1 no (a denial, findings), 2 it couldn't be done.`,
 		// One line and one file a verb.
 		newAttestCommand(),
 		newLintCommand(),
+		newPinCommand(),
+		newPromoteCommand(),
+		newStatusCommand(),
 		newVerifyCommand(),
 		newRenderCommand(),
 		newValuesCommand(),

@@ -12,6 +12,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/envladder/envladder/internal/registry/registrytest"
+	"github.com/envladder/envladder/promote/promotetest"
 )
 
 // registryCommands are the commands of scripts that need a registry, images in it, and
@@ -26,8 +27,12 @@ func registryCommands() map[string]func(*testscript.TestScript, bool, []string) 
 	}
 }
 
-// scriptRegistry is a script's registry, once it has one.
-type scriptRegistry struct{ *registrytest.Server }
+// scriptRegistry is a script's registry and forge, once it has them.
+type scriptRegistry struct {
+	*registrytest.Server
+
+	forge *promotetest.Forge
+}
 
 func registryOf(ts *testscript.TestScript) *scriptRegistry {
 	return ts.Value(scriptRegistry{}).(*scriptRegistry) // Setup put it there

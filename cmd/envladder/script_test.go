@@ -19,9 +19,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar, each a terminal session; a file's name
 // begins with its verb. $EXAMPLES is the repository's folder examples. `exits N CMD`
 // runs a command that must exit with N. UPDATE=1 rewrites the files that a script
-// compares with. script_registry_test.go has more commands.
+// compares with. script_registry_test.go and script_git_test.go have
+// more commands.
 func TestScripts(t *testing.T) {
-	commands := registryCommands()
+	commands := withCommands(registryCommands(), gitCommands())
 	commands["exits"] = exits
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -100,18 +99,11 @@ func readGate(path string) (verdict.Gate, error) {
 	if err != nil {
 		return verdict.Gate{}, fmt.Errorf("reading --gate: %w", err)
 	}
-	decoded, unknown, err := v1alpha1.DecodeGate(data)
+	guard, err := verdict.ReadGate(path, data)
 	if err != nil {
-		return verdict.Gate{}, fmt.Errorf("--gate %q: %w", path, err)
+		return verdict.Gate{}, fmt.Errorf("--gate %w", err)
 	}
-	var faults []error
-	for _, reason := range gate.Check(decoded) {
-		faults = append(faults, fmt.Errorf("%s: %s", path, reason.Message))
-	}
-	if len(faults) > 0 {
-		return verdict.Gate{}, fmt.Errorf("--gate can't be judged by:\n%w", errors.Join(faults...))
-	}
-	return verdict.Gate{Gate: decoded, Unknown: unknown}, nil
+	return guard, nil
 }
 
 func readRecalls(path string) ([]v1alpha1.Recall, error) {
@@ -141,21 +133,25 @@ func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) err
 // printVerdict begins with a sentence; each reason is its code, its figures, its remedy.
 func printVerdict(w io.Writer, outcome verdict.Outcome, environment string) error {
 	p := printer{w: w}
-	if outcome.Allowed {
-		p.linef("%s: allowed in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
-		return p.err
+	p.verdict(outcome.Verdict, outcome.Action, environment)
+	return p.err
+}
+
+func (p *printer) verdict(v gate.Verdict, action v1alpha1.Action, environment string) {
+	if v.Allowed {
+		p.linef("%s: allowed in %s by Gate %s", v.Image, environment, v.Gate.Name)
+		return
 	}
-	p.linef("%s: denied in %s by Gate %s", outcome.Image, environment, outcome.Gate.Name)
-	for _, reason := range outcome.Reasons {
+	p.linef("%s: denied in %s by Gate %s", v.Image, environment, v.Gate.Name)
+	for _, reason := range v.Reasons {
 		p.linef("  %s: %s", reason.Code, reason.Message)
 		if reason.Remedy != "" {
 			p.linef("    to do: %s", reason.Remedy)
 		}
 	}
-	if outcome.Action != v1alpha1.ActionDeny {
-		p.linef("The Gate's action is %s: the cluster would let it by.", outcome.Action)
+	if action != v1alpha1.ActionDeny {
+		p.linef("The Gate's action is %s: the cluster would let it by.", action)
 	}
-	return p.err
 }
 
 // printer remembers the first error of many writes.

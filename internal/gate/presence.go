@@ -60,3 +60,6 @@ func (j *judge) sbom() []Reason {
 	}
 	return j.need(sbomKind, j.Gate.Spec.Requires.SBOM.By, present)
 }
+
+// IsSBOM says whether a predicate type is that of a bill of materials.
+func IsSBOM(predicateType string) bool { return isSBOM(predicateType) }

@@ -103,3 +103,9 @@ func span(d time.Duration) string {
 }
 
 const minDuration = time.Duration(-1 << 63)
+
+// Span prints a duration as messages have it: 24h, 6h12m.
+func Span(d time.Duration) string { return span(d) }
+
+// Short cuts a digest to what people compare: sha256:0123456789ab.
+func Short(digest string) string { return short(digest) }

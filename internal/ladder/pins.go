@@ -113,12 +113,20 @@ func (d *Document) readPins(e entry) (pinned, strictyaml.Faults) {
 // with a digest.
 func (p pinned) check(images []Image) strictyaml.Faults {
 	var faults strictyaml.Faults
-	names := make([]string, len(images))
-	for i, image := range images {
-		names[i] = image.Name
+	for _, image := range images {
 		if !p.positions.Has(strictyaml.Key("images", image.Name)) {
 			faults = append(faults, p.positions.Fault("images", "has no digest for image %q", image.Name))
 		}
+	}
+	return append(faults, p.wrong(images)...)
+}
+
+// wrong is what is wrong with what the pins have, whatever they lack.
+func (p pinned) wrong(images []Image) strictyaml.Faults {
+	var faults strictyaml.Faults
+	names := make([]string, len(images))
+	for i, image := range images {
+		names[i] = image.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Images)) {
 		at, digest := strictyaml.Key("images", name), p.Images[name]

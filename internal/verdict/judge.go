@@ -71,7 +71,7 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 	var group sync.WaitGroup
 	for i, l := range listed {
 		group.Go(func() {
-			outcomes[i] = Outcome{Action: action(l.Gate), Verdict: j.judgeSafely(ctx, query, l)}
+			outcomes[i] = j.judgeSafely(ctx, query, l)
 		})
 	}
 	group.Wait()
@@ -79,39 +79,39 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 }
 
 // judgeSafely denies where judging panics.
-func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) gate.Verdict {
-	var verdict gate.Verdict
+func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
+	outcome := Outcome{Action: action(l.Gate)}
 	err := panics.Catch(func() error {
-		verdict = j.judgeImage(ctx, query, l)
+		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l)
 		return nil
 	})
 	if err != nil {
-		return gate.Deny(l.image, gate.RefTo(l.Gate.Gate), doubts(ctx, err)...)
+		outcome.Verdict = gate.Deny(l.image, gate.RefTo(l.Gate.Gate), doubts(ctx, err)...)
 	}
-	return verdict
+	return outcome
 }
 
 // judgeImage tries what is known first. A denial is never made of that alone: what was
 // missing may have come.
-func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) gate.Verdict {
+func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) (gate.Verdict, []gate.Evidence) {
 	if l.image.Digest == "" {
 		reason := gate.NewReason(gate.NoDigest, "%s names no digest", query.Reference)
-		return named(gate.Deny(l.image, gate.RefTo(l.Gate.Gate), reason), query.Reference)
+		return named(gate.Deny(l.image, gate.RefTo(l.Gate.Gate), reason), query.Reference), nil
 	}
 	request := query.request(l.Gate, l.image)
 	request.Evidence = j.source.Known(l.image.Repository, l.image.Digest, l.Spec.Signers)
 	if len(request.Evidence) > 0 {
 		if verdict := gate.Decide(request); verdict.Allowed {
-			return verdict
+			return verdict, request.Evidence
 		}
 	}
 	var err error
 	request.Evidence, err = j.source.Fetch(ctx, l.image.Repository, l.image.Digest, l.Spec.Signers)
 	verdict := gate.Decide(request)
-	if verdict.Allowed || err == nil {
-		return verdict
+	if !verdict.Allowed && err != nil {
+		verdict = gate.Deny(l.image, verdict.Gate, incomplete(ctx, verdict, err)...)
 	}
-	return gate.Deny(l.image, verdict.Gate, incomplete(ctx, verdict, err)...)
+	return verdict, request.Evidence
 }
 
 // objections are the denials of Gates that don't list the image: one that can't be

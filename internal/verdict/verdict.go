@@ -56,6 +56,9 @@ type Outcome struct {
 	// Action on a denial, Deny where the Gate says nothing. Where no Gate judges
 	// the image it is the strictest of those that guard the namespace.
 	Action v1alpha1.Action
+	// Evidence that the verdict was made of, to be shown; nobody may change it. Of an
+	// allowed image it may be less than there is.
+	Evidence []gate.Evidence
 }
 
 // Judge judges images for Gates. It is safe for concurrent use.

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/scm"
+	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/promote"
+)
+
+// promoteFlags are the flags of promote.
+type promoteFlags struct {
+	promote.Options
+
+	gates   []string
+	recalls string
+	forge   string
+	timeout time.Duration
+	output  string
+}
+
+// promoteGrace is for taking the temporary work tree away, and for git to end before.
+const promoteGrace = 20 * time.Second
+
+func newPromoteCommand() *cobra.Command {
+	var flags promoteFlags
+	cmd := &cobra.Command{
+		Use:   "promote ENVIRONMENT",
+		Short: "Move digests into the next environment, by a commit or a pull request",
+		Long: `Move digests into an environment of the ladder: those that the environment before it has
+pinned, or those that --image names. As the ladder's "promotion" says, that is a commit
+on the base branch, or (the default) a pull request from a branch of its own. Run again,
+the command updates the same pull request.
+
+It starts from the remote's base branch, in a temporary work tree: yours, its index and
+its branches stay as they are. Git runs with your credentials, hooks and identity.
+
+The Gate that the ladder names (or --gate) is asked first. What the cluster would refuse
+isn't promoted, unless --allow-unproven makes a draft of it. Of an environment with
+targets it is the next wave that is promoted: the first targets, in the order of "after",
+that haven't got the digests.
+
+The forge's token is read from $` + promote.TokenVariable + `, or $GITHUB_TOKEN or $GITEA_TOKEN.
+
+Exit codes: 0 done, or nothing to do; 1 refused by a Gate or the order of the targets;
+2 it couldn't be done.`,
+		Example: `  # CI, after a build: into dev
+  envladder promote dev --image web@sha256:… -C shop
+
+  # What dev runs, into staging; then, once it is proven, into prod's first wave
+  envladder promote staging -C shop
+  envladder promote prod -C shop
+
+  # Only look
+  envladder promote prod --target eu --dry-run -C shop`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			flags.Environment = args[0]
+			return flags.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	cli.SetGrace(cmd, promoteGrace)
+	f := cmd.Flags()
+	f.StringVarP(&flags.Dir, "dir", "C", ".", "`folder` of ladder.yaml")
+	f.StringVar(&flags.Target, "target", "", "`target` of the environment (default: the next wave)")
+	f.StringArrayVar(&flags.Images, "image", nil, "`NAME@DIGEST` to promote; may be repeated (default: what the environment before has)")
+	f.StringVar(&flags.Base, "base", "", "`branch` to promote on (default: the remote's)")
+	f.StringVar(&flags.Remote, "remote", "origin", "`name` of the remote to fetch from and push to")
+	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
+	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	f.BoolVar(&flags.AllowUnproven, "allow-unproven", false, "promote what the cluster would refuse; a pull request becomes a draft")
+	f.BoolVar(&flags.DryRun, "dry-run", false, "print the change and the pull request's text, and change nothing")
+	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: told from the remote)")
+	f.StringVar(&flags.Forge.URL, "forge-url", "", "`URL` of the forge, of GitHub its API's (default: told from the remote)")
+	f.StringVar(&flags.Forge.Repository, "forge-repository", "", "`OWNER/NAME` on the forge (default: told from the remote)")
+	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` that all of it may take")
+	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
+	return cmd
+}
+
+func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
+	show, err := promotedPrinter(f.output)
+	if err != nil {
+		return err
+	}
+	if f.Forge.Kind, err = forgeKind(f.forge); err != nil {
+		return err
+	}
+	if f.Options.Gates, f.Options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
+		return err
+	}
+	f.Forge.Getenv, f.Now = os.Getenv, time.Now
+	f.Judge = verdict.New(evidence.NewStore(registry.NewClient()))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
+	defer cancel()
+	results, err := promote.Run(ctx, f.Options)
+	if len(results) > 0 || err == nil {
+		if printErr := show(stdout, results); printErr != nil {
+			err = errors.Join(err, fmt.Errorf("printing what was done: %w", printErr))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(results, func(r promote.Result) bool { return r.Outcome == promote.Refused }) {
+		return cli.ErrNo
+	}
+	return nil
+}
+
+func forgeKind(text string) (scm.Forge, error) {
+	for _, kind := range []scm.Forge{"", scm.Gitea, scm.GitHub} {
+		if strings.EqualFold(text, string(kind)) {
+			return kind, nil
+		}
+	}
+	return "", fmt.Errorf("--forge %q: use %s or %s", text, scm.Gitea, scm.GitHub)
+}
+
+// readJudges reads Gates and Recalls.
+func readJudges(gates []string, recalls string) (read []verdict.Gate, recalled []v1alpha1.Recall, err error) {
+	for _, path := range gates {
+		guard, err := readGate(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		read = append(read, guard)
+	}
+	if recalls != "" {
+		recalled, err = readRecalls(recalls)
+	}
+	return read, recalled, err
+}
+
+func promotedPrinter(format string) (func(io.Writer, []promote.Result) error, error) {
+	switch format {
+	case "text":
+		return printPromoted, nil
+	case "json":
+		return func(w io.Writer, results []promote.Result) error {
+			return writeJSON(w, append([]promote.Result{}, results...)) // [] rather than null
+		}, nil
+	}
+	return nil, fmt.Errorf("--output %q: use text or json", format)
+}
+
+func printPromoted(w io.Writer, results []promote.Result) error {
+	p := printer{w: w}
+	for _, r := range results {
+		p.promoted(r)
+	}
+	return p.err
+}
+
+// promoted begins with what became of it; then come the change, the verdicts, the notes.
+func (p *printer) promoted(r promote.Result) {
+	switch r.Outcome {
+	case promote.UpToDate:
+		p.linef("%s: has the digests already; nothing to do", r.Place)
+	case promote.Refused:
+		p.linef("%s: refused; --allow-unproven would promote it all the same", r.Place)
+	case promote.Planned:
+		p.linef("%s: would be promoted", r.Place)
+	case promote.Committed:
+		p.linef("%s: promoted by commit %.12s on %s", r.Place, r.Commit, r.Base)
+	default:
+		p.linef("%s: pull request %d %s: %s", r.Place, r.PullRequest.Number, requestState(r), r.PullRequest.URL)
+	}
+	for _, c := range r.Changes {
+		name := c.Image
+		if name == "" {
+			name = "chart"
+		}
+		p.linef("  %s: %s -> %s", name, orNone(c.Old), c.New)
+	}
+	for _, reason := range r.Reasons {
+		p.linef("  %s: %s", reason.Code, reason.Message)
+		p.linef("    to do: %s", reason.Remedy)
+	}
+	for _, judged := range r.Verdicts {
+		p.verdict(judged.Verdict, v1alpha1.Action(judged.Action), judged.Environment)
+	}
+	for _, note := range r.Notes {
+		p.linef("note: %s", note)
+	}
+	if r.Diff != "" {
+		p.linef("\n%s\ntitle: %s\n\n%s", strings.TrimRight(r.Diff, "\n"), r.Title, strings.TrimRight(r.Text, "\n"))
+	}
+}
+
+func requestState(r promote.Result) string {
+	state := strings.ToLower(string(r.Outcome))
+	if r.PullRequest.Draft {
+		state += " as a draft"
+	}
+	return state
+}

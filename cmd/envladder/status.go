@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/promote"
+)
+
+// statusFlags are the flags of status.
+type statusFlags struct {
+	dir, kubeconfig, namespace, recalls string
+	contexts, gates                     []string
+	timeout                             time.Duration
+	output                              string
+}
+
+func newStatusCommand() *cobra.Command {
+	var flags statusFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what each environment has pinned, runs, and can prove",
+		Long: `Show the ladder of the work tree as a table: what each environment and target has pinned,
+whether that is what the environment before has, what runs, and what the Gate of the
+environment sees: the evidence there is, and the codes of what is missing.
+
+What runs is read from the clusters of the kubeconfig's contexts that are named:
+Deployments, StatefulSets and DaemonSets that carry the ladder's stamps. Without --context
+no cluster is asked. The Gate is the one that the ladder names, or one of --gate with that
+environment in it.
+
+Exit codes: 0 shown, also where a Gate denies or a cluster doesn't answer; 2 it couldn't
+be shown.`,
+		Example: `  envladder status -C shop
+
+  # With what runs in both clusters, and the Gate of prod
+  envladder status -C shop --context staging --context prod-eu --gate gates/shop-prod.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&flags.dir, "dir", "C", ".", "`folder` of ladder.yaml")
+	f.StringArrayVar(&flags.contexts, "context", nil, "`name` of a kubeconfig's context to look at; may be repeated")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
+	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to look at (default: all)")
+	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
+	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that clusters and registry have to answer")
+	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
+	return cmd
+}
+
+func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
+	show, err := statusPrinter(f.output)
+	if err != nil {
+		return err
+	}
+	options := promote.StatusOptions{Now: time.Now, Judge: verdict.New(evidence.NewStore(registry.NewClient()))}
+	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
+		return err
+	}
+	if options.Clusters, err = f.clusters(); err != nil {
+		return err
+	}
+	repo, err := ladder.FindRepository(f.dir)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	status, err := promote.StatusOf(ctx, repo, options)
+	if err != nil {
+		return err
+	}
+	if err := show(stdout, status); err != nil {
+		return fmt.Errorf("printing the status: %w", err)
+	}
+	return nil
+}
+
+// clusters are the kubeconfig's contexts that are named. One that there isn't is a
+// mistake; one that doesn't answer is a fact.
+func (f statusFlags) clusters() ([]promote.Cluster, error) {
+	var clusters []promote.Cluster
+	for _, name := range f.contexts {
+		rules := clientcmd.NewDefaultClientConfigLoadingRules()
+		rules.ExplicitPath = f.kubeconfig
+		config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: name}).ClientConfig()
+		if err != nil {
+			return nil, fmt.Errorf("--context %q: %w", name, err)
+		}
+		config.Timeout = f.timeout
+		config.UserAgent = "envladder"
+		client, err := appsclient.NewForConfig(config)
+		if err != nil {
+			return nil, fmt.Errorf("--context %q: %w", name, err)
+		}
+		clusters = append(clusters, promote.Cluster{Name: name, Namespace: f.namespace, Client: client})
+	}
+	return clusters, nil
+}
+
+func statusPrinter(format string) (func(io.Writer, promote.Status) error, error) {
+	switch format {
+	case "text":
+		return printStatus, nil
+	case "json":
+		return func(w io.Writer, s promote.Status) error { return writeJSON(w, s) }, nil
+	}
+	return nil, fmt.Errorf("--output %q: use text or json", format)
+}
+
+// printStatus prints the table, and below it what it couldn't know.
+func printStatus(w io.Writer, s promote.Status) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := printer{w: table}
+	p.linef("ENVIRONMENT\tIMAGE\tPINNED\tBEFORE IT\tRUNS\tEVIDENCE\tMISSING")
+	for _, r := range s.Rows {
+		p.linef("%s\t%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, orDash(gate.Short(r.Digest)), before(r), runs(r), evidenceOf(r), missingOf(r))
+	}
+	if p.err == nil {
+		p.err = table.Flush()
+	}
+	p.w = w
+	p.notes(s)
+	return p.err
+}
+
+func (p *printer) notes(s promote.Status) {
+	if len(s.Clusters) == 0 {
+		p.linef("\nNo cluster was asked what runs: name a context (--context).")
+	}
+	for _, cluster := range s.Clusters {
+		if cluster.Error != "" {
+			p.linef("\nCluster %s couldn't be read: %s", cluster.Name, cluster.Error)
+		}
+	}
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// before says how the digest stands to the environment before.
+func before(r promote.Row) string {
+	switch {
+	case r.Before == "":
+		return "-"
+	case r.InStep:
+		return r.Before + ": same"
+	case r.BeforeDigest == "":
+		return r.Before + ": none, or several"
+	default:
+		return r.Before + ": " + gate.Short(r.BeforeDigest)
+	}
+}
+
+// runs is what runs; the digest is left out where it is the one that is pinned.
+func runs(r promote.Row) string {
+	var parts []string
+	for _, running := range r.Running {
+		digest := gate.Short(running.Digest)
+		switch running.Digest {
+		case r.Digest:
+			digest = "pinned"
+		case "":
+			digest = "a tag"
+		}
+		parts = append(parts, fmt.Sprintf("%s %d/%d (%s)", digest, running.Ready, running.Desired, running.Cluster))
+	}
+	return orDash(strings.Join(parts, ", "))
+}
+
+func evidenceOf(r promote.Row) string {
+	var parts []string
+	for _, v := range r.Verdicts {
+		for _, proof := range v.Proofs {
+			text := strings.Join(strings.Fields(strings.Join([]string{proof.Requirement, proof.Figure, proof.Age}, " ")), " ")
+			parts = append(parts, fmt.Sprintf("%s (%s)", text, strings.Join(proof.Signers, ", ")))
+		}
+	}
+	return orDash(strings.Join(parts, "; "))
+}
+
+// missingOf are the codes of what is missing, each once: `envladder verify` says it in
+// full.
+func missingOf(r promote.Row) string {
+	if len(r.Verdicts) == 0 {
+		return "-"
+	}
+	var codes []string
+	seen := map[gate.Code]bool{}
+	for _, v := range r.Verdicts {
+		for _, reason := range v.Reasons {
+			if !seen[reason.Code] {
+				seen[reason.Code] = true
+				codes = append(codes, string(reason.Code))
+			}
+		}
+	}
+	if len(codes) == 0 {
+		return "nothing"
+	}
+	return strings.Join(codes, ", ")
+}

@@ -1,0 +1,184 @@
+package gitrepo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// ErrCantEdit is that a value stands in a document in a way that can't be changed by
+// itself.
+var ErrCantEdit = errors.New("edit it by hand")
+
+// simple values need no quotes wherever they stand, and none of their own in quotes:
+// digests and paths are such.
+var simple = regexp.MustCompile(`^[A-Za-z0-9./][A-Za-z0-9._/:@+-]*[A-Za-z0-9_/]$`)
+
+// SetString gives the string at path (keys of mappings) of a YAML document another value
+// and changes no other byte: comments, line ends, quotes and the order of keys stay. A
+// missing key is added in the manner of its siblings, a missing mapping around it too,
+// and an empty document becomes one with that value.
+//
+// file is only named in errors: a strictyaml.Faults where the document is at fault, and
+// one that matches ErrCantEdit where the value can't be changed by itself, such as one
+// that aliases share. What it returns has been parsed again: it differs in that value and
+// in nothing else.
+func SetString(file string, data []byte, value string, path ...string) ([]byte, error) {
+	if !simple.MatchString(value) {
+		return nil, fmt.Errorf("editing %q: %.120q isn't a value of letters, digits and . _ / : @ + - alone", file, value)
+	}
+	root, err := strictyaml.ParseMapping(file, data)
+	if err != nil {
+		return nil, err
+	}
+	edit, err := find(newSource(data), root, value, path)
+	if err == nil {
+		edited := edit.apply(data)
+		if err = verify(file, root, edited, value, path); err == nil {
+			return edited, nil
+		}
+	}
+	return nil, fmt.Errorf("editing %s of %q: %w: %w", trail(path), file, err, ErrCantEdit)
+}
+
+// splice puts text in the place of bytes.
+type splice struct {
+	from, to int
+	text     string
+}
+
+func (s splice) apply(data []byte) []byte {
+	return slices.Concat(data[:s.from], []byte(s.text), data[s.to:])
+}
+
+// find says which bytes to change.
+func find(src source, root *yaml.Node, value string, path []string) (splice, error) {
+	at := root
+	for i, key := range path {
+		switch {
+		case at.Kind == yaml.AliasNode:
+			return splice{}, errors.New("it is an alias (*) of another value")
+		case at.Anchor != "":
+			return splice{}, errors.New("it has an anchor (&): aliases of it would change too")
+		case at.Kind != yaml.MappingNode:
+			return splice{}, fmt.Errorf("it is in %s, and not in a mapping", strictyaml.KindOf(at))
+		}
+		keyNode, found := lookup(at, key)
+		if keyNode == nil {
+			return add(src, at, path[i:], value)
+		}
+		if strictyaml.IsNull(found) && i < len(path)-1 {
+			return fill(src, at, keyNode, found, path[i+1:], value)
+		}
+		at = found
+		if i == len(path)-1 {
+			return replace(src, keyNode, at, value)
+		}
+	}
+	return splice{}, errors.New("it has no path")
+}
+
+// lookup finds a key of a mapping. What is merged into it (<<) is overridden by a key.
+func lookup(mapping *yaml.Node, key string) (keyNode, value *yaml.Node) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if k := mapping.Content[i]; k.Kind == yaml.ScalarNode && k.Value == key {
+			return k, mapping.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+// replace puts the value in the place of a scalar.
+func replace(src source, key, old *yaml.Node, value string) (splice, error) {
+	from, to, err := src.scalar(old)
+	if err != nil {
+		return splice{}, err
+	}
+	if from == to { // nothing stands there: `web:`
+		colon, err := src.colon(key)
+		return splice{colon, colon, " " + value}, err
+	}
+	return splice{from, to, quoted(old, value)}, nil
+}
+
+// quoted is a value in the quotes of another one.
+func quoted(like *yaml.Node, value string) string {
+	switch {
+	case like.Style&yaml.DoubleQuotedStyle != 0:
+		return `"` + value + `"`
+	case like.Style&yaml.SingleQuotedStyle != 0:
+		return "'" + value + "'"
+	default:
+		return value
+	}
+}
+
+// verify parses what came out, and compares it with what was meant.
+func verify(file string, before *yaml.Node, edited []byte, value string, path []string) error {
+	after, err := strictyaml.ParseMapping(file, edited)
+	if err != nil {
+		return errors.New("the way it is written isn't known")
+	}
+	put(before, value, path)
+	if !same(before, after) {
+		return errors.New("another value would change with it")
+	}
+	return nil
+}
+
+// put changes nodes as an edit is meant to.
+func put(at *yaml.Node, value string, path []string) {
+	for _, key := range path {
+		_, next := lookup(at, key)
+		if next == nil || strictyaml.IsNull(next) {
+			made := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+			if next == nil {
+				next = made
+				at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, next)
+			} else {
+				*next = *made
+			}
+		}
+		at = next
+	}
+	*at = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+}
+
+// same compares what nodes mean. A mapping's order counts: nothing may move, and a key
+// that is new comes last or, in a root of its own, first.
+func same(a, b *yaml.Node) bool {
+	if a.Kind != b.Kind || a.Value != b.Value || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
+		return false
+	}
+	if a.Kind != yaml.AliasNode && a.ShortTag() != b.ShortTag() {
+		return false
+	}
+	for i := range a.Content {
+		if !same(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func trail(path []string) string {
+	at := ""
+	for _, key := range path {
+		at = strictyaml.Key(at, key)
+	}
+	return at
+}
+
+// newline is how the document ends its lines.
+func newline(data []byte) string {
+	if i := bytes.IndexByte(data, '\n'); i > 0 && data[i-1] == '\r' {
+		return "\r\n"
+	}
+	return "\n"
+}

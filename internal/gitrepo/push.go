@@ -1,0 +1,63 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// ErrMoved is that the branch isn't any more where the change was made from: made again
+// from where it is now, it may be pushed.
+var ErrMoved = errors.New("the branch has moved")
+
+// Push moves a branch of the remote from the commit that was seen there (empty: there is
+// none) to another one, and nothing but from that one. The error matches
+// ErrMoved, or has git's words: of a hook, a protected branch, missing rights.
+func (w *Worktree) Push(ctx context.Context, branch, seen, commit string) error {
+	ref := "refs/heads/" + branch
+	out, err := run(ctx, w.Root, "push", "--porcelain", "--no-follow-tags", "--force-with-lease="+ref+":"+seen, "--", w.repository.Remote, commit+":"+ref)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("pushing branch %q to %q: %w", branch, w.repository.Remote, withStatus(err, out))
+	if ctx.Err() != nil {
+		return err
+	}
+	if raced.MatchString(out) {
+		return errors.Join(ErrMoved, err)
+	}
+	// Whatever git and the remote's hooks call it: if the branch is elsewhere, that is
+	// why, or it is reason enough to try again.
+	tip, tipErr := w.repository.Tip(ctx, branch)
+	switch {
+	case tipErr != nil:
+		return err
+	case tip == commit: // it has arrived, and what failed came after
+		return nil
+	case tip != seen:
+		return errors.Join(ErrMoved, err)
+	}
+	return err
+}
+
+// raced is what git answers where another push came first: it has seen that itself
+// (rejected), or the remote has, in one of its ways of saying so.
+var raced = regexp.MustCompile(`(?m)^!\t.*(\[rejected\]|cannot lock ref|failed to update ref|failed to lock|incorrect old value)`)
+
+// status is git's own word on a branch that it couldn't push.
+var status = regexp.MustCompile(`(?m)^!\t[^\t]*\t(.*)$`)
+
+// withStatus adds it to what git wrote for people.
+func withStatus(err error, out string) error {
+	refused, ok := errors.AsType[*Error](err)
+	found := status.FindStringSubmatch(out)
+	if !ok || found == nil {
+		return err
+	}
+	text := complaint(found[1])
+	if refused.Output != "" {
+		text += "\n" + refused.Output
+	}
+	return &Error{Command: refused.Command, Output: text, Err: refused.Err}
+}

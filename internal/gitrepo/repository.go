@@ -1,0 +1,119 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// Repository is a user's working copy. Nothing here changes its work tree, its index or
+// its branches.
+type Repository struct {
+	// Root is the absolute path of the work tree.
+	Root string
+	// Dir is the slash path in it of the folder that was asked for.
+	Dir string
+	// Remote that is fetched from and pushed to: origin.
+	Remote string
+}
+
+// Open finds the repository that the folder dir is in.
+func Open(ctx context.Context, dir, remote string) (*Repository, error) {
+	out, err := run(ctx, dir, "rev-parse", "--show-toplevel", "--show-prefix")
+	if err != nil {
+		return nil, fmt.Errorf("finding the repository of %q: %w", dir, err)
+	}
+	root, prefix, ok := strings.Cut(strings.TrimSuffix(out, "\n"), "\n")
+	if !ok || root == "" {
+		return nil, fmt.Errorf("finding the repository of %q: it has no work tree", dir)
+	}
+	return &Repository{Root: root, Dir: path.Clean(prefix), Remote: remote}, nil
+}
+
+// RemoteURL is where the remote is pushed to. It may have a password in it.
+func (r *Repository) RemoteURL(ctx context.Context) (string, error) {
+	out, err := run(ctx, r.Root, "remote", "get-url", "--push", r.Remote)
+	if err != nil {
+		return "", fmt.Errorf("finding the remote %q: %w", r.Remote, err)
+	}
+	return strings.TrimSpace(out), nil
+}
+
+// defaultBranch is a line of `git ls-remote --symref`.
+var defaultBranch = regexp.MustCompile(`(?m)^ref: refs/heads/(\S+)\tHEAD$`)
+
+// DefaultBranch asks the remote: what a clone remembers of it (origin/HEAD) may be old,
+// and clones of CI often remember nothing.
+func (r *Repository) DefaultBranch(ctx context.Context) (string, error) {
+	out, err := run(ctx, r.Root, "ls-remote", "--symref", "--", r.Remote, "HEAD")
+	if err != nil {
+		return "", fmt.Errorf("asking %q for its default branch: %w", r.Remote, err)
+	}
+	found := defaultBranch.FindStringSubmatch(out)
+	if found == nil {
+		return "", fmt.Errorf("asking %q for its default branch: it has none (name one)", r.Remote)
+	}
+	return found[1], nil
+}
+
+// CheckBranch says what is wrong with the name of a branch.
+func (r *Repository) CheckBranch(ctx context.Context, branch string) error {
+	if _, err := run(ctx, r.Root, "check-ref-format", "refs/heads/"+branch); err != nil || strings.HasPrefix(branch, "-") {
+		return fmt.Errorf("naming the branch %q: git takes no such name", branch)
+	}
+	return nil
+}
+
+// Tip is the commit of a branch of the remote, empty where there is no such branch.
+func (r *Repository) Tip(ctx context.Context, branch string) (string, error) {
+	out, err := run(ctx, r.Root, "ls-remote", "--", r.Remote, "refs/heads/"+branch)
+	if err != nil {
+		return "", fmt.Errorf("asking %q for branch %q: %w", r.Remote, branch, err)
+	}
+	for line := range strings.Lines(out) {
+		if commit, ref, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && ref == "refs/heads/"+branch {
+			return commit, nil
+		}
+	}
+	return "", nil
+}
+
+// identity is what `git var` prints of one: NAME <ADDRESS> TIME ZONE.
+var identity = regexp.MustCompile(`^[^<]*[^< ][^<]*<[^<>]+> `)
+
+// CheckIdentity says whether git knows who commits. What it guesses from the host's name
+// is nobody's identity.
+func (r *Repository) CheckIdentity(ctx context.Context) error {
+	for _, ident := range []string{"GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"} {
+		out, err := run(ctx, r.Root, "-c", "user.useConfigOnly=true", "var", ident)
+		_, refused := errors.AsType[*Error](err)
+		switch {
+		case refused && ctx.Err() == nil, err == nil && !identity.MatchString(out):
+			return errors.New("finding who commits: git knows no identity: set one (git config user.name NAME, git config user.email ADDRESS)")
+		case err != nil:
+			return fmt.Errorf("finding who commits: %w", err)
+		}
+	}
+	return nil
+}
+
+// Changed are those of the files (paths in the repository) that have changes which
+// aren't committed, new ones included.
+func (r *Repository) Changed(ctx context.Context, files ...string) ([]string, error) {
+	args := append([]string{"status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--"}, files...)
+	out, err := run(ctx, r.Root, args...)
+	if err != nil {
+		return nil, fmt.Errorf("looking for changes: %w", err)
+	}
+	var changed []string
+	for entry := range strings.SplitSeq(out, "\x00") {
+		const states = len("XY ")
+		if len(entry) > states {
+			changed = append(changed, entry[states:])
+		}
+	}
+	return changed, nil
+}

@@ -1,0 +1,193 @@
+package gitrepo
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Worktree is a temporary work tree at a commit of the remote. Close takes it away.
+type Worktree struct {
+	// Root is the absolute path of its first folder.
+	Root string
+	// Base is the commit that it was made from.
+	Base string
+
+	repository *Repository
+	// refs is where its commits are kept from Git's housekeeping.
+	refs string
+}
+
+// Worktree fetches a branch of the remote and checks it out beside the user's work tree.
+// There is nothing to close beside an error.
+func (r *Repository) Worktree(ctx context.Context, branch string) (*Worktree, error) {
+	w := &Worktree{repository: r, refs: "refs/envladder/" + rand.Text()}
+	if err := w.open(ctx, branch); err != nil {
+		return nil, errors.Join(err, w.Close(ctx))
+	}
+	return w, nil
+}
+
+func (w *Worktree) open(ctx context.Context, branch string) error {
+	commit, err := w.fetch(ctx, branch)
+	if err != nil {
+		return err
+	}
+	if commit == "" {
+		return fmt.Errorf("fetching branch %q: %q has no such branch", branch, w.repository.Remote)
+	}
+	w.Base = commit
+	root, err := os.MkdirTemp("", "envladder-")
+	if err != nil {
+		return fmt.Errorf("making a temporary work tree: %w", err)
+	}
+	// Git prints paths without symbolic links, and so does Root.
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return fmt.Errorf("making a temporary work tree: %w", err)
+	}
+	w.Root = root
+	if _, err := run(ctx, w.repository.Root, "worktree", "add", "--quiet", "--detach", "--", root, commit); err != nil {
+		return fmt.Errorf("making a temporary work tree: %w", err)
+	}
+	return nil
+}
+
+// fetch brings a branch of the remote, and returns its commit: empty where there is no
+// such branch. It writes neither FETCH_HEAD nor origin/…: others may be fetching here.
+func (w *Worktree) fetch(ctx context.Context, branch string) (string, error) {
+	r, into := w.repository, w.refs+"/"+branch
+	tip, err := r.Tip(ctx, branch)
+	if err != nil || tip == "" {
+		return "", err
+	}
+	_, err = run(ctx, r.Root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=", "--",
+		r.Remote, "+refs/heads/"+branch+":"+into)
+	if err != nil {
+		return "", fmt.Errorf("fetching branch %q of %q: %w", branch, r.Remote, err)
+	}
+	out, err := run(ctx, r.Root, "rev-parse", "--verify", "--quiet", into+"^{commit}")
+	return strings.TrimSpace(out), err
+}
+
+// cleanup is how long taking a work tree away may take: it is done after a signal too.
+const cleanup = 10 * time.Second
+
+// Close takes the work tree and what was fetched for it away, also where ctx has ended.
+func (w *Worktree) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	var errs []error
+	if w.Root != "" {
+		// A work tree that was added halfway isn't one to git.
+		_, err := run(ctx, w.repository.Root, "worktree", "remove", "--force", "--force", "--", w.Root)
+		errs = append(errs, os.RemoveAll(w.Root))
+		if err != nil {
+			_, err = run(ctx, w.repository.Root, "worktree", "prune")
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, w.dropRefs(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("taking the temporary work tree away: %w", err)
+	}
+	return nil
+}
+
+func (w *Worktree) dropRefs(ctx context.Context) error {
+	out, err := run(ctx, w.repository.Root, "for-each-ref", "--format=delete %(refname)", w.refs+"/")
+	if err != nil || out == "" {
+		return err
+	}
+	_, err = runWith(ctx, w.repository.Root, out, "update-ref", "--stdin")
+	return err
+}
+
+// Fetch brings another branch of the remote for the time of the work tree, and returns
+// its commit: empty where there is no such branch.
+func (w *Worktree) Fetch(ctx context.Context, branch string) (commit string, err error) {
+	return w.fetch(ctx, branch)
+}
+
+// Write writes a file (a path in the repository), in its present mode where it is there.
+func (w *Worktree) Write(file string, data []byte) error {
+	root, err := os.OpenRoot(w.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(file)), 0o755); err != nil { //nolint:gosec // as git makes folders
+		return fmt.Errorf("writing %q: %w", file, err)
+	}
+	if err := root.WriteFile(filepath.FromSlash(file), data, 0o644); err != nil {
+		return fmt.Errorf("writing %q: %w", file, err)
+	}
+	return nil
+}
+
+// Diff is what has been written to a file, as git shows it.
+func (w *Worktree) Diff(ctx context.Context, file string) (string, error) {
+	// Of a file that git doesn't know yet there is a diff once it is meant to be added.
+	if _, err := run(ctx, w.Root, "add", "--force", "--intent-to-add", "--", file); err != nil {
+		return "", err
+	}
+	return run(ctx, w.Root, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--", file)
+}
+
+// Commit commits a file with the user's identity, hooks and signature, and returns the
+// commit.
+func (w *Worktree) Commit(ctx context.Context, file, message string) (string, error) {
+	if _, err := run(ctx, w.Root, "add", "--force", "--", file); err != nil {
+		return "", fmt.Errorf("committing %q: %w", file, err)
+	}
+	if _, err := runWith(ctx, w.Root, message, "-c", "user.useConfigOnly=true", "commit", "--quiet", "--cleanup=whitespace", "--file=-"); err != nil {
+		return "", fmt.Errorf("committing %q: %w", file, err)
+	}
+	out, err := run(ctx, w.Root, "rev-parse", "--verify", "HEAD^{commit}")
+	return strings.TrimSpace(out), err
+}
+
+// Show is a file (a path in the repository) at a commit; ok is false where there is none.
+func (w *Worktree) Show(ctx context.Context, commit, file string) (content []byte, ok bool, err error) {
+	listed, err := run(ctx, w.Root, "ls-tree", "-z", "--full-tree", commit, "--", file)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
+	}
+	if listed == "" {
+		return nil, false, nil
+	}
+	out, err := run(ctx, w.Root, "cat-file", "blob", commit+":"+file)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
+	}
+	return []byte(out), true, nil
+}
+
+// MergeBase is where two commits parted, empty where they have nothing in common that
+// this clone knows.
+func (w *Worktree) MergeBase(ctx context.Context, a, b string) (string, error) {
+	out, err := run(ctx, w.Root, "merge-base", a, b)
+	if refused, ok := errors.AsType[*Error](err); ok && refused.Output == "" && ctx.Err() == nil {
+		return "", nil // it ends with 1 and says nothing
+	}
+	return strings.TrimSpace(out), err
+}
+
+// Trailers are the values of a trailer of the commits in tip that base lacks, merges
+// aside: empty for a commit without one.
+func (w *Worktree) Trailers(ctx context.Context, base, tip, key string) ([]string, error) {
+	out, err := run(ctx, w.Root, "log", "--no-merges", "--no-show-signature", "-z",
+		"--format=%(trailers:key="+key+",valueonly,separator=%x2C)", base+".."+tip)
+	if err != nil {
+		return nil, err
+	}
+	var values []string
+	for value := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+		values = append(values, strings.TrimSpace(value))
+	}
+	return values, nil
+}

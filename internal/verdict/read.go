@@ -1,0 +1,26 @@
+package verdict
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// ReadGate reads a Gate from the content of a file, which is named in errors, and says
+// everything that is wrong with it.
+func ReadGate(file string, data []byte) (Gate, error) {
+	decoded, unknown, err := v1alpha1.DecodeGate(data)
+	if err != nil {
+		return Gate{}, fmt.Errorf("%q: %w", file, err)
+	}
+	var faults []error
+	for _, reason := range gate.Check(decoded) {
+		faults = append(faults, fmt.Errorf("%s: %s", file, reason.Message))
+	}
+	if len(faults) > 0 {
+		return Gate{}, fmt.Errorf("%q can't be judged by:\n%w", file, errors.Join(faults...))
+	}
+	return Gate{Gate: decoded, Unknown: unknown}, nil
+}

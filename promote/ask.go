@@ -1,0 +1,90 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// Judge says what Gates say: internal/verdict's.
+type Judge interface {
+	Judge(ctx context.Context, query verdict.Query) []verdict.Outcome
+}
+
+// inquiry is what is asked about images.
+type inquiry struct {
+	judge   Judge
+	recalls []v1alpha1.Recall
+	now     clock
+}
+
+// ask asks the Gates for each change of an image, with the stamps that the plugin would
+// set on what runs there.
+func (q inquiry) ask(ctx context.Context, gates []verdict.Gate, stamps gate.Stamps, changes []Change) []Judged {
+	all := []Judged{}
+	if len(gates) == 0 {
+		return all
+	}
+	for _, c := range changes {
+		if c.Image == "" {
+			continue
+		}
+		query := verdict.Query{Gates: gates, Recalls: q.recalls, Reference: c.Repository + "@" + c.New, Stamps: stamps, Now: q.now()}
+		all = append(all, judged(c.Image, gates, q.judge.Judge(ctx, query), q.now)...)
+	}
+	return all
+}
+
+// gatesOf are the Gates that were given, or the one that the ladder names.
+func gatesOf(fsys fs.FS, place ladder.Place, given []verdict.Gate) ([]verdict.Gate, error) {
+	if len(given) > 0 || place.GateFile == "" {
+		return given, nil
+	}
+	data, err := strictyaml.ReadFile(fsys, place.GateFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the Gate of %q: %w", place.Environment.Name, err)
+	}
+	guard, err := verdict.ReadGate(place.GateFile, data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the Gate of %q: %w", place.Environment.Name, err)
+	}
+	return []verdict.Gate{guard}, nil
+}
+
+// stampsOf are the stamps of what a place renders. The chart is only looked at where a
+// Gate asks for the one that soaked.
+func stampsOf(fsys fs.FS, document *ladder.Document, place ladder.Place, gates []verdict.Gate) (gate.Stamps, error) {
+	if document.Spec.Stamps == ladder.StampsOff {
+		return gate.Stamps{}, nil
+	}
+	stamps := gate.Stamps{Ladder: document.Metadata.Name, Environment: place.Environment.Name, Target: place.Target.Name}
+	if !asksForChart(gates) {
+		return stamps, nil
+	}
+	name, err := document.ChartOf(place)
+	if err != nil {
+		return gate.Stamps{}, err
+	}
+	loaded, err := chart.Load(fsys, name)
+	if err != nil {
+		return gate.Stamps{}, err
+	}
+	stamps.ChartDigest = loaded.Digest
+	return stamps, nil
+}
+
+func asksForChart(gates []verdict.Gate) bool {
+	for _, g := range gates {
+		if soak := g.Spec.Requires.Soak; soak != nil && soak.Chart == v1alpha1.ChartSame {
+			return true
+		}
+	}
+	return false
+}

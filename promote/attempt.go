@@ -1,0 +1,199 @@
+package promote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/envladder/envladder/internal/gitrepo"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// attempt is one try at one place, on one tip of the base.
+func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, error) {
+	place, err := w.document.Place(s.environment, s.target())
+	if err != nil {
+		return Result{}, err
+	}
+	if place.PinsFile != s.file {
+		return Result{}, fmt.Errorf("promoting to %s: the ladder names other pins than before: try again", s.name())
+	}
+	r := &Result{
+		Ladder: w.document.Metadata.Name, Environment: s.environment, Targets: s.targets, Place: s.name(),
+		Pins: s.file, Base: p.Base, Changes: []Change{}, Reasons: []Reason{}, Verdicts: []Judged{},
+	}
+	var onBranch proposal
+	if place.Environment.Promotion != ladder.PromotionCommit {
+		r.Branch = s.branch(w.document)
+		if onBranch, err = p.proposed(ctx, w, r.Branch, place); err != nil {
+			return *r, err
+		}
+	}
+	r.Changes, r.Notes = p.changes(w.document, place, onBranch, r.Branch)
+	if len(r.Changes) == 0 {
+		r.Outcome = UpToDate
+		return *r, nil
+	}
+	if err := p.edit(w, s.file, r.Changes); err != nil {
+		return *r, err
+	}
+	if err := p.judge(ctx, w, s, r); err != nil {
+		return *r, err
+	}
+	r.describe(p.Now)
+	return *r, p.finish(ctx, w, r, onBranch)
+}
+
+// finish does with an edited work tree what is asked for.
+func (p *promotion) finish(ctx context.Context, w *worktree, r *Result, onBranch proposal) (err error) {
+	switch {
+	case r.open() && !p.AllowUnproven:
+		r.Outcome = Refused
+	case p.DryRun:
+		r.Outcome = Planned
+	}
+	if p.DryRun {
+		r.Diff, err = w.Diff(ctx, r.Pins)
+		return err
+	}
+	if r.Outcome == Refused {
+		return nil
+	}
+	if r.Branch == "" {
+		return p.commit(ctx, w, r)
+	}
+	return p.propose(ctx, w, r, onBranch)
+}
+
+// changes are the values to write: the candidate's, and what others have proposed on the
+// same branch.
+func (p *promotion) changes(document *ladder.Document, place ladder.Place, onBranch proposal, branch string) (changes []Change, notes []string) {
+	for _, image := range document.Spec.Images {
+		c := Change{Image: image.Name, Repository: image.Repository, Old: place.Pins.Images[image.Name]}
+		proposed, ok := p.candidate.images[image.Name]
+		if !ok {
+			proposed, c.CarriedOver = onBranch.image(image.Name, place.Pins)
+		}
+		if c.New = proposed; proposed != "" && c.New != c.Old {
+			changes = append(changes, c)
+		}
+		if c.CarriedOver && c.New != c.Old {
+			notes = append(notes, fmt.Sprintf("%s %s was on the branch %s already and is carried over", c.Image, short(c.New), branch))
+		}
+	}
+	c := Change{Old: place.Pins.Chart, New: p.candidate.chart}
+	if c.New == "" {
+		c.New, c.CarriedOver = onBranch.chart(place.Pins)
+	}
+	if c.New != "" && c.New != c.Old {
+		changes = append(changes, c)
+	}
+	return changes, notes
+}
+
+// edit writes changes into the work tree's pins.
+func (p *promotion) edit(w *worktree, file string, changes []Change) error {
+	data, err := readPins(w.fs(), file)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if data, err = gitrepo.SetString(file, data, c.New, c.key()...); err != nil {
+			return err
+		}
+	}
+	return w.Write(file, data)
+}
+
+// judge asks the Gates and the order of the targets.
+func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) error {
+	early, err := tooEarly(w.document, s, p.candidate)
+	if err != nil {
+		return err
+	}
+	r.Reasons = append(r.Reasons, early...)
+	place, err := w.document.Place(s.environment, s.target()) // with the new pins
+	if err != nil {
+		return err
+	}
+	gates, err := gatesOf(w.fs(), place, p.Gates)
+	if err != nil {
+		return err
+	}
+	stamps, err := stampsOf(w.fs(), w.document, place, gates)
+	if err != nil {
+		return err
+	}
+	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, r.Changes)
+	if err := ctx.Err(); err != nil { // what was judged then, wasn't
+		return context.Cause(ctx)
+	}
+	r.note(gates)
+	return nil
+}
+
+// note says what wasn't asked, and what the cluster would overlook.
+func (r *Result) note(gates []verdict.Gate) {
+	if len(gates) == 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("no Gate was asked: the ladder names none for %s (environments[].gate), and --gate wasn't given", r.Environment))
+	}
+	for _, j := range r.Verdicts {
+		if !j.Allowed && !j.denies() {
+			r.Notes = append(r.Notes, fmt.Sprintf("Gate %s's action is %s: the cluster would let %s by", j.Gate.Name, j.Action, j.Name))
+		}
+	}
+}
+
+// commit puts the change on the base branch.
+func (p *promotion) commit(ctx context.Context, w *worktree, r *Result) error {
+	commit, err := w.Commit(ctx, r.Pins, r.message())
+	if err != nil {
+		return err
+	}
+	if err := w.Push(ctx, p.Base, w.Base, commit); err != nil {
+		return err
+	}
+	r.Commit, r.Outcome = commit, Committed
+	return nil
+}
+
+// propose puts the change on a branch of its own, and opens or updates its pull request.
+func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranch proposal) error {
+	same, err := p.onBranchAlready(ctx, w, r, onBranch)
+	if err != nil {
+		return err
+	}
+	if r.Commit = onBranch.commit; !same {
+		if r.Commit, err = w.Commit(ctx, r.Pins, r.message()); err != nil {
+			return err
+		}
+		if err := w.Push(ctx, r.Branch, onBranch.commit, r.Commit); err != nil {
+			return err
+		}
+	}
+	if err := p.request(ctx, r); err != nil {
+		return errors.Join(fmt.Errorf("branch %s is pushed, and the same command can be run again", r.Branch), err)
+	}
+	// Another promotion may have moved the branch before the text was written, which
+	// then tells of this one alone.
+	tip, err := p.repository.Tip(ctx, r.Branch)
+	if err == nil && tip != "" && tip != r.Commit {
+		return errAgain
+	}
+	return err
+}
+
+// onBranchAlready says whether the branch has this very change: pushing another commit
+// of it would only start its checks again, and drop its approvals.
+func (p *promotion) onBranchAlready(ctx context.Context, w *worktree, r *Result, onBranch proposal) (bool, error) {
+	if onBranch.commit == "" {
+		return false, nil
+	}
+	there, ok, err := w.Show(ctx, onBranch.commit, r.Pins)
+	if err != nil || !ok {
+		return false, err
+	}
+	here, err := readPins(w.fs(), r.Pins)
+	return err == nil && string(here) == string(there), err
+}

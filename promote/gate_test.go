@@ -1,0 +1,142 @@
+package promote_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sigstore/sigstore/pkg/signature"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/registrytest"
+	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/promotetest"
+)
+
+func actionOf(text string) v1alpha1.Action { return v1alpha1.Action(text) }
+
+// gateOf is a Gate that asks for a signature, for a judge that decides by itself.
+func gateOf(environment string) verdict.Gate {
+	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "guard"}, Spec: v1alpha1.GateSpec{Environment: environment}}
+	g.SetDefaults()
+	return verdict.Gate{Gate: g}
+}
+
+func newKey(t *testing.T) *evidence.Signer {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	loaded, err := signature.LoadDefaultSignerVerifier(private)
+	check(t, err)
+	signer, err := evidence.NewSigner(loaded)
+	check(t, err)
+	return signer
+}
+
+const gateYAML = `apiVersion: envladder.dev/v1alpha1
+kind: Gate
+metadata: {name: shop-prod}
+spec:
+  environment: prod
+  namespaces: [shop]
+  images: [{repository: REGISTRY/shop/*, ladder: shop}]
+  signers:
+  - {name: ci, key: {data: CI}}
+  - {name: observer, time: TrustSigner, key: {data: OBSERVER}}
+  requires:
+    signature: {by: [ci]}
+    soak: {by: [observer], environment: staging, duration: 24h, chart: Same}
+`
+
+// With a real registry, real signatures, and the Gate that the ladder names: proof by
+// proof the promotion comes through, and the text says what was asked and found.
+func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
+	w := newWorld(t)
+	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
+	image := server.Image(t, "shop/web")
+	ci, observer := newKey(t), newKey(t)
+	quoted := func(pem string) string {
+		text, err := json.Marshal(pem)
+		check(t, err)
+		return string(text)
+	}
+	ladder := strings.NewReplacer("registry.example.com", server.Host, "  - name: prod\n", "  - name: prod\n    gate: ../gates/prod.yaml\n").Replace(ladderYAML)
+	promotetest.CommitTo(t, w.bare, "main", "gate", map[string]string{
+		"shop/ladder.yaml": ladder,
+		"gates/prod.yaml":  strings.NewReplacer("REGISTRY", server.Host, "CI", quoted(ci.PublicPEM()), "OBSERVER", quoted(observer.PublicPEM())).Replace(gateYAML),
+	})
+	run := func(dry bool) promote.Result {
+		t.Helper()
+		results := w.promote("prod", target("eu"), images(server.Name("shop/web")+"@"+image), func(o *promote.Options) {
+			o.Judge = verdict.New(evidence.NewStore(client))
+			o.DryRun = dry
+		})
+		return results[0]
+	}
+	codes := func(r promote.Result) []gate.Code {
+		var all []gate.Code
+		for _, reason := range r.Verdicts[0].Reasons {
+			all = append(all, reason.Code)
+		}
+		return all
+	}
+
+	refused := run(false)
+	if diff := cmp.Diff([]gate.Code{gate.NoSignature, gate.NoSoak}, codes(refused)); diff != "" || refused.Outcome != promote.Refused {
+		t.Errorf("%s: %s", refused.Outcome, diff)
+	}
+	attest := func(signer *evidence.Signer, predicateType string, predicate any) {
+		t.Helper()
+		target, err := evidence.FindTarget(t.Context(), client, server.Name("shop/web"), image)
+		check(t, err)
+		_, err = evidence.Attest(t.Context(), client, signer, target, predicateType, predicate)
+		check(t, err)
+	}
+	attest(ci, gate.PredicateSignature, json.RawMessage("{}"))
+	end := now.Add(-3 * time.Hour)
+	soak := gate.Soak{Ladder: "shop", Environment: "staging", Window: gate.SoakWindow{
+		StartedAt: end.Add(-25 * time.Hour), FinishedAt: &end, HealthySeconds: 25 * 3600, LongestHealthySeconds: 25 * 3600, MinReady: 2,
+	}}
+	soak.Chart.Digest = digest("0")
+	attest(observer, gate.PredicateSoak, soak)
+	// The stamps have the chart's digest, as the plugin's would.
+	refused = run(true)
+	if diff := cmp.Diff([]gate.Code{gate.OtherChart}, codes(refused)); diff != "" || refused.Outcome != promote.Planned && refused.Outcome != promote.Refused {
+		t.Errorf("%s: %s", refused.Outcome, diff)
+	}
+	message := refused.Verdicts[0].Reasons[0].Message
+	_, deployed, ok := strings.Cut(message, "what is deployed is ")
+	if !ok {
+		t.Fatalf("message %q", message)
+	}
+	soak.Chart.Digest = chartDigest(t, w)
+	if !strings.HasPrefix(soak.Chart.Digest, deployed) {
+		t.Errorf("the stamp was %q, the chart is %q", deployed, soak.Chart.Digest)
+	}
+	attest(observer, gate.PredicateSoak, soak)
+
+	opened := run(false)
+	if opened.Outcome != promote.Opened || opened.PullRequest.Draft {
+		t.Fatalf("%+v", opened)
+	}
+	pr := w.PullRequests()[0]
+	for _, want := range []string{"**Gate shop-prod allows web**", "(generation 0, `sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
+		if !strings.Contains(pr.Body, want) {
+			t.Errorf("the text lacks %q:\n%s", want, pr.Body)
+		}
+	}
+	if want := "Promote web to prod/eu: " + image[:len("sha256:")+12]; pr.Title != want {
+		t.Errorf("title %q, want %q", pr.Title, want)
+	}
+	w.clean()
+}

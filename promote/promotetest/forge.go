@@ -1,0 +1,233 @@
+package promotetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Token is what the forge takes.
+const Token = "t0ken-of-the-test"
+
+// PullRequest as the forge keeps it.
+type PullRequest struct {
+	Number            int
+	Title, Body       string
+	Head, Base, State string
+}
+
+// Forge serves the repositories of a folder (OWNER/NAME.git) over HTTP, and the part of
+// Gitea's API that is about their pull requests.
+type Forge struct {
+	// URL is its first page's.
+	URL string
+	// Root is the folder of the repositories.
+	Root string
+
+	mu     sync.Mutex
+	pulls  []*PullRequest
+	writes int
+	before func(method string)
+}
+
+// StartForge starts a forge that ends with the test.
+func StartForge(t T) *Forge {
+	t.Helper()
+	root, err := os.MkdirTemp("", "promotetest-")
+	check(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	f := &Forge{Root: root}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/repos/{owner}/{name}/pulls", f.list)
+	mux.HandleFunc("POST /api/v1/repos/{owner}/{name}/pulls", f.create)
+	mux.HandleFunc("PATCH /api/v1/repos/{owner}/{name}/pulls/{number}", f.edit)
+	mux.Handle("/", gitHandler(t, root))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	f.URL = server.URL
+	return f
+}
+
+// gitHandler is git's own.
+func gitHandler(t T, root string) http.Handler {
+	out, err := exec.Command("git", "--exec-path").Output() //nolint:noctx // a test's
+	check(t, err)
+	return &cgi.Handler{
+		Stderr: io.Discard, // whom it refuses has the answer
+		Path:   filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
+		Env: []string{
+			"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=ana",
+			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+		},
+	}
+}
+
+// PullRequests are copies of all, closed ones too.
+func (f *Forge) PullRequests() []PullRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]PullRequest, len(f.pulls))
+	for i, p := range f.pulls {
+		all[i] = *p
+	}
+	return all
+}
+
+// Close closes a pull request, as people do.
+func (f *Forge) Close(number int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pulls[number-1].State = "closed"
+}
+
+// Writes is how often it was asked to change something.
+func (f *Forge) Writes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writes
+}
+
+// Before has each call announced.
+func (f *Forge) Before(call func(method string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = call
+}
+
+// enter authenticates, and counts.
+func (f *Forge) enter(w http.ResponseWriter, r *http.Request) bool {
+	f.mu.Lock()
+	before := f.before
+	if r.Method != http.MethodGet {
+		f.writes++
+	}
+	f.mu.Unlock()
+	if before != nil {
+		before(r.Method)
+	}
+	if r.Header.Get("Authorization") != "token "+Token {
+		answer(w, http.StatusUnauthorized, map[string]string{"message": "invalid username, password or token"})
+		return false
+	}
+	return true
+}
+
+func (f *Forge) list(w http.ResponseWriter, r *http.Request) {
+	if !f.enter(w, r) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := []map[string]any{}
+	for _, p := range f.pulls {
+		if p.State == "open" && r.URL.Query().Get("page") == "1" {
+			all = append(all, f.json(r, p))
+		}
+	}
+	answer(w, http.StatusOK, all)
+}
+
+type change struct {
+	Title string  `json:"title"`
+	Body  *string `json:"body"`
+	Head  string  `json:"head"`
+	Base  string  `json:"base"`
+}
+
+func (f *Forge) create(w http.ResponseWriter, r *http.Request) {
+	var c change
+	if !f.enter(w, r) || !read(w, r, &c) {
+		return
+	}
+	if f.sha(r, c.Head) == "" || f.sha(r, c.Base) == "" {
+		answer(w, http.StatusNotFound, map[string]string{"message": "The target couldn't be found."})
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if slices.ContainsFunc(f.pulls, func(p *PullRequest) bool { return p.State == "open" && p.Head == c.Head && p.Base == c.Base }) {
+		answer(w, http.StatusConflict, map[string]string{"message": "pull request already exists for these targets"})
+		return
+	}
+	p := &PullRequest{Number: len(f.pulls) + 1, Title: c.Title, Head: c.Head, Base: c.Base, State: "open"}
+	if c.Body != nil {
+		p.Body = *c.Body
+	}
+	f.pulls = append(f.pulls, p)
+	answer(w, http.StatusCreated, f.json(r, p))
+}
+
+func (f *Forge) edit(w http.ResponseWriter, r *http.Request) {
+	var c change
+	if !f.enter(w, r) || !read(w, r, &c) {
+		return
+	}
+	number, err := strconv.Atoi(r.PathValue("number"))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil || number < 1 || number > len(f.pulls) {
+		answer(w, http.StatusNotFound, map[string]string{"message": "no such pull request"})
+		return
+	}
+	p := f.pulls[number-1]
+	if c.Title != "" {
+		p.Title = c.Title
+	}
+	if c.Body != nil {
+		p.Body = *c.Body
+	}
+	answer(w, http.StatusCreated, f.json(r, p))
+}
+
+// json is a pull request as Gitea answers.
+func (f *Forge) json(r *http.Request, p *PullRequest) map[string]any {
+	owner, name := r.PathValue("owner"), r.PathValue("name")
+	side := func(branch string) map[string]any {
+		return map[string]any{
+			"label": branch, "ref": branch, "sha": f.sha(r, branch), "repo_id": 1,
+			"repo": map[string]any{"id": 1, "name": name, "full_name": owner + "/" + name},
+		}
+	}
+	return map[string]any{
+		"id": p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "state": p.State,
+		"draft":    strings.HasPrefix(p.Title, "WIP: "),
+		"html_url": fmt.Sprintf("%s/%s/%s/pulls/%d", f.URL, owner, name, p.Number),
+		"head":     side(p.Head), "base": side(p.Base),
+		"user": map[string]any{"login": "ana"}, "created_at": "2026-11-24T10:00:00Z", "updated_at": "2026-11-24T10:00:00Z",
+	}
+}
+
+// sha is a branch's commit, empty where there is none.
+func (f *Forge) sha(r *http.Request, branch string) string {
+	bare := filepath.Join(f.Root, r.PathValue("owner"), r.PathValue("name")+".git")
+	out, err := exec.CommandContext(r.Context(), "git", "-C", bare, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch).Output() //nolint:gosec // a test's
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	const most = 1 << 20 // a pull request's text is far below
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, most)).Decode(into); err != nil {
+		answer(w, http.StatusUnprocessableEntity, map[string]string{"message": err.Error()})
+		return false
+	}
+	return true
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // who doesn't listen gets nothing
+}

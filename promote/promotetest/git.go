@@ -1,0 +1,70 @@
+// Package promotetest has what promotions need for tests: real Git repositories, served
+// over HTTP by git itself, and beside them a forge that speaks Gitea's protocol.
+package promotetest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// T is what is needed of a *testing.T; scripts have another one.
+type T interface {
+	Helper()
+	Fatal(arguments ...any)
+	Cleanup(clean func())
+}
+
+// Git runs git in a folder, as somebody with an identity and no configuration but the
+// repository's own, and returns what it prints.
+func Git(t T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...) //nolint:gosec,noctx // a test's
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+		"GIT_AUTHOR_NAME=Ana", "GIT_AUTHOR_EMAIL=ana@example.com", "GIT_COMMITTER_NAME=Ana", "GIT_COMMITTER_EMAIL=ana@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatal("git "+strings.Join(args, " ")+": ", err, "\n", string(out))
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Bare makes a bare repository with these files in its branch main.
+func Bare(t T, bare string, files map[string]string) {
+	t.Helper()
+	check(t, os.MkdirAll(bare, 0o750))
+	Git(t, bare, "init", "--quiet", "--bare", "--initial-branch=main", ".")
+	// Over HTTP too: who may push is the server's to decide.
+	Git(t, bare, "config", "http.receivepack", "true")
+	CommitTo(t, bare, "main", "the beginning", files)
+}
+
+// CommitTo puts files on a branch of a bare repository, as somebody else would.
+func CommitTo(t T, bare, branch, message string, files map[string]string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "promotetest-")
+	check(t, err)
+	defer os.RemoveAll(dir)
+	Git(t, dir, "init", "--quiet", "--initial-branch="+branch, ".")
+	if Git(t, bare, "for-each-ref", "refs/heads/"+branch) != "" {
+		Git(t, dir, "fetch", "--quiet", bare, branch)
+		Git(t, dir, "reset", "--quiet", "--hard", "FETCH_HEAD")
+	}
+	for name, content := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		check(t, os.MkdirAll(filepath.Dir(file), 0o750))
+		check(t, os.WriteFile(file, []byte(content), 0o600))
+	}
+	Git(t, dir, "add", "--all")
+	Git(t, dir, "commit", "--quiet", "--message", message)
+	Git(t, dir, "push", "--quiet", bare, "HEAD:refs/heads/"+branch)
+}
+
+func check(t T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,45 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/envladder/envladder/internal/scm"
+)
+
+// request opens the branch's pull request, or updates the one that is open.
+func (p *promotion) request(ctx context.Context, r *Result) error {
+	change := scm.Change{Head: r.Branch, Base: r.Base, Title: r.Title, Body: r.Text, Draft: r.open()}
+	done, created, err := p.upsert(ctx, change)
+	if err != nil {
+		return err
+	}
+	r.PullRequest = &PullRequest{Number: done.Number, URL: done.URL, Draft: done.Draft}
+	r.Outcome = Updated
+	if created {
+		r.Outcome = Opened
+	}
+	return nil
+}
+
+func (p *promotion) upsert(ctx context.Context, change scm.Change) (done scm.PullRequest, created bool, err error) {
+	found, ok, err := p.forge.Find(ctx, change.Head, change.Base)
+	if err != nil {
+		return scm.PullRequest{}, false, err
+	}
+	if !ok {
+		created, createErr := p.forge.Create(ctx, change)
+		if createErr == nil {
+			return created, true, nil
+		}
+		// Another promotion may have opened it meanwhile; each forge says so in its way.
+		if found, ok, err = p.forge.Find(ctx, change.Head, change.Base); err != nil || !ok {
+			return scm.PullRequest{}, false, createErr
+		}
+	}
+	done, err = p.forge.Update(ctx, found.Number, change)
+	if err != nil {
+		return scm.PullRequest{}, false, fmt.Errorf("pull request %d: %w", found.Number, err)
+	}
+	return done, false, nil
+}

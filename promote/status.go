@@ -1,0 +1,183 @@
+package promote
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// StatusOptions say what a status looks at beside the ladder.
+type StatusOptions struct {
+	// Gates by their environment, in place of those that the ladder names.
+	Gates   []verdict.Gate
+	Recalls []v1alpha1.Recall
+	// Clusters to look for what runs.
+	Clusters []Cluster
+	Judge    Judge
+	Now      func() time.Time
+}
+
+// Status is how a ladder stands.
+type Status struct {
+	Ladder string `json:"ladder"`
+	Rows   []Row  `json:"rows"`
+	// Clusters that were asked, and what couldn't be read of them.
+	Clusters []ClusterStatus `json:"clusters"`
+}
+
+// ClusterStatus is what became of asking a cluster.
+type ClusterStatus struct {
+	Name string `json:"name"`
+	// Error is why it couldn't be read; empty where it could.
+	Error string `json:"error,omitempty"`
+}
+
+// Row is one image in one place.
+type Row struct {
+	Environment string `json:"environment"`
+	Target      string `json:"target,omitempty"`
+	// Place is prod, or prod/eu.
+	Place string `json:"place"`
+	Image string `json:"image"`
+	// Digest that is pinned, empty where none is.
+	Digest string `json:"digest,omitempty"`
+	// Before is the environment before, with its digest: empty where there is none, or
+	// where its targets don't agree.
+	Before       string `json:"before,omitempty"`
+	BeforeDigest string `json:"beforeDigest,omitempty"`
+	// InStep says whether both are the same.
+	InStep bool `json:"inStep"`
+	// Running is what clusters run of the image, for this place.
+	Running []Running `json:"running"`
+	// Gates that were asked about the digest; the rest is empty where there was none.
+	Verdicts []Judged `json:"verdicts"`
+}
+
+// Running is what a workload runs.
+type Running struct {
+	Cluster   string `json:"cluster"`
+	Namespace string `json:"namespace"`
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	// Digest is empty where the workload names its image by tag.
+	Digest  string `json:"digest,omitempty"`
+	Ready   int32  `json:"ready"`
+	Desired int32  `json:"desired"`
+}
+
+// StatusOf reads how the ladder of a work tree stands. What can't be read of a cluster is
+// said in the status; the error is of the ladder or a Gate.
+func StatusOf(ctx context.Context, repo *ladder.Repository, o StatusOptions) (Status, error) {
+	document, err := ladder.Open(repo.FS(), repo.Dir)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Ladder: document.Metadata.Name, Rows: []Row{}}
+	workloads := o.lookAround(ctx, &s)
+	for _, environment := range document.Spec.Environments {
+		rows, err := o.rows(ctx, repo, document, environment.Name, workloads)
+		if err != nil {
+			return Status{}, err
+		}
+		s.Rows = append(s.Rows, rows...)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // that time is over is said in the rows
+		return Status{}, context.Cause(ctx)
+	}
+	return s, nil
+}
+
+// lookAround asks all clusters at once, so that one that doesn't answer costs its time
+// once, and no more than half of it.
+func (o StatusOptions) lookAround(ctx context.Context, s *Status) []Workload {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	found := make([][]Workload, len(o.Clusters))
+	s.Clusters = make([]ClusterStatus, len(o.Clusters))
+	var group sync.WaitGroup
+	for i, cluster := range o.Clusters {
+		group.Go(func() {
+			s.Clusters[i].Name = cluster.Name
+			var err error
+			if found[i], err = cluster.Workloads(ctx, s.Ladder); err != nil {
+				s.Clusters[i].Error = gate.Clean(err.Error(), 500) // an API server's answer
+			}
+		})
+	}
+	group.Wait()
+	return slices.Concat(found...)
+}
+
+// rows of an environment.
+func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, document *ladder.Document, environment string, workloads []Workload) ([]Row, error) {
+	places, err := document.Places(environment)
+	if err != nil {
+		return nil, err
+	}
+	before, err := placesBefore(document, environment)
+	if err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for _, place := range places {
+		gates, err := gatesOf(repo.FS(), place, o.gatesFor(environment))
+		if err != nil {
+			return nil, err
+		}
+		stamps, err := stampsOf(repo.FS(), document, place, gates)
+		if err != nil {
+			return nil, err
+		}
+		for _, image := range document.Spec.Images {
+			row := newRow(place, image, before)
+			row.Running = runningOf(workloads, place, image)
+			if row.Digest != "" {
+				change := Change{Image: image.Name, Repository: image.Repository, New: row.Digest}
+				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []Change{change})
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+func (o StatusOptions) gatesFor(environment string) []verdict.Gate {
+	return slices.DeleteFunc(slices.Clone(o.Gates), func(g verdict.Gate) bool { return g.Spec.Environment != environment })
+}
+
+func newRow(place ladder.Place, image ladder.Image, before []ladder.Place) Row {
+	row := Row{
+		Environment: place.Environment.Name, Target: place.Target.Name, Place: place.Name(), Image: image.Name,
+		Digest: place.Pins.Images[image.Name], Running: []Running{}, Verdicts: []Judged{},
+	}
+	if len(before) == 0 || place.PinsFile == "" {
+		return row
+	}
+	row.Before = before[0].Environment.Name
+	digest, err := agreed(before, image.Name, func(p ladder.Pins) string { return p.Images[image.Name] })
+	if err == nil {
+		row.BeforeDigest = digest
+		row.InStep = digest != "" && digest == row.Digest
+	}
+	return row
+}
+
+func runningOf(workloads []Workload, place ladder.Place, image ladder.Image) []Running {
+	running := []Running{}
+	for _, w := range workloads {
+		if w.Environment == place.Environment.Name && w.Target == place.Target.Name {
+			running = append(running, w.of(image)...)
+		}
+	}
+	return running
+}
