@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 
 	"github.com/envladder/envladder/test/bed"
@@ -104,4 +106,28 @@ func (s *Scenario) writeGeneratorFiles() error {
 		}
 	}
 	return nil
+}
+
+// baseURL is where an ApplicationSet's plugin is said to be, and token the Secret that
+// has its token.
+var (
+	baseURL  = regexp.MustCompile(`(?m)^(\s*baseUrl: ).*$`)
+	tokenRef = regexp.MustCompile(`(?m)^\s*token: ["']?\$([a-z0-9-]+):([a-z0-9-]+)["']?`)
+)
+
+// applyPreviews applies the platform team's ApplicationSet, and the Secret with the
+// token that it refers to.
+func (s *Scenario) applyPreviews(ctx context.Context) error {
+	data, err := os.ReadFile(filepath.Join(s.dir, "platform", "applicationsets", "shop-previews.yaml"))
+	if err != nil {
+		return err
+	}
+	text := baseURL.ReplaceAllString(string(data), "${1}"+s.climb.previews)
+	ref := tokenRef.FindStringSubmatch(text)
+	if ref == nil {
+		return errors.New("applying the ApplicationSet: it refers to no token")
+	}
+	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {app.kubernetes.io/part-of: argocd}}\nstringData: {%s: %q}\n",
+		ref[1], ref[2], s.climb.previewsToken)
+	return s.bed.Cluster(bed.Staging).Apply(ctx, "argocd", secret, text)
 }
