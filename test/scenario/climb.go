@@ -420,6 +420,11 @@ func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
 	if err := s.awaitRefused(ctx, appProd, commit, "NoApproval", "NoTest"); err != nil {
 		return err
 	}
+	if s.options.ArgoCD == "v2" { // whatever comes after its last retry must change nothing either
+		if err := s.await(ctx, appProd, "through with its retries", func(a application) bool { return a.phase != "Running" }); err != nil {
+			return err
+		}
+	}
 	if err := s.showRefusal(ctx); err != nil {
 		return err
 	}
