@@ -317,7 +317,7 @@ func TestABranchWithCommitsOfOthersIsLeftAlone(t *testing.T) {
 	w.refuses("it has commits that no promotion made", w.options("staging", images("web@"+digest("c"))))
 }
 
-// Ten promotions at once, of different images, environments and digests, from clones of
+// Five promotions at once, of different images, environments and digests, from clones of
 // their own: whatever the order, none loses another's change.
 func TestPromotionsAtOnceLoseNothing(t *testing.T) {
 	w := newWorld(t)
