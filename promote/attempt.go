@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
@@ -31,8 +32,9 @@ func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, e
 		}
 	}
 	r.Changes, r.Notes = p.changes(w.document, place, onBranch, r.Branch)
-	if len(r.Changes) == 0 {
-		r.Outcome = UpToDate
+	if !slices.ContainsFunc(r.Changes, func(c Change) bool { return !c.CarriedOver }) {
+		// What others have proposed is theirs to go on with.
+		r.Changes, r.Notes, r.Outcome = []Change{}, nil, UpToDate
 		return *r, nil
 	}
 	if err := p.edit(w, s.file, r.Changes); err != nil {

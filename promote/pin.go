@@ -83,7 +83,7 @@ func overwrite(dir, file string, data []byte) error {
 	if info, err := root.Stat(name); err == nil {
 		mode = info.Mode().Perm()
 	}
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // as git makes folders
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return wrapWrite(file, err)
 	}
 	beside := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")

@@ -265,6 +265,51 @@ func TestTwoImagesOfOneEnvironmentShareThePullRequest(t *testing.T) {
 	w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("e", "f"))
 }
 
+func TestWhatIsPinnedAlreadyLeavesOthersProposalsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.promote("staging", images("api@"+digest("d")))
+	writes := w.Writes()
+	w.want(w.promote("staging", images("web@"+digest("a"))), "staging UpToDate")
+	if w.Writes() != writes {
+		t.Error("the pull request was written")
+	}
+}
+
+// However it was merged, a branch that is left behind is no hindrance, and brings nothing
+// back.
+func TestABranchThatIsLeftBehindAfterItsMerge(t *testing.T) {
+	for name, merge := range map[string]func(w *world){
+		"fast-forward": func(w *world) {
+			promotetest.Git(w, w.bare, "update-ref", "refs/heads/main", "refs/heads/envladder/shop/staging")
+		},
+		"squash": func(w *world) {
+			promotetest.CommitTo(w, w.bare, "main", "squashed", map[string]string{"shop/pins/staging.yaml": pins("c", "d")})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.promote("staging", images("web@"+digest("c"), "api@"+digest("d")))
+			merge(w)
+			w.Close(1)
+			w.want(w.promote("staging", images("web@"+digest("e"))), "staging Opened")
+			w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("e", "d"))
+			promotetest.CommitTo(t, w.bare, "main", "newer", map[string]string{"shop/pins/staging.yaml": pins("c", "f")})
+			w.want(w.promote("staging", images("web@"+digest("1"))), "staging Updated")
+			w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("1", "f"))
+		})
+	}
+}
+
+// A clone with core.autocrlf sees other line ends than the repository has.
+func TestLineEndsAreTheRepositorys(t *testing.T) {
+	w := newWorld(t)
+	mixed := strings.Replace(pins("a", "b"), "\n", "\r\n", 1)
+	promotetest.CommitTo(t, w.bare, "main", "mixed", map[string]string{"shop/pins/dev.yaml": mixed})
+	promotetest.Git(t, w.clone, "config", "core.autocrlf", "true")
+	w.promote("dev", images("web@"+digest("c")))
+	w.wantFile("main", "pins/dev.yaml", strings.Replace(mixed, digest("a"), digest("c"), 1))
+}
+
 func TestABranchWithCommitsOfOthersIsLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.promote("staging")
@@ -272,14 +317,16 @@ func TestABranchWithCommitsOfOthersIsLeftAlone(t *testing.T) {
 	w.refuses("it has commits that no promotion made", w.options("staging", images("web@"+digest("c"))))
 }
 
-// Ten promotions at once, of different images, environments and digests, from clones of
+// Five promotions at once, of different images, environments and digests, from clones of
 // their own: whatever the order, none loses another's change.
 func TestPromotionsAtOnceLoseNothing(t *testing.T) {
 	w := newWorld(t)
 	type run struct{ environment, image string }
 	runs := []run{
-		{"dev", "web@" + digest("1")}, {"dev", "api@" + digest("2")},
-		{"staging", "web@" + digest("3")}, {"staging", "api@" + digest("4")},
+		{"dev", "web@" + digest("1")},
+		{"dev", "api@" + digest("2")},
+		{"staging", "web@" + digest("3")},
+		{"staging", "api@" + digest("4")},
 	}
 	var group sync.WaitGroup
 	errs := make([]error, len(runs)+1)

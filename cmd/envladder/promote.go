@@ -25,11 +25,11 @@ import (
 type promoteFlags struct {
 	promote.Options
 
-	gates   []string
-	recalls string
-	forge   string
-	timeout time.Duration
-	output  string
+	gateFiles  []string
+	recallFile string
+	forge      string
+	timeout    time.Duration
+	output     string
 }
 
 // promoteGrace is for taking the temporary work tree away, and for git to end before.
@@ -79,8 +79,8 @@ Exit codes: 0 done, or nothing to do; 1 refused by a Gate or the order of the ta
 	f.StringArrayVar(&flags.Images, "image", nil, "`NAME@DIGEST` to promote; may be repeated (default: what the environment before has)")
 	f.StringVar(&flags.Base, "base", "", "`branch` to promote on (default: the remote's)")
 	f.StringVar(&flags.Remote, "remote", "origin", "`name` of the remote to fetch from and push to")
-	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
-	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	f.StringArrayVar(&flags.gateFiles, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
+	f.StringVar(&flags.recallFile, "recalls", "", "`file` of Recalls")
 	f.BoolVar(&flags.AllowUnproven, "allow-unproven", false, "promote what the cluster would refuse; a pull request becomes a draft")
 	f.BoolVar(&flags.DryRun, "dry-run", false, "print the change and the pull request's text, and change nothing")
 	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: told from the remote)")
@@ -99,7 +99,7 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 	if f.Forge.Kind, err = forgeKind(f.forge); err != nil {
 		return err
 	}
-	if f.Options.Gates, f.Options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
+	if f.Gates, f.Recalls, err = readJudges(f.gateFiles, f.recallFile); err != nil {
 		return err
 	}
 	f.Forge.Getenv, f.Now = os.Getenv, time.Now

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,7 +72,7 @@ func listPulls(ts *testscript.TestScript, neg bool, args []string) {
 // writeHook is `hook NAME FILE`: a hook of the origin.
 func writeHook(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "hook NAME FILE")
-	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("ORIGIN"), "hooks", args[0]), []byte(ts.ReadFile(args[1])), 0o700)) //nolint:gosec // it is run
+	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("ORIGIN"), "hooks", args[0]), []byte(ts.ReadFile(args[1])), 0o700))
 }
 
 // toCRLF is `crlf FILE…`: lines end as on Windows from then on.
@@ -119,9 +120,7 @@ func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 func withCommands(all ...map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	merged := map[string]func(*testscript.TestScript, bool, []string){}
 	for _, some := range slices.Backward(all) {
-		for name, command := range some {
-			merged[name] = command
-		}
+		maps.Copy(merged, some)
 	}
 	return merged
 }

@@ -86,6 +86,7 @@ var bans = []struct {
 	{"cmd/envladder-appset", "helm.sh/helm", "who lists pull requests renders no charts"},
 	{"cmd/envladder-webhook", "github.com/argoproj", "admission doesn't depend on who deploys"},
 	{"cmd/envladder", "github.com/argoproj", "the command line works without Argo CD"},
+	{"cmd/envladder", "sigs.k8s.io/controller-runtime", "it asks a cluster once: client-go's typed clients are enough"},
 }
 
 type pkg struct {

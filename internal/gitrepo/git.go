@@ -49,9 +49,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// settings of every command: no prompt that nobody answers, messages in one language, no
-// housekeeping in the background that would outlive a temporary work tree.
-var settings = []string{"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false"}
+// settings of every command: no refreshed index of the user's, and no housekeeping in the
+// background that would outlive a temporary work tree.
+var settings = []string{"--no-optional-locks", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false"}
 
 // run runs git in the folder dir and returns what it prints.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
@@ -60,7 +60,7 @@ func run(ctx context.Context, dir string, args ...string) (string, error) {
 
 // runWith is run with something to read.
 func runWith(ctx context.Context, dir, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...)
+	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...) //nolint:gosec // what is foreign in it stands behind --, or was checked
 	cmd.Dir = dir
 	cmd.Env = environment()
 	cmd.Stdin = strings.NewReader(stdin)
@@ -74,13 +74,21 @@ func runWith(ctx context.Context, dir, stdin string, args ...string) (string, er
 	case errors.Is(err, exec.ErrNotFound):
 		return "", errors.New("running git: it isn't installed (or not in $PATH)")
 	case ctx.Err() != nil:
-		return "", &Error{Command: args[0], Err: context.Cause(ctx)}
+		return "", &Error{Command: command(args), Err: context.Cause(ctx)}
 	case err != nil:
-		return stdout.String(), &Error{Command: args[0], Output: complaint(stderr.String()), Err: err}
+		return stdout.String(), &Error{Command: command(args), Output: complaint(stderr.String()), Err: err}
 	case stdout.cut:
-		return "", &Error{Command: args[0], Err: fmt.Errorf("it printed more than %d MiB", maxOutput>>20)}
+		return "", &Error{Command: command(args), Err: fmt.Errorf("it printed more than %d MiB", maxOutput>>20)}
 	}
 	return stdout.String(), nil
+}
+
+// command is git's verb among its arguments, behind its settings.
+func command(args []string) string {
+	for len(args) > 2 && args[0] == "-c" {
+		args = args[2:]
+	}
+	return args[0]
 }
 
 // environment is the process's, without what ties git to another repository: envladder

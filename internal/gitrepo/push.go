@@ -16,7 +16,7 @@ var ErrMoved = errors.New("the branch has moved")
 // ErrMoved, or has git's words: of a hook, a protected branch, missing rights.
 func (w *Worktree) Push(ctx context.Context, branch, seen, commit string) error {
 	ref := "refs/heads/" + branch
-	out, err := run(ctx, w.Root, "push", "--porcelain", "--no-follow-tags", "--force-with-lease="+ref+":"+seen, "--", w.repository.Remote, commit+":"+ref)
+	out, err := w.git(ctx, "push", "--porcelain", "--no-follow-tags", "--force-with-lease="+ref+":"+seen, "--", w.repository.Remote, commit+":"+ref)
 	if err == nil {
 		return nil
 	}

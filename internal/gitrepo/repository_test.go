@@ -120,7 +120,7 @@ func TestAPushAfterAnothersIsToldFromOneThatIsRefused(t *testing.T) {
 	}
 
 	hook := "#!/bin/sh\necho 'main is protected: open a pull request' >&2\nexit 1\n"
-	check(t, os.WriteFile(filepath.Join(bare, "hooks", "pre-receive"), []byte(hook), 0o700)) //nolint:gosec // it is run
+	check(t, os.WriteFile(filepath.Join(bare, "hooks", "pre-receive"), []byte(hook), 0o700))
 	err = ours.Push(t.Context(), "feature", "", our)
 	if err == nil || errors.Is(err, ErrMoved) || !strings.Contains(err.Error(), "main is protected: open a pull request") {
 		t.Errorf("error %v, want the hook's words", err)
@@ -133,7 +133,7 @@ func TestACanceledPromotionLeavesNothingBehind(t *testing.T) {
 	hooks := filepath.Join(r.Root, ".git", "hooks")
 	reached := filepath.Join(t.TempDir(), "reached")
 	// The hook tells that it runs, and goes on for longer than git is given.
-	check(t, os.WriteFile(filepath.Join(hooks, "post-checkout"), []byte("#!/bin/sh\ntouch "+reached+"\nexec sleep 20\n"), 0o700)) //nolint:gosec // it is run
+	check(t, os.WriteFile(filepath.Join(hooks, "post-checkout"), []byte("#!/bin/sh\ntouch "+reached+"\nexec sleep 20\n"), 0o700))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for {

@@ -51,7 +51,7 @@ func (w *Worktree) open(ctx context.Context, branch string) error {
 		return fmt.Errorf("making a temporary work tree: %w", err)
 	}
 	w.Root = root
-	if _, err := run(ctx, w.repository.Root, "worktree", "add", "--quiet", "--detach", "--", root, commit); err != nil {
+	if _, err := run(ctx, w.repository.Root, "-c", "core.autocrlf=false", "worktree", "add", "--quiet", "--detach", "--", root, commit); err != nil {
 		return fmt.Errorf("making a temporary work tree: %w", err)
 	}
 	return nil
@@ -107,6 +107,12 @@ func (w *Worktree) dropRefs(ctx context.Context) error {
 	return err
 }
 
+// git runs git in the work tree. Line ends are the repository's: to convert them and back
+// would change lines that nobody meant.
+func (w *Worktree) git(ctx context.Context, args ...string) (string, error) {
+	return run(ctx, w.Root, append([]string{"-c", "core.autocrlf=false"}, args...)...)
+}
+
 // Fetch brings another branch of the remote for the time of the work tree, and returns
 // its commit: empty where there is no such branch.
 func (w *Worktree) Fetch(ctx context.Context, branch string) (commit string, err error) {
@@ -120,7 +126,7 @@ func (w *Worktree) Write(file string, data []byte) error {
 		return err
 	}
 	defer root.Close()
-	if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(file)), 0o755); err != nil { //nolint:gosec // as git makes folders
+	if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(file)), 0o755); err != nil {
 		return fmt.Errorf("writing %q: %w", file, err)
 	}
 	if err := root.WriteFile(filepath.FromSlash(file), data, 0o644); err != nil {
@@ -132,35 +138,35 @@ func (w *Worktree) Write(file string, data []byte) error {
 // Diff is what has been written to a file, as git shows it.
 func (w *Worktree) Diff(ctx context.Context, file string) (string, error) {
 	// Of a file that git doesn't know yet there is a diff once it is meant to be added.
-	if _, err := run(ctx, w.Root, "add", "--force", "--intent-to-add", "--", file); err != nil {
+	if _, err := w.git(ctx, "add", "--force", "--intent-to-add", "--", file); err != nil {
 		return "", err
 	}
-	return run(ctx, w.Root, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--", file)
+	return w.git(ctx, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--", file)
 }
 
 // Commit commits a file with the user's identity, hooks and signature, and returns the
 // commit.
 func (w *Worktree) Commit(ctx context.Context, file, message string) (string, error) {
-	if _, err := run(ctx, w.Root, "add", "--force", "--", file); err != nil {
+	if _, err := w.git(ctx, "add", "--force", "--", file); err != nil {
 		return "", fmt.Errorf("committing %q: %w", file, err)
 	}
-	if _, err := runWith(ctx, w.Root, message, "-c", "user.useConfigOnly=true", "commit", "--quiet", "--cleanup=whitespace", "--file=-"); err != nil {
+	if _, err := runWith(ctx, w.Root, message, "-c", "core.autocrlf=false", "-c", "user.useConfigOnly=true", "commit", "--quiet", "--cleanup=whitespace", "--file=-"); err != nil {
 		return "", fmt.Errorf("committing %q: %w", file, err)
 	}
-	out, err := run(ctx, w.Root, "rev-parse", "--verify", "HEAD^{commit}")
+	out, err := w.git(ctx, "rev-parse", "--verify", "HEAD^{commit}")
 	return strings.TrimSpace(out), err
 }
 
 // Show is a file (a path in the repository) at a commit; ok is false where there is none.
 func (w *Worktree) Show(ctx context.Context, commit, file string) (content []byte, ok bool, err error) {
-	listed, err := run(ctx, w.Root, "ls-tree", "-z", "--full-tree", commit, "--", file)
+	listed, err := w.git(ctx, "ls-tree", "-z", "--full-tree", commit, "--", file)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
 	}
 	if listed == "" {
 		return nil, false, nil
 	}
-	out, err := run(ctx, w.Root, "cat-file", "blob", commit+":"+file)
+	out, err := w.git(ctx, "cat-file", "blob", commit+":"+file)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
 	}
@@ -170,7 +176,7 @@ func (w *Worktree) Show(ctx context.Context, commit, file string) (content []byt
 // MergeBase is where two commits parted, empty where they have nothing in common that
 // this clone knows.
 func (w *Worktree) MergeBase(ctx context.Context, a, b string) (string, error) {
-	out, err := run(ctx, w.Root, "merge-base", a, b)
+	out, err := w.git(ctx, "merge-base", a, b)
 	if refused, ok := errors.AsType[*Error](err); ok && refused.Output == "" && ctx.Err() == nil {
 		return "", nil // it ends with 1 and says nothing
 	}
@@ -180,10 +186,13 @@ func (w *Worktree) MergeBase(ctx context.Context, a, b string) (string, error) {
 // Trailers are the values of a trailer of the commits in tip that base lacks, merges
 // aside: empty for a commit without one.
 func (w *Worktree) Trailers(ctx context.Context, base, tip, key string) ([]string, error) {
-	out, err := run(ctx, w.Root, "log", "--no-merges", "--no-show-signature", "-z",
+	out, err := w.git(ctx, "log", "--no-merges", "--no-show-signature", "-z",
 		"--format=%(trailers:key="+key+",valueonly,separator=%x2C)", base+".."+tip)
 	if err != nil {
 		return nil, err
+	}
+	if out == "" {
+		return nil, nil // no commits
 	}
 	var values []string
 	for value := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {

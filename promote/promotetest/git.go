@@ -46,7 +46,7 @@ func CommitTo(t T, bare, branch, message string, files map[string]string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "promotetest-")
 	check(t, err)
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what is left is in a temporary folder
 	Git(t, dir, "init", "--quiet", "--initial-branch="+branch, ".")
 	if Git(t, bare, "for-each-ref", "refs/heads/"+branch) != "" {
 		Git(t, dir, "fetch", "--quiet", bare, branch)
