@@ -71,3 +71,15 @@ securityContext:
         {{- toYaml . | nindent 8 }}
 {{- end }}
 {{- end -}}
+
+{{/* The volume with a registry's credentials, of a part's values. */}}
+{{- define "envladder.registryVolume" -}}
+{{- if .registrySecret }}
+      - name: registry
+        secret:
+          secretName: {{ .registrySecret }}
+          items:
+          - key: .dockerconfigjson
+            path: config.json
+{{- end }}
+{{- end -}}
