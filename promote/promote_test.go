@@ -317,8 +317,8 @@ func TestABranchWithCommitsOfOthersIsLeftAlone(t *testing.T) {
 	w.refuses("it has commits that no promotion made", w.options("staging", images("web@"+digest("c"))))
 }
 
-// Five promotions at once, of different images, environments and digests, from clones of
-// their own: whatever the order, none loses another's change.
+// Six promotions at once, of different images, environments and digests, most from clones
+// of their own: whatever the order, none loses another's change.
 func TestPromotionsAtOnceLoseNothing(t *testing.T) {
 	w := newWorld(t)
 	type run struct{ environment, image string }
@@ -329,26 +329,29 @@ func TestPromotionsAtOnceLoseNothing(t *testing.T) {
 		{"staging", "api@" + digest("4")},
 	}
 	var group sync.WaitGroup
-	errs := make([]error, len(runs)+1)
+	errs := make([]error, len(runs)+2)
 	for i, r := range runs {
 		o := w.options(r.environment, images(r.image))
 		o.Dir = filepath.Join(w.Clone(), "shop")
 		group.Go(func() { _, errs[i] = promote.Run(t.Context(), o) })
 	}
 	// Two in one clone are no different.
-	o := w.options("prod", target("eu"), images("web@"+digest("5")))
-	group.Go(func() { _, errs[len(runs)] = promote.Run(t.Context(), o) })
+	for i, name := range []string{"eu", "us"} {
+		o := w.options("prod", target(name), images("web@"+digest("5")), func(o *promote.Options) { o.AllowUnproven = true })
+		group.Go(func() { _, errs[len(runs)+i] = promote.Run(t.Context(), o) })
+	}
 	group.Wait()
 	check(t, errors.Join(errs...))
 
 	w.wantFile("main", "pins/dev.yaml", pins("1", "2"))
 	w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("3", "4"))
 	w.wantFile("envladder/shop/prod-eu", "pins/eu.yaml", pins("5", "a"))
+	w.wantFile("envladder/shop/prod-us", "pins/us.yaml", pins("5", "a"))
 	open := map[string]promotetest.PullRequest{}
 	for _, pr := range w.PullRequests() {
 		open[pr.Head] = pr
 	}
-	if len(open) != 2 || len(w.PullRequests()) != 2 {
+	if len(open) != 3 || len(w.PullRequests()) != 3 {
 		t.Fatalf("pull requests: %+v", w.PullRequests())
 	}
 	if pr := open["envladder/shop/staging"]; !strings.Contains(pr.Body, digest("3")) || !strings.Contains(pr.Body, digest("4")) || pr.Title != "Promote web, api to staging" {

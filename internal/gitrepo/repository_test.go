@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,12 +99,55 @@ func TestAWorktreeLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// To git, a fetch beside a work tree that comes or goes is a fetch of a broken repository.
+func TestWorktreesOfOneCloneComeOneAfterAnother(t *testing.T) {
+	r, _ := world(t)
+	before := state(t, r)
+	var group sync.WaitGroup
+	var open atomic.Int32
+	for range 6 {
+		group.Go(func() {
+			w, err := r.Worktree(t.Context(), "main")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if n := open.Add(1); n != 1 {
+				t.Errorf("%d at once", n)
+			}
+			if _, err := w.Fetch(t.Context(), "main"); err != nil {
+				t.Error(err)
+			}
+			open.Add(-1)
+			if err := w.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if diff := cmp.Diff(before, state(t, r)); diff != "" {
+		t.Errorf("the user's repository changed (-before +after):\n%s", diff)
+	}
+
+	held, err := r.Worktree(t.Context(), "main")
+	check(t, err)
+	defer held.Close(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := r.Worktree(ctx, "main"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another promotion in this clone") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAPushAfterAnothersIsToldFromOneThatIsRefused(t *testing.T) {
 	r, bare := world(t)
 	ours, err := r.Worktree(t.Context(), "main")
 	check(t, err)
 	defer ours.Close(t.Context())
-	theirs, err := r.Worktree(t.Context(), "main")
+	git(t, r.Root, "clone", "--quiet", "file://"+bare, "../other")
+	other, err := Open(t.Context(), filepath.Join(r.Root, "..", "other"), "origin")
+	check(t, err)
+	theirs, err := other.Worktree(t.Context(), "main")
 	check(t, err)
 	defer theirs.Close(t.Context())
 	check(t, ours.Write("a", []byte("ours")))

@@ -19,14 +19,20 @@ type Worktree struct {
 	Base string
 
 	repository *Repository
+	unlock     func()
 	// refs is where its commits are kept from Git's housekeeping.
 	refs string
 }
 
 // Worktree fetches a branch of the remote and checks it out beside the user's work tree.
-// There is nothing to close beside an error.
+// A clone has one at a time: it waits until another one is closed. There is nothing to
+// close beside an error.
 func (r *Repository) Worktree(ctx context.Context, branch string) (*Worktree, error) {
-	w := &Worktree{repository: r, refs: "refs/envladder/" + rand.Text()}
+	unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &Worktree{repository: r, unlock: unlock, refs: "refs/envladder/" + rand.Text()}
 	if err := w.open(ctx, branch); err != nil {
 		return nil, errors.Join(err, w.Close(ctx))
 	}
@@ -79,6 +85,7 @@ const cleanup = 10 * time.Second
 
 // Close takes the work tree and what was fetched for it away, also where ctx has ended.
 func (w *Worktree) Close(ctx context.Context) error {
+	defer w.unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
 	defer cancel()
 	var errs []error

@@ -1,0 +1,44 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// lock waits until no other temporary work tree is at this repository, of this process or
+// another one: while git adds or removes one, a fetch beside it fails ("bad object
+// worktrees/…/HEAD"). The lock goes with the process that holds it.
+func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
+	out, err := run(ctx, r.Root, "rev-parse", "--path-format=absolute", "--git-common-dir")
+	if err != nil {
+		return nil, fmt.Errorf("locking the repository: %w", err)
+	}
+	mutex := lockedfile.MutexAt(filepath.Join(strings.TrimSuffix(out, "\n"), "envladder.lock"))
+	type locked struct {
+		unlock func()
+		err    error
+	}
+	done := make(chan locked, 1)
+	go func() {
+		unlock, err := mutex.Lock()
+		done <- locked{unlock, err}
+	}()
+	select {
+	case l := <-done:
+		if l.err != nil {
+			return nil, fmt.Errorf("locking the repository: %w", l.err)
+		}
+		return l.unlock, nil
+	case <-ctx.Done():
+		go func() { // it comes too late
+			if l := <-done; l.err == nil {
+				l.unlock()
+			}
+		}()
+		return nil, fmt.Errorf("waiting for another promotion in this clone: %w", context.Cause(ctx))
+	}
+}
