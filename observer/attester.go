@@ -114,14 +114,15 @@ func (l *loop) conclude(ctx context.Context, o outcome) error {
 	if o.err != nil {
 		t.failures++
 		wait := backoff(t.failures)
-		t.retry = l.clock.Elapsed() + wait
+		t.retry = l.elapsed() + wait
 		t.failure = cut(fmt.Sprintf("%s couldn't be signed and pushed: %v", what, o.err))
 		l.recorder.Event(t.live, corev1.EventTypeWarning, "AttestationFailed", t.failure)
 		l.log.Error("a statement couldn't be signed and pushed; measuring goes on", "namespace", t.namespace, "soak", t.live.Name, "error", o.err, "again", wait)
 		return l.save(ctx, o.key, t)
 	}
 	t.failures, t.failure, t.retry = 0, "", 0
-	t.record(o.after, l.clock.Now(), o.digest)
+	at, _ := l.clock.Read()
+	t.record(o.after, at, o.digest)
 	l.recorder.Eventf(t.live, corev1.EventTypeNormal, "Attested", "%s was signed: %s", what, o.digest)
 	l.log.Info("attested", "namespace", t.namespace, "soak", t.live.Name, "after", o.after, "attestation", o.digest)
 	return l.save(ctx, o.key, t)

@@ -44,7 +44,9 @@ type loop struct {
 
 	clock    clock
 	interval time.Duration
-	ticks    <-chan time.Time
+	// ticks and stepped are for tests, which give the ticks and wait for each step.
+	ticks   <-chan time.Time
+	stepped chan<- error
 
 	cluster  string // uid of kube-system
 	worlds   map[string]*world
@@ -85,6 +87,9 @@ func (l *loop) Start(ctx context.Context) error {
 			err = l.conclude(ctx, o)
 		case <-ticks:
 			err = l.step(ctx)
+			if l.stepped != nil {
+				l.stepped <- err
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -112,13 +117,19 @@ func (l *loop) step(ctx context.Context) error {
 		seen := w.look(asking, l.catalog.contradicts)
 		l.advise(asking, seen.tagged)
 		if !reached || seen.broke {
-			l.doubt[namespace] = l.clock.Elapsed() + resumeTime
+			l.doubt[namespace] = l.elapsed() + resumeTime
 		}
 		if err := l.observe(ctx, namespace, asking, seen, reached); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// elapsed is the monotonic clock.
+func (l *loop) elapsed() time.Duration {
+	_, elapsed := l.clock.Read()
+	return elapsed
 }
 
 // asking are the Gates that name a namespace.
@@ -239,7 +250,7 @@ func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[t
 	for of, h := range seen.subjects {
 		g := byName[of.gate]
 		image, _ := gate.FindImage(g.spec, of.repository)
-		if l.clock.Elapsed() < l.doubt[namespace] {
+		if l.elapsed() < l.doubt[namespace] {
 			h.Reason, h.Message = v1alpha1.SoakUnobserved, "following the namespace was interrupted, and may not go on yet"
 		}
 		for _, w := range h.Workloads {
@@ -267,13 +278,13 @@ func name(stamp string) string {
 func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alpha1.SoakReason, gates []*observedGate) error {
 	t := l.tracks[key]
 	if t == nil {
-		if l.clock.Elapsed() < l.refused[key] {
+		if l.elapsed() < l.refused[key] {
 			return nil
 		}
 		opened, err := l.open(ctx, key.namespace, key.spec)
 		if err != nil {
 			l.log.Error("a digest can't be measured; it is tried again", "namespace", key.namespace, "digest", key.spec.Digest, "error", err)
-			l.refused[key] = l.clock.Elapsed() + refusedTime
+			l.refused[key] = l.elapsed() + refusedTime
 			return nil
 		}
 		delete(l.refused, key)
@@ -292,8 +303,9 @@ func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alp
 // note adds an observation to a track.
 func (l *loop) note(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
 	before := t.account.Reason
+	wall, elapsed := l.clock.Read()
 	t.observe(h, observation{
-		At: l.clock.Now(), Elapsed: l.clock.Elapsed(), Dip: dip, Platforms: l.nodes.platforms(ctx, h.Nodes),
+		At: wall, Elapsed: elapsed, Dip: dip, Platforms: l.nodes.platforms(ctx, h.Nodes),
 	}, intervals*l.interval)
 	if before != t.account.Reason {
 		l.log.Info("a digest's health changed", "namespace", t.namespace, "soak", soakName(t.spec), "reason", t.account.Reason, "message", t.message)
@@ -315,7 +327,7 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 		l.log.Error("a notebook can't be written; its figures are kept in memory", "error", err)
 		return nil
 	}
-	if after, due := t.due(); due && !t.signing && l.clock.Elapsed() >= t.retry {
+	if after, due := t.due(); due && !t.signing && l.elapsed() >= t.retry {
 		t.signing = true
 		l.attester.start(ctx, l.job(key, t, after), l.outcomes)
 	}
