@@ -20,6 +20,9 @@ import (
 // Manifest is an image's, an index's or an artifact's manifest.
 type Manifest struct {
 	Descriptor
+	// Config is the digest of an image's configuration, which docker calls the image by;
+	// empty where the manifest has none.
+	Config string
 	// Layers of an image or an artifact.
 	Layers []Descriptor
 	// Children of an index.
@@ -81,6 +84,7 @@ func parseManifest(body []byte) (Manifest, error) {
 	var parsed struct {
 		MediaType    string            `json:"mediaType"`
 		ArtifactType string            `json:"artifactType"`
+		Config       json.RawMessage   `json:"config"`
 		Layers       []json.RawMessage `json:"layers"`
 		Manifests    []json.RawMessage `json:"manifests"`
 		Annotations  map[string]string `json:"annotations"`
@@ -88,7 +92,9 @@ func parseManifest(body []byte) (Manifest, error) {
 	if err := json.Unmarshal(body, &parsed); err != nil {
 		return Manifest{}, fmt.Errorf("parsing manifest: %w", err)
 	}
+	config, _ := parseDescriptor(parsed.Config) // an index has none
 	return Manifest{
+		Config:     config.Digest,
 		Descriptor: Descriptor{MediaType: parsed.MediaType, ArtifactType: parsed.ArtifactType, Annotations: parsed.Annotations},
 		Layers:     descriptors(parsed.Layers),
 		Children:   descriptors(parsed.Manifests),

@@ -1,0 +1,135 @@
+// Command envladder-observer measures how long digests are healthy in the namespaces of
+// this cluster's Gates, and signs that.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/observer"
+)
+
+func main() {
+	cli.Main(newRootCommand)
+}
+
+func newRootCommand() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:   "envladder-observer",
+		Short: "Measure how long digests are healthy, and sign that",
+		Long: `envladder-observer watches the namespaces of the Gates that ask for it
+(spec.observe), adds up how long each digest of a Gate's images is healthy there, and
+signs a soak when the Gate's attestAfter is reached. The soak is pushed beside the image,
+where the Gate of the next environment asks for it.
+
+Its figures are in Soaks ("kubectl get soaks"), so a restart goes on where it was: time
+that nobody saw doesn't count. Of several replicas one measures.
+
+It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASSWORD.`,
+		Example: `  # In a cluster, with the key mounted from a Secret
+  envladder-observer --key /key/cosign.key
+
+  # Beside a cluster, with a key that "cosign generate-key-pair" wrote
+  COSIGN_PASSWORD=… envladder-observer --kubeconfig ~/.kube/config --key staging.key \
+    --leader-elect=false --health-listen 127.0.0.1:8081
+
+  # What it has seen
+  kubectl get soaks --all-namespaces`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	flags := root.Flags()
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` that says which cluster to observe (default: the cluster that it runs in)")
+	flags.StringVar(&o.key, "key", "", "`file` of the private key that soaks are signed with: PEM, or cosign's encrypted one")
+	flags.DurationVar(&o.interval, "interval", 10*time.Second, "`time` between observations: 1s to 1m")
+	flags.BoolVar(&o.leaderElect, "leader-elect", true, "have several replicas agree on one that measures")
+	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the Lease that they agree by (default: the one that it runs in)")
+	flags.StringVar(&o.healthListen, "health-listen", ":8081", "`address` of /healthz and /readyz; 0 is none")
+	o.log.AddTo(flags)
+	cli.SetGrace(root, 35*time.Second) // the manager gives its parts 30 s
+	cobra.CheckErr(root.MarkFlagRequired("key"))
+	return root
+}
+
+type options struct {
+	kubeconfig, key, leaderElectionNamespace, healthListen string
+	interval                                               time.Duration
+	leaderElect                                            bool
+	log                                                    cli.LogFlags
+}
+
+func (o *options) run(cmd *cobra.Command) error {
+	log, err := o.log.Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if o.interval < time.Second || o.interval > time.Minute {
+		return fmt.Errorf("--interval %s: use 1s to 1m", o.interval)
+	}
+	key, signer, err := readKey(o.key)
+	if err != nil {
+		return err
+	}
+	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
+	}
+	log.Info("starting", "version", cli.Version())
+	return observer.Run(cmd.Context(), observer.Config{
+		Cluster:                 cluster,
+		Signer:                  signer,
+		Key:                     key,
+		Registry:                registry.NewClient(),
+		Interval:                o.interval,
+		LeaderElect:             o.leaderElect,
+		LeaderElectionNamespace: o.leaderElectionNamespace,
+		HealthListen:            o.healthListen,
+		Version:                 cli.Version(),
+		Log:                     log,
+	})
+}
+
+const (
+	// passwordEnv holds the key's password, as for cosign.
+	passwordEnv = "COSIGN_PASSWORD"
+	// maxKey bounds a key file: RSA-4096 in cosign's encrypted form has 5 KiB.
+	maxKey = 64 << 10
+)
+
+// readKey reads the signing key, and gives its file's content too: notebooks are sealed
+// with that.
+func readKey(path string) ([]byte, *evidence.Signer, error) {
+	file, err := os.Open(path) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading --key: %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	content, err := io.ReadAll(io.LimitReader(file, maxKey+1))
+	if err == nil && len(content) > maxKey {
+		err = fmt.Errorf("larger than %d bytes", maxKey)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading --key %q: %w", path, err)
+	}
+	signer, err := evidence.ReadSigner(content, func() ([]byte, error) {
+		password, ok := os.LookupEnv(passwordEnv)
+		if !ok {
+			return nil, errors.New("it is encrypted: set $" + passwordEnv + " to its password (or to nothing, if that is empty)")
+		}
+		return []byte(password), nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--key %q: %w", path, err)
+	}
+	return content, signer, nil
+}

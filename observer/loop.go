@@ -1,0 +1,374 @@
+package observer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+const (
+	// intervals is how many intervals may lie between two observations whose time
+	// counts: one that comes late, because the API server was slow, isn't a gap yet.
+	intervals = 3
+	// resumeTime is how long client-go may wait before it tries a broken watch again
+	// (30 s, doubled at random). Until then nobody knows whether it is whole.
+	resumeTime = time.Minute
+	// refusedTime is how long a Soak that couldn't be made isn't tried again: in a
+	// namespace that is being deleted none can be.
+	refusedTime = time.Minute
+)
+
+// loop is the leader's work: one goroutine, which alone has the tracks.
+type loop struct {
+	client   client.Client // reads the API server, not a cache
+	gates    client.Reader // a cache of Gates
+	follow   func(ctx context.Context, namespace string) (*world, error)
+	catalog  *catalog
+	attester attester
+	sealer   sealer
+	recorder record.EventRecorder
+	nodes    nodes
+	log      *slog.Logger
+	self     v1alpha1.SoakObserver
+
+	clock    clock
+	interval time.Duration
+	// ticks and stepped are for tests, which give the ticks and wait for each step.
+	ticks   <-chan time.Time
+	stepped chan<- error
+
+	cluster  string // uid of kube-system
+	worlds   map[string]*world
+	tracks   map[trackKey]*track
+	opened   map[string]bool          // namespaces whose old notebooks were looked at
+	doubt    map[string]time.Duration // until when a namespace's watches aren't believed
+	refused  map[trackKey]time.Duration
+	said     map[string]string // what was said of a Gate, by its name
+	outcomes chan outcome
+}
+
+// trackKey is what is measured, and where.
+type trackKey struct {
+	namespace string
+	spec      v1alpha1.SoakSpec
+}
+
+// NeedLeaderElection makes the manager start the loop in the leader alone.
+func (l *loop) NeedLeaderElection() bool { return true }
+
+// Start measures until ctx ends, or until another observer is seen to measure too.
+func (l *loop) Start(ctx context.Context) error {
+	l.log.Info("measuring", "instance", l.self.Instance, "interval", l.interval)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the worlds
+	ticks := l.ticks
+	if ticks == nil {
+		ticker := time.NewTicker(l.interval)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case o := <-l.outcomes:
+			err = l.conclude(ctx, o)
+		case <-ticks:
+			err = l.step(ctx)
+			if l.stepped != nil {
+				l.stepped <- err
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// step is one observation of everything. Its errors end the observer; what may pass is
+// logged, and tried at the next.
+func (l *loop) step(ctx context.Context) error {
+	gates, faulty, err := readGates(ctx, l.gates)
+	if err != nil {
+		l.log.Error("reading the Gates fails; what is measured stays", "error", err)
+		return nil
+	}
+	l.complain(faulty)
+	l.followNamespaces(ctx, gates)
+	reached := l.probe(ctx)
+	for _, namespace := range slices.Sorted(maps.Keys(l.worlds)) {
+		w := l.worlds[namespace]
+		if !w.ready() {
+			continue
+		}
+		asking := asking(gates, namespace)
+		seen := w.look(asking, l.catalog.contradicts)
+		l.advise(asking, seen.tagged)
+		if !reached || seen.broke {
+			l.doubt[namespace] = l.elapsed() + resumeTime
+		}
+		if err := l.observe(ctx, namespace, asking, seen, reached); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// elapsed is the monotonic clock.
+func (l *loop) elapsed() time.Duration {
+	_, elapsed := l.clock.Read()
+	return elapsed
+}
+
+// asking are the Gates that name a namespace.
+func asking(gates []*observedGate, namespace string) []*observedGate {
+	var asking []*observedGate
+	for _, g := range gates {
+		if slices.Contains(g.spec.Namespaces, namespace) {
+			asking = append(asking, g)
+		}
+	}
+	return asking
+}
+
+// followNamespaces follows those that Gates name, and no others.
+func (l *loop) followNamespaces(ctx context.Context, gates []*observedGate) {
+	wanted := map[string]bool{}
+	for _, g := range gates {
+		for _, namespace := range g.spec.Namespaces {
+			wanted[namespace] = true
+		}
+	}
+	for namespace, w := range l.worlds {
+		if !wanted[namespace] {
+			l.leave(ctx, namespace, w)
+		}
+	}
+	for namespace := range wanted {
+		if l.worlds[namespace] != nil {
+			continue
+		}
+		w, err := l.follow(ctx, namespace)
+		if err != nil {
+			l.log.Error("a namespace can't be followed; it is tried again", "namespace", namespace, "error", err)
+			continue
+		}
+		l.worlds[namespace] = w
+	}
+}
+
+// leave ends the measuring in a namespace that no Gate names any more.
+func (l *loop) leave(ctx context.Context, namespace string, w *world) {
+	w.stop()
+	for key, t := range l.tracks {
+		if key.namespace == namespace {
+			l.end(ctx, key, t, health{Message: "no Gate asks for it any more"}, "")
+		}
+	}
+	delete(l.worlds, namespace)
+	delete(l.opened, namespace)
+	delete(l.doubt, namespace)
+}
+
+// probe asks the API server whether it is there: what a cache says is no news.
+func (l *loop) probe(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, min(callTime, l.interval))
+	defer cancel()
+	system := &corev1.Namespace{}
+	if err := l.client.Get(ctx, client.ObjectKey{Name: "kube-system"}, system); err != nil {
+		l.log.Warn("the API server doesn't answer; until it does, time doesn't count", "error", err)
+		return false
+	}
+	l.cluster = string(system.UID)
+	return true
+}
+
+// observe adds what was seen in a namespace to its tracks.
+func (l *loop) observe(ctx context.Context, namespace string, gates []*observedGate, seen sight, reached bool) error {
+	if !reached {
+		for key, t := range l.tracks {
+			if key.namespace == namespace {
+				l.note(ctx, t, health{Reason: v1alpha1.SoakUnobserved, Message: "the API server didn't answer"}, "")
+			}
+		}
+		return nil // nothing can be read or written
+	}
+	wanted := l.wanted(namespace, gates, seen)
+	if err := l.openOld(ctx, namespace, wanted); err != nil {
+		l.log.Error("a namespace's Soaks can't be read; nothing is measured there until they can", "namespace", namespace, "error", err)
+		return nil
+	}
+	for _, key := range l.tracksIn(namespace) {
+		if _, runs := wanted[key]; !runs {
+			l.end(ctx, key, l.tracks[key], health{Message: "no workload runs it"}, seen.dips[subjectOf(key.spec)])
+		}
+	}
+	for key, h := range wanted {
+		if err := l.observeOne(ctx, key, h, seen.dips[subjectOf(key.spec)], gates); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func subjectOf(spec v1alpha1.SoakSpec) subject {
+	return subject{spec.Gate, spec.Repository, spec.Digest}
+}
+
+// tracksIn are the keys of a namespace's tracks; the map may change while they are
+// gone through.
+func (l *loop) tracksIn(namespace string) []trackKey {
+	var keys []trackKey
+	for key := range l.tracks {
+		if key.namespace == namespace {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// wanted is what should be measured. Workloads with different stamps make a Soak each;
+// all of a digest's workloads count for the health of each.
+func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[trackKey]health {
+	byName := map[string]*observedGate{}
+	for _, g := range gates {
+		byName[g.name] = g
+	}
+	wanted := map[trackKey]health{}
+	for of, h := range seen.subjects {
+		g := byName[of.gate]
+		image, _ := gate.FindImage(g.spec, of.repository)
+		if l.elapsed() < l.doubt[namespace] {
+			h.Reason, h.Message = v1alpha1.SoakUnobserved, "following the namespace was interrupted, and may not go on yet"
+		}
+		for _, w := range h.Workloads {
+			spec := v1alpha1.SoakSpec{
+				Gate: g.name, Environment: g.spec.Environment, Repository: of.repository, Digest: of.digest,
+				Ladder: image.Ladder, Target: name(w.target),
+			}
+			if spec.Ladder == "" {
+				spec.Ladder = name(w.ladder)
+			}
+			wanted[trackKey{namespace, spec}] = h
+		}
+	}
+	return wanted
+}
+
+// name is a stamp that can be the name of a ladder or a target (63 characters).
+func name(stamp string) string {
+	if len(stamp) > 63 {
+		return ""
+	}
+	return stamp
+}
+
+func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alpha1.SoakReason, gates []*observedGate) error {
+	t := l.tracks[key]
+	if t == nil {
+		if l.elapsed() < l.refused[key] {
+			return nil
+		}
+		opened, err := l.open(ctx, key.namespace, key.spec)
+		if err != nil {
+			l.log.Error("a digest can't be measured; it is tried again", "namespace", key.namespace, "digest", key.spec.Digest, "error", err)
+			l.refused[key] = l.elapsed() + refusedTime
+			return nil
+		}
+		delete(l.refused, key)
+		l.tracks[key], t = opened, opened
+		l.log.Info("measuring a digest", "namespace", key.namespace, "soak", soakName(key.spec), "healthy", time.Duration(t.account.Healthy)*time.Second)
+	}
+	for _, g := range gates {
+		if g.name == key.spec.Gate {
+			t.thresholds = g.thresholds
+		}
+	}
+	l.note(ctx, t, h, dip)
+	return l.save(ctx, key, t)
+}
+
+// note adds an observation to a track.
+func (l *loop) note(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
+	before := t.account.Reason
+	wall, elapsed := l.clock.Read()
+	t.observe(h, observation{
+		At: wall, Elapsed: elapsed, Dip: dip, Platforms: l.nodes.platforms(ctx, h.Nodes),
+	}, intervals*l.interval)
+	if before != t.account.Reason {
+		l.log.Info("a digest's health changed", "namespace", t.namespace, "soak", soakName(t.spec), "reason", t.account.Reason, "message", t.message)
+	}
+}
+
+// save writes a track and, once that has shown that this is the leader, has what is due
+// signed.
+func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
+	err := l.write(ctx, t)
+	switch {
+	case errors.Is(err, errUsurped):
+		return err
+	case errors.Is(err, errGone):
+		delete(l.tracks, key)
+		l.log.Warn("a Soak was deleted: its digest is measured anew", "namespace", key.namespace, "soak", soakName(key.spec))
+		return nil
+	case err != nil:
+		l.log.Error("a notebook can't be written; its figures are kept in memory", "error", err)
+		return nil
+	}
+	if after, due := t.due(); due && !t.signing && l.elapsed() >= t.retry {
+		t.signing = true
+		l.attester.start(ctx, l.job(key, t, after), l.outcomes)
+	}
+	return nil
+}
+
+// end closes a track whose digest doesn't run any more; it goes on if it comes back.
+func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, dip v1alpha1.SoakReason) {
+	h.Reason = v1alpha1.SoakNotRunning
+	l.note(ctx, t, h, dip)
+	delete(l.tracks, key)
+	if err := l.write(ctx, t); err != nil && !errors.Is(err, errGone) {
+		l.log.Error("a notebook can't be closed; the time since its last page doesn't count", "error", err)
+	}
+	l.collect(ctx, key.namespace)
+}
+
+// complain says why a Gate isn't gone by.
+func (l *loop) complain(faulty []unusable) {
+	for _, f := range faulty {
+		l.say(f.object, "Unusable", fmt.Sprintf("nothing is measured for this Gate: %v", f.err))
+	}
+}
+
+// advise says why an image isn't measured.
+func (l *loop) advise(gates []*observedGate, tagged map[string]string) {
+	for _, g := range gates {
+		if message := tagged[g.name]; message != "" {
+			l.say(g.object, "NoDigest", message+": time is measured of digests; name the image with one")
+		}
+	}
+}
+
+// say tells the platform team something about a Gate, once.
+func (l *loop) say(about client.Object, reason, message string) {
+	message = cut(message)
+	key := string(about.GetUID()) + reason
+	if l.said[key] == message {
+		return
+	}
+	l.said[key] = message
+	l.recorder.Event(about, corev1.EventTypeWarning, reason, message)
+	l.log.Warn("a Gate's images aren't all measured", "gate", about.GetName(), "reason", reason, "message", message)
+}

@@ -1,0 +1,463 @@
+package observer
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+func intOrString(i int) intstr.IntOrString { return intstr.FromInt(i) }
+
+// begin deploys a new image and observes until its time counts.
+func begin(t *testing.T) (*staging, *deployment, *running, string) {
+	t.Helper()
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	d := s.deploy(s.web() + "@" + digest)
+	r := s.observe()
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	return s, d, r, digest
+}
+
+func healthySeconds(s *v1alpha1.Soak) int64 {
+	if s == nil || s.Status.Window == nil {
+		return -1
+	}
+	return s.Status.Window.HealthySeconds
+}
+
+func wantHealthy(t *testing.T, s *v1alpha1.Soak, want int64) {
+	t.Helper()
+	if got := healthySeconds(s); got != want {
+		t.Errorf("%d s count, want %d: %+v", got, want, s.Status.Window)
+	}
+}
+
+func TestHealthyTimeIsAttestedAndTheGateBelievesIt(t *testing.T) {
+	s, _, r, digest := begin(t)
+	started := r.until(digest, "the start is signed", func(s *v1alpha1.Soak) bool { return s.Status.Start != nil })
+	if open := s.attestations(digest); len(open) != 1 || open[0].Soak.Window.FinishedAt != nil || !open[0].Soak.Window.StartedAt.Equal(epoch) {
+		t.Errorf("the signed start is %+v", open)
+	}
+	if started.Status.Goal != "1m" {
+		t.Errorf("the goal is %q", started.Status.Goal)
+	}
+	r.pass(time.Minute)
+	r.untilAttested(digest, "1m")
+	if v := s.decide(digest, time.Minute, func(q *v1alpha1.SoakRequirement) {
+		q.Contiguous, q.Chart, q.MinReady, q.MaxRestarts, q.MaxGap = true, v1alpha1.ChartSame, new(int32(2)), new(int32(0)), &metav1.Duration{Duration: time.Second}
+	}); !v.Allowed {
+		t.Errorf("the gate denies: %+v", v.Reasons)
+	}
+	if v := s.decide(digest, 2*time.Minute); v.Allowed {
+		t.Error("the gate allows what hasn't soaked for 2m")
+	}
+	r.pass(time.Minute)
+	done := r.untilAttested(digest, "2m")
+	wantHealthy(t, done, 120)
+	if v := s.decide(digest, 2*time.Minute); !v.Allowed {
+		t.Errorf("the gate denies: %+v", v.Reasons)
+	}
+	r.pass(time.Minute)
+	if all := s.attestations(digest); len(all) != 3 {
+		t.Errorf("%d statements were pushed, want the start and one for each threshold", len(all))
+	}
+	statement := s.attestations(digest)[0].Soak
+	if statement.Ladder != "shop" || statement.Environment != "staging" || statement.Target != "eu" || statement.Namespace != s.namespace || statement.Cluster == "" || statement.Image.Repository != s.web() {
+		t.Errorf("it says: %+v", statement)
+	}
+	if len(statement.Workloads) != 1 || statement.Workloads[0].Kind != "Deployment" || !strings.HasPrefix(statement.Workloads[0].TemplateDigest, "sha256:") {
+		t.Errorf("its workloads are %+v", statement.Workloads)
+	}
+	if !s.event(done.Name, "Attested") {
+		until(t, "there is an event", func() bool { return s.event(done.Name, "Attested") })
+	}
+}
+
+func TestAKillAddsNoTime(t *testing.T) {
+	s, d, r, digest := begin(t)
+	r.pass(40 * time.Second)
+	r.stop()
+	s.wall = s.wall.Add(time.Hour)
+	d.setPod(0, true, 3) // while nobody looked
+	r = s.observe()
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	r.pass(20 * time.Second)
+	got := r.untilAttested(digest, "1m")
+	w := got.Status.Window
+	if !w.StartedAt.Equal(&metav1.Time{Time: epoch}) || w.HealthySeconds != 60 || w.InterruptedSeconds != 3600 || w.LongestGapSeconds != 3600 || w.LongestHealthySeconds != 40 || w.Restarts != 3 {
+		t.Errorf("the window is %+v", w)
+	}
+	if v := s.decide(digest, time.Minute); !v.Allowed {
+		t.Errorf("the gate denies: %+v", v.Reasons)
+	}
+}
+
+func TestAnEditedSoakAddsNoTime(t *testing.T) {
+	s, _, r, digest := begin(t)
+	r.pass(20 * time.Second)
+	edit := func(change func(*v1alpha1.Soak)) {
+		soak := s.soak(digest)
+		change(soak)
+		s.must(s.client.Status().Update(t.Context(), soak))
+	}
+	t.Run("while the observer runs it is overwritten", func(t *testing.T) {
+		edit(func(s *v1alpha1.Soak) { s.Status.Window.HealthySeconds = 86400 })
+		r.tick(10 * time.Second)
+		wantHealthy(t, s.soak(digest), 30)
+	})
+	t.Run("of its spec too", func(t *testing.T) {
+		soak := s.soak(digest)
+		soak.Spec.Environment = "prod"
+		s.must(s.client.Update(t.Context(), soak))
+		r.tick(10 * time.Second)
+		if got := s.soak(digest); got.Spec.Environment != "staging" || healthySeconds(got) != 40 {
+			t.Errorf("the Soak is %+v", got)
+		}
+	})
+	t.Run("while none runs it is discarded", func(t *testing.T) {
+		r.stop()
+		edit(func(s *v1alpha1.Soak) { s.Status.Window.HealthySeconds = 86400 })
+		r = s.observe()
+		soak := r.untilState(digest, v1alpha1.SoakHealthy, "")
+		wantHealthy(t, soak, 0)
+		until(t, "there is an event", func() bool { return s.event(soak.Name, "Discarded") })
+	})
+	t.Run("another Soak's figures are no page of this one", func(t *testing.T) {
+		r.pass(30 * time.Second)
+		r.stop()
+		soak := s.soak(digest)
+		s.must(s.client.Delete(t.Context(), soak))
+		copied := &v1alpha1.Soak{ObjectMeta: metav1.ObjectMeta{Namespace: soak.Namespace, Name: soak.Name}, Spec: soak.Spec}
+		s.must(s.client.Create(t.Context(), copied))
+		copied.Status = soak.Status
+		s.must(s.client.Status().Update(t.Context(), copied))
+		r = s.observe()
+		wantHealthy(t, r.untilState(digest, v1alpha1.SoakHealthy, ""), 0)
+	})
+	t.Run("a Soak that is deleted is measured anew", func(t *testing.T) {
+		r.pass(30 * time.Second)
+		s.must(s.client.Delete(t.Context(), s.soak(digest)))
+		r.tick(10 * time.Second) // there is something to write
+		wantHealthy(t, r.untilState(digest, v1alpha1.SoakHealthy, ""), 0)
+	})
+}
+
+func TestTheClockMoves(t *testing.T) {
+	s, _, r, digest := begin(t)
+	r.pass(30 * time.Second)
+	r.clock.set(time.Hour)
+	r.tick(10 * time.Second)
+	r.tick(10 * time.Second)
+	forward := s.soak(digest)
+	if w := forward.Status.Window; w.HealthySeconds != 40 || w.InterruptedSeconds != 3610 || w.Interruptions[0].Reason != v1alpha1.SoakClockMoved {
+		t.Errorf("after a jump forward the window is %+v", w)
+	}
+	r.clock.set(-10 * time.Minute)
+	r.tick(10 * time.Second)
+	r.tick(10 * time.Second)
+	if w := s.soak(digest).Status.Window; w.HealthySeconds != 10 || w.InterruptedSeconds != 0 || !w.StartedAt.After(forward.Status.Window.StartedAt.Time) {
+		t.Errorf("after a jump back the window is %+v", w)
+	}
+}
+
+func TestABadMomentBetweenTwoObservationsIsSeen(t *testing.T) {
+	s, d, r, digest := begin(t)
+	r.pass(20 * time.Second)
+	d.setPod(0, false, 0)
+	d.setPod(0, true, 0)
+	// The informer brings both before this one, which is of another object in the same
+	// watch.
+	marker := d.pods[1].DeepCopy()
+	marker.Annotations = map[string]string{"marker": "seen"}
+	s.must(s.client.Update(t.Context(), marker))
+	w := r.program.loop.worlds[s.namespace]
+	until(t, "the moment was seen", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.dips) > 0
+	})
+	until(t, "it passed", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.scene.pods[d.pods[0].UID].ready
+	})
+	r.tick(10 * time.Second)
+	r.tick(10 * time.Second)
+	if w := s.soak(digest).Status.Window; w.HealthySeconds != 30 || w.InterruptedSeconds != 10 || w.Interruptions[0].Reason != v1alpha1.SoakDegraded {
+		t.Errorf("the window is %+v", w)
+	}
+}
+
+func TestWithoutAReadinessProbeNothingCounts(t *testing.T) {
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	s.deploy(s.web()+"@"+digest, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].ReadinessProbe = nil })
+	r := s.observe()
+	r.untilState(digest, v1alpha1.SoakWaiting, v1alpha1.SoakNoReadinessProbe)
+	r.pass(2 * time.Minute)
+	if got := s.soak(digest); got.Status.Window != nil || !strings.Contains(got.Status.Message, `container "web" has no readinessProbe`) {
+		t.Errorf("the status is %+v", got.Status)
+	}
+	if all := s.attestations(digest); len(all) != 0 {
+		t.Errorf("it was attested: %+v", all)
+	}
+}
+
+func TestAnImageThatIsNamedByItsTagIsSaidNotToBeMeasured(t *testing.T) {
+	s := newStaging(t)
+	s.deploy(s.web() + ":1.4.2")
+	r := s.observe()
+	until(t, "there is an event", func() bool {
+		r.tick(0)
+		return s.event(s.gate.Name, "NoDigest")
+	})
+}
+
+func TestARolloutPausesTheOldDigestAndBeginsTheNew(t *testing.T) {
+	s, d, r, old := begin(t)
+	r.pass(30 * time.Second)
+	fresh := s.registry.Image(t, "shop/web")
+	d.deployment.Spec.Template = template(s.web() + "@" + fresh)
+	s.must(s.client.Update(t.Context(), d.deployment))
+	r.untilState(fresh, v1alpha1.SoakWaiting, v1alpha1.SoakProgressing)
+	r.untilState(old, v1alpha1.SoakStopped, v1alpha1.SoakNotRunning)
+	d.report(2)
+	r.untilState(fresh, v1alpha1.SoakWaiting, v1alpha1.SoakMixedDigests)
+	r.pass(30 * time.Second)
+	oldPods := d.pods
+	d.roll()
+	d.deletePods(oldPods)
+	r.untilState(fresh, v1alpha1.SoakHealthy, "")
+	r.pass(time.Minute)
+	wantHealthy(t, r.untilAttested(fresh, "1m"), 60)
+	wantHealthy(t, s.soak(old), 30)
+
+	// The old one comes back, and goes on where it was.
+	d.deployment.Spec.Template = template(s.web() + "@" + old)
+	s.must(s.client.Update(t.Context(), d.deployment))
+	freshPods := d.pods
+	d.roll()
+	d.deletePods(freshPods)
+	d.report(2)
+	r.untilState(old, v1alpha1.SoakHealthy, "")
+	r.pass(30 * time.Second)
+	back := r.untilAttested(old, "1m")
+	if w := back.Status.Window; w.HealthySeconds != 60 || w.InterruptedSeconds != 90 || w.LongestGapSeconds != 0 || w.Interruptions[0].Reason != v1alpha1.SoakNotRunning {
+		t.Errorf("the window is %+v", w)
+	}
+	if v := s.decide(old, time.Minute); !v.Allowed {
+		t.Errorf("the gate denies: %+v", v.Reasons)
+	}
+}
+
+func TestTheRegistryIsDown(t *testing.T) {
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	s.deploy(s.web() + "@" + digest)
+	var down atomic.Bool
+	down.Store(true)
+	s.registry.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if down.Load() && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
+			http.Error(w, "no room", http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	r := s.observe()
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	failed := func(s *v1alpha1.Soak) bool {
+		c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionAttested)
+		return c != nil && c.Reason == "AttestationFailed"
+	}
+	r.until(digest, "the failure is said", failed)
+	r.pass(time.Minute)
+	soak := r.until(digest, "the failure is said", failed)
+	wantHealthy(t, soak, 60) // measuring went on
+	until(t, "there is an event", func() bool { return s.event(soak.Name, "AttestationFailed") })
+	down.Store(false)
+	r.pass(6 * time.Minute) // longer than the longest wait
+	soak = r.until(digest, "it is attested", func(s *v1alpha1.Soak) bool { return s.Status.Attested == "2m" })
+	if c := meta.FindStatusCondition(soak.Status.Conditions, v1alpha1.ConditionAttested); c.Status != metav1.ConditionTrue {
+		t.Errorf("the condition is %+v", c)
+	}
+	if v := s.decide(digest, 2*time.Minute); !v.Allowed {
+		t.Errorf("the gate denies: %+v", v.Reasons)
+	}
+}
+
+func TestTheNamespaceIsDeleted(t *testing.T) {
+	s, d, r, digest := begin(t)
+	r.until(digest, "the start is signed", func(s *v1alpha1.Soak) bool { return s.Status.Start != nil })
+	r.pass(50 * time.Second)
+	// What the namespace's controller does, which doesn't run here.
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
+	s.must(s.client.Delete(t.Context(), namespace))
+	s.must(s.client.Delete(t.Context(), s.soak(digest)))
+	r.tick(10 * time.Second) // the workload is still there, and no Soak can be made
+	r.tick(10 * time.Second)
+	for _, o := range []client.Object{d.deployment, d.replicaSet} {
+		s.must(s.client.Delete(t.Context(), o))
+	}
+	d.deletePods(d.pods)
+	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace))
+	namespace.Spec.Finalizers = nil
+	s.must(s.client.SubResource("finalize").Update(t.Context(), namespace))
+	until(t, "the namespace is gone", func() bool {
+		return apierrors.IsNotFound(s.client.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace))
+	})
+	r.pass(2 * time.Minute)
+	if all := s.attestations(digest); len(all) != 1 {
+		t.Errorf("%d statements were pushed, want the start alone", len(all))
+	}
+	if n := strings.Count(s.logs.String(), "level=ERROR"); n > 3 {
+		t.Errorf("%d errors were logged", n)
+	}
+}
+
+func TestAGateIsEdited(t *testing.T) {
+	s, _, r, digest := begin(t)
+	r.pass(30 * time.Second)
+	s.gate.Spec.Observe.AttestAfter = []metav1.Duration{{Duration: 20 * time.Second}, {Duration: time.Hour}}
+	s.must(s.client.Update(t.Context(), s.gate))
+	soak := r.untilAttested(digest, "20s")
+	if soak.Status.Goal != "1h" {
+		t.Errorf("the goal is %q", soak.Status.Goal)
+	}
+	elsewhere := s.gate.DeepCopy()
+	elsewhere.Spec.Namespaces = []string{"elsewhere"}
+	s.must(s.client.Update(t.Context(), elsewhere))
+	r.untilState(digest, v1alpha1.SoakStopped, v1alpha1.SoakNotRunning)
+	r.pass(time.Minute)
+	wantHealthy(t, s.soak(digest), 30)
+	elsewhere.Spec.Namespaces = []string{s.namespace}
+	s.must(s.client.Update(t.Context(), elsewhere))
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	r.tick(10 * time.Second)
+	wantHealthy(t, s.soak(digest), 40)
+	s.must(s.client.Delete(t.Context(), elsewhere))
+	r.untilState(digest, v1alpha1.SoakStopped, v1alpha1.SoakNotRunning)
+}
+
+func TestOfTwoReplicasOneMeasures(t *testing.T) {
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	s.deploy(s.web() + "@" + digest)
+	elect := func(c *Config) { c.LeaderElect = true }
+	first, second := s.observe(elect), s.observe(elect)
+	leader, other := first, second
+	until(t, "one of them measures", func() bool {
+		select {
+		case first.ticks <- time.Time{}:
+			return <-first.stepped == nil
+		case second.ticks <- time.Time{}:
+			leader, other = second, first
+			return <-second.stepped == nil
+		default:
+			return false
+		}
+	})
+	leader.untilState(digest, v1alpha1.SoakHealthy, "")
+	for range 3 {
+		leader.tick(10 * time.Second)
+		select {
+		case other.ticks <- time.Time{}:
+			t.Fatal("both of them measure")
+		default:
+		}
+	}
+	wantHealthy(t, s.soak(digest), 30)
+	leader.stop()
+	other.clock.advance(40 * time.Second)
+	other.untilState(digest, v1alpha1.SoakHealthy, "")
+	other.tick(10 * time.Second)
+	if w := s.soak(digest).Status.Window; w.HealthySeconds != 40 || w.InterruptedSeconds != 10 {
+		t.Errorf("the window is %+v", w)
+	}
+}
+
+func TestAnObserverThatLostTheLeadUnawaresEnds(t *testing.T) {
+	s, _, r, digest := begin(t)
+	r.pass(20 * time.Second)
+	s.wall = epoch.Add(30 * time.Second)
+	second := s.observe()
+	second.untilState(digest, v1alpha1.SoakHealthy, "")
+	r.clock.advance(20 * time.Second)
+	r.ticks <- time.Time{}
+	if err := <-r.stepped; err == nil {
+		t.Fatal("both of them measure")
+	}
+	if diff := cmp.Diff(int64(20), healthySeconds(s.soak(digest))); diff != "" {
+		t.Errorf("healthy seconds (-want +got):\n%s", diff)
+	}
+}
+
+func TestOldNotebooksAreCollected(t *testing.T) {
+	s, d, r, first := begin(t)
+	kept := []string{}
+	for range maxStopped + 1 {
+		r.tick(10 * time.Second)
+		digest := s.registry.Image(t, "shop/web")
+		d.deployment.Spec.Template = template(s.web() + "@" + digest)
+		s.must(s.client.Update(t.Context(), d.deployment))
+		old := d.pods
+		d.roll()
+		d.deletePods(old)
+		d.report(2)
+		r.untilState(digest, v1alpha1.SoakHealthy, "")
+		kept = append(kept, digest)
+	}
+	if s.soak(first) != nil {
+		t.Error("the oldest notebook is still there")
+	}
+	for _, digest := range kept {
+		if s.soak(digest) == nil {
+			t.Errorf("the notebook of %s is gone", digest)
+		}
+	}
+}
+
+func TestWhatANodeProvablyRunsIsNoOtherImage(t *testing.T) {
+	s, d, r, digest := begin(t)
+	other := s.registry.Image(t, "shop/web")
+	d.pods[1].Status.ContainerStatuses[0].ImageID = s.web() + "@" + other
+	s.must(s.client.Status().Update(t.Context(), d.pods[1]))
+	r.untilState(digest, v1alpha1.SoakInterrupted, v1alpha1.SoakOtherImage)
+	d.pods[1].Status.ContainerStatuses[0].ImageID = "mirror.example.com/cache/web@sha256:" + digits("9")
+	s.must(s.client.Status().Update(t.Context(), d.pods[1]))
+	r.untilState(digest, v1alpha1.SoakHealthy, "") // it can't be compared
+}
+
+func TestAnIndexAndItsPlatforms(t *testing.T) {
+	s := newStaging(t)
+	index, children := s.registry.Index(t, "shop/web", "linux/amd64", "linux/arm64")
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + s.namespace}}
+	s.must(s.client.Create(t.Context(), node))
+	t.Cleanup(func() { _ = s.client.Delete(t.Context(), node) })
+	node.Status.NodeInfo = corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: "arm64"}
+	s.must(s.client.Status().Update(t.Context(), node))
+	s.deploy(s.web() + "@" + index)
+	r := s.observe()
+	r.untilState(index, v1alpha1.SoakHealthy, "")
+	r.pass(time.Minute)
+	r.untilAttested(index, "1m")
+	found := s.attestations(index)
+	for digest, want := range map[string]bool{index: true, children[0]: false, children[1]: true} {
+		if v := s.decideBy(found, digest, time.Minute); v.Allowed != want {
+			t.Errorf("%s: allowed %v, want %v: %+v", digest, v.Allowed, want, v.Reasons)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package observer
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// Config is what the observer needs to run.
+type Config struct {
+	// Cluster that it observes. What the account must be allowed is in
+	// manifests/observer.yaml.
+	Cluster *rest.Config
+	// Signer of soaks.
+	Signer *evidence.Signer
+	// Key is the content of the signing key's file, which notebooks are sealed with.
+	Key []byte
+	// Registry that images and soaks are in.
+	Registry *registry.Client
+	// Interval between observations.
+	Interval time.Duration
+	// LeaderElect has several replicas agree on one that measures, by a Lease in
+	// LeaderElectionNamespace; empty is the namespace that it runs in.
+	LeaderElect             bool
+	LeaderElectionNamespace string
+	// HealthListen is the address of /healthz and /readyz; "0" is none.
+	HealthListen string
+	// Version of the program, as statements have it.
+	Version string
+	Log     *slog.Logger
+}
+
+// leaseName is the Lease that replicas agree by.
+const leaseName = "envladder-observer"
+
+// Run measures until ctx ends, or until the lead is lost.
+func Run(ctx context.Context, config Config) error {
+	p, err := newProgram(ctx, config)
+	if err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
+// program is the observer's parts, put together.
+type program struct {
+	manager ctrl.Manager
+	loop    *loop
+}
+
+func newProgram(ctx context.Context, config Config) (*program, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	manager, err := newManager(config, scheme)
+	if err != nil {
+		return nil, err
+	}
+	gates, err := manager.GetCache().GetInformer(ctx, emptyGate(), cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watching Gates (are envladder's CRDs installed, and may this account list them?): %w", err)
+	}
+	ready := func(*http.Request) error {
+		if !gates.HasSynced() {
+			return errors.New("the Gates aren't read yet")
+		}
+		return nil
+	}
+	if err := errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("gates", ready)); err != nil {
+		return nil, fmt.Errorf("setting up health: %w", err)
+	}
+	l, err := newLoop(config, manager)
+	if err != nil {
+		return nil, err
+	}
+	if err := manager.Add(l); err != nil {
+		return nil, fmt.Errorf("setting up the measuring: %w", err)
+	}
+	return &program{manager, l}, nil
+}
+
+func (p *program) run(ctx context.Context) error {
+	if err := p.manager.Start(ctx); err != nil {
+		return fmt.Errorf("observing the cluster: %w", err)
+	}
+	return nil
+}
+
+func newManager(config Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
+	logger := logr.FromSlogHandler(config.Log.Handler())
+	ctrllog.SetLogger(logger) // client-go's reflectors have no other
+	cluster := rest.CopyConfig(config.Cluster)
+	// A write for each digest and interval; a burst when many begin.
+	cluster.QPS, cluster.Burst = 50, 100
+	manager, err := ctrl.NewManager(cluster, ctrl.Options{
+		Scheme:                        scheme,
+		Logger:                        logger,
+		Metrics:                       metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress:        config.HealthListen,
+		LeaderElection:                config.LeaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       config.LeaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true, // the loop has ended by then, and the program ends after
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	return manager, nil
+}
+
+func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
+	// The manager's own client reads a cache, which follows whatever is read.
+	live, err := client.New(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	self, err := newInstance(config.Version)
+	if err != nil {
+		return nil, err
+	}
+	options := cache.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()}
+	return &loop{
+		client: live,
+		gates:  manager.GetCache(),
+		follow: func(ctx context.Context, namespace string) (*world, error) {
+			return follow(ctx, manager.GetConfig(), options, namespace, config.Log)
+		},
+		catalog:  newCatalog(config.Registry, config.Log),
+		attester: newAttester(config.Registry, config.Signer),
+		sealer:   newSealer(config.Key),
+		recorder: manager.GetEventRecorderFor("envladder-observer"),
+		nodes:    nodes{live, map[string]string{}},
+		log:      config.Log,
+		self:     self,
+		clock:    newSystemClock(),
+		interval: config.Interval,
+		worlds:   map[string]*world{},
+		tracks:   map[trackKey]*track{},
+		opened:   map[string]bool{},
+		doubt:    map[string]time.Duration{},
+		refused:  map[trackKey]time.Duration{},
+		said:     map[string]string{},
+		outcomes: make(chan outcome, maxSigning),
+	}, nil
+}
+
+// newInstance names this start of the observer.
+func newInstance(version string) (v1alpha1.SoakObserver, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return v1alpha1.SoakObserver{}, fmt.Errorf("reading the host's name: %w", err)
+	}
+	var random [4]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return v1alpha1.SoakObserver{}, fmt.Errorf("naming this instance: %w", err)
+	}
+	return v1alpha1.SoakObserver{
+		Version:  version[:min(len(version), 128)],
+		Instance: host[:min(len(host), 200)] + "-" + hex.EncodeToString(random[:]),
+	}, nil
+}
