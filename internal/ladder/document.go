@@ -40,18 +40,38 @@ func Open(repo fs.FS, dir string) (*Document, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading %q inside the repository: %w", d.File, withoutPath(err))
 	}
+	if err := d.decode(data); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// anyFolder is where a Ladder stands that stands alone: so deep that each `../` which
+// a real one has leads to some folder.
+var anyFolder = strings.TrimSuffix(strings.Repeat("any/", 100), "/")
+
+// Alone validates a Ladder that stands apart from its repository, as in a ConfigMap: all
+// that it says of itself, and nothing about the files that it names. file is only named
+// in faults. The error is a strictyaml.Faults.
+func Alone(file string, data []byte) (*Ladder, error) {
+	d := &Document{File: file, dir: anyFolder}
+	if err := d.decode(data); err != nil {
+		return nil, err
+	}
+	return &d.Ladder, nil
+}
+
+// decode reads and validates the document. The error is a strictyaml.Faults.
+func (d *Document) decode(data []byte) error {
 	root, err := strictyaml.ParseMapping(d.File, data)
 	faults := strictyaml.FaultsOf(err)
 	if root == nil {
-		return nil, faults.Err()
+		return faults.Err()
 	}
 	positions, more := strictyaml.Decode(d.File, root, &d.Ladder)
 	d.positions = positions
 	faults = append(faults, d.validate(more)...)
-	if err := faults.Err(); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return faults.Err()
 }
 
 // noLadderError is that a folder has no Ladder.

@@ -282,6 +282,9 @@ func (v *validator) preview() {
 	if p.Source != nil && p.Source.Repository != "" && !forgeRepository.MatchString(p.Source.Repository) {
 		v.faultf("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
 	}
+	if _, err := ParseTag(p.Tag); p.Tag != "" && err != nil {
+		v.faultf("spec.preview.tag", "is %.120q: %v", p.Tag, err)
+	}
 	if why := wrongDuration(p.TTL); p.TTL != "" && why != "" {
 		v.faultf("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
 	}

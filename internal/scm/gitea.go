@@ -3,6 +3,7 @@ package scm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -78,6 +79,26 @@ func (r giteaRepository) Find(ctx context.Context, head, base string) (PullReque
 	return found, ok, nil
 }
 
+// Commits lists one page: Gitea has the newest first.
+func (r giteaRepository) Commits(ctx context.Context, number int) (all []string, err error) {
+	err = r.call(ctx, fmt.Sprintf("listing the commits of pull request %d", number), func(_ context.Context, api *gitea.Client) (*http.Response, error) {
+		listed, response, err := api.ListPullRequestCommits(r.owner, r.name, int64(number),
+			gitea.ListPullRequestCommitsOptions{ListOptions: gitea.ListOptions{Page: 1, PageSize: giteaPage}})
+		if err != nil {
+			return httpOf(response), err
+		}
+		for _, c := range listed {
+			if c == nil || c.CommitMeta == nil {
+				all = append(all, "")
+				continue
+			}
+			all = append(all, c.SHA)
+		}
+		return nil, checkCommits(all)
+	})
+	return all, err
+}
+
 // settle is how long Gitea may take until its API knows a branch that was pushed; 1.3 s
 // were seen.
 const settle = 10 * time.Second
@@ -106,6 +127,7 @@ func (r giteaRepository) create(ctx context.Context, change Change) (created Pul
 		})
 		if err == nil {
 			created = r.pullRequest(p)
+			err = checkNumber(created)
 		}
 		return httpOf(response), err
 	})
@@ -119,6 +141,7 @@ func (r giteaRepository) Update(ctx context.Context, number int, change Change) 
 		})
 		if err == nil {
 			updated = r.pullRequest(p)
+			err = checkNumber(updated)
 		}
 		return httpOf(response), err
 	})
@@ -187,6 +210,14 @@ func find(all []PullRequest, head, base string) (PullRequest, bool) {
 		}
 	}
 	return PullRequest{}, false
+}
+
+// checkNumber refuses an answer that isn't the pull request which was made.
+func checkNumber(p PullRequest) error {
+	if p.Number <= 0 {
+		return errors.New("the answer is a pull request without number: it isn't what this forge's API answers")
+	}
+	return nil
 }
 
 // IsStatus says whether a forge answered with this HTTP status.

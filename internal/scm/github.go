@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v84/github"
 )
@@ -47,6 +49,12 @@ func (r gitHubRepository) call(ctx context.Context, action string, call func(con
 
 // gitHubMessage is an error without the URL that the library puts in front.
 func gitHubMessage(err error) error {
+	if limit, ok := errors.AsType[*github.RateLimitError](err); ok {
+		return fmt.Errorf("%w until %s: %s", errLimited, limit.Rate.Reset.UTC().Format(time.RFC3339), limit.Message)
+	}
+	if limit, ok := errors.AsType[*github.AbuseRateLimitError](err); ok {
+		return fmt.Errorf("%w, again in %v: %s", errLimited, limit.GetRetryAfter(), limit.Message)
+	}
 	answer, ok := errors.AsType[*github.ErrorResponse](err)
 	if !ok {
 		return err
@@ -56,6 +64,9 @@ func gitHubMessage(err error) error {
 		if e.Message != "" {
 			text += ": " + e.Message
 		}
+	}
+	if text == "" { // not an answer of GitHub's, but of something in front
+		text = http.StatusText(answer.Response.StatusCode)
 	}
 	return errors.New(text)
 }
@@ -100,6 +111,30 @@ func (r gitHubRepository) Find(ctx context.Context, head, base string) (PullRequ
 	return found, ok, nil
 }
 
+// maxCommitPages is what GitHub lists of a pull request's commits: 250 at most.
+const maxCommitPages = 3
+
+// Commits turns the list, since GitHub has the oldest first.
+func (r gitHubRepository) Commits(ctx context.Context, number int) (all []string, err error) {
+	err = r.call(ctx, fmt.Sprintf("listing the commits of pull request %d", number), func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		for page := 1; page <= maxCommitPages; page++ {
+			listed, response, err := api.PullRequests.ListCommits(ctx, r.owner, r.name, number, &github.ListOptions{Page: page, PerPage: gitHubPage})
+			if err != nil {
+				return responseOf(response), err
+			}
+			for _, c := range listed {
+				all = append(all, c.GetSHA())
+			}
+			if len(listed) < gitHubPage {
+				break
+			}
+		}
+		return nil, checkCommits(all)
+	})
+	slices.Reverse(all)
+	return all, err
+}
+
 func (r gitHubRepository) Create(ctx context.Context, change Change) (created PullRequest, err error) {
 	err = r.call(ctx, "opening a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
 		p, response, err := api.PullRequests.Create(ctx, r.owner, r.name, &github.NewPullRequest{
@@ -107,6 +142,7 @@ func (r gitHubRepository) Create(ctx context.Context, change Change) (created Pu
 		})
 		if err == nil {
 			created = r.pullRequest(p)
+			err = checkNumber(created)
 		}
 		return responseOf(response), err
 	})
@@ -119,6 +155,7 @@ func (r gitHubRepository) Update(ctx context.Context, number int, change Change)
 		p, response, err := api.PullRequests.Edit(ctx, r.owner, r.name, number, &github.PullRequest{Title: &change.Title, Body: &change.Body})
 		if err == nil {
 			updated, node = r.pullRequest(p), p.GetNodeID()
+			err = checkNumber(updated)
 		}
 		return responseOf(response), err
 	})
@@ -129,7 +166,9 @@ func (r gitHubRepository) Update(ctx context.Context, number int, change Change)
 		response, err := r.setDraft(ctx, api, node, change.Draft)
 		return responseOf(response), err
 	})
-	updated.Draft = change.Draft && err == nil
+	if err == nil {
+		updated.Draft = change.Draft
+	}
 	return updated, err
 }
 
@@ -148,15 +187,26 @@ func (r gitHubRepository) setDraft(ctx context.Context, api *github.Client, node
 		return nil, err
 	}
 	var answer struct {
+		Data map[string]*struct {
+			PullRequest *struct {
+				IsDraft bool `json:"isDraft"`
+			} `json:"pullRequest"`
+		} `json:"data"`
 		Errors []struct {
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
 	response, err := api.Do(ctx, request, &answer)
-	if err == nil && len(answer.Errors) > 0 {
-		err = errors.New(answer.Errors[0].Message)
+	if err != nil {
+		return response, err
 	}
-	return response, err
+	if len(answer.Errors) > 0 { // GraphQL's errors come with 200
+		return response, errors.New(answer.Errors[0].Message)
+	}
+	if done := answer.Data[mutation]; done == nil || done.PullRequest == nil || done.PullRequest.IsDraft != draft {
+		return response, errors.New("GitHub's answer doesn't say that it was done")
+	}
+	return response, nil
 }
 
 // graphQL is beside the REST API: /graphql, on an Enterprise Server /api/graphql beside
@@ -168,6 +218,9 @@ func graphQL(rest *url.URL) string {
 }
 
 func (r gitHubRepository) pullRequest(p *github.PullRequest) PullRequest {
+	if p == nil {
+		return PullRequest{}
+	}
 	pr := PullRequest{
 		Number: p.GetNumber(), Title: p.GetTitle(), Draft: p.GetDraft(), URL: p.GetHTMLURL(),
 		Head: p.GetHead().GetRef(), HeadSHA: p.GetHead().GetSHA(), Base: p.GetBase().GetRef(),

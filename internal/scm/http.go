@@ -1,7 +1,9 @@
 package scm
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +41,7 @@ func (c common) failed(action string, response *http.Response, err error) error 
 	if err == nil {
 		return nil
 	}
-	e := &Error{Action: action, Repository: c.base.Host + "/" + c.owner + "/" + c.name, Err: cleanError{redact(err)}}
+	e := &Error{Action: action, Repository: c.base.Host + "/" + c.owner + "/" + c.name, Err: cleanError{redact(err), c.secret()}}
 	if response != nil && response.StatusCode/100 != 2 {
 		e.Status = response.StatusCode
 	}
@@ -64,12 +66,29 @@ func clean(text string) string {
 	return text
 }
 
-// cleanError is an error whose text is fit for a line of a log.
-type cleanError struct{ error }
+// cleanError is an error whose text is fit for a line of a log, without the token: a
+// proxy may send back the request that it didn't like.
+type cleanError struct {
+	error
 
-func (e cleanError) Error() string { return clean(e.error.Error()) }
+	secret string
+}
+
+func (e cleanError) Error() string {
+	text := e.error.Error()
+	if e.secret != "" {
+		text = strings.ReplaceAll(text, e.secret, "…")
+	}
+	return clean(text)
+}
 
 func (e cleanError) Unwrap() error { return e.error }
+
+// secret is what no error may show.
+func (c common) secret() string {
+	token, _ := c.token() // where there is none, there is nothing to hide
+	return strings.TrimSpace(token)
+}
 
 // readToken asks for the token of a call.
 func (c common) readToken() (string, error) {
@@ -99,7 +118,7 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// bounded bounds answers.
+// bounded bounds answers, and takes a success for one only where it is whole.
 type bounded struct{ inner http.RoundTripper }
 
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -108,7 +127,42 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = &boundedBody{inner: response.Body, left: maxBody}
+	if response.StatusCode/100 != 2 {
+		return response, nil
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close() // it was only read
+	if err == nil {
+		err = checkWhole(request.Method, response.StatusCode, body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
+}
+
+// checkWhole refuses what the libraries would take for a list without pull requests:
+// an empty answer, null, and a list with something behind it, such as the half of a
+// proxy's error page. All that is got here are lists; all that is sent is answered by
+// the object that it made.
+func checkWhole(method string, status int, body []byte) error {
+	first := byte('{')
+	if method == http.MethodGet {
+		first = '['
+	}
+	begin := bytes.TrimLeft(body, " \t\r\n")
+	switch {
+	case status != http.StatusOK && status != http.StatusCreated:
+		return fmt.Errorf("the forge answered %d %s instead of 200", status, http.StatusText(status))
+	case len(begin) == 0:
+		return errors.New("the forge's answer is empty")
+	case !json.Valid(body):
+		return errors.New("the forge's answer isn't JSON, or not all of it: is the URL that of its API, with no login page in front?")
+	case begin[0] != first:
+		return errors.New("the forge's answer isn't what its API answers: is the URL that of its API?")
+	}
+	return nil
 }
 
 var errTooLarge = errors.New("the forge's answer is too large")

@@ -64,6 +64,9 @@ type Repository interface {
 	// Find returns the open pull request from branch head of this repository into
 	// branch base; ok is false where there is none.
 	Find(ctx context.Context, head, base string) (found PullRequest, ok bool, err error)
+	// Commits lists the commits of a pull request, the newest first. Of more than some
+	// hundred, it may not have all.
+	Commits(ctx context.Context, number int) ([]string, error)
 	// Create opens a pull request.
 	Create(ctx context.Context, change Change) (PullRequest, error)
 	// Update gives an open pull request another title, text and draft state; its
@@ -167,12 +170,18 @@ func (e *Error) Error() string {
 	case 401:
 		return text + "401: the forge doesn't know the token (give it one that is valid, and that may read the repository)"
 	case 403:
-		return fmt.Sprintf("%s403: the token may not do this: %v", text, e.Err)
+		if errors.Is(e.Err, errLimited) {
+			return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)
+		}
+		return fmt.Sprintf("%s%d: the token may not do this: %v", text, e.Status, e.Err)
 	case 404:
 		return text + "404: there is no such repository, or the token may not see it"
 	default:
 		return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)
 	}
 }
+
+// errLimited is that the forge answers this token no more for a while.
+var errLimited = errors.New("too many requests")
 
 func (e *Error) Unwrap() error { return e.Err }

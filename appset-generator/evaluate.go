@@ -1,0 +1,162 @@
+package appset
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/scm"
+)
+
+// atOnce bounds the pull requests of a ladder whose images are looked for at once: kind
+// to a registry, and 200 of them take no longer than some seconds.
+const atOnce = 8
+
+// evaluator decides which pull requests have a preview.
+type evaluator struct {
+	ladders  folder
+	forges   *forges
+	registry Registry
+	memory   *memory
+	now      func() time.Time
+	log      *slog.Logger
+
+	// lists are the pull requests by source: several ladders may share one.
+	lists shared[[]scm.PullRequest]
+	// reports are by ladder.
+	reports shared[Report]
+}
+
+// keepLists is how long a list of pull requests is used again: several ApplicationSets
+// that ask at once are one question to the forge, and nobody waits longer for it.
+const keepLists = 5 * time.Second
+
+// report is the report of a ladder, whole, or an error.
+func (e *evaluator) report(ctx context.Context, name string) (Report, error) {
+	return e.reports.do(ctx, name, func(ctx context.Context) (Report, error) { return e.evaluate(ctx, name) })
+}
+
+func (e *evaluator) evaluate(ctx context.Context, name string) (Report, error) {
+	plan, err := e.ladders.plan(name)
+	if err != nil {
+		return Report{}, err
+	}
+	repository, err := e.forges.repository(plan.source)
+	if err != nil {
+		return Report{}, err
+	}
+	pulls, err := e.lists.do(ctx, string(plan.source.Forge)+" "+plan.source.Repository, repository.Open)
+	if err != nil {
+		return Report{}, err
+	}
+	remembered := e.memory.of(name)
+	candidates := e.candidates(plan, pulls, remembered)
+	finder := finder{plan, e.registry, repository.Commits}
+	if err := findAll(ctx, finder, candidates); err != nil {
+		return Report{}, err
+	}
+	choose(plan, candidates)
+	e.remember(name, candidates)
+	return reportOf(name, candidates), nil
+}
+
+// candidate is a pull request on its way to a preview.
+type candidate struct {
+	pull    scm.PullRequest
+	held    held
+	preview Preview
+	found   *images
+}
+
+// candidates are all open pull requests; those that can't have a preview have their
+// reason already.
+func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered map[int]held) []*candidate {
+	all := make([]*candidate, len(pulls))
+	for i, p := range pulls {
+		c := &candidate{pull: p, held: remembered[p.Number], preview: previewOf(p)}
+		switch idle := e.now().Sub(p.UpdatedAt); {
+		case p.Fork && !plan.forks:
+			c.preview.out(ReasonFork, "its branch is in another repository, and the ladder says forks: Deny")
+		case plan.ttl > 0 && !p.UpdatedAt.IsZero() && idle > plan.ttl:
+			c.preview.out(ReasonExpired, fmt.Sprintf("nothing happened in it since %s, and the ladder says ttl: %v: a push or a comment brings it back",
+				p.UpdatedAt.UTC().Format(time.RFC3339), plan.ttl))
+		}
+		all[i] = c
+	}
+	return all
+}
+
+// findAll finds the images of all who could have a preview. One that isn't known makes
+// the whole report unknown: its preview may exist.
+func findAll(ctx context.Context, f finder, all []*candidate) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, c := range all {
+		if c.preview.Reason != "" {
+			continue
+		}
+		group.Go(func() error {
+			return panics.Catch(func() (err error) {
+				c.found, err = f.find(ctx, c.pull, &c.held)
+				return err
+			})
+		})
+	}
+	return group.Wait()
+}
+
+// choose gives each its reason. Where there are more than the ladder's max, those that
+// have a preview keep it, the others wait in the order of their numbers: a new pull
+// request takes no preview from anybody who works with it.
+func choose(plan plan, all []*candidate) {
+	order := slices.Clone(all)
+	slices.SortStableFunc(order, func(a, b *candidate) int {
+		if a.held.In != b.held.In {
+			if a.held.In {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.pull.Number, b.pull.Number)
+	})
+	taken := 0
+	for _, c := range order {
+		switch {
+		case c.preview.Reason != "":
+		case c.found == nil:
+			c.preview.out(ReasonNoImage, "not all of its images exist yet in the registry, neither of "+short(c.pull.HeadSHA)+" nor of an earlier commit")
+		case plan.max > 0 && taken >= plan.max:
+			c.preview.out(ReasonSurplus, fmt.Sprintf("%d have a preview, and the ladder says max: %d: its turn comes when one of them goes", taken, plan.max))
+		default:
+			taken++
+			c.preview.in(c.pull, plan.ladder, *c.found)
+		}
+	}
+}
+
+// remember keeps what was found, and forgets pull requests that aren't open any more.
+func (e *evaluator) remember(name string, all []*candidate) {
+	pulls := map[int]held{}
+	for _, c := range all {
+		c.held.In = c.preview.In
+		pulls[c.pull.Number] = c.held
+	}
+	// It is known all the same, as long as this process lives.
+	if err := e.memory.set(name, pulls); err != nil {
+		e.log.Error("what is remembered of previews won't survive a restart", "ladder", name, "error", err)
+	}
+}
+
+func reportOf(name string, all []*candidate) Report {
+	r := Report{Ladder: name, Previews: make([]Preview, len(all))}
+	for i, c := range all {
+		r.Previews[i] = c.preview
+	}
+	return r
+}

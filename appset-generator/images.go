@@ -1,0 +1,124 @@
+package appset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/scm"
+)
+
+// Registry says which digest a tag names. An error that is registry.ErrNotFound means
+// that the registry knows of none; any other, that it isn't known.
+type Registry interface {
+	Digest(ctx context.Context, repository, tag string) (string, error)
+}
+
+// maxEarlier is how many earlier commits are looked at for images: a preview that is so
+// far behind its pull request shows something else.
+const maxEarlier = 20
+
+// images are what a pull request's preview runs.
+type images struct {
+	// sha of the commit that they are of: the head's, or an earlier one's.
+	sha     string
+	digests map[string]string
+}
+
+// finder finds the images of a ladder's pull requests.
+type finder struct {
+	plan     plan
+	registry Registry
+	commits  func(ctx context.Context, number int) ([]string, error)
+}
+
+// find returns the images of the newest commit that has them all; nil where none has.
+// It changes what is remembered of the pull request to what it found.
+func (f finder) find(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
+	found, err := f.of(ctx, p, p.HeadSHA)
+	if err != nil || found != nil {
+		f.remember(found, h)
+		return found, err
+	}
+	if digests, ok := h.digests(f.plan.images); ok {
+		return &images{h.SHA, digests}, nil
+	}
+	if h.Searched == p.HeadSHA {
+		return nil, nil
+	}
+	if found, err = f.earlier(ctx, p); err != nil {
+		return nil, err
+	}
+	f.remember(found, h)
+	if found == nil {
+		h.Searched = p.HeadSHA
+	}
+	return found, nil
+}
+
+func (f finder) remember(found *images, h *held) {
+	if found == nil {
+		return
+	}
+	h.SHA, h.Images = found.sha, map[string]string{}
+	for _, image := range f.plan.images {
+		h.Images[image.Repository] = found.digests[image.Name]
+	}
+}
+
+// earlier goes through the pull request's commits before its head, the newest first.
+// It is how a service that was restarted knows the images of a preview whose next
+// image is being built.
+func (f finder) earlier(ctx context.Context, p scm.PullRequest) (*images, error) {
+	commits, err := f.commits(ctx, p.Number)
+	if err != nil {
+		return nil, err
+	}
+	looked := 0
+	for _, sha := range commits {
+		if sha == p.HeadSHA {
+			continue
+		}
+		if looked++; looked > maxEarlier {
+			break
+		}
+		if found, err := f.of(ctx, p, sha); err != nil || found != nil {
+			return found, err
+		}
+	}
+	return nil, nil
+}
+
+// of returns the images of a commit; nil unless all exist.
+func (f finder) of(ctx context.Context, p scm.PullRequest, sha string) (*images, error) {
+	found := &images{sha, map[string]string{}}
+	if len(f.plan.images) == 0 {
+		return found, nil
+	}
+	tag, err := f.plan.tag.Of(tagFields(p, sha))
+	if err != nil {
+		return nil, fmt.Errorf("finding the tag of pull request %d: %w", p.Number, err)
+	}
+	for _, image := range f.plan.images {
+		digest, err := f.registry.Digest(ctx, image.Repository, tag)
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("finding image %s of pull request %d: %w", image.Name, p.Number, err)
+		}
+		found.digests[image.Name] = digest
+	}
+	return found, nil
+}
+
+func tagFields(p scm.PullRequest, sha string) map[string]string {
+	return map[string]string{
+		"number": strconv.Itoa(p.Number), "headSHA": sha, "headShortSHA": short(sha), "branchSlug": slug(p.Head),
+	}
+}
+
+// short is as many digits as Argo CD's head_short_sha has.
+func short(sha string) string { return sha[:min(len(sha), 8)] }

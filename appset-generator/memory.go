@@ -1,0 +1,171 @@
+package appset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// held is what is remembered of a pull request: its last images, until newer ones exist.
+type held struct {
+	// SHA of the commit that the images are of.
+	SHA string `json:"sha,omitempty"`
+	// Images is the digest by the image's repository, so that an image which the
+	// ladder renames or moves isn't mistaken for the one before.
+	Images map[string]string `json:"images,omitempty"`
+	// In is set while it has a preview.
+	In bool `json:"in,omitempty"`
+	// Searched is the head whose earlier commits were gone through in vain.
+	Searched string `json:"-"`
+}
+
+// digests are the images of a ladder by their names; ok is false where one is missing.
+func (h held) digests(images []ladder.Image) (found map[string]string, ok bool) {
+	found = map[string]string{}
+	for _, image := range images {
+		digest, ok := h.Images[image.Repository]
+		if !ok {
+			return nil, false
+		}
+		found[image.Name] = digest
+	}
+	return found, h.SHA != ""
+}
+
+// memory is what is remembered, by ladder and number. A file keeps it over a restart
+// where there is one; it is written whole and put in place by its name.
+type memory struct {
+	file string
+
+	mu      sync.Mutex
+	ladders map[string]map[int]held
+}
+
+// maxState bounds the file: an entry has some 300 bytes, and a repository at most some
+// thousands of open pull requests.
+const maxState = 64 << 20
+
+// stateVersion is of the file's format.
+const stateVersion = 1
+
+type state struct {
+	Version int                     `json:"version"`
+	Ladders map[string]map[int]held `json:"ladders"`
+}
+
+// newMemory reads the file. One that is broken is an error rather than forgotten: what
+// it had can't be known otherwise.
+func newMemory(file string) (*memory, error) {
+	m := &memory{file: file, ladders: map[string]map[int]held{}}
+	if file == "" {
+		return m, nil
+	}
+	data, err := readState(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return m, m.save(m.ladders) // now, so that a folder which can't be written is seen
+	case err != nil:
+		return nil, fmt.Errorf("reading the state: %w", err)
+	}
+	if m.ladders, err = parseState(data); err != nil {
+		return nil, fmt.Errorf("reading the state %q: %w: remove the file to begin anew (previews whose branch was force-pushed a moment ago go away until their image exists)", file, err)
+	}
+	return m, nil
+}
+
+func readState(file string) ([]byte, error) {
+	f, err := os.Open(file) //nolint:gosec // named by a flag of who runs the service
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxState+1))
+}
+
+func parseState(data []byte) (map[string]map[int]held, error) {
+	if len(data) > maxState {
+		return nil, fmt.Errorf("it has more than %d bytes", maxState)
+	}
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, err
+	}
+	if s.Version != stateVersion {
+		return nil, fmt.Errorf("it has version %d, this program writes %d", s.Version, stateVersion)
+	}
+	for name, pulls := range s.Ladders {
+		for number, h := range pulls {
+			for repository, digest := range h.Images {
+				if !registry.IsDigest(digest) {
+					return nil, fmt.Errorf("%.80q isn't a digest (ladder %.80q, pull request %d, %.200q)", digest, name, number, repository)
+				}
+			}
+		}
+	}
+	if s.Ladders == nil {
+		s.Ladders = map[string]map[int]held{}
+	}
+	return s.Ladders, nil
+}
+
+// of is a copy of what is remembered of a ladder.
+func (m *memory) of(name string) map[int]held {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.ladders[name])
+}
+
+// set replaces what is remembered of a ladder. What isn't in it is forgotten.
+func (m *memory) set(name string, pulls map[int]held) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if reflect.DeepEqual(m.ladders[name], pulls) {
+		return nil
+	}
+	m.ladders[name] = pulls
+	if m.file == "" {
+		return nil
+	}
+	return m.save(m.ladders)
+}
+
+func (m *memory) save(ladders map[string]map[int]held) error {
+	data, err := json.Marshal(state{Version: stateVersion, Ladders: ladders})
+	if err == nil {
+		err = replace(m.file, data)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the state: %w", err)
+	}
+	return nil
+}
+
+// replace writes a file so that it has the old content or the new, and nothing between.
+func replace(file string, data []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(file), ".state-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // fails where it was renamed
+	_, err = temporary.Write(data)
+	if err == nil {
+		err = temporary.Sync()
+	}
+	if closing := temporary.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(temporary.Name(), file)
+	}
+	return err
+}

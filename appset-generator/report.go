@@ -1,0 +1,106 @@
+package appset
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/envladder/envladder/internal/scm"
+)
+
+// Reason says why a pull request has a preview, or has none.
+type Reason string
+
+// The reasons. The first two are of those that have one.
+const (
+	// ReasonCurrent: the images of its head exist.
+	ReasonCurrent Reason = "Current"
+	// ReasonEarlier: those of its head don't exist yet, the images of an earlier
+	// commit are kept until then.
+	ReasonEarlier Reason = "Earlier"
+	// ReasonNoImage: none of its commits has its images yet.
+	ReasonNoImage Reason = "NoImage"
+	// ReasonFork: its head is in another repository, and the ladder says forks: Deny.
+	ReasonFork Reason = "Fork"
+	// ReasonExpired: nothing happened in it for the ladder's ttl.
+	ReasonExpired Reason = "Expired"
+	// ReasonSurplus: as many as the ladder's max have a preview already.
+	ReasonSurplus Reason = "Surplus"
+)
+
+// Report says of each open pull request of a ladder whether it has a preview, and why.
+type Report struct {
+	Ladder   string    `json:"ladder"`
+	Previews []Preview `json:"pullRequests"`
+	// Error is why it isn't known; there are no pull requests then.
+	Error string `json:"error,omitempty"`
+}
+
+// Preview is what becomes of one pull request. Its texts are safe to print.
+type Preview struct {
+	Number  int       `json:"number"`
+	Title   string    `json:"title"`
+	Branch  string    `json:"branch"`
+	Author  string    `json:"author"`
+	HeadSHA string    `json:"headSHA"`
+	Draft   bool      `json:"draft"`
+	Updated time.Time `json:"updatedAt"`
+	In      bool      `json:"in"`
+	Reason  Reason    `json:"reason"`
+	Message string    `json:"message"`
+	// ImageSHA is the commit that the images are of.
+	ImageSHA string            `json:"imageSHA,omitempty"`
+	Images   map[string]string `json:"images,omitempty"`
+
+	row row
+}
+
+// row is what a template of an ApplicationSet gets: strings alone, since Go templates
+// print numbers of JSON as floats; and nothing as its author wrote it, since it goes
+// into names and templates.
+type row struct {
+	Number       string            `json:"number"`
+	Name         string            `json:"name"`
+	BranchSlug   string            `json:"branchSlug"`
+	TargetSlug   string            `json:"targetBranchSlug"`
+	HeadSHA      string            `json:"headSHA"`
+	HeadShortSHA string            `json:"headShortSHA"`
+	ImageSHA     string            `json:"imageSHA"`
+	Author       string            `json:"author"`
+	Ladder       string            `json:"ladder"`
+	Images       map[string]string `json:"images"`
+}
+
+func previewOf(p scm.PullRequest) Preview {
+	return Preview{
+		Number: p.Number, Title: oneLine(p.Title, maxTitle), Branch: oneLine(p.Head, maxTitle), Author: oneLine(p.Author, maxTitle),
+		HeadSHA: p.HeadSHA, Draft: p.Draft, Updated: p.UpdatedAt,
+	}
+}
+
+func (p *Preview) out(reason Reason, message string) {
+	p.In, p.Reason, p.Message = false, reason, message
+}
+
+func (p *Preview) in(pull scm.PullRequest, ladder string, found images) {
+	p.In, p.ImageSHA, p.Images = true, found.sha, found.digests
+	p.Reason, p.Message = ReasonCurrent, "its images exist"
+	if found.sha != pull.HeadSHA {
+		p.Reason, p.Message = ReasonEarlier, "the images of "+short(pull.HeadSHA)+" don't exist yet: it keeps those of "+short(found.sha)
+	}
+	p.row = row{
+		Number: strconv.Itoa(pull.Number), Name: "pr-" + strconv.Itoa(pull.Number),
+		BranchSlug: slug(pull.Head), TargetSlug: slug(pull.Base), HeadSHA: pull.HeadSHA, HeadShortSHA: short(pull.HeadSHA),
+		ImageSHA: found.sha, Author: slug(pull.Author), Ladder: ladder, Images: found.digests,
+	}
+}
+
+// rows are those of the previews; never nil, which JSON would have as null.
+func (r Report) rows() []row {
+	rows := make([]row, 0, len(r.Previews))
+	for _, p := range r.Previews {
+		if p.In {
+			rows = append(rows, p.row)
+		}
+	}
+	return rows
+}

@@ -1,0 +1,109 @@
+package ladder_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+var pullRequest = map[string]string{
+	"number": "17", "headSHA": strings.Repeat("ab", 20), "headShortSHA": "abababab", "branchSlug": "fix-login",
+}
+
+func TestTagOfAPullRequest(t *testing.T) {
+	for template, want := range map[string]string{
+		"pr-{{.number}}-{{.headShortSHA}}": "pr-17-abababab",
+		"{{ .headSHA }}":                   strings.Repeat("ab", 20),
+		"{{- .branchSlug -}}":              "fix-login",
+		"latest":                           "latest",
+		"v1{{/* a comment */}}":            "v1",
+	} {
+		tag, err := ladder.ParseTag(template)
+		if err != nil {
+			t.Errorf("%q: %v", template, err)
+			continue
+		}
+		if got, err := tag.Of(pullRequest); err != nil || got != want {
+			t.Errorf("%q gives %q, %v; want %q", template, got, err, want)
+		}
+	}
+}
+
+func TestWhatIsNoTagIsRefused(t *testing.T) {
+	for template, want := range map[string]string{
+		"":                       "which no registry takes",
+		"pr {{.number}}":         "which no registry takes",
+		"-{{.number}}":           "which no registry takes",
+		strings.Repeat("a", 129): "which no registry takes",
+		strings.Repeat("a", 513): "more than 512 characters",
+		"{{.headSHA}}{{.headSHA}}{{.headSHA}}{{.headSHA}}": "which no registry takes",
+		"{{.branch}}":                  "no field .branch",
+		"{{.title":                     "unclosed action",
+		"{{.number.x}}":                "text and {{.branchSlug}}, {{.headSHA}}, {{.headShortSHA}}, {{.number}} alone",
+		"{{.}}":                        "alone",
+		"{{$x := .number}}":            "alone",
+		"{{range 1000000000}}a{{end}}": "alone",
+		"{{if .number}}a{{end}}":       "alone",
+		`{{printf "%1000000000d" 1}}`:  "alone",
+		`{{.number | len}}`:            "alone",
+		`{{define "x"}}{{end}}v1`:      "alone",
+		`{{template "tag"}}`:           "alone",
+	} {
+		if _, err := ladder.ParseTag(template); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %q", template, err, want)
+		}
+	}
+}
+
+func FuzzParseTag(f *testing.F) {
+	for _, seed := range []string{"pr-{{.number}}-{{.headShortSHA}}", "{{.branchSlug}}", "{{", "{{/*", `{{define "a"}}`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, template string) {
+		tag, err := ladder.ParseTag(template)
+		if err != nil {
+			return
+		}
+		got, err := tag.Of(pullRequest)
+		if err == nil && (got == "" || len(got) > 128) {
+			t.Errorf("%q gives %q", template, got)
+		}
+	})
+}
+
+func TestALadderThatStandsAlone(t *testing.T) {
+	const document = `apiVersion: envladder.dev/v1alpha1
+kind: Ladder
+metadata: {name: shop}
+spec:
+  chart: ../../../charts/service
+  layers: [../org/values.yaml, values/common.yaml]
+  environments: [{name: dev, layers: [values/dev.yaml]}]
+`
+	t.Run("names files that aren't there, and folders above", func(t *testing.T) {
+		l, err := ladder.Alone("shop.yaml", []byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Metadata.Name != "shop" {
+			t.Errorf("it is %q", l.Metadata.Name)
+		}
+	})
+	t.Run("is validated as strictly", func(t *testing.T) {
+		for from, to := range map[string]string{
+			"kind: Ladder":       "kind: Leader",
+			"../org/values.yaml": "/org/values.yaml",
+			"{name: dev,":        "{nmae: dev,",
+			"  chart:":           "  preview: {tag: '{{.branch}}'}\n  chart:",
+		} {
+			_, err := ladder.Alone("shop.yaml", []byte(strings.Replace(document, from, to, 1)))
+			if err == nil || !strings.Contains(err.Error(), "shop.yaml:") {
+				t.Errorf("%q: %v", to, err)
+			}
+		}
+		if _, err := ladder.Alone("shop.yaml", nil); err == nil {
+			t.Error("an empty document is a ladder")
+		}
+	})
+}

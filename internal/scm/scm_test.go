@@ -1,0 +1,553 @@
+package scm_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/scm"
+	"github.com/envladder/envladder/internal/scm/scmtest"
+)
+
+// forges are what every test runs against.
+var forges = map[string]struct {
+	start func(scmtest.T) *scmtest.Server
+	forge scm.Forge
+	page  int
+}{
+	"GitHub":                   {scmtest.GitHub, scm.GitHub, 100},
+	"GitHub Enterprise Server": {scmtest.GitHubEnterprise, scm.GitHub, 100},
+	"Gitea":                    {scmtest.Gitea, scm.Gitea, 50},
+}
+
+func onEach(t *testing.T, test func(t *testing.T, server *scmtest.Server, repository scm.Repository, page int)) {
+	t.Helper()
+	for name, f := range forges {
+		t.Run(name, func(t *testing.T) {
+			server := f.start(t)
+			test(t, server, repository(t, f.forge, server.URL), f.page)
+		})
+	}
+}
+
+func repository(t *testing.T, forge scm.Forge, url string) scm.Repository {
+	t.Helper()
+	r, err := scm.New(scm.Options{
+		Forge: forge, URL: url, Repository: scmtest.Repository,
+		Token: func() (string, error) { return scmtest.Token + "\n", nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestAPullRequestIsReadAsItsForgeTellsIt(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		moment := time.Date(2026, 11, 3, 9, 30, 0, 0, time.UTC)
+		server.Add(scmtest.Pull{
+			Number: 7, Title: "Größere Schrift", Branch: "font/größer", Labels: []string{"preview"},
+			Created: moment, Updated: moment.Add(time.Hour), Commits: []string{scmtest.SHA("a"), scmtest.SHA("b")},
+		})
+		server.Add(scmtest.Pull{Number: 8, Author: "mallory", Repository: scmtest.Fork})
+		server.Add(scmtest.Pull{Number: 9, Repository: scmtest.Gone})
+		server.Add(scmtest.Pull{Number: 10})
+		server.Close(10)
+
+		all, err := r.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := scm.PullRequest{
+			Number: 7, Title: "Größere Schrift", Head: "font/größer", HeadSHA: scmtest.SHA("b"), Base: "main",
+			HeadRepository: scmtest.Repository, Author: "ana", Labels: []string{"preview"}, CreatedAt: moment, UpdatedAt: moment.Add(time.Hour),
+		}
+		want.URL = all[0].URL // differs by forge
+		if diff := cmp.Diff(want, all[0]); diff != "" {
+			t.Error("(-want +got)", diff)
+		}
+		if all[0].URL == "" {
+			t.Error("its page has no URL")
+		}
+		if len(all) != 3 || !all[1].Fork || all[1].HeadRepository != scmtest.Fork || !all[2].Fork || all[2].HeadRepository != "" {
+			t.Errorf("forks: %+v", all[1:])
+		}
+	})
+}
+
+func TestAListIsCompleteOverSeveralPages(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
+		for _, count := range []int{0, 1, page - 1, page, page + 1, 2*page + 3} {
+			for n := 1; n <= count; n++ {
+				server.Add(scmtest.Pull{Number: n})
+			}
+			all, err := r.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(all) != count {
+				t.Errorf("%d of %d", len(all), count)
+			}
+			for i, p := range all {
+				if p.Number != i+1 {
+					t.Fatalf("at %d is %d", i, p.Number)
+				}
+			}
+		}
+	})
+}
+
+// onPage answers page n of the list by hand.
+func onPage(server *scmtest.Server, n int, do func(w http.ResponseWriter, r *http.Request) bool) {
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/pulls") && max(page, 1) == n && do(w, r)
+	})
+}
+
+func TestAListThatChangesWhileItIsRead(t *testing.T) {
+	t.Run("one that is closed between two pages hides no other", func(t *testing.T) {
+		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
+			for n := 1; n <= 2*page; n++ {
+				server.Add(scmtest.Pull{Number: n})
+			}
+			var once atomic.Bool
+			onPage(server, 2, func(http.ResponseWriter, *http.Request) bool {
+				if once.CompareAndSwap(false, true) {
+					server.Close(1)
+				}
+				return false
+			})
+			all, err := r.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(all) != 2*page-1 || all[0].Number != 2 {
+				t.Errorf("%d, from %d on: one that moved is missing", len(all), all[0].Number)
+			}
+		})
+	})
+
+	t.Run("one that never stands still is an error", func(t *testing.T) {
+		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
+			for n := 1; n <= page+10; n++ {
+				server.Add(scmtest.Pull{Number: n})
+			}
+			next := 0
+			onPage(server, 2, func(http.ResponseWriter, *http.Request) bool {
+				next++
+				server.Close(next)
+				return false
+			})
+			_, err := r.Open(t.Context())
+			wantError(t, err, "try again")
+		})
+	})
+}
+
+func TestWhatIsNotAWholeListIsAnError(t *testing.T) {
+	// Each of these must not look like pull requests that were closed.
+	write := func(status int, contentType, body string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+			return true
+		}
+	}
+	cases := map[string]struct {
+		answer func(http.ResponseWriter, *http.Request) bool
+		want   string
+	}{
+		"an empty body":                        {write(200, "application/json", ""), "empty"},
+		"white space":                          {write(200, "application/json", " \n"), "empty"},
+		"null":                                 {write(200, "application/json", "null"), "isn't what its API answers"},
+		"an object":                            {write(200, "application/json", "{}"), "isn't what its API answers"},
+		"an error with 200":                    {write(200, "application/json", `{"message": "down"}`), "isn't what its API answers"},
+		"half a page":                          {write(200, "application/json", `[{"number": 1, "head": {"sha": "`+scmtest.SHA(1)+`"}}, {"numb`), "isn't JSON"},
+		"a list and an error page behind it":   {write(200, "application/json", "[]<html>"), "isn't JSON"},
+		"a login page":                         {write(200, "text/html", "<!DOCTYPE html><title>Sign in</title>"), "login page"},
+		"204 without a body":                   {write(204, "application/json", ""), "204"},
+		"202, come again":                      {write(202, "application/json", "[]"), "202"},
+		"a pull request that is null":          {write(200, "application/json", "[null]"), "without number or commit"},
+		"a pull request without commit":        {write(200, "application/json", `[{"number": 1}]`), "without number or commit"},
+		"a commit that is none":                {write(200, "application/json", `[{"number": 1, "head": {"sha": "../../main"}}]`), "without number or commit"},
+		"a number that is none":                {write(200, "application/json", `[{"number": "1"}]`), "number"},
+		"500":                                  {write(500, "application/json", `{"message": "internal\u001b[31m error"}`), "500: internal [31m error"},
+		"502 by a proxy":                       {write(502, "text/html", "<html>Bad Gateway</html>"), "502"},
+		"a token that the forge doesn't know":  {write(401, "application/json", `{"message": "Bad credentials"}`), "doesn't know the token"},
+		"a token that may not":                 {write(403, "application/json", `{"message": "Resource not accessible"}`), "the token may not do this: Resource not accessible"},
+		"a repository that isn't there":        {write(404, "application/json", `{"message": "Not Found"}`), "no such repository"},
+		"a body cut before its Content-Length": {cut, "unexpected EOF"},
+		"a connection that breaks":             {hangUp, "EOF"},
+	}
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
+		for n := 1; n <= page+10; n++ {
+			server.Add(scmtest.Pull{Number: n})
+		}
+		for name, c := range cases {
+			for _, number := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%s, on page %d", name, number), func(t *testing.T) {
+					onPage(server, number, c.answer)
+					all, err := r.Open(t.Context())
+					if all != nil {
+						t.Errorf("it listed %d", len(all))
+					}
+					wantError(t, err, c.want)
+				})
+			}
+		}
+	})
+}
+
+func cut(w http.ResponseWriter, _ *http.Request) bool {
+	w.Header().Set("Content-Length", "1000")
+	fmt.Fprint(w, "[]")
+	return true
+}
+
+func hangUp(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
+
+func TestAPageThatIsEmptyThoughMoreWasPromisedIsAnError(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
+		for n := 1; n <= page+10; n++ {
+			server.Add(scmtest.Pull{Number: n})
+		}
+		onPage(server, 2, func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, "[]")
+			return true
+		})
+		_, err := r.Open(t.Context())
+		wantError(t, err, "as long as the forge says")
+	})
+
+	t.Run("of Gitea, which counts, also the first", func(t *testing.T) {
+		server := scmtest.Gitea(t)
+		onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("X-Total-Count", "3")
+			fmt.Fprint(w, "[]")
+			return true
+		})
+		_, err := repository(t, scm.Gitea, server.URL).Open(t.Context())
+		wantError(t, err, "as long as the forge says")
+	})
+}
+
+func TestAnAnswerIsBounded(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		for name, status := range map[string]int{"a list": 200, "an error": 500} {
+			t.Run(name, func(t *testing.T) {
+				onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(status)
+					chunk := strings.Repeat(" ", 1<<20)
+					for range 64 {
+						if _, err := fmt.Fprint(w, chunk); err != nil {
+							break
+						}
+					}
+					fmt.Fprint(w, "[]")
+					return true
+				})
+				_, err := r.Open(t.Context())
+				wantError(t, err, "")
+				if status == 200 {
+					wantError(t, err, "too large")
+				}
+			})
+		}
+	})
+}
+
+func TestAForgeThatHangsIsLeftInTime(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		released := make(chan struct{})
+		t.Cleanup(func() { close(released) })
+		onPage(server, 1, func(_ http.ResponseWriter, request *http.Request) bool {
+			select {
+			case <-released:
+			case <-request.Context().Done():
+			}
+			return true
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		_, err := r.Open(ctx)
+		wantError(t, err, "deadline exceeded")
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestTheTokenFollowsNoRedirect(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		var seen atomic.Int32
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			seen.Add(1)
+			fmt.Fprint(w, "[]")
+		}))
+		t.Cleanup(other.Close)
+		onPage(server, 1, func(w http.ResponseWriter, request *http.Request) bool {
+			http.Redirect(w, request, other.URL+"/pulls", http.StatusTemporaryRedirect)
+			return true
+		})
+		_, err := r.Open(t.Context())
+		wantError(t, err, "refusing a redirect to "+other.URL)
+		if seen.Load() != 0 {
+			t.Error("the other host was asked")
+		}
+	})
+}
+
+func TestNoErrorShowsTheToken(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		server.Before(func(w http.ResponseWriter, request *http.Request) bool {
+			// A proxy that explains what it didn't like.
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, `{"message": "denied: Authorization: %s"}`, request.Header.Get("Authorization"))
+			return true
+		})
+		_, err := r.Open(t.Context())
+		wantError(t, err, "denied: Authorization: ")
+		_, err = r.Create(t.Context(), scm.Change{Head: "a", Base: "main", Title: "t"})
+		wantError(t, err, "denied: Authorization: ")
+	})
+}
+
+func TestALimitOfGitHubSaysWhenItEnds(t *testing.T) {
+	server := scmtest.GitHub(t)
+	r := repository(t, scm.GitHub, server.URL)
+	reset := time.Now().Add(20 * time.Minute).UTC().Truncate(time.Second)
+	for _, status := range []int{http.StatusForbidden, http.StatusTooManyRequests} {
+		onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("X-Ratelimit-Limit", "5000")
+			w.Header().Set("X-Ratelimit-Remaining", "0")
+			w.Header().Set("X-Ratelimit-Reset", strconv.FormatInt(reset.Unix(), 10))
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"message": "API rate limit exceeded for user ID 1."}`)
+			return true
+		})
+		_, err := r.Open(t.Context())
+		wantError(t, err, fmt.Sprintf("%d: too many requests until %s: API rate limit exceeded", status, reset.Format(time.RFC3339)))
+
+		onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"message": "You have exceeded a secondary rate limit.", "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"}`)
+			return true
+		})
+		_, err = r.Open(t.Context())
+		wantError(t, err, fmt.Sprintf("%d: too many requests, again in 1m0s: You have exceeded", status))
+	}
+}
+
+func TestCommitsComeNewestFirst(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		commits := make([]string, 120)
+		for i := range commits {
+			commits[i] = scmtest.SHA("commit", i)
+		}
+		server.Add(scmtest.Pull{Number: 3, Commits: commits})
+		got, err := r.Commits(t.Context(), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, sha := range got {
+			if want := commits[len(commits)-1-i]; sha != want {
+				t.Fatalf("at %d is %s, want %s", i, sha, want)
+			}
+		}
+		if len(got) < 50 {
+			t.Errorf("there are %d alone", len(got))
+		}
+
+		_, err = r.Commits(t.Context(), 4)
+		wantError(t, err, "listing the commits of pull request 4")
+		if !scm.IsStatus(err, http.StatusNotFound) {
+			t.Errorf("it isn't a 404: %v", err)
+		}
+
+		for _, body := range []string{"", "null", "[null]", "[{}]", `[{"sha": "main"}]`, `[{"sha": "`} {
+			server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+				fmt.Fprint(w, body)
+				return true
+			})
+			if got, err := r.Commits(t.Context(), 3); err == nil {
+				t.Errorf("%q gave %q", body, got)
+			}
+		}
+	})
+}
+
+func TestAPullRequestIsOpenedFoundAndUpdated(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		server.Push("promote/staging")
+		server.Add(scmtest.Pull{Branch: "promote/staging", Repository: scmtest.Fork}) // another's branch of that name
+
+		if _, ok, err := r.Find(t.Context(), "promote/staging", "main"); err != nil || ok {
+			t.Fatalf("found a fork's: %v, %v", ok, err)
+		}
+		server.Close(1)
+		created, err := r.Create(t.Context(), scm.Change{Head: "promote/staging", Base: "main", Title: "Promote", Body: "why", Draft: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if created.Number != 2 || !created.Draft || created.Title != "Promote" || created.Fork {
+			t.Errorf("created %+v", created)
+		}
+		found, ok, err := r.Find(t.Context(), "promote/staging", "main")
+		if err != nil || !ok {
+			t.Fatalf("not found: %v", err)
+		}
+		if diff := cmp.Diff(created, found); diff != "" {
+			t.Error("(-created +found)", diff)
+		}
+		for _, draft := range []bool{false, true, true} {
+			updated, err := r.Update(t.Context(), created.Number, scm.Change{Title: "Promote 2", Body: "", Draft: draft})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if updated.Draft != draft || updated.Title != "Promote 2" {
+				t.Errorf("updated to draft %v: %+v", draft, updated)
+			}
+			if now := server.Pull(created.Number); now.Body != "" || (now.Draft || strings.HasPrefix(now.Title, "WIP: ")) != draft {
+				t.Errorf("the forge has %+v", now)
+			}
+		}
+
+		_, err = r.Create(t.Context(), scm.Change{Head: "promote/staging", Base: "main", Title: "again"})
+		wantError(t, err, "already exists")
+		_, err = r.Update(t.Context(), 99, scm.Change{Title: "none"})
+		wantError(t, err, "404")
+	})
+}
+
+func TestWhatWasNotDoneIsAnError(t *testing.T) {
+	t.Run("a pull request that the answer doesn't show", func(t *testing.T) {
+		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+			for _, body := range []string{"", "{}", "null", "[]", "<html>"} {
+				server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+					w.WriteHeader(http.StatusCreated)
+					fmt.Fprint(w, body)
+					return true
+				})
+				if created, err := r.Create(t.Context(), scm.Change{Head: "a", Base: "main"}); err == nil {
+					t.Errorf("%q created %+v", body, created)
+				}
+				if updated, err := r.Update(t.Context(), 1, scm.Change{Title: "t"}); err == nil {
+					t.Errorf("%q updated %+v", body, updated)
+				}
+			}
+		})
+	})
+
+	t.Run("a draft state that GraphQL didn't change", func(t *testing.T) {
+		server := scmtest.GitHub(t)
+		r := repository(t, scm.GitHub, server.URL)
+		server.Add(scmtest.Pull{Number: 1, Draft: true})
+		for body, want := range map[string]string{
+			`{"data": {"markPullRequestReadyForReview": null}, "errors": [{"message": "Resource not accessible by integration"}]}`: "not accessible",
+			`{}`: "doesn't say that it was done",
+			`{"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": true}}}}`: "doesn't say that it was done",
+		} {
+			server.Before(func(w http.ResponseWriter, request *http.Request) bool {
+				if request.URL.Path != "/graphql" {
+					return false
+				}
+				fmt.Fprint(w, body)
+				return true
+			})
+			updated, err := r.Update(t.Context(), 1, scm.Change{Title: "t"})
+			wantError(t, err, want)
+			if !updated.Draft {
+				t.Errorf("%s: it says that it is no draft", body)
+			}
+		}
+	})
+}
+
+func TestGiteaIsGivenTimeToSeeABranch(t *testing.T) {
+	server := scmtest.Gitea(t)
+	r := repository(t, scm.Gitea, server.URL)
+	asked := 0
+	server.Before(func(_ http.ResponseWriter, request *http.Request) bool {
+		if request.Method == http.MethodPost {
+			if asked++; asked == 3 {
+				server.Push("late")
+			}
+		}
+		return false
+	})
+	if _, err := r.Create(t.Context(), scm.Change{Head: "late", Base: "main", Title: "t"}); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := r.Create(ctx, scm.Change{Head: "never", Base: "main", Title: "t"})
+	wantError(t, err, "")
+}
+
+func TestWhatCannotBeARepositoryIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		options scm.Options
+		want    string
+	}{
+		"no name":                    {scm.Options{Forge: scm.GitHub, Repository: "shop"}, `"shop": want owner/name`},
+		"three names":                {scm.Options{Forge: scm.GitHub, Repository: "a/b/c"}, "want owner/name"},
+		"a way out":                  {scm.Options{Forge: scm.GitHub, Repository: "../admin"}, "want owner/name"},
+		"a query":                    {scm.Options{Forge: scm.GitHub, Repository: "a/b?x"}, "want owner/name"},
+		"no URL":                     {scm.Options{Forge: scm.Gitea, Repository: "a/b"}, "its URL is missing"},
+		"plain HTTP":                 {scm.Options{Forge: scm.Gitea, URL: "http://git.example.com", Repository: "a/b"}, "want an https URL"},
+		"a password in the URL":      {scm.Options{Forge: scm.Gitea, URL: "https://u:" + scmtest.Token + "@git.example.com", Repository: "a/b"}, "without a password"},
+		"a forge that we don't know": {scm.Options{Forge: "GitLab", URL: "https://git.example.com", Repository: "a/b"}, `"GitLab": there are Gitea and GitHub`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := scm.New(c.options)
+			wantError(t, err, c.want)
+		})
+	}
+}
+
+func TestATokenThatCannotBeReadIsAnError(t *testing.T) {
+	server := scmtest.GitHub(t)
+	r, err := scm.New(scm.Options{
+		Forge: scm.GitHub, URL: server.URL, Repository: scmtest.Repository,
+		Token: func() (string, error) { return "", fmt.Errorf("no such file") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Open(t.Context())
+	wantError(t, err, "reading the forge's token: no such file")
+	if requests := server.Requests(); len(requests) != 0 {
+		t.Errorf("it asked without one: %q", requests)
+	}
+}
+
+// wantError checks an error's text, and that it has no token in it.
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	switch {
+	case err == nil:
+		t.Fatalf("no error; want one with %q", want)
+	case !strings.Contains(err.Error(), want):
+		t.Errorf("error %q; want one with %q", err, want)
+	case strings.Contains(err.Error(), scmtest.Token):
+		t.Errorf("the error shows the token: %v", err)
+	case strings.ContainsAny(err.Error(), "\n\r\x1b"), len(err.Error()) > 600:
+		t.Errorf("the error is no line of a log: %q", err)
+	}
+}
