@@ -130,7 +130,7 @@ func (s *Scenario) preview(ctx context.Context) error {
 		return err
 	}
 	s.say.Explain("The generator sees it. Its image isn't built yet, so there is no preview yet, and it says why.")
-	if err := s.showPreviews(ctx, "web"); err != nil {
+	if err := s.showPreviews(ctx, "NoImage"); err != nil {
 		return err
 	}
 	s.say.Explain("CI builds the pull request's image, under the tag that the ladder names.")
