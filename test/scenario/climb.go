@@ -159,24 +159,25 @@ func (s *Scenario) preview(ctx context.Context) error {
 
 func (s *Scenario) previewApp() string { return fmt.Sprintf("shop-pr-%d", s.climb.pull) }
 
-// openPullRequest makes the repository of the service's source code, a branch, and a
-// pull request, whose head it returns.
-func (s *Scenario) openPullRequest(ctx context.Context) (head string, err error) {
+// fillSource makes the repository of the service's source code.
+func (s *Scenario) fillSource(ctx context.Context) error {
 	remote, err := s.bed.Gitea.CreateRepository(ctx, "shop/web")
 	if err != nil {
-		return "", err
+		return err
 	}
-	first, err := os.MkdirTemp("", "web-")
+	first, err := os.MkdirTemp(s.bed.Dir, "web-")
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer os.RemoveAll(first)
 	if err := os.WriteFile(filepath.Join(first, "cart.txt"), []byte("one item\n"), 0o644); err != nil {
-		return "", err
+		return err
 	}
-	if s.climb.source, err = newCheckout(ctx, s.shell, "web", first, remote, func(text string) (string, error) { return text, nil }); err != nil {
-		return "", err
-	}
+	s.climb.source, err = newCheckout(ctx, s.shell, "web", first, remote, func(text string) (string, error) { return text, nil })
+	return err
+}
+
+// openPullRequest pushes a branch and opens a pull request, whose head it returns.
+func (s *Scenario) openPullRequest(ctx context.Context) (head string, err error) {
 	if _, err := s.climb.source.git(ctx, "checkout", "--quiet", "-b", "cart"); err != nil {
 		return "", err
 	}

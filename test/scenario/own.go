@@ -12,6 +12,10 @@ import (
 	"regexp"
 	"strconv"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/envladder/envladder/test/bed"
 )
 
@@ -130,4 +134,18 @@ func (s *Scenario) applyPreviews(ctx context.Context) error {
 	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {app.kubernetes.io/part-of: argocd}}\nstringData: {%s: %q}\n",
 		ref[1], ref[2], s.climb.previewsToken)
 	return s.bed.Cluster(bed.Staging).Apply(ctx, "argocd", secret, text)
+}
+
+var applicationSets = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
+
+// refreshPreviews makes Argo CD ask the generator now: after an error it would ask again
+// in three minutes.
+func (s *Scenario) refreshPreviews(ctx context.Context) error {
+	patch := []byte(`{"metadata":{"annotations":{"argocd.argoproj.io/application-set-refresh":"true"}}}`)
+	_, err := s.bed.Cluster(bed.Staging).Dynamic().Resource(applicationSets).Namespace("argocd").
+		Patch(ctx, "shop-previews", types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("refreshing the ApplicationSet: %w", err)
+	}
+	return nil
 }

@@ -256,7 +256,10 @@ func (s *Scenario) killAndStart(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if s.options.Story != Climb {
+		return nil
+	}
+	return s.refreshPreviews(ctx)
 }
 
 // pluginName is what Applications call the plugin.

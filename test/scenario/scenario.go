@@ -156,7 +156,7 @@ func (s *Scenario) prepare(ctx context.Context) error {
 		s.installPlugin, s.installWebhook, s.applyPlatform,
 	}
 	if s.options.Story == Climb {
-		steps = append(steps, s.installObserver, s.installGenerator)
+		steps = append(steps, s.installObserver, s.fillSource, s.installGenerator)
 	}
 	for _, prepare := range steps {
 		if err := prepare(ctx); err != nil {
