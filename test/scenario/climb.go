@@ -139,7 +139,9 @@ func (s *Scenario) preview(ctx context.Context) error {
 		return err
 	}
 	app := s.previewApp()
-	if err := s.await(ctx, app, "Synced and Healthy", func(a application) bool { return a.sync == "Synced" && a.health == "Healthy" }); err != nil {
+	if err := s.await(ctx, app, "Synced, Healthy and seeded", func(a application) bool {
+		return a.sync == "Synced" && a.health == "Healthy" && a.phase == "Succeeded"
+	}); err != nil {
 		return err
 	}
 	s.say.Explain("Argo CD's ApplicationSet has made an Application for it, with that image's digest, in a namespace of its own. A Job has seeded its data.")
@@ -173,7 +175,13 @@ func (s *Scenario) fillSource(ctx context.Context) error {
 		return err
 	}
 	s.climb.source, err = newCheckout(ctx, s.shell, "web", first, remote, func(text string) (string, error) { return text, nil })
-	return err
+	if err != nil {
+		return err
+	}
+	// Until Gitea has looked at the push, it says that there are no pull requests here: 404.
+	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
+		return s.bed.Gitea.API(ctx, http.MethodGet, "/repos/shop/web/pulls", nil, nil)
+	})
 }
 
 // openPullRequest pushes a branch and opens a pull request, whose head it returns.
