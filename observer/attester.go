@@ -3,6 +3,7 @@ package observer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,9 +59,7 @@ func (l *loop) job(key trackKey, t *track, after time.Duration) job {
 	}
 	if after > 0 {
 		j.healthy = t.account.Healthy
-		for platform, seconds := range t.account.Platforms {
-			j.platforms[platform] = seconds
-		}
+		maps.Copy(j.platforms, t.account.Platforms)
 	}
 	return j
 }

@@ -342,19 +342,24 @@ type running struct {
 	kill    context.CancelFunc
 }
 
-func (s *staging) observe(change ...func(*Config)) *running {
-	s.t.Helper()
+// config is of an observer that runs as the manifests' ServiceAccount.
+func (s *staging) config() Config {
 	cluster := rest.CopyConfig(s.admin)
 	cluster.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:envladder:envladder-observer",
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:envladder", "system:authenticated"},
 	}
 	// Retries of a registry that is down are the client's, and take seconds.
-	config := Config{
+	return Config{
 		Cluster: cluster, Signer: s.signer, Key: s.key, Registry: registry.NewClientOver(http.DefaultTransport),
 		Interval: 10 * time.Second, LeaderElectionNamespace: "envladder", HealthListen: "0", Version: "v0.0.0-test",
 		Log: slog.New(slog.NewTextHandler(s.logs, nil)),
 	}
+}
+
+func (s *staging) observe(change ...func(*Config)) *running {
+	s.t.Helper()
+	config := s.config()
 	for _, c := range change {
 		c(&config)
 	}

@@ -150,7 +150,7 @@ func TestHealthOfEachKind(t *testing.T) {
 	rolloutNew := replicaSet.DeepCopy()
 	own(rolloutNew, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
 	pod := func(apiVersion, kind string) *corev1.Pod {
-		return readyPod("p", &meta, apiVersion, kind, tpl.Spec)
+		return readyPod("p", &meta, apiVersion, kind, *tpl.Spec.DeepCopy())
 	}
 	another := pod("apps/v1", "StatefulSet")
 	another.UID = "q"

@@ -106,6 +106,7 @@ func (l *loop) step(ctx context.Context) error {
 		return nil
 	}
 	l.complain(faulty)
+	maps.DeleteFunc(l.refused, func(_ trackKey, until time.Duration) bool { return until <= l.elapsed() })
 	l.followNamespaces(ctx, gates)
 	reached := l.probe(ctx)
 	for _, namespace := range slices.Sorted(maps.Keys(l.worlds)) {
@@ -212,7 +213,7 @@ func (l *loop) observe(ctx context.Context, namespace string, gates []*observedG
 	}
 	for _, key := range l.tracksIn(namespace) {
 		if _, runs := wanted[key]; !runs {
-			l.end(ctx, key, l.tracks[key], health{Message: "no workload runs it"}, seen.dips[subjectOf(key.spec)])
+			l.end(ctx, key, l.tracks[key], health{Message: "no workload runs it, or no Gate asks for it any more"}, seen.dips[subjectOf(key.spec)])
 		}
 	}
 	for key, h := range wanted {

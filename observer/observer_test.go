@@ -1,6 +1,8 @@
 package observer
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -439,6 +441,42 @@ func TestWhatANodeProvablyRunsIsNoOtherImage(t *testing.T) {
 	d.pods[1].Status.ContainerStatuses[0].ImageID = "mirror.example.com/cache/web@sha256:" + digits("9")
 	s.must(s.client.Status().Update(t.Context(), d.pods[1]))
 	r.untilState(digest, v1alpha1.SoakHealthy, "") // it can't be compared
+}
+
+func TestItRunsByItsOwnClock(t *testing.T) {
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	s.deploy(s.web() + "@" + digest)
+	s.gate.Spec.Observe.AttestAfter = []metav1.Duration{{Duration: 2 * time.Second}}
+	s.must(s.client.Update(t.Context(), s.gate))
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	s.must(err)
+	config := s.config()
+	config.Interval, config.HealthListen = time.Second, port.Addr().String()
+	s.must(port.Close())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, config) }()
+	until(t, "a soak is attested", func() bool {
+		soak := s.soak(digest)
+		return soak != nil && soak.Status.Attested == "2s"
+	})
+	for _, path := range []string{"/healthz", "/readyz"} {
+		response, err := http.Get("http://" + config.HealthListen + path)
+		s.must(err)
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", path, response.Status)
+		}
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		s.must(err)
+	case <-time.After(30 * time.Second):
+		t.Error("it doesn't end")
+	}
 }
 
 func TestAnIndexAndItsPlatforms(t *testing.T) {

@@ -51,7 +51,7 @@ func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKe
 		}
 		t := newTrack(namespace, soak.Spec)
 		l.take(t, soak)
-		l.end(ctx, key, t, health{Message: "no workload runs it"}, "")
+		l.end(ctx, key, t, health{Message: "no workload runs it, or no Gate asks for it any more"}, "")
 	}
 	l.opened[namespace] = true
 	l.collect(ctx, namespace)

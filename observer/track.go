@@ -2,6 +2,7 @@ package observer
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -112,8 +113,8 @@ func (t *track) due() (after time.Duration, due bool) {
 	if !t.account.begun() || t.account.Reason != "" {
 		return 0, false
 	}
-	for i := len(t.thresholds) - 1; i >= 0; i-- {
-		if after := t.thresholds[i]; t.reached(after) {
+	for _, after := range slices.Backward(t.thresholds) {
+		if t.reached(after) {
 			return after, !t.attested(after)
 		}
 	}
