@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -20,7 +21,7 @@ func TestTheManifestsFlags(t *testing.T) {
 	var args []string
 	for {
 		var d appsv1.Deployment
-		if err := decoder.Decode(&d); err == io.EOF {
+		if err := decoder.Decode(&d); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
