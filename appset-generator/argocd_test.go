@@ -135,7 +135,7 @@ func TestTheExamplesApplicationSet(t *testing.T) {
 		case p.String_ != nil:
 			parameters[p.Name] = *p.String_
 		case p.OptionalMap != nil:
-			parameters[p.Name] = fmt.Sprint(p.OptionalMap.Map)
+			parameters[p.Name] = fmt.Sprint(p.Map)
 		}
 	}
 	want := map[string]string{"environment": "preview", "pullRequest": "1234567", "images": "map[web:" + digest + "]"}

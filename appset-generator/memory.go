@@ -156,7 +156,7 @@ func replace(file string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name()) // fails where it was renamed
+	defer func() { _ = os.Remove(temporary.Name()) }() // fails where it was renamed
 	_, err = temporary.Write(data)
 	if err == nil {
 		err = temporary.Sync()

@@ -70,8 +70,9 @@ func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
 		for name, c := range cases {
 			for _, page := range []int{1, 2} {
 				t.Run(fmt.Sprintf("%s on page %d", name, page), func(t *testing.T) {
-					w := &*w
-					w.t = t
+					v := *w
+					v.t = t
+					w := &v
 					w.forge.Before(onPage(page, c.answer))
 					w.wantUnknown("shop", http.StatusBadGateway, c.want)
 					w.forge.Before(nil)

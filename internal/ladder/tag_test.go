@@ -94,7 +94,7 @@ spec:
 		for from, to := range map[string]string{
 			"kind: Ladder":       "kind: Leader",
 			"../org/values.yaml": "/org/values.yaml",
-			"{name: dev,":        "{nmae: dev,",
+			"{name: dev,":        "{nom: dev,",
 			"  chart:":           "  preview: {tag: '{{.branch}}'}\n  chart:",
 		} {
 			_, err := ladder.Alone("shop.yaml", []byte(strings.Replace(document, from, to, 1)))

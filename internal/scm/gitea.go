@@ -38,7 +38,7 @@ func (r giteaRepository) call(ctx context.Context, action string, call func(cont
 	if err != nil {
 		return r.failed(action, nil, err)
 	}
-	response, err := call(ctx, api)
+	response, err := call(ctx, api) //nolint:bodyclose // the SDK has read and closed it
 	return r.failed(action, response, err)
 }
 

@@ -43,7 +43,7 @@ func (r gitHubRepository) call(ctx context.Context, action string, call func(con
 	if err != nil {
 		return r.failed(action, nil, err)
 	}
-	response, err := call(ctx, api)
+	response, err := call(ctx, api) //nolint:bodyclose // the library has read and closed it
 	return r.failed(action, response, gitHubMessage(err))
 }
 

@@ -61,7 +61,7 @@ func (r reading) complete() bool { return !r.more && (r.total < 0 || r.total == 
 func readAll(ctx context.Context, read page) (reading, error) {
 	r := reading{found: map[int]PullRequest{}, total: -1}
 	for number := 1; number <= maxPages; number++ {
-		some, response, err := read(ctx, number)
+		some, response, err := read(ctx, number) //nolint:bodyclose // the forge's library has read and closed it
 		r.response = response
 		if err != nil {
 			return r, err

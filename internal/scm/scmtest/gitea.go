@@ -41,7 +41,7 @@ func (s *Server) giteaList(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.open(func(*Pull) bool { return true })
-	size := size(r.URL.Query(), "limit", giteaMost, 30)
+	size := size(r.URL.Query(), "limit", giteaMost)
 	page, begin, end := window(r, len(all), size)
 	link(w, r, page, size, len(all))
 	w.Header().Set("X-Total-Count", strconv.Itoa(len(all)))
@@ -53,7 +53,12 @@ func (s *Server) giteaList(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) giteaCreate(w http.ResponseWriter, r *http.Request) {
-	var change struct{ Title, Head, Base, Body string }
+	var change struct {
+		Title string `json:"title"`
+		Head  string `json:"head"`
+		Base  string `json:"base"`
+		Body  string `json:"body"`
+	}
 	if json.NewDecoder(r.Body).Decode(&change) != nil {
 		giteaError(w, http.StatusUnprocessableEntity, "[]: invalid JSON")
 		return
@@ -83,8 +88,8 @@ func (s *Server) giteaEdit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var change struct {
-		Title string
-		Body  *string
+		Title string  `json:"title"`
+		Body  *string `json:"body"`
 	}
 	if json.NewDecoder(r.Body).Decode(&change) != nil {
 		giteaError(w, http.StatusUnprocessableEntity, "[]: invalid JSON")
@@ -109,7 +114,7 @@ func (s *Server) giteaCommits(w http.ResponseWriter, r *http.Request) {
 		giteaNotFound(w)
 		return
 	}
-	size := size(r.URL.Query(), "limit", giteaMost, 30)
+	size := size(r.URL.Query(), "limit", giteaMost)
 	page, begin, end := window(r, len(p.Commits), size)
 	link(w, r, page, size, len(p.Commits))
 	w.Header().Set("X-Total-Count", strconv.Itoa(len(p.Commits)))

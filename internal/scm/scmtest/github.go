@@ -53,7 +53,7 @@ func (s *Server) gitHubList(w http.ResponseWriter, r *http.Request) {
 		head := query.Get("head")
 		return (head == "" || head == ownerOf(p.Repository)+":"+p.Branch) && (query.Get("base") == "" || query.Get("base") == p.Base)
 	})
-	size := size(query, "per_page", 100, 30)
+	size := size(query, "per_page", 100)
 	page, begin, end := window(r, len(all), size)
 	link(w, r, page, size, len(all))
 	documents := make([]object, 0, size)
@@ -65,8 +65,11 @@ func (s *Server) gitHubList(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) gitHubCreate(w http.ResponseWriter, r *http.Request) {
 	var change struct {
-		Title, Head, Base, Body string
-		Draft                   bool
+		Title string `json:"title"`
+		Head  string `json:"head"`
+		Base  string `json:"base"`
+		Body  string `json:"body"`
+		Draft bool   `json:"draft"`
 	}
 	if json.NewDecoder(r.Body).Decode(&change) != nil {
 		gitHubError(w, http.StatusBadRequest, "Problems parsing JSON")
@@ -98,7 +101,10 @@ func (s *Server) gitHubEdit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// As GitHub: what isn't sent stays; `draft` isn't among what can be edited.
-	var change struct{ Title, Body *string }
+	var change struct {
+		Title *string `json:"title"`
+		Body  *string `json:"body"`
+	}
 	if json.NewDecoder(r.Body).Decode(&change) != nil {
 		gitHubError(w, http.StatusBadRequest, "Problems parsing JSON")
 		return
@@ -123,7 +129,7 @@ func (s *Server) gitHubCommits(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	commits := p.Commits[:min(len(p.Commits), 250)]
-	size := size(r.URL.Query(), "per_page", 100, 30)
+	size := size(r.URL.Query(), "per_page", 100)
 	page, begin, end := window(r, len(commits), size)
 	link(w, r, page, size, len(commits))
 	documents := make([]object, 0, size)
@@ -136,8 +142,10 @@ func (s *Server) gitHubCommits(w http.ResponseWriter, r *http.Request) {
 // gitHubGraphQL knows the two mutations of a draft. Its errors come with 200.
 func (s *Server) gitHubGraphQL(w http.ResponseWriter, r *http.Request) {
 	var request struct {
-		Query     string
-		Variables struct{ ID string }
+		Query     string `json:"query"`
+		Variables struct {
+			ID string `json:"id"`
+		} `json:"variables"`
 	}
 	if json.NewDecoder(r.Body).Decode(&request) != nil {
 		answer(w, http.StatusBadRequest, object{"message": "Problems parsing JSON"})
