@@ -156,7 +156,7 @@ func (s *Scenario) preview(ctx context.Context) error {
 	if !strings.Contains(out, pushed.Digest) || !strings.Contains(out, app+"-seed") {
 		return fmt.Errorf("the preview doesn't run %s, or has no seed:\n%s", pushed.Digest, out)
 	}
-	return s.showPreviews(ctx, pushed.Digest)
+	return s.showPreviews(ctx, "Current")
 }
 
 func (s *Scenario) previewApp() string { return fmt.Sprintf("shop-pr-%d", s.climb.pull) }
