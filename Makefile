@@ -29,7 +29,7 @@ build: ## Build envladder's programs and the test bed's into bin/
 	cd test && go build -o ../bin/ ./cmd/...
 
 .PHONY: demo
-demo: build ## Run the main job on real parts: Argo CD renders, the cluster refuses (KEEP=1 leaves it running)
+demo: build ## Run the main job on real parts: one change climbs from a pull request to prod (KEEP=1 leaves it running)
 	@echo "Building what the demo runs on (11 programs, 20 to 30 minutes the first time on 2 cores; kept for later)"
 	bin/demo $(if $(filter-out 0,$(KEEP)),--keep)
 
