@@ -96,10 +96,10 @@ func (s *Scenario) awaitHealthy(ctx context.Context, name, commit string) error 
 	})
 }
 
-// awaitRefused waits until the sync of a commit was refused, for all of these reasons.
+// awaitRefused waits until prod's sync of a commit was refused, for all of these reasons.
 // Argo CD 3 goes on trying, as the Application asks it to; 2.14 gives up.
-func (s *Scenario) awaitRefused(ctx context.Context, name, commit string, codes ...string) error {
-	return s.await(ctx, name, "refused for "+strings.Join(codes, ", "), func(a application) bool {
+func (s *Scenario) awaitRefused(ctx context.Context, commit string, codes ...string) error {
+	return s.await(ctx, appProd, "refused for "+strings.Join(codes, ", "), func(a application) bool {
 		if a.operationRevision != commit || a.phase == "Succeeded" {
 			return false
 		}

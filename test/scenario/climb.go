@@ -100,13 +100,13 @@ func (s *Scenario) runBefore(ctx context.Context) error {
 
 // signAndList is CI's part: it signs an image and attaches its bill of materials.
 func (s *Scenario) signAndList(ctx context.Context, i image) error {
-	if _, err := s.cosign(ctx, "sign", "ci", i); err != nil {
+	if _, err := s.cosign(ctx, "sign", i); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, "sbom.spdx.json"), []byte(sbom), 0o644); err != nil {
 		return err
 	}
-	_, err := s.cosign(ctx, "attest", "ci", i, "--type", "spdxjson", "--predicate", "sbom.spdx.json")
+	_, err := s.cosign(ctx, "attest", i, "--type", "spdxjson", "--predicate", "sbom.spdx.json")
 	return err
 }
 
@@ -426,7 +426,7 @@ func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
 	if err := s.refresh(ctx, appProd); err != nil {
 		return err
 	}
-	if err := s.awaitRefused(ctx, appProd, commit, "NoApproval", "NoTest"); err != nil {
+	if err := s.awaitRefused(ctx, commit, "NoApproval", "NoTest"); err != nil {
 		return err
 	}
 	if s.options.ArgoCD == "v2" { // whatever comes after its last retry must change nothing either
@@ -489,7 +489,7 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 	}{
 		{"", func(ctx context.Context, commit string) error { return s.awaitHealthy(ctx, appProd, commit) }},
 		{"And forth again: refused again, for the proof is still missing.", func(ctx context.Context, commit string) error {
-			return s.awaitRefused(ctx, appProd, commit, "NoApproval")
+			return s.awaitRefused(ctx, commit, "NoApproval")
 		}},
 	} {
 		if what.explain != "" {

@@ -38,13 +38,13 @@ func (s *Scenario) build(ctx context.Context) error {
 		return err
 	}
 	s.say.Explain("CI signs the digest with its key, and attaches what the image is made of.")
-	if _, err := s.cosign(ctx, "sign", "ci", s.release); err != nil {
+	if _, err := s.cosign(ctx, "sign", s.release); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, "sbom.spdx.json"), []byte(sbom), 0o644); err != nil {
 		return err
 	}
-	if _, err := s.cosign(ctx, "attest", "ci", s.release, "--type", "spdxjson", "--predicate", "sbom.spdx.json"); err != nil {
+	if _, err := s.cosign(ctx, "attest", s.release, "--type", "spdxjson", "--predicate", "sbom.spdx.json"); err != nil {
 		return err
 	}
 	_, err = s.show(ctx, "cosign", "tree", s.release.Ref())
@@ -60,8 +60,8 @@ func (s *Scenario) push(ctx context.Context, tag, content string) (image, error)
 	return image{Pushed: pushed, tag: tag}, nil
 }
 
-func (s *Scenario) cosign(ctx context.Context, verb, key string, i image, more ...string) (string, error) {
-	args := append([]string{verb, "--key", "keys/" + key + ".key"}, offline...)
+func (s *Scenario) cosign(ctx context.Context, verb string, i image, more ...string) (string, error) {
+	args := append([]string{verb, "--key", "keys/ci.key"}, offline...)
 	return s.show(ctx, "cosign", append(append(args, more...), i.Ref())...)
 }
 
@@ -155,7 +155,7 @@ func (s *Scenario) unsigned(ctx context.Context) error {
 		return err
 	}
 	s.say.Explain("Argo CD applies it, and prod's API server refuses. The reasons are in the Application's status.")
-	if err := s.awaitRefused(ctx, appProd, commit, "NoSignature", "NoSBOM", "NoSoak", "NoTest", "NoApproval"); err != nil {
+	if err := s.awaitRefused(ctx, commit, "NoSignature", "NoSBOM", "NoSoak", "NoTest", "NoApproval"); err != nil {
 		return err
 	}
 	if err := s.showRefusal(ctx); err != nil {
@@ -195,7 +195,7 @@ func (s *Scenario) unsoaked(ctx context.Context) error {
 	if err := s.refresh(ctx, appProd); err != nil {
 		return err
 	}
-	if err := s.awaitRefused(ctx, appProd, commit, "SoakTooShort", "24h", "6h12m"); err != nil {
+	if err := s.awaitRefused(ctx, commit, "SoakTooShort", "24h", "6h12m"); err != nil {
 		return err
 	}
 	if err := s.showRefusal(ctx); err != nil {
