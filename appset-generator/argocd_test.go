@@ -97,7 +97,9 @@ func example(t *testing.T) (v1alpha1.ApplicationSet, corev1.ConfigMap) {
 	}
 	var set v1alpha1.ApplicationSet
 	var config corev1.ConfigMap
-	for i, into := range []any{&set, &config} {
+	// Argo CD looks for the ConfigMap as soon as the ApplicationSet is there, and again in
+	// three minutes: so it comes first.
+	for i, into := range []any{&config, &set} {
 		if err := yaml.UnmarshalStrict(documents[i], into); err != nil {
 			t.Fatal(err)
 		}
