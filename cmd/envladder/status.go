@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -126,20 +128,51 @@ func statusPrinter(format string) (func(io.Writer, promote.Status) error, error)
 	return nil, fmt.Errorf("--output %q: use text or json", format)
 }
 
-// printStatus prints the table, and below it what it couldn't know.
+// printStatus prints the table of the places, the evidence of those that a Gate was
+// asked about, and what it couldn't know.
 func printStatus(w io.Writer, s promote.Status) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := printer{w: table}
-	p.linef("ENVIRONMENT\tIMAGE\tPINNED\tBEFORE IT\tRUNS\tEVIDENCE\tMISSING")
-	for _, r := range s.Rows {
-		p.linef("%s\t%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, orDash(gate.Short(r.Digest)), before(r), runs(r), evidenceOf(r), missingOf(r))
+	p := printer{w: w}
+	p.table(func(p *printer) {
+		p.linef("ENVIRONMENT\tIMAGE\tPINNED\tBEFORE IT\tRUNS\tMISSING")
+		for _, r := range s.Rows {
+			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, orDash(gate.Short(r.Digest)), before(r), runs(r), missingOf(r))
+		}
+	})
+	if slices.ContainsFunc(s.Rows, hasEvidence) {
+		p.linef("")
+		p.table(func(p *printer) { p.evidence(s.Rows) })
 	}
-	if p.err == nil {
-		p.err = table.Flush()
-	}
-	p.w = w
 	p.notes(s)
 	return p.err
+}
+
+// table prints lines with tabs between their cells.
+func (p *printer) table(lines func(*printer)) {
+	if p.err != nil {
+		return
+	}
+	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	inner := printer{w: table}
+	lines(&inner)
+	p.err = errors.Join(inner.err, table.Flush())
+}
+
+func hasEvidence(r promote.Row) bool {
+	return slices.ContainsFunc(r.Verdicts, func(v promote.Judged) bool { return len(v.Proofs) > 0 })
+}
+
+// evidence has a line for each proof; its place and image stand in the first one.
+func (p *printer) evidence(rows []promote.Row) {
+	p.linef("ENVIRONMENT\tIMAGE\tEVIDENCE\tFIGURE\tAGE\tBY")
+	for _, r := range rows {
+		place, image := r.Place, r.Image
+		for _, v := range r.Verdicts {
+			for _, proof := range v.Proofs {
+				p.linef("%s\t%s\t%s\t%s\t%s\t%s", place, image, proof.Requirement, orDash(proof.Figure), orDash(proof.Age), strings.Join(proof.Signers, ", "))
+				place, image = "", ""
+			}
+		}
+	}
 }
 
 func (p *printer) notes(s promote.Status) {
@@ -188,17 +221,6 @@ func runs(r promote.Row) string {
 		parts = append(parts, fmt.Sprintf("%s %d/%d (%s)", digest, running.Ready, running.Desired, running.Cluster))
 	}
 	return orDash(strings.Join(parts, ", "))
-}
-
-func evidenceOf(r promote.Row) string {
-	var parts []string
-	for _, v := range r.Verdicts {
-		for _, proof := range v.Proofs {
-			text := strings.Join(strings.Fields(strings.Join([]string{proof.Requirement, proof.Figure, proof.Age}, " ")), " ")
-			parts = append(parts, fmt.Sprintf("%s (%s)", text, strings.Join(proof.Signers, ", ")))
-		}
-	}
-	return orDash(strings.Join(parts, "; "))
 }
 
 // missingOf are the codes of what is missing, each once: `envladder verify` says it in
