@@ -42,7 +42,8 @@ CMD ["serve"]
 # The command line, with the git that promotions are made with.
 FROM debian:stable-slim AS envladder
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 65532 --create-home envladder
 COPY --from=build /out/envladder /usr/local/bin/
 USER 65532:65532
 ENTRYPOINT ["envladder"]

@@ -99,7 +99,7 @@ func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, 
 	}
 	manifests, err := loaded.Render(values, release)
 	if err == nil && step.Guard {
-		manifests, err = manifests.Guard(release.Name)
+		manifests, err = manifests.Guard(release)
 	}
 	if err != nil || step.Stamps == ladder.StampsOff {
 		return manifests, err

@@ -127,6 +127,7 @@ func TestTheChartRefuses(t *testing.T) {
 		"the cluster's namespaces":  {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
 		"a webhook of no namespace": {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
 		"a webhook without a CA":    {"webhook: {enabled: true, enforce: [shop]}", "webhook.tls.caBundle is empty"},
+		"a certificate of nobody":   {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
 		"an observer without a key": {"observer: {enabled: true}", "observer.keySecret is empty"},
 		"previews without a token":  {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
 		"previews without a ladder": {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},

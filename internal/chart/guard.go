@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,7 +20,7 @@ const guardWave = -1000
 // a sync that is denied is denied at its first object, and has changed nothing.
 //
 // A namespace that ms itself creates isn't there yet when hooks run, and gets none.
-func (ms Manifests) Guard(release string) (Manifests, error) {
+func (ms Manifests) Guard(release Release) (Manifests, error) {
 	found := survey{images: map[string][]string{}, wave: guardWave + 1}
 	for _, m := range ms {
 		if m.CRDs {
@@ -33,10 +34,10 @@ func (ms Manifests) Guard(release string) (Manifests, error) {
 	}
 	var guards Manifests
 	for _, namespace := range slices.Sorted(maps.Keys(found.images)) {
-		if slices.Contains(found.created, namespace) {
+		if slices.Contains(found.created, cmp.Or(namespace, release.Namespace)) {
 			continue
 		}
-		guard, err := guardOf(release, namespace, found.images[namespace], found.wave-1)
+		guard, err := guardOf(release.Name, namespace, found.images[namespace], found.wave-1)
 		if err != nil {
 			return nil, err
 		}

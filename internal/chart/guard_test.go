@@ -16,7 +16,7 @@ func guard(t *testing.T, contents ...string) chart.Manifests {
 	for _, content := range contents {
 		given = append(given, chart.Manifest{Source: "t.yaml", Content: content})
 	}
-	guarded, err := given.Guard("shop")
+	guarded, err := given.Guard(chart.Release{Name: "shop", Namespace: "own"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +112,12 @@ func TestEachNamespaceHasItsGuard(t *testing.T) {
 	// fresh isn't there before the sync, so a hook can't be either.
 	if diff := cmp.Diff(map[string][]string{"": {"a"}, "other": {"b"}}, got); diff != "" {
 		t.Errorf("images by namespace (-want +got):\n%s", diff)
+	}
+}
+
+func TestARenderingThatCreatesItsOwnNamespaceHasNoGuard(t *testing.T) {
+	if guards := guard(t, "kind: Namespace\nmetadata: {name: own}", "kind: Pod\nspec: {containers: [{image: a}]}"); len(guards) != 0 {
+		t.Errorf("there are guards, in a namespace that isn't there yet: %v", guards)
 	}
 }
 

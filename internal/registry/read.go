@@ -38,6 +38,9 @@ var manifestTypes = strings.Join([]string{
 // Digest asks which digest a tag names now.
 func (c *Client) Digest(ctx context.Context, repository, tag string) (string, error) {
 	manifest, err := c.manifest(ctx, repository, tag, MaxManifest)
+	if missing, ok := errors.AsType[*notFoundError](err); ok && !missing.told {
+		err = errors.New("404 without a registry's error document: whether the tag is there isn't known")
+	}
 	if err != nil {
 		return "", &Error{Action: fmt.Sprintf("resolving tag %q", tag), Repository: repository, Err: err}
 	}
@@ -199,14 +202,40 @@ func (c *Client) request(ctx context.Context, repository, path, accept string) (
 		return nil, redact(err)
 	}
 	if response.StatusCode == http.StatusNotFound {
-		response.Body.Close()
-		return nil, ErrNotFound
+		defer response.Body.Close()
+		return nil, &notFoundError{told: tellsError(response)}
 	}
 	if err := transport.CheckError(response, http.StatusOK); err != nil {
 		response.Body.Close()
 		return nil, err
 	}
 	return response, nil
+}
+
+// notFoundError is an ErrNotFound. told is set where the registry says what it hasn't
+// got, and not a proxy in its place that knows no such path.
+type notFoundError struct{ told bool }
+
+func (e *notFoundError) Error() string { return ErrNotFound.Error() }
+
+func (e *notFoundError) Is(target error) bool { return target == ErrNotFound }
+
+// maxErrorDocument bounds a registry's error: a code and a sentence.
+const maxErrorDocument = 64 << 10
+
+// tellsError says whether an answer has the error document of the distribution
+// specification ("Error Codes").
+func tellsError(response *http.Response) bool {
+	body, err := readAtMost(response, maxErrorDocument)
+	if err != nil {
+		return false
+	}
+	var document struct {
+		Errors []struct {
+			Code string `json:"code"`
+		} `json:"errors"`
+	}
+	return json.Unmarshal(body, &document) == nil && len(document.Errors) > 0 && document.Errors[0].Code != ""
 }
 
 // endpoint has the scheme that the registry's name asks for; the session's transport

@@ -412,3 +412,28 @@ func TestCredentialsGoToTheirRegistryAndIntoNoError(t *testing.T) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 }
+
+// TestATagIsMissingOnlyOnTheRegistrysWord: a proxy that knows no such path answers 404
+// too, and who asked would take the image for gone.
+func TestATagIsMissingOnlyOnTheRegistrysWord(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	server.Image(t, "shop/web")
+	client := registry.NewClient()
+	if _, err := client.Digest(t.Context(), server.Name("shop/web"), "nonesuch"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("of a tag that isn't there: %v", err)
+	}
+	for _, page := range []string{"default backend - 404", "", `{"errors":[]}`, `{"errors":[{"message":"no route"}]}`} {
+		server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/manifests/") {
+				return false
+			}
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(page))
+			return true
+		})
+		_, err := client.Digest(t.Context(), server.Name("shop/web"), "v1")
+		if err == nil || errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), "isn't known") {
+			t.Errorf("404 with %q: %v", page, err)
+		}
+	}
+}
