@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -13,11 +12,7 @@ import (
 // another one: while git adds or removes one, a fetch beside it fails ("bad object
 // worktrees/…/HEAD"). The lock goes with the process that holds it.
 func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
-	out, err := run(ctx, r.Root, "rev-parse", "--path-format=absolute", "--git-common-dir")
-	if err != nil {
-		return nil, fmt.Errorf("locking the repository: %w", err)
-	}
-	mutex := lockedfile.MutexAt(filepath.Join(strings.TrimSuffix(out, "\n"), "envladder.lock"))
+	mutex := lockedfile.MutexAt(filepath.Join(r.common, "envladder.lock"))
 	type locked struct {
 		unlock func()
 		err    error

@@ -18,19 +18,22 @@ type Repository struct {
 	Dir string
 	// Remote that is fetched from and pushed to: origin.
 	Remote string
+
+	// common is Git's own folder, which all work trees share.
+	common string
 }
 
 // Open finds the repository that the folder dir is in.
 func Open(ctx context.Context, dir, remote string) (*Repository, error) {
-	out, err := run(ctx, dir, "rev-parse", "--show-toplevel", "--show-prefix")
+	out, err := run(ctx, dir, "rev-parse", "--show-toplevel", "--show-prefix", "--path-format=absolute", "--git-common-dir")
 	if err != nil {
 		return nil, fmt.Errorf("finding the repository of %q: %w", dir, err)
 	}
-	root, prefix, ok := strings.Cut(strings.TrimSuffix(out, "\n"), "\n")
-	if !ok || root == "" {
-		return nil, fmt.Errorf("finding the repository of %q: it has no work tree", dir)
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) != 3 || lines[0] == "" {
+		return nil, fmt.Errorf("finding the repository of %q: it has no work tree, or a line break in its path", dir)
 	}
-	return &Repository{Root: root, Dir: path.Clean(prefix), Remote: remote}, nil
+	return &Repository{Root: lines[0], Dir: path.Clean(lines[1]), Remote: remote, common: lines[2]}, nil
 }
 
 // RemoteURL is where the remote is pushed to. It may have a password in it.
