@@ -26,14 +26,7 @@ func (d *Document) PreviewStep(number int, digests map[string]string) (Step, err
 	entries = append(entries, d.tier(p.Tier)...)
 	entries = append(entries, listed("spec.preview.layers", p.Layers, previewName)...)
 	var faults strictyaml.Faults
-	for _, entry := range entries {
-		file, fault := d.file(entry)
-		if fault != nil {
-			faults = append(faults, *fault)
-			continue
-		}
-		step.Layers = append(step.Layers, Layer{Path: file, Origin: entry.origin})
-	}
+	step.Layers, faults = d.findLayers(entries)
 	chart, more := d.chart(pinned{})
 	step.Chart = chart
 	if err := append(faults, more...).Err(); err != nil {

@@ -34,14 +34,7 @@ func (d *Document) Step(environment, target string) (Step, error) {
 		Stamps: d.stamps(), Guard: d.Spec.Environments[e].Guard == GuardOn,
 	}
 	var faults strictyaml.Faults
-	for _, entry := range d.layers(e, t) {
-		file, fault := d.file(entry)
-		if fault != nil {
-			faults = append(faults, *fault)
-			continue
-		}
-		step.Layers = append(step.Layers, Layer{Path: file, Origin: entry.origin})
-	}
+	step.Layers, faults = d.findLayers(d.layers(e, t))
 	pins, more := d.pins(e, t)
 	faults = append(faults, more...)
 	step.Pins = pins.inject(d.Spec.Images)
@@ -51,6 +44,19 @@ func (d *Document) Step(environment, target string) (Step, error) {
 		return Step{}, err
 	}
 	return step, nil
+}
+
+// findLayers finds the files of layers.
+func (d *Document) findLayers(entries []entry) (layers []Layer, faults strictyaml.Faults) {
+	for _, entry := range entries {
+		file, fault := d.file(entry)
+		if fault != nil {
+			faults = append(faults, *fault)
+			continue
+		}
+		layers = append(layers, Layer{Path: file, Origin: entry.origin})
+	}
+	return layers, faults
 }
 
 func (d *Document) stamps() Stamps {
