@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -111,20 +112,23 @@ func TestAKillAddsNoTime(t *testing.T) {
 func TestAnEditedSoakAddsNoTime(t *testing.T) {
 	s, _, r, digest := begin(t)
 	r.pass(20 * time.Second)
-	edit := func(change func(*v1alpha1.Soak)) {
-		soak := s.soak(digest)
-		change(soak)
-		s.must(s.client.Status().Update(t.Context(), soak))
+	// edit tries again where the observer wrote between, as a person would.
+	edit := func(change func(*v1alpha1.Soak), write func(context.Context, client.Object) error) {
+		s.must(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			soak := s.soak(digest)
+			change(soak)
+			return write(t.Context(), soak)
+		}))
 	}
+	status := func(ctx context.Context, o client.Object) error { return s.client.Status().Update(ctx, o) }
+	spec := func(ctx context.Context, o client.Object) error { return s.client.Update(ctx, o) }
 	t.Run("while the observer runs it is overwritten", func(t *testing.T) {
-		edit(func(s *v1alpha1.Soak) { s.Status.Window.HealthySeconds = 86400 })
+		edit(func(s *v1alpha1.Soak) { s.Status.Window.HealthySeconds = 86400 }, status)
 		r.tick(10 * time.Second)
 		wantHealthy(t, s.soak(digest), 30)
 	})
 	t.Run("of its spec too", func(t *testing.T) {
-		soak := s.soak(digest)
-		soak.Spec.Environment = "prod"
-		s.must(s.client.Update(t.Context(), soak))
+		edit(func(s *v1alpha1.Soak) { s.Spec.Environment = "prod" }, spec)
 		r.tick(10 * time.Second)
 		if got := s.soak(digest); got.Spec.Environment != "staging" || healthySeconds(got) != 40 {
 			t.Errorf("the Soak is %+v", got)
@@ -132,7 +136,7 @@ func TestAnEditedSoakAddsNoTime(t *testing.T) {
 	})
 	t.Run("while none runs it is discarded", func(t *testing.T) {
 		r.stop()
-		edit(func(s *v1alpha1.Soak) { s.Status.Window.HealthySeconds = 86400 })
+		edit(func(s *v1alpha1.Soak) { s.Status.Window.HealthySeconds = 86400 }, status)
 		r = s.observe()
 		soak := r.untilState(digest, v1alpha1.SoakHealthy, "")
 		wantHealthy(t, soak, 0)
