@@ -104,12 +104,16 @@ func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, 
 	if err != nil || step.Stamps == ladder.StampsOff {
 		return manifests, err
 	}
-	return manifests.Stamp(chart.Stamps{
+	manifests, err = manifests.Stamp(chart.Stamps{
 		Ladder:      step.Ladder,
 		Environment: step.Environment,
 		Target:      step.Target,
 		ChartDigest: loaded.Digest,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return manifests.Beside(release)
 }
 
 func (r Request) release(step ladder.Step) (chart.Release, error) {

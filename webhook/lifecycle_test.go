@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -141,6 +142,77 @@ func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
 	restarted := changed.DeepCopy()
 	restarted.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
 	wantCodes(t, b.client.Update(t.Context(), restarted), gate.Recalled)
+}
+
+// TestWhatASyncMakesAnewIsNoDeployOfWhatRuns: a guard or a migration of the digest that
+// is live isn't asked its age, so that a sync of anything else goes on when the proof
+// has grown old.
+func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	aged, otherAged := b.aged(t), b.aged(t)
+	before := func(o client.Object) {
+		if err := b.as(t, unseen, nil).Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before(newDeployment(namespace, aged))
+	leftBehind := newReplicaSet(namespace, otherAged)
+	leftBehind.Name = "old"
+	before(leftBehind)
+	controlled := newStatefulSet(namespace, otherAged)
+	controlled.Name = "controlled"
+	ownedBy(controlled, leftBehind, "apps/v1", "ReplicaSet")
+	before(controlled)
+	leaving := newDaemonSet(namespace, otherAged)
+	leaving.Name, leaving.Finalizers = "leaving", []string{"example.com/stay"}
+	before(leaving)
+	if err := b.client.Delete(t.Context(), leaving); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := b.namespace(t)
+	other := newDeployment(elsewhere, otherAged)
+	other.Name = "elsewhere"
+	before(other)
+	b.gate(t, b.prodGate(namespace))
+
+	many := strings.Repeat("Deployment/none,", v1alpha1.MaxBeside) + "Deployment/web"
+	old := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		object client.Object
+		beside string
+		want   []gate.Code
+	}{
+		"a guard":                       {newPodTemplate(namespace, aged), "Deployment/web", nil},
+		"a migration":                   {newJob(namespace, aged), "CronJob/none,Deployment/web", nil},
+		"a pod":                         {newPod(namespace, "web", aged), "Deployment/web", nil},
+		"a guard that doesn't say so":   {newPodTemplate(namespace, aged), "", old},
+		"of a digest that doesn't run":  {newPodTemplate(namespace, otherAged), "Deployment/web", old},
+		"beside what isn't there":       {newPodTemplate(namespace, aged), "Deployment/none", old},
+		"beside an old ReplicaSet":      {newPodTemplate(namespace, otherAged), "ReplicaSet/old", old},
+		"beside what another controls":  {newPodTemplate(namespace, otherAged), "StatefulSet/controlled", old},
+		"beside what is on its way out": {newPodTemplate(namespace, otherAged), "DaemonSet/leaving", old},
+		"beside another namespace's":    {newPodTemplate(namespace, otherAged), "Deployment/elsewhere", old},
+		"beside more than is looked at": {newPodTemplate(namespace, aged), many, old},
+		"beside nonsense":               {newPodTemplate(namespace, aged), "Deployment/,/web,,Deployment/../web,Secret/web", old},
+		"a Deployment is deployed":      {newStatefulSet(namespace, aged), "Deployment/web", old},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.object.SetName("")
+			test.object.SetGenerateName("made-")
+			if test.beside != "" {
+				test.object.SetAnnotations(map[string]string{v1alpha1.AnnotationBeside: test.beside})
+			}
+			wantCodes(t, b.client.Create(t.Context(), test.object), test.want...)
+		})
+	}
+
+	t.Run("all other proof counts", func(t *testing.T) {
+		b.recall(t, digestOf(aged))
+		recalled := newPodTemplate(namespace, aged)
+		recalled.Annotations = map[string]string{v1alpha1.AnnotationBeside: "Deployment/web"}
+		wantCodes(t, b.client.Create(t.Context(), recalled), gate.Recalled)
+	})
 }
 
 func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {

@@ -64,13 +64,22 @@ func contradicting(o *object) error {
 
 // created: a pod (ReplicaSet, Job) that a built-in controller makes for a live owner
 // is no new deploy. What its owner runs isn't asked its age again, and the owner's
-// stamps count for it. What was added to it on the way (a sidecar) is new.
+// stamps count for it. What was added to it on the way (a sidecar) is new. Nor is what
+// each sync makes anew (a hook, a guard), as far as its digests run beside it.
 func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) []question {
 	owner := d.ownerOf(ctx, req, o)
 	if owner == nil || !makesFor(req.UserInfo.Username, owner.kind) {
-		return ask(o.images, stampsOf(o), nil)
+		return ask(o.images, stampsOf(o), d.beside(ctx, req, o))
 	}
 	return ask(o.images, d.stamps(ctx, req, o, owner), digests(owner.images))
+}
+
+func (d *decider) beside(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) map[string]bool {
+	running, err := d.owners.beside(ctx, o, req.Namespace)
+	if err != nil {
+		d.log.Warn("judging without what couldn't be looked up", "namespace", req.Namespace, "error", err)
+	}
+	return running
 }
 
 // updated: where nothing but live digests is left to run, age isn't asked, and the

@@ -8,3 +8,15 @@ const (
 	AnnotationTarget      = "envladder.dev/target"
 	AnnotationChartDigest = "envladder.dev/chart-digest"
 )
+
+// AnnotationBeside is on what is made anew by each sync (Jobs, Pods, PodTemplates): the
+// workloads of the same namespace that run its images from one sync to the next, as
+// KIND/NAME, separated by commas. A webhook looks there whether a digest runs already,
+// in which case it isn't deployed; the annotation by itself proves nothing.
+const AnnotationBeside = "envladder.dev/beside"
+
+// BesideKinds are the kinds that AnnotationBeside may name.
+var BesideKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "CronJob"}
+
+// MaxBeside bounds the workloads that AnnotationBeside names.
+const MaxBeside = 16

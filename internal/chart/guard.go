@@ -22,15 +22,8 @@ const guardWave = -1000
 // A namespace that ms itself creates isn't there yet when hooks run, and gets none.
 func (ms Manifests) Guard(release Release) (Manifests, error) {
 	found := survey{images: map[string][]string{}, wave: guardWave + 1}
-	for _, m := range ms {
-		if m.CRDs {
-			continue
-		}
-		var object map[string]any
-		if err := k8syaml.Unmarshal([]byte(m.Content), &object); err != nil {
-			return nil, fmt.Errorf("reading an object of %q: %w", m.Source, err)
-		}
-		found.add(object)
+	if err := ms.visit(found.add); err != nil {
+		return nil, err
 	}
 	var guards Manifests
 	for _, namespace := range slices.Sorted(maps.Keys(found.images)) {
@@ -57,31 +50,14 @@ type survey struct {
 }
 
 func (s *survey) add(object map[string]any) {
-	kind, _ := object["kind"].(string)
-	if items, ok := object["items"].([]any); ok && isList(kind) {
-		for _, item := range items {
-			if inner, ok := item.(map[string]any); ok {
-				s.add(inner)
-			}
-		}
-		return
-	}
 	metadata, _ := object["metadata"].(map[string]any)
 	s.addWave(metadata)
-	if kind == "Namespace" {
+	if object["kind"] == "Namespace" {
 		name, _ := metadata["name"].(string)
 		s.created = append(s.created, name)
 	}
-	path, ok := podTemplates[kind]
-	if !ok {
-		return
-	}
 	namespace, _ := metadata["namespace"].(string)
-	at := object
-	for _, key := range path {
-		at, _ = at[key].(map[string]any)
-	}
-	for _, image := range imagesOf(at) {
+	for _, image := range imagesOf(object) {
 		if !slices.Contains(s.images[namespace], image) {
 			s.images[namespace] = append(s.images[namespace], image)
 		}
@@ -98,39 +74,6 @@ func (s *survey) addWave(metadata map[string]any) {
 			s.wave = min(s.wave, wave)
 		}
 	}
-}
-
-// imagesOf are the images that a pod of this template would run or mount.
-func imagesOf(template map[string]any) []string {
-	spec, _ := template["spec"].(map[string]any)
-	var images []string
-	add := func(v any) {
-		if image, ok := v.(string); ok && image != "" {
-			images = append(images, image)
-		}
-	}
-	for _, key := range []string{"initContainers", "containers"} {
-		for _, container := range mapsIn(spec[key]) {
-			add(container["image"])
-		}
-	}
-	for _, volume := range mapsIn(spec["volumes"]) {
-		if image, ok := volume["image"].(map[string]any); ok {
-			add(image["reference"])
-		}
-	}
-	return images
-}
-
-func mapsIn(list any) []map[string]any {
-	items, _ := list.([]any)
-	var all []map[string]any
-	for _, item := range items {
-		if m, ok := item.(map[string]any); ok {
-			all = append(all, m)
-		}
-	}
-	return all
 }
 
 func guardOf(release, namespace string, images []string, wave int) (Manifest, error) {

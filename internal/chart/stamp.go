@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,6 +41,13 @@ var podTemplates = map[string][]string{
 	"Pod":                   nil,
 }
 
+var workloads = slices.Sorted(maps.Keys(podTemplates))
+
+func isWorkload(kind string) bool {
+	_, ok := podTemplates[kind]
+	return ok
+}
+
 // Stamp annotates the workloads among ms, hooks and the items of a List included, and
 // files of CRDs excluded. A workload's own metadata gets all stamps, and so do the Jobs
 // of a CronJob; pod templates don't get the chart's digest, so that a chart's edit
@@ -49,10 +57,10 @@ var podTemplates = map[string][]string{
 func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
 	stamped := slices.Clone(ms)
 	for i, m := range ms {
-		if m.CRDs || !mayHaveWorkload(m.Content) {
+		if m.CRDs || !mayHave(m.Content, workloads) {
 			continue
 		}
-		content, err := stampDocument(m.Content, stamps)
+		content, err := editDocument(m.Content, isWorkload, func(object *yaml.Node) error { return stampObject(object, stamps) })
 		if err != nil {
 			return nil, fmt.Errorf("stamping an object of %q: %w", m.Source, err)
 		}
@@ -61,25 +69,19 @@ func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
 	return stamped, nil
 }
 
-// mayHaveWorkload spares most documents the parsing.
-func mayHaveWorkload(content string) bool {
-	if strings.Contains(content, "List") {
-		return true
-	}
-	for kind := range podTemplates {
-		if strings.Contains(content, kind) {
-			return true
-		}
-	}
-	return false
+// mayHave spares most documents the parsing.
+func mayHave(content string, kinds []string) bool {
+	return strings.Contains(content, "List") ||
+		slices.ContainsFunc(kinds, func(kind string) bool { return strings.Contains(content, kind) })
 }
 
-// stampDocument stamps the workloads of a document.
-func stampDocument(content string, stamps Stamps) (string, error) {
+// editDocument edits the objects of a document whose kind is wanted, the items of a
+// List each. A document without one keeps its bytes.
+func editDocument(content string, wanted func(kind string) bool, edit func(*yaml.Node) error) (string, error) {
 	// As it is printed: a last block of text ends with the line's end.
 	content += "\n"
 	document, err := parse(content)
-	if err != nil || len(document.Content) == 0 || !hasWorkload(document.Content[0]) {
+	if err != nil || len(document.Content) == 0 || !has(document.Content[0], wanted) {
 		return strings.TrimSuffix(content, "\n"), err
 	}
 	if !roundTrips(content, document) {
@@ -87,11 +89,30 @@ func stampDocument(content string, stamps Stamps) (string, error) {
 			return "", err
 		}
 	}
-	if err := stampObject(document.Content[0], stamps); err != nil {
+	if err := editObjects(document.Content[0], wanted, edit); err != nil {
 		return "", err
 	}
-	stamped, err := encode(document)
-	return strings.TrimSuffix(stamped, "\n"), err
+	edited, err := encode(document)
+	return strings.TrimSuffix(edited, "\n"), err
+}
+
+func editObjects(object *yaml.Node, wanted func(kind string) bool, edit func(*yaml.Node) error) error {
+	kind := scalar(lookup(object, "kind"))
+	if wanted(kind) {
+		if err := edit(object); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		return nil
+	}
+	if !isList(kind) {
+		return nil
+	}
+	for _, item := range listItems(object) {
+		if err := editObjects(item, wanted, edit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parse(content string) (*yaml.Node, error) {
@@ -153,12 +174,9 @@ func writeOut(content string) (*yaml.Node, error) {
 	return &document, restyle(&document)
 }
 
-func hasWorkload(object *yaml.Node) bool {
+func has(object *yaml.Node, wanted func(kind string) bool) bool {
 	kind := scalar(lookup(object, "kind"))
-	if _, ok := podTemplates[kind]; ok {
-		return true
-	}
-	return isList(kind) && slices.ContainsFunc(listItems(object), hasWorkload)
+	return wanted(kind) || isList(kind) && slices.ContainsFunc(listItems(object), func(item *yaml.Node) bool { return has(item, wanted) })
 }
 
 func isList(kind string) bool { return strings.HasSuffix(kind, "List") }
@@ -175,24 +193,17 @@ func listItems(object *yaml.Node) []*yaml.Node {
 	return resolved
 }
 
+// stampObject stamps a workload.
 func stampObject(object *yaml.Node, stamps Stamps) error {
 	kind := scalar(lookup(object, "kind"))
-	template, isWorkload := podTemplates[kind]
-	if !isWorkload {
-		for _, item := range listItems(object) {
-			if err := stampObject(item, stamps); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	template := podTemplates[kind]
 	own := stamps.annotations()
 	if err := annotate(object, own); err != nil {
-		return fmt.Errorf("%s: %w", kind, err)
+		return err
 	}
 	if kind == "CronJob" {
 		if err := annotateAt(object, template[:2], own); err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
+			return err
 		}
 	}
 	if template == nil {
@@ -200,10 +211,7 @@ func stampObject(object *yaml.Node, stamps Stamps) error {
 	}
 	ofPods := stamps
 	ofPods.ChartDigest = ""
-	if err := annotateAt(object, template, ofPods.annotations()); err != nil {
-		return fmt.Errorf("%s: %w", kind, err)
-	}
-	return nil
+	return annotateAt(object, template, ofPods.annotations())
 }
 
 type annotation struct{ key, value string }

@@ -1,0 +1,98 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// passing are the kinds whose objects each sync of Argo CD makes anew: hooks, and the
+// guard in front of them.
+var passing = map[schema.GroupVersionKind]bool{
+	{Version: "v1", Kind: "Pod"}:                 true,
+	{Version: "v1", Kind: "PodTemplate"}:         true,
+	{Group: "batch", Version: "v1", Kind: "Job"}: true,
+}
+
+// beside are those of the object's digests that run already, in the workloads that its
+// annotation names. The annotation only says where to look: what counts is what these
+// workloads run now, and that nobody but their deployer controls them (an old ReplicaSet
+// names digests that were left behind). An error is for the log: what isn't found is
+// asked for more proof.
+func (w owners) beside(ctx context.Context, o *object, namespace string) (map[string]bool, error) {
+	names := o.metadata.Annotations[v1alpha1.AnnotationBeside]
+	if names == "" || !passing[o.kind] {
+		return nil, nil
+	}
+	missing, running := digests(o.images), map[string]bool{}
+	var failed error
+	for range v1alpha1.MaxBeside {
+		if names == "" || len(missing) == 0 {
+			break
+		}
+		var name string
+		name, names, _ = strings.Cut(names, ",")
+		workload, err := w.standing(ctx, namespace, name)
+		if err != nil {
+			failed = errors.Join(failed, err)
+		}
+		for digest := range workload {
+			if missing[digest] {
+				running[digest] = true
+				delete(missing, digest)
+			}
+		}
+	}
+	return running, failed
+}
+
+// standing are the digests of a workload, named as KIND/NAME, that stays from one sync
+// to the next; none where there is no such workload.
+func (w owners) standing(ctx context.Context, namespace, workload string) (map[string]bool, error) {
+	kindName, name, _ := strings.Cut(workload, "/")
+	kind, ok := standingKind(kindName)
+	if !ok || name == "" {
+		return nil, nil
+	}
+	var u unstructured.Unstructured
+	u.SetGroupVersionKind(kind)
+	switch err := w.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &u); {
+	case apierrors.IsNotFound(err):
+		return nil, nil // the first sync, or one that adds it
+	case err != nil:
+		return nil, fmt.Errorf("looking up %s %q beside it: %w", kind.Kind, name, err)
+	case u.GetDeletionTimestamp() != nil || metav1.GetControllerOfNoCopy(&u) != nil:
+		return nil, nil
+	}
+	live, err := newObject(&u)
+	if err == nil {
+		err = live.readImages()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s %q beside it: %w", kind.Kind, name, err)
+	}
+	return digests(live.images), nil
+}
+
+func standingKind(name string) (schema.GroupVersionKind, bool) {
+	if !slices.Contains(v1alpha1.BesideKinds, name) {
+		return schema.GroupVersionKind{}, false
+	}
+	for kind := range maps.Keys(podTemplates) {
+		if kind.Kind == name {
+			return kind, true
+		}
+	}
+	return schema.GroupVersionKind{}, false
+}
