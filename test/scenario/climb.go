@@ -239,7 +239,7 @@ func (s *Scenario) showPreviews(ctx context.Context, text string) error {
 	if err != nil {
 		return fmt.Errorf("asking the generator about previews: %w", err)
 	}
-	s.say.Command(`curl -s -H "Authorization: Bearer $(cat keys/previews.token)" -H "Accept: text/plain" ` + s.climb.previews + "/previews?ladder=shop")
+	s.say.Command(`curl -s -H "Authorization: Bearer $(cat previews-token/token)" -H "Accept: text/plain" ` + s.climb.previews + "/previews?ladder=shop")
 	s.say.Output(last)
 	return nil
 }

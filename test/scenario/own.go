@@ -39,17 +39,11 @@ func (s *Scenario) installObserver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.runOwn(ctx, bed.Process{
-		Name: "envladder-observer",
-		Path: filepath.Join(s.bin, "envladder-observer"),
-		Args: []string{
-			"--kubeconfig", kubeconfig, "--key", filepath.Join(s.dir, "keys", "staging-observer.key"),
-			"--interval", "1s", "--health-listen", health,
-			// One of them runs here; a killed one would hold the lease for a while.
-			"--leader-elect=false",
-		},
-		Env:   []string{"COSIGN_PASSWORD="},
-		Ready: s.bed.HTTPReady("http://" + health + "/readyz"),
+	if err := s.runDeployment(ctx, local{
+		manifest: "observer.yaml", program: "envladder-observer", kubeconfig: kubeconfig,
+		mounts: map[string]string{"/key/cosign.key": filepath.Join(s.dir, "keys", "staging-observer.key")},
+		flags:  map[string]string{"--interval": "1s", "--health-listen": health},
+		ready:  "http://" + health + "/readyz",
 	}); err != nil {
 		return err
 	}
@@ -77,15 +71,18 @@ func (s *Scenario) installGenerator(ctx context.Context) error {
 	if err := s.writeGeneratorFiles(); err != nil {
 		return err
 	}
-	if err := s.runOwn(ctx, bed.Process{
-		Name: "envladder-appset",
-		Path: filepath.Join(s.bin, "envladder-appset"),
-		Args: []string{
-			"--listen", address, "--ladders", filepath.Join(s.dir, "ladders"),
-			"--token-file", filepath.Join(s.dir, "keys", "previews.token"),
-			"--gitea-url", s.bed.Gitea.URL, "--gitea-token-file", filepath.Join(s.dir, "keys", "gitea.token"),
+	if err := s.runDeployment(ctx, local{
+		manifest: "appset-generator.yaml", program: "envladder-appset",
+		mounts: map[string]string{
+			"/ladders": filepath.Join(s.dir, "ladders"),
+			"/token":   filepath.Join(s.dir, "previews-token"),
+			"/gitea":   filepath.Join(s.dir, "gitea-token"),
+			"/state":   filepath.Join(s.dir, "previews-state"),
+			// The registry here asks for no account.
+			"/registry": filepath.Join(s.dir, "previews-registry"),
 		},
-		Ready: s.bed.HTTPReady(s.climb.previews + "/readyz"),
+		flags: map[string]string{"--listen": address, "--gitea-url": s.bed.Gitea.URL},
+		ready: s.climb.previews + "/readyz",
 	}); err != nil {
 		return err
 	}
@@ -97,19 +94,21 @@ func (s *Scenario) writeGeneratorFiles() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(s.dir, "ladders"), 0o755); err != nil {
-		return err
-	}
 	for path, content := range map[string]string{
-		"ladders/shop.yaml":   string(ladder),
-		"keys/previews.token": s.climb.previewsToken,
-		"keys/gitea.token":    s.bed.Gitea.Token,
+		"ladders/shop.yaml":             string(ladder),
+		"previews-token/token":          s.climb.previewsToken,
+		"gitea-token/token":             s.bed.Gitea.Token,
+		"previews-registry/config.json": "{}",
 	} {
-		if err := os.WriteFile(filepath.Join(s.dir, path), []byte(content), 0o600); err != nil {
-			return fmt.Errorf("writing %s: %w", path, err)
+		path = filepath.Join(s.dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return err
 		}
 	}
-	return nil
+	return os.MkdirAll(filepath.Join(s.dir, "previews-state"), 0o700)
 }
 
 // baseURL is where an ApplicationSet's plugin is said to be, and token the Secret that

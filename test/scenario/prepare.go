@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -334,19 +333,14 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 	if err != nil {
 		return "", err
 	}
-	port, err := bed.FreePort()
-	if err != nil {
+	if address, err = freeAddress(); err != nil {
 		return "", err
 	}
-	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	return address, s.runOwn(ctx, bed.Process{
-		Name: "envladder-webhook",
-		Path: filepath.Join(s.bin, "envladder-webhook"),
-		Args: []string{
-			"--kubeconfig", kubeconfig, "--listen", address,
-			"--tls-cert", pair.CertFile, "--tls-key", pair.KeyFile,
-		},
-		Ready: s.bed.HTTPReady("https://" + address + "/readyz"),
+	return address, s.runDeployment(ctx, local{
+		manifest: "webhook.yaml", program: "envladder-webhook", kubeconfig: kubeconfig,
+		mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
+		flags:  map[string]string{"--listen": address},
+		ready:  "https://" + address + "/readyz",
 	})
 }
 
