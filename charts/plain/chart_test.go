@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,6 +99,23 @@ func TestAnAPIServerTakesTheChart(t *testing.T) {
 	}
 	if kinds["Deployment"] != 3 || kinds["CustomResourceDefinition"] < 3 || kinds["ValidatingWebhookConfiguration"] != 1 {
 		t.Errorf("the chart with everything on has %v", kinds)
+	}
+}
+
+func TestHelmLintFindsNothing(t *testing.T) {
+	helm := os.Getenv("HELM")
+	if helm == "" {
+		t.Fatal("HELM doesn't name the program helm: run: make test")
+	}
+	values := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(values, []byte(everything), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, arguments := range [][]string{nil, {"--values", values}} {
+		lint := exec.CommandContext(t.Context(), helm, append([]string{"lint", "--strict", "../envladder"}, arguments...)...)
+		if output, err := lint.CombinedOutput(); err != nil {
+			t.Errorf("helm lint %v: %v\n%s", arguments, err, output)
+		}
 	}
 }
 
