@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,11 @@ type Target struct {
 // Digest of the image.
 func (t Target) Digest() string { return t.descriptor.Digest }
 
+// subjects are the image and its platforms.
+func (t Target) subjects() []registry.Descriptor {
+	return append([]registry.Descriptor{t.descriptor}, t.Platforms...)
+}
+
 // FindTarget reads the image's manifest, so that nothing is attested that isn't there.
 func FindTarget(ctx context.Context, client *registry.Client, repository, digest string) (Target, error) {
 	manifest, err := client.Manifest(ctx, repository, digest)
@@ -58,7 +64,9 @@ func runnable(children []registry.Descriptor) []registry.Descriptor {
 	return platforms
 }
 
-// Attest signs a predicate about the image, its platforms included, and attaches it.
+// Attest signs a predicate about the image, its platforms included, and attaches it to
+// each of them, to the image itself last: whoever asks about a platform's own digest
+// doesn't know of which index it is.
 func Attest(ctx context.Context, client *registry.Client, signer *Signer, target Target, predicateType string, predicate any) (Attested, error) {
 	claim, err := newStatement(target, predicateType, predicate)
 	if err != nil {
@@ -68,7 +76,7 @@ func Attest(ctx context.Context, client *registry.Client, signer *Signer, target
 	if err != nil {
 		return Attested{}, err
 	}
-	digest, err := client.Push(ctx, target.Repository, target.descriptor, registry.Artifact{
+	artifact := registry.Artifact{
 		Type:    bundleType,
 		Content: bundle,
 		Annotations: map[string]string{
@@ -76,13 +84,16 @@ func Attest(ctx context.Context, client *registry.Client, signer *Signer, target
 			contentAnnotation:       dsseContent,
 			predicateTypeAnnotation: predicateType,
 		},
-	})
-	if err != nil {
-		return Attested{}, err
 	}
-	attested := Attested{Digest: digest, PredicateType: predicateType}
-	for _, subject := range claim.Subject {
-		attested.Subjects = append(attested.Subjects, "sha256:"+subject.Digest["sha256"])
+	attested := Attested{PredicateType: predicateType}
+	subjects := target.subjects()
+	for _, subject := range slices.Backward(subjects) {
+		if attested.Digest, err = client.Push(ctx, target.Repository, subject, artifact); err != nil {
+			return Attested{}, err
+		}
+	}
+	for _, subject := range subjects {
+		attested.Subjects = append(attested.Subjects, subject.Digest)
 	}
 	return attested, nil
 }
@@ -96,7 +107,7 @@ func newStatement(target Target, predicateType string, predicate any) (statement
 		return statement{}, fmt.Errorf("the predicate has %d bytes, the bound is %d", len(raw), maxPredicate)
 	}
 	claim := statement{Type: statementV1, PredicateType: predicateType, Predicate: raw}
-	for _, image := range append([]registry.Descriptor{target.descriptor}, target.Platforms...) {
+	for _, image := range target.subjects() {
 		claim.Subject = append(claim.Subject, subject{
 			Name:   target.Repository,
 			Digest: map[string]string{"sha256": strings.TrimPrefix(image.Digest, "sha256:")},

@@ -448,13 +448,26 @@ func TestWhatIsAttestedIsFound(t *testing.T) {
 	}
 }
 
+// TestAnIndexIsAttestedWithItsPlatforms: whichever of their digests a pod names.
 func TestAnIndexIsAttestedWithItsPlatforms(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
-	digest, children := w.server.Index(t, "shop/web", "linux/amd64", "linux/arm64", "unknown/unknown")
-	w.digest = digest
-	attested := w.attest(t, newKey(t), gate.PredicateSoak, json.RawMessage(aSoak))
-	if diff := cmp.Diff([]string{digest, children[0], children[1]}, attested.Subjects); diff != "" {
-		t.Errorf("subjects (-want +got):\n%s", diff)
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) {
+			w, observer := newWorld(t, kind), newKey(t)
+			digest, children := w.server.Index(t, "shop/web", "linux/amd64", "linux/arm64", "unknown/unknown")
+			w.digest = digest
+			attested := w.attest(t, observer, gate.PredicateSoak, json.RawMessage(aSoak))
+			if diff := cmp.Diff([]string{digest, children[0], children[1]}, attested.Subjects); diff != "" {
+				t.Errorf("subjects (-want +got):\n%s", diff)
+			}
+			for digest, want := range map[string]int{digest: 1, children[0]: 1, children[1]: 1, children[2]: 0} {
+				w.digest = digest
+				found, err := w.fetch(t, inGate("observer", observer))
+				check(t, err)
+				if len(found) != want {
+					t.Errorf("of %s there are %d attestations, want %d", digest, len(found), want)
+				}
+			}
+		})
 	}
 }
 
