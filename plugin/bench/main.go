@@ -1,0 +1,78 @@
+// Command bench measures the plugin beside what teams have otherwise: a config
+// management plugin that runs `helm template`, and the repo-server's own Helm source. All
+// of them render the same repositories, in one run, driven by Argo CD's own client code.
+//
+// `make bench-plugin` runs it. It prints a table for docs/benchmarks.md.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	plugin, helm, argocd string
+	charts               string
+	clients              []int
+	time                 time.Duration
+	cold                 int
+}
+
+func main() {
+	var o options
+	var clients string
+	flag.StringVar(&o.plugin, "plugin", "bin/envladder-plugin", "`program` of the plugin")
+	flag.StringVar(&o.helm, "helm", "", "`program` of helm")
+	flag.StringVar(&o.argocd, "argocd", "", "`program` of Argo CD, v2")
+	flag.StringVar(&o.charts, "charts", "shop,cilium,kyverno", "charts to render")
+	flag.StringVar(&clients, "clients", "1,8,64", "numbers of clients at once")
+	flag.DurationVar(&o.time, "time", 6*time.Second, "`time` of each measurement; at least one render of each client")
+	flag.IntVar(&o.cold, "cold", 3, "`times` that each is started to measure its first render")
+	flag.Parse()
+	for _, text := range strings.Split(clients, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			fmt.Fprintf(os.Stderr, "bench: -clients: %q is no number of clients\n", text)
+			os.Exit(2)
+		}
+		o.clients = append(o.clients, n)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	folder, err := os.MkdirTemp("", "envladder-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	var results []result
+	for _, name := range strings.Split(o.charts, ",") {
+		fmt.Fprintf(os.Stderr, "preparing %s\n", name)
+		c, err := prepare(ctx, name, folder)
+		if err != nil {
+			return fmt.Errorf("preparing chart %q: %w", name, err)
+		}
+		for _, contender := range contenders(o, c, folder) {
+			measured, err := measure(ctx, o, c, contender)
+			if err != nil {
+				return fmt.Errorf("%s with %s: %w", contender.name(), c.name, err)
+			}
+			results = append(results, measured...)
+		}
+	}
+	return report(os.Stdout, results)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// server is a process that is measured.
+type server struct {
+	path string
+
+	command *exec.Cmd
+	output  bytes.Buffer
+	ended   chan error
+}
+
+func (s *server) process() int { return s.command.Process.Pid }
+
+// start starts it and waits until it is ready.
+func (s *server) start(ctx context.Context, arguments, environment []string, ready func() error) error {
+	s.command = exec.CommandContext(ctx, s.path, arguments...)
+	s.command.Env = environment
+	s.output.Reset()
+	s.command.Stdout, s.command.Stderr = &s.output, &s.output
+	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.command.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan error, 1)
+	go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(s.command, s.ended)
+	deadline := time.After(30 * time.Second)
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case ended := <-s.ended:
+			s.ended <- ended
+			return fmt.Errorf("it ended: %w\n%s", ended, s.output.String())
+		case <-deadline:
+			return fmt.Errorf("it isn't ready after 30 s: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (s *server) stop() {
+	if s.command == nil || s.command.Process == nil {
+		return
+	}
+	_ = syscall.Kill(-s.command.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(10 * time.Second):
+		_ = syscall.Kill(-s.command.Process.Pid, syscall.SIGKILL)
+		<-s.ended
+	}
+}
+
+func dial(network, address string) error {
+	conn, err := net.DialTimeout(network, address, time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func freeAddresses(ctx context.Context) (first, second string, err error) {
+	var config net.ListenConfig
+	a, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	b, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", errors.Join(err, a.Close())
+	}
+	return a.Addr().String(), b.Addr().String(), errors.Join(a.Close(), b.Close())
+}
