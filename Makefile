@@ -53,6 +53,11 @@ fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each (10s)
 		done; \
 	done
 
+.PHONY: bench-plugin
+bench-plugin: build ## Measure the plugin beside argocd-cmp-server with helm and the repo-server's Helm source (some minutes)
+	@bin/bed build helm argocd-v2
+	go run ./plugin/bench -helm "$$(bin/bed path helm)" -argocd "$$(bin/bed path argocd-v2)"
+
 .PHONY: lint
 lint: check-generated ## Check style, modules, and that what is generated is current
 	go mod tidy -diff
