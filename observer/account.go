@@ -45,7 +45,9 @@ type interruption struct {
 // account turns observations into time that counts. It has no clock and does no I/O.
 //
 // It reckons in whole seconds: healthy time ends at the last full second, bad time at
-// the next one, so that rounding adds nothing.
+// the next one, so that rounding adds nothing. Healthy time is what both clocks say has
+// passed; where the wall clock says more, ObservedAt lags behind it, by no more than
+// clockTolerance.
 type account struct {
 	StartedAt, ObservedAt time.Time // zero until it was healthy for the first time
 
@@ -63,6 +65,7 @@ type account struct {
 	at        time.Time
 	elapsed   time.Duration
 	offset    time.Duration // of the wall clock to the monotonic one
+	reckoned  time.Duration // the monotonic time that ObservedAt stands for
 	platforms []string
 }
 
@@ -83,15 +86,27 @@ func (a *account) observe(o observation, maxInterval time.Duration) (began bool)
 		a.remember(o)
 		return a.begun()
 	}
-	a.settle(o, a.reasonSince(o, maxInterval))
+	a.Restarts += max(o.Restarts, 0)
+	if o.Reason == "" {
+		a.MinReady = min(a.MinReady, o.Ready)
+	}
+	if reason := a.reasonSince(o, maxInterval); reason == "" {
+		a.credit(o)
+	} else {
+		a.interrupt(ceil(o.At), reason)
+		a.reckoned = o.until(a.ObservedAt)
+	}
 	a.remember(o)
 	return false
 }
 
 func (a *account) begin(o observation) {
 	start := ceil(o.At)
-	*a = account{StartedAt: start, ObservedAt: start, MinReady: o.Ready}
+	*a = account{StartedAt: start, ObservedAt: start, MinReady: o.Ready, reckoned: o.until(start)}
 }
+
+// until is the monotonic time of an instant close by.
+func (o observation) until(instant time.Time) time.Duration { return o.Elapsed + instant.Sub(o.At) }
 
 // movedBack says whether the wall clock went back, against the monotonic clock or, after
 // a restart, against the notebook.
@@ -130,22 +145,14 @@ func (a *account) reasonSince(o observation, maxInterval time.Duration) v1alpha1
 	}
 }
 
-// settle reckons the time since the last observation.
-func (a *account) settle(o observation, reason v1alpha1.SoakReason) {
-	a.Restarts += max(o.Restarts, 0)
-	if o.Reason == "" {
-		a.MinReady = min(a.MinReady, o.Ready)
-	}
-	if reason != "" {
-		a.interrupt(ceil(o.At), reason)
-		return
-	}
-	end := o.At.Truncate(time.Second)
-	seconds := int64(end.Sub(a.ObservedAt) / time.Second)
+// credit reckons the time since the last observation as healthy.
+func (a *account) credit(o observation) {
+	seconds := int64(min(o.At.Sub(a.ObservedAt), o.Elapsed-a.reckoned) / time.Second)
 	if seconds <= 0 {
 		return
 	}
-	a.ObservedAt = end
+	a.ObservedAt = a.ObservedAt.Add(time.Duration(seconds) * time.Second)
+	a.reckoned += time.Duration(seconds) * time.Second
 	a.Healthy += seconds
 	a.run += seconds
 	a.LongestHealthy = max(a.LongestHealthy, a.run)
