@@ -59,6 +59,10 @@ type account struct {
 	// Reason at the last observation; empty where it was healthy.
 	Reason v1alpha1.SoakReason
 
+	// watched says that this process would have seen it run since the notebook's last
+	// page.
+	watched bool
+
 	run int64 // seconds of health without interruption
 	// What this process saw last; a restart forgets it.
 	seen      bool
@@ -126,7 +130,7 @@ func (a *account) drift(o observation) time.Duration {
 // reasonSince is why the time since the last observation doesn't count, or empty.
 func (a *account) reasonSince(o observation, maxInterval time.Duration) v1alpha1.SoakReason {
 	switch {
-	case !a.seen && a.Reason == v1alpha1.SoakNotRunning:
+	case !a.seen && a.watched && a.Reason == v1alpha1.SoakNotRunning:
 		return v1alpha1.SoakNotRunning
 	case !a.seen:
 		return v1alpha1.SoakUnobserved
@@ -190,9 +194,21 @@ func (a *account) interrupt(to time.Time, reason v1alpha1.SoakReason) {
 	if extra := len(a.Interruptions) - maxInterruptions; extra > 0 {
 		a.Interruptions = slices.Delete(a.Interruptions, 0, extra)
 	}
-	if reason == v1alpha1.SoakUnobserved || reason == v1alpha1.SoakClockMoved {
+	if unseen(reason) {
 		piece := a.Interruptions[len(a.Interruptions)-1]
 		a.LongestGap = max(a.LongestGap, int64(piece.To.Sub(piece.From)/time.Second))
+	}
+}
+
+// unseen says whether a reason is that nobody looked.
+func unseen(reason v1alpha1.SoakReason) bool {
+	return reason == v1alpha1.SoakUnobserved || reason == v1alpha1.SoakClockMoved
+}
+
+// stoppedUntil reckons the time up to an instant at which it was still seen not to run.
+func (a *account) stoppedUntil(seen time.Time) {
+	if a.begun() && a.Reason == v1alpha1.SoakNotRunning {
+		a.interrupt(seen.Truncate(time.Second), a.Reason)
 	}
 }
 
