@@ -2,8 +2,8 @@ package observer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"sync"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,7 +26,9 @@ type feed struct {
 
 	// Guarded by the world's mutex.
 	state  feedState
-	stream *stream // the watch that runs, nil between two
+	listed bool               // since the last break
+	stream *stream            // the watch that runs, nil between two
+	cancel context.CancelFunc // of the watch that runs or is asked for
 }
 
 type feedState int
@@ -34,7 +36,7 @@ type feedState int
 const (
 	feedBegins  feedState = iota // nothing is known yet
 	feedRuns                     // a watch runs, and what was before it is known
-	feedResumes                  // a watch has ended in order: the next goes on where it ended
+	feedResumes                  // a watch has ended in order: the next may go on where it ended
 	feedBroke                    // what happens isn't seen
 )
 
@@ -58,16 +60,38 @@ func (f *feed) list(ctx context.Context, options metav1.ListOptions) (runtime.Ob
 	return list, err
 }
 
+// errAnew makes the Reflector list, which would try the watch again after some errors.
+var errAnew = errors.New("listing anew")
+
+// watch goes on from a list, or from a watch that ended in order. After a break it
+// doesn't: when the rest of what was missed will have come, nothing says.
 func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	watching, err := f.client.Watch(ctx, f.kind.list(), &client.ListOptions{Namespace: f.world.namespace, Raw: &options})
-	f.failed(ctx, err)
-	if err != nil {
-		return nil, err
+	watched, cancel := context.WithCancel(ctx)
+	if !f.begins(cancel) {
+		cancel()
+		return nil, errAnew
 	}
-	s := &stream{Interface: watching, feed: f, events: make(chan watch.Event), stopped: make(chan struct{})}
-	f.opened(s)
-	go s.forward(ctx)
+	watching, err := f.client.Watch(watched, f.kind.list(), &client.ListOptions{Namespace: f.world.namespace, Raw: &options})
+	if err != nil {
+		f.failed(watched, err)
+		cancel()
+		return nil, errAnew
+	}
+	s := &stream{Interface: watching, feed: f, events: make(chan watch.Event), cancel: cancel}
+	if !f.opened(s) {
+		s.Stop()
+		return nil, errAnew
+	}
+	go s.forward(watched)
 	return s, nil
+}
+
+// begins says whether a watch may begin, which a break then cancels.
+func (f *feed) begins(cancel context.CancelFunc) bool {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	f.cancel = cancel
+	return f.listed
 }
 
 // relists notes a list after the first: what came and went before it isn't in it.
@@ -86,29 +110,43 @@ func (f *feed) failed(ctx context.Context, err error) {
 	}
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
+	f.breaksBy(err)
+}
+
+// breaksBy is for those that hold the world's mutex, as breaks is.
+func (f *feed) breaksBy(err error) {
 	if f.state != feedBroke {
 		f.log.Warn("following a namespace fails; until it doesn't, time doesn't count there", "namespace", f.world.namespace, "kind", f.kind.name, "error", err)
 	}
 	f.breaks()
 }
 
-// breaks is for those that hold the world's mutex.
 func (f *feed) breaks() {
 	if f.state != feedBegins {
 		f.state = feedBroke
+	}
+	f.listed = false
+	if f.cancel != nil {
+		f.cancel()
 	}
 	f.world.broke = true
 	f.world.changed.Broadcast()
 }
 
-func (f *feed) opened(s *stream) {
+// opened notes that a watch runs. It says whether it may: there may have been a break
+// since it was asked for.
+func (f *feed) opened(s *stream) bool {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
+	if !f.listed {
+		return false
+	}
 	if f.state == feedBroke {
 		f.log.Info("following a namespace goes on", "namespace", f.world.namespace, "kind", f.kind.name)
 	}
 	f.state, f.stream = feedRuns, s
 	f.world.changed.Broadcast()
+	return true
 }
 
 // ended notes that a watch has no more events, and didn't say why.
@@ -128,23 +166,16 @@ func (f *feed) ended(s *stream) {
 func (f *feed) doubt() {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
-	if f.state == feedBegins {
-		return
-	}
 	f.breaks()
-	if f.stream != nil {
-		f.stream.Stop()
-	}
 }
 
 // stream is a watch whose end is noted before the Reflector knows of it.
 type stream struct {
 	watch.Interface
 
-	feed    *feed
-	events  chan watch.Event
-	once    sync.Once
-	stopped chan struct{}
+	feed   *feed
+	events chan watch.Event
+	cancel context.CancelFunc
 }
 
 // ResultChan is the watch's, as far as it was noted.
@@ -152,7 +183,7 @@ func (s *stream) ResultChan() <-chan watch.Event { return s.events }
 
 // Stop ends the watch.
 func (s *stream) Stop() {
-	s.once.Do(func() { close(s.stopped) })
+	s.cancel()
 	s.Interface.Stop()
 }
 
@@ -165,7 +196,7 @@ func (s *stream) forward(ctx context.Context) {
 		}
 		select {
 		case s.events <- event:
-		case <-s.stopped:
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -194,6 +225,7 @@ func (f *feed) Replace(all []any, _ string) error {
 		for _, o := range all {
 			f.world.set(o)
 		}
+		f.listed = true
 	})
 	return nil
 }

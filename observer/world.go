@@ -2,6 +2,7 @@ package observer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -177,6 +178,9 @@ func (s sight) dip(spec v1alpha1.SoakSpec) v1alpha1.SoakReason {
 	return s.dips[subject{spec.Gate, spec.Repository, spec.Digest}]
 }
 
+// errLate is about a watch that ended in order, and isn't there again for the look.
+var errLate = errors.New("a watch ended, and the next one takes long")
+
 // look sees how the namespace is, and how it was since the last look.
 func (w *world) look(gates []*observedGate, contradicts contradicts) sight {
 	w.mu.Lock()
@@ -186,8 +190,13 @@ func (w *world) look(gates []*observedGate, contradicts contradicts) sight {
 	var s sight
 	s.subjects, s.tagged = w.judge.assess(w.scene)
 	s.dips, w.dips = w.dips, map[subject]v1alpha1.SoakReason{}
-	s.blind = w.any(feedBegins) || w.any(feedResumes) || w.any(feedBroke)
-	s.broke, w.broke = w.broke || s.blind, false
+	for _, f := range w.feeds {
+		if f.state == feedResumes {
+			f.breaksBy(errLate)
+		}
+	}
+	s.blind = w.any(feedBroke)
+	s.broke, w.broke = w.broke, false
 	w.watched = map[subject]bool{}
 	for of := range s.subjects {
 		w.watched[of] = true
