@@ -1,7 +1,9 @@
 package observer
 
 import (
+	"encoding/json"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -184,23 +186,35 @@ func trulyHealthy(all []observation) time.Duration {
 	return sum
 }
 
-func TestTimeIsNeverInvented(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		all := someObservations(t)
-		var a account
-		for _, o := range all {
-			a.observe(o, maxInterval)
-			if behind := o.At.Sub(a.ObservedAt); a.begun() && a.Reason == "" && behind > clockTolerance+time.Second {
-				t.Fatalf("the account is %v behind the wall clock", behind)
-			}
+// neverInvents holds that no more counts than was healthy, and that the window is healthy
+// time and interruptions, exactly.
+func neverInvents(t *rapid.T) {
+	all := someObservations(t)
+	var a account
+	for _, o := range all {
+		a.observe(o, maxInterval)
+		if behind := o.At.Sub(a.ObservedAt); a.begun() && a.Reason == "" && behind > clockTolerance+time.Second {
+			t.Fatalf("the account is %v behind the wall clock", behind)
 		}
-		if most := trulyHealthy(all); time.Duration(a.Healthy)*time.Second > most {
-			t.Errorf("%d s count, at most %v were healthy", a.Healthy, most)
-		}
-		if whole := int64(a.ObservedAt.Sub(a.StartedAt) / time.Second); a.Healthy+a.Interrupted != whole {
-			t.Errorf("%d s healthy and %d s interrupted in a window of %d s", a.Healthy, a.Interrupted, whole)
-		}
-	})
+	}
+	if most := trulyHealthy(all); time.Duration(a.Healthy)*time.Second > most {
+		t.Errorf("%d s count, at most %v were healthy", a.Healthy, most)
+	}
+	if whole := int64(a.ObservedAt.Sub(a.StartedAt) / time.Second); a.Healthy+a.Interrupted != whole {
+		t.Errorf("%d s healthy and %d s interrupted in a window of %d s", a.Healthy, a.Interrupted, whole)
+	}
+}
+
+func TestTimeIsNeverInvented(t *testing.T) { rapid.Check(t, neverInvents) }
+
+// FuzzTimeIsNeverInvented looks for such a history by what it covers.
+func FuzzTimeIsNeverInvented(f *testing.F) {
+	for seed := range uint64(8) {
+		history := make([]byte, 8<<10) // some dozen draws for each of 60 observations
+		_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(history)
+		f.Add(history)
+	}
+	f.Fuzz(rapid.MakeFuzz(neverInvents))
 }
 
 func TestAnObservationThatComesTwiceAddsNothing(t *testing.T) {
@@ -276,6 +290,46 @@ func TestTheGateFindsWhateverIsMeasuredConsistent(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAStatementSaysNoMoreThanWasSeen(t *testing.T) {
+	tr := newTrack("shop-staging", v1alpha1.SoakSpec{})
+	tr.account.observe(seenAt(0), maxInterval)
+	raw, err := json.Marshal(tr.statement(true, "uid", v1alpha1.SoakObserver{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		t.Fatal(err)
+	}
+	if source, says := fields["source"]; says {
+		t.Errorf("it names a source, which nobody has seen: %v", source)
+	}
+}
+
+func TestAfterARestartNobodyLooked(t *testing.T) {
+	for name, test := range map[string]struct {
+		seenUntil time.Duration
+		gap       int64
+	}{
+		"of a digest that had stopped":              {10 * time.Second, 3590},
+		"of one that was seen not to run meanwhile": {30 * time.Minute, 1800},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before account
+			before.observe(seenAt(0), maxInterval)
+			before.observe(because(v1alpha1.SoakNotRunning, 10*time.Second), maxInterval)
+			status := v1alpha1.SoakStatus{}
+			writeAccount(&before, &status)
+			a := readAccount(&status)
+			a.stoppedUntil(epoch.Add(test.seenUntil))
+			a.observe(seenAt(time.Hour), maxInterval)
+			if a.LongestGap != test.gap || a.Healthy != 0 || a.Interrupted != 3600 {
+				t.Errorf("the account is %+v", a)
+			}
+		})
+	}
 }
 
 func digits(of string) string {
