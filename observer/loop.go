@@ -252,7 +252,8 @@ func (l *loop) tracksIn(namespace string) []trackKey {
 }
 
 // wanted is what should be measured. Workloads with different stamps make a Soak each;
-// all of a digest's workloads count for the health of each.
+// all of a digest's workloads count for the health of each. Once a digest's chart has
+// changed, the one that runs has a Soak of its own.
 func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[trackKey]health {
 	byName := map[string]*observedGate{}
 	for _, g := range gates {
@@ -270,7 +271,12 @@ func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[t
 			if spec.Ladder == "" {
 				spec.Ladder = name(w.ladder)
 			}
-			wanted[trackKey{namespace, spec}] = h
+			key := trackKey{namespace, spec}
+			wanted[key] = h
+			if t, chart := l.tracks[key], h.chart(); t != nil && t.needsChart(chart) {
+				key.spec.Chart = chart
+				wanted[key] = h
+			}
 		}
 	}
 	return wanted

@@ -49,7 +49,7 @@ func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKe
 	for i := range soaks {
 		soak := &soaks[i]
 		key := trackKey{namespace, soak.Spec}
-		_, runs := wanted[key]
+		runs := runs(key, wanted)
 		stopped := soak.Status.State == v1alpha1.SoakStopped
 		switch {
 		case l.tracks[key] != nil || soak.Name != soakName(soak.Spec):
@@ -64,6 +64,15 @@ func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKe
 	l.opened[namespace] = now
 	l.collect(ctx, namespace)
 	return nil
+}
+
+// runs says whether what a notebook is about is wanted. Whether the time of a chart is,
+// the digest's own track says, which may not be open yet.
+func runs(key trackKey, wanted map[trackKey]health) bool {
+	chart := key.spec.Chart
+	key.spec.Chart = ""
+	h, runs := wanted[key]
+	return runs && (chart == "" || chart == h.chart())
 }
 
 // lastPresent is until when an observer surely looked at a namespace: the last page of
