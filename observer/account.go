@@ -45,7 +45,9 @@ type interruption struct {
 // account turns observations into time that counts. It has no clock and does no I/O.
 //
 // It reckons in whole seconds: healthy time ends at the last full second, bad time at
-// the next one, so that rounding adds nothing.
+// the next one, so that rounding adds nothing. Healthy time is what both clocks say has
+// passed; where the wall clock says more, ObservedAt lags behind it, by no more than
+// clockTolerance.
 type account struct {
 	StartedAt, ObservedAt time.Time // zero until it was healthy for the first time
 
@@ -57,12 +59,17 @@ type account struct {
 	// Reason at the last observation; empty where it was healthy.
 	Reason v1alpha1.SoakReason
 
+	// watched says that this process would have seen it run since the notebook's last
+	// page.
+	watched bool
+
 	run int64 // seconds of health without interruption
 	// What this process saw last; a restart forgets it.
 	seen      bool
 	at        time.Time
 	elapsed   time.Duration
 	offset    time.Duration // of the wall clock to the monotonic one
+	reckoned  time.Duration // the monotonic time that ObservedAt stands for
 	platforms []string
 }
 
@@ -83,15 +90,27 @@ func (a *account) observe(o observation, maxInterval time.Duration) (began bool)
 		a.remember(o)
 		return a.begun()
 	}
-	a.settle(o, a.reasonSince(o, maxInterval))
+	a.Restarts += max(o.Restarts, 0)
+	if o.Reason == "" {
+		a.MinReady = min(a.MinReady, o.Ready)
+	}
+	if reason := a.reasonSince(o, maxInterval); reason == "" {
+		a.credit(o)
+	} else {
+		a.interrupt(ceil(o.At), reason)
+		a.reckoned = o.until(a.ObservedAt)
+	}
 	a.remember(o)
 	return false
 }
 
 func (a *account) begin(o observation) {
 	start := ceil(o.At)
-	*a = account{StartedAt: start, ObservedAt: start, MinReady: o.Ready}
+	*a = account{StartedAt: start, ObservedAt: start, MinReady: o.Ready, reckoned: o.until(start)}
 }
+
+// until is the monotonic time of an instant close by.
+func (o observation) until(instant time.Time) time.Duration { return o.Elapsed + instant.Sub(o.At) }
 
 // movedBack says whether the wall clock went back, against the monotonic clock or, after
 // a restart, against the notebook.
@@ -111,7 +130,7 @@ func (a *account) drift(o observation) time.Duration {
 // reasonSince is why the time since the last observation doesn't count, or empty.
 func (a *account) reasonSince(o observation, maxInterval time.Duration) v1alpha1.SoakReason {
 	switch {
-	case !a.seen && a.Reason == v1alpha1.SoakNotRunning:
+	case !a.seen && a.watched && a.Reason == v1alpha1.SoakNotRunning:
 		return v1alpha1.SoakNotRunning
 	case !a.seen:
 		return v1alpha1.SoakUnobserved
@@ -130,22 +149,14 @@ func (a *account) reasonSince(o observation, maxInterval time.Duration) v1alpha1
 	}
 }
 
-// settle reckons the time since the last observation.
-func (a *account) settle(o observation, reason v1alpha1.SoakReason) {
-	a.Restarts += max(o.Restarts, 0)
-	if o.Reason == "" {
-		a.MinReady = min(a.MinReady, o.Ready)
-	}
-	if reason != "" {
-		a.interrupt(ceil(o.At), reason)
-		return
-	}
-	end := o.At.Truncate(time.Second)
-	seconds := int64(end.Sub(a.ObservedAt) / time.Second)
+// credit reckons the time since the last observation as healthy.
+func (a *account) credit(o observation) {
+	seconds := int64(min(o.At.Sub(a.ObservedAt), o.Elapsed-a.reckoned) / time.Second)
 	if seconds <= 0 {
 		return
 	}
-	a.ObservedAt = end
+	a.ObservedAt = a.ObservedAt.Add(time.Duration(seconds) * time.Second)
+	a.reckoned += time.Duration(seconds) * time.Second
 	a.Healthy += seconds
 	a.run += seconds
 	a.LongestHealthy = max(a.LongestHealthy, a.run)
@@ -183,9 +194,21 @@ func (a *account) interrupt(to time.Time, reason v1alpha1.SoakReason) {
 	if extra := len(a.Interruptions) - maxInterruptions; extra > 0 {
 		a.Interruptions = slices.Delete(a.Interruptions, 0, extra)
 	}
-	if reason == v1alpha1.SoakUnobserved || reason == v1alpha1.SoakClockMoved {
+	if unseen(reason) {
 		piece := a.Interruptions[len(a.Interruptions)-1]
 		a.LongestGap = max(a.LongestGap, int64(piece.To.Sub(piece.From)/time.Second))
+	}
+}
+
+// unseen says whether a reason is that nobody looked.
+func unseen(reason v1alpha1.SoakReason) bool {
+	return reason == v1alpha1.SoakUnobserved || reason == v1alpha1.SoakClockMoved
+}
+
+// stoppedUntil reckons the time up to an instant at which it was still seen not to run.
+func (a *account) stoppedUntil(seen time.Time) {
+	if a.begun() && a.Reason == v1alpha1.SoakNotRunning {
+		a.interrupt(seen.Truncate(time.Second), a.Reason)
 	}
 }
 

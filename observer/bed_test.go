@@ -426,10 +426,16 @@ func (r *running) pass(d time.Duration) {
 // soak is the notebook of a digest, nil where there is none.
 func (s *staging) soak(digest string) *v1alpha1.Soak {
 	s.t.Helper()
+	return s.soakWith(digest, "")
+}
+
+// soakWith is the notebook of a digest's time with a chart.
+func (s *staging) soakWith(digest, chart string) *v1alpha1.Soak {
+	s.t.Helper()
 	var soaks v1alpha1.SoakList
 	s.must(s.client.List(s.t.Context(), &soaks, client.InNamespace(s.namespace)))
 	for i := range soaks.Items {
-		if soaks.Items[i].Spec.Digest == digest {
+		if spec := soaks.Items[i].Spec; spec.Digest == digest && spec.Chart == chart {
 			return &soaks.Items[i]
 		}
 	}

@@ -32,6 +32,19 @@ type health struct {
 	Restarts map[types.UID]int32
 }
 
+// chart is the digest of the chart that all its workloads are stamped with, empty where
+// there is no such one.
+func (h health) chart() string {
+	chart := ""
+	for i, w := range h.Workloads {
+		if i > 0 && w.chartDigest != chart || len(w.chartDigest) > maxChart {
+			return ""
+		}
+		chart = w.chartDigest
+	}
+	return chart
+}
+
 // scene is a namespace at an instant.
 type scene struct {
 	pods      map[types.UID]*pod

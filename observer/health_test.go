@@ -28,7 +28,7 @@ const (
 )
 
 // recorded is a pod's status as a runtime reports it.
-func recorded(t *testing.T, name string) *corev1.Pod {
+func recorded(t testing.TB, name string) *corev1.Pod {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "podstatus", name+".yaml"))
 	if err != nil {
@@ -268,16 +268,41 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// FuzzParseImageID holds that a digest is read whole and from the end, that a scheme
+// changes nothing, and that a digest is bare exactly where no repository is before it.
 func FuzzParseImageID(f *testing.F) {
-	for _, seed := range []string{
-		shopWeb + "@" + indexDigest, "docker-pullable://" + shopWeb + "@" + indexDigest, "docker://" + configDigest, configDigest,
-		"", "@", "://", "a@b@c", "sha256:", strings.Repeat("x", 600),
-	} {
+	files, err := filepath.Glob(filepath.Join("testdata", "podstatus", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no recorded pods: %v", err)
+	}
+	for _, file := range files {
+		for _, s := range recorded(f, strings.TrimSuffix(filepath.Base(file), ".yaml")).Status.ContainerStatuses {
+			f.Add(s.ImageID)
+		}
+	}
+	for _, seed := range []string{"", "@", "://", "a@b@c", "sha256:", "@" + configDigest, "a://b://" + configDigest, strings.Repeat("x", maxImageID+1)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		id := parseImageID(s)
-		if id.digest != "" && (!registry.IsDigest(id.digest) || !strings.HasSuffix(s, id.digest)) {
+		if id.digest == "" {
+			if id.bare {
+				t.Errorf("%q: no digest is bare", s)
+			}
+			return
+		}
+		before, whole := strings.CutSuffix(s, id.digest)
+		if !whole || !registry.IsDigest(id.digest) {
+			t.Fatalf("%q is read as %+v", s, id)
+		}
+		_, rest, schemed := strings.Cut(before, "://")
+		if !schemed {
+			rest = before
+			if again := parseImageID("docker-pullable://" + s); len(s) < maxImageID/2 && again != id {
+				t.Errorf("%q is read as %+v, with a scheme as %+v", s, id, again)
+			}
+		}
+		if named := len(rest) > len("@"); id.bare == named {
 			t.Errorf("%q is read as %+v", s, id)
 		}
 	})

@@ -21,9 +21,9 @@ const (
 	// intervals is how many intervals may lie between two observations whose time
 	// counts: one that comes late, because the API server was slow, isn't a gap yet.
 	intervals = 3
-	// resumeTime is how long client-go may wait before it tries a broken watch again
-	// (30 s, doubled at random). Until then nobody knows whether it is whole.
-	resumeTime = time.Minute
+	// settleTime is how long an observation waits for watches that ended in order to go
+	// on: an API server takes some milliseconds.
+	settleTime = time.Second
 	// refusedTime is how long a Soak that couldn't be made isn't tried again: in a
 	// namespace that is being deleted none can be.
 	refusedTime = time.Minute
@@ -31,9 +31,8 @@ const (
 
 // loop is the leader's work: one goroutine, which alone has the tracks.
 type loop struct {
-	client   client.Client // reads the API server, not a cache
-	gates    client.Reader // a cache of Gates
-	follow   func(ctx context.Context, namespace string) (*world, error)
+	client   client.WithWatch // reads the API server, not a cache
+	gates    client.Reader    // a cache of Gates
 	catalog  *catalog
 	attester attester
 	sealer   sealer
@@ -51,8 +50,8 @@ type loop struct {
 	cluster  string // uid of kube-system
 	worlds   map[string]*world
 	tracks   map[trackKey]*track
-	opened   map[string]bool          // namespaces whose old notebooks were looked at
-	doubt    map[string]time.Duration // until when a namespace's watches aren't believed
+	opened   map[string]time.Time // since when a namespace is followed without a break
+	present  map[string]time.Time // when a namespace was seen last
 	refused  map[trackKey]time.Duration
 	said     map[string]string // what was said of a Gate, by its name
 	outcomes chan outcome
@@ -109,17 +108,21 @@ func (l *loop) step(ctx context.Context) error {
 	maps.DeleteFunc(l.refused, func(_ trackKey, until time.Duration) bool { return until <= l.elapsed() })
 	l.followNamespaces(ctx, gates)
 	reached := l.probe(ctx)
+	settled, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
 	for _, namespace := range slices.Sorted(maps.Keys(l.worlds)) {
 		w := l.worlds[namespace]
 		if !w.ready() {
 			continue
 		}
+		if reached {
+			w.settle(settled)
+		} else {
+			w.doubt()
+		}
 		asking := asking(gates, namespace)
 		seen := w.look(asking, l.catalog.contradicts)
 		l.advise(asking, seen.tagged)
-		if !reached || seen.broke {
-			l.doubt[namespace] = l.elapsed() + resumeTime
-		}
 		if err := l.observe(ctx, namespace, asking, seen, reached); err != nil {
 			return err
 		}
@@ -158,15 +161,9 @@ func (l *loop) followNamespaces(ctx context.Context, gates []*observedGate) {
 		}
 	}
 	for namespace := range wanted {
-		if l.worlds[namespace] != nil {
-			continue
+		if l.worlds[namespace] == nil {
+			l.worlds[namespace] = follow(ctx, l.client, namespace, l.log)
 		}
-		w, err := l.follow(ctx, namespace)
-		if err != nil {
-			l.log.Error("a namespace can't be followed; it is tried again", "namespace", namespace, "error", err)
-			continue
-		}
-		l.worlds[namespace] = w
 	}
 }
 
@@ -180,7 +177,7 @@ func (l *loop) leave(ctx context.Context, namespace string, w *world) {
 	}
 	delete(l.worlds, namespace)
 	delete(l.opened, namespace)
-	delete(l.doubt, namespace)
+	delete(l.present, namespace)
 }
 
 // probe asks the API server whether it is there: what a cache says is no news.
@@ -198,14 +195,13 @@ func (l *loop) probe(ctx context.Context) bool {
 
 // observe adds what was seen in a namespace to its tracks.
 func (l *loop) observe(ctx context.Context, namespace string, gates []*observedGate, seen sight, reached bool) error {
-	if !reached {
-		for key, t := range l.tracks {
-			if key.namespace == namespace {
-				l.note(ctx, t, health{Reason: v1alpha1.SoakUnobserved, Message: "the API server didn't answer"}, "")
-			}
-		}
-		return nil // nothing can be read or written
+	if !reached || seen.broke {
+		delete(l.opened, namespace)
 	}
+	if !reached || seen.blind {
+		return l.miss(ctx, namespace, reached)
+	}
+	at, _ := l.clock.Read()
 	wanted := l.wanted(namespace, gates, seen)
 	if err := l.openOld(ctx, namespace, wanted); err != nil {
 		l.log.Error("a namespace's Soaks can't be read; nothing is measured there until they can", "namespace", namespace, "error", err)
@@ -213,19 +209,34 @@ func (l *loop) observe(ctx context.Context, namespace string, gates []*observedG
 	}
 	for _, key := range l.tracksIn(namespace) {
 		if _, runs := wanted[key]; !runs {
-			l.end(ctx, key, l.tracks[key], health{Message: "no workload runs it, or no Gate asks for it any more"}, seen.dips[subjectOf(key.spec)])
+			l.end(ctx, key, l.tracks[key], health{Message: stoppedMessage}, seen.dip(key.spec))
 		}
 	}
 	for key, h := range wanted {
-		if err := l.observeOne(ctx, key, h, seen.dips[subjectOf(key.spec)], gates); err != nil {
+		if err := l.observeOne(ctx, key, h, seen.dip(key.spec), gates); err != nil {
+			return err
+		}
+	}
+	l.present[namespace] = at
+	return nil
+}
+
+// miss is an observation that saw nothing.
+func (l *loop) miss(ctx context.Context, namespace string, reached bool) error {
+	h := health{Reason: v1alpha1.SoakUnobserved, Message: "the API server didn't answer"}
+	if reached {
+		h.Message = "following the namespace is interrupted"
+	}
+	for _, key := range l.tracksIn(namespace) {
+		l.note(ctx, l.tracks[key], h, "")
+		if !reached {
+			continue // nothing can be written
+		}
+		if err := l.save(ctx, key, l.tracks[key]); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func subjectOf(spec v1alpha1.SoakSpec) subject {
-	return subject{spec.Gate, spec.Repository, spec.Digest}
 }
 
 // tracksIn are the keys of a namespace's tracks; the map may change while they are
@@ -241,7 +252,8 @@ func (l *loop) tracksIn(namespace string) []trackKey {
 }
 
 // wanted is what should be measured. Workloads with different stamps make a Soak each;
-// all of a digest's workloads count for the health of each.
+// all of a digest's workloads count for the health of each. Once a digest's chart has
+// changed, the one that runs has a Soak of its own.
 func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[trackKey]health {
 	byName := map[string]*observedGate{}
 	for _, g := range gates {
@@ -251,9 +263,6 @@ func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[t
 	for of, h := range seen.subjects {
 		g := byName[of.gate]
 		image, _ := gate.FindImage(g.spec, of.repository)
-		if l.elapsed() < l.doubt[namespace] {
-			h.Reason, h.Message = v1alpha1.SoakUnobserved, "following the namespace was interrupted, and may not go on yet"
-		}
 		for _, w := range h.Workloads {
 			spec := v1alpha1.SoakSpec{
 				Gate: g.name, Environment: g.spec.Environment, Repository: of.repository, Digest: of.digest,
@@ -262,7 +271,12 @@ func (l *loop) wanted(namespace string, gates []*observedGate, seen sight) map[t
 			if spec.Ladder == "" {
 				spec.Ladder = name(w.ladder)
 			}
-			wanted[trackKey{namespace, spec}] = h
+			key := trackKey{namespace, spec}
+			wanted[key] = h
+			if t, chart := l.tracks[key], h.chart(); t != nil && t.needsChart(chart) {
+				key.spec.Chart = chart
+				wanted[key] = h
+			}
 		}
 	}
 	return wanted
@@ -337,13 +351,20 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 
 // end closes a track whose digest doesn't run any more; it goes on if it comes back.
 func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, dip v1alpha1.SoakReason) {
+	l.closeTrack(ctx, t, h, dip)
+	delete(l.tracks, key)
+	l.collect(ctx, key.namespace)
+}
+
+// stoppedMessage is what a notebook says whose digest doesn't run.
+const stoppedMessage = "no workload runs it, or no Gate asks for it any more"
+
+func (l *loop) closeTrack(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
 	h.Reason = v1alpha1.SoakNotRunning
 	l.note(ctx, t, h, dip)
-	delete(l.tracks, key)
 	if err := l.write(ctx, t); err != nil && !errors.Is(err, errGone) {
 		l.log.Error("a notebook can't be closed; the time since its last page doesn't count", "error", err)
 	}
-	l.collect(ctx, key.namespace)
 }
 
 // complain says why a Gate isn't gone by.

@@ -19,6 +19,8 @@ const (
 	maxWorkloads    = 64
 	maxPods         = 512
 	maxAttestations = 16
+	// maxChart is the API's bound on a chart's digest, in bytes.
+	maxChart = 128
 	// maxMessage is the API's bound on a message, in runes.
 	maxMessage = 1024
 )
@@ -26,7 +28,11 @@ const (
 // soakName is the name of the Soak of what is measured: readable at its front, and
 // another one for another value of any field.
 func soakName(spec v1alpha1.SoakSpec) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{spec.Gate, spec.Environment, spec.Ladder, spec.Target, spec.Repository, spec.Digest}, "\n")))
+	fields := []string{spec.Gate, spec.Environment, spec.Ladder, spec.Target, spec.Repository, spec.Digest}
+	if spec.Chart != "" {
+		fields = append(fields, spec.Chart)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(fields, "\n")))
 	base := strings.NewReplacer("_", "-", ".", "-").Replace(lastElement(spec.Repository))
 	base = strings.Trim(base[:min(len(base), 40)], "-")
 	return base + "-" + shortDigest(spec.Digest) + "-" + hex.EncodeToString(sum[:4])

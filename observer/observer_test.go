@@ -270,6 +270,69 @@ func TestARolloutPausesTheOldDigestAndBeginsTheNew(t *testing.T) {
 	}
 }
 
+func TestAChartThatChangesHasItsOwnTime(t *testing.T) {
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	first, second := "sha256:"+digits("b"), "sha256:"+digits("c")
+	stamp := func(chart string) func(*appsv1.Deployment) {
+		return func(d *appsv1.Deployment) { d.Annotations[v1alpha1.AnnotationChartDigest] = chart }
+	}
+	d := s.deploy(s.web()+"@"+digest, stamp(first))
+	r := s.observe()
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	r.pass(30 * time.Second)
+	change := func(chart string) {
+		d.must(d.client.Get(t.Context(), client.ObjectKeyFromObject(d.deployment), d.deployment))
+		stamp(chart)(d.deployment)
+		s.must(s.client.Update(t.Context(), d.deployment))
+		d.report(2)
+		until(t, "its time is measured", func() bool {
+			r.tick(0)
+			soak := s.soakWith(digest, chart)
+			return soak != nil && soak.Status.State == v1alpha1.SoakHealthy
+		})
+	}
+	change(second)
+	r.pass(time.Minute)
+	until(t, "it is attested", func() bool {
+		r.tick(0)
+		return s.soakWith(digest, second).Status.Attested == "1m"
+	})
+	same := func(q *v1alpha1.SoakRequirement) { q.Chart = v1alpha1.ChartSame } // as the second
+	if v := s.decide(digest, time.Minute, same); !v.Allowed {
+		t.Errorf("the gate denies: %+v", v.Reasons)
+	}
+	r.pass(30 * time.Second)
+	wantHealthy(t, r.untilAttested(digest, "2m"), 120)
+	if v := s.decide(digest, 2*time.Minute); !v.Allowed {
+		t.Errorf("the gate denies the time of both charts: %+v", v.Reasons)
+	}
+	if v := s.decide(digest, 2*time.Minute, same); v.Allowed {
+		t.Error("the gate allows the time of another chart")
+	}
+
+	// An observer that comes back goes on with the chart that runs, and that alone.
+	r.stop()
+	s.wall = s.wall.Add(10 * time.Second)
+	r = s.observe()
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	until(t, "it goes on", func() bool {
+		r.tick(0)
+		return s.soakWith(digest, second).Status.Observer.Instance == r.program.loop.self.Instance
+	})
+	r.pass(10 * time.Second)
+	soak := s.soakWith(digest, second)
+	if w := soak.Status.Window; w.HealthySeconds != 100 || w.InterruptedSeconds != 10 || w.LongestGapSeconds != 10 {
+		t.Errorf("the window is %+v", w)
+	}
+	change(first)
+	r.tick(10 * time.Second)
+	if soak := s.soakWith(digest, second); soak.Status.State != v1alpha1.SoakStopped {
+		t.Errorf("the other chart's Soak is %+v", soak.Status)
+	}
+	wantHealthy(t, s.soakWith(digest, first), 10)
+}
+
 func TestTheRegistryIsDown(t *testing.T) {
 	s := newStaging(t)
 	digest := s.registry.Image(t, "shop/web")

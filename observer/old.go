@@ -33,29 +33,70 @@ func (l *loop) list(ctx context.Context, namespace string) ([]v1alpha1.Soak, err
 	return soaks.Items, nil
 }
 
-// openOld looks, once in a namespace, at the notebooks of digests that stopped running
-// while nobody looked, and closes them.
+// openOld brings the notebooks of digests that don't run up to date: at the start, and
+// after each time that nobody looked. What follows the namespace without a break from
+// then on needs no page: it would see them run.
 func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKey]health) error {
-	if l.opened[namespace] {
+	if !l.opened[namespace].IsZero() {
 		return nil
 	}
+	now, _ := l.clock.Read()
 	soaks, err := l.list(ctx, namespace)
 	if err != nil {
 		return err
 	}
+	seen := l.lastPresent(namespace, soaks, now)
 	for i := range soaks {
 		soak := &soaks[i]
 		key := trackKey{namespace, soak.Spec}
-		if _, runs := wanted[key]; runs || soak.Status.State == v1alpha1.SoakStopped || soak.Name != soakName(soak.Spec) {
-			continue
+		runs := runs(key, wanted)
+		stopped := soak.Status.State == v1alpha1.SoakStopped
+		switch {
+		case l.tracks[key] != nil || soak.Name != soakName(soak.Spec):
+		case stopped && (soak.Status.Window == nil || !l.sealer.verify(soak)): // it has no time to tell
+		case stopped || !runs:
+			t := newTrack(namespace, soak.Spec)
+			l.take(t, soak)
+			t.account.stoppedUntil(seen)
+			l.closeTrack(ctx, t, health{Message: stoppedMessage}, "")
 		}
-		t := newTrack(namespace, soak.Spec)
-		l.take(t, soak)
-		l.end(ctx, key, t, health{Message: "no workload runs it, or no Gate asks for it any more"}, "")
 	}
-	l.opened[namespace] = true
+	l.opened[namespace] = now
 	l.collect(ctx, namespace)
 	return nil
+}
+
+// runs says whether what a notebook is about is wanted. Whether the time of a chart is,
+// the digest's own track says, which may not be open yet.
+func runs(key trackKey, wanted map[trackKey]health) bool {
+	chart := key.spec.Chart
+	key.spec.Chart = ""
+	h, runs := wanted[key]
+	return runs && (chart == "" || chart == h.chart())
+}
+
+// lastPresent is until when an observer surely looked at a namespace: the last page of
+// any of its notebooks tells.
+func (l *loop) lastPresent(namespace string, soaks []v1alpha1.Soak, now time.Time) time.Time {
+	last := l.present[namespace]
+	for i := range soaks {
+		if w := soaks[i].Status.Window; w != nil && l.sealer.verify(&soaks[i]) {
+			if at := seenUntil(w); at.After(last) && !at.After(now) {
+				last = at
+			}
+		}
+	}
+	return last
+}
+
+// seenUntil is the last moment of a window that somebody saw.
+func seenUntil(w *v1alpha1.SoakWindow) time.Time {
+	if n := len(w.Interruptions); n > 0 {
+		if last := w.Interruptions[n-1]; last.To.Equal(&w.ObservedAt) && unseen(last.Reason) {
+			return last.From.UTC()
+		}
+	}
+	return w.ObservedAt.UTC()
 }
 
 // collect deletes the notebooks that stopped longest ago.

@@ -132,7 +132,7 @@ func newManager(config Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
 
 func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
 	// The manager's own client reads a cache, which follows whatever is read.
-	live, err := client.New(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
+	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
@@ -140,13 +140,9 @@ func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := cache.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()}
 	return &loop{
-		client: live,
-		gates:  manager.GetCache(),
-		follow: func(ctx context.Context, namespace string) (*world, error) {
-			return follow(ctx, manager.GetConfig(), options, namespace, config.Log)
-		},
+		client:   live,
+		gates:    manager.GetCache(),
 		catalog:  newCatalog(config.Registry, config.Log),
 		attester: newAttester(config.Registry, config.Signer),
 		sealer:   newSealer(config.Key),
@@ -158,8 +154,8 @@ func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
 		interval: config.Interval,
 		worlds:   map[string]*world{},
 		tracks:   map[trackKey]*track{},
-		opened:   map[string]bool{},
-		doubt:    map[string]time.Duration{},
+		opened:   map[string]time.Time{},
+		present:  map[string]time.Time{},
 		refused:  map[trackKey]time.Duration{},
 		said:     map[string]string{},
 		outcomes: make(chan outcome, maxSigning),

@@ -47,6 +47,8 @@ func (l *loop) take(t *track, soak *v1alpha1.Soak) {
 	blank := soak.Status.Seal == "" && soak.Status.Window == nil // made, and not yet written
 	if soak.Spec == t.spec && l.sealer.verify(soak) {
 		t.resume(soak)
+		opened := l.opened[t.namespace]
+		t.account.watched = !opened.IsZero() && !t.account.ObservedAt.Before(opened)
 		return
 	}
 	t.live = soak

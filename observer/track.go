@@ -95,7 +95,7 @@ func (t *track) countRestarts(now map[types.UID]int32, begun bool) int32 {
 // noteChart keeps the chart while it is one and the same.
 func (t *track) noteChart(digest string, first bool) {
 	switch {
-	case len(digest) > 128: // no digest, and more than the API takes
+	case len(digest) > maxChart:
 		t.chart, t.chartChanged = "", true
 	case first:
 		t.chart, t.chartChanged = digest, false
@@ -105,6 +105,11 @@ func (t *track) noteChart(digest string, first bool) {
 	if t.chartChanged {
 		t.chart = ""
 	}
+}
+
+// needsChart says whether the time of a chart isn't the track's own.
+func (t *track) needsChart(chart string) bool {
+	return chart != "" && t.account.begun() && t.chart != chart
 }
 
 // due is the healthy time whose statement should be signed next: the longest that was

@@ -32,11 +32,21 @@ type workload struct {
 	desired, ready int32
 }
 
-// kinds are the objects that are watched in a namespace.
-func kinds() []client.Object {
-	return []client.Object{
-		&corev1.Pod{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.DaemonSet{},
-		&appsv1.ReplicaSet{}, &corev1.ReplicationController{},
+// kind of objects that are watched in a namespace.
+type kind struct {
+	name   string
+	object client.Object
+	list   func() client.ObjectList
+}
+
+func kinds() []kind {
+	return []kind{
+		{"Pod", &corev1.Pod{}, func() client.ObjectList { return &corev1.PodList{} }},
+		{"Deployment", &appsv1.Deployment{}, func() client.ObjectList { return &appsv1.DeploymentList{} }},
+		{"StatefulSet", &appsv1.StatefulSet{}, func() client.ObjectList { return &appsv1.StatefulSetList{} }},
+		{"DaemonSet", &appsv1.DaemonSet{}, func() client.ObjectList { return &appsv1.DaemonSetList{} }},
+		{"ReplicaSet", &appsv1.ReplicaSet{}, func() client.ObjectList { return &appsv1.ReplicaSetList{} }},
+		{"ReplicationController", &corev1.ReplicationController{}, func() client.ObjectList { return &corev1.ReplicationControllerList{} }},
 	}
 }
 

@@ -3,16 +3,13 @@ package observer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -24,18 +21,20 @@ import (
 type world struct {
 	namespace string
 	stop      context.CancelFunc
-	synced    []func() bool
+	feeds     []*feed
 
-	mu    sync.Mutex
-	scene scene
-	judge judge
+	mu sync.Mutex
+	// changed says that a feed's state did.
+	changed sync.Cond
+	scene   scene
+	judge   judge
 	// found remembers what findImage said, for the Gates as they are.
 	found map[foundKey]foundImage
 	// watched are the subjects of the last observation, dips the reasons why they
 	// weren't healthy at some moment since.
 	watched map[subject]bool
 	dips    map[subject]v1alpha1.SoakReason
-	// broke says that a watch failed since the last observation.
+	// broke says that a feed did since the last observation.
 	broke bool
 }
 
@@ -50,33 +49,20 @@ type foundImage struct {
 }
 
 // follow begins to follow a namespace, until the world is stopped.
-func follow(ctx context.Context, config *rest.Config, options cache.Options, namespace string, log *slog.Logger) (*world, error) {
+func follow(ctx context.Context, cluster client.WithWatch, namespace string, log *slog.Logger) *world {
 	w := newWorld(namespace)
-	options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
-	options.DefaultTransform = cache.TransformStripManagedFields()
-	options.DefaultWatchErrorHandler = w.watchBroke(log)
-	informers, err := cache.New(config, options)
-	if err != nil {
-		return nil, fmt.Errorf("following namespace %q: %w", namespace, err)
-	}
 	ctx, w.stop = context.WithCancel(ctx)
-	for _, kind := range kinds() {
-		if err := w.followKind(ctx, informers, kind); err != nil {
-			w.stop()
-			return nil, fmt.Errorf("following namespace %q: %w", namespace, err)
-		}
+	for _, k := range kinds() {
+		w.feeds = append(w.feeds, &feed{world: w, client: cluster, kind: k, log: log})
 	}
-	go func() {
-		if err := informers.Start(ctx); err != nil && ctx.Err() == nil {
-			log.Error("following a namespace failed", "namespace", namespace, "error", err)
-			w.markBroken()
-		}
-	}()
-	return w, nil
+	for _, f := range w.feeds {
+		go f.run(ctx)
+	}
+	return w
 }
 
 func newWorld(namespace string) *world {
-	return &world{
+	w := &world{
 		namespace: namespace,
 		stop:      func() {},
 		scene:     scene{pods: map[types.UID]*pod{}, workloads: map[types.UID]*workload{}},
@@ -84,59 +70,53 @@ func newWorld(namespace string) *world {
 		watched:   map[subject]bool{},
 		dips:      map[subject]v1alpha1.SoakReason{},
 	}
-}
-
-func (w *world) followKind(ctx context.Context, informers cache.Cache, kind client.Object) error {
-	informer, err := informers.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
-	if err != nil {
-		return err
-	}
-	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { w.set(o) },
-		UpdateFunc: func(_, o any) { w.set(o) },
-		DeleteFunc: func(o any) {
-			if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-				o = tombstone.Obj
-			}
-			w.remove(o)
-		},
-	})
-	if err != nil {
-		return err
-	}
-	w.synced = append(w.synced, registration.HasSynced)
-	return nil
-}
-
-func (w *world) watchBroke(log *slog.Logger) toolscache.WatchErrorHandlerWithContext {
-	return func(ctx context.Context, r *toolscache.Reflector, err error) {
-		if ctx.Err() != nil || errors.Is(err, io.EOF) {
-			return // a watch that ends orderly goes on where it ended
-		}
-		log.Warn("following a namespace fails; until it doesn't, time doesn't count there", "namespace", w.namespace, "kind", r.TypeDescription(), "error", err)
-		w.markBroken()
-	}
-}
-
-func (w *world) markBroken() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.broke = true
+	w.changed.L = &w.mu
+	return w
 }
 
 // ready says whether all that the namespace had at the start is known.
 func (w *world) ready() bool {
-	for _, synced := range w.synced {
-		if !synced() {
-			return false
-		}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.any(feedBegins)
+}
+
+// any says whether a feed is in a state.
+func (w *world) any(state feedState) bool {
+	return slices.ContainsFunc(w.feeds, func(f *feed) bool { return f.state == state })
+}
+
+// settle waits while watches go on where others ended in order, as they do every some
+// minutes: what happens meanwhile is seen as soon as they do.
+func (w *world) settle(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.changed.Broadcast()
+	})()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for ctx.Err() == nil && w.any(feedResumes) {
+		w.changed.Wait()
 	}
-	return true
+}
+
+// doubt begins all watches anew.
+func (w *world) doubt() {
+	for _, f := range w.feeds {
+		f.doubt()
+	}
+}
+
+// change changes the scene, and looks at it.
+func (w *world) change(scene func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	scene()
+	w.notice()
 }
 
 func (w *world) set(o any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	switch o := o.(type) {
 	case *corev1.Pod:
 		w.scene.pods[o.UID] = newPod(o)
@@ -145,17 +125,21 @@ func (w *world) set(o any) {
 			w.scene.workloads[o.GetUID()] = read
 		}
 	}
-	w.notice()
 }
 
 func (w *world) remove(o any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if o, ok := o.(client.Object); ok {
 		delete(w.scene.pods, o.GetUID())
 		delete(w.scene.workloads, o.GetUID())
 	}
-	w.notice()
+}
+
+// empty removes all of a kind.
+func (w *world) empty(kind string) {
+	if kind == "Pod" {
+		clear(w.scene.pods)
+	}
+	maps.DeleteFunc(w.scene.workloads, func(_ types.UID, w *workload) bool { return w.identity.Kind == kind })
 }
 
 // notice records which of the watched subjects aren't healthy at this moment.
@@ -180,8 +164,22 @@ type sight struct {
 	subjects map[subject]health
 	dips     map[subject]v1alpha1.SoakReason
 	tagged   map[string]string
-	broke    bool
+	// broke says that something may have gone unseen since the last look, blind that it
+	// may still.
+	broke, blind bool
 }
+
+// dip is why a digest wasn't healthy, or not seen, since the last look; empty where
+// neither is so.
+func (s sight) dip(spec v1alpha1.SoakSpec) v1alpha1.SoakReason {
+	if s.broke {
+		return v1alpha1.SoakUnobserved
+	}
+	return s.dips[subject{spec.Gate, spec.Repository, spec.Digest}]
+}
+
+// errLate is about a watch that ended in order, and isn't there again for the look.
+var errLate = errors.New("a watch ended, and the next one takes long")
 
 // look sees how the namespace is, and how it was since the last look.
 func (w *world) look(gates []*observedGate, contradicts contradicts) sight {
@@ -192,6 +190,12 @@ func (w *world) look(gates []*observedGate, contradicts contradicts) sight {
 	var s sight
 	s.subjects, s.tagged = w.judge.assess(w.scene)
 	s.dips, w.dips = w.dips, map[subject]v1alpha1.SoakReason{}
+	for _, f := range w.feeds {
+		if f.state == feedResumes {
+			f.breaksBy(errLate)
+		}
+	}
+	s.blind = w.any(feedBroke)
 	s.broke, w.broke = w.broke, false
 	w.watched = map[subject]bool{}
 	for of := range s.subjects {

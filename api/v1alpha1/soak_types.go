@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Attested",type=string,JSONPath=`.status.attested`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Gate",type=string,priority=1,JSONPath=`.spec.gate`
+// +kubebuilder:printcolumn:name="Chart",type=string,priority=1,JSONPath=`.spec.chart`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 type Soak struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -73,6 +74,12 @@ type SoakSpec struct {
 	// +kubebuilder:validation:MaxLength=71
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
 	Digest string `json:"digest"`
+	// chart is the digest of the one chart that time counts of; empty where that of any
+	// does. The observer makes such a Soak once the digest's chart has changed.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Chart string `json:"chart,omitempty"`
 }
 
 // SoakStatus is what was seen.
@@ -134,7 +141,8 @@ type SoakStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	ChartDigest string `json:"chartDigest,omitempty"`
-	// chartChanged says that it wasn't one chart during the window.
+	// chartChanged says that it wasn't one chart during the window. The time of the chart
+	// that runs is in another Soak, which has spec.chart.
 	//
 	// +optional
 	ChartChanged bool `json:"chartChanged,omitempty"`

@@ -3,10 +3,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,7 +73,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if o.interval < time.Second || o.interval > time.Minute {
 		return fmt.Errorf("--interval %s: use 1s to 1m", o.interval)
 	}
-	key, signer, err := readKey(o.key)
+	key, err := evidence.ReadKeyFile(o.key, passwordEnv)
 	if err != nil {
 		return err
 	}
@@ -87,8 +84,8 @@ func (o *options) run(cmd *cobra.Command) error {
 	log.Info("starting", "version", cli.Version())
 	return observer.Run(cmd.Context(), observer.Config{
 		Cluster:                 cluster,
-		Signer:                  signer,
-		Key:                     key,
+		Signer:                  key.Signer,
+		Key:                     key.Content,
 		Registry:                registry.NewClient(),
 		Interval:                o.interval,
 		LeaderElect:             o.leaderElect,
@@ -99,37 +96,5 @@ func (o *options) run(cmd *cobra.Command) error {
 	})
 }
 
-const (
-	// passwordEnv holds the key's password, as for cosign.
-	passwordEnv = "COSIGN_PASSWORD"
-	// maxKey bounds a key file: RSA-4096 in cosign's encrypted form has 5 KiB.
-	maxKey = 64 << 10
-)
-
-// readKey reads the signing key, and gives its file's content too: notebooks are sealed
-// with that.
-func readKey(path string) ([]byte, *evidence.Signer, error) {
-	file, err := os.Open(path) //nolint:gosec // the user names it
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading --key: %w", err)
-	}
-	defer func() { _ = file.Close() }() // only read
-	content, err := io.ReadAll(io.LimitReader(file, maxKey+1))
-	if err == nil && len(content) > maxKey {
-		err = fmt.Errorf("larger than %d bytes", maxKey)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading --key %q: %w", path, err)
-	}
-	signer, err := evidence.ReadSigner(content, func() ([]byte, error) {
-		password, ok := os.LookupEnv(passwordEnv)
-		if !ok {
-			return nil, errors.New("it is encrypted: set $" + passwordEnv + " to its password (or to nothing, if that is empty)")
-		}
-		return []byte(password), nil
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("--key %q: %w", path, err)
-	}
-	return content, signer, nil
-}
+// passwordEnv holds the key's password, as for cosign.
+const passwordEnv = "COSIGN_PASSWORD"

@@ -82,7 +82,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return err
 	}
-	signer, err := a.signer()
+	key, err := evidence.ReadKeyFile(a.key, a.passwordEnv)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
 	}
-	attested, err := evidence.Attest(ctx, client, signer, target, a.predicateType, predicate)
+	attested, err := evidence.Attest(ctx, client, key.Signer, target, a.predicateType, predicate)
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
 	}
@@ -113,27 +113,6 @@ func parsePinned(image string) (registry.Reference, error) {
 			"CI that pushed it knows its digest; `crane digest %[1]s` asks the registry", reference, reference.Repository)
 	}
 	return reference, nil
-}
-
-// maxKey bounds a key file: RSA-4096 in cosign's encrypted form has 5 KiB.
-const maxKey = 64 << 10
-
-func (a *attestation) signer() (*evidence.Signer, error) {
-	pem, err := readFile(a.key, maxKey)
-	if err != nil {
-		return nil, fmt.Errorf("reading --key: %w", err)
-	}
-	signer, err := evidence.ReadSigner(pem, func() ([]byte, error) {
-		password, ok := os.LookupEnv(a.passwordEnv)
-		if !ok {
-			return nil, fmt.Errorf("it is encrypted: set $%s to its password (or to nothing, if that is empty)", a.passwordEnv)
-		}
-		return []byte(password), nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("--key %q: %w", a.key, err)
-	}
-	return signer, nil
 }
 
 // maxPredicateFile is what verifiers read of a predicate.

@@ -27,7 +27,7 @@ type Soak struct {
 	Image       SoakImage    `json:"image"`
 	Workloads   []Workload   `json:"workloads"`
 	Chart       SoakChart    `json:"chart"`
-	Source      SoakSource   `json:"source"`
+	Source      SoakSource   `json:"source,omitzero"`
 	Window      SoakWindow   `json:"window"`
 	Observer    SoakObserver `json:"observer"`
 }
@@ -63,7 +63,9 @@ type SoakChart struct {
 	Digest string `json:"digest"`
 }
 
-// SoakSource is the commit that soaked.
+// SoakSource is the commit that soaked, where the signer knows it. The observer doesn't
+// and says none: which commit a digest was built from is its builder's word, in the
+// provenance.
 type SoakSource struct {
 	Repository string `json:"repository"`
 	Commit     string `json:"commit"`
