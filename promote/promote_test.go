@@ -275,31 +275,6 @@ func TestWhatIsPinnedAlreadyLeavesOthersProposalsAlone(t *testing.T) {
 	}
 }
 
-// However it was merged, a branch that is left behind is no hindrance, and brings nothing
-// back.
-func TestABranchThatIsLeftBehindAfterItsMerge(t *testing.T) {
-	for name, merge := range map[string]func(w *world){
-		"fast-forward": func(w *world) {
-			promotetest.Git(w, w.bare, "update-ref", "refs/heads/main", "refs/heads/envladder/shop/staging")
-		},
-		"squash": func(w *world) {
-			promotetest.CommitTo(w, w.bare, "main", "squashed", map[string]string{"shop/pins/staging.yaml": pins("c", "d")})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.promote("staging", images("web@"+digest("c"), "api@"+digest("d")))
-			merge(w)
-			w.Close(1)
-			w.want(w.promote("staging", images("web@"+digest("e"))), "staging Opened")
-			w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("e", "d"))
-			promotetest.CommitTo(t, w.bare, "main", "newer", map[string]string{"shop/pins/staging.yaml": pins("c", "f")})
-			w.want(w.promote("staging", images("web@"+digest("1"))), "staging Updated")
-			w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("1", "f"))
-		})
-	}
-}
-
 // A clone with core.autocrlf sees other line ends than the repository has.
 func TestLineEndsAreTheRepositorys(t *testing.T) {
 	w := newWorld(t)
