@@ -147,7 +147,7 @@ func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) e
 	if err != nil {
 		return err
 	}
-	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, r.Changes)
+	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, affected(w.document, place.Pins, r.Changes))
 	if err := ctx.Err(); err != nil { // what was judged then, wasn't
 		return context.Cause(ctx)
 	}
