@@ -203,7 +203,7 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 	if err == nil && tip != "" && tip != r.Commit {
 		return errAgain
 	}
-	return err
+	return errors.Join(err, r.checkDraft())
 }
 
 // onBranchAlready says whether the branch has this very change: pushing another commit

@@ -130,7 +130,7 @@ func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
 		t.Fatalf("%+v", opened)
 	}
 	pr := w.PullRequests()[0]
-	for _, want := range []string{"**Gate shop-prod allows web**", "(generation 0, `sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
+	for _, want := range []string{"**Gate shop-prod allows web** (`sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
 		if !strings.Contains(pr.Body, want) {
 			t.Errorf("the text lacks %q:\n%s", want, pr.Body)
 		}

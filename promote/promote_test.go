@@ -405,6 +405,33 @@ func TestWhatTheClusterWouldRefuseIsRefusedOrADraft(t *testing.T) {
 	w.want(w.promote("staging", guard("staging", "Warn"), denies(digest("b"))), "staging Updated")
 }
 
+// A forge that doesn't make the draft is believed: the pull request can be merged, and
+// whoever promoted must know.
+func TestAPullRequestThatIsNoDraftThoughItShouldBeIsAnError(t *testing.T) {
+	w := newWorld(t)
+	w.DraftPrefix("Draft: ")
+	o := w.options("staging", guard("staging"), denies(digest("b")), func(o *promote.Options) { o.AllowUnproven = true })
+	for _, outcome := range []string{"staging Opened", "staging Updated"} {
+		results, err := promote.Run(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), "pull request 1 is open and can be merged") || !strings.Contains(err.Error(), "WORK_IN_PROGRESS_PREFIXES") ||
+			strings.Contains(err.Error(), "can be run again") {
+			t.Errorf("error %v", err)
+		}
+		w.want(results, outcome)
+		if results[0].PullRequest.Draft {
+			t.Error("it claims to be a draft")
+		}
+	}
+	if pr := w.PullRequests()[0]; !strings.Contains(pr.Body, "**Don't merge this yet: it is unproven.**") {
+		t.Errorf("the text doesn't warn:\n%s", pr.Body)
+	}
+	// Once it is proven there is nothing to complain about, nor to warn of.
+	w.want(w.promote("staging", guard("staging")), "staging Updated")
+	if pr := w.PullRequests()[0]; strings.Contains(pr.Body, "merge this yet") {
+		t.Errorf("the text warns:\n%s", pr.Body)
+	}
+}
+
 func TestTargetsArePromotedInWaves(t *testing.T) {
 	w := newWorld(t)
 	promotetest.CommitTo(t, w.bare, "main", "by hand", map[string]string{"shop/pins/staging.yaml": pins("b", "b")})

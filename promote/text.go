@@ -83,6 +83,9 @@ func (r *Result) text(now time.Time) string {
 	for _, c := range r.Changes {
 		fmt.Fprintf(&b, "| %s | `%s` | `%s` |\n", cell(c.what()), orNone(c.Old), c.New)
 	}
+	if r.open() { // a forge may not know drafts
+		b.WriteString("\n**Don't merge this yet: it is unproven.** What is missing is below.\n")
+	}
 	if len(r.Reasons) > 0 {
 		b.WriteString("\n**It isn't its turn.**\n\n")
 		reasonTable(&b, r.Reasons)
@@ -124,7 +127,11 @@ func (j Judged) text(b *strings.Builder) {
 		word = "would deny (its action is " + j.Action + ")"
 	}
 	fmt.Fprintf(b, "\n**Gate %s %s %s**", cell(orNone(j.Gate.Name)), word, cell(j.Name))
-	if j.Gate.Digest != "" {
+	switch {
+	case j.Gate.Digest == "":
+	case j.Gate.Generation == 0: // of a file, which has none
+		fmt.Fprintf(b, " (`%s`)", j.Gate.Digest)
+	default:
 		fmt.Fprintf(b, " (generation %d, `%s`)", j.Gate.Generation, j.Gate.Digest)
 	}
 	b.WriteString("\n\n")
