@@ -46,7 +46,8 @@ func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, e
 		return *r, err
 	}
 	r.describe(p.Now)
-	return *r, p.finish(ctx, w, r, onBranch)
+	err = p.finish(ctx, w, r, onBranch)
+	return *r, err
 }
 
 // finish does with an edited work tree what is asked for.

@@ -418,8 +418,8 @@ func TestAPullRequestThatIsNoDraftThoughItShouldBeIsAnError(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		w.want(results, outcome)
-		if results[0].PullRequest.Draft {
-			t.Error("it claims to be a draft")
+		if results[0].PullRequest.Draft || !strings.Contains(strings.Join(results[0].Notes, "\n"), "didn't make it a draft") {
+			t.Errorf("it claims to be a draft: %+v", results[0])
 		}
 	}
 	if pr := w.PullRequests()[0]; !strings.Contains(pr.Body, "**Don't merge this yet: it is unproven.**") {
