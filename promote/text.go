@@ -78,13 +78,13 @@ func (r *Result) openReasons() []Reason {
 // text of the pull request, in Markdown.
 func (r *Result) text(now time.Time) string {
 	var b strings.Builder
+	if r.open() { // a forge may not know drafts
+		b.WriteString("**Don't merge this yet: it is unproven.** What is missing is below.\n\n")
+	}
 	fmt.Fprintf(&b, "Promotes to **%s** of ladder **%s** (`%s`):\n\n", cell(r.Place), cell(r.Ladder), r.Pins)
 	b.WriteString("| image | from | to |\n| --- | --- | --- |\n")
 	for _, c := range r.Changes {
 		fmt.Fprintf(&b, "| %s | `%s` | `%s` |\n", cell(c.what()), orNone(c.Old), c.New)
-	}
-	if r.open() { // a forge may not know drafts
-		b.WriteString("\n**Don't merge this yet: it is unproven.** What is missing is below.\n")
 	}
 	if len(r.Reasons) > 0 {
 		b.WriteString("\n**It isn't its turn.**\n\n")
