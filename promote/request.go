@@ -30,8 +30,8 @@ func (r *Result) checkDraft() error {
 		return nil
 	}
 	r.Notes = append(r.Notes, "the forge didn't make it a draft: it can be merged as it stands")
-	return fmt.Errorf("pull request %d is open and can be merged, though what it promotes is unproven: the forge didn't make it a draft: see that nobody merges it, or close it (%s). "+
-		"Gitea knows a draft by its title, and [repository.pull-request] WORK_IN_PROGRESS_PREFIXES must have \"WIP:\"", r.PullRequest.Number, r.PullRequest.URL)
+	return fmt.Errorf("pull request %d is open and can be merged, though what it promotes is unproven: the forge didn't make it a draft: see that nobody merges it, or close it (%s); "+
+		"Gitea knows a draft by its title: [repository.pull-request] WORK_IN_PROGRESS_PREFIXES must have \"WIP:\"", r.PullRequest.Number, r.PullRequest.URL)
 }
 
 func (p *promotion) upsert(ctx context.Context, change scm.Change) (done scm.PullRequest, created bool, err error) {
