@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/chart"
@@ -25,21 +26,42 @@ type inquiry struct {
 	now     clock
 }
 
-// ask asks the Gates for each change of an image, with the stamps that the plugin would
-// set on what runs there.
-func (q inquiry) ask(ctx context.Context, gates []verdict.Gate, stamps gate.Stamps, changes []Change) []Judged {
+// ask asks the Gates about each image, with the stamps that the plugin would set on what
+// runs there.
+func (q inquiry) ask(ctx context.Context, gates []verdict.Gate, stamps gate.Stamps, images []pinnedImage) []Judged {
 	all := []Judged{}
 	if len(gates) == 0 {
 		return all
 	}
-	for _, c := range changes {
-		if c.Image == "" {
-			continue
-		}
-		query := verdict.Query{Gates: gates, Recalls: q.recalls, Reference: c.Repository + "@" + c.New, Stamps: stamps, Now: q.now()}
-		all = append(all, judged(c.Image, gates, q.judge.Judge(ctx, query), q.now)...)
+	for _, image := range images {
+		query := verdict.Query{Gates: gates, Recalls: q.recalls, Reference: image.Repository + "@" + image.digest, Stamps: stamps, Now: q.now()}
+		all = append(all, judged(image.Name, gates, q.judge.Judge(ctx, query), q.now)...)
 	}
 	return all
+}
+
+// pinnedImage is an image of the ladder at a digest.
+type pinnedImage struct {
+	ladder.Image
+
+	digest string
+}
+
+// affected are the images whose verdict a change may turn: those that it moves, and all
+// that are pinned where it moves the chart. Another chart deploys all of them anew, and a
+// Gate may ask whether they soaked with it.
+func affected(document *ladder.Document, pins ladder.Pins, changes []Change) []pinnedImage {
+	changed := func(name string) bool {
+		return slices.ContainsFunc(changes, func(c Change) bool { return c.Image == name })
+	}
+	var images []pinnedImage
+	for _, image := range document.Spec.Images {
+		digest := pins.Images[image.Name]
+		if digest != "" && (changed(image.Name) || changed("")) {
+			images = append(images, pinnedImage{image, digest})
+		}
+	}
+	return images
 }
 
 // gatesOf are the Gates that were given, or the one that the ladder names.

@@ -1,10 +1,12 @@
 package promote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
@@ -44,7 +46,8 @@ func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, e
 		return *r, err
 	}
 	r.describe(p.Now)
-	return *r, p.finish(ctx, w, r, onBranch)
+	err = p.finish(ctx, w, r, onBranch)
+	return *r, err
 }
 
 // finish does with an edited work tree what is asked for.
@@ -71,27 +74,45 @@ func (p *promotion) finish(ctx context.Context, w *worktree, r *Result, onBranch
 // changes are the values to write: the candidate's, and what others have proposed on the
 // same branch.
 func (p *promotion) changes(document *ladder.Document, place ladder.Place, onBranch proposal, branch string) (changes []Change, notes []string) {
-	for _, image := range document.Spec.Images {
-		c := Change{Image: image.Name, Repository: image.Repository, Old: place.Pins.Images[image.Name]}
-		proposed, ok := p.candidate.images[image.Name]
-		if !ok {
-			proposed, c.CarriedOver = onBranch.image(image.Name, place.Pins)
+	add := func(c Change, candidate string, of func(ladder.Pins) string) {
+		c.Old, c.New = of(place.Pins), candidate
+		if candidate == "" {
+			value, what := onBranch.fate(of, place.Pins)
+			if note := what.note(c.what(), value, branch, p.Base); note != "" {
+				notes = append(notes, note)
+			}
+			if what != carriedOver {
+				return
+			}
+			c.New, c.CarriedOver = value, true
 		}
-		if c.New = proposed; proposed != "" && c.New != c.Old {
+		if c.New != c.Old {
 			changes = append(changes, c)
 		}
-		if c.CarriedOver && c.New != c.Old {
-			notes = append(notes, fmt.Sprintf("%s %s was on the branch %s already and is carried over", c.Image, short(c.New), branch))
-		}
 	}
-	c := Change{Old: place.Pins.Chart, New: p.candidate.chart}
-	if c.New == "" {
-		c.New, c.CarriedOver = onBranch.chart(place.Pins)
+	for _, image := range document.Spec.Images {
+		add(Change{Image: image.Name, Repository: image.Repository}, p.candidate.images[image.Name],
+			func(pins ladder.Pins) string { return pins.Images[image.Name] })
 	}
-	if c.New != "" && c.New != c.Old {
-		changes = append(changes, c)
-	}
+	add(Change{}, p.candidate.chart, func(pins ladder.Pins) string { return pins.Chart })
 	return changes, notes
+}
+
+// note says what became of a value that the promotion isn't about.
+func (f fate) note(what, value, branch, base string) string {
+	if strings.HasPrefix(value, "sha256:") {
+		value = short(value)
+	}
+	switch f {
+	case carriedOver:
+		return fmt.Sprintf("%s %s was on the branch %s already and is carried over", what, value, branch)
+	case takenBack:
+		return fmt.Sprintf("%s %s was on the branch %s, has been on %s since, and is there no more: it isn't proposed again", what, value, branch, base)
+	case overtaken:
+		return fmt.Sprintf("%s %s was on the branch %s, but %s has got another since: it isn't proposed any more", what, value, branch, base)
+	case settled:
+	}
+	return ""
 }
 
 // edit writes changes into the work tree's pins.
@@ -127,7 +148,7 @@ func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) e
 	if err != nil {
 		return err
 	}
-	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, r.Changes)
+	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, affected(w.document, place.Pins, r.Changes))
 	if err := ctx.Err(); err != nil { // what was judged then, wasn't
 		return context.Cause(ctx)
 	}
@@ -183,19 +204,29 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 	if err == nil && tip != "" && tip != r.Commit {
 		return errAgain
 	}
-	return err
+	return errors.Join(err, r.checkDraft())
 }
 
 // onBranchAlready says whether the branch has this very change: pushing another commit
-// of it would only start its checks again, and drop its approvals.
+// of it would only start its checks again, and drop its approvals. A branch that began at
+// other pins than the base has now is made anew: what it was merged as and reverted, it
+// wouldn't bring again.
 func (p *promotion) onBranchAlready(ctx context.Context, w *worktree, r *Result, onBranch proposal) (bool, error) {
 	if onBranch.commit == "" {
 		return false, nil
 	}
-	there, ok, err := w.Show(ctx, onBranch.commit, r.Pins)
-	if err != nil || !ok {
+	here, err := readPins(w.fs(), r.Pins)
+	if err != nil {
 		return false, err
 	}
-	here, err := readPins(w.fs(), r.Pins)
-	return err == nil && string(here) == string(there), err
+	there, ok, err := w.Show(ctx, onBranch.commit, r.Pins)
+	if err != nil || !ok || !bytes.Equal(here, there) {
+		return false, err
+	}
+	began, _, err := w.Show(ctx, onBranch.fork, r.Pins)
+	if err != nil {
+		return false, err
+	}
+	base, _, err := w.Show(ctx, w.Base, r.Pins)
+	return bytes.Equal(began, base), err
 }

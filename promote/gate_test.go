@@ -130,7 +130,7 @@ func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
 		t.Fatalf("%+v", opened)
 	}
 	pr := w.PullRequests()[0]
-	for _, want := range []string{"**Gate shop-prod allows web**", "(generation 0, `sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
+	for _, want := range []string{"**Gate shop-prod allows web** (`sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
 		if !strings.Contains(pr.Body, want) {
 			t.Errorf("the text lacks %q:\n%s", want, pr.Body)
 		}
@@ -139,4 +139,46 @@ func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
 		t.Errorf("title %q, want %q", pr.Title, want)
 	}
 	w.clean()
+}
+
+// A chart that didn't soak is refused, though no image moves: it deploys all of them anew.
+func TestAnotherChartAloneIsAskedAbout(t *testing.T) {
+	w := newWorld(t)
+	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
+	web, api := server.Image(t, "shop/web"), server.Image(t, "shop/api")
+	observer := newKey(t)
+	key, err := json.Marshal(observer.PublicPEM())
+	check(t, err)
+	both := "images:\n  web: " + web + "\n  api: " + api + "\n"
+	promotetest.CommitTo(t, w.bare, "main", "gate", map[string]string{
+		"shop/ladder.yaml":       strings.NewReplacer("registry.example.com", server.Host, "  - name: prod\n", "  - name: prod\n    gate: ../gates/prod.yaml\n").Replace(ladderYAML),
+		"gates/prod.yaml":        strings.NewReplacer("REGISTRY", server.Host, "    signature: {by: [ci]}\n", "", "  - {name: ci, key: {data: CI}}\n", "", "OBSERVER", string(key)).Replace(gateYAML),
+		"shop/next/Chart.yaml":   "apiVersion: v2\nname: shop\nversion: 2.0.0\n",
+		"shop/pins/staging.yaml": both + "chart: next\n", "shop/pins/eu.yaml": both + "chart: chart\n",
+	})
+	for repository, image := range map[string]string{"shop/web": web, "shop/api": api} {
+		target, err := evidence.FindTarget(t.Context(), client, server.Name(repository), image)
+		check(t, err)
+		end := now.Add(-3 * time.Hour)
+		soak := gate.Soak{Ladder: "shop", Environment: "staging", Window: gate.SoakWindow{
+			StartedAt: end.Add(-25 * time.Hour), FinishedAt: &end, HealthySeconds: 25 * 3600, LongestHealthySeconds: 25 * 3600, MinReady: 2,
+		}}
+		soak.Chart.Digest = chartDigest(t, w) // of the chart that prod/eu has
+		_, err = evidence.Attest(t.Context(), client, observer, target, gate.PredicateSoak, soak)
+		check(t, err)
+	}
+	results := w.promote("prod", target("eu"), func(o *promote.Options) { o.Judge = verdict.New(evidence.NewStore(client)) })
+	w.want(results, "prod/eu Refused")
+	if c := results[0].Changes; len(c) != 1 || c[0].Image != "" || c[0].New != "next" {
+		t.Errorf("changes %+v", c)
+	}
+	denied := map[string]gate.Code{}
+	for _, v := range results[0].Verdicts {
+		for _, reason := range v.Reasons {
+			denied[v.Name] = reason.Code
+		}
+	}
+	if diff := cmp.Diff(map[string]gate.Code{"web": gate.OtherChart, "api": gate.OtherChart}, denied); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

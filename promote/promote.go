@@ -68,10 +68,12 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	var results []Result
 	for _, s := range slots {
 		result, err := p.write(ctx, s)
+		if err == nil || result.PullRequest != nil {
+			results = append(results, result)
+		}
 		if err != nil {
 			return results, err
 		}
-		results = append(results, result)
 	}
 	return results, nil
 }

@@ -275,31 +275,6 @@ func TestWhatIsPinnedAlreadyLeavesOthersProposalsAlone(t *testing.T) {
 	}
 }
 
-// However it was merged, a branch that is left behind is no hindrance, and brings nothing
-// back.
-func TestABranchThatIsLeftBehindAfterItsMerge(t *testing.T) {
-	for name, merge := range map[string]func(w *world){
-		"fast-forward": func(w *world) {
-			promotetest.Git(w, w.bare, "update-ref", "refs/heads/main", "refs/heads/envladder/shop/staging")
-		},
-		"squash": func(w *world) {
-			promotetest.CommitTo(w, w.bare, "main", "squashed", map[string]string{"shop/pins/staging.yaml": pins("c", "d")})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.promote("staging", images("web@"+digest("c"), "api@"+digest("d")))
-			merge(w)
-			w.Close(1)
-			w.want(w.promote("staging", images("web@"+digest("e"))), "staging Opened")
-			w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("e", "d"))
-			promotetest.CommitTo(t, w.bare, "main", "newer", map[string]string{"shop/pins/staging.yaml": pins("c", "f")})
-			w.want(w.promote("staging", images("web@"+digest("1"))), "staging Updated")
-			w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("1", "f"))
-		})
-	}
-}
-
 // A clone with core.autocrlf sees other line ends than the repository has.
 func TestLineEndsAreTheRepositorys(t *testing.T) {
 	w := newWorld(t)
@@ -428,6 +403,33 @@ func TestWhatTheClusterWouldRefuseIsRefusedOrADraft(t *testing.T) {
 	}
 	// A Gate that only warns refuses nothing.
 	w.want(w.promote("staging", guard("staging", "Warn"), denies(digest("b"))), "staging Updated")
+}
+
+// A forge that doesn't make the draft is believed: the pull request can be merged, and
+// whoever promoted must know.
+func TestAPullRequestThatIsNoDraftThoughItShouldBeIsAnError(t *testing.T) {
+	w := newWorld(t)
+	w.DraftPrefix("Draft: ")
+	o := w.options("staging", guard("staging"), denies(digest("b")), func(o *promote.Options) { o.AllowUnproven = true })
+	for _, outcome := range []string{"staging Opened", "staging Updated"} {
+		results, err := promote.Run(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), "pull request 1 is open and can be merged") || !strings.Contains(err.Error(), "WORK_IN_PROGRESS_PREFIXES") ||
+			strings.Contains(err.Error(), "can be run again") {
+			t.Errorf("error %v", err)
+		}
+		w.want(results, outcome)
+		if results[0].PullRequest.Draft || !strings.Contains(strings.Join(results[0].Notes, "\n"), "didn't make it a draft") {
+			t.Errorf("it claims to be a draft: %+v", results[0])
+		}
+	}
+	if pr := w.PullRequests()[0]; !strings.Contains(pr.Body, "**Don't merge this yet: it is unproven.**") {
+		t.Errorf("the text doesn't warn:\n%s", pr.Body)
+	}
+	// Once it is proven there is nothing to complain about, nor to warn of.
+	w.want(w.promote("staging", guard("staging")), "staging Updated")
+	if pr := w.PullRequests()[0]; strings.Contains(pr.Body, "merge this yet") {
+		t.Errorf("the text warns:\n%s", pr.Body)
+	}
 }
 
 func TestTargetsArePromotedInWaves(t *testing.T) {

@@ -22,6 +22,18 @@ func (p *promotion) request(ctx context.Context, r *Result) error {
 	return nil
 }
 
+// checkDraft is an error where what is unproven is no draft, as the forge tells it: it can
+// be merged as it stands. The pull request stays open, and its text says what is missing;
+// that it can't be merged by mistake, only a person can see to.
+func (r *Result) checkDraft() error {
+	if !r.open() || r.PullRequest.Draft {
+		return nil
+	}
+	r.Notes = append(r.Notes, "the forge didn't make it a draft: it can be merged as it stands")
+	return fmt.Errorf("pull request %d is open and can be merged, though what it promotes is unproven: the forge didn't make it a draft: see that nobody merges it, or close it (%s); "+
+		"Gitea knows a draft by its title: [repository.pull-request] WORK_IN_PROGRESS_PREFIXES must have \"WIP:\"", r.PullRequest.Number, r.PullRequest.URL)
+}
+
 func (p *promotion) upsert(ctx context.Context, change scm.Change) (done scm.PullRequest, created bool, err error) {
 	found, ok, err := p.forge.Find(ctx, change.Head, change.Base)
 	if err != nil {

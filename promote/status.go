@@ -142,8 +142,7 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 			row := newRow(place, image, before)
 			row.Running = runningOf(workloads, place, image)
 			if row.Digest != "" {
-				change := Change{Image: image.Name, Repository: image.Repository, New: row.Digest}
-				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []Change{change})
+				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []pinnedImage{{image, row.Digest}})
 			}
 			rows = append(rows, row)
 		}

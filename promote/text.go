@@ -78,6 +78,9 @@ func (r *Result) openReasons() []Reason {
 // text of the pull request, in Markdown.
 func (r *Result) text(now time.Time) string {
 	var b strings.Builder
+	if r.open() { // a forge may not know drafts
+		b.WriteString("**Don't merge this yet: it is unproven.** What is missing is below.\n\n")
+	}
 	fmt.Fprintf(&b, "Promotes to **%s** of ladder **%s** (`%s`):\n\n", cell(r.Place), cell(r.Ladder), r.Pins)
 	b.WriteString("| image | from | to |\n| --- | --- | --- |\n")
 	for _, c := range r.Changes {
@@ -124,7 +127,11 @@ func (j Judged) text(b *strings.Builder) {
 		word = "would deny (its action is " + j.Action + ")"
 	}
 	fmt.Fprintf(b, "\n**Gate %s %s %s**", cell(orNone(j.Gate.Name)), word, cell(j.Name))
-	if j.Gate.Digest != "" {
+	switch {
+	case j.Gate.Digest == "":
+	case j.Gate.Generation == 0: // of a file, which has none
+		fmt.Fprintf(b, " (`%s`)", j.Gate.Digest)
+	default:
 		fmt.Fprintf(b, " (generation %d, `%s`)", j.Gate.Generation, j.Gate.Digest)
 	}
 	b.WriteString("\n\n")

@@ -19,7 +19,9 @@ func newPinCommand() *cobra.Command {
 No other byte of the file changes, and nothing is committed.
 
 IMAGE is the image's name in the ladder, or its repository. A tag is refused: it can be
-moved. No Gate is asked; envladder promote does that.`,
+moved. No Gate is asked; envladder promote does that.
+
+Exit codes: 0 written, or pinned already; 2 it couldn't be done.`,
 		Example: `  envladder pin dev web@sha256:… -C shop
   envladder pin prod registry.example.com/shop/web@sha256:… --target eu -C shop`,
 		Args: cobra.ExactArgs(2),

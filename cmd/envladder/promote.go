@@ -48,15 +48,20 @@ the command updates the same pull request.
 It starts from the remote's base branch, in a temporary work tree: yours, its index and
 its branches stay as they are. Git runs with your credentials, hooks and identity.
 
-The Gate that the ladder names (or --gate) is asked first. What the cluster would refuse
-isn't promoted, unless --allow-unproven makes a draft of it. Of an environment with
-targets it is the next wave that is promoted: the first targets, in the order of "after",
-that haven't got the digests.
+The Gate that the ladder names (or --gate) is asked first: about each image that moves, or
+about all of them where the packaged chart moves. What the cluster would refuse isn't
+promoted, unless --allow-unproven makes a draft of it. Of an environment with targets it
+is the next wave that is promoted: the first targets, in the order of "after", that
+haven't got the digests.
 
 The forge's token is read from $` + promote.TokenVariable + `, or $GITHUB_TOKEN or $GITEA_TOKEN.
 
-Exit codes: 0 done, or nothing to do; 1 refused by a Gate or the order of the targets;
-2 it couldn't be done.`,
+With --output json it prints a list with one object for each place; docs/promotion.md has
+its fields.
+
+Exit codes: 0 done, or nothing to do; 1 refused by a Gate or the order of the targets, in
+a dry run too; 2 it couldn't be done, or not all of it (a wave's later targets, a draft
+that the forge didn't make one): what was done is printed, the reason is on stderr.`,
 		Example: `  # CI, after a build: into dev
   envladder promote dev --image web@sha256:… -C shop
 

@@ -18,6 +18,7 @@ func gitCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"forge":  startForge,
 		"pulls":  listPulls,
+		"drafts": draftPrefix,
 		"hook":   writeHook,
 		"crlf":   toCRLF,
 		"chomp":  chomp,
@@ -67,6 +68,12 @@ func listPulls(ts *testscript.TestScript, neg bool, args []string) {
 		text.WriteString(p.State + " " + p.Head + " -> " + p.Base + ": " + p.Title + "\n" + p.Body + "\n")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o600))
+}
+
+// draftPrefix is `drafts PREFIX`: how a draft's title begins from then on.
+func draftPrefix(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "drafts PREFIX")
+	registryOf(ts).forge.DraftPrefix(args[0])
 }
 
 // writeHook is `hook NAME FILE`: a hook of the origin.

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,12 +23,14 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script/*.txtar, each a terminal session; a file's name
 // begins with its verb. $EXAMPLES is the repository's folder examples. `exits N CMD`
-// runs a command that must exit with N. UPDATE=1 rewrites the files that a script
+// runs a command that must exit with N; `shape FROM TO` writes the fields of a JSON document
+// to a file. UPDATE=1 rewrites the files that a script
 // compares with. script_registry_test.go and script_git_test.go have
 // more commands.
 func TestScripts(t *testing.T) {
 	commands := withCommands(registryCommands(), gitCommands())
 	commands["exits"] = exits
+	commands["shape"] = shape
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       os.Getenv("UPDATE") != "",
@@ -57,5 +64,32 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%s exited with %d, want %d", args[1], got, want)
+	}
+}
+
+// shape is `shape FROM TO`: each field of the JSON document FROM with its type, a line each,
+// in TO. It is what scripts rely on, whatever the values are.
+func shape(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "shape FROM TO")
+	var document any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &document))
+	fields := map[string]bool{}
+	collect(fields, "", document)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(slices.Sorted(maps.Keys(fields)), "\n")+"\n"), 0o600))
+}
+
+func collect(fields map[string]bool, path string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			collect(fields, strings.TrimPrefix(path+"."+key, "."), inner)
+		}
+	case []any:
+		fields[path+"[]"] = true
+		for _, inner := range v {
+			collect(fields, path+"[]", inner)
+		}
+	default:
+		fields[fmt.Sprintf("%s %T", path, v)] = true
 	}
 }

@@ -37,15 +37,18 @@ func newStatusCommand() *cobra.Command {
 		Short: "Show what each environment has pinned, runs, and can prove",
 		Long: `Show the ladder of the work tree as a table: what each environment and target has pinned,
 whether that is what the environment before has, what runs, and what the Gate of the
-environment sees: the evidence there is, and the codes of what is missing.
+environment sees: the evidence there is, and the codes of what is missing. Both are of the
+digest that is pinned; what the next one lacks says envladder promote --dry-run.
 
 What runs is read from the clusters of the kubeconfig's contexts that are named:
 Deployments, StatefulSets and DaemonSets that carry the ladder's stamps. Without --context
 no cluster is asked. The Gate is the one that the ladder names, or one of --gate with that
 environment in it.
 
+With --output json it prints one object; docs/promotion.md has its fields.
+
 Exit codes: 0 shown, also where a Gate denies or a cluster doesn't answer; 2 it couldn't
-be shown.`,
+be shown. For a yes or no ask envladder verify.`,
 		Example: `  envladder status -C shop
 
   # With what runs in both clusters, and the Gate of prod
@@ -176,6 +179,9 @@ func (p *printer) evidence(rows []promote.Row) {
 }
 
 func (p *printer) notes(s promote.Status) {
+	if len(s.Rows) == 0 {
+		p.linef("\nThe ladder has no images (spec.images), so nothing is pinned.")
+	}
 	if len(s.Clusters) == 0 {
 		p.linef("\nNo cluster was asked what runs: name a context (--context).")
 	}

@@ -20,24 +20,29 @@ type Worktree struct {
 
 	repository *Repository
 	unlock     func()
-	// refs is where its commits are kept from Git's housekeeping.
-	refs string
+	// name is that of its folder, of Git's note of it, and of where its commits are kept
+	// from Git's housekeeping.
+	name string
 }
 
 // Worktree fetches a branch of the remote and checks it out beside the user's work tree.
-// A clone has one at a time: it waits until another one is closed. There is nothing to
-// close beside an error.
+// A clone has one at a time: it waits until another one is closed, and takes away what one
+// has left that was killed. There is nothing to close beside an error.
 func (r *Repository) Worktree(ctx context.Context, branch string) (*Worktree, error) {
 	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &Worktree{repository: r, unlock: unlock, refs: "refs/envladder/" + rand.Text()}
+	r.sweep(ctx)
+	w := &Worktree{repository: r, unlock: unlock, name: namePrefix + rand.Text()}
 	if err := w.open(ctx, branch); err != nil {
 		return nil, errors.Join(err, w.Close(ctx))
 	}
 	return w, nil
 }
+
+// refs is where the commits are kept.
+func (w *Worktree) refs() string { return refsPrefix + w.name }
 
 func (w *Worktree) open(ctx context.Context, branch string) error {
 	commit, err := w.fetch(ctx, branch)
@@ -48,12 +53,12 @@ func (w *Worktree) open(ctx context.Context, branch string) error {
 		return fmt.Errorf("fetching branch %q: %q has no such branch", branch, w.repository.Remote)
 	}
 	w.Base = commit
-	root, err := os.MkdirTemp("", "envladder-")
+	root, err := temporary(w.name)
 	if err != nil {
 		return fmt.Errorf("making a temporary work tree: %w", err)
 	}
-	// Git prints paths without symbolic links, and so does Root.
-	if root, err = filepath.EvalSymlinks(root); err != nil {
+	// Only for its user: the repository may be.
+	if err := os.Mkdir(root, 0o700); err != nil {
 		return fmt.Errorf("making a temporary work tree: %w", err)
 	}
 	w.Root = root
@@ -66,7 +71,7 @@ func (w *Worktree) open(ctx context.Context, branch string) error {
 // fetch brings a branch of the remote, and returns its commit: empty where there is no
 // such branch. It writes neither FETCH_HEAD nor origin/…: others may be fetching here.
 func (w *Worktree) fetch(ctx context.Context, branch string) (string, error) {
-	r, into := w.repository, w.refs+"/"+branch
+	r, into := w.repository, w.refs()+"/"+branch
 	tip, err := r.Tip(ctx, branch)
 	if err != nil || tip == "" {
 		return "", err
@@ -88,25 +93,27 @@ func (w *Worktree) Close(ctx context.Context) error {
 	defer w.unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
 	defer cancel()
-	var errs []error
-	if w.Root != "" {
-		// A work tree that was added halfway isn't one to git.
-		_, err := run(ctx, w.repository.Root, "worktree", "remove", "--force", "--force", "--", w.Root)
-		errs = append(errs, os.RemoveAll(w.Root))
-		if err != nil {
-			_, err = run(ctx, w.repository.Root, "worktree", "prune")
-			errs = append(errs, err)
-		}
-	}
-	errs = append(errs, w.dropRefs(ctx))
-	if err := errors.Join(errs...); err != nil {
+	if err := w.remove(ctx); err != nil {
 		return fmt.Errorf("taking the temporary work tree away: %w", err)
 	}
 	return nil
 }
 
+// remove takes the refs away last: by them what is left is found.
+func (w *Worktree) remove(ctx context.Context) error {
+	var errs []error
+	if w.Root != "" {
+		_, err := run(ctx, w.repository.Root, "worktree", "remove", "--force", "--force", "--", w.Root)
+		errs = append(errs, os.RemoveAll(w.Root))
+		if err != nil { // a work tree that was added halfway isn't one to git
+			errs = append(errs, w.repository.dropNote(w.name))
+		}
+	}
+	return errors.Join(append(errs, w.dropRefs(ctx))...)
+}
+
 func (w *Worktree) dropRefs(ctx context.Context) error {
-	out, err := run(ctx, w.repository.Root, "for-each-ref", "--format=delete %(refname)", w.refs+"/")
+	out, err := run(ctx, w.repository.Root, "for-each-ref", "--format=delete %(refname)", w.refs()+"/")
 	if err != nil || out == "" {
 		return err
 	}
@@ -162,48 +169,4 @@ func (w *Worktree) Commit(ctx context.Context, file, message string) (string, er
 	}
 	out, err := w.git(ctx, "rev-parse", "--verify", "HEAD^{commit}")
 	return strings.TrimSpace(out), err
-}
-
-// Show is a file (a path in the repository) at a commit; ok is false where there is none.
-func (w *Worktree) Show(ctx context.Context, commit, file string) (content []byte, ok bool, err error) {
-	listed, err := w.git(ctx, "ls-tree", "-z", "--full-tree", commit, "--", file)
-	if err != nil {
-		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
-	}
-	if listed == "" {
-		return nil, false, nil
-	}
-	out, err := w.git(ctx, "cat-file", "blob", commit+":"+file)
-	if err != nil {
-		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
-	}
-	return []byte(out), true, nil
-}
-
-// MergeBase is where two commits parted, empty where they have nothing in common that
-// this clone knows.
-func (w *Worktree) MergeBase(ctx context.Context, a, b string) (string, error) {
-	out, err := w.git(ctx, "merge-base", a, b)
-	if refused, ok := errors.AsType[*Error](err); ok && refused.Output == "" && ctx.Err() == nil {
-		return "", nil // it ends with 1 and says nothing
-	}
-	return strings.TrimSpace(out), err
-}
-
-// Trailers are the values of a trailer of the commits in tip that base lacks, merges
-// aside: empty for a commit without one.
-func (w *Worktree) Trailers(ctx context.Context, base, tip, key string) ([]string, error) {
-	out, err := w.git(ctx, "log", "--no-merges", "--no-show-signature", "-z",
-		"--format=%(trailers:key="+key+",valueonly,separator=%x2C)", base+".."+tip)
-	if err != nil {
-		return nil, err
-	}
-	if out == "" {
-		return nil, nil // no commits
-	}
-	var values []string
-	for value := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
-		values = append(values, strings.TrimSpace(value))
-	}
-	return values, nil
 }

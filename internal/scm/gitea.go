@@ -71,7 +71,11 @@ func (r giteaRepository) page(api *gitea.Client) page {
 
 // Find goes through the list: to ask by branches gives closed ones too, the oldest first.
 func (r giteaRepository) Find(ctx context.Context, head, base string) (PullRequest, bool, error) {
-	all, err := r.Open(ctx)
+	var all []PullRequest
+	err := r.settled(ctx, func() (err error) {
+		all, err = r.Open(ctx)
+		return err
+	})
 	if err != nil {
 		return PullRequest{}, false, err
 	}
@@ -99,25 +103,13 @@ func (r giteaRepository) Commits(ctx context.Context, number int) (all []string,
 	return all, err
 }
 
-// settle is how long Gitea may take until its API knows a branch that was pushed; 1.3 s
-// were seen.
-const settle = 10 * time.Second
-
-// Create tries again while Gitea answers that there is no such branch: it looks at a
-// push after it has accepted it.
-func (r giteaRepository) Create(ctx context.Context, change Change) (PullRequest, error) {
-	deadline := time.Now().Add(settle)
-	for {
-		created, err := r.create(ctx, change)
-		if !IsStatus(err, http.StatusNotFound) || time.Now().After(deadline) {
-			return created, err
-		}
-		select {
-		case <-ctx.Done():
-			return PullRequest{}, err
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+// Create opens a pull request, also right after the repository's first push.
+func (r giteaRepository) Create(ctx context.Context, change Change) (created PullRequest, err error) {
+	err = r.settled(ctx, func() error {
+		created, err = r.create(ctx, change)
+		return err
+	})
+	return created, err
 }
 
 func (r giteaRepository) create(ctx context.Context, change Change) (created PullRequest, err error) {

@@ -67,7 +67,8 @@ type Repository interface {
 	// Commits lists the commits of a pull request, the newest first. Of more than some
 	// hundred, it may not have all.
 	Commits(ctx context.Context, number int) ([]string, error)
-	// Create opens a pull request.
+	// Create opens a pull request. Whether it is a draft the answer says: a forge that
+	// doesn't know it by its title (Gitea) makes none, and that is no error here.
 	Create(ctx context.Context, change Change) (PullRequest, error)
 	// Update gives an open pull request another title, text and draft state; its
 	// branches stay.
@@ -175,6 +176,9 @@ func (e *Error) Error() string {
 		}
 		return fmt.Sprintf("%s%d: the token may not do this: %v", text, e.Status, e.Err)
 	case 404:
+		if errors.Is(e.Err, errNoPush) || errors.Is(e.Err, errNoPull) {
+			return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)
+		}
 		return text + "404: there is no such repository, or the token may not see it"
 	default:
 		return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)

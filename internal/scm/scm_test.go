@@ -478,26 +478,70 @@ func TestWhatWasNotDoneIsAnError(t *testing.T) {
 	})
 }
 
-func TestGiteaIsGivenTimeToSeeABranch(t *testing.T) {
+func TestGiteaIsGivenTimeToSeeTheFirstPush(t *testing.T) {
 	server := scmtest.Gitea(t)
 	r := repository(t, scm.Gitea, server.URL)
+	server.Empty()
 	asked := 0
 	server.Before(func(_ http.ResponseWriter, request *http.Request) bool {
-		if request.Method == http.MethodPost {
+		if strings.HasSuffix(request.URL.Path, "/pulls") {
 			if asked++; asked == 3 {
+				server.Push("main")
 				server.Push("late")
 			}
 		}
 		return false
 	})
+	if _, ok, err := r.Find(t.Context(), "late", "main"); ok || err != nil {
+		t.Fatalf("%t, %v", ok, err)
+	}
+	server.Empty()
+	asked = 0
 	if _, err := r.Create(t.Context(), scm.Change{Head: "late", Base: "main", Title: "t"}); err != nil {
 		t.Fatal(err)
 	}
 
+	server.Empty()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := r.Create(ctx, scm.Change{Head: "never", Base: "main", Title: "t"})
-	wantError(t, err, "")
+	wantError(t, err, "opening a pull request of ")
+}
+
+// What won't be there later either isn't waited for.
+func TestAnyOther404OfGiteaIsSaidAtOnce(t *testing.T) {
+	notFound := func(suffix string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, request *http.Request) bool {
+			if !strings.HasSuffix(request.URL.Path, suffix) {
+				return false
+			}
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"message": "not found"}`)
+			return true
+		}
+	}
+	for name, c := range map[string]struct {
+		before func(http.ResponseWriter, *http.Request) bool
+		want   string
+	}{
+		"a branch that isn't there":     {nil, "404: the repository is there, but not what was asked for"},
+		"pull requests are turned off":  {notFound("/pulls"), "do its settings allow pull requests"},
+		"a repository that isn't there": {notFound(""), "404: there is no such repository, or the token may not see it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := scmtest.Gitea(t)
+			r := repository(t, scm.Gitea, server.URL)
+			server.Before(c.before)
+			_, err := r.Create(t.Context(), scm.Change{Head: "none", Base: "main", Title: "t"})
+			wantError(t, err, c.want)
+			if !scm.IsStatus(err, http.StatusNotFound) {
+				t.Errorf("it isn't a 404: %v", err)
+			}
+			if requests := server.Requests(); len(requests) != 2 {
+				t.Errorf("it asked %q", requests)
+			}
+		})
+	}
 }
 
 func TestWhatCannotBeARepositoryIsRefused(t *testing.T) {

@@ -38,6 +38,7 @@ type Forge struct {
 	pulls  []*PullRequest
 	writes int
 	before func(method string)
+	draft  string
 }
 
 // StartForge starts a forge that ends with the test.
@@ -46,7 +47,7 @@ func StartForge(t T) *Forge {
 	root, err := os.MkdirTemp("", "promotetest-")
 	check(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	f := &Forge{Root: root}
+	f := &Forge{Root: root, draft: "WIP:"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/repos/{owner}/{name}/pulls", f.list)
 	mux.HandleFunc("POST /api/v1/repos/{owner}/{name}/pulls", f.create)
@@ -102,6 +103,14 @@ func (f *Forge) Before(call func(method string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.before = call
+}
+
+// DraftPrefix is what a draft's title begins with from now on (Gitea's
+// WORK_IN_PROGRESS_PREFIXES), in place of `WIP:`.
+func (f *Forge) DraftPrefix(prefix string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.draft = prefix
 }
 
 // enter authenticates, and counts.
@@ -200,7 +209,7 @@ func (f *Forge) json(r *http.Request, p *PullRequest) map[string]any {
 	}
 	return map[string]any{
 		"id": p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "state": p.State,
-		"draft":    strings.HasPrefix(p.Title, "WIP: "),
+		"draft":    strings.HasPrefix(p.Title, f.draft),
 		"html_url": fmt.Sprintf("%s/%s/%s/pulls/%d", f.URL, owner, name, p.Number),
 		"head":     side(p.Head), "base": side(p.Base),
 		"user": map[string]any{"login": "ana"}, "created_at": "2026-11-24T10:00:00Z", "updated_at": "2026-11-24T10:00:00Z",

@@ -3,7 +3,9 @@ package scmtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,8 +14,9 @@ import (
 func (s *Server) gitea(string) http.Handler {
 	mux := http.NewServeMux()
 	const repository = "/api/v1/repos/" + Repository
-	mux.HandleFunc("GET "+repository+"/pulls", s.giteaList)
-	mux.HandleFunc("POST "+repository+"/pulls", s.giteaCreate)
+	mux.HandleFunc("GET "+repository+"/branches", s.giteaBranches)
+	mux.HandleFunc("GET "+repository+"/pulls", s.giteaAllowed(s.giteaList))
+	mux.HandleFunc("POST "+repository+"/pulls", s.giteaAllowed(s.giteaCreate))
 	mux.HandleFunc("PATCH "+repository+"/pulls/{number}", s.giteaEdit)
 	mux.HandleFunc("GET "+repository+"/pulls/{number}/commits", s.giteaCommits)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { giteaNotFound(w) })
@@ -32,6 +35,37 @@ func giteaError(w http.ResponseWriter, status int, message string) {
 
 func giteaNotFound(w http.ResponseWriter) {
 	answer(w, http.StatusNotFound, object{"errors": []string{}, "message": "The target couldn't be found.", "url": "https://git.example/api/swagger"})
+}
+
+// giteaAllowed is its mustAllowPulls: of an empty repository it knows no pull requests.
+func (s *Server) giteaAllowed(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		empty := len(s.branches) == 0
+		s.mu.Unlock()
+		if empty {
+			giteaNotFound(w)
+			return
+		}
+		serve(w, r)
+	}
+}
+
+func (s *Server) giteaBranches(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.branches) == 0 {
+		answer(w, http.StatusOK, nil) // null, as Gitea's
+		return
+	}
+	names := slices.Sorted(maps.Keys(s.branches))
+	size := size(r.URL.Query(), "limit", giteaMost)
+	_, begin, end := window(r, len(names), size)
+	documents := make([]object, 0, size)
+	for _, name := range names[begin:end] {
+		documents = append(documents, object{"name": name, "commit": object{"id": SHA(name)}})
+	}
+	answer(w, http.StatusOK, documents)
 }
 
 // giteaMost is its MAX_RESPONSE_ITEMS.

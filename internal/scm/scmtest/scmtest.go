@@ -169,6 +169,14 @@ func (s *Server) Push(branch string) {
 	s.branches[branch] = true
 }
 
+// Empty takes all branches away: what the forge sees of a repository until it has looked
+// at its first push.
+func (s *Server) Empty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.branches)
+}
+
 // Pull is a pull request as it is now.
 func (s *Server) Pull(number int) Pull {
 	s.mu.Lock()

@@ -1,0 +1,215 @@
+package promote_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/envladder/envladder/promote/promotetest"
+)
+
+const stagingBranch = "envladder/shop/staging"
+
+// scratch is a clone at a branch of the forge's repository, as a person has it.
+func (w *world) scratch(branch string) (git func(args ...string) string, dir string) {
+	w.Helper()
+	dir = filepath.Join(w.TempDir(), "scratch")
+	promotetest.Git(w, w.TempDir(), "clone", "--quiet", "--branch", branch, w.bare, dir)
+	return func(args ...string) string { return promotetest.Git(w, dir, args...) }, dir
+}
+
+// merges are the ways in which forges merge a branch into main.
+var merges = map[string]func(git func(...string) string){
+	"merge commit": func(git func(...string) string) { git("merge", "--quiet", "--no-ff", "origin/"+stagingBranch) },
+	"fast-forward": func(git func(...string) string) { git("merge", "--quiet", "--ff-only", "origin/"+stagingBranch) },
+	"squash": func(git func(...string) string) {
+		git("merge", "--quiet", "--squash", "origin/"+stagingBranch)
+		git("commit", "--quiet", "--message", "squashed")
+	},
+	"rebase": func(git func(...string) string) { git("cherry-pick", "main..origin/"+stagingBranch) },
+}
+
+// merge merges staging's branch, and closes its pull request.
+func (w *world) merge(how string) {
+	w.Helper()
+	git, dir := w.scratch("main")
+	check(w.T, os.WriteFile(filepath.Join(dir, "other"), []byte(fmt.Sprint(how, len(w.PullRequests()))), 0o600)) // so that main has moved on
+	if how != "fast-forward" {
+		git("add", "other")
+		git("commit", "--quiet", "--message", "other")
+	}
+	merges[how](git)
+	git("push", "--quiet", "origin", "main")
+	for _, pr := range w.PullRequests() {
+		w.Close(pr.Number)
+	}
+}
+
+// However a branch was merged, whether it was left behind or not, and whether the merge
+// was reverted or not: the next promotion brings what it is about, and nothing back.
+func TestABranchThatWasMergedBringsNothingBack(t *testing.T) {
+	for how := range merges {
+		for _, left := range []bool{true, false} {
+			if !left && how != "squash" {
+				continue // without it, main looks alike
+			}
+			for _, reverted := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s, left %t, reverted %t", how, left, reverted), func(t *testing.T) {
+					w := newWorld(t)
+					w.promote("staging", images("web@"+digest("c"), "api@"+digest("d")))
+					w.merge(how)
+					w.wantFile("main", "pins/staging.yaml", pins("c", "d"))
+					if !left {
+						promotetest.Git(t, w.bare, "update-ref", "-d", "refs/heads/"+stagingBranch)
+					}
+					api := "d"
+					if reverted {
+						api = "a"
+						promotetest.CommitTo(t, w.bare, "main", "reverted", map[string]string{"shop/pins/staging.yaml": pins("a", "a")})
+					}
+					results := w.promote("staging", images("web@"+digest("e")))
+					w.want(results, "staging Opened")
+					w.wantFile(stagingBranch, "pins/staging.yaml", pins("e", api))
+					// Where Git alone knows that the branch was merged, nothing needs to be said.
+					rewritten := left && reverted && (how == "squash" || how == "rebase")
+					if said := strings.Contains(strings.Join(results[0].Notes, "\n"), "it isn't proposed again"); said != rewritten {
+						t.Errorf("notes %q", results[0].Notes)
+					}
+					w.clean()
+				})
+			}
+		}
+	}
+}
+
+// What was reverted may be promoted again, by name: its merge isn't empty.
+func TestWhatWasRevertedCanBePromotedAgain(t *testing.T) {
+	for how := range merges {
+		t.Run(how, func(t *testing.T) {
+			w := newWorld(t)
+			again := images("web@"+digest("c"), "api@"+digest("d"))
+			w.promote("staging", again)
+			w.merge(how)
+			promotetest.CommitTo(t, w.bare, "main", "web reverted", map[string]string{"shop/pins/staging.yaml": pins("a", "d")})
+			w.want(w.promote("staging", again), "staging Opened")
+			w.merge("merge commit")
+			w.wantFile("main", "pins/staging.yaml", pins("c", "d"))
+		})
+	}
+}
+
+// What is proposed and was overtaken is said to be dropped.
+func TestAProposalThatIsOvertakenIsSaidToBeDropped(t *testing.T) {
+	w := newWorld(t)
+	w.promote("staging", images("web@"+digest("c")))
+	promotetest.CommitTo(t, w.bare, "main", "by hand", map[string]string{"shop/pins/staging.yaml": pins("e", "a")})
+	results := w.promote("staging", images("api@"+digest("f")))
+	w.wantFile(stagingBranch, "pins/staging.yaml", pins("e", "f"))
+	if notes := strings.Join(results[0].Notes, "\n"); !strings.Contains(notes, "web sha256:cccccccccccc was on the branch envladder/shop/staging, but main has got another since") {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+// An image that the ladder has no more, and pins that were wrong once, are no hindrance.
+func TestABranchOfAnOlderLadderIsNoHindrance(t *testing.T) {
+	w := newWorld(t)
+	w.promote("staging", images("api@"+digest("d")))
+	promotetest.CommitTo(t, w.bare, "main", "wrong", map[string]string{"shop/pins/staging.yaml": "images: {web: latest}\n"})
+	without := strings.Replace(ladderYAML, "  - {name: api, repository: registry.example.com/shop/api, valuesPath: api.image}\n", "", 1)
+	onlyWeb := "images:\n  web: " + digest("a") + "\n"
+	files := map[string]string{"shop/ladder.yaml": without}
+	for _, name := range []string{"dev", "staging", "eu", "us", "ap"} {
+		files["shop/pins/"+name+".yaml"] = onlyWeb
+	}
+	promotetest.CommitTo(t, w.bare, "main", "without api", files)
+	w.want(w.promote("staging", images("web@"+digest("c"))), "staging Updated")
+	w.wantFile(stagingBranch, "pins/staging.yaml", "images:\n  web: "+digest("c")+"\n")
+}
+
+// A person who merges main into the branch may write what they like into the merge. What
+// they wrote isn't overwritten; a merge that is only that is no hindrance.
+func TestEditsInAMergeOnTheBranchAreSeen(t *testing.T) {
+	for name, test := range map[string]struct {
+		main map[string]string // what comes onto main before
+		edit map[string]string // what the merge has in place of what git would make
+		want string            // of the error
+		pins string            // after the next promotion, of api
+	}{
+		"nothing": {
+			main: map[string]string{"shop/README": "x"},
+			pins: pins("c", "f"),
+		},
+		"a conflict, with what both sides meant": {
+			main: map[string]string{"shop/pins/staging.yaml": pins("a", "e")},
+			edit: map[string]string{"shop/pins/staging.yaml": pins("c", "e")},
+			pins: pins("c", "f"),
+		},
+		"a conflict, for main": {
+			main: map[string]string{"shop/pins/staging.yaml": pins("e", "a")},
+			edit: map[string]string{"shop/pins/staging.yaml": pins("e", "a")},
+			pins: pins("e", "f"),
+		},
+		"a file of their own": {
+			main: map[string]string{"shop/README": "x"},
+			edit: map[string]string{"shop/mine": "x"},
+			want: `an edit of "shop/mine" in a merge commit`,
+		},
+		"a file of main as it was before": {
+			main: map[string]string{"shop/chart/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 2.0.0\n"},
+			edit: map[string]string{"shop/chart/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n"},
+			want: `an edit of "shop/chart/Chart.yaml" in a merge commit`,
+		},
+		"another digest": {
+			main: map[string]string{"shop/README": "x"},
+			edit: map[string]string{"shop/pins/staging.yaml": pins("9", "a")},
+			want: `in a merge commit (web: ` + digest("9") + `)`,
+		},
+		"main's digest as it was before": {
+			main: map[string]string{"shop/pins/staging.yaml": pins("a", "e")},
+			edit: map[string]string{"shop/pins/staging.yaml": pins("c", "a")},
+			want: `in a merge commit (api: ` + digest("a") + `)`,
+		},
+		"a comment in the pins": {
+			main: map[string]string{"shop/README": "x"},
+			edit: map[string]string{"shop/pins/staging.yaml": pins("c", "a") + "# mine\n"},
+			want: `an edit of "shop/pins/staging.yaml" in a merge commit`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.promote("staging", images("web@"+digest("c")))
+			promotetest.CommitTo(t, w.bare, "main", "meanwhile", test.main)
+			git, dir := w.scratch(stagingBranch)
+			git("merge", "--quiet", "--no-commit", "--no-ff", "--strategy-option=ours", "origin/main")
+			for file, content := range test.edit {
+				check(t, os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600))
+			}
+			git("add", "--all")
+			git("commit", "--quiet", "--message", "Merge branch 'main'")
+			git("push", "--quiet", "origin", stagingBranch)
+
+			if test.want != "" {
+				w.refuses(test.want, w.options("staging", images("api@"+digest("f"))))
+				return
+			}
+			w.want(w.promote("staging", images("api@"+digest("f"))), "staging Updated")
+			w.wantFile(stagingBranch, "pins/staging.yaml", test.pins)
+		})
+	}
+}
+
+// What a person's own hook adds to a promotion's commit is the promotion's.
+func TestWhatAHookAddsIsNoEditOfOthers(t *testing.T) {
+	w := newWorld(t)
+	hook := filepath.Join(w.clone, ".git", "hooks", "pre-commit")
+	check(t, os.WriteFile(hook, []byte("#!/bin/sh\ndate >stamp && git add stamp\n"), 0o700))
+	w.promote("staging", images("web@"+digest("c")))
+	promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{"shop/README": "x"})
+	git, _ := w.scratch(stagingBranch)
+	git("merge", "--quiet", "--no-ff", "--message", "Merge branch 'main'", "origin/main")
+	git("push", "--quiet", "origin", stagingBranch)
+	w.want(w.promote("staging", images("api@"+digest("f"))), "staging Updated")
+	w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "f"))
+}
