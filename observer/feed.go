@@ -94,12 +94,16 @@ func (f *feed) begins(cancel context.CancelFunc) bool {
 	return f.listed
 }
 
+// errShort is about a watch that the Reflector doesn't go on from, because it ended at
+// once and brought nothing.
+var errShort = errors.New("a watch ended as soon as it began")
+
 // relists notes a list after the first: what came and went before it isn't in it.
 func (f *feed) relists() {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
 	if f.state != feedBegins {
-		f.breaks()
+		f.breaksBy(errShort)
 	}
 }
 

@@ -34,7 +34,7 @@ type health struct {
 
 // chart is the digest of the chart that all its workloads are stamped with, empty where
 // there is no such one.
-func (h health) chart() string {
+func (h *health) chart() string {
 	chart := ""
 	for i, w := range h.Workloads {
 		if i > 0 && w.chartDigest != chart || len(w.chartDigest) > maxChart {
