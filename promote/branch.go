@@ -158,15 +158,22 @@ func (o proposal) foreignBytes(ctx context.Context, w *worktree, file string, va
 	if err != nil {
 		return "", err
 	}
+	if bytes.Equal(rewritten(file, want, values), got) {
+		return "", nil
+	}
+	return fmt.Sprintf("an edit of %q in a merge commit", file), nil
+}
+
+// rewritten is a pins file as a promotion writes these values into it, nil where none can.
+func rewritten(file string, data []byte, values []Change) []byte {
 	for _, v := range values {
-		if want, err = gitrepo.SetString(file, want, v.New, v.key()...); err != nil {
-			break // no promotion wrote that
+		edited, err := gitrepo.SetString(file, data, v.New, v.key()...)
+		if err != nil {
+			return nil
 		}
+		data = edited
 	}
-	if err != nil || !bytes.Equal(want, got) {
-		return fmt.Sprintf("an edit of %q in a merge commit", file), nil
-	}
-	return "", nil
+	return data
 }
 
 // valuesBetween are the values of the pins that differ between two commits.

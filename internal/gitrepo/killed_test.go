@@ -123,7 +123,7 @@ func kill(t *testing.T, r *Repository, point string, alone bool) (release func()
 	t.Helper()
 	folder := t.TempDir()
 	release = func() { check(t, os.WriteFile(filepath.Join(folder, "released"), nil, 0o600)) }
-	victim := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very test
+	victim := exec.CommandContext(t.Context(), os.Args[0]) // this very test
 	victim.Env = append(os.Environ(), victimDir+"="+r.Root, stopAt+"="+point, stopFolder+"="+folder)
 	victim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	check(t, victim.Start())

@@ -29,7 +29,7 @@ func (r *Repository) sweep(ctx context.Context) {
 		_ = (&Worktree{Root: root, repository: r, name: name}).remove(ctx)
 	}
 	// What isn't a ref there is the lock of one, by a git that was killed too.
-	_ = os.RemoveAll(filepath.Join(r.common, filepath.FromSlash(refsPrefix)))
+	_ = os.RemoveAll(filepath.Join(r.common, filepath.FromSlash(refsPrefix))) //nolint:gosec // git itself says where its folder is
 }
 
 // leftovers are the names of what is left, and their folders. A folder comes after its
@@ -58,7 +58,7 @@ func (r *Repository) leftovers(ctx context.Context) map[string]string {
 // folderOf is a work tree's folder: Git's note says where it is, if it got that far.
 func (r *Repository) folderOf(name string) string {
 	note := r.noteOf(name)
-	data, _ := os.ReadFile(filepath.Join(note, "gitdir"))
+	data, _ := os.ReadFile(filepath.Join(note, "gitdir")) //nolint:gosec // likewise
 	root := filepath.Dir(strings.TrimSpace(string(data)))
 	if !filepath.IsAbs(root) { // worktree.useRelativePaths
 		root = filepath.Join(note, root)
