@@ -38,6 +38,19 @@ func TestClimb(t *testing.T) {
 	}
 }
 
+// TestAdopt: whoever comes from Argo CD's own Helm source changes nothing that is live.
+func TestAdopt(t *testing.T) {
+	for name, options := range map[string]scenario.Options{
+		"Argo CD v3": {ArgoCD: "v3"},
+		"Argo CD v2": {ArgoCD: "v2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options.Story = scenario.Adopt
+			tell(t, options)
+		})
+	}
+}
+
 // tell asserts each step of a story.
 func tell(t *testing.T, options scenario.Options) {
 	t.Helper()

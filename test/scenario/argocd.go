@@ -28,6 +28,8 @@ type application struct {
 	// phase and message of the last operation, and the revision it was for.
 	phase, message, operationRevision string
 	conditions                        string
+	// finished is when the last operation was, and sourceType what was compared.
+	finished, sourceType string
 }
 
 func (a application) String() string {
@@ -48,6 +50,7 @@ func (s *Scenario) application(ctx context.Context, name string) (application, e
 		sync: field("sync", "status"), health: field("health", "status"), revision: field("sync", "revision"),
 		phase: field("operationState", "phase"), message: field("operationState", "message"),
 		operationRevision: field("operationState", "syncResult", "revision"),
+		finished:          field("operationState", "finishedAt"), sourceType: field("sourceType"),
 	}
 	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, c := range conditions {

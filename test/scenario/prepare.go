@@ -33,7 +33,7 @@ const (
 var signers = []string{"ci", "staging-observer", "e2e", "managers"}
 
 func (s *Scenario) installPrograms(ctx context.Context) error {
-	for name, program := range map[string]string{"kubectl": "kubectl", "cosign": "cosign", "argocd": "argocd-" + s.options.ArgoCD} {
+	for name, program := range map[string]string{"kubectl": "kubectl", "cosign": "cosign", "helm": "helm", "argocd": "argocd-" + s.options.ArgoCD} {
 		path, err := s.bed.Program(ctx, program)
 		if err != nil {
 			return err
@@ -58,7 +58,8 @@ func (s *Scenario) installPrograms(ctx context.Context) error {
 // each cluster.
 func (s *Scenario) writeKubeconfig(context.Context) error {
 	merged := clientcmdapi.NewConfig()
-	for _, name := range []string{bed.Staging, bed.Prod} {
+	for _, cluster := range clusters(s.options.Story) {
+		name := cluster.Name
 		config, err := clientcmd.LoadFromFile(s.bed.Cluster(name).Kubeconfig)
 		if err != nil {
 			return fmt.Errorf("reading the kubeconfig of cluster %q: %w", name, err)

@@ -79,12 +79,20 @@ const (
 	FirstDeploy Story = "first-deploy"
 	// Climb: one change goes from a pull request to production.
 	Climb Story = "climb"
+	// Adopt: a service that Argo CD deploys by its Helm source comes to envladder.
+	Adopt Story = "adopt"
 )
+
+// Stories are all of them.
+var Stories = []Story{FirstDeploy, Climb, Adopt}
 
 // Steps of the story, in order.
 func (s *Scenario) Steps() []Step {
-	if s.options.Story == Climb {
+	switch s.options.Story {
+	case Climb:
 		return s.climbSteps()
+	case Adopt:
+		return s.adoptSteps()
 	}
 	return []Step{
 		{"CI builds the image once, signs it and attaches its SBOM", s.build},
@@ -122,7 +130,7 @@ func Start(ctx context.Context, o Options) (*Scenario, error) {
 	b, err := bed.Up(ctx, bed.Options{
 		Keep:       o.Keep,
 		Log:        o.Log,
-		Clusters:   []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
+		Clusters:   clusters(o.Story),
 		ArgoCD:     o.ArgoCD,
 		Gitea:      true,
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
@@ -139,6 +147,14 @@ func Start(ctx context.Context, o Options) (*Scenario, error) {
 	return s, nil
 }
 
+// clusters of a story: Argo CD is in the first.
+func clusters(story Story) []bed.ClusterOptions {
+	if story == Adopt {
+		return []bed.ClusterOptions{{Name: bed.Staging}}
+	}
+	return []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}}
+}
+
 // Close takes everything down.
 func (s *Scenario) Close() error { return s.bed.Down() }
 
@@ -151,9 +167,11 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	if s.shell, err = newShell(dir, s.options.Say); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{
-		s.installPrograms, s.writeKubeconfig, s.makeKeys, s.fillRepositories,
-		s.installPlugin, s.installWebhook, s.applyPlatform,
+	steps := []func(context.Context) error{s.installPrograms, s.writeKubeconfig}
+	if s.options.Story == Adopt {
+		steps = append(steps, s.fillAdopted, s.installPlugin)
+	} else {
+		steps = append(steps, s.makeKeys, s.fillRepositories, s.installPlugin, s.installWebhook, s.applyPlatform)
 	}
 	if s.options.Story == Climb {
 		steps = append(steps, s.installObserver, s.fillSource, s.installGenerator)

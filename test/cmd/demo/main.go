@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.SetOutput(stderr)
 	keep := flags.Bool("keep", false, "leave it running after the last step, and say how to look")
 	argocd := flags.String("argocd", "v3", "Argo CD's `version`: v3 or v2")
-	story := flags.String("story", string(scenario.Climb), "`what` is told: "+string(scenario.Climb)+" or "+string(scenario.FirstDeploy))
+	story := flags.String("story", string(scenario.Climb), fmt.Sprintf("`what` is told, of %v", scenario.Stories))
 	flags.Usage = func() {
 		fmt.Fprint(stderr, "Shows the main job on real parts. Most people run it as `make demo` or `make demo KEEP=1`.\n\n")
 		flags.PrintDefaults()
@@ -44,8 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		return err
 	}
-	if told := scenario.Story(*story); told != scenario.Climb && told != scenario.FirstDeploy {
-		return fmt.Errorf("-story %q: use %s or %s", *story, scenario.Climb, scenario.FirstDeploy)
+	if !slices.Contains(scenario.Stories, scenario.Story(*story)) {
+		return fmt.Errorf("-story %q: there are %v", *story, scenario.Stories)
 	}
 	root, err := repository()
 	if err != nil {
