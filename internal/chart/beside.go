@@ -64,11 +64,6 @@ func (s *standing) add(object map[string]any, release Release) {
 	*s = append(*s, stander{cmp.Or(namespace, release.Namespace), kind, name, imagesOf(object)})
 }
 
-func isHook(metadata map[string]any) bool {
-	annotations, _ := metadata["annotations"].(map[string]any)
-	return annotations["argocd.argoproj.io/hook"] != nil || annotations["helm.sh/hook"] != nil
-}
-
 func (s standing) annotate(node *yaml.Node, release Release) error {
 	var object map[string]any
 	if err := node.Decode(&object); err != nil {

@@ -21,16 +21,20 @@ const guardWave = -1000
 //
 // A namespace that ms itself creates isn't there yet when hooks run, and gets none.
 func (ms Manifests) Guard(release Release) (Manifests, error) {
-	found := survey{images: map[string][]string{}, wave: guardWave + 1}
+	found := survey{release: release.Namespace, images: map[string][]string{}, wave: guardWave + 1}
 	if err := ms.visit(found.add); err != nil {
 		return nil, err
 	}
 	var guards Manifests
 	for _, namespace := range slices.Sorted(maps.Keys(found.images)) {
-		if slices.Contains(found.created, cmp.Or(namespace, release.Namespace)) {
+		if slices.Contains(found.created, namespace) {
 			continue
 		}
-		guard, err := guardOf(release.Name, namespace, found.images[namespace], found.wave-1)
+		images := found.images[namespace]
+		if namespace == release.Namespace {
+			namespace = "" // as charts write it
+		}
+		guard, err := guardOf(release.Name, namespace, images, found.wave-1)
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +45,9 @@ func (ms Manifests) Guard(release Release) (Manifests, error) {
 
 // survey is what a guard needs to know of the objects.
 type survey struct {
-	// images by the namespace that their object names; empty is the release's.
+	// release is the namespace of objects that name none.
+	release string
+	// images by namespace, of what a sync applies.
 	images map[string][]string
 	// created are namespaces that are among the objects.
 	created []string
@@ -56,7 +62,11 @@ func (s *survey) add(object map[string]any) {
 		name, _ := metadata["name"].(string)
 		s.created = append(s.created, name)
 	}
+	if !applied(metadata) {
+		return
+	}
 	namespace, _ := metadata["namespace"].(string)
+	namespace = cmp.Or(namespace, s.release)
 	for _, image := range imagesOf(object) {
 		if !slices.Contains(s.images[namespace], image) {
 			s.images[namespace] = append(s.images[namespace], image)

@@ -115,6 +115,48 @@ func TestEachNamespaceHasItsGuard(t *testing.T) {
 	}
 }
 
+// TestTheReleasesNamespaceHasOneGuard: Argo CD keeps one of two objects of the same name
+// and namespace, whether the namespace is written or not.
+func TestTheReleasesNamespaceHasOneGuard(t *testing.T) {
+	guards := guard(t,
+		"kind: Pod\nspec: {containers: [{image: a}]}",
+		"kind: Pod\nmetadata: {namespace: own}\nspec: {containers: [{image: b}]}",
+	)
+	if len(guards) != 1 {
+		t.Fatalf("there are %d guards, want 1", len(guards))
+	}
+	template, images := readGuard(t, guards[0])
+	if diff := cmp.Diff([]string{"a", "b"}, images); diff != "" || template.Metadata.Namespace != "" {
+		t.Errorf("namespace %q, images (-want +got):\n%s", template.Metadata.Namespace, diff)
+	}
+}
+
+// TestTheGuardNamesWhatASyncApplies, as gitops-engine decides it.
+func TestTheGuardNamesWhatASyncApplies(t *testing.T) {
+	for annotations, want := range map[string]bool{
+		"{}":                                                               true,
+		"{helm.sh/hook: 'pre-install,test'}":                               true,
+		"{helm.sh/hook: crd-install}":                                      true,
+		"{helm.sh/hook: test}":                                             false,
+		"{helm.sh/hook: test-success}":                                     false,
+		"{helm.sh/hook: 'pre-delete'}":                                     false,
+		"{helm.sh/hook: ''}":                                               false,
+		"{argocd.argoproj.io/hook: SyncFail}":                              true,
+		"{argocd.argoproj.io/hook: 'Skip, Sync'}":                          true,
+		"{argocd.argoproj.io/hook: Skip}":                                  false,
+		"{argocd.argoproj.io/hook: PostDelete}":                            false,
+		"{argocd.argoproj.io/hook: Skip, helm.sh/hook: pre-install}":       false,
+		"{argocd.argoproj.io/hook: PreSync, helm.sh/hook: test}":           true,
+		"{argocd.argoproj.io/hook: nonsense, helm.sh/hook: post-upgrade}":  true,
+		"{argocd.argoproj.io/hook: nonsense, helm.sh/hook: post-rollback}": false,
+	} {
+		guards := guard(t, "kind: Pod\nmetadata: {annotations: "+annotations+"}\nspec: {containers: [{image: a}]}")
+		if got := len(guards) == 1; got != want {
+			t.Errorf("with annotations %s there is a guard: %t, want %t", annotations, got, want)
+		}
+	}
+}
+
 func TestARenderingThatCreatesItsOwnNamespaceHasNoGuard(t *testing.T) {
 	if guards := guard(t, "kind: Namespace\nmetadata: {name: own}", "kind: Pod\nspec: {containers: [{image: a}]}"); len(guards) != 0 {
 		t.Errorf("there are guards, in a namespace that isn't there yet: %v", guards)
