@@ -489,7 +489,10 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 	}{
 		{"", func(ctx context.Context, commit string) error { return s.awaitHealthy(ctx, appProd, commit) }},
 		{"And forth again: refused again, for the proof is still missing.", func(ctx context.Context, commit string) error {
-			return s.awaitRefused(ctx, commit, "NoApproval")
+			if err := s.awaitRefused(ctx, commit, "NoApproval"); err != nil {
+				return err
+			}
+			return s.untouched(ctx)
 		}},
 	} {
 		if what.explain != "" {
@@ -601,15 +604,49 @@ func statuses(list *unstructured.UnstructuredList) []any {
 }
 
 func (s *Scenario) status(ctx context.Context) error {
-	out, err := s.show(ctx, "envladder", "status", "-C", "gitops/shop",
+	if _, err := s.show(ctx, "envladder", "status", "-C", "gitops/shop",
+		"--context", bed.Staging, "--context", bed.Prod, "--gate", gateFile); err != nil {
+		return err
+	}
+	return s.prodStatus(ctx)
+}
+
+// prodStatus is an error unless the status says of prod that the release is pinned there,
+// runs, and is proven.
+func (s *Scenario) prodStatus(ctx context.Context) error {
+	out, err := s.run(ctx, "envladder", "status", "-C", "gitops/shop", "-o", "json",
 		"--context", bed.Staging, "--context", bed.Prod, "--gate", gateFile)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(out, s.release.Digest[len("sha256:"):][:12]) {
-		return fmt.Errorf("the status doesn't name %s:\n%s", s.release.Digest, out)
+	var status struct {
+		Rows []struct {
+			Place, Digest string
+			Running       []struct {
+				Digest         string
+				Ready, Desired int
+			}
+			Verdicts []struct {
+				Allowed bool
+				Proofs  []struct{ Requirement string }
+			}
+		}
 	}
-	return nil
+	if err := json.Unmarshal([]byte(out), &status); err != nil {
+		return fmt.Errorf("reading the status: %w", err)
+	}
+	for _, p := range status.Rows {
+		if p.Place != "prod/eu" {
+			continue
+		}
+		runs := len(p.Running) == 1 && p.Running[0].Digest == s.release.Digest && p.Running[0].Ready > 0 && p.Running[0].Ready == p.Running[0].Desired
+		proven := len(p.Verdicts) == 1 && p.Verdicts[0].Allowed && len(p.Verdicts[0].Proofs) >= 5
+		if p.Digest == s.release.Digest && runs && proven {
+			return nil
+		}
+		return fmt.Errorf("of prod the status says %+v", p)
+	}
+	return fmt.Errorf("the status doesn't name prod/eu:\n%s", out)
 }
 
 func (s *Scenario) back(ctx context.Context) error {
