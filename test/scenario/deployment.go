@@ -19,8 +19,8 @@ type local struct {
 	// manifest is the file below manifests/ with the Deployment, and program what it
 	// runs.
 	manifest, program string
-	// kubeconfig stands for the service account's token, which a pod is given.
-	kubeconfig string
+	// pod are flags that stand for what a pod is given: its account, its namespace.
+	pod []string
 	// mounts are the files and folders here that stand for paths in the container.
 	mounts map[string]string
 	// flags get other values than the manifest's, which must have them: addresses, and
@@ -48,10 +48,7 @@ func (s *Scenario) process(l local) (bed.Process, error) {
 	if len(containers) != 1 {
 		return bed.Process{}, fmt.Errorf("%s has %d containers, want 1", l.manifest, len(containers))
 	}
-	process := bed.Process{Name: l.program, Path: filepath.Join(s.bin, l.program), Ready: s.bed.HTTPReady(l.ready)}
-	if l.kubeconfig != "" {
-		process.Args = append(process.Args, "--kubeconfig="+l.kubeconfig)
-	}
+	process := bed.Process{Name: l.program, Path: filepath.Join(s.bin, l.program), Args: slices.Clone(l.pod), Ready: s.bed.HTTPReady(l.ready)}
 	unused := maps.Clone(l.flags)
 	for _, arg := range containers[0].Args {
 		flag, value, _ := strings.Cut(arg, "=")

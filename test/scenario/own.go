@@ -40,7 +40,8 @@ func (s *Scenario) installObserver(ctx context.Context) error {
 		return err
 	}
 	if err := s.runDeployment(ctx, local{
-		manifest: "observer.yaml", program: "envladder-observer", kubeconfig: kubeconfig,
+		manifest: "observer.yaml", program: "envladder-observer",
+		pod:    []string{"--kubeconfig=" + kubeconfig, "--leader-election-namespace=" + systemNamespace},
 		mounts: map[string]string{"/key/cosign.key": filepath.Join(s.dir, "keys", "staging-observer.key")},
 		flags:  map[string]string{"--interval": "1s", "--health-listen": health},
 		ready:  "http://" + health + "/readyz",

@@ -338,7 +338,8 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 		return "", err
 	}
 	return address, s.runDeployment(ctx, local{
-		manifest: "webhook.yaml", program: "envladder-webhook", kubeconfig: kubeconfig,
+		manifest: "webhook.yaml", program: "envladder-webhook",
+		pod:    []string{"--kubeconfig=" + kubeconfig},
 		mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
 		flags:  map[string]string{"--listen": address},
 		ready:  "https://" + address + "/readyz",
