@@ -487,7 +487,13 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 		explain string
 		check   func(context.Context, string) error
 	}{
-		{"", func(ctx context.Context, commit string) error { return s.awaitHealthy(ctx, appProd, commit) }},
+		{"", func(ctx context.Context, commit string) (err error) {
+			if err := s.awaitHealthy(ctx, appProd, commit); err != nil {
+				return err
+			}
+			s.climb.untouched, err = s.prodState(ctx) // its migration has run again
+			return err
+		}},
 		{"And forth again: refused again, for the proof is still missing.", func(ctx context.Context, commit string) error {
 			if err := s.awaitRefused(ctx, commit, "NoApproval"); err != nil {
 				return err
