@@ -23,6 +23,8 @@ type Fault struct {
 	Path string `json:"path"`
 	// Message says what is wrong and, where that helps, what to do.
 	Message string `json:"message"`
+	// Warning: nothing is refused for it.
+	Warning bool `json:"warning,omitempty"`
 }
 
 // String is `file:line:column: path: message`, without what there isn't.
@@ -35,6 +37,9 @@ func (f Fault) String() string {
 	b.WriteString(": ")
 	if f.Path != "" {
 		b.WriteString(f.Path + ": ")
+	}
+	if f.Warning {
+		b.WriteString("warning: ")
 	}
 	b.WriteString(f.Message)
 	return b.String()

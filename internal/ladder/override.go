@@ -1,0 +1,120 @@
+package ladder
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// Override is a value that a parameter of an Application sets.
+type Override struct {
+	// Path in the values.
+	Path []string
+	// Value is a string, a float64 or a bool.
+	Value any
+}
+
+// Override is the step with values set after all layers, as parameters of an Application
+// set them: a scalar in YAML by its dotted path. The Ladder must allow each path in
+// overrides, since whoever can write a file .argocd-source.yaml into the repository sets
+// parameters too.
+func (s Step) Override(values map[string]string) (Step, error) {
+	overrides := slices.Clone(s.Overrides)
+	for _, path := range slices.Sorted(maps.Keys(values)) {
+		if !isValuesPath(path) {
+			return Step{}, fmt.Errorf("overriding the value %.120q: it isn't a value path: %s", path, wantPath)
+		}
+		elements := strings.Split(path, ".")
+		if !Match(s.Overridable, elements) {
+			return Step{}, fmt.Errorf("overriding the value %q: ladder %q lets parameters set %s in environment %q: add it to overrides, or set it in a layer",
+				path, s.Ladder, s.overridable(), s.Environment)
+		}
+		value, err := parseOverride(values[path])
+		if err != nil {
+			return Step{}, fmt.Errorf("overriding the value %q: %w", path, err)
+		}
+		overrides = append(overrides, Override{elements, value})
+	}
+	for i, o := range overrides[:max(len(overrides)-1, 0)] {
+		// They are sorted, so a path comes right before those inside of it, or before
+		// others that begin with its name.
+		for _, next := range overrides[i+1:] {
+			if len(next.Path) > len(o.Path) && slices.Equal(o.Path, next.Path[:len(o.Path)]) {
+				return Step{}, fmt.Errorf("overriding the values %q and %q: one is inside of the other", strings.Join(o.Path, "."), strings.Join(next.Path, "."))
+			}
+		}
+	}
+	s.Overrides = overrides
+	return s, nil
+}
+
+func (s Step) overridable() string {
+	if len(s.Overridable) == 0 {
+		return "nothing"
+	}
+	return some(s.Overridable)
+}
+
+// maxOverride bounds a value: a hostname, a number, a flag. What is longer belongs in a
+// layer.
+const maxOverride = 4 << 10
+
+// parseOverride reads a scalar as Helm reads one of a layer. Errors leave it out.
+func parseOverride(text string) (any, error) {
+	if len(text) > maxOverride {
+		return nil, fmt.Errorf("it has more than %d bytes", maxOverride)
+	}
+	if _, err := strictyaml.Parse("value", []byte(text)); err != nil {
+		return nil, fmt.Errorf("it isn't a YAML scalar: quote it to make it a string")
+	}
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		return nil, fmt.Errorf("it isn't a YAML scalar: quote it to make it a string")
+	}
+	switch value.(type) {
+	case string, bool, float64:
+		return value, nil
+	case nil:
+		return nil, fmt.Errorf("it is null, which would remove a value: only a layer may")
+	}
+	return nil, fmt.Errorf("it is a mapping or a list: only scalars can be set so")
+}
+
+// overridable are the patterns for an environment that has its own at the path at, if it
+// has.
+func (d *Document) overridable(at string, own []string) []string {
+	if d.positions.Has(strictyaml.Key(at, "overrides")) {
+		return own
+	}
+	return d.Spec.Overrides
+}
+
+// overrides checks one list of patterns. What a pin sets isn't theirs.
+func (v *validator) overrides(at string, patterns []string) {
+	at = strictyaml.Key(at, "overrides")
+	var taken []claim
+	for _, c := range v.claims() {
+		taken = append(taken, c)
+		if strings.HasSuffix(c.at, ".valuesPath") {
+			taken = taken[:len(taken)-1]
+			for _, key := range []string{keyRepository, keyDigest, keyTag} {
+				taken = append(taken, claim{c.image, c.path + "." + key, c.at})
+			}
+		}
+	}
+	v.patterns(at, patterns)
+	for i, pattern := range patterns {
+		if wrongPattern(pattern) != "" || pattern == "" {
+			continue
+		}
+		inside := slices.IndexFunc(taken, func(c claim) bool { return touches(pattern, c.path) })
+		if inside >= 0 {
+			v.faultf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", pattern, taken[inside].path, taken[inside].at)
+		}
+	}
+}
