@@ -21,7 +21,11 @@ func CheckSecrets(file string, data []byte) error {
 			return true
 		}
 		if what, ok := secrets.Find(n.Value); ok {
-			faults = append(faults, strictyaml.FaultAt(file, n, path(), "has %s: keep it in a secret store, name it here, and revoke this one, since Git remembers", what))
+			at := path()
+			if _, shown := secrets.Find(at); shown {
+				at, what = "", what+" for a key"
+			}
+			faults = append(faults, strictyaml.FaultAt(file, n, at, "has %s: keep it in a secret store, name it here, and revoke this one, since Git remembers", what))
 		}
 		return !faults.Full()
 	})
