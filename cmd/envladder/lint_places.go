@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// lintLayers checks each layer by itself.
+func lintLayers(repo *ladder.Repository, document *ladder.Document) (strictyaml.Faults, error) {
+	var faults strictyaml.Faults
+	for _, file := range document.LayerFiles() {
+		data, err := strictyaml.ReadFile(repo.FS(), file)
+		if err != nil {
+			continue // Check has it
+		}
+		for _, check := range []func(string, []byte) error{layers.Check, layers.CheckSecrets} {
+			faults = append(faults, strictyaml.FaultsOf(check(file, data))...)
+		}
+	}
+	return faults, nil
+}
+
+// lintPlaces checks the values of each environment and target, and what differs between
+// neighbours on the climb. A preview is compared with dev, or the lowest place.
+func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) (strictyaml.Faults, error) {
+	var (
+		faults strictyaml.Faults
+		views  []layers.View
+	)
+	for _, step := range document.Steps() {
+		view, err := viewOf(ctx, repo, step, charts[step.Chart])
+		if found := strictyaml.FaultsOf(err); found != nil {
+			faults = append(faults, found...)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("checking the values of %s: %w", view.Name, err)
+		}
+		views = append(views, view)
+	}
+	if document.Spec.MayDiffer == nil || len(faults) > 0 {
+		return faults, nil
+	}
+	mayDiffer := document.Spec.MayDiffer.Patterns()
+	for i, view := range views[min(1, len(views)):] {
+		before := views[i]
+		if view.Template {
+			dev := slices.IndexFunc(views, func(v layers.View) bool { return v.Name == "dev" })
+			before = views[max(dev, 0)]
+		}
+		faults = append(faults, layers.Compare(before, view, mayDiffer)...)
+	}
+	return faults, nil
+}
+
+func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, loaded *chart.Chart) (layers.View, error) {
+	view := layers.View{Name: step.Environment, Template: ladder.IsPreview(step.Environment)}
+	if step.Target != "" {
+		view.Name += "/" + step.Target
+	}
+	merged, err := layers.Merge(ctx, repo.FS(), step)
+	if err != nil {
+		return view, err
+	}
+	view.Merged = merged.WithChart(loaded.Defaults())
+	if err := view.Merged.CheckChart(); err != nil {
+		return view, err
+	}
+	view.Values, err = loaded.Values(merged.Values)
+	return view, err
+}
