@@ -54,7 +54,12 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
 		if err != nil || !matches || hidden || file.IsDir() || d.named[folder+file.Name()] {
 			continue
 		}
-		files = append(files, folder+file.Name())
+		// A link may lead out, or to a folder.
+		match, fault := d.file(entry{at: e.at, path: path.Join(path.Dir(e.path), file.Name())})
+		if fault != nil {
+			return nil, fault
+		}
+		files = append(files, match)
 	}
 	slices.Sort(files)
 	switch {
