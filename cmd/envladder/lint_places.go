@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
@@ -43,8 +44,10 @@ func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.D
 			return nil, fmt.Errorf("checking the values of %s: %w", view.Name, err)
 		}
 		views = append(views, view)
+		faults = append(faults, unread(view, charts[step.Chart], repo.Dir)...)
 	}
-	if document.Spec.MayDiffer == nil || len(faults) > 0 {
+	wrong := slices.ContainsFunc(faults, func(f strictyaml.Fault) bool { return !f.Warning })
+	if document.Spec.MayDiffer == nil || wrong {
 		return faults, nil
 	}
 	mayDiffer := document.Spec.MayDiffer.Patterns()
@@ -74,4 +77,21 @@ func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, load
 	}
 	view.Values, err = loaded.Values(merged.Values)
 	return view, err
+}
+
+// unread are warnings of values that no template reads, where that can be told without
+// running the templates. A layer outside of the ladder's folder, dir, is other services'
+// too.
+func unread(view layers.View, loaded *chart.Chart, dir string) strictyaml.Faults {
+	reads := loaded.Reads()
+	if reads.Unknown || reads.Evaluates && view.Merged.Evaluated() {
+		return nil
+	}
+	known := make([]string, len(reads.Paths))
+	for i, path := range reads.Paths {
+		known[i] = layers.PathText(path)
+	}
+	return slices.DeleteFunc(view.Merged.Unread(reads.Has, known), func(f strictyaml.Fault) bool {
+		return dir != "." && !strings.HasPrefix(f.File, dir+"/")
+	})
 }
