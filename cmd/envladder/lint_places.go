@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,8 +76,33 @@ func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, load
 	if err := view.Merged.CheckChart(); err != nil {
 		return view, err
 	}
-	view.Values, err = loaded.Values(merged.Values)
-	return view, err
+	if view.Values, err = loaded.Values(merged.Values); err != nil {
+		return view, err
+	}
+	return view, asFaults(loaded.CheckValues(merged.Values), view.Merged, loaded)
+}
+
+// asFaults makes faults of what a schema finds, each at the layer that sets the value.
+func asFaults(err error, merged *layers.Merged, loaded *chart.Chart) error {
+	invalid, ok := errors.AsType[*chart.SchemaError](err)
+	if !ok {
+		return err
+	}
+	var faults strictyaml.Faults
+	for _, unfit := range invalid.Charts {
+		message := fmt.Sprintf(" in values.schema.json of chart %q", unfit.Chart)
+		if unfit.Cause != "" {
+			faults = append(faults, strictyaml.Fault{File: loaded.Path, Message: unfit.Cause + message})
+		}
+		for _, breach := range unfit.Breaches {
+			f := strictyaml.Fault{File: loaded.Path, Path: layers.PathText(unfit.Path(breach)), Message: breach.Message + message}
+			if s, ok := merged.At(unfit.Path(breach)); ok {
+				f.File, f.Line, f.Column = s.File, s.Line, s.Column
+			}
+			faults = append(faults, f)
+		}
+	}
+	return faults.Err()
 }
 
 // unread are warnings of values that no template reads, where that can be told without

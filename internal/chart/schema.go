@@ -34,6 +34,14 @@ type Unfit struct {
 	Breaches []Breach `json:"breaches,omitempty"`
 }
 
+// Path is that of what is wrong, in the values of the chart that is rendered.
+func (u Unfit) Path(b Breach) []string {
+	if b.Of != nil {
+		return slices.Concat(u.Prefix, b.Of)
+	}
+	return slices.Concat(u.Prefix, b.At)
+}
+
 // Breach is a place that breaks a rule.
 type Breach struct {
 	// At is the path in the chart's own values; indexes of lists are decimal.
@@ -78,11 +86,7 @@ func Explain(err error, merged *layers.Merged) error {
 	for i, unfit := range explained.Charts {
 		breaches := slices.Clone(unfit.Breaches)
 		for j, breach := range breaches {
-			of := breach.At
-			if breach.Of != nil {
-				of = breach.Of
-			}
-			breaches[j].Origin, _ = merged.Where(slices.Concat(unfit.Prefix, of))
+			breaches[j].Origin, _ = merged.Where(unfit.Path(breach))
 		}
 		explained.Charts[i].Breaches = breaches
 	}
@@ -158,19 +162,25 @@ func describe(invalid *jsonschema.ValidationError) []Breach {
 	}
 	_, rule, _ := strings.Cut(invalid.SchemaURL, "#")
 	rule += pointer(invalid.ErrorKind.KeywordPath())
-	var of []string
-	if extra, ok := invalid.ErrorKind.(*kind.AdditionalProperties); ok && len(extra.Properties) > 0 {
-		of = append(slices.Clone(invalid.InstanceLocation), extra.Properties[0])
+	where := fmt.Sprintf(" (the schema's %s)", rule)
+	extra, ok := invalid.ErrorKind.(*kind.AdditionalProperties)
+	if !ok {
+		return []Breach{{At: invalid.InstanceLocation, Message: fault(invalid.ErrorKind) + where}}
 	}
-	return []Breach{{Of: of, At: invalid.InstanceLocation, Message: fmt.Sprintf("%s (the schema's %s)", fault(invalid.ErrorKind), rule)}}
+	var all []Breach
+	for _, property := range slices.Sorted(slices.Values(extra.Properties)) {
+		all = append(all, Breach{
+			At: invalid.InstanceLocation, Of: append(slices.Clone(invalid.InstanceLocation), property),
+			Message: "has what isn't allowed here: " + layers.PathText([]string{property}) + where,
+		})
+	}
+	return all
 }
 
 func fault(broken jsonschema.ErrorKind) string {
 	switch broken := broken.(type) {
 	case *kind.Required:
 		return "lacks " + strings.Join(broken.Missing, ", ")
-	case *kind.AdditionalProperties:
-		return "has what isn't allowed here: " + strings.Join(broken.Properties, ", ")
 	case *kind.Type:
 		return fmt.Sprintf("is of type %s, want %s", broken.Got, strings.Join(broken.Want, " or "))
 	default:

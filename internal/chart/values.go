@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 
 	"github.com/envladder/envladder/internal/ladder"
@@ -26,15 +27,30 @@ func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (map[string]any, e
 // its name. The built-in objects (.Release, .Chart, .Capabilities, .Files, .Template)
 // are no part of it.
 func (c *Chart) Values(values map[string]any) (map[string]any, error) {
+	_, coalesced, err := c.coalesce(values)
+	return coalesced, err
+}
+
+// CheckValues checks values, the result of Merge, against the values.schema.json of the
+// chart and its subcharts. The error is a *SchemaError where they don't fit.
+func (c *Chart) CheckValues(values map[string]any) error {
+	working, coalesced, err := c.coalesce(values)
+	if err != nil {
+		return err
+	}
+	return checkSchemas(working, coalesced)
+}
+
+func (c *Chart) coalesce(values map[string]any) (*helm.Chart, map[string]any, error) {
 	working := clone(c.pristine)
 	if err := chartutil.ProcessDependenciesWithMerge(working, values); err != nil {
-		return nil, fmt.Errorf("processing the dependencies of chart %q: %w", c.Path, err)
+		return nil, nil, fmt.Errorf("processing the dependencies of chart %q: %w", c.Path, err)
 	}
 	coalesced, err := chartutil.CoalesceValues(working, values)
 	if err != nil {
-		return nil, fmt.Errorf("merging the values of chart %q: %w", c.Path, err)
+		return nil, nil, fmt.Errorf("merging the values of chart %q: %w", c.Path, err)
 	}
-	return coalesced, nil
+	return working, coalesced, nil
 }
 
 func copyMap(m map[string]any) map[string]any {
