@@ -178,6 +178,9 @@ func environmentOf(file string) (environment string, common bool) {
 	if slices.Contains(commonNames, environment) {
 		return "", true
 	}
+	if slices.Contains(Tier("").Enum(), environment) { // a tier's file, which no name gives to an environment
+		return "", false
+	}
 	if !label.MatchString(environment) || environment == previewName || previewEnvironment.MatchString(environment) {
 		return "", false
 	}
