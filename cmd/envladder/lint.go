@@ -86,11 +86,7 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 		return err
 	})
 	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts)...)
-	ofLayers, err := lintLayers(repo, document)
-	if err != nil {
-		return nil, err
-	}
-	findings = append(findings, ofLayers...)
+	findings = append(findings, lintLayers(repo, document)...)
 	if len(findings) == 0 {
 		ofPlaces, err := lintPlaces(ctx, repo, document, charts)
 		if err != nil {

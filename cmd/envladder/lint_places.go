@@ -14,7 +14,7 @@ import (
 )
 
 // lintLayers checks each layer by itself.
-func lintLayers(repo *ladder.Repository, document *ladder.Document) (strictyaml.Faults, error) {
+func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.Faults {
 	var faults strictyaml.Faults
 	for _, file := range document.LayerFiles() {
 		data, err := strictyaml.ReadFile(repo.FS(), file)
@@ -25,7 +25,7 @@ func lintLayers(repo *ladder.Repository, document *ladder.Document) (strictyaml.
 			faults = append(faults, strictyaml.FaultsOf(check(file, data))...)
 		}
 	}
-	return faults, nil
+	return faults
 }
 
 // lintPlaces checks the values of each environment and target, and what differs between

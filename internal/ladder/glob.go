@@ -43,7 +43,7 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
 	}
 	folder, pattern := path.Split(at)
 	found, err := readFolder(d.repo, path.Clean(folder))
-	if err != nil && !(e.optional && errors.Is(err, fs.ErrNotExist)) {
+	if err != nil && (!e.optional || !errors.Is(err, fs.ErrNotExist)) {
 		fault := d.positions.Fault(e.at, "the folder of %q %s", e.path, whyUnreadable(err))
 		return nil, &fault
 	}

@@ -3,6 +3,7 @@ package layers_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -232,9 +233,7 @@ func TestCompare(t *testing.T) {
 	view := func(name string, contents ...string) layers.View {
 		m := merge(t, contents...).WithChart(chart)
 		values := map[string]any{"kind": "sqlite", "replicas": 1.0}
-		for key, value := range m.Values {
-			values[key] = value
-		}
+		maps.Copy(values, m.Values)
 		return layers.View{Name: name, Values: values, Merged: m}
 	}
 	mayDiffer := []string{"scale.**", "hosts.*", "flag"}
@@ -248,7 +247,8 @@ func TestCompare(t *testing.T) {
 		"only the lower one":  {[]string{"x: {z: 1}"}, []string{""}, "a.yaml:1:5: x.z: dev sets it, and prod doesn't have it: spec.mayDiffer doesn't name this path"},
 		"only the higher one": {nil, []string{"x: {z: 1}"}, "a.yaml:1:5: x.z: prod sets it, and dev doesn't have it: spec.mayDiffer doesn't name this path"},
 		"against the chart": {
-			nil, []string{"replicas: 3"},
+			nil,
+			[]string{"replicas: 3"},
 			"a.yaml:1:1: replicas: prod sets it, and dev has another value from chart/values.yaml:2:1 (chart): spec.mayDiffer doesn't name this path",
 		},
 		"what * doesn't cover":     {[]string{"hosts: {eu: {a: 1}}"}, []string{"hosts: {eu: {a: 2}}"}, "a.yaml:1:14: hosts.eu.a: prod sets it, and dev has another value from a.yaml:1:14 (layers): spec.mayDiffer doesn't name this path"},

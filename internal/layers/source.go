@@ -2,6 +2,7 @@ package layers
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -192,8 +193,8 @@ type Default struct {
 func (m *Merged) WithChart(defaults []Default) *Merged {
 	out := *m
 	out.sources = nil
-	for i := len(defaults) - 1; i >= 0; i-- {
-		out.sources = append(out.sources, chartSource(defaults[i]))
+	for _, d := range slices.Backward(defaults) {
+		out.sources = append(out.sources, chartSource(d))
 	}
 	out.sources = append(out.sources, m.sources...)
 	return &out

@@ -5,6 +5,7 @@ package secrets
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -81,7 +82,7 @@ func Masked(path []string, value any) (any, int) {
 	case map[string]any:
 		masked, count := make(map[string]any, len(value)), 0
 		for key, item := range value {
-			m, n := Masked(append(path[:len(path):len(path)], key), item)
+			m, n := Masked(append(slices.Clip(path), key), item)
 			masked[key] = m
 			count += n
 		}
