@@ -301,6 +301,19 @@ func TestHostileLadders(t *testing.T) {
 			rest + ", images: " + list(func(i int) string { return fmt.Sprintf("{name: i%d, repository: docker.io/a, valuesPath: a}", i) }),
 			"spec.images: has N items: at most 100 are allowed",
 		},
+		"overrides of many places beside images in many": {
+			"chart: chart, images: [" + strings.Repeat("{name: a, repository: docker.io/a, set: {"+setPaths()+"}}, ", 100) + "], environments: [" +
+				strings.Repeat("{name: e, overrides: ["+strings.Repeat("'*.b.c.e', ", 50)+"]}, ", 100) + "]",
+			"",
+		},
+		"globs": {
+			rest + ", layers: " + list(func(i int) string { return fmt.Sprintf("{path: 'a%d*'}", i) }),
+			"spec.layers: has N items: at most 100 are allowed",
+		},
+		"long value paths": {
+			rest + ", images: [{name: a, repository: docker.io/a, valuesPath: " + strings.Repeat("a.", 200_000) + "b}]",
+			"",
+		},
 		"patterns": {
 			rest + ", mayDiffer: {scale: " + list(func(int) string { return "'**'" }) + "}",
 			"spec.mayDiffer.scale: has N items: at most 200 are allowed",
@@ -354,6 +367,15 @@ func TestHostileLadders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// setPaths are as many places of an image as there may be.
+func setPaths() string {
+	var b strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&b, "a%d.b.c.d: '{{.Digest}}', ", i)
+	}
+	return b.String()
 }
 
 // What the bound cuts off isn't said to be missing.
