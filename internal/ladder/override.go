@@ -94,27 +94,41 @@ func (d *Document) overridable(at string, own []string) []string {
 	return d.Spec.Overrides
 }
 
-// overrides checks one list of patterns. What a pin sets isn't theirs.
-func (v *validator) overrides(at string, patterns []string) {
-	at = strictyaml.Key(at, "overrides")
-	var taken []claim
-	for _, c := range v.claims() {
-		taken = append(taken, c)
-		if strings.HasSuffix(c.at, ".valuesPath") {
-			taken = taken[:len(taken)-1]
-			for _, key := range []string{keyRepository, keyDigest, keyTag} {
-				taken = append(taken, claim{c.image, c.path + "." + key, c.at})
-			}
+// pinnedPaths are the value paths of all images, and of their tags.
+func (d *Document) pinnedPaths() []pinnedPath {
+	var all []pinnedPath
+	for _, c := range d.claims() {
+		path := strings.Split(c.path, ".")
+		if !strings.HasSuffix(c.at, ".valuesPath") {
+			all = append(all, pinnedPath{path, c.at})
+			continue
+		}
+		for _, key := range []string{keyRepository, keyDigest, keyTag} {
+			all = append(all, pinnedPath{append(slices.Clone(path), key), c.at})
 		}
 	}
+	return all
+}
+
+// pinnedPath is a path that is the pins' to set, and where the Ladder says so.
+type pinnedPath struct {
+	path []string
+	at   string
+}
+
+// overrides checks one list of patterns. What the pins set isn't theirs.
+func (v *validator) overrides(at string, patterns []string) {
+	at = strictyaml.Key(at, "overrides")
 	v.patterns(at, patterns)
 	for i, pattern := range patterns {
 		if wrongPattern(pattern) != "" || pattern == "" {
 			continue
 		}
-		inside := slices.IndexFunc(taken, func(c claim) bool { return touches(pattern, c.path) })
+		elements := strings.Split(pattern, ".")
+		inside := slices.IndexFunc(v.pinned, func(p pinnedPath) bool { return matches(elements, p.path) })
 		if inside >= 0 {
-			v.faultf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", pattern, taken[inside].path, taken[inside].at)
+			p := v.pinned[inside]
+			v.faultf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", pattern, strings.Join(p.path, "."), p.at)
 		}
 	}
 }

@@ -39,12 +39,8 @@ func Match(patterns []string, path []string) bool {
 	})
 }
 
-// touches says whether a pattern may name the path, something around it, or inside it.
-func touches(pattern, path string) bool {
-	return matches(strings.Split(pattern, "."), strings.Split(path, "."))
-}
-
-// matches compares as many elements as both have.
+// matches compares as many elements as both have: whether the pattern may name the path,
+// something around it, or inside it.
 func matches(pattern, path []string) bool {
 	for i := range min(len(pattern), len(path)) {
 		if pattern[i] == "**" {

@@ -16,6 +16,7 @@ type validator struct {
 	*Document
 
 	faults strictyaml.Faults
+	pinned []pinnedPath
 }
 
 // validate checks the document alone, not the files that it names, and adds to the
@@ -30,6 +31,7 @@ func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
 	v.layers("spec.layers", d.Spec.Layers)
 	v.tiers()
 	v.mayDiffer()
+	v.pinned = d.pinnedPaths()
 	v.overrides("spec", d.Spec.Overrides)
 	v.environments()
 	v.ownPins()

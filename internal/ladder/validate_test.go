@@ -419,6 +419,7 @@ func FuzzLadder(f *testing.F) {
 	f.Add(example)
 	f.Add(shop()["shop/ladder.yaml"].Data)
 	f.Add([]byte(head + "spec: {chart: &a [*a], environments: [{name: dev, targets: [{name: a, after: b}, {name: b, after: a}]}]}"))
+	f.Add([]byte(head + "spec: {chart: c, layers: ['a*', {path: b, optional: true}], overrides: [a.**], images: [{name: a, repository: a.io/b, valuesPath: i, set: {i.tag: '{{.Hex}}', j.k: '{{.Registry}}/{{.Path}}@{{.Digest}}'}}], environments: [{name: dev, overrides: []}]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		document, err := ladder.Open(fstest.MapFS{"shop/ladder.yaml": {Data: data}}, "shop")
 		if err != nil {
@@ -427,6 +428,23 @@ func FuzzLadder(f *testing.F) {
 		}
 		if err := document.Check(); err != nil {
 			wellFormed(t, err)
+		}
+		// What the images set can be said, and doesn't overlap.
+		var paths [][]string
+		for _, image := range document.Spec.Images {
+			values, err := ladder.Pin{Image: image, Digest: digestA}.Values()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range values {
+				for _, other := range paths {
+					n := min(len(other), len(v.Path))
+					if slices.Equal(other[:n], v.Path[:n]) {
+						t.Fatalf("%q and %q overlap", other, v.Path)
+					}
+				}
+				paths = append(paths, v.Path)
+			}
 		}
 	})
 }

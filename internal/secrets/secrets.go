@@ -45,6 +45,14 @@ func Find(text string) (what string, ok bool) {
 	return "", false
 }
 
+// Redact is text without the secret material in it.
+func Redact(text string) string {
+	for _, shape := range shapes {
+		text = shape.pattern.ReplaceAllString(text, "(masked)")
+	}
+	return text
+}
+
 // secretKey is how keys of secrets end; notKey are those that only name one.
 var (
 	secretKey = regexp.MustCompile(`(?i)(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|encryption[-_]?key|credentials?)$`)
