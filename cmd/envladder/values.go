@@ -18,8 +18,8 @@ import (
 
 func newValuesCommand() *cobra.Command {
 	var (
-		dir, target, output, explain string
-		set                          []string
+		dir, output, explain string
+		place                placeFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "values ENVIRONMENT",
@@ -52,7 +52,7 @@ What looks like a secret is masked.`,
 			if err != nil {
 				return err
 			}
-			v, err := valuesOf(cmd.Context(), dir, args[0], target, set)
+			v, err := valuesOf(cmd.Context(), dir, args[0], place)
 			if err != nil {
 				return err
 			}
@@ -69,11 +69,33 @@ What looks like a secret is masked.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "dir", "C", ".", "`folder` of ladder.yaml")
-	flags.StringVar(&target, "target", "", "`target` of the environment")
+	flags.StringVar(&place.target, "target", "", "`target` of the environment")
+	flags.IntVar(&place.pullRequest, "pull-request", 0, "`number` of the pull request, for environment preview")
+	flags.StringArrayVar(&place.images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
 	flags.StringVarP(&output, "output", "o", "yaml", "`format`: yaml, json or table (default with --explain: table)")
 	flags.StringVar(&explain, "explain", "", "`path` of values, such as image.digest; . for all")
-	flags.StringArrayVar(&set, "value", nil, valueUsage)
+	flags.StringArrayVar(&place.values, "value", nil, valueUsage)
 	return cmd
+}
+
+// placeFlags say which place of an environment.
+type placeFlags struct {
+	target      string
+	pullRequest int
+	images      []string
+	values      []string
+}
+
+// step resolves the place.
+func (f placeFlags) step(document *ladder.Document, environment string) (ladder.Step, error) {
+	if !ladder.IsPreview(environment) || f.pullRequest == 0 {
+		return document.Step(environment, f.target)
+	}
+	images, err := parseImages(f.images)
+	if err != nil {
+		return ladder.Step{}, err
+	}
+	return document.PreviewStep(f.pullRequest, images)
 }
 
 const valueUsage = "`PATH=VALUE` of the Application's parameter values (repeat it for each)"
@@ -103,8 +125,8 @@ type placeValues struct {
 	fromHere func(file string) string
 }
 
-func valuesOf(ctx context.Context, dir, environment, target string, set []string) (placeValues, error) {
-	overrides, err := parseValues(set)
+func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (placeValues, error) {
+	overrides, err := parseValues(place.values)
 	if err != nil {
 		return placeValues{}, err
 	}
@@ -117,7 +139,7 @@ func valuesOf(ctx context.Context, dir, environment, target string, set []string
 	if err != nil {
 		return placeValues{}, err
 	}
-	step, err := document.Step(environment, target)
+	step, err := place.step(document, environment)
 	if err != nil {
 		return placeValues{}, err
 	}
