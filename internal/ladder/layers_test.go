@@ -185,6 +185,13 @@ func TestOverride(t *testing.T) {
 	if _, err := dev.Override(map[string]string{"features.a": "1", "features.a-b": "2", "features.a.b": "3"}); err == nil || !strings.Contains(err.Error(), "inside of the other") {
 		t.Errorf("error %v", err)
 	}
+	many := map[string]string{}
+	for i := range 101 {
+		many[fmt.Sprint("features.f", i)] = "1"
+	}
+	if _, err := dev.Override(many); err == nil || !strings.Contains(err.Error(), "at most 100") {
+		t.Errorf("error %v", err)
+	}
 	document, err := ladder.Open(repo, "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,9 @@ type Override struct {
 // overrides, since whoever can write a file .argocd-source.yaml into the repository sets
 // parameters too.
 func (s Step) Override(values map[string]string) (Step, error) {
+	if len(values) > maxOverrides {
+		return Step{}, fmt.Errorf("overriding %d values: at most %d can be: set them in a layer", len(values), maxOverrides)
+	}
 	overrides := slices.Clone(s.Overrides)
 	for _, path := range slices.Sorted(maps.Keys(values)) {
 		if !isValuesPath(path) {
@@ -59,6 +62,10 @@ func (s Step) overridable() string {
 	}
 	return some(s.Overridable)
 }
+
+// maxOverrides bounds how many values parameters set, which are compared in pairs. More
+// than a few are a layer's business.
+const maxOverrides = 100
 
 // maxOverride bounds a value: a hostname, a number, a flag. What is longer belongs in a
 // layer.
