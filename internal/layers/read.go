@@ -51,7 +51,7 @@ func parseLayer(layer ladder.Layer, data []byte) (source, error) {
 		// The cause would quote values.
 		return source{}, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser doesn't take it", layer.Path, layer.Origin)
 	}
-	return source{file: layer.Path, values: values, root: root}, nil
+	return source{file: layer.Path, values: values, document: func() *yamlv3.Node { return root }}, nil
 }
 
 // checkForHelm finds what Helm, whose YAML is an older one, silently takes for something

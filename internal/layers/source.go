@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 
@@ -39,16 +40,17 @@ type source struct {
 	// file as the reader knows it.
 	file   string
 	values map[string]any
-	// root is the document of the values below prefix, nil where there is none.
-	root   *yamlv3.Node
-	prefix []string
+	// document of the values below prefix; nil, or gives nil, where there is none. A
+	// chart's is only parsed when it is asked for.
+	document func() *yamlv3.Node
+	prefix   []string
 	// line of a source that has no document.
 	line int
 }
 
 // name of the source, for messages.
 func (s source) name() string {
-	if s.root == nil {
+	if s.document == nil {
 		return s.origin
 	}
 	return fmt.Sprintf("layer %q (%s)", s.file, s.origin)
@@ -76,10 +78,14 @@ func (s source) walk(path []string) (depth int, value any) {
 
 // position of what stands at path, or of what is nearest around it.
 func (s source) position(path []string) (line, column int) {
-	if s.root == nil || len(path) < len(s.prefix) {
+	if s.document == nil || len(path) < len(s.prefix) {
 		return s.line, 0
 	}
-	n := nodeAt(s.root, path[len(s.prefix):])
+	root := s.document()
+	if root == nil {
+		return 0, 0
+	}
+	n := nodeAt(root, path[len(s.prefix):])
 	return n.Line, n.Column
 }
 
@@ -209,7 +215,7 @@ func chartSource(d Default) source {
 	if s.values == nil {
 		s.values = map[string]any{}
 	}
-	s.root = document(d.Data)
+	s.document = sync.OnceValue(func() *yamlv3.Node { return document(d.Data) })
 	return s
 }
 
