@@ -18,6 +18,8 @@ const (
 	// ParameterPullRequest and ParameterImages are for environment preview alone.
 	ParameterPullRequest = "pullRequest"
 	ParameterImages      = "images"
+	// ParameterValues are values that the ladder lets an Application set.
+	ParameterValues = "values"
 )
 
 // The environment variables that Argo CD sets for a plugin.
@@ -45,6 +47,7 @@ func requestFrom(getenv func(string) string) (Request, error) {
 		ReleaseName: parameters.texts[ParameterReleaseName],
 		PullRequest: parameters.texts[ParameterPullRequest],
 		Images:      parameters.images,
+		Values:      parameters.values,
 		AppName:     getenv(envAppName),
 		Namespace:   getenv(envAppNamespace),
 		KubeVersion: getenv(envKubeVersion),
@@ -64,6 +67,7 @@ type parameter struct {
 type parameters struct {
 	texts  map[string]string
 	images map[string]string
+	values map[string]string
 }
 
 // textParameters are those that are strings.
@@ -96,12 +100,17 @@ func parseParameters(getenv func(string) string) (parameters, error) {
 func (p *parameters) set(given parameter) error {
 	switch {
 	case given.Name == ParameterImages:
-		if given.Map == nil || given.String != nil || given.Array != nil {
+		if !given.isMap() {
 			return fmt.Errorf("parameter %q must be a map of digests by the image's name", given.Name)
 		}
 		p.images = given.Map
+	case given.Name == ParameterValues:
+		if !given.isMap() {
+			return fmt.Errorf("parameter %q must be a map of values by their dotted paths", given.Name)
+		}
+		p.values = given.Map
 	case !slices.Contains(textParameters, given.Name):
-		return fmt.Errorf("parameter %q is unknown: there are %s, %s", given.Name, strings.Join(textParameters, ", "), ParameterImages)
+		return fmt.Errorf("parameter %q is unknown: there are %s, %s, %s", given.Name, strings.Join(textParameters, ", "), ParameterImages, ParameterValues)
 	case given.String == nil || given.Array != nil || given.Map != nil:
 		return fmt.Errorf("parameter %q must be a string", given.Name)
 	default:
@@ -109,6 +118,8 @@ func (p *parameters) set(given parameter) error {
 	}
 	return nil
 }
+
+func (p parameter) isMap() bool { return p.Map != nil && p.String == nil && p.Array == nil }
 
 // splitList is a list as Argo CD joins it.
 func splitList(s string) []string {
@@ -152,6 +163,13 @@ func announce(document *ladder.Document) []*pluginpb.ParameterAnnouncement {
 			CollectionType: "map",
 		},
 		{
+			Name:           ParameterValues,
+			Title:          "Values",
+			Tooltip:        valuesTooltip(document),
+			ItemType:       "string",
+			CollectionType: "map",
+		},
+		{
 			Name:           ParameterReleaseName,
 			Title:          "Release name",
 			Tooltip:        "Helm's release name, if it isn't the Application's name; at most 53 characters",
@@ -166,6 +184,13 @@ func previewTooltip(document *ladder.Document, what string) string {
 		return "This ladder has no spec.preview: leave it empty"
 	}
 	return what + "; for environment preview alone"
+}
+
+func valuesTooltip(document *ladder.Document) string {
+	if len(document.Spec.Overrides) == 0 {
+		return "Values by dotted paths, as far as the ladder's overrides allow for the environment"
+	}
+	return "Values by dotted paths, as far as the ladder allows: " + strings.Join(document.Spec.Overrides, ", ") + ", unless the environment has overrides of its own"
 }
 
 func targetTooltip(document *ladder.Document) string {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
 )
 
 // Request asks for the manifests of one environment.
@@ -32,6 +33,9 @@ type Request struct {
 	// their pins, which only Git can change.
 	PullRequest string
 	Images      map[string]string
+	// Values to set after all layers, scalars in YAML by dotted paths, as far as the
+	// Ladder's overrides allow.
+	Values map[string]string
 	// AppName is the Application's name as Argo CD gives it: name, or
 	// namespace_name for an Application outside of Argo CD's own namespace.
 	AppName string
@@ -57,6 +61,9 @@ func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
+	if step, err = step.Override(r.Values); err != nil {
+		return nil, fmt.Errorf("parameter %s: %w", ParameterValues, err)
+	}
 	return render(ctx, r, step)
 }
 
@@ -81,12 +88,16 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 }
 
 func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, error) {
-	values, err := chart.Merge(ctx, r.Repository, step)
+	merged, err := layers.Merge(ctx, r.Repository, step)
 	if err != nil {
 		return nil, err
 	}
 	loaded, err := chart.Load(r.Repository, step.Chart)
 	if err != nil {
+		return nil, err
+	}
+	merged = merged.WithChart(loaded.Defaults())
+	if err := merged.CheckChart(); err != nil {
 		return nil, err
 	}
 	release, err := r.release(step)
@@ -97,7 +108,8 @@ func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	manifests, err := loaded.Render(values, release)
+	manifests, err := loaded.Render(merged.Values, release)
+	err = chart.Explain(err, merged)
 	if err == nil && step.Guard {
 		manifests, err = manifests.Guard(release)
 	}

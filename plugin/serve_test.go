@@ -292,6 +292,7 @@ func TestServeToArgoCD(t *testing.T) {
 			"target":      "false Target of prod: eu, us; empty for the other environments",
 			"pullRequest": "false This ladder has no spec.preview: leave it empty",
 			"images":      "false This ladder has no spec.preview: leave it empty",
+			"values":      "false Values by dotted paths, as far as the ladder's overrides allow for the environment",
 			"releaseName": "false Helm's release name, if it isn't the Application's name; at most 53 characters",
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -23,12 +25,17 @@ func newLintCommand() *cobra.Command {
 		Long: `Find what is wrong with a ladder, with the pins, layers and charts that it names, and
 with nothing else. Charts are loaded, not rendered. Needs no cluster and no network.
 
+It checks first the ladder itself; then each file that it names, and that no layer has
+secret material; then each environment's values: that layers don't set what the pins
+set or replace a mapping by something else, and that environments differ in nothing but
+what spec.mayDiffer names.
+
 Each finding is a line: file:line:column: path in the document: what is wrong. With
 -o json they are an array, empty without findings, and files are relative to the
-repository's root instead of the working directory. A ladder with findings of its own
-is checked alone: its pins, layers and charts come once it is right.
+repository's root instead of the working directory. Each step is taken once the one
+before it finds nothing.
 
-Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
+Exit codes: 0 nothing found but warnings, 1 findings, 2 it couldn't be checked.`,
 		Example: `  # The ladder of this folder
   envladder lint
 
@@ -45,14 +52,14 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 				return err
 			}
 			defer func() { _ = repo.Close() }() // only read
-			findings, err := lint(repo)
+			findings, err := lint(cmd.Context(), repo)
 			if err != nil {
 				return err
 			}
 			if err := show(cmd.OutOrStdout(), repo, findings); err != nil {
 				return fmt.Errorf("printing the findings: %w", err)
 			}
-			if len(findings) > 0 {
+			if slices.ContainsFunc(findings, func(f strictyaml.Fault) bool { return !f.Warning }) {
 				return cli.ErrNo
 			}
 			return nil
@@ -64,7 +71,7 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 }
 
 // lint is what is wrong with the ladder of repo.Dir.
-func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
+func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, error) {
 	document, err := ladder.Open(repo.FS(), repo.Dir)
 	if findings := strictyaml.FaultsOf(err); findings != nil {
 		return findings, nil
@@ -72,11 +79,21 @@ func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
 	if err != nil {
 		return nil, err
 	}
-	charts := document.CheckCharts(func(name string) error {
-		_, err := chart.Load(repo.FS(), name)
+	charts := map[string]*chart.Chart{}
+	ofCharts := document.CheckCharts(func(name string) error {
+		loaded, err := chart.Load(repo.FS(), name)
+		charts[name] = loaded
 		return err
 	})
-	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(charts)...)
+	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts)...)
+	findings = append(findings, lintLayers(repo, document)...)
+	if len(findings) == 0 {
+		ofPlaces, err := lintPlaces(ctx, repo, document, charts)
+		if err != nil {
+			return nil, err
+		}
+		findings = ofPlaces
+	}
 	return strictyaml.FaultsOf(findings.Err()), nil
 }
 

@@ -15,6 +15,7 @@ func newRenderCommand() *cobra.Command {
 	var (
 		dir     string
 		images  []string
+		set     []string
 		request plugin.Request
 	)
 	cmd := &cobra.Command{
@@ -40,6 +41,9 @@ files of the repository only.`,
 			if request.Images, err = parseImages(images); err != nil {
 				return err
 			}
+			if request.Values, err = parseValues(set); err != nil {
+				return err
+			}
 			manifests, err := plugin.Generate(cmd.Context(), request)
 			if err != nil {
 				return err
@@ -52,6 +56,7 @@ files of the repository only.`,
 	flags.StringVar(&request.Target, "target", "", "`target` of the environment")
 	flags.StringVar(&request.PullRequest, "pull-request", "", "`number` of the pull request, for environment preview")
 	flags.StringArrayVar(&images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
+	flags.StringArrayVar(&set, "value", nil, valueUsage)
 	flags.StringVar(&request.ReleaseName, "release-name", "", "Helm's release `name`; Argo CD uses the Application's name (default: the ladder's)")
 	flags.StringVar(&request.Namespace, "namespace", "default", "`namespace` of the release")
 	flags.StringVar(&request.KubeVersion, "kube-version", "", "Kubernetes `version` that templates see (default: "+chart.DefaultKubeVersion+", as with helm template)")

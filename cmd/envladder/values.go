@@ -5,81 +5,176 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/secrets"
 )
 
 func newValuesCommand() *cobra.Command {
-	var dir, target, output string
+	var (
+		dir, output, explain string
+		place                placeFlags
+	)
 	cmd := &cobra.Command{
 		Use:   "values ENVIRONMENT",
-		Short: "Print an environment's merged values",
+		Short: "Print an environment's merged values, and where they come from",
 		Long: `values prints what the chart's templates see as .Values in an environment: the
 chart's values.yaml and its subcharts', the layers in their order, and the pins.
-Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of it.`,
+Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of it.
+
+With --explain PATH it prints instead, for each value at the path and below, every layer
+that sets it, in their order, and which one wins. A null in a layer removes what the
+chart has. -o table without --explain does so for all values.
+
+What looks like a secret is masked.`,
 		Example: `  envladder values dev
-  envladder values prod --target eu -o json | jq .image`,
+  envladder values prod --target eu -o json | jq .image
+
+  # Where does it come from?
+  envladder values prod --target eu --explain autoscaling`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			explained := cmd.Flags().Changed("explain")
+			if explained && !cmd.Flags().Changed("output") {
+				output = "table"
+			}
+			path, err := layers.ParsePath(explain)
+			if err != nil {
+				return fmt.Errorf("--explain %q: %w", explain, err)
+			}
 			write, err := valuesPrinter(output)
 			if err != nil {
 				return err
 			}
-			values, err := mergedValues(cmd.Context(), dir, args[0], target)
+			v, err := valuesOf(cmd.Context(), dir, args[0], place)
 			if err != nil {
 				return err
 			}
-			return write(cmd.OutOrStdout(), values)
+			if !explained && output != "table" {
+				masked, _ := secrets.Masked(nil, v.final)
+				return write(cmd.OutOrStdout(), masked)
+			}
+			explanations, err := v.explain(path)
+			if err != nil {
+				return fmt.Errorf("explaining %q in environment %q: %w", explain, args[0], err)
+			}
+			return write(cmd.OutOrStdout(), explanations)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "dir", "C", ".", "`folder` of ladder.yaml")
-	flags.StringVar(&target, "target", "", "`target` of the environment")
-	flags.StringVarP(&output, "output", "o", "yaml", "`format`: yaml or json")
+	flags.StringVar(&place.target, "target", "", "`target` of the environment")
+	flags.IntVar(&place.pullRequest, "pull-request", 0, "`number` of the pull request, for environment preview")
+	flags.StringArrayVar(&place.images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
+	flags.StringVarP(&output, "output", "o", "yaml", "`format`: yaml, json or table (default with --explain: table)")
+	flags.StringVar(&explain, "explain", "", "`path` of values, such as image.digest; . for all")
+	flags.StringArrayVar(&place.values, "value", nil, valueUsage)
 	return cmd
 }
 
-func mergedValues(ctx context.Context, dir, environment, target string) (map[string]any, error) {
+// placeFlags say which place of an environment.
+type placeFlags struct {
+	target      string
+	pullRequest int
+	images      []string
+	values      []string
+}
+
+// step resolves the place.
+func (f placeFlags) step(document *ladder.Document, environment string) (ladder.Step, error) {
+	if !ladder.IsPreview(environment) || f.pullRequest == 0 {
+		return document.Step(environment, f.target)
+	}
+	images, err := parseImages(f.images)
+	if err != nil {
+		return ladder.Step{}, err
+	}
+	return document.PreviewStep(f.pullRequest, images)
+}
+
+const valueUsage = "`PATH=VALUE` of the Application's parameter values (repeat it for each)"
+
+// parseValues reads PATH=VALUE, each path once.
+func parseValues(texts []string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, text := range texts {
+		path, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("--value %q: want PATH=VALUE, such as replicaCount=3", text)
+		}
+		if _, twice := values[path]; twice {
+			return nil, fmt.Errorf("--value: %q has a value already", path)
+		}
+		values[path] = value
+	}
+	return values, nil
+}
+
+// placeValues are the values of one place.
+type placeValues struct {
+	// final is what templates see.
+	final  map[string]any
+	merged *layers.Merged
+	// fromHere makes a path in the repository one from the working directory.
+	fromHere func(file string) string
+}
+
+func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (placeValues, error) {
+	overrides, err := parseValues(place.values)
+	if err != nil {
+		return placeValues{}, err
+	}
 	repository, err := ladder.FindRepository(dir)
 	if err != nil {
-		return nil, err
+		return placeValues{}, err
 	}
 	defer repository.Close()
 	document, err := ladder.Open(repository.FS(), repository.Dir)
 	if err != nil {
-		return nil, err
+		return placeValues{}, err
 	}
-	step, err := document.Step(environment, target)
+	step, err := place.step(document, environment)
 	if err != nil {
-		return nil, err
+		return placeValues{}, err
 	}
-	values, err := chart.Merge(ctx, repository.FS(), step)
+	if step, err = step.Override(overrides); err != nil {
+		return placeValues{}, err
+	}
+	merged, err := layers.Merge(ctx, repository.FS(), step)
 	if err != nil {
-		return nil, err
+		return placeValues{}, err
 	}
 	loaded, err := chart.Load(repository.FS(), step.Chart)
 	if err != nil {
-		return nil, err
+		return placeValues{}, err
 	}
-	return loaded.Values(values)
+	final, err := loaded.Values(merged.Values)
+	return placeValues{
+		final: final, merged: merged.WithChart(loaded.Defaults()),
+		fromHere: func(file string) string { return fromHere(repository, file) },
+	}, err
 }
 
-func valuesPrinter(format string) (func(io.Writer, map[string]any) error, error) {
+func valuesPrinter(format string) (func(io.Writer, any) error, error) {
 	switch format {
 	case "yaml":
 		return printYAML, nil
 	case "json":
 		return printJSON, nil
+	case "table":
+		return printTable, nil
 	default:
-		return nil, fmt.Errorf("--output %q: use yaml or json", format)
+		return nil, fmt.Errorf("--output %q: use yaml, json or table", format)
 	}
 }
 
-func printYAML(w io.Writer, values map[string]any) error {
+func printYAML(w io.Writer, values any) error {
 	text, err := yaml.Marshal(values)
 	if err != nil {
 		return fmt.Errorf("printing values: %w", err)
@@ -88,7 +183,7 @@ func printYAML(w io.Writer, values map[string]any) error {
 	return err
 }
 
-func printJSON(w io.Writer, values map[string]any) error {
+func printJSON(w io.Writer, values any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")

@@ -4,81 +4,183 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	helm "helm.sh/helm/v3/pkg/chart"
+
+	"github.com/envladder/envladder/internal/layers"
 )
 
 // schemaURL is the name under which a chart's schema is compiled, as Helm does it.
 const schemaURL = "file:///values.schema.json"
 
+// SchemaError is that values don't fit the values.schema.json of charts. It is plain
+// data, so that it can cross to another process.
+type SchemaError struct {
+	Charts []Unfit `json:"charts"`
+}
+
+// Unfit is a chart whose schema the values don't fit.
+type Unfit struct {
+	// Chart is its name.
+	Chart string `json:"chart"`
+	// Prefix is where a subchart's values stand.
+	Prefix []string `json:"prefix,omitempty"`
+	// Cause is set where there are no Breaches: the schema can't be used.
+	Cause    string   `json:"cause,omitempty"`
+	Breaches []Breach `json:"breaches,omitempty"`
+}
+
+// Path is that of what is wrong, in the values of the chart that is rendered.
+func (u Unfit) Path(b Breach) []string {
+	if b.Of != nil {
+		return slices.Concat(u.Prefix, b.Of)
+	}
+	return slices.Concat(u.Prefix, b.At)
+}
+
+// Breach is a place that breaks a rule.
+type Breach struct {
+	// At is the path in the chart's own values; indexes of lists are decimal.
+	At []string `json:"at"`
+	// Of is the path of what is wrong there, if that is a part of it.
+	Of []string `json:"of,omitempty"`
+	// Message says what is wrong, without values.
+	Message string `json:"message"`
+	// Origin says where the value comes from, once Explain has found that.
+	Origin string `json:"origin,omitempty"`
+}
+
+// Error has a line for each place.
+func (e *SchemaError) Error() string {
+	var b strings.Builder
+	for i, unfit := range e.Charts {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "values don't fit values.schema.json of chart %q:\n%s", unfit.Chart, unfit.Cause)
+		for j, breach := range unfit.Breaches {
+			if j > 0 {
+				b.WriteString("\n")
+			}
+			fmt.Fprintf(&b, "- at %q: %s", pointer(breach.At), breach.Message)
+			if breach.Origin != "" {
+				b.WriteString("; it comes from " + breach.Origin)
+			}
+		}
+	}
+	return b.String()
+}
+
+// Explain is err with where the values come from, if it is a SchemaError, and err itself
+// if it is another.
+func Explain(err error, merged *layers.Merged) error {
+	invalid, ok := errors.AsType[*SchemaError](err)
+	if !ok {
+		return err
+	}
+	explained := &SchemaError{Charts: slices.Clone(invalid.Charts)}
+	for i, unfit := range explained.Charts {
+		breaches := slices.Clone(unfit.Breaches)
+		for j, breach := range breaches {
+			breaches[j].Origin, _ = merged.Where(unfit.Path(breach))
+		}
+		explained.Charts[i].Breaches = breaches
+	}
+	return explained
+}
+
 // checkSchemas validates values against the values.schema.json of a chart and of its
 // dependencies. Helm's own check would follow a `$ref` to any file and any server; this
-// one follows none that leaves the document.
+// one follows none that leaves the document. The error is a *SchemaError.
 func checkSchemas(c *helm.Chart, values map[string]any) error {
-	var errs []error
+	if unfit := unfits(c, values, nil); len(unfit) > 0 {
+		return &SchemaError{Charts: unfit}
+	}
+	return nil
+}
+
+func unfits(c *helm.Chart, values map[string]any, prefix []string) []Unfit {
+	var all []Unfit
 	if c.Schema != nil {
-		if err := checkSchema(c.Schema, values); err != nil {
-			errs = append(errs, fmt.Errorf("values don't fit values.schema.json of chart %q:\n%w", c.Name(), err))
+		unfit := Unfit{Chart: c.Name(), Prefix: prefix}
+		breaches, err := checkSchema(c.Schema, values)
+		if err != nil {
+			unfit.Cause = err.Error()
+		}
+		unfit.Breaches = breaches
+		if err != nil || len(breaches) > 0 {
+			all = append(all, unfit)
 		}
 	}
 	for _, child := range c.Dependencies() {
 		childValues, _ := values[child.Name()].(map[string]any)
-		errs = append(errs, checkSchemas(child, childValues))
+		all = append(all, unfits(child, childValues, append(slices.Clone(prefix), child.Name()))...)
 	}
-	return errors.Join(errs...)
+	return all
 }
 
-func checkSchema(schema []byte, values map[string]any) error {
+func checkSchema(schema []byte, values map[string]any) ([]Breach, error) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
-		return fmt.Errorf("parsing it: %w", err)
+		return nil, fmt.Errorf("parsing it: %w", err)
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.UseLoader(noLoader{})
 	if err := compiler.AddResource(schemaURL, document); err != nil {
-		return fmt.Errorf("parsing it: %w", err)
+		return nil, fmt.Errorf("parsing it: %w", err)
 	}
 	compiled, err := compiler.Compile(schemaURL)
 	if err != nil {
-		return fmt.Errorf("compiling it: %w", err)
+		return nil, fmt.Errorf("compiling it: %w", err)
 	}
 	err = compiled.Validate(values)
 	var invalid *jsonschema.ValidationError
 	switch {
 	case err == nil:
-		return nil
+		return nil, nil
 	case errors.As(err, &invalid):
-		return errors.New(strings.Join(describe(invalid), "\n"))
+		return describe(invalid), nil
 	default:
-		return errors.New("they can't be validated") // the cause would quote them
+		return nil, errors.New("they can't be validated") // the cause would quote them
 	}
 }
 
-// describe says what is wrong where, in lines, each with the rule of the schema that
+// describe says what is wrong where, each with the rule of the schema that
 // is broken. The validator's own messages quote values, which may be secrets, as "'x'
 // does not match pattern"; here are places, names and types only.
-func describe(invalid *jsonschema.ValidationError) []string {
+func describe(invalid *jsonschema.ValidationError) []Breach {
 	if len(invalid.Causes) > 0 {
-		var lines []string
+		var all []Breach
 		for _, cause := range invalid.Causes {
-			lines = append(lines, describe(cause)...)
+			all = append(all, describe(cause)...)
 		}
-		return lines
+		return all
 	}
 	_, rule, _ := strings.Cut(invalid.SchemaURL, "#")
 	rule += pointer(invalid.ErrorKind.KeywordPath())
-	return []string{fmt.Sprintf("- at %q: %s (the schema's %s)", pointer(invalid.InstanceLocation), fault(invalid.ErrorKind), rule)}
+	where := fmt.Sprintf(" (the schema's %s)", rule)
+	extra, ok := invalid.ErrorKind.(*kind.AdditionalProperties)
+	if !ok {
+		return []Breach{{At: invalid.InstanceLocation, Message: fault(invalid.ErrorKind) + where}}
+	}
+	var all []Breach
+	for _, property := range slices.Sorted(slices.Values(extra.Properties)) {
+		all = append(all, Breach{
+			At: invalid.InstanceLocation, Of: append(slices.Clone(invalid.InstanceLocation), property),
+			Message: "has what isn't allowed here: " + layers.PathText([]string{property}) + where,
+		})
+	}
+	return all
 }
 
 func fault(broken jsonschema.ErrorKind) string {
 	switch broken := broken.(type) {
 	case *kind.Required:
 		return "lacks " + strings.Join(broken.Missing, ", ")
-	case *kind.AdditionalProperties:
-		return "has what isn't allowed here: " + strings.Join(broken.Properties, ", ")
 	case *kind.Type:
 		return fmt.Sprintf("is of type %s, want %s", broken.Got, strings.Join(broken.Want, " or "))
 	default:

@@ -23,6 +23,8 @@ type Document struct {
 	repo      fs.FS
 	dir       string
 	positions strictyaml.Positions
+	// named are the layers' files that the Ladder names without globs.
+	named map[string]bool
 }
 
 // Open reads and validates the Ladder of the folder dir. repo is the repository from its
@@ -71,6 +73,7 @@ func (d *Document) decode(data []byte) error {
 	positions, more := strictyaml.Decode(d.File, root, &d.Ladder)
 	d.positions = positions
 	faults = append(faults, d.validate(more)...)
+	d.named = d.findNamed()
 	return faults.Err()
 }
 
@@ -175,16 +178,17 @@ func (d *Document) checkLayers() strictyaml.Faults {
 		if faults.Full() {
 			break
 		}
-		file, fault := d.file(entry)
+		files, fault := d.files(entry)
 		if fault != nil {
 			faults = append(faults, *fault)
 			continue
 		}
-		if checked[file] {
-			continue
+		for _, file := range files {
+			if !checked[file] {
+				checked[file] = true
+				faults = append(faults, d.checkLayer(file, entry)...)
+			}
 		}
-		checked[file] = true
-		faults = append(faults, d.checkLayer(file, entry)...)
 	}
 	return faults
 }
@@ -217,6 +221,8 @@ type entry struct {
 	path string
 	// origin of a layer, as in Layer.
 	origin string
+	// layer is set for layers: they may be globs, and optional.
+	layer, optional bool
 }
 
 // file is the entry's path in the repository, where it names a file that is there.

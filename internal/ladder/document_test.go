@@ -111,8 +111,8 @@ func TestStep(t *testing.T) {
 				Chart:  "shop/charts/shop-1.tgz",
 				Layers: layers(lite, ladder.Layer{Path: "shop/values/dev.yaml", Origin: "environment dev"}),
 				Pins: []ladder.Pin{
-					{Image: web, Digest: digestA, Source: "shop/pins/dev.yaml"},
-					{Image: job, Digest: digestB, Source: "shop/pins/dev.yaml"},
+					{Image: web, Digest: digestA, Source: "shop/pins/dev.yaml", Line: 1},
+					{Image: job, Digest: digestB, Source: "shop/pins/dev.yaml", Line: 1},
 				},
 			},
 		},
@@ -122,8 +122,8 @@ func TestStep(t *testing.T) {
 				Chart:  "shop/chart",
 				Layers: layers(lite, ladder.Layer{Path: "shop/values/local.yaml", Origin: "environment local"}),
 				Pins: []ladder.Pin{
-					{Image: web, Digest: digestA, Source: "shop/pins/dev.yaml"},
-					{Image: job, Digest: digestB, Source: "shop/pins/dev.yaml"},
+					{Image: web, Digest: digestA, Source: "shop/pins/dev.yaml", Line: 1},
+					{Image: job, Digest: digestB, Source: "shop/pins/dev.yaml", Line: 1},
 				},
 			},
 		},
@@ -133,8 +133,8 @@ func TestStep(t *testing.T) {
 				Chart:  "oci://registry.example.com/charts/shop@" + digestC,
 				Layers: layers(full, prod, ladder.Layer{Path: "shop/values/eu.yaml", Origin: "target eu"}),
 				Pins: []ladder.Pin{
-					{Image: web, Digest: digestA, Source: "shop/pins/eu.yaml"},
-					{Image: job, Digest: digestC, Source: "shop/pins/eu.yaml"},
+					{Image: web, Digest: digestA, Source: "shop/pins/eu.yaml", Line: 3},
+					{Image: job, Digest: digestC, Source: "shop/pins/eu.yaml", Line: 2},
 				},
 			},
 		},
@@ -144,8 +144,8 @@ func TestStep(t *testing.T) {
 				Chart:  "shop/chart",
 				Layers: layers(full, prod),
 				Pins: []ladder.Pin{
-					{Image: web, Digest: digestB, Source: "shop/pins/prod.yaml"},
-					{Image: job, Digest: digestB, Source: "shop/pins/prod.yaml"},
+					{Image: web, Digest: digestB, Source: "shop/pins/prod.yaml", Line: 1},
+					{Image: job, Digest: digestB, Source: "shop/pins/prod.yaml", Line: 1},
 				},
 			},
 		},

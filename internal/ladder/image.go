@@ -1,8 +1,9 @@
 package ladder
 
 import (
-	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/envladder/envladder/internal/strictyaml"
@@ -24,29 +25,102 @@ func (v *validator) images() {
 		if why := wrongRepository(image.Repository); image.Repository != "" && why != "" {
 			v.faultf(at+".repository", "is %.300q: %s", image.Repository, why)
 		}
-		if image.ValuesPath != "" && !valuesPath.MatchString(image.ValuesPath) {
-			v.faultf(at+".valuesPath", "is %.120q: want keys of letters, digits, - and _ with dots between them, such as image or web.image", image.ValuesPath)
-		}
-		v.ownValuesPath(i)
+		v.imagePaths(i)
 	}
+	v.ownPaths()
 	v.unique(names, func(i int) string { return strictyaml.Index("spec.images", i) + ".name" })
 }
 
-// ownValuesPath checks that the i-th image doesn't write where another one does, or
-// inside of that.
-func (v *validator) ownValuesPath(i int) {
-	here := v.Spec.Images[i].ValuesPath
-	for j, other := range v.Spec.Images {
-		there := other.ValuesPath
-		if j == i || here == "" || there == "" {
-			continue
+// wantPath is what a value path looks like.
+const wantPath = "want keys of letters, digits, - and _ with dots between them, such as image or web.image"
+
+// imagePaths checks where the i-th image goes in the values, by itself.
+func (v *validator) imagePaths(i int) {
+	image, at := v.Spec.Images[i], strictyaml.Index("spec.images", i)
+	if image.ValuesPath != "" && !isValuesPath(image.ValuesPath) {
+		v.faultf(at+".valuesPath", "is %.120q: %s", image.ValuesPath, wantPath)
+	}
+	if !v.positions.Has(at+".valuesPath") && !v.positions.Has(at+".set") && v.positions.Has(at) {
+		v.faultf(at, `needs "valuesPath" or "set": where in the values does the image go?`)
+	}
+	digest := image.ValuesPath != "" || v.faulty(at+".set")
+	for _, path := range slices.Sorted(maps.Keys(image.Set)) {
+		here := strictyaml.Key(at+".set", path)
+		switch {
+		case strings.Contains(path, "["):
+			v.faultf(here, "has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that")
+		case !isValuesPath(path):
+			v.faultf(here, "isn't a value path: %s", wantPath)
 		}
-		if strings.HasPrefix(here, there+".") || here == there && j < i {
-			v.faultf(strictyaml.Index("spec.images", i)+".valuesPath",
-				"%.120q is inside of %s: they would overwrite each other", here, strictyaml.Index("spec.images", j)+".valuesPath")
-			return
+		template, err := parseFields(image.Set[path], maxImageTemplate, imageFields)
+		if err != nil && image.Set[path] != "" {
+			v.faultf(here, "is %.160q: %v", image.Set[path], err)
+		}
+		digest = digest || err != nil || template.uses(fieldDigest, fieldHex)
+	}
+	if len(image.Set) > 0 && !digest {
+		v.faultf(at+".set", "has no {{.%s}}: the chart wouldn't know which digest to run", fieldDigest)
+	}
+}
+
+// claim is a value path that an image has for itself.
+type claim struct {
+	image int
+	path  string
+	at    string
+}
+
+// claims are the paths of all images.
+func (d *Document) claims() []claim {
+	var all []claim
+	for i, image := range d.Spec.Images {
+		at := strictyaml.Index("spec.images", i)
+		if isValuesPath(image.ValuesPath) {
+			all = append(all, claim{i, image.ValuesPath, at + ".valuesPath"})
+		}
+		for _, path := range slices.Sorted(maps.Keys(image.Set)) {
+			if isValuesPath(path) {
+				all = append(all, claim{i, path, strictyaml.Key(at+".set", path)})
+			}
 		}
 	}
+	return all
+}
+
+// ownPaths checks that no two paths of images are the same, or one inside the other. The
+// map at an image's own valuesPath may get more by its set.
+func (v *validator) ownPaths() {
+	claims := v.claims()
+	first := map[string]claim{}
+	for _, c := range claims {
+		if other, ok := first[c.path]; ok {
+			v.faultf(c.at, "%.120q is inside of %s: they would overwrite each other", c.path, other.at)
+			continue
+		}
+		first[c.path] = c
+	}
+	for _, c := range claims {
+		for above, ok := parentPath(c.path); ok; above, ok = parentPath(above) {
+			other, taken := first[above]
+			if !taken || other.image == c.image && strings.HasSuffix(other.at, ".valuesPath") && !isShortForm(strings.TrimPrefix(c.path, above+".")) {
+				continue
+			}
+			v.faultf(c.at, "%.120q is inside of %s: they would overwrite each other", c.path, other.at)
+			break
+		}
+	}
+}
+
+// isShortForm says whether a path below a valuesPath is one of those that it sets, or
+// inside of them.
+func isShortForm(below string) bool {
+	first, _, _ := strings.Cut(below, ".")
+	return first == keyRepository || first == keyDigest
+}
+
+func parentPath(path string) (string, bool) {
+	last := strings.LastIndexByte(path, '.')
+	return path[:max(last, 0)], last > 0
 }
 
 // wrongRepository says what is wrong with an image's repository, nothing where it is
@@ -76,26 +150,9 @@ func hasHost(s string) bool {
 }
 
 // valuesPath is a dotted path into the values.
-var valuesPath = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+var valuesPath = regexp.MustCompile(ValuesPathPattern)
 
-// patternElement is one element of a pattern of mayDiffer, but for `**`.
-var patternElement = regexp.MustCompile(`^(\*|[A-Za-z0-9_-]+)$`)
+// maxValuesPath in bytes bounds what comparing paths costs; charts nest a few keys.
+const maxValuesPath = 300
 
-// wrongPattern says what is wrong with a pattern of mayDiffer.
-func wrongPattern(pattern string) string {
-	elements := strings.Split(pattern, ".")
-	for i, element := range elements {
-		switch {
-		case element == "":
-			return "has an empty element"
-		case element == "**" && i < len(elements)-1:
-			return "has ** before its end: ** stands for all below, * for one element"
-		case element == "**" && i == 0:
-			return "lets everything differ: name the paths"
-		case element == "**", patternElement.MatchString(element):
-		default:
-			return fmt.Sprintf("has the element %.60q: want a key, * (any one) or a last **", element)
-		}
-	}
-	return ""
-}
+func isValuesPath(s string) bool { return len(s) <= maxValuesPath && valuesPath.MatchString(s) }

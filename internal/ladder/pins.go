@@ -26,7 +26,7 @@ func (p pinned) inject(images []Image) []Pin {
 	var pins []Pin
 	for _, image := range images {
 		if digest := p.Images[image.Name]; digest != "" {
-			pins = append(pins, Pin{Image: image, Digest: digest, Source: p.file})
+			pins = append(pins, Pin{Image: image, Digest: digest, Source: p.file, Line: p.positions.Line(strictyaml.Key("images", image.Name))})
 		}
 	}
 	return pins

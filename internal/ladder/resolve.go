@@ -32,6 +32,7 @@ func (d *Document) Step(environment, target string) (Step, error) {
 	step := Step{
 		Ladder: d.Metadata.Name, Environment: environment, Target: target,
 		Stamps: d.stamps(), Guard: d.Spec.Environments[e].Guard == GuardOn,
+		Overridable: d.overridable(environmentPath(e), d.Spec.Environments[e].Overrides),
 	}
 	var faults strictyaml.Faults
 	step.Layers, faults = d.findLayers(d.layers(e, t))
@@ -49,12 +50,14 @@ func (d *Document) Step(environment, target string) (Step, error) {
 // findLayers finds the files of layers.
 func (d *Document) findLayers(entries []entry) (layers []Layer, faults strictyaml.Faults) {
 	for _, entry := range entries {
-		file, fault := d.file(entry)
+		files, fault := d.files(entry)
 		if fault != nil {
 			faults = append(faults, *fault)
 			continue
 		}
-		layers = append(layers, Layer{Path: file, Origin: entry.origin})
+		for _, file := range files {
+			layers = append(layers, Layer{Path: file, Origin: entry.origin})
+		}
 	}
 	return layers, faults
 }
@@ -151,10 +154,10 @@ func (d *Document) allLayers() []entry {
 	return entries
 }
 
-func listed(at string, paths []string, origin string) []entry {
-	entries := make([]entry, len(paths))
-	for i, p := range paths {
-		entries[i] = entry{at: strictyaml.Index(at, i), path: p, origin: origin}
+func listed(at string, layers []LayerEntry, origin string) []entry {
+	entries := make([]entry, len(layers))
+	for i, layer := range layers {
+		entries[i] = entry{at: strictyaml.Index(at, i), path: layer.Path, optional: layer.Optional, origin: origin, layer: true}
 	}
 	return entries
 }
@@ -165,7 +168,7 @@ func (d *Document) tier(tier Tier) []entry {
 	if file == "" {
 		return nil
 	}
-	return []entry{{at: strictyaml.Key("spec.tiers", string(tier)), path: file, origin: "tier " + string(tier)}}
+	return []entry{{at: strictyaml.Key("spec.tiers", string(tier)), path: file, origin: TierOrigin + string(tier), layer: true}}
 }
 
 func environmentPath(e int) string { return strictyaml.Index("spec.environments", e) }

@@ -10,12 +10,19 @@ type Step struct {
 	Chart string
 	// Layers in order; the last wins.
 	Layers []Layer
+	// Overridable are patterns of the value paths that Override takes.
+	Overridable []string
+	// Overrides are values to set after all layers.
+	Overrides []Override
 	// Pins are the digests to inject last.
 	Pins   []Pin
 	Stamps Stamps
 	// Guard is set where a sync begins by asking the cluster about all images.
 	Guard bool
 }
+
+// TierOrigin begins the origin of a tier's layer.
+const TierOrigin = "tier "
 
 // Layer is one values file.
 type Layer struct {
@@ -31,6 +38,8 @@ type Pin struct {
 	Image
 
 	Digest string
-	// Source is the pins file (path in the repository), for messages.
+	// Source is the pins file (path in the repository), for messages, and Line the
+	// digest's place in it; 0 where it is no file.
 	Source string
+	Line   int
 }

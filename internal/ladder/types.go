@@ -11,6 +11,9 @@ const NamePattern = `^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 // DigestPattern is what images are pinned by.
 const DigestPattern = `^sha256:[0-9a-f]{64}$`
 
+// ValuesPathPattern is what dotted paths into the values look like.
+const ValuesPathPattern = `^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`
+
 // APIVersion and Kind of the document.
 const (
 	APIVersion = "envladder.dev/v1alpha1"
@@ -24,7 +27,8 @@ const (
 // 10,000 comparisons. The bounds are meant to be out of a real ladder's way: a target in
 // each region of the largest clouds makes a few dozen, and a list of 100 layers is one
 // that nobody can say the outcome of. A group of mayDiffer has a pattern for each value,
-// not for each file, so it gets 200.
+// not for each file, so it gets 200. What parameters may override is meant to be little:
+// 50. A chart has an image in a place or two: 20.
 
 // Ladder declares a service's environments in order. Paths are slash-separated and
 // relative to the file; `../` is allowed inside the repository.
@@ -53,11 +57,14 @@ type Spec struct {
 	// Images whose digests the pins decide.
 	Images []Image `json:"images,omitempty" max:"100"`
 	// Layers of every environment, values files; later ones win.
-	Layers []string `json:"layers,omitempty" max:"100"`
+	Layers []LayerEntry `json:"layers,omitempty" max:"100"`
 	// Tiers are the layers of the dependency tiers.
 	Tiers *Tiers `json:"tiers,omitempty"`
 	// MayDiffer are the value paths that may differ between environments.
 	MayDiffer *MayDiffer `json:"mayDiffer,omitempty"`
+	// Overrides are patterns of the value paths that parameters of an Application may
+	// set, as mayDiffer's. Whoever can write .argocd-source.yaml can write those.
+	Overrides []string `json:"overrides,omitempty" max:"50"`
 	// Environments in the order of the climb.
 	Environments []Environment `json:"environments" max:"100"`
 	// Preview is the template of the environments of pull requests.
@@ -82,8 +89,26 @@ type Image struct {
 	// Repository with its registry, without tag or digest: the pins say which digest.
 	Repository string `json:"repository"`
 	// ValuesPath is the dotted path of the map that gets `repository` and `digest`.
-	ValuesPath string `json:"valuesPath"`
+	ValuesPath string `json:"valuesPath,omitempty"`
+	// Set is for charts that want the image in another form, or in several places: a
+	// template by the dotted path of the value that it gives. The fields are
+	// {{.Repository}}, its parts {{.Registry}} and {{.Path}}, {{.Digest}}, and
+	// {{.Hex}}, the digest without sha256:.
+	Set map[string]string `json:"set,omitempty" max:"20"`
 }
+
+// LayerEntry names a values file, or several by a glob. It may be written as its path
+// alone.
+type LayerEntry struct {
+	// Path of the file. *, ? and […] in its last element name all files that match, in
+	// the order of their names, but for those that the ladder names itself.
+	Path string `json:"path"`
+	// Optional: a file that isn't there is left out.
+	Optional bool `json:"optional,omitempty"`
+}
+
+// Short is the field that an entry may be written as.
+func (LayerEntry) Short() string { return "path" }
 
 // Tier names the dependencies that an environment brings along.
 type Tier string
@@ -156,7 +181,7 @@ type Environment struct {
 	// Tier of the dependencies that it brings along; declared in spec.tiers.
 	Tier Tier `json:"tier,omitempty"`
 	// Layers of this environment alone, after those of all and the tier's.
-	Layers []string `json:"layers,omitempty" max:"100"`
+	Layers []LayerEntry `json:"layers,omitempty" max:"100"`
 	// Pins is the file that says which digests it runs; no other place shares it.
 	// Without it local runs dev's digests.
 	Pins string `json:"pins,omitempty"`
@@ -170,6 +195,8 @@ type Environment struct {
 	// Guard: On has a sync begin with an inert object that names all images, so that
 	// one which the cluster denies changes nothing.
 	Guard Guard `json:"guard,omitempty"`
+	// Overrides in place of spec.overrides; an empty list allows none.
+	Overrides []string `json:"overrides,omitempty" max:"50"`
 	// Targets are the places that it runs in; without them it is one place itself.
 	Targets []Target `json:"targets,omitempty" max:"100"`
 }
@@ -181,7 +208,7 @@ type Target struct {
 	// Cluster as Argo CD names it.
 	Cluster string `json:"cluster,omitempty"`
 	// Layers of this target alone, the last of all.
-	Layers []string `json:"layers,omitempty" max:"100"`
+	Layers []LayerEntry `json:"layers,omitempty" max:"100"`
 	// Pins is the file that says which digests it runs, in place of the
 	// environment's; no other place shares it.
 	Pins string `json:"pins,omitempty"`
@@ -194,7 +221,9 @@ type Preview struct {
 	// Tier of the dependencies that a preview brings along; declared in spec.tiers.
 	Tier Tier `json:"tier,omitempty"`
 	// Layers of every preview, after those of all and the tier's.
-	Layers []string `json:"layers,omitempty" max:"100"`
+	Layers []LayerEntry `json:"layers,omitempty" max:"100"`
+	// Overrides in place of spec.overrides; an empty list allows none.
+	Overrides []string `json:"overrides,omitempty" max:"50"`
 	// Source is where the pull requests are.
 	Source *Source `json:"source,omitempty"`
 	// Tag is a template of the tag that CI gives the pull request's image.

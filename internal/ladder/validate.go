@@ -16,6 +16,7 @@ type validator struct {
 	*Document
 
 	faults strictyaml.Faults
+	pinned []pinnedPath
 }
 
 // validate checks the document alone, not the files that it names, and adds to the
@@ -30,6 +31,8 @@ func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
 	v.layers("spec.layers", d.Spec.Layers)
 	v.tiers()
 	v.mayDiffer()
+	v.pinned = d.pinnedPaths()
+	v.overrides("spec", d.Spec.Overrides)
 	v.environments()
 	v.ownPins()
 	v.preview()
@@ -84,16 +87,20 @@ func (v *validator) path(at, path string) {
 // layers checks the paths of one list. A layer that comes twice in it says nothing the
 // second time but for what a third one between them has overridden: a mistake. Another
 // list may have it again, to win over the lists between.
-func (v *validator) layers(at string, paths []string) {
+func (v *validator) layers(at string, entries []LayerEntry) {
 	first := map[string]int{}
-	for i, path := range paths {
-		v.path(strictyaml.Index(at, i), path)
-		file, err := resolve(v.dir, path)
-		if path == "" || err != nil {
+	for i, e := range entries {
+		here := strictyaml.Index(at, i)
+		v.path(here, e.Path)
+		file, err := resolve(v.dir, e.Path)
+		if e.Path == "" || err != nil {
 			continue
 		}
+		if why := wrongGlob(e.Path); why != "" {
+			v.faultf(here, "%.120q %s", e.Path, why)
+		}
 		if before, ok := first[file]; ok {
-			v.faultf(strictyaml.Index(at, i), "%.120q is already %s: a list has a layer once", path, strictyaml.Index(at, before))
+			v.faultf(here, "%.120q is already %s: a list has a layer once", e.Path, strictyaml.Index(at, before))
 			continue
 		}
 		first[file] = i
@@ -133,17 +140,17 @@ func (v *validator) mayDiffer() {
 	if m == nil {
 		return
 	}
-	v.patterns("scale", m.Scale)
-	v.patterns("endpoints", m.Endpoints)
-	v.patterns("flags", m.Flags)
-	v.patterns("secrets", m.Secrets)
-	v.patterns("rollout", m.Rollout)
+	v.patterns("spec.mayDiffer.scale", m.Scale)
+	v.patterns("spec.mayDiffer.endpoints", m.Endpoints)
+	v.patterns("spec.mayDiffer.flags", m.Flags)
+	v.patterns("spec.mayDiffer.secrets", m.Secrets)
+	v.patterns("spec.mayDiffer.rollout", m.Rollout)
 }
 
-func (v *validator) patterns(group string, patterns []string) {
+func (v *validator) patterns(at string, patterns []string) {
 	for i, pattern := range patterns {
 		if why := wrongPattern(pattern); pattern != "" && why != "" {
-			v.faultf(strictyaml.Index("spec.mayDiffer."+group, i), "%.120q %s", pattern, why)
+			v.faultf(strictyaml.Index(at, i), "%.120q %s", pattern, why)
 		}
 	}
 }
@@ -159,6 +166,7 @@ func (v *validator) environments() {
 		v.environmentName(at+".name", e.Name)
 		v.tierDeclared(at+".tier", e.Tier)
 		v.layers(at+".layers", e.Layers)
+		v.overrides(at, e.Overrides)
 		v.path(at+".pins", e.Pins)
 		v.path(at+".gate", e.Gate)
 		v.targets(i, e.Targets)
@@ -279,6 +287,7 @@ func (v *validator) preview() {
 	}
 	v.tierDeclared("spec.preview.tier", p.Tier)
 	v.layers("spec.preview.layers", p.Layers)
+	v.overrides("spec.preview", p.Overrides)
 	if p.Source != nil && p.Source.Repository != "" && !forgeRepository.MatchString(p.Source.Repository) {
 		v.faultf("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
 	}

@@ -27,7 +27,7 @@ func TestFaultsOfTheLadder(t *testing.T) {
 		},
 		"an unknown field, like none": {
 			"spec:\n  chart: chart\n  environments:\n  - name: dev\n    cooling: {}\n",
-			`ladder.yaml:8:5: spec.environments[0].cooling: unknown field: the fields here are data, gate, guard, layers, name, pins, promotion, targets, tier`,
+			`ladder.yaml:8:5: spec.environments[0].cooling: unknown field: the fields here are data, gate, guard, layers, name, overrides, pins, promotion, targets, tier`,
 		},
 		"a duplicate key": {
 			"spec:\n" + rest + "  chart: other\n",
@@ -59,7 +59,7 @@ func TestFaultsOfTheLadder(t *testing.T) {
 			"ladder.yaml:5:3: spec: needs \"chart\"\n" +
 				"ladder.yaml:5:12: spec.images[0]: needs \"name\"\n" +
 				"ladder.yaml:5:12: spec.images[0]: needs \"repository\"\n" +
-				"ladder.yaml:5:12: spec.images[0]: needs \"valuesPath\"\n" +
+				"ladder.yaml:5:12: spec.images[0]: needs \"valuesPath\" or \"set\": where in the values does the image go?\n" +
 				"ladder.yaml:6:18: spec.environments[0]: needs \"name\"\n" +
 				"ladder.yaml:6:25: spec.environments[0].tier: tier \"lite\" isn't declared: give spec.tiers.lite its values file\n" +
 				"ladder.yaml:7:21: spec.preview.source: needs \"forge\"\n" +
@@ -92,7 +92,7 @@ func TestFaultsOfTheLadder(t *testing.T) {
 		},
 		"a merge": {
 			"spec:\n" + rest + "  preview: {<<: {max: 1}}\n",
-			`ladder.yaml:7:13: spec.preview["<<"]: unknown field: the fields here are forks, layers, max, source, tag, tier, ttl`,
+			`ladder.yaml:7:13: spec.preview["<<"]: unknown field: the fields here are forks, layers, max, overrides, source, tag, tier, ttl`,
 		},
 		"names": {
 			"spec: {chart: chart, environments: [{name: Dev}, {name: preview}, {name: pr-17}, {name: -a}, {name: " + strings.Repeat("a", 64) + "}]}\n",
@@ -167,7 +167,7 @@ func TestFaultsOfTheLadder(t *testing.T) {
 		"patterns of what may differ": {
 			"spec:\n" + rest + "  mayDiffer: {scale: [a.b, 'a.*.c', 'a.**'], flags: [a..b, '**', 'a.**.b', 'a*', ''], other: [a]}\n",
 			"ladder.yaml:7:54: spec.mayDiffer.flags[0]: \"a..b\" has an empty element\n" +
-				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: \"**\" lets everything differ: name the paths\n" +
+				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: \"**\" stands for everything: name the paths\n" +
 				"ladder.yaml:7:66: spec.mayDiffer.flags[2]: \"a.**.b\" has ** before its end: ** stands for all below, * for one element\n" +
 				"ladder.yaml:7:76: spec.mayDiffer.flags[3]: \"a*\" has the element \"a*\": want a key, * (any one) or a last **\n" +
 				"ladder.yaml:7:82: spec.mayDiffer.flags[4]: is empty: give it a value or leave it out\n" +
@@ -184,6 +184,43 @@ func TestFaultsOfTheLadder(t *testing.T) {
 		"a ttl that is over before it begins": {
 			"spec:\n" + rest + "  preview: {ttl: -1h}\n",
 			"ladder.yaml:7:18: spec.preview.ttl: is \"-1h\": want a duration above 0, have -1h0m0s",
+		},
+		"an image's places": {
+			"spec:\n" + rest + "  images:\n" +
+				"  - {name: a, repository: docker.io/a, set: {image: '{{.Repositry}}@{{.Digest}}'}}\n" +
+				"  - {name: b, repository: docker.io/b, set: {b: '{{printf \"%1000000d\" 1}}', 'c[0].image': '{{.Digest}}', .d: '{{.Digest}}'}}\n" +
+				"  - {name: c, repository: docker.io/c, set: {c: '{{.Repository}}:latest'}}\n" +
+				"  - {name: d, repository: docker.io/d, valuesPath: d, set: {d.registry: '{{.Registry}}', d.digest.hex: '{{.Hex}}'}}\n" +
+				"  - {name: e, repository: docker.io/e, set: {image.tag: '{{.Digest}}', d.path: '{{.Digest}}'}}\n",
+			"ladder.yaml:8:53: spec.images[0].set.image: is \"{{.Repositry}}@{{.Digest}}\": there is no field .Repositry: want text and {{.Repository}}, {{.Registry}}, {{.Path}}, {{.Digest}}, {{.Hex}} alone\n" +
+				"ladder.yaml:9:49: spec.images[1].set.b: is \"{{printf \\\"%1000000d\\\" 1}}\": want text and {{.Repository}}, {{.Registry}}, {{.Path}}, {{.Digest}}, {{.Hex}} alone\n" +
+				"ladder.yaml:9:91: spec.images[1].set[\"c[0].image\"]: has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that\n" +
+				"ladder.yaml:9:110: spec.images[1].set[\".d\"]: isn't a value path: want keys of letters, digits, - and _ with dots between them, such as image or web.image\n" +
+				"ladder.yaml:10:45: spec.images[2].set: has no {{.Digest}}: the chart wouldn't know which digest to run\n" +
+				"ladder.yaml:11:104: spec.images[3].set[\"d.digest.hex\"]: \"d.digest.hex\" is inside of spec.images[3].valuesPath: they would overwrite each other\n" +
+				"ladder.yaml:12:57: spec.images[4].set[\"image.tag\"]: \"image.tag\" is inside of spec.images[0].set.image: they would overwrite each other\n" +
+				"ladder.yaml:12:80: spec.images[4].set[\"d.path\"]: \"d.path\" is inside of spec.images[3].valuesPath: they would overwrite each other",
+		},
+		"what parameters may not override": {
+			"spec:\n" + rest[:len("  chart: chart\n")] + "  images: [{name: a, repository: docker.io/a, valuesPath: web.image, set: {global.image: '{{.Digest}}'}}]\n" +
+				"  overrides: ['**', web.image.**, a.**.b]\n  environments: [{name: dev, overrides: [web.image.pullPolicy, '*.image.tag', web, global.image.x]}]\n  preview: {overrides: [global.*]}\n",
+			"ladder.yaml:7:15: spec.overrides[0]: \"**\" stands for everything: name the paths\n" +
+				"ladder.yaml:7:21: spec.overrides[1]: \"web.image.**\" covers web.image.repository (spec.images[0].valuesPath): the pins alone say that\n" +
+				"ladder.yaml:7:35: spec.overrides[2]: \"a.**.b\" has ** before its end: ** stands for all below, * for one element\n" +
+				"ladder.yaml:8:64: spec.environments[0].overrides[1]: \"*.image.tag\" covers web.image.tag (spec.images[0].valuesPath): the pins alone say that\n" +
+				"ladder.yaml:8:79: spec.environments[0].overrides[2]: \"web\" covers web.image.repository (spec.images[0].valuesPath): the pins alone say that\n" +
+				"ladder.yaml:8:84: spec.environments[0].overrides[3]: \"global.image.x\" covers global.image (spec.images[0].set[\"global.image\"]): the pins alone say that\n" +
+				"ladder.yaml:9:25: spec.preview.overrides[0]: \"global.*\" covers global.image (spec.images[0].set[\"global.image\"]): the pins alone say that",
+		},
+		"layers": {
+			"spec:\n  chart: chart\n  layers: [{path: a.yaml, optional: maybe}, {optional: true}, {path: a.yaml, optinal: true}, [b.yaml], '*/c.yaml', 'd[.yaml']\n  environments: [{name: dev}]\n",
+			"ladder.yaml:6:37: spec.layers[0].optional: want true or false, have a string\n" +
+				"ladder.yaml:6:45: spec.layers[1]: needs \"path\"\n" +
+				"ladder.yaml:6:63: spec.layers[2]: \"a.yaml\" is already spec.layers[0]: a list has a layer once\n" +
+				"ladder.yaml:6:78: spec.layers[2].optinal: unknown field, did you mean \"optional\"?\n" +
+				"ladder.yaml:6:94: spec.layers[3]: want a mapping, have a list\n" +
+				"ladder.yaml:6:104: spec.layers[4]: \"*/c.yaml\" has a glob before its last element: name the folder\n" +
+				"ladder.yaml:6:116: spec.layers[5]: \"d[.yaml\" isn't a glob: a [ has no ], or nothing in it",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -264,6 +301,19 @@ func TestHostileLadders(t *testing.T) {
 			rest + ", images: " + list(func(i int) string { return fmt.Sprintf("{name: i%d, repository: docker.io/a, valuesPath: a}", i) }),
 			"spec.images: has N items: at most 100 are allowed",
 		},
+		"overrides of many places beside images in many": {
+			"chart: chart, images: [" + strings.Repeat("{name: a, repository: docker.io/a, set: {"+setPaths()+"}}, ", 100) + "], environments: [" +
+				strings.Repeat("{name: e, overrides: ["+strings.Repeat("'*.b.c.e', ", 50)+"]}, ", 100) + "]",
+			"",
+		},
+		"globs": {
+			rest + ", layers: " + list(func(i int) string { return fmt.Sprintf("{path: 'a%d*'}", i) }),
+			"spec.layers: has N items: at most 100 are allowed",
+		},
+		"long value paths": {
+			rest + ", images: [{name: a, repository: docker.io/a, valuesPath: " + strings.Repeat("a.", 200_000) + "b}]",
+			"",
+		},
 		"patterns": {
 			rest + ", mayDiffer: {scale: " + list(func(int) string { return "'**'" }) + "}",
 			"spec.mayDiffer.scale: has N items: at most 200 are allowed",
@@ -319,6 +369,15 @@ func TestHostileLadders(t *testing.T) {
 	}
 }
 
+// setPaths are as many places of an image as there may be.
+func setPaths() string {
+	var b strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&b, "a%d.b.c.d: '{{.Digest}}', ", i)
+	}
+	return b.String()
+}
+
 // What the bound cuts off isn't said to be missing.
 func TestWhatIsTooManyIsOneFault(t *testing.T) {
 	var targets, pins strings.Builder
@@ -360,6 +419,7 @@ func FuzzLadder(f *testing.F) {
 	f.Add(example)
 	f.Add(shop()["shop/ladder.yaml"].Data)
 	f.Add([]byte(head + "spec: {chart: &a [*a], environments: [{name: dev, targets: [{name: a, after: b}, {name: b, after: a}]}]}"))
+	f.Add([]byte(head + "spec: {chart: c, layers: ['a*', {path: b, optional: true}], overrides: [a.**], images: [{name: a, repository: a.io/b, valuesPath: i, set: {i.tag: '{{.Hex}}', j.k: '{{.Registry}}/{{.Path}}@{{.Digest}}'}}], environments: [{name: dev, overrides: []}]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		document, err := ladder.Open(fstest.MapFS{"shop/ladder.yaml": {Data: data}}, "shop")
 		if err != nil {
@@ -368,6 +428,23 @@ func FuzzLadder(f *testing.F) {
 		}
 		if err := document.Check(); err != nil {
 			wellFormed(t, err)
+		}
+		// What the images set can be said, and doesn't overlap.
+		var paths [][]string
+		for _, image := range document.Spec.Images {
+			values, err := ladder.Pin{Image: image, Digest: digestA}.Values()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range values {
+				for _, other := range paths {
+					n := min(len(other), len(v.Path))
+					if slices.Equal(other[:n], v.Path[:n]) {
+						t.Fatalf("%q and %q overlap", other, v.Path)
+					}
+				}
+				paths = append(paths, v.Path)
+			}
 		}
 	})
 }

@@ -104,7 +104,7 @@ var coreTags = map[string]yaml.Kind{
 	tagString: yaml.ScalarNode,
 	tagInt:    yaml.ScalarNode,
 	tagFloat:  yaml.ScalarNode,
-	"!!bool":  yaml.ScalarNode,
+	tagBool:   yaml.ScalarNode,
 	tagNull:   yaml.ScalarNode,
 }
 

@@ -17,6 +17,12 @@ type Enum interface {
 	Enum() []string
 }
 
+// Short is a struct that may be written as one of its fields alone.
+type Short interface {
+	// Short is the field's name.
+	Short() string
+}
+
 // Positions say where each value of a decoded document stands, by its path.
 type Positions struct {
 	file   string
@@ -25,6 +31,14 @@ type Positions struct {
 
 // Has says whether the document has a value at path, be it the type's zero value.
 func (p Positions) Has(path string) bool { return p.values[path] != nil }
+
+// Line of the value at path, 0 where there is none.
+func (p Positions) Line(path string) int {
+	if n := p.values[path]; n != nil {
+		return n.Line
+	}
+	return 0
+}
 
 // Fault is a fault of the value at path, or of what is nearest around it.
 func (p Positions) Fault(path, format string, args ...any) Fault {
@@ -90,6 +104,8 @@ func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
 		d.decodeString(n, path, into)
 	case reflect.Int:
 		d.decodeInt(n, path, into)
+	case reflect.Bool:
+		d.decodeBool(n, path, into)
 	default:
 		// A programmer's mistake, found by the first test of the type.
 		panic(fmt.Sprintf("strictyaml: %s: fields of type %s aren't supported", path, into.Type()))
@@ -106,6 +122,10 @@ func (d *decoder) want(n *yaml.Node, path string, kind yaml.Kind, name string) b
 }
 
 func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
+	if short, ok := reflect.TypeAssert[Short](into); ok && n.Kind == yaml.ScalarNode {
+		d.decode(n, path, into.Field(fieldsOf(into.Type())[short.Short()].index))
+		return
+	}
 	if !d.want(n, path, yaml.MappingNode, "a mapping") {
 		return
 	}
@@ -216,6 +236,15 @@ func (d *decoder) decodeInt(n *yaml.Node, path string, into reflect.Value) {
 		return
 	}
 	into.SetInt(int64(i))
+}
+
+func (d *decoder) decodeBool(n *yaml.Node, path string, into reflect.Value) {
+	var b bool
+	if n.ShortTag() != tagBool || n.Decode(&b) != nil {
+		d.faultf(n, path, "want true or false, have %s", KindOf(n))
+		return
+	}
+	into.SetBool(b)
 }
 
 // field of a struct as its json tag says.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/envladder/envladder/internal/secrets"
 )
 
 // maxFaults is how many faults are reported: nobody reads more of them at once, and a
@@ -23,6 +25,8 @@ type Fault struct {
 	Path string `json:"path"`
 	// Message says what is wrong and, where that helps, what to do.
 	Message string `json:"message"`
+	// Warning: nothing is refused for it.
+	Warning bool `json:"warning,omitempty"`
 }
 
 // String is `file:line:column: path: message`, without what there isn't.
@@ -35,6 +39,9 @@ func (f Fault) String() string {
 	b.WriteString(": ")
 	if f.Path != "" {
 		b.WriteString(f.Path + ": ")
+	}
+	if f.Warning {
+		b.WriteString("warning: ")
 	}
 	b.WriteString(f.Message)
 	return b.String()
@@ -58,7 +65,8 @@ func (fs Faults) Error() string {
 func (fs Faults) Full() bool { return len(fs) > maxFaults }
 
 // Err is nil without faults, else the faults sorted by position, each once. Beyond the
-// first hundred of them it only says that there are more.
+// first hundred of them it only says that there are more. What they quote of a document,
+// its keys and names, is masked where it is secret material.
 func (fs Faults) Err() error {
 	if len(fs) == 0 {
 		return nil
@@ -72,6 +80,9 @@ func (fs Faults) Err() error {
 			File: last.File, Line: last.Line, Column: last.Column,
 			Message: fmt.Sprintf("there are more faults than these %d", maxFaults),
 		})
+	}
+	for i, f := range sorted {
+		sorted[i].Path, sorted[i].Message = secrets.Redact(f.Path), secrets.Redact(f.Message)
 	}
 	return sorted
 }

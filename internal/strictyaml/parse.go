@@ -37,6 +37,7 @@ const (
 	tagInt    = "!!int"
 	tagFloat  = "!!float"
 	tagNull   = "!!null"
+	tagBool   = "!!bool"
 	tagMerge  = "!!merge"
 )
 
@@ -131,7 +132,7 @@ func KindOf(n *yaml.Node) string {
 		return "a string"
 	case tagInt, tagFloat:
 		return "a number"
-	case "!!bool":
+	case tagBool:
 		return "a boolean"
 	case tagNull:
 		return "nothing"

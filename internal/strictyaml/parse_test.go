@@ -127,6 +127,10 @@ func TestFaults(t *testing.T) {
 			"\"a\\nf.yaml:1:1: all is well\": 1\n\"a\\nf.yaml:1:1: all is well\": 1\n",
 			`f.yaml:2:1: ["a\nf.yaml:1:1: all is well"]: duplicate key, the first is in line 1`,
 		},
+		"a key that is a token": {
+			"ghp_" + strings.Repeat("a1B2", 9) + ": 1\nghp_" + strings.Repeat("a1B2", 9) + ": 2\n",
+			"f.yaml:2:1: (masked): duplicate key, the first is in line 1",
+		},
 		"NUL":    {"a: 1\nb: \x00\n", "f.yaml:2:4: has a NUL character"},
 		"UTF-16": {"\xff\xfea\x00", "f.yaml:1:1: isn't UTF-8"},
 		"a tab as indentation": {

@@ -74,6 +74,7 @@ func generate() (map[string][]byte, error) {
 		for definition, s := range schema.Definitions {
 			bound(s, definition, bounds)
 		}
+		short(schema.Definitions, reflect.TypeFor[ladder.LayerEntry]())
 		data, err := json.MarshalIndent(schema, "", "  ")
 		if err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", name, err)
@@ -112,6 +113,8 @@ func constrain(schema *jsonschema.Schema, typeName string) {
 			property.MinItems = new(uint64(1))
 		case "Preview.max":
 			property.Minimum = "1"
+		case "Image.set":
+			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.ValuesPathPattern}
 		case "Pins.images":
 			property.AdditionalProperties.Pattern = ladder.DigestPattern
 			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.NamePattern}
@@ -150,10 +153,24 @@ func bound(schema *jsonschema.Schema, typeName string, bounds map[string]uint64)
 	}
 }
 
+// short lets a type be written as one of its fields alone.
+func short(definitions jsonschema.Definitions, t reflect.Type) {
+	whole, ok := definitions[t.Name()]
+	if !ok {
+		return
+	}
+	s, _ := reflect.TypeAssert[strictyaml.Short](reflect.Zero(t))
+	field, _ := whole.Properties.Get(s.Short())
+	definitions[t.Name()] = &jsonschema.Schema{OneOf: []*jsonschema.Schema{field, whole}, Description: whole.Description}
+}
+
 // notEmpty forbids empty strings, as the strict parser does.
 func notEmpty(schema *jsonschema.Schema) {
 	if schema.Type == "array" {
 		notEmpty(schema.Items)
+	}
+	if schema.Type == "object" && schema.AdditionalProperties != nil {
+		notEmpty(schema.AdditionalProperties)
 	}
 	if schema.Type == "string" && schema.Enum == nil && schema.Pattern == "" && schema.Const == nil {
 		schema.MinLength = new(uint64(1))

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/secrets"
+)
+
+// explanation is where one value comes from.
+type explanation struct {
+	Path string `json:"path"`
+	// Value that templates see; null with Removed where there is none.
+	Value   any  `json:"value"`
+	Removed bool `json:"removed,omitempty"`
+	// Chain is what each layer says, the lowest first.
+	Chain []layers.Setting `json:"chain"`
+}
+
+// explain explains the values at path and below, and those that a null removes.
+func (v placeValues) explain(path []string) ([]explanation, error) {
+	var all []explanation
+	value, there := valueAt(v.final, path)
+	switch below, isMap := value.(map[string]any); {
+	case there && isMap:
+		layers.Leaves(below, func(rest []string, value any) {
+			all = append(all, v.explainOne(slices.Concat(path, rest), value))
+		})
+	case there:
+		all = append(all, v.explainOne(path, value))
+	}
+	v.merged.Removed(func(removed []string) {
+		under := len(removed) >= len(path) && slices.Equal(removed[:len(path)], path)
+		above := len(removed) < len(path) && slices.Equal(path[:len(removed)], removed)
+		if _, there := valueAt(v.final, removed); !there && (under || above) {
+			e := v.explainOne(removed, nil)
+			e.Removed = true
+			all = append(all, e)
+		}
+	})
+	if len(all) == 0 && len(path) > 0 {
+		return nil, errors.New("no layer and no chart has a value there")
+	}
+	slices.SortStableFunc(all, func(a, b explanation) int { return strings.Compare(a.Path, b.Path) })
+	return all, nil
+}
+
+func (v placeValues) explainOne(path []string, value any) explanation {
+	masked, _ := secrets.Masked(path, value)
+	e := explanation{Path: layers.PathText(path), Value: masked}
+	for _, s := range v.merged.Chain(path) {
+		at, _ := layers.ParsePath(s.Path)
+		s.Value, _ = secrets.Masked(at, s.Value)
+		if s.Line > 0 {
+			s.File = v.fromHere(s.File)
+		}
+		e.Chain = append(e.Chain, s)
+	}
+	if e.Chain == nil {
+		e.Chain = []layers.Setting{} // a copy of a global value, or imported from a subchart
+	}
+	return e
+}
+
+// valueAt goes down mappings, and lists by their indexes.
+func valueAt(value any, path []string) (any, bool) {
+	for _, element := range path {
+		switch v := value.(type) {
+		case map[string]any:
+			next, ok := v[element]
+			if !ok {
+				return nil, false
+			}
+			value = next
+		case []any:
+			i, err := strconv.Atoi(element)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil, false
+			}
+			value = v[i]
+		default:
+			return nil, false
+		}
+	}
+	return value, true
+}
+
+// printTable prints for each value its path, then a line for each layer.
+func printTable(w io.Writer, values any) error {
+	explanations, ok := values.([]explanation)
+	if !ok {
+		return fmt.Errorf("printing values: a table is for explanations")
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, e := range explanations {
+		head := short(e.Value)
+		if e.Removed {
+			head = "(removed)"
+		}
+		fmt.Fprintf(table, "%s: %s\n", e.Path, head)
+		for _, s := range e.Chain {
+			value := short(s.Value)
+			if s.Outcome == layers.Merges {
+				value = "(a mapping)"
+			}
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", s.Outcome, placeOf(s), s.Layer, value)
+		}
+		if len(e.Chain) == 0 {
+			fmt.Fprintf(table, "  from the chart, by Helm's rules for global and imported values\n")
+		}
+	}
+	return table.Flush()
+}
+
+func placeOf(s layers.Setting) string {
+	if s.Line == 0 {
+		return s.File
+	}
+	return fmt.Sprintf("%s:%d", s.File, s.Line)
+}
+
+// maxShown is how many characters of a value a line has room for.
+const maxShown = 80
+
+// short is a value in a line.
+func short(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "(unprintable)"
+	}
+	runes := []rune(string(text))
+	if len(runes) > maxShown {
+		return string(runes[:maxShown]) + "…"
+	}
+	return string(runes)
+}

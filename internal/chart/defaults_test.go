@@ -1,0 +1,66 @@
+package chart_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDefaultsAreBelowTheirNames(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies:\n- {name: redis, version: 1.0.0, alias: cache}\n- {name: redis, version: 1.0.0, alias: queue}\n")
+	write(t, dir, "c/values.yaml", "a: 1\n")
+	write(t, dir, "c/charts/redis/Chart.yaml", "apiVersion: v2\nname: redis\nversion: 1.0.0\n")
+	write(t, dir, "c/charts/redis/values.yaml", "port: 1\n")
+	write(t, dir, "c/charts/redis/charts/deep/Chart.yaml", "apiVersion: v2\nname: deep\nversion: 1.0.0\n")
+	var got []string
+	for _, d := range load(t, dir, "c").Defaults() {
+		got = append(got, strings.Join(d.Prefix, ".")+" "+d.File+" "+strings.TrimSpace(string(d.Data)))
+	}
+	want := []string{
+		" c/values.yaml a: 1",
+		"cache c/charts/redis/values.yaml port: 1", "cache.deep c/charts/redis/charts/deep/values.yaml ",
+		"queue c/charts/redis/values.yaml port: 1", "queue.deep c/charts/redis/charts/deep/values.yaml ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestReads(t *testing.T) {
+	for name, test := range map[string]struct {
+		template, read, unread string
+		unknown                bool
+	}{
+		"fields":                     {`{{ .Values.a.b }}{{ $.Values.c | quote }}`, "a.b a.b.x a c.d global.x tags sub.x", "a.c b", false},
+		"what carries the root":      {`{{ $r := . }}{{ $r.Values.a }}{{ (index (list .) 0).Values.b }}{{ .root.Values.c }}`, "a b c", "d", false},
+		"conditions, loops, with":    {`{{ if .Values.a }}{{ with .Values.b }}{{ .x }}{{ else }}{{ .Values.c }}{{ end }}{{ range $i, $v := .Values.d }}{{ end }}{{ end }}`, "a b.x c d", "x", false},
+		"inside of a call":           {`{{ toYaml (default (dict) .Values.a) | nindent 2 }}{{ define "x" }}{{ template "y" .Values.b }}{{ end }}`, "a.x b.x", "c", false},
+		"all of them":                {`{{ toYaml .Values }}`, "a", "", true},
+		"all of them, by a variable": {`{{ $v := $.Values }}{{ $v.a }}`, "b", "", true},
+		"by a name":                  {`{{ get . "Values" }}`, "b", "", true},
+		"a template that is none":    {`{{ if }}`, "b", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n")
+			write(t, dir, "c/templates/a.yaml", test.template)
+			write(t, dir, "c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n")
+			reads := load(t, dir, "c").Reads()
+			if reads.Unknown != test.unknown {
+				t.Fatalf("unknown: %v", reads.Unknown)
+			}
+			for path := range strings.FieldsSeq(test.read) {
+				if !reads.Has(strings.Split(path, ".")) {
+					t.Errorf("%s isn't read", path)
+				}
+			}
+			for path := range strings.FieldsSeq(test.unread) {
+				if reads.Has(strings.Split(path, ".")) {
+					t.Errorf("%s is read", path)
+				}
+			}
+		})
+	}
+}

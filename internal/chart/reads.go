@@ -1,0 +1,156 @@
+package chart
+
+import (
+	"path"
+	"slices"
+	"strings"
+	syntax "text/template/parse"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+)
+
+// Reads are the value paths that a chart's templates read.
+type Reads struct {
+	// Paths that are read, with all that is below them.
+	Paths [][]string
+	// Unknown: templates do what can't be seen through without running them, such as
+	// handing .Values on as a whole, so that any value may be read.
+	Unknown bool
+	// Evaluates: templates evaluate strings (tpl), which may read values too.
+	Evaluates bool
+}
+
+// Has says whether the value at path is read, or may be.
+func (r Reads) Has(at []string) bool {
+	return r.Unknown || slices.ContainsFunc(r.Paths, func(read []string) bool {
+		shared := min(len(read), len(at))
+		return slices.Equal(read[:shared], at[:shared])
+	})
+}
+
+// Reads looks at the templates without running them. What belongs to subcharts counts as
+// read.
+func (c *Chart) Reads() Reads {
+	r := reader{}
+	r.chart(c.pristine)
+	r.reads.Unknown = r.reads.Unknown || r.templates == 0
+	r.reads.Paths = append(r.reads.Paths, []string{"global"}, []string{"tags"})
+	for _, child := range c.pristine.Dependencies() {
+		for _, name := range namesOf(child, c.pristine) {
+			r.reads.Paths = append(r.reads.Paths, []string{name})
+		}
+	}
+	for _, dependency := range c.pristine.Metadata.Dependencies {
+		if dependency == nil {
+			continue
+		}
+		for condition := range strings.SplitSeq(dependency.Condition, ",") {
+			if condition = strings.TrimSpace(condition); condition != "" {
+				r.reads.Paths = append(r.reads.Paths, strings.Split(condition, "."))
+			}
+		}
+	}
+	return r.reads
+}
+
+type reader struct {
+	reads     Reads
+	templates int
+}
+
+// chart reads the templates of a chart and, since a library's are run with the values of
+// who includes them, of its dependencies.
+func (r *reader) chart(c *helm.Chart) {
+	for _, file := range c.Templates {
+		if path.Base(file.Name) == "NOTES.txt" {
+			continue
+		}
+		r.templates++
+		tree := syntax.New(file.Name)
+		tree.Mode = syntax.SkipFuncCheck
+		trees := map[string]*syntax.Tree{}
+		if _, err := tree.Parse(string(file.Data), "", "", trees); err != nil {
+			r.reads.Unknown = true // a render says what is wrong
+			return
+		}
+		for _, t := range trees {
+			r.node(t.Root)
+		}
+	}
+	for _, child := range c.Dependencies() {
+		r.chart(child)
+	}
+}
+
+func (r *reader) node(n syntax.Node) {
+	switch n := n.(type) {
+	case *syntax.ListNode:
+		if n == nil {
+			return
+		}
+		for _, child := range n.Nodes {
+			r.node(child)
+		}
+	case *syntax.ActionNode:
+		r.pipe(n.Pipe)
+	case *syntax.IfNode:
+		r.branch(&n.BranchNode)
+	case *syntax.RangeNode:
+		r.branch(&n.BranchNode)
+	case *syntax.WithNode:
+		r.branch(&n.BranchNode)
+	case *syntax.TemplateNode:
+		r.pipe(n.Pipe)
+	}
+}
+
+func (r *reader) branch(n *syntax.BranchNode) {
+	r.pipe(n.Pipe)
+	r.node(n.List)
+	r.node(n.ElseList)
+}
+
+func (r *reader) pipe(n *syntax.PipeNode) {
+	if n == nil {
+		return
+	}
+	for _, command := range n.Cmds {
+		for _, argument := range command.Args {
+			r.argument(argument)
+		}
+	}
+}
+
+func (r *reader) argument(n syntax.Node) {
+	switch n := n.(type) {
+	case *syntax.FieldNode:
+		r.fields(n.Ident)
+	case *syntax.VariableNode:
+		r.fields(n.Ident)
+	case *syntax.ChainNode:
+		r.argument(n.Node)
+		r.fields(n.Field)
+	case *syntax.PipeNode:
+		r.pipe(n)
+	case *syntax.IdentifierNode:
+		r.reads.Evaluates = r.reads.Evaluates || n.Ident == "tpl"
+	case *syntax.StringNode:
+		// As in get . "Values".
+		r.reads.Unknown = r.reads.Unknown || n.Text == valuesField
+	}
+}
+
+// valuesField is what holds the values wherever templates carry the root along.
+const valuesField = "Values"
+
+// fields reads .Values.a.b, $.Values.a.b, $root.Values.a.b, .root.Values.a.b.
+func (r *reader) fields(names []string) {
+	i := slices.Index(names, valuesField)
+	switch {
+	case i < 0:
+	case i == len(names)-1:
+		r.reads.Unknown = true
+	default:
+		r.reads.Paths = append(r.reads.Paths, names[i+1:])
+	}
+}

@@ -1,0 +1,131 @@
+package ladder
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// maxMatches is how many files a glob may name: as many as a list may have entries.
+const maxMatches = 100
+
+func isGlob(written string) bool { return strings.ContainsAny(written, "*?[") }
+
+// wrongGlob says what is wrong with a layer's path as a glob, nothing where it is right
+// or none. A glob in a folder's name would walk all of a repository.
+func wrongGlob(written string) string {
+	folder, name := path.Split(written)
+	if isGlob(folder) {
+		return "has a glob before its last element: name the folder"
+	}
+	if _, err := path.Match(name, ""); err != nil {
+		return "isn't a glob: a [ has no ], or nothing in it"
+	}
+	return ""
+}
+
+// files are the entry's files in the repository: one, those that match its glob in the
+// order of their names, or none where they are missing and may be.
+func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
+	if !e.layer || !isGlob(e.path) {
+		return d.oneFile(e)
+	}
+	at, err := resolve(d.dir, e.path)
+	if err != nil {
+		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
+		return nil, &fault
+	}
+	folder, pattern := path.Split(at)
+	found, err := readFolder(d.repo, path.Clean(folder))
+	if err != nil && (!e.optional || !errors.Is(err, fs.ErrNotExist)) {
+		fault := d.positions.Fault(e.at, "the folder of %q %s", e.path, whyUnreadable(err))
+		return nil, &fault
+	}
+	var files []string
+	for _, file := range found {
+		matches, err := path.Match(pattern, file.Name())
+		hidden := strings.HasPrefix(file.Name(), ".") && !strings.HasPrefix(pattern, ".")
+		if err != nil || !matches || hidden || file.IsDir() || d.named[folder+file.Name()] {
+			continue
+		}
+		// A link may lead out, or to a folder.
+		match, fault := d.file(entry{at: e.at, path: path.Join(path.Dir(e.path), file.Name())})
+		if fault != nil {
+			return nil, fault
+		}
+		files = append(files, match)
+	}
+	slices.Sort(files)
+	switch {
+	case len(files) > maxMatches:
+		fault := d.positions.Fault(e.at, "%q matches %d files: at most %d are allowed", e.path, len(files), maxMatches)
+		return nil, &fault
+	case len(files) == 0 && !e.optional:
+		fault := d.positions.Fault(e.at, "%q matches no file that the ladder doesn't name itself: set optional: true where there may be none", e.path)
+		return nil, &fault
+	}
+	return files, nil
+}
+
+func (d *Document) oneFile(e entry) ([]string, *strictyaml.Fault) {
+	if e.optional {
+		file, err := resolve(d.dir, e.path)
+		if err == nil {
+			_, err = fs.Stat(d.repo, file)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	}
+	file, fault := d.file(e)
+	if fault != nil {
+		return nil, fault
+	}
+	return []string{file}, nil
+}
+
+// maxEntries bounds a folder that a glob is looked up in: people keep a few dozen layers,
+// and reading what a hostile repository has would take long.
+const maxEntries = 1000
+
+// readFolder reads a folder of at most maxEntries.
+func readFolder(repo fs.FS, name string) ([]fs.DirEntry, error) {
+	f, err := repo.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	folder, ok := f.(fs.ReadDirFile)
+	if !ok {
+		return nil, errors.New("isn't a folder")
+	}
+	found, err := folder.ReadDir(maxEntries + 1)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case len(found) > maxEntries:
+		return nil, fmt.Errorf("it has more than %d files", maxEntries)
+	}
+	return found, nil
+}
+
+// findNamed are the layers that the Ladder names itself, without globs: those keep the place
+// that they are given, and a glob leaves them out. So values/*.yaml for all doesn't bring
+// values/prod.yaml of prod into every environment.
+func (d *Document) findNamed() map[string]bool {
+	named := map[string]bool{}
+	for _, e := range d.allLayers() {
+		if file, err := resolve(d.dir, e.path); err == nil && !isGlob(e.path) {
+			named[file] = true
+		}
+	}
+	return named
+}

@@ -1,0 +1,75 @@
+package ladder
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The fields of an image's templates.
+const (
+	fieldRepository = "Repository"
+	fieldRegistry   = "Registry"
+	fieldPath       = "Path"
+	fieldDigest     = "Digest"
+	fieldHex        = "Hex"
+)
+
+var imageFields = []string{fieldRepository, fieldRegistry, fieldPath, fieldDigest, fieldHex}
+
+// maxImageTemplate bounds a template: references have at most a few hundred characters.
+const maxImageTemplate = 512
+
+// The keys of the map at an image's valuesPath.
+const (
+	keyRepository = "repository"
+	keyDigest     = "digest"
+	keyTag        = "tag"
+)
+
+// PinnedValue is one value that a pin gives.
+type PinnedValue struct {
+	// Path in the values.
+	Path  []string
+	Value string
+}
+
+// Values are what the pin sets, in the order of their paths: nothing else may set them.
+// They don't overlap. The error is of a template that no Ladder passes validation with.
+func (p Pin) Values() ([]PinnedValue, error) {
+	var values []PinnedValue
+	if p.ValuesPath != "" {
+		at := strings.Split(p.ValuesPath, ".")
+		values = append(values,
+			PinnedValue{append(slices.Clone(at), keyDigest), p.Digest},
+			PinnedValue{append(slices.Clone(at), keyRepository), p.Repository})
+	}
+	registry, rest, _ := strings.Cut(p.Repository, "/")
+	of := map[string]string{
+		fieldRepository: p.Repository, fieldRegistry: registry, fieldPath: rest,
+		fieldDigest: p.Digest, fieldHex: strings.TrimPrefix(p.Digest, "sha256:"),
+	}
+	for _, path := range slices.Sorted(maps.Keys(p.Set)) {
+		template, err := parseFields(p.Set[path], maxImageTemplate, imageFields)
+		if err != nil {
+			return nil, fmt.Errorf("setting %q of image %q: the template %w", path, p.Name, err)
+		}
+		value, err := template.fill(of)
+		if err != nil {
+			return nil, fmt.Errorf("setting %q of image %q: %w", path, p.Name, err)
+		}
+		values = append(values, PinnedValue{strings.Split(path, "."), value})
+	}
+	slices.SortFunc(values, func(a, b PinnedValue) int { return slices.Compare(a.Path, b.Path) })
+	return values, nil
+}
+
+// TagPath is where a tag would stand beside the digest, empty where no such place is
+// known.
+func (p Pin) TagPath() []string {
+	if p.ValuesPath == "" || p.Set[p.ValuesPath+"."+keyTag] != "" {
+		return nil
+	}
+	return append(strings.Split(p.ValuesPath, "."), keyTag)
+}

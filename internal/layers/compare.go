@@ -1,0 +1,197 @@
+package layers
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// View is a place's values as its chart's templates see them.
+type View struct {
+	// Name of the place: dev, prod/eu, preview.
+	Name   string
+	Values map[string]any
+	// Merged with the chart's own values, for where they come from.
+	Merged *Merged
+	// Template is set for the template of pull requests' environments: what its values
+	// say by a template of their own differs from one to the next anyway.
+	Template bool
+}
+
+// Compare finds value paths that differ between two places and may not. What the pins
+// set differs by design, and so does what tiers set alone: the layers of tiers, or the
+// chart below them. mayDiffer are patterns as ladder.Match has them.
+func Compare(a, b View, mayDiffer []string) strictyaml.Faults {
+	c := comparison{a: a, b: b, mayDiffer: mayDiffer}
+	c.maps(a.Values, b.Values, nil)
+	return c.faults
+}
+
+type comparison struct {
+	a, b      View
+	mayDiffer []string
+	faults    strictyaml.Faults
+}
+
+// absent stands for no value, which null isn't.
+type absent struct{}
+
+func (c *comparison) maps(a, b map[string]any, at []string) {
+	keys := map[string]bool{}
+	for key := range a {
+		keys[key] = true
+	}
+	for key := range b {
+		keys[key] = true
+	}
+	sorted := make([]string, 0, len(keys))
+	for key := range keys {
+		sorted = append(sorted, key)
+	}
+	slices.Sort(sorted)
+	for _, key := range sorted {
+		c.values(valueOf(a, key), valueOf(b, key), append(slices.Clone(at), key))
+	}
+}
+
+func valueOf(m map[string]any, key string) any {
+	if value, ok := m[key]; ok {
+		return value
+	}
+	return absent{}
+}
+
+// values compares what stands at path. A mapping beside nothing is compared key by key,
+// so that an empty one is no difference.
+func (c *comparison) values(a, b any, path []string) {
+	aMap, aIsMap := a.(map[string]any)
+	bMap, bIsMap := b.(map[string]any)
+	if (aIsMap || a == absent{}) && (bIsMap || b == absent{}) && (aIsMap || bIsMap) {
+		c.maps(aMap, bMap, path)
+		return
+	}
+	if c.faults.Full() || reflect.DeepEqual(a, b) || ladder.Match(c.mayDiffer, path) {
+		return
+	}
+	if c.a.Template && isTemplate(a) || c.b.Template && isTemplate(b) {
+		return
+	}
+	from, inA := c.a.Merged.At(path)
+	to, inB := c.b.Merged.At(path)
+	if from.exempt(inA) && to.exempt(inB) || from.Kind == KindPins || to.Kind == KindPins {
+		return
+	}
+	if copied(path, from, inA) && copied(path, to, inB) {
+		return // found where it was copied from
+	}
+	c.differs(path, from, to)
+}
+
+// exempt says whether a value may differ because of where it comes from: a tier, or no
+// layer at all.
+func (s Setting) exempt(found bool) bool {
+	return !found || s.Kind == KindTier || s.Kind == KindChart
+}
+
+// copied says whether a setting was found at another path, as globals are.
+func copied(path []string, s Setting, found bool) bool {
+	return !found || !strings.HasPrefix(PathText(path), s.Path)
+}
+
+func isTemplate(v any) bool {
+	text, ok := v.(string)
+	return ok && strings.Contains(text, "{{")
+}
+
+// differs reports a path at the place that is higher on the ladder, unless no layer sets
+// it there.
+func (c *comparison) differs(path []string, from, to Setting) {
+	here, name, other, otherName := to, c.b.Name, from, c.a.Name
+	if to.exempt(to.File != "") {
+		here, name, other, otherName = from, c.a.Name, to, c.b.Name
+	}
+	message := fmt.Sprintf("%s sets it, and %s doesn't have it", name, otherName)
+	if other.File != "" {
+		message = fmt.Sprintf("%s sets it, and %s has another value from %s", name, otherName, other.where())
+	}
+	c.faults = append(c.faults, strictyaml.Fault{
+		File: here.File, Line: here.Line, Column: here.Column, Path: PathText(path),
+		Message: message + ": spec.mayDiffer doesn't name this path",
+	})
+}
+
+// where is file:line:column (layer).
+func (s Setting) where() string {
+	switch {
+	case s.Line == 0:
+		return fmt.Sprintf("%s (%s)", s.File, s.Layer)
+	case s.Column == 0:
+		return fmt.Sprintf("%s:%d (%s)", s.File, s.Line, s.Layer)
+	}
+	return fmt.Sprintf("%s:%d:%d (%s)", s.File, s.Line, s.Column, s.Layer)
+}
+
+// CheckChart finds what the layers, or the pins, set to another kind than the chart's own
+// values have: Helm only warns of it. A null in a layer before says that it is meant. The
+// chart's empty strings and lists, and false, stand for anything. The error is a
+// strictyaml.Faults.
+func (m *Merged) CheckChart() error {
+	var faults strictyaml.Faults
+	for i, s := range m.sources {
+		if s.kind != KindChart {
+			continue
+		}
+		kindsDiffer(s.values, m.Values, nil, func(path []string, chart, value any) {
+			setter, ok := m.At(path)
+			if !ok || faults.Full() || m.wasNull(path, i) {
+				return
+			}
+			faults = append(faults, strictyaml.Fault{
+				File: setter.File, Line: setter.Line, Column: setter.Column, Path: PathText(path),
+				Message: fmt.Sprintf("is %s, and %s has %s there: keep the kind, or let a layer before set it to null", kindName(value), s.place(path), kindName(chart)),
+			})
+		})
+	}
+	return faults.Err()
+}
+
+func kindsDiffer(chart, values map[string]any, at []string, found func(path []string, chart, value any)) {
+	for key, value := range values {
+		before, ok := chart[key]
+		beforeMap, wasMap := before.(map[string]any)
+		valueMap, isMap := value.(map[string]any)
+		path := append(slices.Clone(at), key)
+		switch {
+		case !ok || before == nil || value == nil:
+		case wasMap && isMap:
+			kindsDiffer(beforeMap, valueMap, path, found)
+		case wasMap != isMap && !placeholder(before):
+			found(path, before, value)
+		}
+	}
+}
+
+// placeholder says whether a chart's value stands for whatever a layer gives.
+func placeholder(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// wasNull says whether a source after the i-th sets the path, or what is above, to null.
+func (m *Merged) wasNull(path []string, i int) bool {
+	return slices.ContainsFunc(m.sources[i+1:], func(s source) bool {
+		depth, value := s.walk(path)
+		return depth > 0 && value == nil
+	})
+}

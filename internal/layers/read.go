@@ -1,0 +1,108 @@
+package layers
+
+import (
+	"fmt"
+	"io/fs"
+	"math/big"
+	"regexp"
+	"strings"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// readLayer checks the layer strictly and then reads it as Helm does, whose types
+// (every number a float64, `on` a boolean, 0755 octal) are what templates are written
+// for.
+func readLayer(fsys fs.FS, layer ladder.Layer) (source, error) {
+	data, err := strictyaml.ReadFile(fsys, layer.Path)
+	if strictyaml.FaultsOf(err) != nil {
+		return source{}, err
+	}
+	if err != nil {
+		return source{}, fmt.Errorf("reading layer %q (%s): %w", layer.Path, layer.Origin, err)
+	}
+	return parseLayer(layer, data)
+}
+
+// Check checks one layer by itself: that it is YAML which means the same to Helm as to
+// its reader. The error is a strictyaml.Faults.
+func Check(file string, data []byte) error {
+	root, err := strictyaml.ParseMapping(file, data)
+	if err != nil {
+		return err
+	}
+	return checkForHelm(file, root).Err()
+}
+
+func parseLayer(layer ladder.Layer, data []byte) (source, error) {
+	root, err := strictyaml.ParseMapping(layer.Path, data)
+	if err != nil {
+		return source{}, err
+	}
+	if err := checkForHelm(layer.Path, root).Err(); err != nil {
+		return source{}, err
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal(data, &values); err != nil {
+		// The cause would quote values.
+		return source{}, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser doesn't take it", layer.Path, layer.Origin)
+	}
+	return source{file: layer.Path, values: values, document: func() *yamlv3.Node { return root }}, nil
+}
+
+// checkForHelm finds what Helm, whose YAML is an older one, silently takes for something
+// else than what is written: keys such as on, and whole numbers that a float64 rounds.
+func checkForHelm(file string, root *yamlv3.Node) strictyaml.Faults {
+	var faults strictyaml.Faults
+	strictyaml.Walk(root, func(n *yamlv3.Node, key bool, path func() string) bool {
+		switch {
+		case n.Kind != yamlv3.ScalarNode || n.Style&(yamlv3.SingleQuotedStyle|yamlv3.DoubleQuotedStyle|yamlv3.LiteralStyle|yamlv3.FoldedStyle) != 0:
+		case key:
+			if other, ok := otherKey(n.Value); ok {
+				faults = append(faults, strictyaml.FaultAt(file, n, path(), "is the key %q to Helm: quote it, or write that", other))
+			}
+		case rounded(n.Value):
+			faults = append(faults, strictyaml.FaultAt(file, n, path(), "is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string"))
+		}
+		return !faults.Full()
+	})
+	return faults
+}
+
+// mayBeOther are keys that may be something else than strings: numbers, dates, and words
+// that older YAML takes for booleans.
+var mayBeOther = regexp.MustCompile(`^([-+.0-9].*|[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE)$`)
+
+// otherKey is what Helm reads a plain key as, if that isn't what is written.
+func otherKey(written string) (string, bool) {
+	if written == "<<" || !mayBeOther.MatchString(written) {
+		return "", false
+	}
+	var read map[string]any
+	if err := yaml.Unmarshal([]byte(written+": 1"), &read); err != nil || len(read) != 1 {
+		return "", false
+	}
+	for key := range read {
+		return key, key != written
+	}
+	return "", false
+}
+
+var (
+	wholeNumber = regexp.MustCompile(`^[-+]?[0-9][0-9_]*$|^[-+]?0[xob]_?[0-9a-fA-F][0-9a-fA-F_]*$`)
+	maxWhole    = big.NewInt(1 << 53)
+)
+
+// rounded says whether a plain scalar is a whole number that a float64 may not hold.
+func rounded(written string) bool {
+	// Below 16 characters there is no such number.
+	if len(written) < 16 || !wholeNumber.MatchString(written) {
+		return false
+	}
+	n, ok := new(big.Int).SetString(strings.TrimPrefix(written, "+"), 0)
+	return ok && n.CmpAbs(maxWhole) > 0 || !ok && len(written) > 16
+}

@@ -1,0 +1,33 @@
+package layers
+
+import (
+	yamlv3 "go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/secrets"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// CheckSecrets finds secret material in a layer, which everybody who reads the
+// repository has then. The error is a strictyaml.Faults, without what it found. A layer
+// that can't be parsed has nothing that could be rendered either.
+func CheckSecrets(file string, data []byte) error {
+	root, err := strictyaml.ParseMapping(file, data)
+	if err != nil {
+		return nil //nolint:nilerr // Check has it
+	}
+	var faults strictyaml.Faults
+	strictyaml.Walk(root, func(n *yamlv3.Node, _ bool, path func() string) bool {
+		if n.Kind != yamlv3.ScalarNode {
+			return true
+		}
+		if what, ok := secrets.Find(n.Value); ok {
+			at := path()
+			if _, shown := secrets.Find(at); shown {
+				at, what = "", what+" for a key"
+			}
+			faults = append(faults, strictyaml.FaultAt(file, n, at, "has %s: keep it in a secret store, name it here, and revoke this one, since Git remembers", what))
+		}
+		return !faults.Full()
+	})
+	return faults.Err()
+}

@@ -1,0 +1,230 @@
+package layers
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// Kind is what sort of a source a value comes from.
+type Kind string
+
+// The kinds, in their order; the last wins.
+const (
+	KindChart    Kind = "chart"
+	KindLayer    Kind = "layer"
+	KindTier     Kind = "tier"
+	KindOverride Kind = "override"
+	KindPins     Kind = "pins"
+)
+
+// kindOf is the kind of a layer.
+func kindOf(layer ladder.Layer) Kind {
+	if strings.HasPrefix(layer.Origin, ladder.TierOrigin) {
+		return KindTier
+	}
+	return KindLayer
+}
+
+// source is what sets values: a layer, a chart's values.yaml, the pins.
+type source struct {
+	kind   Kind
+	origin string
+	// file as the reader knows it.
+	file   string
+	values map[string]any
+	// document of the values below prefix; nil, or gives nil, where there is none. A
+	// chart's is only parsed when it is asked for.
+	document func() *yamlv3.Node
+	prefix   []string
+	// line of a source that has no document.
+	line int
+}
+
+// name of the source, for messages.
+func (s source) name() string {
+	if s.document == nil {
+		return s.origin
+	}
+	return fmt.Sprintf("layer %q (%s)", s.file, s.origin)
+}
+
+// walk goes down the path as far as there are mappings. It returns how many elements it
+// came down, and the value there: no mapping, what stands at path, or the mapping that
+// lacks the next element.
+func (s source) walk(path []string) (depth int, value any) {
+	value = s.values
+	for depth < len(path) {
+		m, ok := value.(map[string]any)
+		if !ok {
+			return depth, value
+		}
+		next, ok := m[path[depth]]
+		if !ok {
+			return depth, m
+		}
+		value = next
+		depth++
+	}
+	return depth, value
+}
+
+// position of what stands at path, or of what is nearest around it.
+func (s source) position(path []string) (line, column int) {
+	if s.document == nil || len(path) < len(s.prefix) {
+		return s.line, 0
+	}
+	root := s.document()
+	if root == nil {
+		return 0, 0
+	}
+	n := nodeAt(root, path[len(s.prefix):])
+	return n.Line, n.Column
+}
+
+// place is file:line:column (origin).
+func (s source) place(path []string) string { return s.setting(path, len(path), nil).where() }
+
+func (s source) fault(path []string, format string, args ...any) strictyaml.Fault {
+	line, column := s.position(path)
+	return strictyaml.Fault{File: s.file, Line: line, Column: column, Path: PathText(path), Message: fmt.Sprintf(format, args...)}
+}
+
+// nodeAt is the key (or the list's item) that path leads to, or the last one on the way.
+func nodeAt(root *yamlv3.Node, path []string) *yamlv3.Node {
+	at, value := root, root
+	for _, element := range path {
+		key, next := child(value, element)
+		if next == nil {
+			break
+		}
+		at, value = key, next
+	}
+	return at
+}
+
+// child is a mapping's or list's element and where it is written, nil where there is
+// none.
+func child(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
+	if n.Kind == yamlv3.AliasNode {
+		n = n.Alias
+	}
+	switch n.Kind {
+	case yamlv3.SequenceNode:
+		if i, err := strconv.Atoi(element); err == nil && 0 <= i && i < len(n.Content) {
+			return n.Content[i], n.Content[i]
+		}
+	case yamlv3.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == element && n.Content[i].ShortTag() != "!!merge" {
+				return n.Content[i], n.Content[i+1]
+			}
+		}
+		return merged(n, element)
+	}
+	return nil, nil
+}
+
+// merged looks an element up in what a mapping merges by <<.
+func merged(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() != "!!merge" {
+			continue
+		}
+		from := []*yamlv3.Node{n.Content[i+1]}
+		if from[0].Kind == yamlv3.SequenceNode {
+			from = from[0].Content
+		}
+		for _, m := range from {
+			if key, value := child(m, element); value != nil {
+				return key, value
+			}
+		}
+	}
+	return nil, nil
+}
+
+// overrideSources are the parameters' values, each a source of its own.
+func overrideSources(overrides []ladder.Override) []source {
+	var sources []source
+	for _, o := range overrides {
+		sources = append(sources, source{
+			kind: KindOverride, origin: "parameter", file: "the Application's parameter values",
+			values: nested(o.Path, o.Value),
+		})
+	}
+	return sources
+}
+
+// pinSource is what a pin sets.
+func pinSource(pin ladder.Pin) (source, error) {
+	set, err := pin.Values()
+	if err != nil {
+		return source{}, err
+	}
+	values := map[string]any{}
+	for _, v := range set {
+		values = over(values, nested(v.Path, v.Value))
+	}
+	return source{kind: KindPins, origin: "pins", file: pin.Source, line: pin.Line, values: values}, nil
+}
+
+// nested is value in a mapping for each element of path.
+func nested(path []string, value any) map[string]any {
+	for i := len(path) - 1; i > 0; i-- {
+		value = map[string]any{path[i]: value}
+	}
+	return map[string]any{path[0]: value}
+}
+
+// Default is the values.yaml of a chart or a subchart.
+type Default struct {
+	// File as the reader knows it.
+	File string
+	// Prefix is where a subchart's values stand in the chart's; empty for the chart's own.
+	Prefix []string
+	Values map[string]any
+	// Data is the file's text, for positions.
+	Data []byte
+}
+
+// WithChart is m with the values of a chart below it: its own first, then its subcharts'.
+func (m *Merged) WithChart(defaults []Default) *Merged {
+	out := *m
+	out.sources = nil
+	for _, d := range slices.Backward(defaults) {
+		out.sources = append(out.sources, chartSource(d))
+	}
+	out.sources = append(out.sources, m.sources...)
+	return &out
+}
+
+func chartSource(d Default) source {
+	s := source{kind: KindChart, origin: "chart", file: d.File, values: d.Values, prefix: d.Prefix}
+	if len(d.Prefix) > 0 {
+		s.origin = "subchart " + strings.Join(d.Prefix, "/")
+		s.values = nested(d.Prefix, d.Values)
+	}
+	if s.values == nil {
+		s.values = map[string]any{}
+	}
+	s.document = sync.OnceValue(func() *yamlv3.Node { return document(d.Data) })
+	return s
+}
+
+// document is the document of a chart's values.yaml; what can't be parsed has no
+// positions. A chart's file isn't held to the rules of layers.
+func document(data []byte) *yamlv3.Node {
+	var doc yamlv3.Node
+	if err := yamlv3.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {
+		return nil
+	}
+	return doc.Content[0]
+}

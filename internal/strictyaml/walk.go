@@ -1,0 +1,38 @@
+package strictyaml
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Walk visits the nodes of a tree that Parse returned, as they are written: aliases
+// aren't followed. key is set for the keys of mappings; path writes out where the node
+// is. It ends when visit returns false.
+func Walk(root *yaml.Node, visit func(n *yaml.Node, key bool, path func() string) bool) {
+	walk(root, nil, visit)
+}
+
+func walk(n *yaml.Node, at *trail, visit func(*yaml.Node, bool, func() string) bool) bool {
+	if !visit(n, false, at.String) {
+		return false
+	}
+	for i, child := range n.Content {
+		below := childOf(n, at, i)
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			if !visit(child, true, below.String) {
+				return false
+			}
+			continue
+		}
+		if !walk(child, below, visit) {
+			return false
+		}
+	}
+	return true
+}
+
+// FaultAt is a fault of a node.
+func FaultAt(file string, n *yaml.Node, path, format string, args ...any) Fault {
+	return Fault{File: file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...)}
+}

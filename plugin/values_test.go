@@ -1,0 +1,88 @@
+package plugin
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// valued is a repository whose ladder lets parameters set replicaCount in dev alone.
+var valued = fstest.MapFS{
+	"ladder.yaml": {Data: []byte(`apiVersion: envladder.dev/v1alpha1
+kind: Ladder
+metadata: {name: shop}
+spec:
+  chart: chart
+  layers: [values.yaml]
+  overrides: [replicaCount]
+  environments: [{name: dev}, {name: prod, overrides: []}, {name: odd, layers: [odd.yaml]}, {name: other, layers: [other.yaml]}]
+`)},
+	"values.yaml":                         {Data: []byte("replicaCount: 1\nsub: {port: 80}\n")},
+	"odd.yaml":                            {Data: []byte("replicaCount: many\nsub:\n  port: 0\nextra: hunter2\n")},
+	"other.yaml":                          {Data: []byte("replicaCount: {min: 1}\n")},
+	"chart/Chart.yaml":                    {Data: []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n")},
+	"chart/values.yaml":                   {Data: []byte("# defaults\nreplicaCount: 1\n")},
+	"chart/values.schema.json":            {Data: []byte(`{"properties": {"replicaCount": {"type": "integer"}, "sub": {}, "global": {}}, "additionalProperties": false}`)},
+	"chart/charts/sub/Chart.yaml":         {Data: []byte("apiVersion: v2\nname: sub\nversion: 1.0.0\n")},
+	"chart/charts/sub/values.schema.json": {Data: []byte(`{"properties": {"port": {"minimum": 1}}}`)},
+	"chart/templates/x.yaml":              {Data: []byte("kind: Pod\nmetadata: {name: x}\nreplicas: {{ .Values.replicaCount }}\n")},
+}
+
+func generateValued(t *testing.T, parameters string) (string, error) {
+	t.Helper()
+	request, err := requestFrom(argo(parameters))
+	if err != nil {
+		return "", err
+	}
+	request.Repository, request.Dir = valued, "."
+	manifests, err := Generate(t.Context(), request)
+	var text strings.Builder
+	if err == nil {
+		err = manifests.Print(&text)
+	}
+	return text.String(), err
+}
+
+func TestParametersSetWhatTheLadderAllows(t *testing.T) {
+	text, err := generateValued(t, `[{"name":"environment","string":"dev"},{"name":"values","map":{"replicaCount":"3"}}]`)
+	if err != nil || !strings.Contains(text, "replicas: 3\n") {
+		t.Errorf("error %v, got:\n%s", err, text)
+	}
+	for parameters, want := range map[string]string{
+		`[{"name":"environment","string":"dev"},{"name":"values","map":{"sub.port":"3"}}]`:      `parameter values: overriding the value "sub.port": ladder "shop" lets parameters set replicaCount in environment "dev"`,
+		`[{"name":"environment","string":"prod"},{"name":"values","map":{"replicaCount":"3"}}]`: `lets parameters set nothing in environment "prod"`,
+		`[{"name":"environment","string":"dev"},{"name":"values","string":"replicaCount"}]`:     `parameter "values" must be a map`,
+		`[{"name":"environment","string":"dev"},{"name":"values","map":{"replicaCount":"x"}}]`:  `- at "/replicaCount": is of type string, want integer (the schema's /properties/replicaCount/type); it comes from the Application's parameter values (parameter)`,
+	} {
+		if _, err := generateValued(t, parameters); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s:\nerror %v\nwant %s", parameters, err, want)
+		}
+	}
+}
+
+func TestASchemasErrorNamesTheLayer(t *testing.T) {
+	_, err := generateValued(t, `[{"name":"environment","string":"odd"}]`)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`- at "/replicaCount": is of type string, want integer (the schema's /properties/replicaCount/type); it comes from odd.yaml:1:1 (environment odd)`,
+		`- at "": has what isn't allowed here: extra (the schema's /additionalProperties); it comes from odd.yaml:4:1 (environment odd)`,
+		`- at "/port": doesn't fit (the schema's /properties/port/minimum); it comes from odd.yaml:3:3 (environment odd)`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %s:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error shows a value:\n%v", err)
+	}
+}
+
+func TestAnotherKindThanTheChartsIsRefused(t *testing.T) {
+	_, err := generateValued(t, `[{"name":"environment","string":"other"}]`)
+	const want = "other.yaml:1:1: replicaCount: is a mapping, and values.yaml:1:1 (layers) has a number there: keep the kind, or let a layer in between set it to null"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant  %s", err, want)
+	}
+}
