@@ -61,7 +61,7 @@ func (s *Scenario) native(ctx context.Context) error {
 	if _, err := s.show(ctx, "ls", "gitops/shop", "gitops/shop/values"); err != nil {
 		return err
 	}
-	if _, err := s.show(ctx, "sed", "-n", "/source:/,/destination:/p", appDev+".yaml"); err != nil {
+	if _, err := s.show(ctx, "sed", "-n", "/^  source:/,/^  destination:/p", appDev+".yaml"); err != nil {
 		return err
 	}
 	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "apply", "-f", appDev+".yaml"); err != nil {
@@ -105,7 +105,7 @@ func (s *Scenario) renderSame(ctx context.Context) error {
 	s.say.Explain("diff prints nothing: what envladder renders is what Helm renders.")
 	for _, environment := range []string{"dev", "prod"} {
 		release := "shop-" + environment
-		out, err := s.show(ctx, "bash", "-c", fmt.Sprintf("diff <(helm template %[2]s gitops/shop/chart --namespace %[2]s -f gitops/shop/values/common.yaml -f gitops/shop/values/%[1]s.yaml --kube-version 1.33.0 | grep -v '^---') <(envladder render %[1]s -C gitops/shop --release-name %[2]s --namespace %[2]s --kube-version 1.33.0 | grep -v '^---')", environment, release))
+		out, err := s.show(ctx, "bash", "-c", fmt.Sprintf("diff <(helm template %[2]s gitops/shop/chart --namespace %[2]s -f gitops/shop/values/common.yaml -f gitops/shop/values/%[1]s.yaml --kube-version 1.33.0) <(envladder render %[1]s -C gitops/shop --release-name %[2]s --namespace %[2]s --kube-version 1.33.0)", environment, release))
 		if err != nil {
 			return err
 		}
