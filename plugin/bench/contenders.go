@@ -93,6 +93,10 @@ func (p *plugin) start(ctx context.Context) error {
 	return p.server.start(ctx, arguments, environment, func() error { return dial("unix", p.socket()) })
 }
 
+// excluded is what a repo-server with --plugin-tar-exclude=.git/** doesn't send to any
+// plugin, as docs/plugin.md advises.
+var excluded = []string{".git/**"}
+
 // manifest is of a plugin as people write it.
 func (p *plugin) manifest() string {
 	helm := `helm template "$PARAM_RELEASENAME" chart --include-crds --namespace "$ARGOCD_APP_NAMESPACE" --kube-version "$KUBE_VERSION"`
@@ -121,7 +125,7 @@ func (p *plugin) render(ctx context.Context, number int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := cmp.SendRepoStream(ctx, filepath.Join(p.r.root, p.r.app), p.r.root, stream, p.environment(number), nil); err != nil {
+	if err := cmp.SendRepoStream(ctx, filepath.Join(p.r.root, p.r.app), p.r.root, stream, p.environment(number), excluded); err != nil {
 		return 0, err
 	}
 	response, err := stream.CloseAndRecv()
