@@ -103,13 +103,18 @@ func (s *survey) addWave(metadata map[string]any) {
 // imagesOf are the images that a pod of this template would run or mount.
 func imagesOf(template map[string]any) []string {
 	spec, _ := template["spec"].(map[string]any)
+	return imagesIn(spec)
+}
+
+// imagesIn are the images of a pod's spec.
+func imagesIn(spec map[string]any) []string {
 	var images []string
 	add := func(v any) {
 		if image, ok := v.(string); ok && image != "" {
 			images = append(images, image)
 		}
 	}
-	for _, key := range []string{"initContainers", "containers"} {
+	for _, key := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		for _, container := range mapsIn(spec[key]) {
 			add(container["image"])
 		}

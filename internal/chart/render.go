@@ -3,11 +3,13 @@ package chart
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	helmrelease "helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
 	"sigs.k8s.io/yaml"
 )
@@ -20,8 +22,9 @@ type Manifest struct {
 	Content string
 	// CRDs is set for a file of the chart's folder crds/.
 	CRDs bool
-	// Hook is set for Helm's hooks.
+	// Hook is set for Helm's hooks, Test for those that `helm test` runs.
 	Hook bool
+	Test bool
 }
 
 // String is the manifest as Helm prints it.
@@ -50,30 +53,32 @@ func (ms Manifests) Print(w io.Writer) error {
 // Render renders the chart with values, the result of Merge. An empty rendering is an
 // error: to Argo CD it would mean to delete everything.
 func (c *Chart) Render(values map[string]any, release Release) (Manifests, error) {
-	manifests, err := render(clone(c.pristine), values, release)
-	if err != nil {
-		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
-	}
-	return manifests, nil
+	return c.Manifests(Recipe{Values: values, Release: release})
 }
 
-func render(c *helm.Chart, values map[string]any, release Release) (Manifests, error) {
-	if err := CheckReleaseName(release.Name); err != nil {
+// render takes the chart, which is the caller's to spoil, to manifests. Where traced is
+// set it is told of each template before that is executed.
+func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, error) {
+	if err := CheckReleaseName(r.Release.Name); err != nil {
 		return nil, err
 	}
-	capabilities, err := capabilitiesOf(release)
+	capabilities, err := capabilitiesOf(r.Release)
 	if err != nil {
 		return nil, err
 	}
 	if want := c.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, capabilities.KubeVersion.String()) {
 		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s", want, capabilities.KubeVersion.String())
 	}
-	if err := chartutil.ProcessDependenciesWithMerge(c, values); err != nil {
+	if err := chartutil.ProcessDependenciesWithMerge(c, r.Values); err != nil {
 		return nil, err
 	}
-	toRender, err := renderValues(c, values, release, capabilities)
+	toRender, err := renderValues(c, r.Values, r.Release, capabilities)
 	if err != nil {
 		return nil, err
+	}
+	if traced != nil {
+		instrument(c)
+		toRender["Capabilities"] = tracer{Capabilities: capabilities, report: traced}
 	}
 	files, err := engine.Engine{EnableDNS: false}.Render(c, toRender)
 	if err != nil {
@@ -119,10 +124,8 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})
 	}
 	for _, hook := range hooks {
-		manifests = append(manifests, Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true})
-	}
-	if !manifests.hasObject() {
-		return nil, fmt.Errorf("it renders to nothing with these values: to Argo CD that means to delete everything")
+		test := slices.Contains(hook.Events, helmrelease.HookTest)
+		manifests = append(manifests, Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true, Test: test})
 	}
 	return manifests, nil
 }

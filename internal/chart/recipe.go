@@ -1,0 +1,92 @@
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/envladder/envladder/internal/ladder"
+)
+
+// Recipe is all that a rendering depends on beside the chart. It goes through JSON
+// unharmed, as the values that Helm's YAML parser gives do.
+type Recipe struct {
+	// Values are the result of Merge.
+	Values  map[string]any
+	Release Release
+	// SkipCRDs leaves out the files of the chart's folders crds/, SkipTests the hooks
+	// that `helm test` runs.
+	SkipCRDs  bool
+	SkipTests bool
+	// AllowEmpty takes a rendering to nothing, which to Argo CD means to delete
+	// everything.
+	AllowEmpty bool
+	// Pins are the digests that no object may deviate from.
+	Pins []ladder.Pin
+	// Guard is as Manifests.Guard has it.
+	Guard bool
+	// Stamps, nil for none.
+	Stamps *Stamps
+}
+
+// maxManifests bounds a rendering, in bytes. Argo CD takes 100 MiB in an answer
+// (ARGOCD_GRPC_MAX_SIZE_MB), and the largest public charts render to less than 5 MiB.
+const maxManifests = 64 << 20
+
+// Manifests renders the chart by the recipe.
+func (c *Chart) Manifests(r Recipe) (Manifests, error) {
+	return c.manifests(r, nil)
+}
+
+// Trace is Manifests for who asks which template it is that does not end, or ends the
+// process: report is told of each template before it is executed. What is rendered may
+// differ from what Manifests gives, and isn't returned.
+func (c *Chart) Trace(r Recipe, report func(template string)) error {
+	_, err := c.manifests(r, report)
+	return err
+}
+
+func (c *Chart) manifests(r Recipe, traced func(template string)) (Manifests, error) {
+	rendered, err := render(clone(c.pristine), r, traced)
+	if err == nil {
+		rendered, err = rendered.leave(r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
+	}
+	return rendered.finish(r)
+}
+
+// leave takes out what the recipe leaves out, and refuses what is too little or too
+// much.
+func (ms Manifests) leave(r Recipe) (Manifests, error) {
+	kept := slices.DeleteFunc(ms, func(m Manifest) bool { return r.SkipCRDs && m.CRDs || r.SkipTests && m.Test })
+	if !r.AllowEmpty && !kept.hasObject() {
+		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
+	}
+	left := maxManifests
+	for _, m := range kept {
+		if left -= len(m.Source) + len(m.Content); left < 0 {
+			return nil, fmt.Errorf("it renders to more than %d MiB, the last of them by template %q", maxManifests>>20, m.Source)
+		}
+	}
+	return kept, nil
+}
+
+// finish does what a rendering by envladder has beyond one by Helm.
+func (ms Manifests) finish(r Recipe) (Manifests, error) {
+	if err := ms.checkImages(r.Pins); err != nil {
+		return nil, err
+	}
+	if r.Guard {
+		guarded, err := ms.Guard(r.Release)
+		if err != nil {
+			return nil, err
+		}
+		ms = guarded
+	}
+	if r.Stamps == nil {
+		return ms, nil
+	}
+	return ms.Stamp(*r.Stamps)
+}
