@@ -42,22 +42,61 @@ type Request struct {
 	// KubeVersion and APIVersions of the destination; see chart.Release.
 	KubeVersion string
 	APIVersions []string
+	// SkipCRDs, SkipTests and AllowEmpty are as chart.Recipe has them.
+	SkipCRDs   bool
+	SkipTests  bool
+	AllowEmpty bool
 }
 
-// Generate renders what the request asks for, stamped unless the Ladder says otherwise.
+// Generate renders what the request asks for, stamped unless the Ladder says otherwise,
+// in this process.
 func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
-	document, err := ladder.Open(r.Repository, r.Dir)
+	source, recipe, err := r.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
+	loaded, err := source.Load()
+	if err != nil {
+		return nil, err
+	}
+	// Helm's engine can't be stopped; at least it isn't started for nobody.
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return loaded.Manifests(recipe)
+}
+
+// resolve reads all that the rendering depends on, within bounds: what a chart's author
+// can make of a chart isn't looked into.
+func (r Request) resolve(ctx context.Context) (*chart.Source, chart.Recipe, error) {
+	document, err := ladder.Open(r.Repository, r.Dir)
+	if err != nil {
+		return nil, chart.Recipe{}, err
+	}
 	if r.Environment == "" {
-		return nil, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
+		return nil, chart.Recipe{}, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
 	}
 	step, err := r.step(document)
 	if err != nil {
-		return nil, err
+		return nil, chart.Recipe{}, err
 	}
-	return render(ctx, r, step)
+	recipe, err := r.recipe(ctx, step)
+	if err != nil {
+		return nil, chart.Recipe{}, err
+	}
+	source, err := chart.Read(r.Repository, step.Chart)
+	if err != nil {
+		return nil, chart.Recipe{}, err
+	}
+	if step.Stamps != ladder.StampsOff {
+		recipe.Stamps = &chart.Stamps{
+			Ladder:      step.Ladder,
+			Environment: step.Environment,
+			Target:      step.Target,
+			ChartDigest: source.Digest,
+		}
+	}
+	return source, recipe, nil
 }
 
 // step resolves what is asked for. A digest that an Application names would be a way
@@ -80,36 +119,25 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 	return document.PreviewStep(number, r.Images)
 }
 
-func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, error) {
+// recipe is all of it but the stamps, which have the chart's digest.
+func (r Request) recipe(ctx context.Context, step ladder.Step) (chart.Recipe, error) {
 	values, err := chart.Merge(ctx, r.Repository, step)
 	if err != nil {
-		return nil, err
-	}
-	loaded, err := chart.Load(r.Repository, step.Chart)
-	if err != nil {
-		return nil, err
+		return chart.Recipe{}, err
 	}
 	release, err := r.release(step)
 	if err != nil {
-		return nil, err
+		return chart.Recipe{}, err
 	}
-	// Helm's engine can't be stopped; at least it isn't started for nobody.
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	manifests, err := loaded.Render(values, release)
-	if err == nil && step.Guard {
-		manifests, err = manifests.Guard(release)
-	}
-	if err != nil || step.Stamps == ladder.StampsOff {
-		return manifests, err
-	}
-	return manifests.Stamp(chart.Stamps{
-		Ladder:      step.Ladder,
-		Environment: step.Environment,
-		Target:      step.Target,
-		ChartDigest: loaded.Digest,
-	})
+	return chart.Recipe{
+		Values:     values,
+		Release:    release,
+		SkipCRDs:   r.SkipCRDs,
+		SkipTests:  r.SkipTests,
+		AllowEmpty: r.AllowEmpty,
+		Pins:       step.Pins,
+		Guard:      step.Guard,
+	}, nil
 }
 
 func (r Request) release(step ladder.Step) (chart.Release, error) {

@@ -18,14 +18,17 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
+	"github.com/envladder/envladder/plugin/worker"
 )
 
-// service answers the repo-server. It keeps nothing between requests.
+// service answers the repo-server.
 type service struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
-	limits archive.Limits
-	turns  turns
-	log    *slog.Logger
+	limits   archive.Limits
+	turns    turns
+	renderer *renderer
+	metrics  *metrics
+	log      *slog.Logger
 }
 
 // stream is what the protocol's streams have in common.
@@ -37,9 +40,15 @@ type stream interface {
 // receive waits for the request's turn and receives it. The caller calls done in any
 // case, when it is done with the request.
 func (s *service) receive(from stream) (request Request, done func(), err error) {
-	if err := s.turns.take(from.Context()); err != nil {
+	waited := s.metrics.phase(phaseWait)
+	s.metrics.waiting.Inc()
+	err = s.turns.take(from.Context())
+	s.metrics.waiting.Dec()
+	waited()
+	if err != nil {
 		return Request{}, func() {}, errors.Join(err, discard(from))
 	}
+	defer s.metrics.phase(phaseReceive)()
 	request, err = receive(from, s.limits)
 	return request, s.turns.give, err
 }
@@ -53,8 +62,9 @@ func (s *service) GenerateManifest(stream generateStream) error {
 	defer done()
 	var manifests chart.Manifests
 	if err == nil {
-		manifests, err = Generate(stream.Context(), request)
+		manifests, err = s.generate(stream.Context(), &request)
 	}
+	s.metrics.renders.WithLabelValues(resultOf(err)).Inc()
 	log := s.log.With("app", request.AppName, "dir", request.Dir,
 		"environment", request.Environment, "target", request.Target, "duration", time.Since(start))
 	if err != nil {
@@ -63,6 +73,20 @@ func (s *service) GenerateManifest(stream generateStream) error {
 	}
 	log.Info("generated manifests", "manifests", len(manifests))
 	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: documents(manifests)})
+}
+
+// generate is Generate in a worker. It takes the repository from the request, so that it
+// isn't held while the chart renders.
+func (s *service) generate(ctx context.Context, request *Request) (chart.Manifests, error) {
+	resolved := s.metrics.phase(phaseResolve)
+	source, recipe, err := request.resolve(ctx)
+	resolved()
+	request.Repository = nil
+	if err != nil {
+		return nil, err
+	}
+	defer s.metrics.phase(phaseRender)()
+	return s.renderer.render(ctx, source, recipe)
 }
 
 // documents are manifests as the protocol wants them, each with the comment that says
@@ -114,7 +138,12 @@ func (s *service) GetParametersAnnouncement(stream announceStream) error {
 // asStatus gives an error the code that it has in gRPC. Argo CD shows the text.
 func asStatus(err error) error {
 	var broken *brokenStreamError
+	var lost *worker.LostError
 	switch {
+	case errors.As(err, &lost) && lost.Reason == worker.ReasonTime:
+		return status.Error(codes.DeadlineExceeded, err.Error())
+	case errors.As(err, &lost):
+		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.As(err, &broken):
 		return broken.cause // gRPC's own
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
