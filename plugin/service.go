@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -135,22 +137,37 @@ func (s *service) GetParametersAnnouncement(stream announceStream) error {
 	return stream.SendAndClose(&pluginpb.ParametersAnnouncementResponse{ParameterAnnouncements: announce(document)})
 }
 
-// asStatus gives an error the code that it has in gRPC. Argo CD shows the text.
+// asStatus gives an error the code that it has in gRPC. Argo CD shows the text, and so
+// do terminals.
 func asStatus(err error) error {
 	var broken *brokenStreamError
+	if errors.As(err, &broken) {
+		return broken.cause // gRPC's own
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return status.FromContextError(err).Err()
+	}
+	return status.Error(codeOf(err), printable(err.Error()))
+}
+
+func codeOf(err error) codes.Code {
 	var lost *worker.LostError
 	switch {
 	case errors.As(err, &lost) && lost.Reason == worker.ReasonTime:
-		return status.Error(codes.DeadlineExceeded, err.Error())
-	case errors.As(err, &lost):
-		return status.Error(codes.ResourceExhausted, err.Error())
-	case errors.As(err, &broken):
-		return broken.cause // gRPC's own
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
-	case isTooLarge(err), errors.Is(err, errNoTurn):
-		return status.Error(codes.ResourceExhausted, err.Error())
+		return codes.DeadlineExceeded
+	case errors.As(err, &lost), isTooLarge(err), errors.Is(err, errNoTurn):
+		return codes.ResourceExhausted
 	default:
-		return status.Error(codes.InvalidArgument, err.Error())
+		return codes.InvalidArgument
 	}
+}
+
+// printable replaces what steers a terminal: a template's error may have it.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

@@ -163,7 +163,7 @@ func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
 		want[i] = printed(t, render(t, load(t, "testdata", "full"), values, here))
 	}
 	var group sync.WaitGroup
-	for i := range 60 {
+	for i := range 1000 {
 		group.Go(func() {
 			n := i % len(environments)
 			manifests, err := shared.Render(environments[n], here)

@@ -29,10 +29,6 @@ type Recipe struct {
 	Stamps *Stamps
 }
 
-// maxManifests bounds a rendering, in bytes. Argo CD takes 100 MiB in an answer
-// (ARGOCD_GRPC_MAX_SIZE_MB), and the largest public charts render to less than 5 MiB.
-const maxManifests = 64 << 20
-
 // Manifests renders the chart by the recipe.
 func (c *Chart) Manifests(r Recipe) (Manifests, error) {
 	return c.manifests(r, nil)
@@ -57,18 +53,11 @@ func (c *Chart) manifests(r Recipe, traced func(template string)) (Manifests, er
 	return rendered.finish(r)
 }
 
-// leave takes out what the recipe leaves out, and refuses what is too little or too
-// much.
+// leave takes out what the recipe leaves out, and refuses what is too little.
 func (ms Manifests) leave(r Recipe) (Manifests, error) {
 	kept := slices.DeleteFunc(ms, func(m Manifest) bool { return r.SkipCRDs && m.CRDs || r.SkipTests && m.Test })
 	if !r.AllowEmpty && !kept.hasObject() {
 		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
-	}
-	left := maxManifests
-	for _, m := range kept {
-		if left -= len(m.Source) + len(m.Content); left < 0 {
-			return nil, fmt.Errorf("it renders to more than %d MiB, the last of them by template %q", maxManifests>>20, m.Source)
-		}
 	}
 	return kept, nil
 }

@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -84,7 +85,32 @@ func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, e
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSize(c, files); err != nil {
+		return nil, err
+	}
 	return collect(c, files)
+}
+
+// maxManifests bounds a rendering, in bytes. Argo CD takes 100 MiB in an answer
+// (ARGOCD_GRPC_MAX_SIZE_MB), and the largest public charts render to less than 5 MiB.
+const maxManifests = 64 << 20
+
+// checkSize comes before anything is parsed, which takes many times the memory.
+func checkSize(c *helm.Chart, files map[string]string) error {
+	total, largest := 0, ""
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		total += len(name) + len(files[name])
+		if largest == "" || len(files[name]) > len(files[largest]) {
+			largest = name
+		}
+	}
+	for _, crd := range c.CRDObjects() {
+		total += len(crd.Filename) + len(crd.File.Data)
+	}
+	if total > maxManifests {
+		return fmt.Errorf("it renders to more than %d MiB, most of them by template %q", maxManifests>>20, largest)
+	}
+	return nil
 }
 
 func renderValues(c *helm.Chart, values map[string]any, release Release, capabilities *chartutil.Capabilities) (chartutil.Values, error) {
