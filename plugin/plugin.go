@@ -22,6 +22,8 @@ import (
 type Request struct {
 	// Repository from its root.
 	Repository fs.FS
+	// Charts reads charts from registries; nil refuses them.
+	Charts *chart.Puller
 	// Dir is the folder of ladder.yaml in the repository, the Application's path.
 	Dir string
 	// Environment and Target of the ladder.
@@ -84,7 +86,7 @@ func (r Request) resolve(ctx context.Context) (*chart.Source, chart.Recipe, erro
 	if err != nil {
 		return nil, chart.Recipe{}, err
 	}
-	source, err := chart.Read(r.Repository, step.Chart)
+	source, err := r.source(ctx, step.Chart)
 	if err != nil {
 		return nil, chart.Recipe{}, err
 	}
@@ -117,6 +119,14 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 		return ladder.Step{}, fmt.Errorf("parameter %s is %.40q: environment preview wants the number of a pull request", ParameterPullRequest, r.PullRequest)
 	}
 	return document.PreviewStep(number, r.Images)
+}
+
+// source reads the chart where it is.
+func (r Request) source(ctx context.Context, name string) (*chart.Source, error) {
+	if r.Charts != nil && chart.InRegistry(name) {
+		return r.Charts.Pull(ctx, name)
+	}
+	return chart.Read(r.Repository, name)
 }
 
 // recipe is all of it but the stamps, which have the chart's digest.

@@ -44,6 +44,8 @@ type Config struct {
 	RenderTimeout time.Duration
 	// ResultCache is how many bytes of manifests are kept.
 	ResultCache int64
+	// Charts reads charts from registries; nil refuses them.
+	Charts *chart.Puller
 	// MetricsListen is an address such as :8082, or empty.
 	MetricsListen string
 	Log           *slog.Logger
@@ -164,6 +166,7 @@ func newServer(config Config, pool *worker.Pool, metrics *metrics) *grpc.Server 
 	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{
 		limits:   config.Limits,
 		turns:    newTurns(config.MaxRequests),
+		charts:   config.Charts,
 		renderer: &renderer{pool: pool, results: sized.New[chart.Manifests](config.ResultCache), metrics: metrics},
 		metrics:  metrics,
 		log:      config.Log,

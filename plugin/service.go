@@ -28,6 +28,7 @@ type service struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
 	limits   archive.Limits
 	turns    turns
+	charts   *chart.Puller
 	renderer *renderer
 	metrics  *metrics
 	log      *slog.Logger
@@ -80,6 +81,7 @@ func (s *service) GenerateManifest(stream generateStream) error {
 // generate is Generate in a worker. It takes the repository from the request, so that it
 // isn't held while the chart renders.
 func (s *service) generate(ctx context.Context, request *Request) (chart.Manifests, error) {
+	request.Charts = s.charts
 	resolved := s.metrics.phase(phaseResolve)
 	source, recipe, err := request.resolve(ctx)
 	resolved()

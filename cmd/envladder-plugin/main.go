@@ -5,12 +5,16 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/plugin"
 	"github.com/envladder/envladder/plugin/worker"
 )
@@ -45,6 +49,7 @@ func newServeCommand() *cobra.Command {
 	var (
 		logs   cli.LogFlags
 		suffix string
+		charts chartFlags
 	)
 	config := plugin.DefaultConfig()
 	config.Folder = socketFolder()
@@ -69,6 +74,7 @@ move from one version to the next when they change the plugin's name.`,
 			if suffix != "" {
 				config.Name += "-" + suffix
 			}
+			config.Charts = charts.puller()
 			config.Log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
 			return plugin.Serve(cmd.Context(), config)
 		},
@@ -85,6 +91,7 @@ move from one version to the next when they change the plugin's name.`,
 	flags.DurationVar(&config.RenderTimeout, "render-timeout", config.RenderTimeout, "most `time` of one render; less where the request's deadline leaves less")
 	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests that are kept for equal requests; 0 for none")
 	flags.StringVar(&config.MetricsListen, "metrics-listen", "", "`address` to serve Prometheus metrics on, such as :8082")
+	charts.addTo(flags)
 	logs.AddTo(flags)
 	cli.SetGrace(cmd, plugin.DrainTime+5*time.Second)
 	return cmd
@@ -114,8 +121,27 @@ func socketFolder() string {
 	return plugin.DefaultFolder
 }
 
+// chartFlags say where charts from registries are kept.
+type chartFlags struct {
+	folder string
+	limit  int64
+}
+
+// defaultChartCache has room for some hundred charts.
+const defaultChartCache = 256 << 20
+
+func (f *chartFlags) addTo(flags *pflag.FlagSet) {
+	flags.StringVar(&f.folder, "chart-cache", filepath.Join(os.TempDir(), "envladder-charts"), "`folder` to keep charts from registries in; empty for none")
+	flags.Int64Var(&f.limit, "chart-cache-size", defaultChartCache, "most `bytes` in it")
+}
+
+func (f *chartFlags) puller() *chart.Puller {
+	return chart.NewPuller(registry.NewClient(), f.folder, f.limit)
+}
+
 func newGenerateCommand() *cobra.Command {
-	return &cobra.Command{
+	var charts chartFlags
+	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Print the manifests that Argo CD's environment variables ask for",
 		Long: `generate prints the manifests of the Application whose folder it runs in, as
@@ -130,7 +156,9 @@ They are the same as serve's.`,
 			if err != nil {
 				return fmt.Errorf("finding the Application's folder: %w", err)
 			}
-			return plugin.Exec(cmd.Context(), dir, os.Getenv, cmd.OutOrStdout())
+			return plugin.Exec(cmd.Context(), dir, charts.puller(), os.Getenv, cmd.OutOrStdout())
 		},
 	}
+	charts.addTo(cmd.Flags())
+	return cmd
 }
