@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ func newLintCommand() *cobra.Command {
 		Use:   "lint",
 		Short: "Find what is wrong with a ladder, its pins, layers and charts",
 		Long: `Find what is wrong with a ladder, with the pins, layers and charts that it names, and
-with nothing else. Charts are loaded, not rendered. Needs no cluster and no network.
+with nothing else. Needs no cluster and no network. Charts are loaded; one whose templates
+might render to something else each time (randAlphaNum, genCA, now, …) is rendered twice.
 
 Each finding is a line: file:line:column: path in the document: what is wrong. With
 -o json they are an array, empty without findings, and files are relative to the
@@ -45,7 +47,7 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 				return err
 			}
 			defer func() { _ = repo.Close() }() // only read
-			findings, err := lint(repo)
+			findings, err := lint(cmd.Context(), repo)
 			if err != nil {
 				return err
 			}
@@ -64,7 +66,7 @@ Exit codes: 0 nothing found, 1 findings, 2 it couldn't be checked.`,
 }
 
 // lint is what is wrong with the ladder of repo.Dir.
-func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
+func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, error) {
 	document, err := ladder.Open(repo.FS(), repo.Dir)
 	if findings := strictyaml.FaultsOf(err); findings != nil {
 		return findings, nil
@@ -80,6 +82,7 @@ func lint(repo *ladder.Repository) (strictyaml.Faults, error) {
 		return err
 	})
 	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(charts)...)
+	findings = append(findings, lintChance(ctx, repo, document)...)
 	return strictyaml.FaultsOf(findings.Err()), nil
 }
 
