@@ -60,7 +60,7 @@ func (e *LostError) Error() string {
 func (e *LostError) fault() string {
 	switch e.Reason {
 	case ReasonTime:
-		return fmt.Sprintf("was still in work when its time was over, %v: does it end?", e.Limit.Round(time.Millisecond))
+		return fmt.Sprintf("was still in work when its time was over, %v: does it end?", e.Limit.Round(100*time.Millisecond))
 	case ReasonMemory:
 		return fmt.Sprintf("needs more than %d MiB of memory (--max-render-memory)", e.Memory>>20)
 	case ReasonStack:

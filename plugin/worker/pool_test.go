@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 2 && os.Args[1] == parent {
+		beParent()
+	}
 	os.Exit(m.Run())
 }
 
@@ -223,4 +226,42 @@ func TestAClosedPoolRefuses(t *testing.T) {
 	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err == nil {
 		t.Error("no error")
 	}
+}
+
+// What a worker costs beside rendering in this process.
+func BenchmarkRender(b *testing.B) {
+	small, err := chart.Read(os.DirFS("../../examples/shop/gitops/shop"), "chart")
+	if err != nil {
+		b.Fatal(err)
+	}
+	loaded, err := small.Load()
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := chart.Recipe{Release: chart.Release{Name: "here"}, Values: map[string]any{"image": map[string]any{"repository": "r", "digest": "sha256:" + strings.Repeat("1", 64)}}}
+	b.Run("here", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := loaded.Manifests(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("in a worker", func(b *testing.B) {
+		pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		defer pool.Close()
+		for b.Loop() {
+			if _, err := pool.Render(b.Context(), small, r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("in a new worker each", func(b *testing.B) {
+		for b.Loop() {
+			pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+			if _, err := pool.Render(b.Context(), small, r); err != nil {
+				b.Fatal(err)
+			}
+			pool.Close()
+		}
+	})
 }
