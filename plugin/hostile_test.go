@@ -13,11 +13,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
 	"github.com/argoproj/argo-cd/v2/util/cmp"
 	gocmp "github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/registrytest"
+	"github.com/envladder/envladder/plugin"
 	"github.com/envladder/envladder/plugin/archive"
 )
 
@@ -233,5 +238,78 @@ func TestMetrics(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("%s", body)
+	}
+}
+
+func TestAClientThatGoesAwayLeavesNothing(t *testing.T) {
+	config := newConfig(t.TempDir())
+	config.MaxRequests = 1
+	s := serveConfig(t, config)
+	root := newRepository(t)
+	writeFile(t, filepath.Join(root, bad), "{{ range 9223372036854775807 }}{{ end }}")
+	ctx, goAway := context.WithCancel(t.Context())
+	stream, err := s.client(t).GenerateManifest(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmp.SendRepoStream(ctx, filepath.Join(root, app), root, stream, argoEnv(prodEU), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(500*time.Millisecond, goAway)
+	var response apiclient.ManifestResponse
+	if err := stream.RecvMsg(&response); status.Code(err) != codes.Canceled {
+		t.Errorf("error %v", err)
+	}
+	// There is one turn and one worker, and both are free again.
+	if _, err := s.generateWithin(t, 30*time.Second, newRepository(t), app, argoEnv(prodEU)...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAChartInARegistryIsServed(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	packaged := pack(t, entry{name: "shop/Chart.yaml", content: "apiVersion: v2\nname: shop\nversion: 1.0.0\n"},
+		entry{name: "shop/templates/x.yaml", content: "kind: Secret\nmetadata: {name: pulled}\n"})
+	digest := server.Attach(t, "charts/shop", server.Image(t, "charts/shop"), "application/vnd.cncf.helm.chart.content.v1.tar+gzip", packaged, nil)
+	root := newRepository(t)
+	replace(t, filepath.Join(root, app, "ladder.yaml"), "chart: chart", "chart: oci://"+server.Name("charts/shop")+"@"+digest)
+	config := newConfig(t.TempDir())
+	config.Charts = chart.NewPuller(registry.NewClient(), filepath.Join(t.TempDir(), "charts"), 1<<20)
+	s := serveConfig(t, config)
+	want := []string{"# Source: shop/templates/x.yaml\nkind: Secret\nmetadata: {name: pulled}\n"}
+	for range 2 {
+		got, err := s.generate(t, root, app, argoEnv(prodEU)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		server.Stop()
+	}
+}
+
+func TestGeneratePrintsWhatServeAnswers(t *testing.T) {
+	s := serve(t, archive.DefaultLimits)
+	root := newRepository(t)
+	writeFile(t, filepath.Join(root, bad), "kind: Job\nmetadata: {name: x, annotations: {helm.sh/hook: pre-install}}\n")
+	served, err := s.generate(t, root, app, argoEnv(prodEU)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for _, entry := range argoEnv(prodEU) {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	var printed strings.Builder
+	if err := plugin.Exec(t.Context(), filepath.Join(root, app), nil, func(name string) string { return env[name] }, &printed); err != nil {
+		t.Fatal(err)
+	}
+	if want := "---\n" + strings.Join(served, "---\n"); want != printed.String() {
+		t.Error(gocmp.Diff(want, printed.String()))
 	}
 }

@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -44,7 +43,7 @@ func (r *renderer) render(ctx context.Context, source *chart.Source, recipe char
 // resultKey names all that a rendering depends on. The chart's path is part of it since
 // the recipe isn't enough to tell two paths of one content apart in an error.
 func resultKey(source *chart.Source, recipe chart.Recipe) (string, error) {
-	encoded, err := json.Marshal(recipe)
+	encoded, err := recipe.Encode()
 	if err != nil {
 		return "", fmt.Errorf("naming the rendering of chart %q: %w", source.Path, err)
 	}

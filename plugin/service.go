@@ -142,8 +142,7 @@ func (s *service) GetParametersAnnouncement(stream announceStream) error {
 // asStatus gives an error the code that it has in gRPC. Argo CD shows the text, and so
 // do terminals.
 func asStatus(err error) error {
-	var broken *brokenStreamError
-	if errors.As(err, &broken) {
+	if broken, ok := errors.AsType[*brokenStreamError](err); ok {
 		return broken.cause // gRPC's own
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -37,21 +37,7 @@ func lintChance(ctx context.Context, repo *ladder.Repository, document *ladder.D
 }
 
 func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) strictyaml.Faults {
-	if chart.InRegistry(step.Chart) {
-		return nil
-	}
-	loaded, err := chart.Load(repo.FS(), step.Chart)
-	if err != nil {
-		return nil
-	}
-	values, err := chart.Merge(ctx, repo.FS(), step)
-	if err != nil {
-		return nil
-	}
-	chances, err := loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})
-	if err != nil {
-		return nil
-	}
+	chances, _ := renderTwice(ctx, repo, step) // what fails, fails for a reason that others find
 	var faults strictyaml.Faults
 	for _, chance := range chances {
 		fault := strictyaml.Fault{File: step.Chart, Message: chance.String()}
@@ -61,4 +47,16 @@ func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) st
 		faults = append(faults, fault)
 	}
 	return faults
+}
+
+func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step) ([]chart.Chance, error) {
+	loaded, err := chart.Load(repo.FS(), step.Chart)
+	if err != nil {
+		return nil, err
+	}
+	values, err := chart.Merge(ctx, repo.FS(), step)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})
 }

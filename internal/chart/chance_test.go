@@ -16,15 +16,18 @@ func TestChances(t *testing.T) {
 	}{
 		{"a chart without any", []string{"c/templates/pod.yaml", podYAML}, nil},
 		{
-			"a random password", []string{"c/templates/pod.yaml", podYAML + "\npassword: {{ 1 | add 1 | int | randAlphaNum }}"},
+			"a random password",
+			[]string{"c/templates/pod.yaml", podYAML + "\npassword: {{ 1 | add 1 | int | randAlphaNum }}"},
 			[]chart.Chance{{Template: "small/templates/pod.yaml", File: "templates/pod.yaml", Line: 5, Column: 32, Function: "randAlphaNum"}},
 		},
 		{
 			"one whose condition doesn't hold",
-			[]string{"c/templates/pod.yaml", podYAML + "{{ if .Values.tls }}ca: {{ (genCA \"x\" 1).Cert | quote }}{{ end }}"}, nil,
+			[]string{"c/templates/pod.yaml", podYAML + "{{ if .Values.tls }}ca: {{ (genCA \"x\" 1).Cert | quote }}{{ end }}"},
+			nil,
 		},
 		{
-			"the clock", []string{"c/templates/pod.yaml", podYAML + "at: {{ now | unixEpoch }}"},
+			"the clock",
+			[]string{"c/templates/pod.yaml", podYAML + "at: {{ now | unixEpoch }}"},
 			[]chart.Chance{{Template: "small/templates/pod.yaml", File: "templates/pod.yaml", Line: 4, Column: 8, Function: "now"}},
 		},
 		{"a map's order that is sorted", []string{"c/templates/pod.yaml", podYAML + "all: {{ dict `a` 1 `b` 2 | keys | sortAlpha | toJson }}"}, nil},

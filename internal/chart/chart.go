@@ -98,8 +98,6 @@ func cloneMetadata(m *helm.Metadata) *helm.Metadata {
 	for i, dependency := range out.Dependencies {
 		if dependency != nil {
 			copied := *dependency
-			// Templates see them as .Chart.Dependencies, and can `set` what is a map.
-			copied.ImportValues, _ = copyValue(dependency.ImportValues).([]any)
 			out.Dependencies[i] = &copied
 		}
 	}

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,8 +9,7 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// Recipe is all that a rendering depends on beside the chart. It goes through JSON
-// unharmed, as the values that Helm's YAML parser gives do.
+// Recipe is all that a rendering depends on beside the chart.
 type Recipe struct {
 	// Values are the result of Merge.
 	Values  map[string]any
@@ -27,6 +27,20 @@ type Recipe struct {
 	Guard bool
 	// Stamps, nil for none.
 	Stamps *Stamps
+}
+
+// Encode writes the recipe for DecodeRecipe of the same program. Equal recipes have equal
+// encodings. JSON does no harm to the values that Helm's YAML parser gives: they come
+// from it.
+func (r Recipe) Encode() ([]byte, error) {
+	return json.Marshal(r) //nolint:musttag // nobody else reads it, so the names are Go's
+}
+
+// DecodeRecipe reads what Encode wrote.
+func DecodeRecipe(data []byte) (Recipe, error) {
+	var r Recipe
+	err := json.Unmarshal(data, &r) //nolint:musttag // as Encode has written it
+	return r, err
 }
 
 // Manifests renders the chart by the recipe.

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -25,10 +24,10 @@ func limitMemory(memory int64) error {
 	if err != nil {
 		return err
 	}
-	limit := uint64(math.MaxInt64)
-	if has < math.MaxInt64-uint64(memory) {
-		limit = has + uint64(memory)
+	if memory < 0 {
+		return fmt.Errorf("limiting memory to %d bytes: want 0 or more", memory)
 	}
+	limit := has + uint64(memory)
 	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
 		return fmt.Errorf("limiting memory to %d bytes: %w", limit, err)
 	}

@@ -89,3 +89,27 @@ func TestAWorkerDoesNotOutliveItsParent(t *testing.T) {
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	t.Error("the worker is still there after 10 s")
 }
+
+func TestAWorkerThatDiesAtRestIsReplaced(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the worker is found in /proc")
+	}
+	pool, lost := newPool(t, 1)
+	good := source(t, "kind: Pod")
+	if _, err := pool.Render(t.Context(), good, recipe("x")); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(child(), &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Render(t.Context(), good, recipe("x")); err != nil {
+		t.Error(err)
+	}
+	if reasons := lost.get(); len(reasons) != 1 || reasons[0] != worker.ReasonCrash {
+		t.Errorf("lost %v", reasons)
+	}
+}

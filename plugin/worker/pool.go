@@ -8,7 +8,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,7 +75,7 @@ var errClosed = errors.New("the plugin is shutting down")
 // Render renders the chart by the recipe in a worker. The error is a *LostError where
 // that cost the worker, and ctx's where the caller took the question back.
 func (p *Pool) Render(ctx context.Context, source *chart.Source, recipe chart.Recipe) (chart.Manifests, error) {
-	encoded, err := json.Marshal(recipe)
+	encoded, err := recipe.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("handing chart %q to a worker: %w", source.Path, err)
 	}

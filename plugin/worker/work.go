@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,8 +76,8 @@ func (w *worker) chart(r request) (*chart.Chart, error) {
 }
 
 func (w *worker) render(loaded *chart.Chart, r request) (chart.Manifests, error) {
-	var recipe chart.Recipe
-	if err := json.Unmarshal(r.Recipe, &recipe); err != nil {
+	recipe, err := chart.DecodeRecipe(r.Recipe)
+	if err != nil {
 		return nil, fmt.Errorf("reading the recipe: %w", err)
 	}
 	if !r.Trace {
