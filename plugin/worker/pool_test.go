@@ -42,7 +42,7 @@ func newPool(t *testing.T, most int) (*worker.Pool, *lostReasons) {
 	t.Helper()
 	lost := &lostReasons{}
 	pool := worker.NewPool(worker.Config{
-		Most: most, Memory: memory, Timeout: 30 * time.Second,
+		Most: most, Memory: memory, Timeout: 5 * time.Minute,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Killed: lost.add,
 	})
 	t.Cleanup(pool.Close)
@@ -121,7 +121,7 @@ func TestATemplateThatCostsItsWorkerIsNamed(t *testing.T) {
 		reason    worker.Reason
 		want      string
 	}{
-		{"an endless range", `{{ range 9223372036854775807 }}{{ end }}`, 4 * time.Second, worker.ReasonTime, "does it end?"},
+		{"an endless range", `{{ range 9223372036854775807 }}{{ end }}`, 16 * time.Second, worker.ReasonTime, "does it end?"},
 		{"a long repetition", `{{ repeat 1000000000 "x" }}`, time.Minute, worker.ReasonMemory, "MiB of memory (--max-render-memory)"},
 		{"a hog", `{{ $l := list "` + strings.Repeat("x", 1000) + `" }}{{ range 40 }}{{ $l = concat $l $l }}{{ end }}{{ $l }}`, time.Minute, worker.ReasonMemory, "MiB of memory"},
 		{"a value that refers to itself", `{{ $_ := set .Values "self" .Values }}{{ printf "%v" .Values }}`, time.Minute, worker.ReasonStack, "does it refer to itself?"},
