@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,13 +24,23 @@ const (
 	ReasonCrash Reason = "crash"
 )
 
-// reasonOf is why a worker ended by itself, from what the Go runtime said.
+// noMemory is what a program says that is refused memory: Go's runtime, at the heap or at
+// a thread's stack, with and without cgo, and the race detector.
+var noMemory = []string{
+	"out of memory", "cannot allocate memory",
+	"failed to create new OS thread", "pthread_create failed",
+	"ThreadSanitizer failed to allocate",
+}
+
+// reasonOf is why a worker ended by itself, from what it said.
 func reasonOf(said string) Reason {
+	saidOne := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
+	}
 	switch {
-	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"),
-		strings.Contains(said, "ThreadSanitizer failed to allocate"): // where the race detector is on
+	case saidOne(noMemory...):
 		return ReasonMemory
-	case strings.Contains(said, "stack overflow"), strings.Contains(said, "stack exceeds"):
+	case saidOne("stack overflow", "stack exceeds"):
 		return ReasonStack
 	default:
 		return ReasonCrash
