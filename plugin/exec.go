@@ -10,12 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
 )
 
 // Exec is the program that argocd-cmp-server runs in the Application's folder, dir: it
 // writes to out the manifests that getenv, Argo CD's variables, ask for.
-func Exec(ctx context.Context, dir string, getenv func(string) string, out io.Writer) error {
+func Exec(ctx context.Context, dir string, charts *chart.Puller, getenv func(string) string, out io.Writer) error {
 	request, err := requestFrom(getenv)
 	if err != nil {
 		return err
@@ -25,7 +26,7 @@ func Exec(ctx context.Context, dir string, getenv func(string) string, out io.Wr
 		return err
 	}
 	defer working.Close() // only read: nothing is lost by a failing close
-	request.Repository, request.Dir = working.repository, working.dir
+	request.Repository, request.Dir, request.Charts = working.repository, working.dir, charts
 	manifests, err := Generate(ctx, request)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func lookup(pairs ...string) func(string) string {
 func execIn(t *testing.T, dir string, env ...string) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	err := plugin.Exec(t.Context(), dir, lookup(env...), &out)
+	err := plugin.Exec(t.Context(), dir, nil, lookup(env...), &out)
 	return out.String(), err
 }
 

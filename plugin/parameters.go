@@ -20,6 +20,10 @@ const (
 	ParameterImages      = "images"
 	// ParameterValues are values that the ladder lets an Application set.
 	ParameterValues = "values"
+	// The last three are switches: "true" or "false".
+	ParameterSkipCRDs   = "skipCrds"
+	ParameterSkipTests  = "skipTests"
+	ParameterAllowEmpty = "allowEmpty"
 )
 
 // The environment variables that Argo CD sets for a plugin.
@@ -41,7 +45,7 @@ func requestFrom(getenv func(string) string) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	return Request{
+	request := Request{
 		Environment: parameters.texts[ParameterEnvironment],
 		Target:      parameters.texts[ParameterTarget],
 		ReleaseName: parameters.texts[ParameterReleaseName],
@@ -52,7 +56,26 @@ func requestFrom(getenv func(string) string) (Request, error) {
 		Namespace:   getenv(envAppNamespace),
 		KubeVersion: getenv(envKubeVersion),
 		APIVersions: splitList(getenv(envAPIVersions)),
-	}, nil
+	}
+	for name, set := range map[string]*bool{
+		ParameterSkipCRDs: &request.SkipCRDs, ParameterSkipTests: &request.SkipTests, ParameterAllowEmpty: &request.AllowEmpty,
+	} {
+		if *set, err = parseSwitch(name, parameters.texts[name]); err != nil {
+			return Request{}, err
+		}
+	}
+	return request, nil
+}
+
+func parseSwitch(name, text string) (bool, error) {
+	switch text {
+	case "true":
+		return true, nil
+	case "", "false":
+		return false, nil
+	default:
+		return false, fmt.Errorf("parameter %q is %.40q: want true or false", name, text)
+	}
 }
 
 // parameter is one of ARGOCD_APP_PARAMETERS.
@@ -71,7 +94,10 @@ type parameters struct {
 }
 
 // textParameters are those that are strings.
-var textParameters = []string{ParameterEnvironment, ParameterTarget, ParameterReleaseName, ParameterPullRequest}
+var textParameters = []string{
+	ParameterEnvironment, ParameterTarget, ParameterReleaseName, ParameterPullRequest,
+	ParameterSkipCRDs, ParameterSkipTests, ParameterAllowEmpty,
+}
 
 // parseParameters reads ARGOCD_APP_PARAMETERS, and the variable of each parameter where
 // that isn't set, as by a person who tries the plugin in a shell.
@@ -174,6 +200,27 @@ func announce(document *ladder.Document) []*pluginpb.ParameterAnnouncement {
 			Title:          "Release name",
 			Tooltip:        "Helm's release name, if it isn't the Application's name; at most 53 characters",
 			ItemType:       "string",
+			CollectionType: "string",
+		},
+		{
+			Name:           ParameterSkipCRDs,
+			Title:          "Skip CRDs",
+			Tooltip:        "true leaves out the chart's folder crds/; false if empty",
+			ItemType:       "boolean",
+			CollectionType: "string",
+		},
+		{
+			Name:           ParameterSkipTests,
+			Title:          "Skip tests",
+			Tooltip:        "true leaves out Helm's test hooks; false if empty",
+			ItemType:       "boolean",
+			CollectionType: "string",
+		},
+		{
+			Name:           ParameterAllowEmpty,
+			Title:          "Allow empty",
+			Tooltip:        "true takes a rendering without objects, by which Argo CD deletes everything; false if empty",
+			ItemType:       "boolean",
 			CollectionType: "string",
 		},
 	}

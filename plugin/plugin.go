@@ -23,6 +23,8 @@ import (
 type Request struct {
 	// Repository from its root.
 	Repository fs.FS
+	// Charts reads charts from registries; nil refuses them.
+	Charts *chart.Puller
 	// Dir is the folder of ladder.yaml in the repository, the Application's path.
 	Dir string
 	// Environment and Target of the ladder.
@@ -46,25 +48,68 @@ type Request struct {
 	// KubeVersion and APIVersions of the destination; see chart.Release.
 	KubeVersion string
 	APIVersions []string
+	// SkipCRDs, SkipTests and AllowEmpty are as chart.Recipe has them.
+	SkipCRDs   bool
+	SkipTests  bool
+	AllowEmpty bool
 }
 
-// Generate renders what the request asks for, stamped unless the Ladder says otherwise.
+// Generate renders what the request asks for, stamped unless the Ladder says otherwise,
+// in this process.
 func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
-	document, err := ladder.Open(r.Repository, r.Dir)
+	found, err := r.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
+	loaded, err := found.source.Load()
+	if err != nil {
+		return nil, err
+	}
+	// Helm's engine can't be stopped; at least it isn't started for nobody.
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	manifests, err := loaded.Manifests(found.recipe)
+	return manifests, chart.Explain(err, found.merged)
+}
+
+// resolved is all that a rendering depends on, and where its values come from.
+type resolved struct {
+	source *chart.Source
+	recipe chart.Recipe
+	merged *layers.Merged
+}
+
+// resolve reads all that the rendering depends on, within bounds: what a chart's author
+// can make of a chart isn't looked into.
+func (r Request) resolve(ctx context.Context) (resolved, error) {
+	document, err := ladder.Open(r.Repository, r.Dir)
+	if err != nil {
+		return resolved{}, err
+	}
 	if r.Environment == "" {
-		return nil, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
+		return resolved{}, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
 	}
 	step, err := r.step(document)
 	if err != nil {
-		return nil, err
+		return resolved{}, err
 	}
 	if step, err = step.Override(r.Values); err != nil {
-		return nil, fmt.Errorf("parameter %s: %w", ParameterValues, err)
+		return resolved{}, fmt.Errorf("parameter %s: %w", ParameterValues, err)
 	}
-	return render(ctx, r, step)
+	release, err := r.release(step)
+	if err != nil {
+		return resolved{}, err
+	}
+	merged, err := layers.Merge(ctx, r.Repository, step)
+	if err != nil {
+		return resolved{}, err
+	}
+	source, err := r.source(ctx, step.Chart)
+	if err != nil {
+		return resolved{}, err
+	}
+	return resolved{source, r.recipe(step, merged, release, source.Digest), merged}, nil
 }
 
 // step resolves what is asked for. A digest that an Application names would be a way
@@ -87,45 +132,35 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 	return document.PreviewStep(number, r.Images)
 }
 
-func render(ctx context.Context, r Request, step ladder.Step) (chart.Manifests, error) {
-	merged, err := layers.Merge(ctx, r.Repository, step)
-	if err != nil {
-		return nil, err
+// source reads the chart where it is.
+func (r Request) source(ctx context.Context, name string) (*chart.Source, error) {
+	if r.Charts != nil && chart.InRegistry(name) {
+		return r.Charts.Pull(ctx, name)
 	}
-	loaded, err := chart.Load(r.Repository, step.Chart)
-	if err != nil {
-		return nil, err
+	return chart.Read(r.Repository, name)
+}
+
+func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.Recipe {
+	recipe := chart.Recipe{
+		Values:     merged.Values,
+		KeepKinds:  true,
+		Nulls:      merged.Nulls(),
+		Release:    release,
+		SkipCRDs:   r.SkipCRDs,
+		SkipTests:  r.SkipTests,
+		AllowEmpty: r.AllowEmpty,
+		Pins:       step.Pins,
+		Guard:      step.Guard,
 	}
-	merged = merged.WithChart(loaded.Defaults())
-	if err := merged.CheckChart(); err != nil {
-		return nil, err
+	if step.Stamps != ladder.StampsOff {
+		recipe.Stamps = &chart.Stamps{
+			Ladder:      step.Ladder,
+			Environment: step.Environment,
+			Target:      step.Target,
+			ChartDigest: chartDigest,
+		}
 	}
-	release, err := r.release(step)
-	if err != nil {
-		return nil, err
-	}
-	// Helm's engine can't be stopped; at least it isn't started for nobody.
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	manifests, err := loaded.Render(merged.Values, release)
-	err = chart.Explain(err, merged)
-	if err == nil && step.Guard {
-		manifests, err = manifests.Guard(release)
-	}
-	if err != nil || step.Stamps == ladder.StampsOff {
-		return manifests, err
-	}
-	manifests, err = manifests.Stamp(chart.Stamps{
-		Ladder:      step.Ladder,
-		Environment: step.Environment,
-		Target:      step.Target,
-		ChartDigest: loaded.Digest,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return manifests.Beside(release)
+	return recipe
 }
 
 func (r Request) release(step ladder.Step) (chart.Release, error) {

@@ -21,8 +21,11 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
+	"github.com/envladder/envladder/plugin/sized"
+	"github.com/envladder/envladder/plugin/worker"
 )
 
 // Config is what Serve needs.
@@ -35,8 +38,36 @@ type Config struct {
 	// MaxRequests is how many requests may hold a repository in memory at once; others
 	// wait for their turn.
 	MaxRequests int
-	Log         *slog.Logger
+	// RenderMemory is what one render may take, in bytes, and RenderTimeout how long
+	// one may take whose request has no earlier deadline.
+	RenderMemory  int64
+	RenderTimeout time.Duration
+	// ResultCache is how many bytes of manifests are kept.
+	ResultCache int64
+	// Charts reads charts from registries; nil refuses them.
+	Charts *chart.Puller
+	// MetricsListen is an address such as :8082, or empty.
+	MetricsListen string
+	Log           *slog.Logger
 }
+
+// DefaultConfig is a Config without name and log.
+func DefaultConfig() Config {
+	return Config{
+		Folder:        DefaultFolder,
+		Limits:        archive.DefaultLimits,
+		MaxRequests:   DefaultMaxRequests(),
+		RenderMemory:  worker.DefaultMemory,
+		RenderTimeout: worker.DefaultTimeout,
+		ResultCache:   DefaultResultCache,
+	}
+}
+
+// DefaultResultCache has room for a thousand Applications of usual size.
+const DefaultResultCache = 64 << 20
+
+// minRenderMemory is what a worker needs to receive and parse a small chart.
+const minRenderMemory = 64 << 20
 
 // DefaultMaxRequests keeps the processors busy while some requests still receive.
 func DefaultMaxRequests() int { return 2 * runtime.GOMAXPROCS(0) }
@@ -47,6 +78,15 @@ func (c Config) check() error {
 	}
 	if c.MaxRequests < 1 {
 		return fmt.Errorf("--max-requests %d: want 1 or more", c.MaxRequests)
+	}
+	if c.RenderMemory < minRenderMemory {
+		return fmt.Errorf("--max-render-memory %d: want %d or more", c.RenderMemory, minRenderMemory)
+	}
+	if c.RenderTimeout < time.Second {
+		return fmt.Errorf("--render-timeout %v: want 1s or more", c.RenderTimeout)
+	}
+	if c.ResultCache < 0 {
+		return fmt.Errorf("--result-cache %d: want 0 or more", c.ResultCache)
 	}
 	return nil
 }
@@ -81,7 +121,17 @@ func Serve(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	server := newServer(config)
+	metrics := newMetrics()
+	if config.MetricsListen != "" {
+		stopMetrics, err := metrics.serve(ctx, config.MetricsListen, config.Log)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer stopMetrics()
+	}
+	pool := newPool(config, metrics)
+	defer pool.Close()
+	server := newServer(config, pool, metrics)
 	config.Log.Info("serving", "socket", listener.Addr().String())
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -97,13 +147,30 @@ func Serve(ctx context.Context, config Config) error {
 	return fmt.Errorf("serving on %q: %w", listener.Addr(), err)
 }
 
-func newServer(config Config) *grpc.Server {
+func newPool(config Config, metrics *metrics) *worker.Pool {
+	return worker.NewPool(worker.Config{
+		Most:    config.MaxRequests,
+		Memory:  config.RenderMemory,
+		Timeout: config.RenderTimeout,
+		Log:     config.Log,
+		Killed:  func(reason worker.Reason) { metrics.lost.WithLabelValues(string(reason)).Inc() },
+	})
+}
+
+func newServer(config Config, pool *worker.Pool, metrics *metrics) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinimum, PermitWithoutStream: true}),
 		grpc.StreamInterceptor(recoverStream(config.Log)),
 	)
-	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{limits: config.Limits, turns: newTurns(config.MaxRequests), log: config.Log})
+	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{
+		limits:   config.Limits,
+		turns:    newTurns(config.MaxRequests),
+		charts:   config.Charts,
+		renderer: &renderer{pool: pool, results: sized.New[chart.Manifests](config.ResultCache), metrics: metrics},
+		metrics:  metrics,
+		log:      config.Log,
+	})
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	return server
 }

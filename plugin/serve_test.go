@@ -69,13 +69,27 @@ func serve(t *testing.T, limits archive.Limits) *served {
 
 func serveIn(t *testing.T, folder string, limits archive.Limits) *served {
 	t.Helper()
-	s := &served{socket: filepath.Join(folder, "envladder.sock"), logs: &lockedBuffer{}}
+	config := newConfig(folder)
+	config.Limits, config.MaxRequests = limits, maxRequests
+	return serveConfig(t, config)
+}
+
+// newConfig is of a plugin that serves in folder.
+func newConfig(folder string) plugin.Config {
+	config := plugin.DefaultConfig()
+	config.Folder, config.Name, config.RenderMemory = folder, "envladder", renderMemory
+	config.Log = slog.New(slog.DiscardHandler)
+	return config
+}
+
+func serveConfig(t *testing.T, config plugin.Config) *served {
+	t.Helper()
+	s := &served{socket: filepath.Join(config.Folder, "envladder.sock"), logs: &lockedBuffer{}}
+	config.Log = slog.New(slog.NewTextHandler(s.logs, nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- plugin.Serve(ctx, plugin.Config{
-			Folder: folder, Name: "envladder", Limits: limits, MaxRequests: maxRequests, Log: slog.New(slog.NewTextHandler(s.logs, nil)),
-		})
+		ended <- plugin.Serve(ctx, config)
 	}()
 	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() {
@@ -294,6 +308,9 @@ func TestServeToArgoCD(t *testing.T) {
 			"images":      "false This ladder has no spec.preview: leave it empty",
 			"values":      "false Values by dotted paths, as far as the ladder's overrides allow for the environment",
 			"releaseName": "false Helm's release name, if it isn't the Application's name; at most 53 characters",
+			"skipCrds":    "false true leaves out the chart's folder crds/; false if empty",
+			"skipTests":   "false true leaves out Helm's test hooks; false if empty",
+			"allowEmpty":  "false true takes a rendering without objects, by which Argo CD deletes everything; false if empty",
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -370,8 +387,9 @@ func TestServeExplains(t *testing.T) {
 	}{
 		{"a missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
 		{"an unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
-		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName, pullRequest, images`},
+		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName, pullRequest, skipCrds, skipTests, allowEmpty, images`},
 		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
+		{"a switch that is neither on nor off", nil, ".", argoEnv(`[{"name":"environment","string":"prod"},{"name":"skipCrds","string":"yes"}]`), `parameter "skipCrds" is "yes": want true or false`},
 		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
 		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName, or --release-name"},
 		{"a layer that was cut away", nil, app, argoEnv(prodEU), `Argo CD sent only "gitops/shop" of the repository: add /org/values.yaml to the Application's annotation argocd.argoproj.io/manifest-generate-paths`},
@@ -664,7 +682,7 @@ func TestServeRefusesLimitsThatNothingIsWithin(t *testing.T) {
 		"--max-requests 0":  func(c *plugin.Config) { c.MaxRequests = 0 },
 		"--max-requests -1": func(c *plugin.Config) { c.MaxRequests = -1 },
 	} {
-		config := plugin.Config{Folder: t.TempDir(), Name: "envladder", Limits: archive.DefaultLimits, MaxRequests: 1, Log: slog.New(slog.DiscardHandler)}
+		config := newConfig(t.TempDir())
 		change(&config)
 		if err := plugin.Serve(t.Context(), config); err == nil || !strings.Contains(err.Error(), want+": want 1 or more") {
 			t.Errorf("error %v, want one with %q", err, want)
@@ -757,7 +775,9 @@ func TestTheSocket(t *testing.T) {
 	})
 	refused := func(t *testing.T, folder, name, want string) {
 		t.Helper()
-		err := plugin.Serve(t.Context(), plugin.Config{Folder: folder, Name: name, Limits: archive.DefaultLimits, MaxRequests: 1, Log: slog.New(slog.DiscardHandler)})
+		config := newConfig(folder)
+		config.Name = name
+		err := plugin.Serve(t.Context(), config)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}

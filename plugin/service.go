@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,14 +20,18 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
+	"github.com/envladder/envladder/plugin/worker"
 )
 
-// service answers the repo-server. It keeps nothing between requests.
+// service answers the repo-server.
 type service struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
-	limits archive.Limits
-	turns  turns
-	log    *slog.Logger
+	limits   archive.Limits
+	turns    turns
+	charts   *chart.Puller
+	renderer *renderer
+	metrics  *metrics
+	log      *slog.Logger
 }
 
 // stream is what the protocol's streams have in common.
@@ -37,9 +43,15 @@ type stream interface {
 // receive waits for the request's turn and receives it. The caller calls done in any
 // case, when it is done with the request.
 func (s *service) receive(from stream) (request Request, done func(), err error) {
-	if err := s.turns.take(from.Context()); err != nil {
+	waited := s.metrics.phase(phaseWait)
+	s.metrics.waiting.Inc()
+	err = s.turns.take(from.Context())
+	s.metrics.waiting.Dec()
+	waited()
+	if err != nil {
 		return Request{}, func() {}, errors.Join(err, discard(from))
 	}
+	defer s.metrics.phase(phaseReceive)()
 	request, err = receive(from, s.limits)
 	return request, s.turns.give, err
 }
@@ -53,8 +65,9 @@ func (s *service) GenerateManifest(stream generateStream) error {
 	defer done()
 	var manifests chart.Manifests
 	if err == nil {
-		manifests, err = Generate(stream.Context(), request)
+		manifests, err = s.generate(stream.Context(), &request)
 	}
+	s.metrics.renders.WithLabelValues(resultOf(err)).Inc()
 	log := s.log.With("app", request.AppName, "dir", request.Dir,
 		"environment", request.Environment, "target", request.Target, "duration", time.Since(start))
 	if err != nil {
@@ -63,6 +76,22 @@ func (s *service) GenerateManifest(stream generateStream) error {
 	}
 	log.Info("generated manifests", "manifests", len(manifests))
 	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: documents(manifests)})
+}
+
+// generate is Generate in a worker. It takes the repository from the request, so that it
+// isn't held while the chart renders.
+func (s *service) generate(ctx context.Context, request *Request) (chart.Manifests, error) {
+	request.Charts = s.charts
+	done := s.metrics.phase(phaseResolve)
+	found, err := request.resolve(ctx)
+	done()
+	request.Repository = nil
+	if err != nil {
+		return nil, err
+	}
+	defer s.metrics.phase(phaseRender)()
+	manifests, err := s.renderer.render(ctx, found.source, found.recipe)
+	return manifests, chart.Explain(err, found.merged)
 }
 
 // documents are manifests as the protocol wants them, each with the comment that says
@@ -111,17 +140,36 @@ func (s *service) GetParametersAnnouncement(stream announceStream) error {
 	return stream.SendAndClose(&pluginpb.ParametersAnnouncementResponse{ParameterAnnouncements: announce(document)})
 }
 
-// asStatus gives an error the code that it has in gRPC. Argo CD shows the text.
+// asStatus gives an error the code that it has in gRPC. Argo CD shows the text, and so
+// do terminals.
 func asStatus(err error) error {
-	var broken *brokenStreamError
-	switch {
-	case errors.As(err, &broken):
+	if broken, ok := errors.AsType[*brokenStreamError](err); ok {
 		return broken.cause // gRPC's own
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
-	case isTooLarge(err), errors.Is(err, errNoTurn):
-		return status.Error(codes.ResourceExhausted, err.Error())
-	default:
-		return status.Error(codes.InvalidArgument, err.Error())
 	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return status.FromContextError(err).Err()
+	}
+	return status.Error(codeOf(err), printable(worker.Shorten(err.Error())))
+}
+
+func codeOf(err error) codes.Code {
+	var lost *worker.LostError
+	switch {
+	case errors.As(err, &lost) && lost.Reason == worker.ReasonTime:
+		return codes.DeadlineExceeded
+	case errors.As(err, &lost), isTooLarge(err), errors.Is(err, errNoTurn):
+		return codes.ResourceExhausted
+	default:
+		return codes.InvalidArgument
+	}
+}
+
+// printable replaces what steers a terminal: a template's error may have it.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

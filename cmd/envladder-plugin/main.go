@@ -5,13 +5,18 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/plugin"
-	"github.com/envladder/envladder/plugin/archive"
+	"github.com/envladder/envladder/plugin/worker"
 )
 
 func main() {
@@ -36,7 +41,7 @@ path is the folder of a ladder.yaml names it and an environment:
 Run as a sidecar of the repo-server it serves on the plugin's socket by itself
 (serve); it can also be the program that argocd-cmp-server runs (generate).`,
 	}
-	root.AddCommand(newServeCommand(), newGenerateCommand())
+	root.AddCommand(newServeCommand(), newGenerateCommand(), newWorkerCommand())
 	return root
 }
 
@@ -44,8 +49,10 @@ func newServeCommand() *cobra.Command {
 	var (
 		logs   cli.LogFlags
 		suffix string
+		charts chartFlags
 	)
-	config := plugin.Config{Folder: socketFolder(), Limits: archive.DefaultLimits, MaxRequests: plugin.DefaultMaxRequests()}
+	config := plugin.DefaultConfig()
+	config.Folder = socketFolder()
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer the repo-server on the plugin's socket",
@@ -67,6 +74,7 @@ move from one version to the next when they change the plugin's name.`,
 			if suffix != "" {
 				config.Name += "-" + suffix
 			}
+			config.Charts = charts.puller()
 			config.Log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
 			return plugin.Serve(cmd.Context(), config)
 		},
@@ -79,9 +87,31 @@ move from one version to the next when they change the plugin's name.`,
 	flags.Int64Var(&config.Limits.Unpacked, "max-unpacked", config.Limits.Unpacked, "most `bytes` of a repository, unpacked")
 	flags.IntVar(&config.Limits.Entries, "max-entries", config.Limits.Entries, "most `files` and folders of a repository")
 	flags.IntVar(&config.MaxRequests, "max-requests", config.MaxRequests, "most `requests` in work at once, each with a repository in memory; others wait")
+	flags.Int64Var(&config.RenderMemory, "max-render-memory", config.RenderMemory, "most `bytes` of memory of one render; a template that needs more is an error")
+	flags.DurationVar(&config.RenderTimeout, "render-timeout", config.RenderTimeout, "most `time` of one render; less where the request's deadline leaves less")
+	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests that are kept for equal requests; 0 for none")
+	flags.StringVar(&config.MetricsListen, "metrics-listen", "", "`address` to serve Prometheus metrics on, such as :8082")
+	charts.addTo(flags)
 	logs.AddTo(flags)
 	cli.SetGrace(cmd, plugin.DrainTime+5*time.Second)
 	return cmd
+}
+
+// newWorkerCommand is the process that serve renders in.
+func newWorkerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    worker.Command + " MEMORY",
+		Short:  "Render what serve asks for on standard input",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			memory, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil {
+				return fmt.Errorf("reading the bytes of memory: %w", err)
+			}
+			return worker.Work(cmd.InOrStdin(), cmd.OutOrStdout(), memory)
+		},
+	}
 }
 
 func socketFolder() string {
@@ -91,8 +121,27 @@ func socketFolder() string {
 	return plugin.DefaultFolder
 }
 
+// chartFlags say where charts from registries are kept.
+type chartFlags struct {
+	folder string
+	limit  int64
+}
+
+// defaultChartCache has room for some hundred charts.
+const defaultChartCache = 256 << 20
+
+func (f *chartFlags) addTo(flags *pflag.FlagSet) {
+	flags.StringVar(&f.folder, "chart-cache", filepath.Join(os.TempDir(), "envladder-charts"), "`folder` to keep charts from registries in; empty for none")
+	flags.Int64Var(&f.limit, "chart-cache-size", defaultChartCache, "most `bytes` in it")
+}
+
+func (f *chartFlags) puller() *chart.Puller {
+	return chart.NewPuller(registry.NewClient(), f.folder, f.limit)
+}
+
 func newGenerateCommand() *cobra.Command {
-	return &cobra.Command{
+	var charts chartFlags
+	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Print the manifests that Argo CD's environment variables ask for",
 		Long: `generate prints the manifests of the Application whose folder it runs in, as
@@ -107,7 +156,9 @@ They are the same as serve's.`,
 			if err != nil {
 				return fmt.Errorf("finding the Application's folder: %w", err)
 			}
-			return plugin.Exec(cmd.Context(), dir, os.Getenv, cmd.OutOrStdout())
+			return plugin.Exec(cmd.Context(), dir, charts.puller(), os.Getenv, cmd.OutOrStdout())
 		},
 	}
+	charts.addTo(cmd.Flags())
+	return cmd
 }

@@ -36,6 +36,9 @@ func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.D
 		views  []layers.View
 	)
 	for _, step := range document.Steps() {
+		if charts[step.Chart] == nil {
+			continue // in a registry, which isn't asked
+		}
 		view, err := viewOf(ctx, repo, step, charts[step.Chart])
 		if found := strictyaml.FaultsOf(err); found != nil {
 			faults = append(faults, found...)

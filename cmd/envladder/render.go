@@ -8,6 +8,7 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/plugin"
 )
 
@@ -23,7 +24,7 @@ func newRenderCommand() *cobra.Command {
 		Short: "Print an environment's manifests, as Argo CD gets them",
 		Long: `render prints the manifests of an environment: the ladder's chart with the
 environment's layers and pins, as the plugin gives them to Argo CD. It reads
-files of the repository only.`,
+files of the repository only, and a chart in a registry where the ladder names one.`,
 		Example: `  envladder render dev
   envladder render prod --target eu -C shop | kubectl diff -f -
 
@@ -37,6 +38,7 @@ files of the repository only.`,
 			}
 			defer repository.Close()
 			request.Repository, request.Dir = repository.FS(), repository.Dir
+			request.Charts = chart.NewPuller(registry.NewClient(), "", 0)
 			request.Environment = args[0]
 			if request.Images, err = parseImages(images); err != nil {
 				return err

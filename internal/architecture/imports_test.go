@@ -77,7 +77,6 @@ var bans = []struct {
 	{"cmd/envladder-plugin", "github.com/sigstore", "a fix in sigstore must not force a roll of the repo-server"},
 	{"cmd/envladder-plugin", "github.com/argoproj", "types of our own are a third of its size: docs/design/plugin-types.md"},
 	{"cmd/envladder-plugin", "sigs.k8s.io/controller-runtime", "the plugin talks to no cluster"},
-	{"cmd/envladder-plugin", "github.com/google/go-containerregistry", "a render reaches no network"},
 	{"cmd/envladder-webhook", "helm.sh/helm", "admission renders no charts"},
 	{"cmd/envladder-observer", "helm.sh/helm", "who observes renders no charts"},
 	{"cmd/envladder-observer", "github.com/argoproj", "a soak doesn't depend on who deploys"},

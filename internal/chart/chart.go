@@ -9,22 +9,16 @@
 package chart
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log"
-	"path"
 	"slices"
 	"strings"
 	"sync"
 
 	helm "helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 )
 
 // Chart is a loaded chart. It is safe for concurrent use: Helm changes a chart while it
@@ -32,23 +26,11 @@ import (
 type Chart struct {
 	// Path in the repository.
 	Path string
-	// Digest is sha256:<64 hex digits> of the chart's content. Of a packaged chart it
-	// is the file's. Of a folder it is the SHA-256 of a text that has, for each file
-	// of the chart sorted by path, one line
-	//
-	//	<SHA-256 of the file's bytes in hex> <two spaces> <path in the chart> <newline>
-	//
-	// as `sha256sum` prints it, so that it can be recomputed with it. What .helmignore
-	// names is no part of the chart and doesn't count; neither do file modes and
-	// empty folders. Symbolic links count as the files they lead to.
+	// Digest as Source has it.
 	Digest string
 
 	pristine *helm.Chart
 }
-
-// maxPackage bounds a packaged chart. Helm's own bound is on what it unpacks to
-// (100 MiB); registries and Helm repositories hold charts of a few MiB at most.
-const maxPackage = 20 << 20
 
 // silenceHelm ends Helm's warnings: they have values in them, which may be secrets, and
 // go to the standard logger, which no part of Helm's lets be replaced. Nothing of ours
@@ -58,62 +40,11 @@ var silenceHelm = sync.OnceFunc(func() { log.SetOutput(io.Discard) })
 // Load loads the chart at name, a folder or a .tgz in fsys. Its dependencies must be in
 // its folder charts/.
 func Load(fsys fs.FS, name string) (*Chart, error) {
-	silenceHelm()
-	if strings.HasPrefix(name, "oci://") {
-		return nil, fmt.Errorf("loading chart %q: charts in registries aren't supported yet: vendor it into the repository (helm pull %s)", name, name)
-	}
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("loading chart %q: %w", name, err)
-	}
-	var c *Chart
-	switch {
-	case info.IsDir():
-		c, err = loadFolder(fsys, name)
-	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
-		c, err = loadPackage(fsys, name)
-	default:
-		err = errors.New("want a folder or a .tgz")
-	}
-	if err == nil {
-		err = checkLoaded(c.pristine, name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("loading chart %q: %w", name, err)
-	}
-	return c, nil
-}
-
-func loadFolder(fsys fs.FS, name string) (*Chart, error) {
-	files, err := readFolder(fsys, name)
+	source, err := Read(fsys, name)
 	if err != nil {
 		return nil, err
 	}
-	buffered := make([]*loader.BufferedFile, len(files))
-	for i, f := range files {
-		buffered[i] = &loader.BufferedFile{Name: f.name, Data: bytes.TrimPrefix(f.data, utf8BOM)}
-	}
-	pristine, err := loader.LoadFiles(buffered)
-	if err != nil {
-		return nil, err
-	}
-	return &Chart{Path: name, Digest: treeDigest(files), pristine: pristine}, nil
-}
-
-// utf8BOM is what Helm's loader of folders takes off a file's beginning.
-var utf8BOM = []byte("\xef\xbb\xbf")
-
-func loadPackage(fsys fs.FS, name string) (*Chart, error) {
-	data, err := readBounded(fsys, name, maxPackage)
-	if err != nil {
-		return nil, err
-	}
-	pristine, err := loader.LoadArchive(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(data)
-	return &Chart{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), pristine: pristine}, nil
+	return source.Load()
 }
 
 // checkLoaded refuses what `helm template` refuses before it renders.

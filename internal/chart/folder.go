@@ -24,16 +24,9 @@ const (
 	maxPath = 64
 )
 
-// file is one file of a chart.
-type file struct {
-	// name is the path in the chart.
-	name string
-	data []byte
-}
-
 // readFolder reads the files of the chart at dir as Helm does: without what .helmignore
 // names, and following symbolic links (fsys keeps them within the repository).
-func readFolder(fsys fs.FS, dir string) ([]file, error) {
+func readFolder(fsys fs.FS, dir string) ([]File, error) {
 	rules, err := ignoreRules(fsys, dir)
 	if err != nil {
 		return nil, err
@@ -42,7 +35,7 @@ func readFolder(fsys fs.FS, dir string) ([]file, error) {
 	if err := r.walk("", 0); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(r.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(r.files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return r.files, nil
 }
 
@@ -69,7 +62,7 @@ type folderReader struct {
 	rules *ignore.Rules
 	// left is how many bytes the chart may still have.
 	left  int64
-	files []file
+	files []File
 }
 
 func (r *folderReader) walk(rel string, depth int) error {
@@ -116,15 +109,15 @@ func (r *folderReader) read(rel string) error {
 	if r.left -= int64(len(data)); r.left < 0 {
 		return fmt.Errorf("it is larger than %d MiB: name in .helmignore what is no part of it", loader.MaxDecompressedChartSize>>20)
 	}
-	r.files = append(r.files, file{name: rel, data: data})
+	r.files = append(r.files, File{Name: rel, Data: data})
 	return nil
 }
 
 // treeDigest is the digest of a folder's files, which are sorted: see Chart.Digest.
-func treeDigest(files []file) string {
+func treeDigest(files []File) string {
 	tree := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(tree, "%x  %s\n", sha256.Sum256(f.data), f.name)
+		fmt.Fprintf(tree, "%x  %s\n", sha256.Sum256(f.Data), f.Name)
 	}
 	return "sha256:" + hex.EncodeToString(tree.Sum(nil))
 }

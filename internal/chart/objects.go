@@ -46,13 +46,18 @@ func imagesOf(object map[string]any) []string {
 		object, _ = object[key].(map[string]any)
 	}
 	spec, _ := object["spec"].(map[string]any)
+	return imagesIn(spec)
+}
+
+// imagesIn are the images of a pod's spec.
+func imagesIn(spec map[string]any) []string {
 	var images []string
 	add := func(v any) {
 		if image, ok := v.(string); ok && image != "" {
 			images = append(images, image)
 		}
 	}
-	for _, key := range []string{"initContainers", "containers"} {
+	for _, key := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		for _, container := range mapsIn(spec[key]) {
 			add(container["image"])
 		}

@@ -3,11 +3,14 @@ package chart
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	helmrelease "helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
 	"sigs.k8s.io/yaml"
 )
@@ -20,8 +23,9 @@ type Manifest struct {
 	Content string
 	// CRDs is set for a file of the chart's folder crds/.
 	CRDs bool
-	// Hook is set for Helm's hooks.
+	// Hook is set for Helm's hooks, Test for those that `helm test` runs.
 	Hook bool
+	Test bool
 }
 
 // String is the manifest as Helm prints it.
@@ -50,36 +54,63 @@ func (ms Manifests) Print(w io.Writer) error {
 // Render renders the chart with values, the result of Merge. An empty rendering is an
 // error: to Argo CD it would mean to delete everything.
 func (c *Chart) Render(values map[string]any, release Release) (Manifests, error) {
-	manifests, err := render(clone(c.pristine), values, release)
-	if err != nil {
-		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
-	}
-	return manifests, nil
+	return c.Manifests(Recipe{Values: values, Release: release})
 }
 
-func render(c *helm.Chart, values map[string]any, release Release) (Manifests, error) {
-	if err := CheckReleaseName(release.Name); err != nil {
+// render takes the chart, which is the caller's to spoil, to manifests. Where traced is
+// set it is told of each template before that is executed.
+func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, error) {
+	if err := CheckReleaseName(r.Release.Name); err != nil {
 		return nil, err
 	}
-	capabilities, err := capabilitiesOf(release)
+	capabilities, err := capabilitiesOf(r.Release)
 	if err != nil {
 		return nil, err
 	}
 	if want := c.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, capabilities.KubeVersion.String()) {
 		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s", want, capabilities.KubeVersion.String())
 	}
-	if err := chartutil.ProcessDependenciesWithMerge(c, values); err != nil {
+	if err := chartutil.ProcessDependenciesWithMerge(c, r.Values); err != nil {
 		return nil, err
 	}
-	toRender, err := renderValues(c, values, release, capabilities)
+	toRender, err := renderValues(c, r.Values, r.Release, capabilities)
 	if err != nil {
 		return nil, err
+	}
+	if traced != nil {
+		instrument(c)
+		toRender["Capabilities"] = tracer{Capabilities: capabilities, report: traced}
 	}
 	files, err := engine.Engine{EnableDNS: false}.Render(c, toRender)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSize(c, files); err != nil {
+		return nil, err
+	}
 	return collect(c, files)
+}
+
+// maxManifests bounds a rendering, in bytes. Argo CD takes 100 MiB in an answer
+// (ARGOCD_GRPC_MAX_SIZE_MB), and the largest public charts render to less than 5 MiB.
+const maxManifests = 64 << 20
+
+// checkSize comes before anything is parsed, which takes many times the memory.
+func checkSize(c *helm.Chart, files map[string]string) error {
+	total, largest := 0, ""
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		total += len(name) + len(files[name])
+		if largest == "" || len(files[name]) > len(files[largest]) {
+			largest = name
+		}
+	}
+	for _, crd := range c.CRDObjects() {
+		total += len(crd.Filename) + len(crd.File.Data)
+	}
+	if total > maxManifests {
+		return fmt.Errorf("it renders to more than %d MiB, most of them by template %q", maxManifests>>20, largest)
+	}
+	return nil
 }
 
 func renderValues(c *helm.Chart, values map[string]any, release Release, capabilities *chartutil.Capabilities) (chartutil.Values, error) {
@@ -119,10 +150,8 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})
 	}
 	for _, hook := range hooks {
-		manifests = append(manifests, Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true})
-	}
-	if !manifests.hasObject() {
-		return nil, fmt.Errorf("it renders to nothing with these values: to Argo CD that means to delete everything")
+		test := slices.Contains(hook.Events, helmrelease.HookTest)
+		manifests = append(manifests, Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true, Test: test})
 	}
 	return manifests, nil
 }

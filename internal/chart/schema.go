@@ -75,9 +75,12 @@ func (e *SchemaError) Error() string {
 	return b.String()
 }
 
-// Explain is err with where the values come from, if it is a SchemaError, and err itself
-// if it is another.
+// Explain is err with where the values come from, if it is a SchemaError or a
+// layers.KindsError, and err itself if it is another.
 func Explain(err error, merged *layers.Merged) error {
+	if kinds, ok := errors.AsType[*layers.KindsError](err); ok {
+		return merged.Explain(kinds)
+	}
 	invalid, ok := errors.AsType[*SchemaError](err)
 	if !ok {
 		return err

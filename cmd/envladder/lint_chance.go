@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"path"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// lintChance finds what makes two renders of an environment differ: then Argo CD never
+// sees it in sync, and what was reviewed isn't what is applied. Only charts whose
+// templates might do so are rendered at all. What can't be rendered isn't for here.
+func lintChance(ctx context.Context, repo *ladder.Repository, document *ladder.Document) strictyaml.Faults {
+	var faults strictyaml.Faults
+	seen := map[strictyaml.Fault]bool{}
+	for _, environment := range document.Spec.Environments {
+		targets := environment.Targets
+		if len(targets) == 0 {
+			targets = []ladder.Target{{}}
+		}
+		for _, target := range targets {
+			step, err := document.Step(environment.Name, target.Name)
+			if err != nil {
+				continue
+			}
+			for _, fault := range chanceOf(ctx, repo, step) {
+				if !seen[fault] {
+					seen[fault] = true
+					faults = append(faults, fault)
+				}
+			}
+		}
+	}
+	return faults
+}
+
+func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) strictyaml.Faults {
+	chances, _ := renderTwice(ctx, repo, step) // what fails, fails for a reason that others find
+	var faults strictyaml.Faults
+	for _, chance := range chances {
+		fault := strictyaml.Fault{File: step.Chart, Message: chance.String()}
+		if chance.File != "" && path.Ext(step.Chart) != ".tgz" {
+			fault.File, fault.Line, fault.Column = path.Join(step.Chart, chance.File), chance.Line, chance.Column
+		}
+		faults = append(faults, fault)
+	}
+	return faults
+}
+
+func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step) ([]chart.Chance, error) {
+	loaded, err := chart.Load(repo.FS(), step.Chart)
+	if err != nil {
+		return nil, err
+	}
+	values, err := chart.Merge(ctx, repo.FS(), step)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})
+}

@@ -1,0 +1,176 @@
+package chart
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// contentType is the media type of the layer that is a packaged chart.
+const contentType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+// pullTimeout bounds a pull, whoever waits for it.
+const pullTimeout = 30 * time.Second
+
+// Puller reads charts from registries, by their digest, and keeps what it has read in a
+// folder: two small files a chart, the manifest's digest to the chart's, and the chart by
+// its own. It is safe for concurrent use, and so is its folder.
+type Puller struct {
+	client *registry.Client
+	dir    string
+	limit  int64
+	pulls  singleflight.Group
+}
+
+// NewPuller keeps at most limit bytes in dir; nothing where dir is empty. The folder is
+// made when there is something to keep. What can't be kept is pulled again.
+func NewPuller(client *registry.Client, dir string, limit int64) *Puller {
+	return &Puller{client: client, dir: dir, limit: limit}
+}
+
+// Pull reads the chart at address, oci://HOST/REPOSITORY@sha256:….
+func (p *Puller) Pull(ctx context.Context, address string) (*Source, error) {
+	pulling := p.pulls.DoChan(address, func() (any, error) {
+		// Others may wait for it too.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullTimeout)
+		defer cancel()
+		return p.pull(ctx, address)
+	})
+	var data []byte
+	var err error
+	select {
+	case pulled := <-pulling:
+		data, _ = pulled.Val.([]byte)
+		err = pulled.Err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading chart %q: %w", address, err)
+	}
+	return Packaged(address, data), nil
+}
+
+func (p *Puller) pull(ctx context.Context, address string) ([]byte, error) {
+	repository, digest, ok := strings.Cut(strings.TrimPrefix(address, registryScheme), "@")
+	if !InRegistry(address) || !ok || !registry.IsDigest(digest) {
+		return nil, errors.New("want oci://HOST/REPOSITORY@sha256:…")
+	}
+	if data, ok := p.kept(digest); ok {
+		return data, nil
+	}
+	manifest, err := p.client.Manifest(ctx, repository, digest)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(manifest.Layers, func(l registry.Descriptor) bool { return l.MediaType == contentType })
+	if at < 0 {
+		return nil, fmt.Errorf("it is no chart: its manifest has no layer of type %s", contentType)
+	}
+	layer := manifest.Layers[at]
+	data, err := p.client.Blob(ctx, repository, layer.Digest, layer.Size)
+	if err != nil {
+		return nil, err
+	}
+	p.keep(digest, layer.Digest, data)
+	return data, nil
+}
+
+// kept is the chart of a manifest, if it is in the folder and whole.
+func (p *Puller) kept(manifest string) ([]byte, bool) {
+	if p.dir == "" {
+		return nil, false
+	}
+	folder, err := os.OpenRoot(p.dir)
+	if err != nil {
+		return nil, false
+	}
+	defer folder.Close() // only read
+	pointer, err := readBounded(folder.FS(), fileName(manifest), int64(len(manifest)))
+	if err != nil || !registry.IsDigest(string(pointer)) {
+		return nil, false
+	}
+	name := fileName(string(pointer)) + packageSuffix
+	data, err := readBounded(folder.FS(), name, maxPackage)
+	if err != nil || Packaged("", data).Digest != string(pointer) {
+		return nil, false
+	}
+	now := time.Now()
+	for _, used := range []string{name, fileName(manifest)} {
+		_ = folder.Chtimes(used, now, now) // it only goes earlier than it should
+	}
+	return data, true
+}
+
+const packageSuffix = ".tgz"
+
+// fileName is a digest as a file's name.
+func fileName(digest string) string { return strings.ReplaceAll(digest, ":", "-") }
+
+// keep keeps a chart as well as it can.
+func (p *Puller) keep(manifest, digest string, data []byte) {
+	if p.dir == "" || int64(len(data)) > p.limit {
+		return
+	}
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return
+	}
+	if p.write(fileName(digest)+packageSuffix, data) == nil {
+		_ = p.write(fileName(manifest), []byte(digest)) // without it the chart is pulled again
+	}
+	p.tidy()
+}
+
+// write makes a file that is whole or isn't there.
+func (p *Puller) write(name string, data []byte) error {
+	temporary, err := os.CreateTemp(p.dir, "tmp-*")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(data)
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), filepath.Join(p.dir, name))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return nil
+}
+
+// tidy removes what was used longest ago until the rest is within the limit.
+func (p *Puller) tidy() {
+	entries, err := os.ReadDir(p.dir)
+	if err != nil {
+		return
+	}
+	var files []fs.FileInfo
+	var size int64
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			files = append(files, info)
+			size += info.Size()
+		}
+	}
+	slices.SortFunc(files, func(a, b fs.FileInfo) int {
+		return cmp.Or(a.ModTime().Compare(b.ModTime()), cmp.Compare(a.Name(), b.Name()))
+	})
+	for _, f := range files {
+		if size <= p.limit {
+			return
+		}
+		if os.Remove(filepath.Join(p.dir, f.Name())) == nil {
+			size -= f.Size()
+		}
+	}
+}

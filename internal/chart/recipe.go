@@ -1,0 +1,110 @@
+package chart
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
+)
+
+// Recipe is all that a rendering depends on beside the chart.
+type Recipe struct {
+	// Values are the result of Merge.
+	Values map[string]any
+	// KeepKinds refuses values of another kind than the chart's own, which Helm only warns
+	// of, but for those at and below the paths of Nulls.
+	KeepKinds bool
+	Nulls     [][]string
+	Release   Release
+	// SkipCRDs leaves out the files of the chart's folders crds/, SkipTests the hooks
+	// that `helm test` runs.
+	SkipCRDs  bool
+	SkipTests bool
+	// AllowEmpty takes a rendering to nothing, which to Argo CD means to delete
+	// everything.
+	AllowEmpty bool
+	// Pins are the digests that no object may deviate from.
+	Pins []ladder.Pin
+	// Guard is as Manifests.Guard has it.
+	Guard bool
+	// Stamps, nil for none.
+	Stamps *Stamps
+}
+
+// Encode writes the recipe for DecodeRecipe of the same program. Equal recipes have equal
+// encodings. JSON does no harm to the values that Helm's YAML parser gives: they come
+// from it.
+func (r Recipe) Encode() ([]byte, error) {
+	return json.Marshal(r) //nolint:musttag // nobody else reads it, so the names are Go's
+}
+
+// DecodeRecipe reads what Encode wrote.
+func DecodeRecipe(data []byte) (Recipe, error) {
+	var r Recipe
+	err := json.Unmarshal(data, &r) //nolint:musttag // as Encode has written it
+	return r, err
+}
+
+// Manifests renders the chart by the recipe. Where values are at fault the error is a
+// *SchemaError or a *layers.KindsError; Explain says where they come from.
+func (c *Chart) Manifests(r Recipe) (Manifests, error) {
+	return c.manifests(r, nil)
+}
+
+// Trace is Manifests for who asks which template it is that does not end, or ends the
+// process: report is told of each template before it is executed. What is rendered may
+// differ from what Manifests gives, and isn't returned.
+func (c *Chart) Trace(r Recipe, report func(template string)) error {
+	_, err := c.manifests(r, report)
+	return err
+}
+
+func (c *Chart) manifests(r Recipe, traced func(template string)) (Manifests, error) {
+	if r.KeepKinds {
+		if err := layers.CheckKinds(r.Values, r.Nulls, c.Defaults()); err != nil {
+			return nil, err
+		}
+	}
+	rendered, err := render(clone(c.pristine), r, traced)
+	if err == nil {
+		rendered, err = rendered.leave(r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
+	}
+	return rendered.finish(r)
+}
+
+// leave takes out what the recipe leaves out, and refuses what is too little.
+func (ms Manifests) leave(r Recipe) (Manifests, error) {
+	kept := slices.DeleteFunc(ms, func(m Manifest) bool { return r.SkipCRDs && m.CRDs || r.SkipTests && m.Test })
+	if !r.AllowEmpty && !kept.hasObject() {
+		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
+	}
+	return kept, nil
+}
+
+// finish does what a rendering by envladder has beyond one by Helm.
+func (ms Manifests) finish(r Recipe) (Manifests, error) {
+	if err := ms.checkImages(r.Pins); err != nil {
+		return nil, err
+	}
+	if r.Guard {
+		guarded, err := ms.Guard(r.Release)
+		if err != nil {
+			return nil, err
+		}
+		ms = guarded
+	}
+	if r.Stamps == nil {
+		return ms, nil
+	}
+	stamped, err := ms.Stamp(*r.Stamps)
+	if err != nil {
+		return nil, err
+	}
+	return stamped.Beside(r.Release)
+}

@@ -1,0 +1,123 @@
+package chart
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+)
+
+// Source is a chart as it is stored: read within bounds, and not looked into. To look
+// into it is work that its author decides on, so a server leaves that to others.
+type Source struct {
+	// Path in the repository, or the chart's address in a registry.
+	Path string
+	// Digest is sha256:<64 hex digits> of the chart's content. Of a packaged chart it
+	// is the file's. Of a folder it is the SHA-256 of a text that has, for each file
+	// of the chart sorted by path, one line
+	//
+	//	<SHA-256 of the file's bytes in hex> <two spaces> <path in the chart> <newline>
+	//
+	// as `sha256sum` prints it, so that it can be recomputed with it. What .helmignore
+	// names is no part of the chart and doesn't count; neither do file modes and
+	// empty folders. Symbolic links count as the files they lead to.
+	Digest string
+	// Files of a folder, sorted by name.
+	Files []File
+	// Package is a packaged chart's file, in place of Files.
+	Package []byte
+}
+
+// File is one file of a chart's folder.
+type File struct {
+	// Name is the path in the chart.
+	Name string
+	Data []byte
+}
+
+// maxPackage bounds a packaged chart. Helm's own bound is on what it unpacks to
+// (100 MiB); registries and Helm repositories hold charts of a few MiB at most.
+const maxPackage = 20 << 20
+
+// registryScheme begins the address of a chart in a registry.
+const registryScheme = "oci://"
+
+// InRegistry says whether the chart name is an address in a registry.
+func InRegistry(name string) bool { return strings.HasPrefix(name, registryScheme) }
+
+// Read reads the chart at name, a folder or a .tgz in fsys.
+func Read(fsys fs.FS, name string) (*Source, error) {
+	source, err := read(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("loading chart %q: %w", name, err)
+	}
+	return source, nil
+}
+
+func read(fsys fs.FS, name string) (*Source, error) {
+	if InRegistry(name) {
+		return nil, fmt.Errorf("it is in a registry, which isn't asked here: vendor it into the repository (helm pull %s)", name)
+	}
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		files, err := readFolder(fsys, name)
+		return &Source{Path: name, Digest: treeDigest(files), Files: files}, err
+	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
+		data, err := readBounded(fsys, name, maxPackage)
+		return Packaged(name, data), err
+	default:
+		return nil, errors.New("want a folder or a .tgz")
+	}
+}
+
+// Packaged is a packaged chart whose file is data.
+func Packaged(name string, data []byte) *Source {
+	sum := sha256.Sum256(data)
+	return &Source{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), Package: data}
+}
+
+// Size in bytes.
+func (s *Source) Size() int64 {
+	size := int64(len(s.Package))
+	for _, f := range s.Files {
+		size += int64(len(f.Name) + len(f.Data))
+	}
+	return size
+}
+
+// Load parses the chart. Its dependencies must be in its folder charts/.
+func (s *Source) Load() (*Chart, error) {
+	silenceHelm()
+	pristine, err := s.parse()
+	if err == nil {
+		err = checkLoaded(pristine, s.Path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading chart %q: %w", s.Path, err)
+	}
+	return &Chart{Path: s.Path, Digest: s.Digest, pristine: pristine}, nil
+}
+
+// utf8BOM is what Helm's loader of folders takes off a file's beginning.
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+func (s *Source) parse() (*helm.Chart, error) {
+	if s.Package != nil {
+		return loader.LoadArchive(bytes.NewReader(s.Package))
+	}
+	buffered := make([]*loader.BufferedFile, len(s.Files))
+	for i, f := range s.Files {
+		buffered[i] = &loader.BufferedFile{Name: f.Name, Data: bytes.TrimPrefix(f.Data, utf8BOM)}
+	}
+	return loader.LoadFiles(buffered)
+}

@@ -1,0 +1,267 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/plugin/worker"
+)
+
+// TestMain makes this very binary a worker where it is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == worker.Command {
+		memory, err := strconv.ParseInt(os.Args[2], 10, 64)
+		if err == nil {
+			err = worker.Work(os.Stdin, os.Stdout, memory)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 2 && os.Args[1] == parent {
+		beParent()
+	}
+	os.Exit(m.Run())
+}
+
+func newPool(t *testing.T, most int) (*worker.Pool, *lostReasons) {
+	t.Helper()
+	lost := &lostReasons{}
+	pool := worker.NewPool(worker.Config{
+		Most: most, Memory: memory, Timeout: 5 * time.Minute,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Killed: lost.add,
+	})
+	t.Cleanup(pool.Close)
+	return pool, lost
+}
+
+type lostReasons struct {
+	mu  sync.Mutex
+	all []worker.Reason
+}
+
+func (l *lostReasons) add(r worker.Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, r)
+}
+
+func (l *lostReasons) get() []worker.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all
+}
+
+// source is a chart with the template bad.yaml between two good ones.
+func source(t *testing.T, bad string) *chart.Source {
+	t.Helper()
+	read, err := chart.Read(fstest.MapFS{
+		"c/Chart.yaml":             {Data: []byte("apiVersion: v2\nname: small\nversion: 1.0.0\n")},
+		"c/templates/a.yaml":       {Data: []byte("kind: ConfigMap\nmetadata: {name: {{ .Values.name }}}\n")},
+		"c/templates/bad.yaml":     {Data: []byte(bad)},
+		"c/templates/z.yaml":       {Data: []byte("kind: Secret\n")},
+		"c/templates/_helpers.tpl": {Data: []byte(`{{ define "again" }}{{ include "again" . }}{{ end }}{{ define "deep" }}{{ template "deep" . }}{{ end }}`)},
+	}, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+func recipe(name string) chart.Recipe {
+	return chart.Recipe{Values: map[string]any{"name": name}, Release: chart.Release{Name: "here"}}
+}
+
+func TestAWorkerRendersAsThisProcessDoes(t *testing.T) {
+	pool, lost := newPool(t, 2)
+	small := source(t, "kind: Pod\nmetadata: {labels: {{ toJson .Values.labels }}}\n")
+	loaded, err := small.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		r := recipe(fmt.Sprintf("n%d", i%3))
+		r.Values["labels"] = map[string]any{"f": 1.5, "big": 1e21, "null": nil, "list": []any{true, "<&>", map[string]any{}}}
+		r.Stamps = &chart.Stamps{Ladder: "shop", Environment: "dev"}
+		want, err := loaded.Manifests(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pool.Render(t.Context(), small, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-here +worker)\n%s", diff)
+		}
+	}
+	if reasons := lost.get(); len(reasons) > 0 {
+		t.Errorf("workers were lost: %v", reasons)
+	}
+}
+
+func TestATemplateThatCostsItsWorkerIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name, bad string
+		limit     time.Duration
+		reason    worker.Reason
+		want      string
+	}{
+		{"an endless range", `{{ range 9223372036854775807 }}{{ end }}`, 16 * time.Second, worker.ReasonTime, "does it end?"},
+		{"a long repetition", `{{ repeat 1000000000 "x" }}`, time.Minute, worker.ReasonMemory, "MiB of memory (--max-render-memory)"},
+		{"a hog", `{{ $l := list "` + strings.Repeat("x", 1000) + `" }}{{ range 40 }}{{ $l = concat $l $l }}{{ end }}{{ $l }}`, time.Minute, worker.ReasonMemory, "MiB of memory"},
+		{"a value that refers to itself", `{{ $_ := set .Values "self" .Values }}{{ printf "%v" .Values }}`, time.Minute, worker.ReasonStack, "does it refer to itself?"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pool, lost := newPool(t, 2)
+			ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+			defer cancel()
+			_, err := pool.Render(ctx, source(t, tt.bad), recipe("x"))
+			var gone *worker.LostError
+			if !errors.As(err, &gone) {
+				t.Fatalf("error %v", err)
+			}
+			if gone.Template != "small/templates/bad.yaml" || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v", err)
+			}
+			if gone.Reason != tt.reason || len(lost.get()) != 2 {
+				t.Errorf("reason %s, lost %v", gone.Reason, lost.get())
+			}
+			if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+				t.Errorf("the next request: %v", err)
+			}
+		})
+	}
+}
+
+func TestARecursiveIncludeIsAnErrorOrALoss(t *testing.T) {
+	pool, _ := newPool(t, 1)
+	for bad, want := range map[string]string{`{{ include "again" . }}`: "bad.yaml", `{{ template "deep" . }}`: "_helpers.tpl"} {
+		_, err := pool.Render(t.Context(), source(t, bad), recipe("x"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v", bad, err)
+		}
+	}
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
+func TestOthersNoticeNothingOfALoss(t *testing.T) {
+	pool, _ := newPool(t, 4)
+	good := source(t, "kind: Pod")
+	var group sync.WaitGroup
+	for _, bad := range []string{`{{ range 9223372036854775807 }}{{ end }}`, `{{ repeat 1000000000 "x" }}`} {
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			defer cancel()
+			if _, err := pool.Render(ctx, source(t, bad), recipe("x")); err == nil {
+				t.Errorf("%s: no error", bad)
+			}
+		})
+	}
+	for i := range 2 {
+		group.Go(func() {
+			for j := range 50 {
+				name := fmt.Sprintf("n%d-%d", i, j)
+				got, err := pool.Render(t.Context(), good, recipe(name))
+				if err != nil || !strings.Contains(fmt.Sprint(got), "name: "+name+"}") {
+					t.Errorf("%v, %v", got, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestWhoGoesAwayFreesTheWorker(t *testing.T) {
+	pool, lost := newPool(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(200*time.Millisecond, cancel)
+	_, err := pool.Render(ctx, source(t, `{{ range 9223372036854775807 }}{{ end }}`), recipe("x"))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff([]worker.Reason{worker.ReasonGone}, lost.get()); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnErrorOfATemplateCostsNothing(t *testing.T) {
+	pool, lost := newPool(t, 1)
+	for range 3 {
+		_, err := pool.Render(t.Context(), source(t, "\n{{ fail `no` }}"), recipe("x"))
+		if err == nil || !strings.Contains(err.Error(), `rendering chart "c": execution error at (small/templates/bad.yaml:2`) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if reasons := lost.get(); len(reasons) > 0 {
+		t.Errorf("workers were lost: %v", reasons)
+	}
+}
+
+func TestAClosedPoolRefuses(t *testing.T) {
+	pool, _ := newPool(t, 1)
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+		t.Fatal(err)
+	}
+	pool.Close()
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err == nil {
+		t.Error("no error")
+	}
+}
+
+// What a worker costs beside rendering in this process.
+func BenchmarkRender(b *testing.B) {
+	small, err := chart.Read(os.DirFS("../../examples/shop/gitops/shop"), "chart")
+	if err != nil {
+		b.Fatal(err)
+	}
+	loaded, err := small.Load()
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := chart.Recipe{Release: chart.Release{Name: "here"}, Values: map[string]any{"image": map[string]any{"repository": "r", "digest": "sha256:" + strings.Repeat("1", 64)}}}
+	b.Run("here", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := loaded.Manifests(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("in a worker", func(b *testing.B) {
+		pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		defer pool.Close()
+		for b.Loop() {
+			if _, err := pool.Render(b.Context(), small, r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("in a new worker each", func(b *testing.B) {
+		for b.Loop() {
+			pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+			if _, err := pool.Render(b.Context(), small, r); err != nil {
+				b.Fatal(err)
+			}
+			pool.Close()
+		}
+	})
+}
