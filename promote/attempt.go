@@ -191,7 +191,7 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 		if r.Commit, err = w.Commit(ctx, r.Pins, r.message()); err != nil {
 			return err
 		}
-		if err := w.Push(ctx, r.Branch, onBranch.commit, r.Commit); err != nil {
+		if err := p.replace(ctx, w, r, onBranch); err != nil {
 			return err
 		}
 	}
@@ -205,6 +205,18 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 		return errAgain
 	}
 	return errors.Join(err, r.checkDraft())
+}
+
+// replace puts the commit in place of what the branch has.
+func (p *promotion) replace(ctx context.Context, w *worktree, r *Result, onBranch proposal) error {
+	amended, err := onBranch.amended(ctx, w, r.Pins, r.Commit)
+	if err != nil {
+		return err
+	}
+	if amended != "" {
+		return p.wouldDrop(r.Branch, fmt.Sprintf("a change of %q that no promotion made", amended))
+	}
+	return w.Push(ctx, r.Branch, onBranch.commit, r.Commit)
 }
 
 // onBranchAlready says whether the branch has this very change: pushing another commit

@@ -204,7 +204,7 @@ func TestACommitIntoDev(t *testing.T) {
 	w.want(w.promote("dev", images("web@"+digest("c"))), "dev Committed")
 	w.wantFile("main", "pins/dev.yaml", pins("c", "b"))
 	got := promotetest.Git(t, w.bare, "log", "-1", "--format=%an%n%B", "main")
-	if want := "Ana\nPromote web to dev: sha256:cccccccccccc\n\nweb: " + digest("b") + " -> " + digest("c") + "\n\nEnvladder-Promotion: shop/dev"; got != want {
+	if want := "Ana\nPromote web to dev: sha256:cccccccccccc\n\nweb: " + digest("b") + " -> " + digest("c") + "\n\nEnvladder-Promotion: shop/dev shop/pins/dev.yaml"; got != want {
 		t.Errorf("the commit is:\n%s", got)
 	}
 	w.want(w.promote("dev", images("web@"+digest("c"))), "dev UpToDate")

@@ -52,7 +52,7 @@ func (r *Result) message() string {
 			fmt.Fprintf(&b, "%s: %s\n", reason.Code, reason.Message)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s: %s/%s\n", trailer, r.Ladder, r.Place)
+	fmt.Fprintf(&b, "\n%s: %s/%s %s\n", trailer, r.Ladder, r.Place, r.Pins)
 	return b.String()
 }
 
