@@ -10,6 +10,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/scm"
 )
 
 // trailer marks the commits that promotions make, with the place and its pins: what it
@@ -31,6 +32,9 @@ type proposal struct {
 	before, now  ladder.Pins
 	// since are the pins that the base has had after the fork.
 	since []ladder.Pins
+	// request is the branch's open pull request; without a number there is none, or none
+	// that is needed.
+	request scm.PullRequest
 }
 
 // fate is what becomes of a value that was found on a promotion's branch.
