@@ -45,7 +45,7 @@ func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, e
 	if err := p.judge(ctx, w, s, r); err != nil {
 		return *r, err
 	}
-	if onBranch.request, err = p.openRequest(ctx, r); err != nil {
+	if onBranch.request, err = p.openRequest(ctx, r, onBranch); err != nil {
 		return *r, err
 	}
 	r.describe(p.origin(r))

@@ -251,9 +251,10 @@ func TestABranchOfOtherPinsIsLeftAlone(t *testing.T) {
 			o.Dir = filepath.Join(w.clone, test.dir)
 			w.refuses("a promotion into other pins than", o)
 			promotetest.Git(t, w.bare, "update-ref", "-d", "refs/heads/"+test.branch)
+			w.Close(1) // as forges do then
 			results, err := promote.Run(t.Context(), o)
 			check(t, err)
-			w.want(results, test.environment+" Updated") // the pull request is still open
+			w.want(results, test.environment+" Opened")
 		})
 	}
 }

@@ -9,9 +9,10 @@ import (
 )
 
 // openRequest looks for the branch's pull request where it will be written, before the
-// branch is. What was opened as a draft isn't made ready without a Gate's word.
-func (p *promotion) openRequest(ctx context.Context, r *Result) (scm.PullRequest, error) {
-	if r.Branch == "" || p.DryRun || r.open() && !p.AllowUnproven {
+// branch is: without a branch there is none that is open. What was opened as a draft isn't
+// made ready without a Gate's word.
+func (p *promotion) openRequest(ctx context.Context, r *Result, onBranch proposal) (scm.PullRequest, error) {
+	if onBranch.commit == "" || p.DryRun || r.open() && !p.AllowUnproven {
 		return scm.PullRequest{}, nil
 	}
 	found, _, err := p.forge.Find(ctx, r.Branch, r.Base)
