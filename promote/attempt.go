@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
-	"github.com/envladder/envladder/internal/verdict"
 )
 
 // attempt is one try at one place, on one tip of the base.
@@ -45,7 +45,10 @@ func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, e
 	if err := p.judge(ctx, w, s, r); err != nil {
 		return *r, err
 	}
-	r.describe(p.Now)
+	if onBranch.request, err = p.openRequest(ctx, r, onBranch); err != nil {
+		return *r, err
+	}
+	r.describe(p.origin(r))
 	err = p.finish(ctx, w, r, onBranch)
 	return *r, err
 }
@@ -148,17 +151,31 @@ func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) e
 	if err != nil {
 		return err
 	}
+	r.asked = len(gates) > 0
+	if !r.asked && place.Environment.Data == ladder.DataReal {
+		r.Reasons = append(r.Reasons, noGate(s.environment))
+	}
 	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, affected(w.document, place.Pins, r.Changes))
 	if err := ctx.Err(); err != nil { // what was judged then, wasn't
 		return context.Cause(ctx)
 	}
-	r.note(gates)
+	r.note()
 	return nil
 }
 
+// noGate is the reason where nobody was asked whether a digest may meet real data. In the
+// cluster a Gate would be; to promote without a word would look as if it had allowed.
+func noGate(environment string) Reason {
+	return Reason{
+		Code:    gate.NoGate,
+		Message: fmt.Sprintf("%s has real data, and no Gate was asked: the ladder names none for it (environments[].gate), and --gate wasn't given", environment),
+		Remedy:  "name the file of its Gate: --gate FILE, or `gate` in the ladder if it is in the same repository",
+	}
+}
+
 // note says what wasn't asked, and what the cluster would overlook.
-func (r *Result) note(gates []verdict.Gate) {
-	if len(gates) == 0 {
+func (r *Result) note() {
+	if !r.asked && !r.has(gate.NoGate) {
 		r.Notes = append(r.Notes, fmt.Sprintf("no Gate was asked: the ladder names none for %s (environments[].gate), and --gate wasn't given", r.Environment))
 	}
 	for _, j := range r.Verdicts {
@@ -191,7 +208,7 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 		if r.Commit, err = w.Commit(ctx, r.Pins, r.message()); err != nil {
 			return err
 		}
-		if err := w.Push(ctx, r.Branch, onBranch.commit, r.Commit); err != nil {
+		if err := p.replace(ctx, w, r, onBranch); err != nil {
 			return err
 		}
 	}
@@ -205,6 +222,21 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 		return errAgain
 	}
 	return errors.Join(err, r.checkDraft())
+}
+
+// replace puts the commit in place of what the branch has.
+func (p *promotion) replace(ctx context.Context, w *worktree, r *Result, onBranch proposal) error {
+	amended, err := onBranch.amended(ctx, w, r.Pins, r.Commit)
+	if err != nil {
+		return err
+	}
+	if amended != "" {
+		return p.wouldDrop(r.Branch, fmt.Sprintf("a change of %q that no promotion made", amended))
+	}
+	if err := p.holdBack(ctx, r, onBranch.request); err != nil {
+		return err
+	}
+	return w.Push(ctx, r.Branch, onBranch.commit, r.Commit)
 }
 
 // onBranchAlready says whether the branch has this very change: pushing another commit

@@ -5,14 +5,24 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/scm"
 )
 
-// trailer marks the commits that promotions make, with the place: what it marks may be
-// made anew, and nothing else.
+// trailer marks the commits that promotions make, with the place and its pins: what it
+// marks may be made anew by a promotion into the same pins, and nothing else.
 const trailer = "Envladder-Promotion"
+
+// isInto says whether a trailer is of a promotion into these pins. Places with one
+// branch's name (two ladders of one name, prod-eu beside prod/eu) have others.
+func isInto(mark, file string) bool {
+	_, pins, _ := strings.Cut(mark, " ")
+	return pins == file
+}
 
 // proposal is what a promotion's branch has for the pins, and what it started from.
 type proposal struct {
@@ -22,6 +32,9 @@ type proposal struct {
 	before, now  ladder.Pins
 	// since are the pins that the base has had after the fork.
 	since []ladder.Pins
+	// request is the branch's open pull request; without a number there is none, or none
+	// that is needed.
+	request scm.PullRequest
 }
 
 // fate is what becomes of a value that was found on a promotion's branch.
@@ -77,14 +90,22 @@ func (p *promotion) proposed(ctx context.Context, w *worktree, branch string, pl
 		return o, err
 	}
 	if foreign != "" {
-		return o, fmt.Errorf("promoting by branch %q: it has %s, which a push would drop: merge the branch, or delete it (git push %s --delete %s)",
-			branch, foreign, p.Remote, branch)
+		return o, p.wouldDrop(branch, foreign)
 	}
 	o.since, err = pinsSince(ctx, w, o.fork, place.PinsFile)
 	return o, err
 }
 
-// foreign says what the branch has that no promotion made.
+// maxMark of a trailer that an error shows: a path.
+const maxMark = 300
+
+// wouldDrop is the error of a branch that is left alone.
+func (p *promotion) wouldDrop(branch, what string) error {
+	return fmt.Errorf("promoting by branch %q: it has %s, which a push would drop: merge the branch, or delete it (git push %s --delete %s)",
+		branch, what, p.Remote, branch)
+}
+
+// foreign says what the branch has that no promotion into these pins made.
 func (o proposal) foreign(ctx context.Context, w *worktree, file string) (string, error) {
 	commits, err := w.Commits(ctx, w.Base, o.commit, trailer)
 	if err != nil {
@@ -92,8 +113,14 @@ func (o proposal) foreign(ctx context.Context, w *worktree, file string) (string
 	}
 	merged := false
 	for _, c := range commits {
-		if merged = merged || c.Merge; !c.Merge && c.Trailer == "" {
+		switch {
+		case c.Merge:
+			merged = true
+		case c.Trailer == "":
 			return fmt.Sprintf("commits that no promotion made (%.12s)", c.ID), nil
+		case !isInto(c.Trailer, file):
+			return fmt.Sprintf("a promotion into other pins than %q (%.12s: %s; places whose branches have one name are promoted one after the other)",
+				file, c.ID, gate.Clean(c.Trailer, maxMark)), nil
 		}
 	}
 	if !merged {
@@ -146,6 +173,35 @@ func (o proposal) foreignInMerges(ctx context.Context, w *worktree, file string,
 		}
 	}
 	return o.foreignBytes(ctx, w, file, values)
+}
+
+// amended is a file, none where it is empty, that the branch has changed and that a new
+// commit in its place has as the base has it: somebody has amended a promotion's commit.
+// What a hook of the user's adds to such commits, it has added to the new one too.
+func (o proposal) amended(ctx context.Context, w *worktree, file, commit string) (string, error) {
+	if o.commit == "" {
+		return "", nil
+	}
+	theirs, err := w.Differing(ctx, o.fork, o.commit)
+	if err != nil {
+		return "", err
+	}
+	ours, err := w.Differing(ctx, w.Base, commit)
+	if err != nil {
+		return "", err
+	}
+	between, err := w.Differing(ctx, commit, o.commit)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range sortedKeys(theirs) {
+		_, touched := ours[path]
+		_, differs := between[path]
+		if path != file && differs && !touched {
+			return path, nil
+		}
+	}
+	return "", nil
 }
 
 // foreignBytes looks for edits of the pins beside their values.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/envladder/envladder/promote"
 	"github.com/envladder/envladder/promote/promotetest"
 )
 
@@ -212,4 +213,73 @@ func TestWhatAHookAddsIsNoEditOfOthers(t *testing.T) {
 	git("push", "--quiet", "origin", stagingBranch)
 	w.want(w.promote("staging", images("api@"+digest("f"))), "staging Updated")
 	w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "f"))
+}
+
+// Two ladders of one name, and prod-eu beside prod/eu, have one branch: the second
+// doesn't take it from the first.
+func TestABranchOfOtherPinsIsLeftAlone(t *testing.T) {
+	two := strings.NewReplacer("pins/staging.yaml", "pins/other.yaml").Replace(ladderYAML)
+	beside := ladderYAML + "  - {name: prod-eu, pins: pins/prod-eu.yaml}\n"
+	for name, test := range map[string]struct {
+		files       map[string]string
+		first       func(w *world)
+		environment string
+		dir, branch string
+	}{
+		"another folder": {
+			files:       map[string]string{"other/ladder.yaml": ladderYAML, "other/chart/Chart.yaml": "name: shop\n", "other/pins/staging.yaml": pins("a", "a")},
+			first:       func(w *world) { w.promote("staging", images("web@"+digest("c"))) },
+			environment: "staging", dir: "other", branch: stagingBranch,
+		},
+		"other pins": {
+			files:       map[string]string{"other/ladder.yaml": two, "other/chart/Chart.yaml": "name: shop\n", "other/pins/other.yaml": pins("a", "a")},
+			first:       func(w *world) { w.promote("staging", images("web@"+digest("c"))) },
+			environment: "staging", dir: "other", branch: stagingBranch,
+		},
+		"another environment": {
+			files:       map[string]string{"shop/ladder.yaml": beside, "shop/pins/prod-eu.yaml": pins("a", "a")},
+			first:       func(w *world) { w.promote("prod", target("eu"), images("web@"+digest("c"))) },
+			environment: "prod-eu", dir: "shop", branch: "envladder/shop/prod-eu",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			promotetest.CommitTo(t, w.bare, "main", "more", test.files)
+			promotetest.Git(t, w.clone, "pull", "--quiet")
+			test.first(w)
+			o := w.options(test.environment, images("api@"+digest("d")))
+			o.Dir = filepath.Join(w.clone, test.dir)
+			w.refuses("a promotion into other pins than", o)
+			promotetest.Git(t, w.bare, "update-ref", "-d", "refs/heads/"+test.branch)
+			w.Close(1) // as forges do then
+			results, err := promote.Run(t.Context(), o)
+			check(t, err)
+			w.want(results, test.environment+" Opened")
+		})
+	}
+}
+
+// A person who amends a promotion's commit keeps its mark. What they did beside the pins
+// isn't dropped.
+func TestAnAmendedCommitIsNotDropped(t *testing.T) {
+	w := newWorld(t)
+	w.promote("staging", images("web@"+digest("c")))
+	git, dir := w.scratch(stagingBranch)
+	check(t, os.WriteFile(filepath.Join(dir, "shop/chart/Chart.yaml"), []byte("mine"), 0o600))
+	git("commit", "--quiet", "--all", "--amend", "--no-edit")
+	git("push", "--quiet", "--force", "origin", stagingBranch)
+	w.refuses(`a change of "shop/chart/Chart.yaml" that no promotion made`, w.options("staging", images("api@"+digest("f"))))
+}
+
+// What a hook adds to each commit of a promotion is no hindrance to the next.
+func TestWhatAHookAddsIsMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	hook := filepath.Join(w.clone, ".git", "hooks", "pre-commit")
+	check(t, os.WriteFile(hook, []byte("#!/bin/sh\ncp shop/pins/staging.yaml stamp && git add stamp\n"), 0o700))
+	w.promote("staging", images("web@"+digest("c")))
+	w.want(w.promote("staging", images("api@"+digest("f"))), "staging Updated")
+	w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "f"))
+	if got := promotetest.Git(t, w.bare, "show", stagingBranch+":stamp") + "\n"; got != pins("c", "f") {
+		t.Errorf("the stamp is %q", got)
+	}
 }

@@ -77,8 +77,8 @@ func TestATextThatIsTooLongEndsWithItsReason(t *testing.T) {
 	for range 200 {
 		r.Reasons = append(r.Reasons, gate.NewReason(gate.NoSoak, "%s", strings.Repeat("ä", 1000)))
 	}
-	r.describe(time.Now)
-	if len(r.Text) > 65_536 || !strings.Contains(r.Text, "There is more than fits here") || !strings.Contains(r.Text, "Made by `envladder promote prod`") {
+	r.describe(origin{time.Now(), "shop", r.command("", nil)})
+	if len(r.Text) > 65_536 || !strings.Contains(r.Text, "There is more than fits here") || !strings.Contains(r.Text, "\n    envladder promote prod\n") {
 		t.Errorf("%d bytes", len(r.Text))
 	}
 }

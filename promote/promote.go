@@ -36,9 +36,13 @@ type Options struct {
 	AllowUnproven bool
 	// DryRun changes nothing.
 	DryRun bool
-	Forge  Forge
-	Judge  Judge
-	Now    func() time.Time
+	// Flags are what the pull request's text tells of the command beside environment and
+	// target, so that whoever runs it again asks the same: paths relative to Dir, and no
+	// token.
+	Flags []string
+	Forge Forge
+	Judge Judge
+	Now   func() time.Time
 }
 
 // Run promotes, into one place or into all of a wave. Results beside an error are of

@@ -204,7 +204,7 @@ func TestACommitIntoDev(t *testing.T) {
 	w.want(w.promote("dev", images("web@"+digest("c"))), "dev Committed")
 	w.wantFile("main", "pins/dev.yaml", pins("c", "b"))
 	got := promotetest.Git(t, w.bare, "log", "-1", "--format=%an%n%B", "main")
-	if want := "Ana\nPromote web to dev: sha256:cccccccccccc\n\nweb: " + digest("b") + " -> " + digest("c") + "\n\nEnvladder-Promotion: shop/dev"; got != want {
+	if want := "Ana\nPromote web to dev: sha256:cccccccccccc\n\nweb: " + digest("b") + " -> " + digest("c") + "\n\nEnvladder-Promotion: shop/dev shop/pins/dev.yaml"; got != want {
 		t.Errorf("the commit is:\n%s", got)
 	}
 	w.want(w.promote("dev", images("web@"+digest("c"))), "dev UpToDate")
@@ -401,8 +401,102 @@ func TestWhatTheClusterWouldRefuseIsRefusedOrADraft(t *testing.T) {
 	if pr := w.PullRequests()[0]; results[0].PullRequest.Draft || strings.Contains(pr.Title, "WIP") || strings.Contains(pr.Body, "NoSoak") {
 		t.Errorf("%+v", pr)
 	}
+	// Without a Gate it stays what it is.
+	if w.promote("staging"); w.PullRequests()[0].Title != "Promote web, api to staging" {
+		t.Errorf("%+v", w.PullRequests()[0])
+	}
 	// A Gate that only warns refuses nothing.
 	w.want(w.promote("staging", guard("staging", "Warn"), denies(digest("b"))), "staging Updated")
+}
+
+// Who asks no Gate hasn't heard that it is proven.
+func TestADraftStaysOneWhereNoGateIsAsked(t *testing.T) {
+	w := newWorld(t)
+	w.promote("staging", guard("staging"), denies(digest("b")), func(o *promote.Options) { o.AllowUnproven = true })
+	results := w.promote("staging")
+	w.want(results, "staging Updated")
+	pr := w.PullRequests()[0]
+	if !results[0].PullRequest.Draft || !strings.HasPrefix(pr.Title, "WIP: ") || !strings.Contains(pr.Body, "**Don't merge this yet: it was a draft, and no Gate was asked") {
+		t.Errorf("%+v", pr)
+	}
+	if notes := strings.Join(results[0].Notes, "\n"); !strings.Contains(notes, "pull request 1 stays a draft") || !strings.Contains(notes, "--gate") {
+		t.Errorf("notes %q", notes)
+	}
+	// With the Gate's word it becomes ready.
+	if results := w.promote("staging", guard("staging")); results[0].PullRequest.Draft || strings.Contains(w.PullRequests()[0].Body, "merge this yet") {
+		t.Errorf("%+v", w.PullRequests()[0])
+	}
+}
+
+func TestRealDataWithoutAGateIsRefused(t *testing.T) {
+	w := newWorld(t)
+	promotetest.CommitTo(t, w.bare, "main", "real", map[string]string{
+		"shop/ladder.yaml": strings.Replace(ladderYAML, "  - name: prod\n", "  - name: prod\n    data: Real\n", 1),
+	})
+	results := w.promote("prod", images("web@"+digest("c")))
+	w.want(results, "prod/eu Refused")
+	r := results[0].Reasons
+	if len(r) != 1 || r[0].Code != gate.NoGate || !strings.Contains(r[0].Message, "environments[].gate") || !strings.Contains(r[0].Remedy, "--gate FILE") {
+		t.Errorf("%+v", r)
+	}
+	if w.Writes() != 0 || promotetest.Git(t, w.bare, "for-each-ref", "refs/heads/envladder") != "" {
+		t.Error("something was pushed or opened")
+	}
+	results = w.promote("prod", images("web@"+digest("c")), func(o *promote.Options) { o.AllowUnproven = true })
+	w.want(results, "prod/eu Opened")
+	if pr := w.PullRequests()[0]; !results[0].PullRequest.Draft || !strings.Contains(pr.Body, "**No Gate was asked.**") || !strings.Contains(pr.Body, "| NoGate | prod has real data") {
+		t.Errorf("%+v", pr)
+	}
+	results = w.promote("prod", images("web@"+digest("c")), guard("prod"))
+	w.want(results, "prod/eu Updated")
+	if results[0].PullRequest.Draft || len(results[0].Reasons) != 0 {
+		t.Errorf("%+v", results[0])
+	}
+}
+
+// The command in the text asks what was asked.
+func TestTheTextTellsTheWholeCommand(t *testing.T) {
+	w := newWorld(t)
+	w.promote("prod", images("web@"+digest("c")), func(o *promote.Options) {
+		o.Flags = []string{"--gate", "../../platform/it's prod.yaml", "--image", "web@" + digest("c"), "--forge", "Gitea"}
+	})
+	want := "in folder `shop`, by:\n\n    envladder promote prod --target eu --gate '../../platform/it'\\''s prod.yaml' --image web@" + digest("c") + " --forge Gitea\n"
+	if pr := w.PullRequests()[0]; !strings.Contains(pr.Body, want) {
+		t.Errorf("the text lacks %q:\n%s", want, pr.Body)
+	}
+}
+
+// A forge may merge what is ready as soon as it is pushed.
+func TestWhatIsUnprovenIsPushedOntoADraft(t *testing.T) {
+	w := newWorld(t)
+	w.want(w.promote("staging", guard("staging")), "staging Opened")
+	before := w.file(stagingBranch, "pins/staging.yaml")
+	o := w.options("staging", guard("staging"), denies(digest("c")), images("web@"+digest("c")), func(o *promote.Options) { o.AllowUnproven = true })
+
+	w.DraftPrefix("Draft: ")
+	if _, err := promote.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "nothing is pushed that is unproven") || !strings.Contains(err.Error(), "WORK_IN_PROGRESS_PREFIXES") {
+		t.Errorf("error %v", err)
+	}
+	w.wantFile(stagingBranch, "pins/staging.yaml", before)
+
+	w.DraftPrefix("WIP:")
+	w.promote("staging", guard("staging")) // ready again
+	hook := filepath.Join(w.bare, "hooks", "pre-receive")
+	check(t, os.WriteFile(hook, []byte("#!/bin/sh\nexit 1\n"), 0o700))
+	if _, err := promote.Run(t.Context(), o); err == nil {
+		t.Error("it was pushed")
+	}
+	if pr := w.PullRequests()[0]; !strings.HasPrefix(pr.Title, "WIP: ") {
+		t.Errorf("it was no draft when the push came: %+v", pr)
+	}
+	check(t, os.Remove(hook))
+	results, err := promote.Run(t.Context(), o)
+	check(t, err)
+	w.want(results, "staging Updated")
+	w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "b"))
+	if !results[0].PullRequest.Draft {
+		t.Errorf("%+v", results[0].PullRequest)
+	}
 }
 
 // A forge that doesn't make the draft is believed: the pull request can be merged, and

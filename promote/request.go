@@ -2,15 +2,51 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/envladder/envladder/internal/scm"
 )
 
+// openRequest looks for the branch's pull request where it will be written, before the
+// branch is: without a branch there is none that is open. What was opened as a draft isn't
+// made ready without a Gate's word.
+func (p *promotion) openRequest(ctx context.Context, r *Result, onBranch proposal) (scm.PullRequest, error) {
+	if onBranch.commit == "" || p.DryRun || r.open() && !p.AllowUnproven {
+		return scm.PullRequest{}, nil
+	}
+	found, _, err := p.forge.Find(ctx, r.Branch, r.Base)
+	if err == nil && found.Draft && !r.asked && !r.open() {
+		r.stays = true
+		r.Notes = append(r.Notes, fmt.Sprintf("pull request %d stays a draft, since no Gate was asked: name one (--gate), or mark it ready by hand", found.Number))
+	}
+	return found, err
+}
+
+// holdBack makes a draft of an open pull request before what is unproven is pushed onto its
+// branch: where checks are all that it waits for, the forge merges it by itself.
+func (p *promotion) holdBack(ctx context.Context, r *Result, request scm.PullRequest) error {
+	if !r.open() || request.Number == 0 || request.Draft {
+		return nil
+	}
+	held, err := p.forge.Draft(ctx, request)
+	if err == nil && !held.Draft {
+		err = errNoDraft
+	}
+	if err != nil {
+		return fmt.Errorf("pull request %d is open and no draft (%s), so nothing is pushed that is unproven: %w", request.Number, request.URL, err)
+	}
+	return nil
+}
+
+// errNoDraft is that a forge took a pull request for ready, as it tells it.
+var errNoDraft = errors.New("the forge didn't make it a draft: Gitea knows a draft by its title: " +
+	"[repository.pull-request] WORK_IN_PROGRESS_PREFIXES must have \"WIP:\"")
+
 // request opens the branch's pull request, or updates the one that is open.
 func (p *promotion) request(ctx context.Context, r *Result) error {
 	change := scm.Change{Head: r.Branch, Base: r.Base, Title: r.Title, Body: r.Text, Draft: r.open()}
-	done, created, err := p.upsert(ctx, change)
+	done, created, err := p.upsert(ctx, change, !r.asked)
 	if err != nil {
 		return err
 	}
@@ -30,11 +66,12 @@ func (r *Result) checkDraft() error {
 		return nil
 	}
 	r.Notes = append(r.Notes, "the forge didn't make it a draft: it can be merged as it stands")
-	return fmt.Errorf("pull request %d is open and can be merged, though what it promotes is unproven: the forge didn't make it a draft: see that nobody merges it, or close it (%s); "+
-		"Gitea knows a draft by its title: [repository.pull-request] WORK_IN_PROGRESS_PREFIXES must have \"WIP:\"", r.PullRequest.Number, r.PullRequest.URL)
+	return fmt.Errorf("pull request %d is open and can be merged, though what it promotes is unproven: see that nobody merges it, or close it (%s): %w",
+		r.PullRequest.Number, r.PullRequest.URL, errNoDraft)
 }
 
-func (p *promotion) upsert(ctx context.Context, change scm.Change) (done scm.PullRequest, created bool, err error) {
+// upsert opens a pull request, or updates the one that is open; keep leaves a draft one.
+func (p *promotion) upsert(ctx context.Context, change scm.Change, keep bool) (done scm.PullRequest, created bool, err error) {
 	found, ok, err := p.forge.Find(ctx, change.Head, change.Base)
 	if err != nil {
 		return scm.PullRequest{}, false, err
@@ -49,6 +86,7 @@ func (p *promotion) upsert(ctx context.Context, change scm.Change) (done scm.Pul
 			return scm.PullRequest{}, false, createErr
 		}
 	}
+	change.Draft = change.Draft || keep && found.Draft
 	done, err = p.forge.Update(ctx, found.Number, change)
 	if err != nil {
 		return scm.PullRequest{}, false, fmt.Errorf("pull request %d: %w", found.Number, err)

@@ -85,6 +85,10 @@ type Result struct {
 	Text  string   `json:"text,omitempty"`
 	// Diff is set in a dry run.
 	Diff string `json:"diff,omitempty"`
+
+	// asked is set where a Gate was; stays where the pull request is a draft that stays
+	// one because none was.
+	asked, stays bool
 }
 
 // Judged is a Gate's verdict on an image, and what it was shown.
@@ -106,6 +110,11 @@ func (j Judged) denies() bool { return !j.Allowed && j.Action == "Deny" }
 // open says whether the promotion has reasons that are still open.
 func (r *Result) open() bool {
 	return len(r.Reasons) > 0 || slices.ContainsFunc(r.Verdicts, Judged.denies)
+}
+
+// has says whether a code is among the reasons beside the Gate's.
+func (r *Result) has(code gate.Code) bool {
+	return slices.ContainsFunc(r.Reasons, func(reason Reason) bool { return reason.Code == code })
 }
 
 // judged are outcomes with what was proven.

@@ -48,6 +48,9 @@ type Row struct {
 	Image string `json:"image"`
 	// Digest that is pinned, empty where none is.
 	Digest string `json:"digest,omitempty"`
+	// PinnedBy is the place that has it pinned, where this one has no pins of its own:
+	// local runs what dev has.
+	PinnedBy string `json:"pinnedBy,omitempty"`
 	// Before is the environment before, with its digest: empty where there is none, or
 	// where its targets don't agree.
 	Before       string `json:"before,omitempty"`
@@ -140,6 +143,9 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 		}
 		for _, image := range document.Spec.Images {
 			row := newRow(place, image, before)
+			if lender, ok := document.Lender(place); ok {
+				row.Digest, row.PinnedBy = lender.Pins.Images[image.Name], lender.Name()
+			}
 			row.Running = runningOf(workloads, place, image)
 			if row.Digest != "" {
 				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []pinnedImage{{image, row.Digest}})

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,10 +13,21 @@ import (
 // maxText of a pull request: GitHub takes 65,536 characters, Gitea more.
 const maxText = 60_000
 
+// origin is what the text tells of where it comes from.
+type origin struct {
+	at time.Time
+	// folder of the ladder, and the command that was run there.
+	folder, command string
+}
+
+func (p *promotion) origin(r *Result) origin {
+	return origin{p.Now(), p.repository.Dir, r.command(p.Target, p.Flags)}
+}
+
 // describe writes the title and the text.
-func (r *Result) describe(now clock) {
+func (r *Result) describe(o origin) {
 	r.Title = r.title()
-	r.Text = r.text(now())
+	r.Text = r.text(o)
 }
 
 // title names what moves where: one image with its digest, several without.
@@ -52,7 +64,7 @@ func (r *Result) message() string {
 			fmt.Fprintf(&b, "%s: %s\n", reason.Code, reason.Message)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s: %s/%s\n", trailer, r.Ladder, r.Place)
+	fmt.Fprintf(&b, "\n%s: %s/%s %s\n", trailer, r.Ladder, r.Place, r.Pins)
 	return b.String()
 }
 
@@ -76,18 +88,27 @@ func (r *Result) openReasons() []Reason {
 }
 
 // text of the pull request, in Markdown.
-func (r *Result) text(now time.Time) string {
+func (r *Result) text(o origin) string {
 	var b strings.Builder
-	if r.open() { // a forge may not know drafts
+	switch { // a forge may not know drafts
+	case r.open():
 		b.WriteString("**Don't merge this yet: it is unproven.** What is missing is below.\n\n")
+	case r.stays:
+		b.WriteString("**Don't merge this yet: it was a draft, and no Gate was asked whether it is proven now.**\n\n")
 	}
 	fmt.Fprintf(&b, "Promotes to **%s** of ladder **%s** (`%s`):\n\n", cell(r.Place), cell(r.Ladder), r.Pins)
 	b.WriteString("| image | from | to |\n| --- | --- | --- |\n")
 	for _, c := range r.Changes {
 		fmt.Fprintf(&b, "| %s | `%s` | `%s` |\n", cell(c.what()), orNone(c.Old), c.New)
 	}
+	if r.has(CodeTooEarly) {
+		b.WriteString("\n**It isn't its turn.**\n")
+	}
+	if r.has(gate.NoGate) {
+		b.WriteString("\n**No Gate was asked.**\n")
+	}
 	if len(r.Reasons) > 0 {
-		b.WriteString("\n**It isn't its turn.**\n\n")
+		b.WriteString("\n")
 		reasonTable(&b, r.Reasons)
 	}
 	for _, j := range r.Verdicts {
@@ -97,16 +118,36 @@ func (r *Result) text(now time.Time) string {
 		fmt.Fprintf(&b, "\n> %s\n", cell(note))
 	}
 	text := cut(b.String())
-	return text + fmt.Sprintf("\n---\nMade by `envladder promote %s` from branch `%s` on %s. The cluster asks its Gate again when this is deployed; evidence may have come, or grown too old, by then. The same command run again brings this text up to date. To go back after the merge, revert it.\n",
-		r.arguments(), r.Base, now.UTC().Format("2006-01-02 15:04 UTC"))
+	return text + fmt.Sprintf("\n---\nMade from branch `%s` on %s, in folder `%s`, by:\n\n    %s\n\nThe cluster asks its Gate again when this is deployed; evidence may have come, or grown too old, by then. The same command run again brings this text up to date. To go back after the merge, revert it.\n",
+		r.Base, o.at.UTC().Format("2006-01-02 15:04 UTC"), o.folder, o.command)
 }
 
-// arguments of the command that made it.
-func (r *Result) arguments() string {
-	if _, target, ok := strings.Cut(r.Place, "/"); ok {
-		return r.Environment + " --target " + target
+// maxCommand is far more than anybody types, and well below what a text may have.
+const maxCommand = 4000
+
+// command is the one that promotes into this place, as a shell takes it.
+func (r *Result) command(target string, flags []string) string {
+	words := []string{"envladder", "promote", r.Environment}
+	if _, own, ok := strings.Cut(r.Place, "/"); ok { // a wave has several
+		target = own
 	}
-	return r.Environment
+	if target != "" {
+		words = append(words, "--target", target)
+	}
+	for _, flag := range flags {
+		words = append(words, shellWord(flag))
+	}
+	return gate.Clean(strings.Join(words, " "), maxCommand)
+}
+
+// plainWord is what no shell takes for more than a word.
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+func shellWord(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func cut(text string) string {

@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/scm"
 	"github.com/envladder/envladder/internal/verdict"
@@ -50,30 +53,32 @@ its branches stay as they are. Git runs with your credentials, hooks and identit
 
 The Gate that the ladder names (or --gate) is asked first: about each image that moves, or
 about all of them where the packaged chart moves. What the cluster would refuse isn't
-promoted, unless --allow-unproven makes a draft of it. Of an environment with targets it
-is the next wave that is promoted: the first targets, in the order of "after", that
-haven't got the digests.
+promoted, unless --allow-unproven makes a draft of it; nor is, without a Gate to ask, what
+an environment with "data: Real" would get. Of an environment with targets it is the next
+wave that is promoted: the first targets, in the order of "after", that haven't got the
+digests.
 
 The forge's token is read from $` + promote.TokenVariable + `, or $GITHUB_TOKEN or $GITEA_TOKEN.
 
 With --output json it prints a list with one object for each place; docs/promotion.md has
 its fields.
 
-Exit codes: 0 done, or nothing to do; 1 refused by a Gate or the order of the targets, in
-a dry run too; 2 it couldn't be done, or not all of it (a wave's later targets, a draft
+Exit codes: 0 done, or nothing to do; 1 refused by a Gate, for want of one, or by the order
+of the targets, in a dry run too; 2 it couldn't be done, or not all of it (a wave's later targets, a draft
 that the forge didn't make one): what was done is printed, the reason is on stderr.`,
 		Example: `  # CI, after a build: into dev
   envladder promote dev --image web@sha256:… -C shop
 
   # What dev runs, into staging; then, once it is proven, into prod's first wave
   envladder promote staging -C shop
-  envladder promote prod -C shop
+  envladder promote prod --gate ../platform/gates/shop-prod.yaml -C shop
 
   # Only look
   envladder promote prod --target eu --dry-run -C shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.Environment = args[0]
+			flags.Flags = tellFlags(cmd.Flags(), flags.Dir)
 			return flags.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
@@ -124,6 +129,63 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 		return cli.ErrNo
 	}
 	return nil
+}
+
+// tellFlags are the flags that were given, as the pull request's text tells them: without
+// those that say where to look at the result, and with paths relative to the ladder's
+// folder. The environment's target the text has by itself: it is of one target.
+func tellFlags(flags *pflag.FlagSet, dir string) []string {
+	var told []string
+	flags.Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "dir", "target", "dry-run", "timeout", "output":
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			switch {
+			case f.Value.Type() == "bool" && value == "true":
+				told = append(told, "--"+f.Name)
+				continue
+			case f.Value.Type() == "bool": // given as =false: as if it weren't
+				continue
+			case f.Name == "gate", f.Name == "recalls":
+				value = relative(dir, value)
+			}
+			told = append(told, "--"+f.Name, gitrepo.Redact(value)) // nobody is to write a token into a URL, but somebody will
+		}
+	})
+	return told
+}
+
+// relative is a path as one has it who is in dir. Where there is none, it is the file's
+// name alone: where files are on this machine is nobody else's to know.
+func relative(dir, path string) string {
+	from, err := resolved(dir)
+	if err != nil {
+		return filepath.Base(path)
+	}
+	to, err := resolved(path)
+	if err != nil {
+		return filepath.Base(path)
+	}
+	name, err := filepath.Rel(from, to)
+	if err != nil {
+		return filepath.Base(path)
+	}
+	return filepath.ToSlash(name)
+}
+
+// resolved is an absolute path without symbolic links, behind which ../ is another folder.
+func resolved(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(absolute)
 }
 
 func forgeKind(text string) (scm.Forge, error) {

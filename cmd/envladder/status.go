@@ -138,7 +138,7 @@ func printStatus(w io.Writer, s promote.Status) error {
 	p.table(func(p *printer) {
 		p.linef("ENVIRONMENT\tIMAGE\tPINNED\tBEFORE IT\tRUNS\tMISSING")
 		for _, r := range s.Rows {
-			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, orDash(gate.Short(r.Digest)), before(r), runs(r), missingOf(r))
+			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, pinned(r), before(r), runs(r), missingOf(r))
 		}
 	})
 	if slices.ContainsFunc(s.Rows, hasEvidence) {
@@ -199,6 +199,14 @@ func orDash(text string) string {
 	return text
 }
 
+// pinned is the digest, and the place that has it pinned where it is another one.
+func pinned(r promote.Row) string {
+	if r.Digest == "" || r.PinnedBy == "" {
+		return orDash(gate.Short(r.Digest))
+	}
+	return gate.Short(r.Digest) + " (" + r.PinnedBy + ")"
+}
+
 // before says how the digest stands to the environment before.
 func before(r promote.Row) string {
 	switch {
@@ -219,10 +227,10 @@ func runs(r promote.Row) string {
 	for _, running := range r.Running {
 		digest := gate.Short(running.Digest)
 		switch running.Digest {
+		case "": // before the pinned one, which may be none
+			digest = "a tag"
 		case r.Digest:
 			digest = "pinned"
-		case "":
-			digest = "a tag"
 		}
 		parts = append(parts, fmt.Sprintf("%s %d/%d (%s)", digest, running.Ready, running.Desired, running.Cluster))
 	}

@@ -96,6 +96,20 @@ func (d *Document) place(e, t int) (Place, strictyaml.Faults) {
 	return p, append(faults, strictyaml.FaultsOf(err)...)
 }
 
+// Lender is the place whose digests a place runs that has no pins of its own: local runs
+// dev's, of its first target. ok is false where there is none.
+func (d *Document) Lender(p Place) (lender Place, ok bool) {
+	if p.PinsFile != "" || p.Environment.Name != localName {
+		return Place{}, false
+	}
+	dev := d.index(devName)
+	if dev < 0 {
+		return Place{}, false
+	}
+	lender, faults := d.place(dev, targetIndexes(d.Spec.Environments[dev])[0])
+	return lender, len(faults) == 0 && lender.PinsFile != ""
+}
+
 // ParsePins reads a pins file that may lack images: those that haven't come so far. What
 // is there must be right. The error is a strictyaml.Faults.
 func (d *Document) ParsePins(file string, data []byte) (Pins, error) {

@@ -126,18 +126,24 @@ func (r giteaRepository) create(ctx context.Context, change Change) (created Pul
 	return created, err
 }
 
-func (r giteaRepository) Update(ctx context.Context, number int, change Change) (updated PullRequest, err error) {
-	err = r.call(ctx, "updating a pull request", func(_ context.Context, api *gitea.Client) (*http.Response, error) {
-		p, response, err := api.EditPullRequest(r.owner, r.name, int64(number), gitea.EditPullRequestOption{
-			Title: giteaTitle(change), Body: &change.Body,
-		})
+func (r giteaRepository) Update(ctx context.Context, number int, change Change) (PullRequest, error) {
+	return r.edit(ctx, "updating a pull request", number, gitea.EditPullRequestOption{Title: giteaTitle(change), Body: &change.Body})
+}
+
+func (r giteaRepository) Draft(ctx context.Context, open PullRequest) (PullRequest, error) {
+	return r.edit(ctx, "making a draft of a pull request", open.Number, gitea.EditPullRequestOption{Title: giteaDraft + open.Title})
+}
+
+func (r giteaRepository) edit(ctx context.Context, action string, number int, option gitea.EditPullRequestOption) (edited PullRequest, err error) {
+	err = r.call(ctx, action, func(_ context.Context, api *gitea.Client) (*http.Response, error) {
+		p, response, err := api.EditPullRequest(r.owner, r.name, int64(number), option)
 		if err == nil {
-			updated = r.pullRequest(p)
-			err = checkNumber(updated)
+			edited = r.pullRequest(p)
+			err = checkNumber(edited)
 		}
 		return httpOf(response), err
 	})
-	return updated, err
+	return edited, err
 }
 
 // giteaDraft is what makes a draft: Gitea knows it by the title.

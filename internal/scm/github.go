@@ -149,31 +149,46 @@ func (r gitHubRepository) Create(ctx context.Context, change Change) (created Pu
 	return created, err
 }
 
-func (r gitHubRepository) Update(ctx context.Context, number int, change Change) (updated PullRequest, err error) {
+func (r gitHubRepository) Update(ctx context.Context, number int, change Change) (PullRequest, error) {
+	edit := &github.PullRequest{Title: &change.Title, Body: &change.Body}
+	return r.edit(ctx, "updating a pull request", number, edit, change.Draft)
+}
+
+// Draft sends the title back as it is: the answer has what GraphQL knows the pull request
+// by.
+func (r gitHubRepository) Draft(ctx context.Context, open PullRequest) (PullRequest, error) {
+	return r.edit(ctx, "making a draft of a pull request", open.Number, &github.PullRequest{Title: &open.Title}, true)
+}
+
+func (r gitHubRepository) edit(ctx context.Context, action string, number int, edit *github.PullRequest, draft bool) (edited PullRequest, err error) {
 	var node string
-	err = r.call(ctx, "updating a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
-		p, response, err := api.PullRequests.Edit(ctx, r.owner, r.name, number, &github.PullRequest{Title: &change.Title, Body: &change.Body})
+	err = r.call(ctx, action, func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		p, response, err := api.PullRequests.Edit(ctx, r.owner, r.name, number, edit)
 		if err == nil {
-			updated, node = r.pullRequest(p), p.GetNodeID()
-			err = checkNumber(updated)
+			edited, node = r.pullRequest(p), p.GetNodeID()
+			err = checkNumber(edited)
 		}
 		return responseOf(response), err
 	})
-	if err != nil || updated.Draft == change.Draft {
-		return updated, err
+	if err != nil || edited.Draft == draft {
+		return edited, err
 	}
-	err = r.call(ctx, "changing the draft state of a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
-		response, err := r.setDraft(ctx, api, node, change.Draft)
+	return r.turn(ctx, edited, node, draft)
+}
+
+// turn makes a pull request a draft, or ready for review.
+func (r gitHubRepository) turn(ctx context.Context, p PullRequest, node string, draft bool) (PullRequest, error) {
+	err := r.call(ctx, "changing the draft state of a pull request", func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		response, err := r.setDraft(ctx, api, node, draft)
 		return responseOf(response), err
 	})
 	if err == nil {
-		updated.Draft = change.Draft
+		p.Draft = draft
 	}
-	return updated, err
+	return p, err
 }
 
-// setDraft makes a pull request a draft, or ready for review. The REST API can't;
-// GraphQL has a mutation for each.
+// setDraft asks GraphQL, which has a mutation for each way: the REST API can't.
 func (r gitHubRepository) setDraft(ctx context.Context, api *github.Client, node string, draft bool) (*github.Response, error) {
 	mutation := "markPullRequestReadyForReview"
 	if draft {

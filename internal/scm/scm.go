@@ -73,6 +73,9 @@ type Repository interface {
 	// Update gives an open pull request another title, text and draft state; its
 	// branches stay.
 	Update(ctx context.Context, number int, change Change) (PullRequest, error)
+	// Draft makes a draft of an open pull request, and leaves its text alone. Whether
+	// it is one the answer says, as that of Create.
+	Draft(ctx context.Context, open PullRequest) (PullRequest, error)
 }
 
 // Options say which repository, and who asks.

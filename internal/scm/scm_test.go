@@ -434,6 +434,29 @@ func TestAPullRequestIsOpenedFoundAndUpdated(t *testing.T) {
 	})
 }
 
+// What a pull request says stays: only whether it may be merged changes.
+func TestAPullRequestBecomesADraft(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		server.Push("main")
+		server.Push("promote/staging")
+		open, err := r.Create(t.Context(), scm.Change{Head: "promote/staging", Base: "main", Title: "Promote", Body: "why"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // a draft stays one
+			if open, err = r.Draft(t.Context(), open); err != nil || !open.Draft || open.Title != "Promote" {
+				t.Fatalf("%+v, %v", open, err)
+			}
+			now := server.Pull(open.Number)
+			if !now.Draft && !strings.HasPrefix(now.Title, "WIP: ") || strings.TrimPrefix(now.Title, "WIP: ") != "Promote" || now.Body != "why" {
+				t.Errorf("the forge has %+v", now)
+			}
+		}
+		_, err = r.Draft(t.Context(), scm.PullRequest{Number: 99, Title: "none"})
+		wantError(t, err, "404")
+	})
+}
+
 func TestWhatWasNotDoneIsAnError(t *testing.T) {
 	t.Run("a pull request that the answer doesn't show", func(t *testing.T) {
 		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
