@@ -36,6 +36,11 @@ type observation struct {
 	Platforms []string
 }
 
+// observation is one of this instant.
+func (i instant) observation(dip v1alpha1.SoakReason) observation {
+	return observation{At: i.wall, Elapsed: i.elapsed, Dip: dip}
+}
+
 // interruption is time that doesn't count.
 type interruption struct {
 	From, To time.Time

@@ -121,7 +121,7 @@ func (l *loop) step(ctx context.Context) error {
 			w.doubt()
 		}
 		asking := asking(gates, namespace)
-		seen := w.look(asking, l.catalog.contradicts)
+		seen := w.look(asking, l.catalog.contradicts, l.clock)
 		l.advise(asking, seen.tagged)
 		if err := l.observe(ctx, namespace, asking, seen, reached); err != nil {
 			return err
@@ -172,7 +172,7 @@ func (l *loop) leave(ctx context.Context, namespace string, w *world) {
 	w.stop()
 	for key, t := range l.tracks {
 		if key.namespace == namespace {
-			l.end(ctx, key, t, health{Message: "no Gate asks for it any more"}, "")
+			l.end(ctx, key, t, health{Message: "no Gate asks for it any more"}, read(l.clock).observation(""))
 		}
 	}
 	delete(l.worlds, namespace)
@@ -199,36 +199,35 @@ func (l *loop) observe(ctx context.Context, namespace string, gates []*observedG
 		delete(l.opened, namespace)
 	}
 	if !reached || seen.blind {
-		return l.miss(ctx, namespace, reached)
+		return l.miss(ctx, namespace, seen, reached)
 	}
-	at, _ := l.clock.Read()
 	wanted := l.wanted(namespace, gates, seen)
-	if err := l.openOld(ctx, namespace, wanted); err != nil {
+	if err := l.openOld(ctx, namespace, wanted, seen.at); err != nil {
 		l.log.Error("a namespace's Soaks can't be read; nothing is measured there until they can", "namespace", namespace, "error", err)
 		return nil
 	}
 	for _, key := range l.tracksIn(namespace) {
 		if _, runs := wanted[key]; !runs {
-			l.end(ctx, key, l.tracks[key], health{Message: stoppedMessage}, seen.dip(key.spec))
+			l.end(ctx, key, l.tracks[key], health{Message: stoppedMessage}, seen.of(key.spec))
 		}
 	}
 	for key, h := range wanted {
-		if err := l.observeOne(ctx, key, h, seen.dip(key.spec), gates); err != nil {
+		if err := l.observeOne(ctx, key, h, seen.of(key.spec), gates); err != nil {
 			return err
 		}
 	}
-	l.present[namespace] = at
+	l.present[namespace] = seen.at.wall
 	return nil
 }
 
 // miss is an observation that saw nothing.
-func (l *loop) miss(ctx context.Context, namespace string, reached bool) error {
+func (l *loop) miss(ctx context.Context, namespace string, seen sight, reached bool) error {
 	h := health{Reason: v1alpha1.SoakUnobserved, Message: "the API server didn't answer"}
 	if reached {
 		h.Message = "following the namespace is interrupted"
 	}
 	for _, key := range l.tracksIn(namespace) {
-		l.note(ctx, l.tracks[key], h, "")
+		l.note(ctx, l.tracks[key], h, seen.at.observation(""))
 		if !reached {
 			continue // nothing can be written
 		}
@@ -290,7 +289,7 @@ func name(stamp string) string {
 	return stamp
 }
 
-func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alpha1.SoakReason, gates []*observedGate) error {
+func (l *loop) observeOne(ctx context.Context, key trackKey, h health, o observation, gates []*observedGate) error {
 	t := l.tracks[key]
 	if t == nil {
 		if l.elapsed() < l.refused[key] {
@@ -311,17 +310,15 @@ func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alp
 			t.thresholds = g.thresholds
 		}
 	}
-	l.note(ctx, t, h, dip)
+	l.note(ctx, t, h, o)
 	return l.save(ctx, key, t)
 }
 
-// note adds an observation to a track.
-func (l *loop) note(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
+// note adds an observation to a track. It reads no clock: its time ends with the look.
+func (l *loop) note(ctx context.Context, t *track, h health, o observation) {
 	before := t.account.Reason
-	wall, elapsed := l.clock.Read()
-	t.observe(h, observation{
-		At: wall, Elapsed: elapsed, Dip: dip, Platforms: l.nodes.platforms(ctx, h.Nodes),
-	}, intervals*l.interval)
+	o.Platforms = l.nodes.platforms(ctx, h.Nodes)
+	t.observe(h, o, intervals*l.interval)
 	if before != t.account.Reason {
 		l.log.Info("a digest's health changed", "namespace", t.namespace, "soak", soakName(t.spec), "reason", t.account.Reason, "message", t.message)
 	}
@@ -350,8 +347,8 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 }
 
 // end closes a track whose digest doesn't run any more; it goes on if it comes back.
-func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, dip v1alpha1.SoakReason) {
-	l.closeTrack(ctx, t, h, dip)
+func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, o observation) {
+	l.closeTrack(ctx, t, h, o)
 	delete(l.tracks, key)
 	l.collect(ctx, key.namespace)
 }
@@ -359,9 +356,9 @@ func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, dip v1
 // stoppedMessage is what a notebook says whose digest doesn't run.
 const stoppedMessage = "no workload runs it, or no Gate asks for it any more"
 
-func (l *loop) closeTrack(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
+func (l *loop) closeTrack(ctx context.Context, t *track, h health, o observation) {
 	h.Reason = v1alpha1.SoakNotRunning
-	l.note(ctx, t, h, dip)
+	l.note(ctx, t, h, o)
 	if err := l.write(ctx, t); err != nil && !errors.Is(err, errGone) {
 		l.log.Error("a notebook can't be closed; the time since its last page doesn't count", "error", err)
 	}

@@ -208,6 +208,51 @@ func TestABadMomentBetweenTwoObservationsIsSeen(t *testing.T) {
 	}
 }
 
+// roundTrip is a transport of one function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip is http.RoundTripper.
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestTimeEndsWithTheLookHoweverSlowTheWritesAre(t *testing.T) {
+	s := newStaging(t)
+	var slow atomic.Pointer[fakeClock]
+	digests := map[string]string{}
+	var deployments []*deployment
+	for _, name := range []string{"web", "api"} {
+		digests[name] = s.registry.Image(t, "shop/"+name)
+		deployments = append(deployments, s.deploy(s.registry.Name("shop/"+name)+"@"+digests[name], func(d *appsv1.Deployment) { d.Name = name }))
+	}
+	r := s.observe(func(c *Config) {
+		c.Cluster.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(request *http.Request) (*http.Response, error) {
+				if clock := slow.Load(); clock != nil && request.Method == http.MethodPut && strings.HasSuffix(request.URL.Path, "/status") {
+					clock.advance(4 * time.Second)
+				}
+				return next.RoundTrip(request)
+			})
+		})
+	})
+	for _, digest := range digests {
+		r.untilState(digest, v1alpha1.SoakHealthy, "")
+	}
+	r.pass(20 * time.Second)
+	slow.Store(r.clock)
+	r.tick(10 * time.Second)
+	for name, digest := range digests {
+		if got := healthySeconds(s.soak(digest)); got != 30 {
+			t.Errorf("%s has %d healthy seconds at the look of second 30", name, got)
+		}
+	}
+	for _, d := range deployments {
+		d.setPod(0, false, 0)
+	}
+	for _, digest := range digests {
+		r.untilState(digest, v1alpha1.SoakInterrupted, v1alpha1.SoakDegraded)
+		wantHealthy(t, s.soak(digest), 30)
+	}
+}
+
 func TestWithoutAReadinessProbeNothingCounts(t *testing.T) {
 	s := newStaging(t)
 	digest := s.registry.Image(t, "shop/web")
