@@ -50,6 +50,7 @@ type loop struct {
 	cluster  string // uid of kube-system
 	worlds   map[string]*world
 	tracks   map[trackKey]*track
+	owed     map[trackKey]*track  // ended, with a statement that is still to be pushed
 	opened   map[string]time.Time // since when a namespace is followed without a break
 	present  map[string]time.Time // when a namespace was seen last
 	refused  map[trackKey]time.Duration
@@ -127,7 +128,10 @@ func (l *loop) step(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if !reached {
+		return nil
+	}
+	return l.pay(ctx, gates)
 }
 
 // elapsed is the monotonic clock.
@@ -202,7 +206,7 @@ func (l *loop) observe(ctx context.Context, namespace string, gates []*observedG
 		return l.miss(ctx, namespace, seen, reached)
 	}
 	wanted := l.wanted(namespace, gates, seen)
-	if err := l.openOld(ctx, namespace, wanted, seen.at); err != nil {
+	if err := l.openOld(ctx, namespace, wanted, gates, seen.at); err != nil {
 		l.log.Error("a namespace's Soaks can't be read; nothing is measured there until they can", "namespace", namespace, "error", err)
 		return nil
 	}
@@ -302,14 +306,11 @@ func (l *loop) observeOne(ctx context.Context, key trackKey, h health, o observa
 			return nil
 		}
 		delete(l.refused, key)
+		l.inherit(key, opened)
 		l.tracks[key], t = opened, opened
 		l.log.Info("measuring a digest", "namespace", key.namespace, "soak", soakName(key.spec), "healthy", time.Duration(t.account.Healthy)*time.Second)
 	}
-	for _, g := range gates {
-		if g.name == key.spec.Gate {
-			t.thresholds = g.thresholds
-		}
-	}
+	t.thresholds = thresholdsOf(gates, key.spec.Gate)
 	l.note(ctx, t, h, o)
 	return l.save(ctx, key, t)
 }
@@ -332,8 +333,7 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 	case errors.Is(err, errUsurped):
 		return err
 	case errors.Is(err, errGone):
-		delete(l.tracks, key)
-		l.log.Warn("a Soak was deleted: its digest is measured anew", "namespace", key.namespace, "soak", soakName(key.spec))
+		l.forget(key, t)
 		return nil
 	case err != nil:
 		l.log.Error("a notebook can't be written; its figures are kept in memory", "error", err)
@@ -348,20 +348,25 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 
 // end closes a track whose digest doesn't run any more; it goes on if it comes back.
 func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, o observation) {
-	l.closeTrack(ctx, t, h, o)
 	delete(l.tracks, key)
+	l.closeTrack(ctx, key, t, h, o)
 	l.collect(ctx, key.namespace)
 }
 
 // stoppedMessage is what a notebook says whose digest doesn't run.
 const stoppedMessage = "no workload runs it, or no Gate asks for it any more"
 
-func (l *loop) closeTrack(ctx context.Context, t *track, h health, o observation) {
+func (l *loop) closeTrack(ctx context.Context, key trackKey, t *track, h health, o observation) {
 	h.Reason = v1alpha1.SoakNotRunning
 	l.note(ctx, t, h, o)
-	if err := l.write(ctx, t); err != nil && !errors.Is(err, errGone) {
+	err := l.write(ctx, t)
+	if errors.Is(err, errGone) {
+		return
+	}
+	if err != nil {
 		l.log.Error("a notebook can't be closed; the time since its last page doesn't count", "error", err)
 	}
+	l.owe(key, t)
 }
 
 // complain says why a Gate isn't gone by.
