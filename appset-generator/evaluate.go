@@ -57,7 +57,8 @@ func (e *evaluator) evaluate(ctx context.Context, name string) (Report, error) {
 	}
 	remembered := e.memory.of(name)
 	candidates := e.candidates(plan, pulls, remembered)
-	finder := finder{plan, e.registry, repository.Commits}
+	e.searchAgain(candidates)
+	finder := finder{plan, e.registry, repository.Commits, e.now}
 	if err := findAll(ctx, finder, candidates); err != nil {
 		return Report{}, err
 	}
@@ -90,6 +91,19 @@ func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered ma
 		all[i] = c
 	}
 	return all
+}
+
+// searchAgain forgets of some pull requests that no earlier commit has images: one may
+// have got them since.
+func (e *evaluator) searchAgain(all []*candidate) {
+	again := 0
+	for _, c := range all {
+		old := c.held.Searched == c.pull.HeadSHA && e.now().Sub(c.held.SearchedAt) >= searchAgain
+		if c.preview.Reason == "" && old && again < maxAgain {
+			again++
+			c.held.Searched = ""
+		}
+	}
 }
 
 // findAll finds the images of all who could have a preview. One that isn't known makes

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/registry"
@@ -25,8 +26,10 @@ type held struct {
 	Images map[string]string `json:"images,omitempty"`
 	// In is set while it has a preview.
 	In bool `json:"in,omitempty"`
-	// Searched is the head whose earlier commits were gone through in vain.
-	Searched string `json:"-"`
+	// Searched is the head whose earlier commits were gone through in vain, SearchedAt
+	// when that was.
+	Searched   string    `json:"-"`
+	SearchedAt time.Time `json:"-"`
 }
 
 // digests are the images of a ladder by their names; ok is false where one is missing.

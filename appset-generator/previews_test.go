@@ -139,7 +139,7 @@ func TestARestartBetweenAPushAndItsImageDeletesNoPreview(t *testing.T) {
 	})
 }
 
-func TestEarlierCommitsAreAskedForOncePerHead(t *testing.T) {
+func TestEarlierCommitsAreAskedForOncePerHeadAndAWhile(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		w.forge.Add(scmtest.Pull{Number: 7, Commits: []string{scmtest.SHA("a"), scmtest.SHA("b")}, Updated: w.clock.Now()})
 		asked := func() (n int) {
@@ -161,7 +161,39 @@ func TestEarlierCommitsAreAskedForOncePerHead(t *testing.T) {
 		if n := asked(); n != 2 {
 			t.Errorf("after a push %d times", n)
 		}
+		digest := w.build(7, scmtest.SHA("a")) // its build took longer than the pushes
+		w.rows()
+		if n := asked(); n != 2 {
+			t.Errorf("a moment later %d times", n)
+		}
+		w.clock.pass(searchAgain)
+		if diff := cmp.Diff(map[string]string{"pr-7": digest}, w.running()); diff != "" {
+			t.Error("a while later (-want +got)", diff)
+		}
 	})
+}
+
+func TestEarlierCommitsOfSomeAreAskedForAgainAtATime(t *testing.T) {
+	w := newWorld(t, ladder.ForgeGitea)
+	const count = maxAgain + 3
+	for n := range count {
+		w.forge.Add(scmtest.Pull{Number: n + 1, Commits: []string{scmtest.SHA("a", n), scmtest.SHA("b", n)}, Updated: w.clock.Now()})
+	}
+	w.rows()
+	w.clock.pass(searchAgain)
+	for _, want := range []int{maxAgain, count - maxAgain, 0} {
+		before := len(w.forge.Requests())
+		w.rows()
+		asked := map[string]bool{}
+		for _, r := range w.forge.Requests()[before:] {
+			if path, _, _ := strings.Cut(r, "?"); strings.HasSuffix(path, "/commits") {
+				asked[path] = true
+			}
+		}
+		if len(asked) != want {
+			t.Errorf("those of %d were asked for, want %d", len(asked), want)
+		}
+	}
 }
 
 func TestAPreviewHasAllImagesOfOneCommit(t *testing.T) {
