@@ -273,7 +273,7 @@ func TestAPullRequestThatRestsForTheTTLIsOut(t *testing.T) {
 func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		w.ladder("shop", "max: 2\n    ttl: 72h")
-		w.rows() // from now on it is known who has one
+		w.rows()                                                     // from now on it is known who has one
 		w.forge.Add(scmtest.Pull{Number: 1, Updated: w.clock.Now()}) // its CI takes long
 		for n := 2; n <= 4; n++ {
 			w.open(scmtest.Pull{Number: n})
