@@ -13,6 +13,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/envladder/envladder/internal/panics"
 )
 
@@ -188,19 +190,41 @@ func (s *server) previews(ctx context.Context, r *http.Request) (document, error
 		if err != nil {
 			return document{}, err
 		}
-		reports = make([]Report, len(names))
-		for i, name := range names {
-			report, err := s.evaluator.report(ctx, name)
-			if err != nil {
-				report = Report{Ladder: name, Error: oneLine(err.Error(), maxError)}
-			}
-			reports[i] = report
-		}
+		reports = s.all(ctx, names)
 	}
 	if strings.Contains(r.Header.Get("Accept"), "text/plain") {
 		return document{"text/plain; charset=utf-8", table(reports)}, nil
 	}
 	return jsonDocument(map[string]any{"ladders": reports})
+}
+
+// laddersAtOnce bounds the ladders that are asked at once for one answer. They are as
+// many as the platform's team mounts, which is dozens, and those of one repository share
+// its list.
+const laddersAtOnce = 32
+
+// all is the report of each ladder. A forge that hangs takes no time from the ladders of
+// another: all have the whole time, or an equal share where there are more than can be
+// asked at once.
+func (s *server) all(ctx context.Context, names []string) []Report {
+	share := s.timeout / time.Duration(max((len(names)+laddersAtOnce-1)/laddersAtOnce, 1))
+	reports := make([]Report, len(names))
+	var group errgroup.Group
+	group.SetLimit(laddersAtOnce)
+	for i, name := range names {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, share)
+			defer cancel()
+			report, err := s.evaluator.report(ctx, name)
+			if err != nil {
+				report = Report{Ladder: name, Error: oneLine(err.Error(), maxError)}
+			}
+			reports[i] = report
+			return nil
+		})
+	}
+	_ = group.Wait() // what failed is in the reports
+	return reports
 }
 
 // table is for people.

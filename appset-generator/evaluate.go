@@ -55,13 +55,17 @@ func (e *evaluator) evaluate(ctx context.Context, name string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	remembered := e.memory.of(name)
+	remembered, known := e.memory.of(name)
 	candidates := e.candidates(plan, pulls, remembered)
-	finder := finder{plan, e.registry, repository.Commits}
+	e.searchAgain(candidates)
+	finder := finder{plan, e.registry, repository.Commits, e.now}
 	if err := findAll(ctx, finder, candidates); err != nil {
 		return Report{}, err
 	}
-	choose(plan, candidates)
+	choose(plan, candidates, known)
+	if spared := countSpared(candidates); !known && spared > 0 {
+		e.log.Warn("nothing is remembered of who has a preview: nobody's is taken, and there are more than the ladder's max", "ladder", name, "max", plan.max, "beyond", spared)
+	}
 	e.remember(name, candidates)
 	return reportOf(name, candidates), nil
 }
@@ -92,6 +96,19 @@ func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered ma
 	return all
 }
 
+// searchAgain forgets of some pull requests that no earlier commit has images: one may
+// have got them since.
+func (e *evaluator) searchAgain(all []*candidate) {
+	again := 0
+	for _, c := range all {
+		old := c.held.Searched == c.pull.HeadSHA && e.now().Sub(c.held.SearchedAt) >= searchAgain
+		if c.preview.Reason == "" && old && again < maxAgain {
+			again++
+			c.held.Searched = ""
+		}
+	}
+}
+
 // findAll finds the images of all who could have a preview. One that isn't known makes
 // the whole report unknown: its preview may exist.
 func findAll(ctx context.Context, f finder, all []*candidate) error {
@@ -113,8 +130,9 @@ func findAll(ctx context.Context, f finder, all []*candidate) error {
 
 // choose gives each its reason. Where there are more than the ladder's max, those that
 // have a preview keep it, the others wait in the order of their numbers: a new pull
-// request takes no preview from anybody who works with it.
-func choose(plan plan, all []*candidate) {
+// request takes no preview from anybody who works with it. Where it isn't known who has
+// one, anybody who can may have it, and keeps it beyond the max.
+func choose(plan plan, all []*candidate, known bool) {
 	order := slices.Clone(all)
 	slices.SortStableFunc(order, func(a, b *candidate) int {
 		if a.held.In != b.held.In {
@@ -131,20 +149,45 @@ func choose(plan plan, all []*candidate) {
 		case c.preview.Reason != "":
 		case c.found == nil:
 			c.preview.out(ReasonNoImage, "not all of its images exist yet in the registry, neither of "+short(c.pull.HeadSHA)+" nor of an earlier commit")
-		case plan.max > 0 && taken >= plan.max:
+		case plan.max > 0 && taken >= plan.max && known && !c.held.spared(plan.max):
 			c.preview.out(ReasonSurplus, fmt.Sprintf("%d have a preview, and the ladder says max: %d: its turn comes when one of them goes", taken, plan.max))
 		default:
-			taken++
 			c.preview.in(c.pull, plan.ladder, *c.found)
+			c.spare(plan.max, taken)
+			taken++
 		}
 	}
+}
+
+// spare notes whether a preview is beyond the ladder's max, behind so many others.
+func (c *candidate) spare(most, taken int) {
+	switch {
+	case most == 0 || taken < most:
+		c.held.Spared = 0
+	default:
+		if c.held.Spared == 0 {
+			c.held.Spared = most
+		}
+		c.preview.Message += fmt.Sprintf("; it is beyond the ladder's max: %d, and keeps its preview because it may have had it before the service began to remember", most)
+	}
+}
+
+func countSpared(all []*candidate) (spared int) {
+	for _, c := range all {
+		if c.held.Spared > 0 {
+			spared++
+		}
+	}
+	return spared
 }
 
 // remember keeps what was found, and forgets pull requests that aren't open any more.
 func (e *evaluator) remember(name string, all []*candidate) {
 	pulls := map[int]held{}
 	for _, c := range all {
-		c.held.In = c.preview.In
+		if c.held.In = c.preview.In; !c.held.In {
+			c.held.Spared = 0
+		}
 		pulls[c.pull.Number] = c.held
 	}
 	// It is known all the same, as long as this process lives.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/scm"
@@ -20,6 +21,16 @@ type Registry interface {
 // far behind its pull request shows something else.
 const maxEarlier = 20
 
+const (
+	// searchAgain is how long it is believed that no earlier commit of a head has images:
+	// CI may end the build of one when the next is pushed already.
+	searchAgain = 10 * time.Minute
+	// maxAgain bounds the pull requests of a ladder whose earlier commits are gone
+	// through again for one answer: maxEarlier requests each, in about a second. The
+	// others' turn comes with the next answer.
+	maxAgain = 10
+)
+
 // images are what a pull request's preview runs.
 type images struct {
 	// sha of the commit that they are of: the head's, or an earlier one's.
@@ -32,6 +43,7 @@ type finder struct {
 	plan     plan
 	registry Registry
 	commits  func(ctx context.Context, number int) ([]string, error)
+	now      func() time.Time
 }
 
 // find returns the images of the newest commit that has them all; nil where none has.
@@ -53,7 +65,7 @@ func (f finder) find(ctx context.Context, p scm.PullRequest, h *held) (*images, 
 	}
 	f.remember(found, h)
 	if found == nil {
-		h.Searched = p.HeadSHA
+		h.Searched, h.SearchedAt = p.HeadSHA, f.now()
 	}
 	return found, nil
 }

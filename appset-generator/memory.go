@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/registry"
@@ -25,8 +26,13 @@ type held struct {
 	Images map[string]string `json:"images,omitempty"`
 	// In is set while it has a preview.
 	In bool `json:"in,omitempty"`
-	// Searched is the head whose earlier commits were gone through in vain.
-	Searched string `json:"-"`
+	// Spared is the ladder's max beyond which it keeps its preview, because it wasn't
+	// known whether it had one; 0 where it isn't beyond.
+	Spared int `json:"spared,omitempty"`
+	// Searched is the head whose earlier commits were gone through in vain, SearchedAt
+	// when that was.
+	Searched   string    `json:"-"`
+	SearchedAt time.Time `json:"-"`
 }
 
 // digests are the images of a ladder by their names; ok is false where one is missing.
@@ -41,6 +47,10 @@ func (h held) digests(images []ladder.Image) (found map[string]string, ok bool) 
 	}
 	return found, h.SHA != ""
 }
+
+// spared says whether it keeps its preview beyond a ladder's max. One that was lowered
+// since is somebody's will, and takes it.
+func (h held) spared(most int) bool { return h.Spared > 0 && most >= h.Spared }
 
 // memory is what is remembered, by ladder and number. A file keeps it over a restart
 // where there is one; it is written whole and put in place by its name.
@@ -118,11 +128,13 @@ func parseState(data []byte) (map[string]map[int]held, error) {
 	return s.Ladders, nil
 }
 
-// of is a copy of what is remembered of a ladder.
-func (m *memory) of(name string) map[int]held {
+// of is a copy of what is remembered of a ladder; known is false where that is nothing:
+// it was never answered for, or by another process whose memory is gone.
+func (m *memory) of(name string) (pulls map[int]held, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return maps.Clone(m.ladders[name])
+	pulls, known = m.ladders[name]
+	return maps.Clone(pulls), known
 }
 
 // set replaces what is remembered of a ladder. What isn't in it is forgotten.

@@ -139,7 +139,7 @@ func TestARestartBetweenAPushAndItsImageDeletesNoPreview(t *testing.T) {
 	})
 }
 
-func TestEarlierCommitsAreAskedForOncePerHead(t *testing.T) {
+func TestEarlierCommitsAreAskedForOncePerHeadAndAWhile(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		w.forge.Add(scmtest.Pull{Number: 7, Commits: []string{scmtest.SHA("a"), scmtest.SHA("b")}, Updated: w.clock.Now()})
 		asked := func() (n int) {
@@ -161,7 +161,39 @@ func TestEarlierCommitsAreAskedForOncePerHead(t *testing.T) {
 		if n := asked(); n != 2 {
 			t.Errorf("after a push %d times", n)
 		}
+		digest := w.build(7, scmtest.SHA("a")) // its build took longer than the pushes
+		w.rows()
+		if n := asked(); n != 2 {
+			t.Errorf("a moment later %d times", n)
+		}
+		w.clock.pass(searchAgain)
+		if diff := cmp.Diff(map[string]string{"pr-7": digest}, w.running()); diff != "" {
+			t.Error("a while later (-want +got)", diff)
+		}
 	})
+}
+
+func TestEarlierCommitsOfSomeAreAskedForAgainAtATime(t *testing.T) {
+	w := newWorld(t, ladder.ForgeGitea)
+	const count = maxAgain + 3
+	for n := range count {
+		w.forge.Add(scmtest.Pull{Number: n + 1, Commits: []string{scmtest.SHA("a", n), scmtest.SHA("b", n)}, Updated: w.clock.Now()})
+	}
+	w.rows()
+	w.clock.pass(searchAgain)
+	for _, want := range []int{maxAgain, count - maxAgain, 0} {
+		before := len(w.forge.Requests())
+		w.rows()
+		asked := map[string]bool{}
+		for _, r := range w.forge.Requests()[before:] {
+			if path, _, _ := strings.Cut(r, "?"); strings.HasSuffix(path, "/commits") {
+				asked[path] = true
+			}
+		}
+		if len(asked) != want {
+			t.Errorf("those of %d were asked for, want %d", len(asked), want)
+		}
+	}
 }
 
 func TestAPreviewHasAllImagesOfOneCommit(t *testing.T) {
@@ -241,6 +273,7 @@ func TestAPullRequestThatRestsForTheTTLIsOut(t *testing.T) {
 func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		w.ladder("shop", "max: 2\n    ttl: 72h")
+		w.rows()                                                     // from now on it is known who has one
 		w.forge.Add(scmtest.Pull{Number: 1, Updated: w.clock.Now()}) // its CI takes long
 		for n := 2; n <= 4; n++ {
 			w.open(scmtest.Pull{Number: n})
@@ -260,11 +293,59 @@ func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 		file := filepath.Join(w.dir, "state.json")
 		w.start(file)
 		w.ladder("shop", "max: 1")
+		w.rows()
 		w.open(scmtest.Pull{Number: 2})
 		w.rows()
 		w.open(scmtest.Pull{Number: 1})
 		w.start(file)
 		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent})
+	})
+}
+
+func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.ladder("shop", "max: 1")
+		w.rows()
+		w.open(scmtest.Pull{Number: 3})
+		w.wantReasons(map[int]Reason{3: ReasonCurrent})
+		w.open(scmtest.Pull{Number: 2})
+		w.wantReasons(map[int]Reason{2: ReasonSurplus, 3: ReasonCurrent})
+
+		file := filepath.Join(w.dir, "state.json")
+		w.start(file) // it has nothing yet
+		w.wantReasons(map[int]Reason{2: ReasonCurrent, 3: ReasonCurrent})
+		w.open(scmtest.Pull{Number: 1})
+		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent, 3: ReasonCurrent})
+		const said = "beyond the ladder's max: 1, and keeps its preview"
+		if all := w.report(); strings.Contains(all[2].Message, said) || !strings.Contains(all[3].Message, said) {
+			t.Errorf("the report says %q and %q", all[2].Message, all[3].Message)
+		}
+		if log := w.log.String(); strings.Count(log, "nothing is remembered") != 1 || !strings.Contains(log, "beyond=1") {
+			t.Errorf("the log: %s", log)
+		}
+		w.start(file)
+		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent, 3: ReasonCurrent})
+
+		w.forge.Close(2)
+		w.wantReasons(map[int]Reason{1: ReasonSurplus, 3: ReasonCurrent})
+		if message := w.report()[3].Message; strings.Contains(message, said) {
+			t.Errorf("within the max it says %q", message)
+		}
+		w.forge.Close(3)
+		w.wantReasons(map[int]Reason{1: ReasonCurrent})
+	})
+
+	t.Run("unless the ladder's max is lowered then", func(t *testing.T) {
+		w := newWorld(t, ladder.ForgeGitea)
+		w.ladder("shop", "max: 2")
+		for n := 1; n <= 4; n++ {
+			w.open(scmtest.Pull{Number: n})
+		}
+		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonCurrent})
+		w.ladder("shop", "max: 3")
+		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonCurrent})
+		w.ladder("shop", "max: 1")
+		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonSurplus, 3: ReasonSurplus, 4: ReasonSurplus})
 	})
 }
 

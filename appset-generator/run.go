@@ -35,7 +35,8 @@ type Config struct {
 	Forges map[ladder.Forge]Forge
 	// Registry that has the images.
 	Registry Registry
-	// StateFile keeps over a restart which images previews run; empty for none.
+	// StateFile keeps over a restart which images previews run, and who has one; empty
+	// for none.
 	StateFile string
 	// Timeout of a request; 0 is DefaultTimeout.
 	Timeout time.Duration

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -261,6 +262,42 @@ func TestTheReportForPeople(t *testing.T) {
 	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("it lacks %q:\n%s", want, body)
+		}
+	}
+}
+
+func TestAForgeThatHangsHidesNoOtherLadder(t *testing.T) {
+	w := newWorld(t, ladder.ForgeGitea)
+	w.open(scmtest.Pull{Number: 1})
+	// More than are asked at once, and all before ladder shop.
+	for i := range laddersAtOnce + 1 {
+		name := fmt.Sprintf("a%02d", i)
+		w.write("ladders/"+name+".yaml", strings.Replace(w.document(name, ""), scmtest.Repository+"}", "shop/slow}", 1))
+	}
+	released := make(chan struct{})
+	t.Cleanup(func() { close(released) })
+	w.forge.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/slow") {
+			return false
+		}
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+		return true
+	})
+	w.timeout = 4 * time.Second
+	w.start("")
+	status, answer := w.request(http.MethodGet, "/previews", bearer, "")
+	var parsed struct {
+		Ladders []Report `json:"ladders"`
+	}
+	if err := json.Unmarshal([]byte(answer), &parsed); err != nil || status != http.StatusOK {
+		t.Fatalf("%d, %v: %s", status, err, answer)
+	}
+	for _, r := range parsed.Ladders {
+		if unknown := r.Error != ""; unknown != (r.Ladder != "shop") {
+			t.Errorf("ladder %s: %q", r.Ladder, r.Error)
 		}
 	}
 }

@@ -36,6 +36,11 @@ type observation struct {
 	Platforms []string
 }
 
+// observation is one of this instant.
+func (i instant) observation(dip v1alpha1.SoakReason) observation {
+	return observation{At: i.wall, Elapsed: i.elapsed, Dip: dip}
+}
+
 // interruption is time that doesn't count.
 type interruption struct {
 	From, To time.Time
@@ -195,10 +200,45 @@ func (a *account) interrupt(to time.Time, reason v1alpha1.SoakReason) {
 		a.Interruptions = slices.Delete(a.Interruptions, 0, extra)
 	}
 	if unseen(reason) {
-		piece := a.Interruptions[len(a.Interruptions)-1]
-		a.LongestGap = max(a.LongestGap, int64(piece.To.Sub(piece.From)/time.Second))
+		a.LongestGap = max(a.LongestGap, a.Interruptions[len(a.Interruptions)-1].seconds())
 	}
 }
+
+// untilHealthy is the account up to the end of its last healthy time. What came after it
+// would make the statement look younger than what it proves.
+func (a *account) untilHealthy() account {
+	cut := *a
+	if a.Healthy == 0 {
+		return cut
+	}
+	pieces := a.Interruptions
+	for n := len(pieces); n > 0 && pieces[n-1].To.Equal(cut.ObservedAt); n-- {
+		cut.ObservedAt = pieces[n-1].From
+		cut.Interrupted -= pieces[n-1].seconds()
+		pieces = pieces[:n-1]
+	}
+	cut.Interruptions = pieces
+	cut.LongestGap = longestGap(pieces, cut.Interrupted, a.LongestGap)
+	return cut
+}
+
+// longestGap is that of some interruptions. Where their list was cut, it is the one that
+// was known before, as far as it fits into their sum.
+func longestGap(pieces []interruption, sum, known int64) int64 {
+	var longest, listed int64
+	for _, piece := range pieces {
+		listed += piece.seconds()
+		if unseen(piece.Reason) {
+			longest = max(longest, piece.seconds())
+		}
+	}
+	if listed < sum {
+		return min(known, sum)
+	}
+	return longest
+}
+
+func (i interruption) seconds() int64 { return int64(i.To.Sub(i.From) / time.Second) }
 
 // unseen says whether a reason is that nobody looked.
 func unseen(reason v1alpha1.SoakReason) bool {

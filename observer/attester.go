@@ -36,7 +36,6 @@ func newAttester(client *registry.Client, signer *evidence.Signer) attester {
 // job is a statement to be signed: all of it was copied, the loop goes on measuring.
 type job struct {
 	key       trackKey
-	track     *track
 	after     time.Duration
 	statement gate.Soak
 	platforms map[string]int64
@@ -53,7 +52,7 @@ type outcome struct {
 
 func (l *loop) job(key trackKey, t *track, after time.Duration) job {
 	j := job{
-		key: key, track: t, after: after,
+		key: key, after: after,
 		statement: t.statement(after == 0, l.cluster, l.self),
 		platforms: map[string]int64{},
 	}
@@ -101,10 +100,13 @@ func (a attester) attest(ctx context.Context, j job) (digest string, err error) 
 
 // conclude notes what became of a statement.
 func (l *loop) conclude(ctx context.Context, o outcome) error {
-	t := o.track
+	t := l.standing(o.key)
+	if t == nil {
+		return nil // it ended meanwhile
+	}
 	t.signing = false
-	if l.tracks[o.key] != t || !t.account.StartedAt.Equal(o.statement.Window.StartedAt) {
-		return nil // it ended, or began anew, meanwhile
+	if !t.account.StartedAt.Equal(o.statement.Window.StartedAt) {
+		return nil // it began anew meanwhile
 	}
 	what := fmt.Sprintf("a soak of %s", span(o.after))
 	if o.after == 0 {

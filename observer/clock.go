@@ -9,6 +9,17 @@ type clock interface {
 	Read() (wall time.Time, elapsed time.Duration)
 }
 
+// instant is one moment by both clocks.
+type instant struct {
+	wall    time.Time
+	elapsed time.Duration
+}
+
+func read(c clock) instant {
+	wall, elapsed := c.Read()
+	return instant{wall, elapsed}
+}
+
 type systemClock struct{ start time.Time }
 
 func newSystemClock() clock { return systemClock{time.Now()} }

@@ -80,6 +80,16 @@ func readGate(u *unstructured.Unstructured) (*observedGate, error) {
 	return observed, nil
 }
 
+// thresholdsOf are the healthy times that a Gate asks for; none where it isn't among them.
+func thresholdsOf(gates []*observedGate, name string) []time.Duration {
+	for _, g := range gates {
+		if g.name == name {
+			return g.thresholds
+		}
+	}
+	return nil
+}
+
 var gateKind = v1alpha1.GroupVersion.WithKind("Gate")
 
 // emptyGate is a Gate to watch: unstructured, so that fields of a newer version are seen.

@@ -179,7 +179,7 @@ func TestHealthOfEachKind(t *testing.T) {
 			g := &observedGate{name: "g", spec: &v1alpha1.GateSpec{Images: []v1alpha1.GateImage{{Repository: shopWeb}}}}
 			w := newWorld("shop")
 			w.scene = stage(test.objects...)
-			seen := w.look([]*observedGate{g}, func(string, string, imageID) bool { return false })
+			seen := w.look([]*observedGate{g}, func(string, string, imageID) bool { return false }, &fakeClock{})
 			h, ok := seen.subjects[subject{"g", shopWeb, indexDigest}]
 			if ok == test.absent || h.Reason != test.want {
 				t.Errorf("it is %q (%s), there: %v; want %q", h.Reason, h.Message, ok, test.want)

@@ -50,6 +50,7 @@ type loop struct {
 	cluster  string // uid of kube-system
 	worlds   map[string]*world
 	tracks   map[trackKey]*track
+	owed     map[trackKey]*track  // ended, with a statement that is still to be pushed
 	opened   map[string]time.Time // since when a namespace is followed without a break
 	present  map[string]time.Time // when a namespace was seen last
 	refused  map[trackKey]time.Duration
@@ -121,13 +122,16 @@ func (l *loop) step(ctx context.Context) error {
 			w.doubt()
 		}
 		asking := asking(gates, namespace)
-		seen := w.look(asking, l.catalog.contradicts)
+		seen := w.look(asking, l.catalog.contradicts, l.clock)
 		l.advise(asking, seen.tagged)
 		if err := l.observe(ctx, namespace, asking, seen, reached); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !reached {
+		return nil
+	}
+	return l.pay(ctx, gates)
 }
 
 // elapsed is the monotonic clock.
@@ -172,7 +176,7 @@ func (l *loop) leave(ctx context.Context, namespace string, w *world) {
 	w.stop()
 	for key, t := range l.tracks {
 		if key.namespace == namespace {
-			l.end(ctx, key, t, health{Message: "no Gate asks for it any more"}, "")
+			l.end(ctx, key, t, health{Message: "no Gate asks for it any more"}, read(l.clock).observation(""))
 		}
 	}
 	delete(l.worlds, namespace)
@@ -199,36 +203,35 @@ func (l *loop) observe(ctx context.Context, namespace string, gates []*observedG
 		delete(l.opened, namespace)
 	}
 	if !reached || seen.blind {
-		return l.miss(ctx, namespace, reached)
+		return l.miss(ctx, namespace, seen, reached)
 	}
-	at, _ := l.clock.Read()
 	wanted := l.wanted(namespace, gates, seen)
-	if err := l.openOld(ctx, namespace, wanted); err != nil {
+	if err := l.openOld(ctx, namespace, wanted, gates, seen.at); err != nil {
 		l.log.Error("a namespace's Soaks can't be read; nothing is measured there until they can", "namespace", namespace, "error", err)
 		return nil
 	}
 	for _, key := range l.tracksIn(namespace) {
 		if _, runs := wanted[key]; !runs {
-			l.end(ctx, key, l.tracks[key], health{Message: stoppedMessage}, seen.dip(key.spec))
+			l.end(ctx, key, l.tracks[key], health{Message: stoppedMessage}, seen.of(key.spec))
 		}
 	}
 	for key, h := range wanted {
-		if err := l.observeOne(ctx, key, h, seen.dip(key.spec), gates); err != nil {
+		if err := l.observeOne(ctx, key, h, seen.of(key.spec), gates); err != nil {
 			return err
 		}
 	}
-	l.present[namespace] = at
+	l.present[namespace] = seen.at.wall
 	return nil
 }
 
 // miss is an observation that saw nothing.
-func (l *loop) miss(ctx context.Context, namespace string, reached bool) error {
+func (l *loop) miss(ctx context.Context, namespace string, seen sight, reached bool) error {
 	h := health{Reason: v1alpha1.SoakUnobserved, Message: "the API server didn't answer"}
 	if reached {
 		h.Message = "following the namespace is interrupted"
 	}
 	for _, key := range l.tracksIn(namespace) {
-		l.note(ctx, l.tracks[key], h, "")
+		l.note(ctx, l.tracks[key], h, seen.at.observation(""))
 		if !reached {
 			continue // nothing can be written
 		}
@@ -290,7 +293,7 @@ func name(stamp string) string {
 	return stamp
 }
 
-func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alpha1.SoakReason, gates []*observedGate) error {
+func (l *loop) observeOne(ctx context.Context, key trackKey, h health, o observation, gates []*observedGate) error {
 	t := l.tracks[key]
 	if t == nil {
 		if l.elapsed() < l.refused[key] {
@@ -303,25 +306,20 @@ func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alp
 			return nil
 		}
 		delete(l.refused, key)
+		l.inherit(key, opened)
 		l.tracks[key], t = opened, opened
 		l.log.Info("measuring a digest", "namespace", key.namespace, "soak", soakName(key.spec), "healthy", time.Duration(t.account.Healthy)*time.Second)
 	}
-	for _, g := range gates {
-		if g.name == key.spec.Gate {
-			t.thresholds = g.thresholds
-		}
-	}
-	l.note(ctx, t, h, dip)
+	t.thresholds = thresholdsOf(gates, key.spec.Gate)
+	l.note(ctx, t, h, o)
 	return l.save(ctx, key, t)
 }
 
-// note adds an observation to a track.
-func (l *loop) note(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
+// note adds an observation to a track. It reads no clock: its time ends with the look.
+func (l *loop) note(ctx context.Context, t *track, h health, o observation) {
 	before := t.account.Reason
-	wall, elapsed := l.clock.Read()
-	t.observe(h, observation{
-		At: wall, Elapsed: elapsed, Dip: dip, Platforms: l.nodes.platforms(ctx, h.Nodes),
-	}, intervals*l.interval)
+	o.Platforms = l.nodes.platforms(ctx, h.Nodes)
+	t.observe(h, o, intervals*l.interval)
 	if before != t.account.Reason {
 		l.log.Info("a digest's health changed", "namespace", t.namespace, "soak", soakName(t.spec), "reason", t.account.Reason, "message", t.message)
 	}
@@ -335,8 +333,7 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 	case errors.Is(err, errUsurped):
 		return err
 	case errors.Is(err, errGone):
-		delete(l.tracks, key)
-		l.log.Warn("a Soak was deleted: its digest is measured anew", "namespace", key.namespace, "soak", soakName(key.spec))
+		l.forget(key, t)
 		return nil
 	case err != nil:
 		l.log.Error("a notebook can't be written; its figures are kept in memory", "error", err)
@@ -350,21 +347,26 @@ func (l *loop) save(ctx context.Context, key trackKey, t *track) error {
 }
 
 // end closes a track whose digest doesn't run any more; it goes on if it comes back.
-func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, dip v1alpha1.SoakReason) {
-	l.closeTrack(ctx, t, h, dip)
+func (l *loop) end(ctx context.Context, key trackKey, t *track, h health, o observation) {
 	delete(l.tracks, key)
+	l.closeTrack(ctx, key, t, h, o)
 	l.collect(ctx, key.namespace)
 }
 
 // stoppedMessage is what a notebook says whose digest doesn't run.
 const stoppedMessage = "no workload runs it, or no Gate asks for it any more"
 
-func (l *loop) closeTrack(ctx context.Context, t *track, h health, dip v1alpha1.SoakReason) {
+func (l *loop) closeTrack(ctx context.Context, key trackKey, t *track, h health, o observation) {
 	h.Reason = v1alpha1.SoakNotRunning
-	l.note(ctx, t, h, dip)
-	if err := l.write(ctx, t); err != nil && !errors.Is(err, errGone) {
+	l.note(ctx, t, h, o)
+	err := l.write(ctx, t)
+	if errors.Is(err, errGone) {
+		return
+	}
+	if err != nil {
 		l.log.Error("a notebook can't be closed; the time since its last page doesn't count", "error", err)
 	}
+	l.owe(key, t)
 }
 
 // complain says why a Gate isn't gone by.

@@ -208,6 +208,51 @@ func TestABadMomentBetweenTwoObservationsIsSeen(t *testing.T) {
 	}
 }
 
+// roundTrip is a transport of one function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip is http.RoundTripper.
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestTimeEndsWithTheLookHoweverSlowTheWritesAre(t *testing.T) {
+	s := newStaging(t)
+	var slow atomic.Pointer[fakeClock]
+	digests := map[string]string{}
+	var deployments []*deployment
+	for _, name := range []string{"web", "api"} {
+		digests[name] = s.registry.Image(t, "shop/"+name)
+		deployments = append(deployments, s.deploy(s.registry.Name("shop/"+name)+"@"+digests[name], func(d *appsv1.Deployment) { d.Name = name }))
+	}
+	r := s.observe(func(c *Config) {
+		c.Cluster.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(request *http.Request) (*http.Response, error) {
+				if clock := slow.Load(); clock != nil && request.Method == http.MethodPut && strings.HasSuffix(request.URL.Path, "/status") {
+					clock.advance(4 * time.Second)
+				}
+				return next.RoundTrip(request)
+			})
+		})
+	})
+	for _, digest := range digests {
+		r.untilState(digest, v1alpha1.SoakHealthy, "")
+	}
+	r.pass(20 * time.Second)
+	slow.Store(r.clock)
+	r.tick(10 * time.Second)
+	for name, digest := range digests {
+		if got := healthySeconds(s.soak(digest)); got != 30 {
+			t.Errorf("%s has %d healthy seconds at the look of second 30", name, got)
+		}
+	}
+	for _, d := range deployments {
+		d.setPod(0, false, 0)
+	}
+	for _, digest := range digests {
+		r.untilState(digest, v1alpha1.SoakInterrupted, v1alpha1.SoakDegraded)
+		wantHealthy(t, s.soak(digest), 30)
+	}
+}
+
 func TestWithoutAReadinessProbeNothingCounts(t *testing.T) {
 	s := newStaging(t)
 	digest := s.registry.Image(t, "shop/web")
@@ -337,15 +382,7 @@ func TestTheRegistryIsDown(t *testing.T) {
 	s := newStaging(t)
 	digest := s.registry.Image(t, "shop/web")
 	s.deploy(s.web() + "@" + digest)
-	var down atomic.Bool
-	down.Store(true)
-	s.registry.Before(func(w http.ResponseWriter, r *http.Request) bool {
-		if down.Load() && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
-			http.Error(w, "no room", http.StatusForbidden)
-			return true
-		}
-		return false
-	})
+	down := refusePushes(s)
 	r := s.observe()
 	r.untilState(digest, v1alpha1.SoakHealthy, "")
 	failed := func(s *v1alpha1.Soak) bool {
@@ -366,6 +403,104 @@ func TestTheRegistryIsDown(t *testing.T) {
 	if v := s.decide(digest, 2*time.Minute); !v.Allowed {
 		t.Errorf("the gate denies: %+v", v.Reasons)
 	}
+}
+
+// refusePushes is a registry that takes nothing, until it is told to.
+func refusePushes(s *staging) (down *atomic.Bool) {
+	down = &atomic.Bool{}
+	down.Store(true)
+	s.registry.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if down.Load() && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
+			http.Error(w, "no room", http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	return down
+}
+
+func TestWhatWasMeasuredIsSignedThoughItsDigestStopped(t *testing.T) {
+	// stopped is a digest that was healthy for a minute, and stopped with nothing signed.
+	stopped := func(t *testing.T) (*staging, *running, *atomic.Bool, string) {
+		s, d, r, old := begin(t)
+		r.until(old, "the start is signed", func(s *v1alpha1.Soak) bool { return s.Status.Start != nil })
+		fresh := s.registry.Image(t, "shop/api")
+		down := refusePushes(s)
+		r.pass(70 * time.Second)
+		d.deployment.Spec.Template = template(s.registry.Name("shop/api") + "@" + fresh)
+		s.must(s.client.Update(t.Context(), d.deployment))
+		r.untilState(old, v1alpha1.SoakStopped, v1alpha1.SoakNotRunning)
+		return s, r, down, old
+	}
+	signed := func(t *testing.T, s *staging, digest string) {
+		t.Helper()
+		for _, e := range s.attestations(digest) {
+			finished := e.Soak.Window.FinishedAt
+			if finished != nil && !finished.Equal(epoch.Add(70*time.Second)) {
+				t.Errorf("its window ends at %v, want the end of its health", finished)
+			}
+		}
+		if v := s.decide(digest, 70*time.Second, func(q *v1alpha1.SoakRequirement) { q.MaxGap = &metav1.Duration{Duration: time.Second} }); !v.Allowed {
+			t.Errorf("the gate denies: %+v", v.Reasons)
+		}
+	}
+	t.Run("when the registry is back", func(t *testing.T) {
+		s, r, down, old := stopped(t)
+		r.pass(time.Minute)
+		down.Store(false)
+		r.pass(6 * time.Minute) // longer than the longest wait
+		r.untilAttested(old, "1m")
+		signed(t, s, old)
+		r.tick(10 * time.Second)
+		r.stop() // so that the loop's maps are the test's
+		if n := len(r.program.loop.owed); n != 0 {
+			t.Errorf("%d are owed still", n)
+		}
+	})
+	t.Run("after restarts", func(t *testing.T) {
+		s, r, down, old := stopped(t)
+		for range 2 {
+			r.stop()
+			s.wall = s.wall.Add(time.Hour)
+			r = s.observe()
+			r.until(old, "its page is up to date", func(*v1alpha1.Soak) bool { return true })
+		}
+		down.Store(false)
+		r.pass(6 * time.Minute)
+		r.untilAttested(old, "1m")
+		signed(t, s, old)
+	})
+	t.Run("and comes back", func(t *testing.T) {
+		s, r, down, old := stopped(t)
+		d := &appsv1.Deployment{}
+		s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "web"}, d))
+		d.Spec.Template = template(s.web() + "@" + old)
+		s.must(s.client.Update(t.Context(), d))
+		r.untilState(old, v1alpha1.SoakInterrupted, v1alpha1.SoakProgressing)
+		down.Store(false)
+		r.pass(6 * time.Minute)
+		r.untilAttested(old, "1m")
+		signed(t, s, old)
+	})
+	t.Run("but not once its Soak is deleted, or no Gate asks", func(t *testing.T) {
+		for name, withdraw := range map[string]func(*staging, string) client.Object{
+			"the Soak": func(s *staging, digest string) client.Object { return s.soak(digest) },
+			"the Gate": func(s *staging, _ string) client.Object { return s.gate },
+		} {
+			s, r, down, old := stopped(t)
+			s.must(s.client.Delete(t.Context(), withdraw(s, old)))
+			r.pass(6 * time.Minute)
+			down.Store(false)
+			r.pass(6 * time.Minute)
+			r.stop()
+			if n := len(r.program.loop.owed); n != 0 {
+				t.Errorf("%s: %d are owed still", name, n)
+			}
+			if v := s.decide(old, time.Minute); v.Allowed {
+				t.Errorf("%s: it was signed all the same", name)
+			}
+		}
+	})
 }
 
 func TestTheNamespaceIsDeleted(t *testing.T) {

@@ -36,16 +36,15 @@ func (l *loop) list(ctx context.Context, namespace string) ([]v1alpha1.Soak, err
 // openOld brings the notebooks of digests that don't run up to date: at the start, and
 // after each time that nobody looked. What follows the namespace without a break from
 // then on needs no page: it would see them run.
-func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKey]health) error {
+func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKey]health, gates []*observedGate, at instant) error {
 	if !l.opened[namespace].IsZero() {
 		return nil
 	}
-	now, _ := l.clock.Read()
 	soaks, err := l.list(ctx, namespace)
 	if err != nil {
 		return err
 	}
-	seen := l.lastPresent(namespace, soaks, now)
+	seen := l.lastPresent(namespace, soaks, at.wall)
 	for i := range soaks {
 		soak := &soaks[i]
 		key := trackKey{namespace, soak.Spec}
@@ -57,11 +56,13 @@ func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKe
 		case stopped || !runs:
 			t := newTrack(namespace, soak.Spec)
 			l.take(t, soak)
+			l.inherit(key, t)
+			t.thresholds = thresholdsOf(gates, key.spec.Gate)
 			t.account.stoppedUntil(seen)
-			l.closeTrack(ctx, t, health{Message: stoppedMessage}, "")
+			l.closeTrack(ctx, key, t, health{Message: stoppedMessage}, at.observation(""))
 		}
 	}
-	l.opened[namespace] = now
+	l.opened[namespace] = at.wall
 	l.collect(ctx, namespace)
 	return nil
 }

@@ -154,6 +154,7 @@ func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
 		interval: config.Interval,
 		worlds:   map[string]*world{},
 		tracks:   map[trackKey]*track{},
+		owed:     map[trackKey]*track{},
 		opened:   map[string]time.Time{},
 		present:  map[string]time.Time{},
 		refused:  map[trackKey]time.Duration{},

@@ -25,7 +25,8 @@ func (t *track) statement(open bool, cluster string, observer v1alpha1.SoakObser
 		soak.Workloads = append(soak.Workloads, gate.Workload(w))
 	}
 	if !open {
-		soak.Window = window(&t.account)
+		measured := t.account.untilHealthy()
+		soak.Window = window(&measured)
 	}
 	return soak
 }

@@ -126,21 +126,33 @@ func (l *loop) writeOnce(ctx context.Context, t *track) error {
 
 // refresh reads the Soak that somebody else wrote.
 func (l *loop) refresh(ctx context.Context, t *track) error {
-	soak := &v1alpha1.Soak{}
-	err := l.client.Get(ctx, client.ObjectKeyFromObject(t.live), soak)
-	switch {
-	case apierrors.IsNotFound(err):
-		return errGone
-	case err != nil:
-		return fmt.Errorf("reading Soak %s/%s: %w", t.namespace, t.live.Name, err)
-	case soak.UID != t.live.UID:
-		return errGone
-	case l.usurped(t, soak):
-		return errUsurped
+	soak, err := l.reread(ctx, t)
+	if err != nil {
+		return err
 	}
 	l.log.Warn("a Soak was edited: the edit is overwritten", "namespace", soak.Namespace, "soak", soak.Name)
 	t.live = soak
 	return l.mendSpec(ctx, t)
+}
+
+// reread is a track's Soak as the cluster has it now: still the same, and this
+// observer's to write.
+func (l *loop) reread(ctx context.Context, t *track) (*v1alpha1.Soak, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	soak := &v1alpha1.Soak{}
+	err := l.client.Get(ctx, client.ObjectKeyFromObject(t.live), soak)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, errGone
+	case err != nil:
+		return nil, fmt.Errorf("reading Soak %s/%s: %w", t.namespace, t.live.Name, err)
+	case soak.UID != t.live.UID:
+		return nil, errGone
+	case l.usurped(t, soak):
+		return nil, errUsurped
+	}
+	return soak, nil
 }
 
 // usurped says whether a later page than ours was written by another observer that has

@@ -113,9 +113,10 @@ func (t *track) needsChart(chart string) bool {
 }
 
 // due is the healthy time whose statement should be signed next: the longest that was
-// reached and not attested. The start is due at 0.
+// reached and not attested, whether it is healthy now or not. The start is due at 0, and
+// not any more of a digest that isn't healthy: it proves nothing by itself.
 func (t *track) due() (after time.Duration, due bool) {
-	if !t.account.begun() || t.account.Reason != "" {
+	if !t.account.begun() {
 		return 0, false
 	}
 	for _, after := range slices.Backward(t.thresholds) {
@@ -123,7 +124,7 @@ func (t *track) due() (after time.Duration, due bool) {
 			return after, !t.attested(after)
 		}
 	}
-	return 0, t.start == nil
+	return 0, t.start == nil && t.account.Reason == ""
 }
 
 func (t *track) reached(after time.Duration) bool {

@@ -161,6 +161,9 @@ func (w *world) notice() {
 
 // sight is what an observation of a namespace sees.
 type sight struct {
+	// at is the instant of the look: what is written and asked afterwards takes time in
+	// which nobody looks.
+	at       instant
 	subjects map[subject]health
 	dips     map[subject]v1alpha1.SoakReason
 	tagged   map[string]string
@@ -178,16 +181,19 @@ func (s sight) dip(spec v1alpha1.SoakSpec) v1alpha1.SoakReason {
 	return s.dips[subject{spec.Gate, spec.Repository, spec.Digest}]
 }
 
+// of is the look at a digest, as its track takes it.
+func (s sight) of(spec v1alpha1.SoakSpec) observation { return s.at.observation(s.dip(spec)) }
+
 // errLate is about a watch that ended in order, and isn't there again for the look.
 var errLate = errors.New("a watch ended, and the next one takes long")
 
 // look sees how the namespace is, and how it was since the last look.
-func (w *world) look(gates []*observedGate, contradicts contradicts) sight {
+func (w *world) look(gates []*observedGate, contradicts contradicts, clock clock) sight {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	s := sight{at: read(clock)} // before the judging: what comes after it is the next look's
 	w.judge = judge{gates: gates, find: w.find, contradicts: contradicts}
 	clear(w.found)
-	var s sight
 	s.subjects, s.tagged = w.judge.assess(w.scene)
 	s.dips, w.dips = w.dips, map[subject]v1alpha1.SoakReason{}
 	for _, f := range w.feeds {

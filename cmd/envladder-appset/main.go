@@ -54,7 +54,7 @@ Registries are asked with the credentials of the docker configuration.`,
 	flags.StringVar(&o.gitea.TokenFile, "gitea-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
 	flags.StringVar(&o.gitHub.URL, "github-url", scm.GitHubURL, "`URL` of GitHub's API; https://HOST/api/v3 for an Enterprise Server")
 	flags.StringVar(&o.gitHub.TokenFile, "github-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
-	flags.StringVar(&o.state, "state", "", "`file` that keeps over a restart which images previews run (default: none)")
+	flags.StringVar(&o.state, "state", "", "`file` that keeps over a restart which images previews run, and who has one (default: none)")
 	flags.DurationVar(&o.timeout, "timeout", appset.DefaultTimeout, "`duration` that a request may take; less than requestTimeout in the generator's ConfigMap (30 s by default)")
 	o.log.AddTo(flags)
 	cobra.CheckErr(root.MarkFlagRequired("token-file"))
