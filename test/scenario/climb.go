@@ -491,7 +491,11 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 			if err := s.awaitHealthy(ctx, appProd, commit); err != nil {
 				return err
 			}
-			s.climb.untouched, err = s.prodState(ctx) // its migration has run again
+			// The sync runs the migration again.
+			if err := s.await(ctx, appProd, "through with its sync", func(a application) bool { return a.phase != "Running" }); err != nil {
+				return err
+			}
+			s.climb.untouched, err = s.prodState(ctx)
 			return err
 		}},
 		{"And forth again: refused again, for the proof is still missing.", func(ctx context.Context, commit string) error {
