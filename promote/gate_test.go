@@ -78,7 +78,7 @@ func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
 	run := func(dry bool) promote.Result {
 		t.Helper()
 		results := w.promote("prod", target("eu"), images(server.Name("shop/web")+"@"+image), func(o *promote.Options) {
-			o.Judge = verdict.New(evidence.NewStore(client))
+			o.Judge = verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{})))
 			o.DryRun = dry
 		})
 		return results[0]

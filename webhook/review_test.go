@@ -418,7 +418,7 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 		"nothing wrong with it": {func(*unstructured.Unstructured) {}, gate.RegistryUnavailable, metav1.ConditionTrue},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newReviewer(verdict.New(evidence.NewStore(registry.NewClient())))
+			h := newReviewer(verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))))
 			u := unstructuredGate(minimalGate())
 			test.change(u)
 			h.decider.gates.setGate(u)

@@ -47,6 +47,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
+	o.trust.AddTo(flags)
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
 	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
@@ -56,6 +57,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
+	trust                                           evidence.TrustOptions
 	log                                             cli.LogFlags
 }
 
@@ -84,7 +86,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Unclaimed: unclaimed,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
-		Judge:     verdict.New(evidence.NewStore(registry.NewClient())),
+		Judge:     verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(o.trust))),
 		Log:       log,
 	})
 }

@@ -30,6 +30,7 @@ type promoteFlags struct {
 	forge      string
 	timeout    time.Duration
 	output     string
+	trust      evidence.TrustOptions
 }
 
 // promoteGrace is for taking the temporary work tree away, and for git to end before.
@@ -81,6 +82,7 @@ Exit codes: 0 done, or nothing to do; 1 refused by a Gate or the order of the ta
 	f.StringVar(&flags.Remote, "remote", "origin", "`name` of the remote to fetch from and push to")
 	f.StringArrayVar(&flags.gateFiles, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
 	f.StringVar(&flags.recallFile, "recalls", "", "`file` of Recalls")
+	flags.trust.AddTo(f)
 	f.BoolVar(&flags.AllowUnproven, "allow-unproven", false, "promote what the cluster would refuse; a pull request becomes a draft")
 	f.BoolVar(&flags.DryRun, "dry-run", false, "print the change and the pull request's text, and change nothing")
 	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: told from the remote)")
@@ -103,7 +105,7 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	f.Forge.Getenv, f.Now = os.Getenv, time.Now
-	f.Judge = verdict.New(evidence.NewStore(registry.NewClient()))
+	f.Judge = verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(f.trust)))
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
 	defer cancel()
 	results, err := promote.Run(ctx, f.Options)

@@ -28,6 +28,7 @@ type statusFlags struct {
 	contexts, gates                     []string
 	timeout                             time.Duration
 	output                              string
+	trust                               evidence.TrustOptions
 }
 
 func newStatusCommand() *cobra.Command {
@@ -62,6 +63,7 @@ be shown.`,
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to look at (default: all)")
 	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	flags.trust.AddTo(f)
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that clusters and registry have to answer")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
 	return cmd
@@ -72,7 +74,7 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options := promote.StatusOptions{Now: time.Now, Judge: verdict.New(evidence.NewStore(registry.NewClient()))}
+	options := promote.StatusOptions{Now: time.Now, Judge: verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(f.trust)))}
 	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
 		return err
 	}

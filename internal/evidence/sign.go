@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/kms"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 	"google.golang.org/protobuf/encoding/protojson"
 )
@@ -40,6 +41,15 @@ func ReadSigner(pem []byte, password Password) (*Signer, error) {
 		return nil, fmt.Errorf("using the private key: %w", err)
 	}
 	return NewSigner(signer)
+}
+
+// KMSSigner returns a Signer whose key a KMS keeps, named as cosign names it.
+func KMSSigner(ctx context.Context, uri string) (*Signer, error) {
+	key, err := kms.Get(ctx, uri, crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("finding the key %q: %w", uri, err)
+	}
+	return NewSigner(key)
 }
 
 // NewSigner returns a Signer that signs with a key, wherever that is kept.
