@@ -31,7 +31,7 @@ platforms too.
 What a statement counts for is the Gate's to say, by its signer and its type.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand())
+	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand(), newAttestExceptionCommand())
 	return cmd
 }
 
@@ -43,10 +43,13 @@ type attestation struct {
 	predicateType string
 	noun          string
 
-	key         string
-	passwordEnv string
-	predicate   string
-	output      string
+	signing   signingFlags
+	predicate string
+	evidence  string
+	output    string
+
+	// after is called with what was attested, where it isn't nil.
+	after func(evidence.Attested) error
 }
 
 // command completes cmd, whose flags are the predicate's.
@@ -56,14 +59,15 @@ func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Co
 	var own []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { own = append(own, f.Name) })
 	flags := cmd.Flags()
-	flags.StringVar(&a.key, "key", "", "`file` of the private key: PEM, or cosign's encrypted one")
-	flags.StringVar(&a.passwordEnv, "key-password-env", "COSIGN_PASSWORD", "`variable` of the environment that holds the key's password")
+	a.signing.addTo(flags)
+	flags.StringVar(&a.evidence, "evidence", "", "`repository` to attach it in, where the Gate names one for attestations (default: the image's)")
 	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, in place of its flags")
 	flags.StringVarP(&a.output, "output", "o", "text", "`format` of what is printed: text or json")
 	for _, name := range own {
 		cmd.MarkFlagsMutuallyExclusive("predicate", name)
 	}
-	_ = cmd.MarkFlagRequired("key") // the flag is there
+	cmd.MarkFlagsOneRequired("key", "identity-token")
+	cmd.MarkFlagsMutuallyExclusive("key", "identity-token")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.predicate != "" {
 			build = a.fromFile
@@ -82,7 +86,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return err
 	}
-	signer, err := a.signer()
+	signer, err := a.signing.signer(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,6 +95,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return err
 	}
+	target.Evidence = a.evidence
 	predicate, err := build(target, time.Now().UTC().Truncate(time.Second))
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
@@ -98,6 +103,11 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	attested, err := evidence.Attest(ctx, client, signer, target, a.predicateType, predicate)
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
+	}
+	if a.after != nil {
+		if err := a.after(attested); err != nil {
+			return err
+		}
 	}
 	return write(stdout, target.Repository+"@"+target.Digest(), attested)
 }
@@ -113,27 +123,6 @@ func parsePinned(image string) (registry.Reference, error) {
 			"CI that pushed it knows its digest; `crane digest %[1]s` asks the registry", reference, reference.Repository)
 	}
 	return reference, nil
-}
-
-// maxKey bounds a key file: RSA-4096 in cosign's encrypted form has 5 KiB.
-const maxKey = 64 << 10
-
-func (a *attestation) signer() (*evidence.Signer, error) {
-	pem, err := readFile(a.key, maxKey)
-	if err != nil {
-		return nil, fmt.Errorf("reading --key: %w", err)
-	}
-	signer, err := evidence.ReadSigner(pem, func() ([]byte, error) {
-		password, ok := os.LookupEnv(a.passwordEnv)
-		if !ok {
-			return nil, fmt.Errorf("it is encrypted: set $%s to its password (or to nothing, if that is empty)", a.passwordEnv)
-		}
-		return []byte(password), nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("--key %q: %w", a.key, err)
-	}
-	return signer, nil
 }
 
 // maxPredicateFile is what verifiers read of a predicate.

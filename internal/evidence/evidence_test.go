@@ -148,7 +148,7 @@ func TestThePredicateTypeDecidesWhatABundleSays(t *testing.T) {
 	} {
 		got, err := v.Verify(signed(t, signer, about(predicateType, "{}", digestA)), digestA)
 		check(t, err)
-		want.Signer, want.PredicateType, want.Key = "ci", predicateType, hintOfDER(signer.keypair.der)
+		want.Signer, want.PredicateType, want.Key = "ci", predicateType, string(signer.keypair.GetHint())
 		if diff := cmp.Diff([]gate.Evidence{want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", predicateType, diff)
 		}
@@ -443,8 +443,8 @@ func TestWhatIsAttestedIsFound(t *testing.T) {
 			got, err := w.fetch(t, inGate("ci", ci), inGate("observer", observer))
 			check(t, err)
 			want := []gate.Evidence{
-				{Signer: "ci", Key: hintOfDER(ci.keypair.der), PredicateType: gate.PredicateSignature, Source: signature.Digest},
-				{Signer: "observer", Key: hintOfDER(observer.keypair.der), PredicateType: gate.PredicateSoak, Source: soak.Digest},
+				{Signer: "ci", Key: string(ci.keypair.GetHint()), PredicateType: gate.PredicateSignature, Source: signature.Digest},
+				{Signer: "observer", Key: string(observer.keypair.GetHint()), PredicateType: gate.PredicateSoak, Source: soak.Digest},
 			}
 			if diff := cmp.Diff(want, got, bySource, cmpopts.IgnoreFields(gate.Evidence{}, "Soak")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -477,10 +477,8 @@ func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
 	wantCodes(t, w.ask(t, w.image(), w.gate(), newer), allowed, c{gate.Unsupported})
 	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate(), newer), c{gate.Unsupported})
 
-	keyless := w.gate(elsewhere, func(spec *v1alpha1.GateSpec) {
-		spec.Signers[0] = v1alpha1.Signer{Name: "ci", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://issuer.example.com", Subject: "x"}}
-	})
-	outcomes := w.ask(t, w.image(), keyless)
+	strange := w.gate(elsewhere, func(spec *v1alpha1.GateSpec) { spec.Signers[0].Time = "Guess" })
+	outcomes := w.ask(t, w.image(), strange)
 	if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.Unsupported) {
 		t.Errorf("%+v", outcomes)
 	}
