@@ -48,6 +48,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	o.trust.AddTo(flags)
+	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
 	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
@@ -58,6 +59,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
 	trust                                           evidence.TrustOptions
+	registry                                        registry.Options
 	log                                             cli.LogFlags
 }
 
@@ -74,6 +76,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
 	}
+	client, err := o.registry.Client()
+	if err != nil {
+		return err
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
@@ -86,7 +92,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Unclaimed: unclaimed,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
-		Judge:     verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(o.trust))),
+		Judge:     verdict.New(evidence.NewStore(client, evidence.NewTrust(o.trust))),
 		Log:       log,
 	})
 }

@@ -44,6 +44,7 @@ type attestation struct {
 	noun          string
 
 	signing   signingFlags
+	registry  registry.Options
 	predicate string
 	evidence  string
 	output    string
@@ -60,6 +61,7 @@ func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Co
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { own = append(own, f.Name) })
 	flags := cmd.Flags()
 	a.signing.addTo(flags)
+	a.registry.AddTo(flags)
 	flags.StringVar(&a.evidence, "evidence", "", "`repository` to attach it in, where the Gate names one for attestations (default: the image's)")
 	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, in place of its flags")
 	flags.StringVarP(&a.output, "output", "o", "text", "`format` of what is printed: text or json")
@@ -90,7 +92,10 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return err
 	}
-	client := registry.NewClient()
+	client, err := a.registry.Client()
+	if err != nil {
+		return err
+	}
 	target, err := evidence.FindTarget(ctx, client, reference.Repository, reference.Digest)
 	if err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/cli"
-	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
@@ -22,7 +21,7 @@ type verifyFlags struct {
 	gate, recalls, exceptions, namespace string
 
 	stamps  gate.Stamps
-	trust   evidence.TrustOptions
+	sources sourceFlags
 	timeout time.Duration
 	output  string
 }
@@ -54,7 +53,7 @@ the Recalls can't be judged by.`,
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
 	f.StringVar(&flags.exceptions, "exceptions", "", "`file` of Exceptions")
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` that it is to run in, for exceptions (default: the Gate's, where it names one)")
-	flags.trust.AddTo(f)
+	flags.sources.addTo(f)
 	f.StringVar(&flags.stamps.Ladder, "ladder", "", "`name` of the ladder that the workload is stamped with")
 	f.StringVar(&flags.stamps.Environment, "environment", "", "`name` of the environment that the workload is stamped with")
 	f.StringVar(&flags.stamps.Target, "target", "", "`name` of the target that the workload is stamped with")
@@ -97,7 +96,10 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	judge := verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(f.trust)))
+	judge, err := f.sources.judge()
+	if err != nil {
+		return err
+	}
 	outcome := judge.Judge(ctx, query)[0] // one Gate, one outcome
 	if err := write(stdout, outcome, guard.Spec.Environment); err != nil {
 		return fmt.Errorf("printing the verdict: %w", err)
