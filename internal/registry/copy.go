@@ -91,10 +91,10 @@ func (c *Client) withPlatforms(ctx context.Context, repository, digest string) (
 
 // transfer is a copy under way.
 type transfer struct {
-	client                       *Client
-	puller                       *remote.Puller
-	pusher                       *remote.Pusher
-	from, to                     name.Repository
+	client                   *Client
+	puller                   *remote.Puller
+	pusher                   *remote.Pusher
+	from, to                 name.Repository
 	fromEvidence, toEvidence name.Repository
 }
 
