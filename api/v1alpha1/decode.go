@@ -111,6 +111,39 @@ func unlist(documents [][]byte, kind string) ([][]byte, error) {
 	return all, nil
 }
 
+// SplitByName gives a file's documents (YAML or JSON, lists too) of a kind of any API group
+// by their names, each as JSON.
+func SplitByName(data []byte, kind string) (map[string][]byte, error) {
+	documents, err := split(data)
+	if err == nil {
+		documents, err = unlist(documents, kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string][]byte{}
+	for i, document := range documents {
+		var head struct {
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+		}
+		if err := strictjson.UnmarshalCaseSensitivePreserveInts(document, &head); err != nil {
+			return nil, err
+		}
+		name := head.Metadata.Name
+		switch _, twice := byName[name]; {
+		case head.Kind != kind || name == "":
+			return nil, fmt.Errorf("document %d: want kind %s with a name, have %q", i+1, kind, head.Kind)
+		case twice:
+			return nil, fmt.Errorf("document %d: %q is there twice", i+1, name)
+		}
+		byName[name] = document
+	}
+	return byName, nil
+}
+
 // ExceptionFrom is DecodeExceptions for an object that an API server gave. An Exception
 // with a field that this version doesn't know is refused: it could narrow the leave.
 func ExceptionFrom(object map[string]any) (*Exception, error) {

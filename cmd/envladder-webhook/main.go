@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/webhook"
@@ -85,6 +86,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("listening on --listen %q: %w", o.listen, err)
 	}
+	trust := evidence.NewTrust(o.trust)
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
 		Cluster:   cluster,
@@ -92,7 +94,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Unclaimed: unclaimed,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
-		Judge:     verdict.New(evidence.NewStore(client, evidence.NewTrust(o.trust))),
+		Judge:     verdict.New(evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))),
 		Log:       log,
 	})
 }

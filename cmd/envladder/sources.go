@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
 )
@@ -24,5 +25,6 @@ func (f *sourceFlags) judge() (*verdict.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return verdict.New(evidence.NewStore(client, evidence.NewTrust(f.trust))), nil
+	trust := evidence.NewTrust(f.trust)
+	return verdict.New(evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))), nil
 }

@@ -18,7 +18,7 @@ import (
 
 // verifyFlags are what a cluster would know.
 type verifyFlags struct {
-	gate, recalls, exceptions, namespace string
+	gate, recalls, exceptions, policies, namespace string
 
 	stamps  gate.Stamps
 	sources sourceFlags
@@ -52,6 +52,7 @@ the Recalls can't be judged by.`,
 	f.StringVar(&flags.gate, "gate", "", "`file` of the Gate")
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
 	f.StringVar(&flags.exceptions, "exceptions", "", "`file` of Exceptions")
+	f.StringVar(&flags.policies, "cluster-image-policies", "", "`file` of ClusterImagePolicies, for a Gate that names one")
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` that it is to run in, for exceptions (default: the Gate's, where it names one)")
 	flags.sources.addTo(f)
 	f.StringVar(&flags.stamps.Ladder, "ladder", "", "`name` of the ladder that the workload is stamped with")
@@ -88,6 +89,11 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	}
 	if f.exceptions != "" {
 		if query.Exceptions, err = readExceptions(f.exceptions); err != nil {
+			return err
+		}
+	}
+	if f.policies != "" {
+		if query.Policies, err = readPolicies(f.policies); err != nil {
 			return err
 		}
 	}
@@ -145,6 +151,19 @@ func readExceptions(path string) ([]v1alpha1.Exception, error) {
 		return nil, fmt.Errorf("--exceptions %q: %w", path, err)
 	}
 	return exceptions, nil
+}
+
+// readPolicies reads ClusterImagePolicies; what is in them is policy-controller's to read.
+func readPolicies(path string) (map[string][]byte, error) {
+	data, err := readFile(path, v1alpha1.MaxDocument)
+	if err != nil {
+		return nil, fmt.Errorf("reading --cluster-image-policies: %w", err)
+	}
+	documents, err := v1alpha1.SplitByName(data, "ClusterImagePolicy")
+	if err != nil {
+		return nil, fmt.Errorf("--cluster-image-policies %q: %w", path, err)
+	}
+	return documents, nil
 }
 
 func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) error, error) {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ import (
 type Store struct {
 	client  *registry.Client
 	trust   *Trust
+	legacy  Legacy // nil where the program doesn't link it
 	known   *cache
 	flights singleflight.Group
 }
@@ -37,6 +39,8 @@ type Query struct {
 	Image gate.Image
 	// Signers whose word can count.
 	Signers []v1alpha1.Signer
+	// Policy is asked too, where it isn't nil.
+	Policy *Policy
 }
 
 // place is the repository that the evidence is in.
@@ -45,7 +49,11 @@ func (q Query) place() string { return cmp.Or(q.Image.Evidence, q.Image.Reposito
 // key has the signers in it, and what they name: a key that leaves the Gate takes its
 // evidence along.
 func (s *Store) key(ctx context.Context, q Query) string {
-	return fmt.Sprintf("%s@%s %s", q.place(), q.Image.Digest, s.trust.fingerprint(ctx, q.Signers))
+	key := fmt.Sprintf("%s@%s %s", q.place(), q.Image.Digest, s.trust.fingerprint(ctx, q.Signers))
+	if q.Policy != nil {
+		key += fmt.Sprintf(" %s %x", q.Policy.Name, sha256.Sum256(q.Policy.Document))
+	}
+	return key
 }
 
 // Known returns the evidence that was verified for these very signers before, without
@@ -103,8 +111,12 @@ func (s *Store) fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 		found = union(found, evidence)
 	}}
 	err := f.fetch(ctx)
-	s.known.put(key, found)
-	return found, errors.Join(signerErr, err)
+	old, legacyErr := s.fetchLegacy(ctx, q)
+	found = union(found, old)
+	admitted, policyErr := s.fetchPolicy(ctx, q)
+	found = union(found, admitted)
+	s.known.put(key, slices.DeleteFunc(slices.Clone(found), func(e gate.Evidence) bool { return e.Policy != "" && e.Malformed != "" }))
+	return found, errors.Join(signerErr, err, legacyErr, policyErr)
 }
 
 // VerifyException returns what the statements in an Exception say about its digest, by
@@ -134,7 +146,7 @@ func union(have, more []gate.Evidence) []gate.Evidence {
 
 func contains(all []gate.Evidence, e gate.Evidence) bool {
 	for _, other := range all {
-		if other.Source == e.Source && other.Signer == e.Signer {
+		if other.Source == e.Source && other.Signer == e.Signer && other.Policy == e.Policy && other.PredicateType == e.PredicateType {
 			return true
 		}
 	}

@@ -101,6 +101,10 @@ func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) (gate.Ve
 	}
 	request := query.request(l.Gate, l.image)
 	asked := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
+	if signature := l.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
+		name := signature.ClusterImagePolicy
+		asked.Policy = &evidence.Policy{Name: name, Document: query.Policies[name]}
+	}
 	request.Evidence = j.source.Known(ctx, asked)
 	if len(request.Evidence) > 0 {
 		if verdict := gate.Decide(request); verdict.Allowed {

@@ -43,6 +43,8 @@ type Query struct {
 	Gates []Gate
 	// Recalls of the cluster, all of them.
 	Recalls []v1alpha1.Recall
+	// Policies are ClusterImagePolicies, by their names: those that Gates name.
+	Policies map[string][]byte
 	// Exceptions of the cluster, all of them.
 	Exceptions []v1alpha1.Exception
 	// Namespace that it is asked for. Where it is empty, no exception counts.
