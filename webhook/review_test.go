@@ -393,9 +393,9 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 			},
 			gate.Unsupported, metav1.ConditionFalse,
 		},
-		"a signer that this version can't verify": {
+		"a signer of a newer version": {
 			func(u *unstructured.Unstructured) {
-				_ = unstructured.SetNestedSlice(u.Object, []any{map[string]any{"name": "ci", "kms": "awskms:///alias/x"}}, "spec", "signers")
+				_ = unstructured.SetNestedSlice(u.Object, []any{map[string]any{"name": "ci", "oracle": "delphi"}}, "spec", "signers")
 			},
 			gate.Unsupported, metav1.ConditionFalse,
 		},
