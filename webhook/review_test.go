@@ -393,9 +393,9 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 			},
 			gate.Unsupported, metav1.ConditionFalse,
 		},
-		"a signer of a newer version": {
+		"an action of a newer version": {
 			func(u *unstructured.Unstructured) {
-				_ = unstructured.SetNestedSlice(u.Object, []any{map[string]any{"name": "ci", "oracle": "delphi"}}, "spec", "signers")
+				_ = unstructured.SetNestedField(u.Object, "Quarantine", "spec", "action")
 			},
 			gate.Unsupported, metav1.ConditionFalse,
 		},
