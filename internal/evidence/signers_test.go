@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,7 +144,7 @@ func (s sigstore) bundle(t testing.TB, entity *ca.TestEntity) *protobundle.Bundl
 	stamps, err := entity.Timestamps()
 	check(t, err)
 	for _, stamp := range stamps {
-		data := b.VerificationMaterial.TimestampVerificationData
+		data := b.GetVerificationMaterial().GetTimestampVerificationData()
 		data.Rfc3161Timestamps = append(data.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
 	}
 	entries, err := entity.TlogEntries()
@@ -157,13 +159,13 @@ func (s sigstore) bundle(t testing.TB, entity *ca.TestEntity) *protobundle.Bundl
 // promise to itself.
 func (s sigstore) entry(t testing.TB, entry *protorekor.TransparencyLogEntry) *protorekor.TransparencyLogEntry {
 	t.Helper()
-	if entry.KindVersion != nil {
+	if entry.GetKindVersion() != nil {
 		return entry
 	}
 	entry.KindVersion = &protorekor.KindVersion{Kind: "dsse", Version: "0.0.1"}
 	promise, err := s.RekorSignPayload(tlog.RekorPayload{
-		Body: base64.StdEncoding.EncodeToString(entry.CanonicalizedBody), IntegratedTime: entry.IntegratedTime,
-		LogIndex: entry.LogIndex, LogID: hex.EncodeToString(entry.LogId.KeyId),
+		Body: base64.StdEncoding.EncodeToString(entry.GetCanonicalizedBody()), IntegratedTime: entry.GetIntegratedTime(),
+		LogIndex: entry.GetLogIndex(), LogID: hex.EncodeToString(entry.GetLogId().GetKeyId()),
 	})
 	check(t, err)
 	entry.InclusionPromise = &protorekor.InclusionPromise{SignedEntryTimestamp: promise}
@@ -267,8 +269,8 @@ func TestACertificateNeedsATime(t *testing.T) {
 	s, other := newSigstore(t), newSigstore(t)
 	claim := about(gate.PredicateSignature, "{}", digestA)
 	good := s.attested(t, release, soon(), claim)
-	unrelated := s.attested(t, release, soon(), claim).VerificationMaterial.TlogEntries
-	foreign := other.attested(t, release, soon(), claim).VerificationMaterial.TlogEntries
+	unrelated := s.attested(t, release, soon(), claim).GetVerificationMaterial().GetTlogEntries()
+	foreign := other.attested(t, release, soon(), claim).GetVerificationMaterial().GetTlogEntries()
 	late := s.attested(t, release, time.Now().Add(time.Hour), claim)
 	logged, err := s.AttestAtTimeHashedRekordV2(release, issuer, payloadOf(t, claim), soon())
 	check(t, err)
@@ -367,7 +369,7 @@ func swapStamps(t testing.TB, to, from []byte) []byte {
 	a, b := &protobundle.Bundle{}, &protobundle.Bundle{}
 	check(t, protojson.Unmarshal(to, a))
 	check(t, protojson.Unmarshal(from, b))
-	a.VerificationMaterial.TimestampVerificationData = b.VerificationMaterial.TimestampVerificationData
+	a.VerificationMaterial.TimestampVerificationData = b.GetVerificationMaterial().GetTimestampVerificationData()
 	raw, err := protojson.Marshal(a)
 	check(t, err)
 	return raw
@@ -459,6 +461,8 @@ func TestARootThatIsntThere(t *testing.T) {
 	missing.Keyless.TrustedRoot = "missing"
 	outside := inGate("x", newKey(t))
 	outside.Timestamp = "../" + filepath.Base(s.folder) + "/corp"
+	down := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(down.Close)
 	for name, test := range map[string]struct {
 		trust  *Trust
 		signer v1alpha1.Signer
@@ -468,6 +472,7 @@ func TestARootThatIsntThere(t *testing.T) {
 		"no file":               {s.trust(), missing, "missing.json"},
 		"the public one":        {s.trust(), public, "--sigstore-public-root"},
 		"outside of the folder": {s.trust(), outside, "no name"},
+		"the public one, from a mirror that is down": {NewTrust(TrustOptions{PublicRoot: true, PublicRootMirror: down.URL}), public, "fetching sigstore's public root"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := test.trust.Verifier(t.Context(), []v1alpha1.Signer{test.signer, inGate("ci", key)})

@@ -31,7 +31,7 @@ func (o *Options) AddTo(flags *pflag.FlagSet) {
 
 // Client returns a Client with these options. Plain HTTP is spoken to loopback addresses
 // only.
-func (o Options) Client() (*Client, error) {
+func (o *Options) Client() (*Client, error) {
 	dial := newDialer(o.PrivateHosts)
 	base := newTransport(dial)
 	byHost := map[string]http.RoundTripper{}

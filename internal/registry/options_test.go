@@ -27,7 +27,7 @@ func TestARegistryHasACAOfItsOwn(t *testing.T) {
 	}
 	digest := "sha256:" + strings.Repeat("0", 64)
 	ask := func(ca string) error {
-		client, err := registry.Options{CAs: []string{ca}}.Client()
+		client, err := (&registry.Options{CAs: []string{ca}}).Client()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestCAsThatCantBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ca := range []string{"", "host", "=file", "host=", "host=/nowhere.pem", "host=" + empty} {
-		if _, err := (registry.Options{CAs: []string{ca}}).Client(); err == nil || !strings.Contains(err.Error(), "--registry-ca") {
+		if _, err := (&registry.Options{CAs: []string{ca}}).Client(); err == nil || !strings.Contains(err.Error(), "--registry-ca") {
 			t.Errorf("%q: %v", ca, err)
 		}
 	}

@@ -112,7 +112,7 @@ func (c *Client) putListed(ctx context.Context, pusher *remote.Pusher, repositor
 	digest := digestOf(manifest)
 	for attempt := range pushAttempts {
 		// Pushers that met once shouldn't meet again.
-		if err := wait(ctx, time.Duration(attempt)*(100*time.Millisecond+rand.N(200*time.Millisecond))); err != nil {
+		if err := wait(ctx, time.Duration(attempt)*(100*time.Millisecond+rand.N(200*time.Millisecond))); err != nil { //nolint:gosec // it keeps no secret
 			return err
 		}
 		began := time.Now()

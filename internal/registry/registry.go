@@ -82,7 +82,7 @@ type Client struct {
 
 // NewClient returns a Client without options.
 func NewClient() *Client {
-	client, _ := Options{}.Client() // nothing in them can be wrong
+	client, _ := (&Options{}).Client() // nothing in them can be wrong
 	return client
 }
 
