@@ -295,6 +295,8 @@ func (l *loop) observeOne(ctx context.Context, key trackKey, h health, dip v1alp
 	for _, g := range gates {
 		if g.name == key.spec.Gate {
 			t.thresholds = g.thresholds
+			image, _ := gate.FindImage(g.spec, key.spec.Repository)
+			t.evidence = image.Evidence
 		}
 	}
 	l.note(ctx, t, h, dip)
