@@ -38,8 +38,10 @@ const (
 	// kmsLife is how long a KMS's public key is believed. Which key a URI means changes
 	// only where somebody changes it.
 	kmsLife = 10 * time.Minute
-	// kmsTimeout bounds one question to a KMS.
-	kmsTimeout = 10 * time.Second
+	// kmsTimeout bounds one question to a KMS: an admission request has about ten seconds.
+	kmsTimeout = 5 * time.Second
+	// failureLife is how long nobody is asked again who didn't answer.
+	failureLife = 10 * time.Second
 	// maxPatience is how long a fresh answer is waited for where an old one is known.
 	maxPatience = 200 * time.Millisecond
 	// maxRoot bounds a trusted root: sigstore's public one has 10 KiB.
@@ -73,10 +75,11 @@ type Trust struct {
 	flights singleflight.Group
 }
 
-// kept is something that was found.
+// kept is something that was found, or why it wasn't.
 type kept[T any] struct {
 	found   T
 	digest  string // of what it was read from
+	err     error
 	expires time.Time
 }
 
@@ -113,11 +116,12 @@ func (t *Trust) key(ctx context.Context, uri string) (crypto.PublicKey, error) {
 // Where that takes long or fails, what was found before is as good.
 func find[T any](ctx context.Context, t *Trust, all map[string]*kept[T], flight, name string, read func(context.Context) (T, string, time.Duration, error)) (T, error) {
 	t.mu.Lock()
-	old, known := all[name]
+	old, asked := all[name]
 	t.mu.Unlock()
-	if known && t.now().Before(old.expires) {
-		return old.found, nil
+	if asked && t.now().Before(old.expires) {
+		return old.found, old.err
 	}
+	known := asked && old.err == nil
 	answer := t.flights.DoChan(flight, func() (any, error) {
 		var fresh T
 		err := panics.Catch(func() (err error) {
@@ -128,9 +132,11 @@ func find[T any](ctx context.Context, t *Trust, all map[string]*kept[T], flight,
 			defer t.mu.Unlock()
 			switch {
 			case err == nil:
-				all[name] = &kept[T]{fresh, digest, t.now().Add(life)}
-			case errors.Is(err, os.ErrNotExist): // what is taken away is trusted no more
-				delete(all, name)
+				all[name] = &kept[T]{found: fresh, digest: digest, expires: t.now().Add(life)}
+			case known && !errors.Is(err, os.ErrNotExist):
+				all[name] = &kept[T]{found: old.found, digest: old.digest, expires: t.now().Add(failureLife)}
+			default: // what is taken away is trusted no more
+				all[name] = &kept[T]{err: err, expires: t.now().Add(failureLife)}
 			}
 			return err
 		})

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 )
 
 // Verifier takes bundles to evidence, for a Gate's signers.
@@ -59,42 +61,52 @@ func (e *SignerError) Unwrap() error { return e.Err }
 // Verifier returns a Verifier for signers. Beside an error, which holds a *SignerError
 // for each signer that can't be verified by, the Verifier knows the rest.
 func (t *Trust) Verifier(ctx context.Context, signers []v1alpha1.Signer) (*Verifier, error) {
-	v := &Verifier{}
-	var errs []error
-	for _, signer := range signers {
-		if err := t.add(ctx, v, signer); err != nil {
-			errs = append(errs, err)
-		}
+	// All at once: a KMS that doesn't answer must not keep out what others prove.
+	parts := make([]Verifier, len(signers))
+	errs := make([]error, len(signers))
+	var group sync.WaitGroup
+	for i, signer := range signers {
+		group.Go(func() {
+			errs[i] = panics.Catch(func() (err error) {
+				parts[i], err = t.one(ctx, signer)
+				return err
+			})
+		})
 	}
-	return v, errors.Join(errs...)
+	group.Wait()
+	all := &Verifier{}
+	for _, part := range parts {
+		all.keys = append(all.keys, part.keys...)
+		all.identities = append(all.identities, part.identities...)
+	}
+	return all, errors.Join(errs...)
 }
 
-func (t *Trust) add(ctx context.Context, v *Verifier, signer v1alpha1.Signer) error {
+// one is a Verifier for one signer.
+func (t *Trust) one(ctx context.Context, signer v1alpha1.Signer) (Verifier, error) {
 	var trusted *root.TrustedRoot
 	if name := rootOf(signer); name != "" {
 		var err error
 		if trusted, err = t.root(ctx, name); err != nil {
-			return &SignerError{Signer: signer.Name, Err: err, Elsewhere: true}
+			return Verifier{}, &SignerError{Signer: signer.Name, Err: err, Elsewhere: true}
 		}
 	}
 	if signer.Keyless != nil {
 		identity, err := newTrustedIdentity(signer, trusted)
 		if err != nil {
-			return &SignerError{Signer: signer.Name, Err: err}
+			return Verifier{}, &SignerError{Signer: signer.Name, Err: err}
 		}
-		v.identities = append(v.identities, identity)
-		return nil
+		return Verifier{identities: []trustedIdentity{identity}}, nil
 	}
 	public, err := t.publicKey(ctx, signer)
 	if err != nil {
-		return &SignerError{Signer: signer.Name, Err: err, Elsewhere: signer.KMS != ""}
+		return Verifier{}, &SignerError{Signer: signer.Name, Err: err, Elsewhere: signer.KMS != ""}
 	}
 	key, err := newTrustedKey(signer.Name, public, trusted)
 	if err != nil {
-		return &SignerError{Signer: signer.Name, Err: err}
+		return Verifier{}, &SignerError{Signer: signer.Name, Err: err}
 	}
-	v.keys = append(v.keys, key)
-	return nil
+	return Verifier{keys: []trustedKey{key}}, nil
 }
 
 func (t *Trust) publicKey(ctx context.Context, signer v1alpha1.Signer) (crypto.PublicKey, error) {
