@@ -181,3 +181,21 @@ func FuzzDecodeRecalls(f *testing.F) {
 		}
 	})
 }
+
+// FuzzDecodeExceptions: no file makes an Exception without a digest, a namespace, an end
+// or a signature.
+func FuzzDecodeExceptions(f *testing.F) {
+	f.Add([]byte("apiVersion: envladder.dev/v1alpha1\nkind: Exception\nmetadata: {name: a}\nspec: {digest: 'sha256:" + strings.Repeat("0", 64) +
+		"', namespaces: [shop], reason: x, expiresAt: 2026-11-01T00:00:00Z, bundles: [e30=]}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all, err := v1alpha1.DecodeExceptions(data)
+		if err != nil {
+			return
+		}
+		for _, x := range all {
+			if len(x.Spec.Digest) != 71 || len(x.Spec.Namespaces) == 0 || x.Spec.ExpiresAt.IsZero() || len(x.Spec.Bundles) == 0 {
+				t.Errorf("%+v", x)
+			}
+		}
+	})
+}

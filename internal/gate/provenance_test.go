@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,4 +67,21 @@ func TestTheBuilder(t *testing.T) {
 	if v := gate.Decide(r); !cmp.Equal(codesOf(v), []gate.Code{gate.NoProvenance, gate.WrongSigner}) {
 		t.Errorf("by another signer: %v", codesOf(v))
 	}
+}
+
+// FuzzProvenance: whatever a builder says, it is judged, and junk is of no source.
+func FuzzProvenance(f *testing.F) {
+	f.Add([]byte(`{"buildDefinition":{"externalParameters":{"workflow":{"repository":"https://github.com/example/shop","ref":"refs/heads/main"}}}}`))
+	f.Add([]byte(`{"buildDefinition":{"externalParameters":{"source":{"uri":"git+https://a@b/c@d"}},"resolvedDependencies":[{"uri":"git+"}]}}`))
+	f.Fuzz(func(t *testing.T, predicate []byte) {
+		p := &gate.Provenance{}
+		if json.Unmarshal(predicate, p) != nil {
+			return
+		}
+		r := proven()
+		r.Evidence[theProvenance].Provenance = p
+		if v := gate.Decide(r); v.Allowed && !strings.Contains(string(predicate), "shop") && !strings.Contains(string(predicate), `\u`) {
+			t.Errorf("allowed by %q", predicate)
+		}
+	})
 }
