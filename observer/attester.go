@@ -37,6 +37,7 @@ func newAttester(client *registry.Client, signer *evidence.Signer) attester {
 type job struct {
 	key       trackKey
 	after     time.Duration
+	evidence  string
 	statement gate.Soak
 	platforms map[string]int64
 	healthy   int64
@@ -52,7 +53,7 @@ type outcome struct {
 
 func (l *loop) job(key trackKey, t *track, after time.Duration) job {
 	j := job{
-		key: key, after: after,
+		key: key, after: after, evidence: t.evidence,
 		statement: t.statement(after == 0, l.cluster, l.self),
 		platforms: map[string]int64{},
 	}
@@ -90,6 +91,7 @@ func (a attester) attest(ctx context.Context, j job) (digest string, err error) 
 	if err != nil {
 		return "", err
 	}
+	target.Evidence = j.evidence
 	j.statement.Image.Platforms = platforms(target, j.platforms, j.healthy)
 	attested, err := evidence.Attest(ctx, a.registry, a.signer, target, gate.PredicateSoak, j.statement)
 	if err != nil {

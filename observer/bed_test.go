@@ -475,7 +475,9 @@ func (r *running) untilAttested(digest, after string) *v1alpha1.Soak {
 func (s *staging) attestations(digest string) []gate.Evidence {
 	s.t.Helper()
 	signers := []v1alpha1.Signer{{Name: "observer", Key: &v1alpha1.KeySigner{Data: s.signer.PublicPEM()}, Time: v1alpha1.TimeTrustSigner}}
-	found, err := evidence.NewStore(registry.NewClient()).Fetch(s.t.Context(), s.web(), digest, signers)
+	found, err := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{})).Fetch(s.t.Context(), evidence.Query{
+		Image: gate.Image{Repository: s.web(), Digest: digest}, Signers: signers,
+	})
 	s.must(err)
 	return found
 }

@@ -80,14 +80,15 @@ func readGate(u *unstructured.Unstructured) (*observedGate, error) {
 	return observed, nil
 }
 
-// thresholdsOf are the healthy times that a Gate asks for; none where it isn't among them.
-func thresholdsOf(gates []*observedGate, name string) []time.Duration {
+// ask takes over what its Gate asks for; nothing where that isn't among them.
+func (t *track) ask(gates []*observedGate) {
+	t.thresholds, t.evidence = nil, ""
 	for _, g := range gates {
-		if g.name == name {
-			return g.thresholds
+		if g.name == t.spec.Gate {
+			image, _ := gate.FindImage(g.spec, t.spec.Repository)
+			t.thresholds, t.evidence = g.thresholds, image.Evidence
 		}
 	}
-	return nil
 }
 
 var gateKind = v1alpha1.GroupVersion.WithKind("Gate")

@@ -310,7 +310,7 @@ func (l *loop) observeOne(ctx context.Context, key trackKey, h health, o observa
 		l.tracks[key], t = opened, opened
 		l.log.Info("measuring a digest", "namespace", key.namespace, "soak", soakName(key.spec), "healthy", time.Duration(t.account.Healthy)*time.Second)
 	}
-	t.thresholds = thresholdsOf(gates, key.spec.Gate)
+	t.ask(gates)
 	l.note(ctx, t, h, o)
 	return l.save(ctx, key, t)
 }

@@ -57,7 +57,7 @@ func (l *loop) openOld(ctx context.Context, namespace string, wanted map[trackKe
 			t := newTrack(namespace, soak.Spec)
 			l.take(t, soak)
 			l.inherit(key, t)
-			t.thresholds = thresholdsOf(gates, key.spec.Gate)
+			t.ask(gates)
 			t.account.stoppedUntil(seen)
 			l.closeTrack(ctx, key, t, health{Message: stoppedMessage}, at.observation(""))
 		}

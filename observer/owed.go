@@ -37,7 +37,7 @@ func (l *loop) inherit(key trackKey, t *track) {
 // unawares learns it here, as with a track that is measured.
 func (l *loop) pay(ctx context.Context, gates []*observedGate) error {
 	for key, t := range l.owed {
-		t.thresholds = thresholdsOf(asking(gates, key.namespace), key.spec.Gate)
+		t.ask(asking(gates, key.namespace))
 		if _, due := t.due(); !due {
 			delete(l.owed, key)
 			continue

@@ -29,6 +29,8 @@ type track struct {
 	start        *v1alpha1.SoakAttestation
 	attestations []v1alpha1.SoakAttestation
 	thresholds   []time.Duration
+	// evidence is the repository for attestations, where the Gate names one.
+	evidence string
 
 	// live is the Soak as the cluster had it last; nil until it is there.
 	live *v1alpha1.Soak

@@ -1,8 +1,6 @@
 package observer
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -13,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/podtemplate"
 )
 
 // workload is what the observer looks at in a built-in workload.
@@ -123,34 +122,13 @@ func (w *workload) top() bool {
 
 func (w *workload) String() string { return fmt.Sprintf("%s %q", w.identity.Kind, w.identity.Name) }
 
-// templateDigest is the SHA-256 of a pod template as JSON with sorted keys and without
-// nulls.
+// templateDigest is a pod template's, as the webhook reckons it too.
 func templateDigest(template *corev1.PodTemplateSpec) string {
 	// Plain values marshal, and what was marshalled can be read back.
 	raw, _ := json.Marshal(template)
-	var sorted any
-	_ = json.Unmarshal(raw, &sorted)
-	raw, _ = json.Marshal(withoutNulls(sorted))
-	sum := sha256.Sum256(raw)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-func withoutNulls(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		for key, inner := range value {
-			if inner == nil {
-				delete(value, key)
-				continue
-			}
-			value[key] = withoutNulls(inner)
-		}
-	case []any:
-		for i := range value {
-			value[i] = withoutNulls(value[i])
-		}
-	}
-	return value
+	var fields map[string]any
+	_ = json.Unmarshal(raw, &fields)
+	return podtemplate.Digest(fields)
 }
 
 // pod is what the observer looks at in a pod.

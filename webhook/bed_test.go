@@ -188,7 +188,7 @@ func (b *bed) startWebhook() error {
 		Listener: listener,
 		CertFile: filepath.Join(folder, "tls.crt"),
 		KeyFile:  filepath.Join(folder, "tls.key"),
-		Judge:    verdict.New(evidence.NewStore(registry.NewClient())),
+		Judge:    verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))),
 		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
 	})
 	if err != nil {

@@ -77,7 +77,7 @@ func (d *decider) guarded(ctx context.Context, req *admissionv1.AdmissionRequest
 	}
 	findings, readable := unreadable(gates)
 	if len(readable) > 0 {
-		findings = append(findings, d.ask(ctx, questions, readable)...)
+		findings = append(findings, d.ask(ctx, req.Namespace, questions, readable)...)
 	}
 	return ruling{gates: gates, findings: findings}
 }
@@ -108,7 +108,7 @@ func (d *decider) toAsk(ctx context.Context, req *admissionv1.AdmissionRequest, 
 
 // ask judges all questions in parallel. When the time is over, what isn't judged is
 // denied: a judge that hangs can't hold up the answer.
-func (d *decider) ask(ctx context.Context, questions []question, gates []verdict.Gate) []finding {
+func (d *decider) ask(ctx context.Context, namespace string, questions []question, gates []verdict.Gate) []finding {
 	type answer struct {
 		index    int
 		outcomes []verdict.Outcome
@@ -123,7 +123,7 @@ func (d *decider) ask(ctx context.Context, questions []question, gates []verdict
 		for i, q := range questions {
 			judging.Go(func() error {
 				query := verdict.Query{
-					Gates: gates, Recalls: recalls, Reference: q.reference,
+					Gates: gates, Recalls: recalls, Namespace: namespace, Reference: q.reference,
 					Stamps: q.stamps, Rescheduled: q.rescheduled, Now: now,
 				}
 				answers <- answer{i, d.one(ctx, query)}

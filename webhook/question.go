@@ -69,7 +69,7 @@ func contradicting(o *object) error {
 func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) []question {
 	owner := d.ownerOf(ctx, req, o)
 	if owner == nil || !makesFor(req.UserInfo.Username, owner.kind) {
-		return ask(o.images, stampsOf(o), d.beside(ctx, req, o))
+		return ask(o.images, withTemplate(stampsOf(o), o), d.beside(ctx, req, o))
 	}
 	return ask(o.images, d.stamps(ctx, req, o, owner), digests(owner.images))
 }
@@ -90,7 +90,7 @@ func (d *decider) updated(ctx context.Context, req *admissionv1.AdmissionRequest
 		images = newImages(before, after)
 	}
 	if !keepsDigests(before, after) {
-		return ask(images, stampsOf(after), nil)
+		return ask(images, withTemplate(stampsOf(after), after), nil)
 	}
 	return ask(images, d.stamps(ctx, req, after, d.ownerOf(ctx, req, before)), digests(before.images))
 }

@@ -85,12 +85,12 @@ const maxOwners = 2
 // owner's owner while the chart's digest is missing still. The nearest goes first: an
 // older ReplicaSet keeps the stamps of the chart that it was judged with.
 func (w owners) stamps(ctx context.Context, o, owner *object, namespace string) (gate.Stamps, error) {
-	stamps := stampsOf(o)
+	stamps := withTemplate(stampsOf(o), o)
 	for range maxOwners {
 		if owner == nil {
 			break
 		}
-		stamps = inherit(stamps, stampsOf(owner))
+		stamps = inherit(stamps, withTemplate(stampsOf(owner), owner))
 		if stamps.ChartDigest != "" {
 			break
 		}

@@ -393,9 +393,9 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 			},
 			gate.Unsupported, metav1.ConditionFalse,
 		},
-		"a signer that this version can't verify": {
+		"an action of a newer version": {
 			func(u *unstructured.Unstructured) {
-				_ = unstructured.SetNestedSlice(u.Object, []any{map[string]any{"name": "ci", "kms": "awskms:///alias/x"}}, "spec", "signers")
+				_ = unstructured.SetNestedField(u.Object, "Quarantine", "spec", "action")
 			},
 			gate.Unsupported, metav1.ConditionFalse,
 		},
@@ -418,7 +418,7 @@ func TestGateThatIsNotAcceptable(t *testing.T) {
 		"nothing wrong with it": {func(*unstructured.Unstructured) {}, gate.RegistryUnavailable, metav1.ConditionTrue},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newReviewer(verdict.New(evidence.NewStore(registry.NewClient())))
+			h := newReviewer(verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))))
 			u := unstructuredGate(minimalGate())
 			test.change(u)
 			h.decider.gates.setGate(u)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/podtemplate"
 )
 
 // stampsOf are the stamps on the object's metadata, where the plugin puts them, and what
@@ -15,6 +16,15 @@ import (
 func stampsOf(o *object) gate.Stamps {
 	stamps := inherit(readStamps(o.metadata.Annotations), o.templateStamps())
 	stamps.ChartDigest = o.metadata.Annotations[v1alpha1.AnnotationChartDigest]
+	return stamps
+}
+
+// withTemplate adds the digest of the object's pod template. A Pod has none: its owner's
+// counts for it.
+func withTemplate(stamps gate.Stamps, o *object) gate.Stamps {
+	if template, ok := o.template.(map[string]any); ok && o.kind.Kind != "Pod" {
+		stamps.TemplateDigest = podtemplate.Digest(template)
+	}
 	return stamps
 }
 
@@ -65,5 +75,7 @@ func inherit(own, owner gate.Stamps) gate.Stamps {
 		Environment: cmp.Or(own.Environment, owner.Environment),
 		Target:      cmp.Or(own.Target, owner.Target),
 		ChartDigest: cmp.Or(own.ChartDigest, owner.ChartDigest),
+
+		TemplateDigest: cmp.Or(own.TemplateDigest, owner.TemplateDigest),
 	}
 }

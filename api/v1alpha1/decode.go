@@ -56,29 +56,38 @@ func decodeGate(data []byte) (*Gate, []string, error) {
 // DecodeRecalls reads the Recalls of a file: YAML with any number of documents, or JSON;
 // lists too, as `kubectl get recalls -o yaml` writes them. Unknown fields are errors.
 func DecodeRecalls(data []byte) ([]Recall, error) {
+	return decodeAll(data, "Recall", decodeRecall)
+}
+
+// DecodeExceptions is DecodeRecalls for Exceptions.
+func DecodeExceptions(data []byte) ([]Exception, error) {
+	return decodeAll(data, "Exception", decodeException)
+}
+
+func decodeAll[T any](data []byte, kind string, decode func([]byte) (*T, []string, error)) ([]T, error) {
 	documents, err := split(data)
 	if err == nil {
-		documents, err = unlist(documents)
+		documents, err = unlist(documents, kind)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decoding Recalls: %w", err)
+		return nil, fmt.Errorf("decoding %ss: %w", kind, err)
 	}
-	recalls := make([]Recall, 0, len(documents))
+	all := make([]T, 0, len(documents))
 	for _, document := range documents {
-		recall, unknown, err := decodeRecall(document)
+		one, unknown, err := decode(document)
 		if err == nil && len(unknown) > 0 {
 			err = fmt.Errorf("unknown field %s", unknown[0])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("decoding Recall %d of the file: %w", len(recalls)+1, err)
+			return nil, fmt.Errorf("decoding %s %d of the file: %w", kind, len(all)+1, err)
 		}
-		recalls = append(recalls, *recall)
+		all = append(all, *one)
 	}
-	return recalls, nil
+	return all, nil
 }
 
-// unlist puts the items of lists in their place.
-func unlist(documents [][]byte) ([][]byte, error) {
+// unlist puts the items of lists of this kind in their place.
+func unlist(documents [][]byte, kind string) ([][]byte, error) {
 	var all [][]byte
 	for _, document := range documents {
 		var list struct {
@@ -90,8 +99,8 @@ func unlist(documents [][]byte) ([][]byte, error) {
 			return nil, err
 		}
 		ofAny := list.APIVersion == "v1" && list.Kind == "List"
-		ofRecalls := list.APIVersion == GroupVersion.String() && list.Kind == "RecallList"
-		if !ofAny && !ofRecalls {
+		ofKind := list.APIVersion == GroupVersion.String() && list.Kind == kind+"List"
+		if !ofAny && !ofKind {
 			all = append(all, document)
 			continue
 		}
@@ -100,6 +109,78 @@ func unlist(documents [][]byte) ([][]byte, error) {
 		}
 	}
 	return all, nil
+}
+
+// SplitByName gives a file's documents (YAML or JSON, lists too) of a kind of any API group
+// by their names, each as JSON.
+func SplitByName(data []byte, kind string) (map[string][]byte, error) {
+	documents, err := split(data)
+	if err == nil {
+		documents, err = unlist(documents, kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string][]byte{}
+	for i, document := range documents {
+		var head struct {
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+		}
+		if err := strictjson.UnmarshalCaseSensitivePreserveInts(document, &head); err != nil {
+			return nil, err
+		}
+		name := head.Metadata.Name
+		switch _, twice := byName[name]; {
+		case head.Kind != kind || name == "":
+			return nil, fmt.Errorf("document %d: want kind %s with a name, have %q", i+1, kind, head.Kind)
+		case twice:
+			return nil, fmt.Errorf("document %d: %q is there twice", i+1, name)
+		}
+		byName[name] = document
+	}
+	return byName, nil
+}
+
+// ExceptionFrom is DecodeExceptions for an object that an API server gave. An Exception
+// with a field that this version doesn't know is refused: it could narrow the leave.
+func ExceptionFrom(object map[string]any) (*Exception, error) {
+	data, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("decoding Exception: %w", err)
+	}
+	exception, unknown, err := decodeException(data)
+	if err == nil && len(unknown) > 0 {
+		err = fmt.Errorf("unknown field %s", unknown[0])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decoding Exception: %w", err)
+	}
+	return exception, nil
+}
+
+func decodeException(data []byte) (*Exception, []string, error) {
+	exception := &Exception{}
+	unknown, err := strict(data, exception)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := expect(exception.APIVersion, exception.Kind, "Exception", exception.Name); err != nil {
+		return nil, nil, err
+	}
+	switch spec := exception.Spec; {
+	case !digestSyntax.MatchString(spec.Digest):
+		return nil, nil, fmt.Errorf(".spec.digest: want sha256:<64 hex digits>, have %q", spec.Digest)
+	case len(spec.Namespaces) == 0:
+		return nil, nil, errors.New(".spec.namespaces: name at least one")
+	case spec.ExpiresAt.IsZero():
+		return nil, nil, errors.New(".spec.expiresAt: say when it ends")
+	case len(spec.Bundles) == 0:
+		return nil, nil, errors.New(".spec.bundles: it is signed by nobody")
+	}
+	return exception, unknown, nil
 }
 
 // RecallFrom is DecodeRecalls for an object that an API server gave. Fields that this

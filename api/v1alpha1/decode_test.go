@@ -123,6 +123,28 @@ func TestDecodeRecalls(t *testing.T) {
 	}
 }
 
+func TestDecodeExceptions(t *testing.T) {
+	exception := "apiVersion: envladder.dev/v1alpha1\nkind: Exception\nmetadata: {name: a}\nspec:\n  digest: sha256:" + strings.Repeat("0", 64) +
+		"\n  namespaces: [shop]\n  reason: incident 117\n  expiresAt: 2026-11-01T00:00:00Z\n  bundles: [e30=]\n"
+	got, err := v1alpha1.DecodeExceptions([]byte(exception))
+	if err != nil || len(got) != 1 || string(got[0].Spec.Bundles[0]) != "{}" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for name, test := range map[string]struct{ old, new, want string }{
+		"an unknown field": {"  reason:", "  quorum: 1\n  reason:", "unknown field .spec.quorum"},
+		"a digest's half":  {"0000", "", ".spec.digest: want sha256:<64 hex digits>"},
+		"no namespace":     {"[shop]", "[]", ".spec.namespaces: name at least one"},
+		"no end":           {"  expiresAt: 2026-11-01T00:00:00Z\n", "", ".spec.expiresAt: say when it ends"},
+		"no signature":     {"[e30=]", "[]", ".spec.bundles: it is signed by nobody"},
+		"a Recall":         {"kind: Exception", "kind: Recall", "kind Exception, have"},
+	} {
+		_, err := v1alpha1.DecodeExceptions([]byte(strings.Replace(exception, test.old, test.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: want an error with %q, have %v", name, test.want, err)
+		}
+	}
+}
+
 // FuzzDecodeGate: what decodes is a whole Gate, with its name and its defaults.
 func FuzzDecodeGate(f *testing.F) {
 	f.Add([]byte(head))
@@ -155,6 +177,24 @@ func FuzzDecodeRecalls(f *testing.F) {
 		for _, r := range recalls {
 			if len(r.Spec.Digests) == 0 || !strings.HasPrefix(r.Spec.Digests[0], "sha256:") {
 				t.Errorf("a Recall without a digest: %+v", r)
+			}
+		}
+	})
+}
+
+// FuzzDecodeExceptions: no file makes an Exception without a digest, a namespace, an end
+// or a signature.
+func FuzzDecodeExceptions(f *testing.F) {
+	f.Add([]byte("apiVersion: envladder.dev/v1alpha1\nkind: Exception\nmetadata: {name: a}\nspec: {digest: 'sha256:" + strings.Repeat("0", 64) +
+		"', namespaces: [shop], reason: x, expiresAt: 2026-11-01T00:00:00Z, bundles: [e30=]}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all, err := v1alpha1.DecodeExceptions(data)
+		if err != nil {
+			return
+		}
+		for _, x := range all {
+			if len(x.Spec.Digest) != 71 || len(x.Spec.Namespaces) == 0 || x.Spec.ExpiresAt.IsZero() || len(x.Spec.Bundles) == 0 {
+				t.Errorf("%+v", x)
 			}
 		}
 	})

@@ -40,13 +40,14 @@ type GateList struct {
 
 // GateSpec is what the platform team asks for.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.observe) || (has(self.requires) && (has(self.requires.signature) || has(self.requires.sbom) || has(self.requires.soak) || (has(self.requires.tests) && size(self.requires.tests) > 0) || has(self.requires.approvals)))",message="requires asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only"
+// +kubebuilder:validation:XValidation:rule="has(self.observe) || (has(self.requires) && (has(self.requires.signature) || has(self.requires.sbom) || has(self.requires.provenance) || has(self.requires.soak) || (has(self.requires.tests) && size(self.requires.tests) > 0) || has(self.requires.approvals)))",message="requires asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only"
 //
 // A requirement names signers of this Gate. The messages don't say which name is wrong: the
 // server can't bound the cost of a message that lists names.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.signature) || self.requires.signature.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.signature.by names a signer that this Gate doesn't have",fieldPath=".requires.signature.by"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.signature) || !has(self.requires.signature.by) || self.requires.signature.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.signature.by names a signer that this Gate doesn't have",fieldPath=".requires.signature.by"
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.sbom) || self.requires.sbom.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.sbom.by names a signer that this Gate doesn't have",fieldPath=".requires.sbom.by"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.provenance) || self.requires.provenance.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.provenance.by names a signer that this Gate doesn't have",fieldPath=".requires.provenance.by"
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.soak) || self.requires.soak.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.soak.by names a signer that this Gate doesn't have",fieldPath=".requires.soak.by"
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.tests) || self.requires.tests.all(t, t.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b)))",message="requires.tests: the by of a suite names a signer that this Gate doesn't have",fieldPath=".requires.tests"
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || self.requires.approvals.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.approvals.by names a signer that this Gate doesn't have",fieldPath=".requires.approvals.by"
@@ -61,11 +62,11 @@ type GateList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.requires.approvals.maxAge) || !has(self.signers) || self.requires.approvals.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="requires.approvals asks for maxAge, and nothing proves the times of one of its signers: give the signer `timestamp`, or `time: TrustSigner` to believe its own clock",fieldPath=".requires.approvals"
 // +kubebuilder:validation:XValidation:rule="!has(self.provenHere) || !has(self.signers) || self.provenHere.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="provenHere asks for time, and nothing proves the times of one of its signers: give the signer `timestamp`, or `time: TrustSigner` to believe its own clock",fieldPath=".provenHere"
 //
-// No more different signers can be asked for than there are; a keyless signer with
-// several subjects is several.
+// No more different people can be asked for than there are; a keyless signer with
+// several subjects is several, one with a pattern any number.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.signers) || self.requires.approvals.count <= self.signers.map(s, s.name in self.requires.approvals.by ? (has(s.keyless) && has(s.keyless.subjects) ? size(s.keyless.subjects) : 1) : 0).sum()",message="requires.approvals.count asks for more signers than by names",fieldPath=".requires.approvals.count"
-// +kubebuilder:validation:XValidation:rule="!has(self.exceptions) || !has(self.signers) || self.exceptions.count <= self.signers.map(s, s.name in self.exceptions.by ? (has(s.keyless) && has(s.keyless.subjects) ? size(s.keyless.subjects) : 1) : 0).sum()",message="exceptions.count asks for more signers than by names",fieldPath=".exceptions.count"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.signers) || self.requires.approvals.count <= self.signers.map(s, s.name in self.requires.approvals.by ? (has(s.keyless) ? (has(s.keyless.subjects) ? size(s.keyless.subjects) : (has(s.keyless.subjectPattern) ? 32 : 1)) : 1) : 0).sum()",message="requires.approvals.count asks for more signers than by names",fieldPath=".requires.approvals.count"
+// +kubebuilder:validation:XValidation:rule="!has(self.exceptions) || !has(self.signers) || self.exceptions.count <= self.signers.map(s, s.name in self.exceptions.by ? (has(s.keyless) ? (has(s.keyless.subjects) ? size(s.keyless.subjects) : (has(s.keyless.subjectPattern) ? 32 : 1)) : 1) : 0).sum()",message="exceptions.count asks for more signers than by names",fieldPath=".exceptions.count"
 type GateSpec struct {
 	// environment is the ladder's environment that the namespaces are.
 	//
@@ -144,6 +145,8 @@ const (
 // GateImage is a repository, or a pattern of repositories, that a Gate judges.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.pulledFrom) || self.pulledFrom.all(p, p.endsWith('/*') == self.repository.endsWith('/*'))",message="pulledFrom must end in /* exactly where repository does, or it isn't clear which image it is",fieldPath=".pulledFrom"
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.evidence) || self.evidence.endsWith('/*') == self.repository.endsWith('/*')",message="evidence must end in /* exactly where repository does",fieldPath=".evidence"
 type GateImage struct {
 	// repository that the evidence is fetched from: host/path, without tag or
 	// digest; a last path element `*` stands for one element of any name.
@@ -152,6 +155,15 @@ type GateImage struct {
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
 	Repository string `json:"repository"`
+	// evidence is the repository that attestations are kept in where they aren't beside
+	// the image, such as where the image's own repository lets no tag be written twice.
+	// A pattern's `*` stands for what the repository's `*` stands for.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
+	Evidence string `json:"evidence,omitempty"`
 	// ladder that the soak must be of. Without it the soak's own repository must be
 	// this image's.
 	//
@@ -203,6 +215,8 @@ const (
 // is set.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.kms), has(self.keyless)].filter(x, x).size() == 1",message="set exactly one of key, kms and keyless"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyless) || !has(self.timestamp)",message="a keyless signer has its times from keyless.trustedRoot: leave out timestamp",fieldPath=".timestamp"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyless) || !has(self.keyless.subjects) || !has(self.person)",message="several subjects are several people: leave out person",fieldPath=".person"
 type Signer struct {
 	// name that requirements use.
 	//
@@ -224,17 +238,37 @@ type Signer struct {
 	//
 	// +optional
 	Keyless *KeylessSigner `json:"keyless,omitempty"`
-	// timestamp names the timestamping authority whose time counts.
+	// timestamp names the trusted root (a file <name>.json of the folder that the webhook
+	// is given) whose timestamping authorities and logs prove when a key signed. A keyless
+	// signer has its times from its own trusted root.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
 	Timestamp string `json:"timestamp,omitempty"`
 	// time: TrustSigner believes the times that the signer itself states, where
 	// nothing else proves them.
 	//
 	// +optional
 	Time TimeSource `json:"time,omitempty"`
+	// notAfter ends the signer, such as a key that another one takes the place of: what
+	// was signed later doesn't count, nor from then on what has no proven time.
+	//
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+	// person who signs, where people are counted: signers of one person are one. Without
+	// it each key is a person, and each subject of a certificate.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Person string `json:"person,omitempty"`
+	// legacy: true counts this signer's signatures and attestations in the form of cosign
+	// 2 too (tags that end in .sig and .att).
+	//
+	// +optional
+	Legacy bool `json:"legacy,omitempty"`
 }
 
 // TimeSource says whose clock counts.
@@ -257,10 +291,10 @@ type KeySigner struct {
 	Data string `json:"data"`
 }
 
-// KeylessSigner is an identity in Fulcio's certificates. Exactly one of subject and
-// subjects is set.
+// KeylessSigner is an identity in Fulcio's certificates. Exactly one of subject,
+// subjects and subjectPattern is set.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.subject) != has(self.subjects)",message="set exactly one of subject and subjects"
+// +kubebuilder:validation:XValidation:rule="[has(self.subject), has(self.subjects), has(self.subjectPattern)].filter(x, x).size() == 1",message="set exactly one of subject, subjects and subjectPattern"
 type KeylessSigner struct {
 	// issuer of the identity's OIDC token, an https URL.
 	//
@@ -283,6 +317,23 @@ type KeylessSigner struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	Subjects []string `json:"subjects,omitempty"`
+	// subjectPattern is a regular expression (RE2) that the whole subject matches, as if
+	// it stood between ^ and $. Mind that an unescaped dot is any character.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	SubjectPattern string `json:"subjectPattern,omitempty"`
+	// trustedRoot names the trusted root (a file <name>.json of the folder that the
+	// webhook is given) with the certificate authority, the logs and the timestamping
+	// authorities that count. Without it, it is sigstore's public one, which the webhook
+	// must be told to trust.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	TrustedRoot string `json:"trustedRoot,omitempty"`
 }
 
 // Requirements is what a digest must show. Each part is optional.
@@ -295,6 +346,10 @@ type Requirements struct {
 	//
 	// +optional
 	SBOM *SBOMRequirement `json:"sbom,omitempty"`
+	// provenance says what built the image, and from what.
+	//
+	// +optional
+	Provenance *ProvenanceRequirement `json:"provenance,omitempty"`
 	// soak in an earlier environment.
 	//
 	// +optional
@@ -312,16 +367,27 @@ type Requirements struct {
 	Approvals *ApprovalRequirement `json:"approvals,omitempty"`
 }
 
-// SignatureRequirement asks for a signature.
+// SignatureRequirement asks for a signature. Exactly one of by and clusterImagePolicy is
+// set.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.by) != has(self.clusterImagePolicy)",message="set exactly one of by and clusterImagePolicy"
 type SignatureRequirement struct {
 	// by names the signers who count.
 	//
+	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
+	By []string `json:"by,omitempty"`
+	// clusterImagePolicy names a ClusterImagePolicy of sigstore's policy-controller, which
+	// judges in place of signers.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClusterImagePolicy string `json:"clusterImagePolicy,omitempty"`
 }
 
 // SBOMRequirement asks for a bill of materials.
@@ -334,6 +400,43 @@ type SBOMRequirement struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	By []string `json:"by"`
+}
+
+// ProvenanceRequirement asks for SLSA provenance (v1).
+type ProvenanceRequirement struct {
+	// by names the signers who count.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	By []string `json:"by"`
+	// builder is the id of the builder, in full.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Builder string `json:"builder,omitempty"`
+	// source that was built.
+	//
+	// +optional
+	Source *ProvenanceSource `json:"source,omitempty"`
+}
+
+// ProvenanceSource is a repository of source code and what of it was built.
+type ProvenanceSource struct {
+	// repository, such as https://github.com/example/shop.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Repository string `json:"repository"`
+	// ref that was built, in full: refs/heads/main.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Ref string `json:"ref,omitempty"`
 }
 
 // SoakRequirement asks for healthy time in another environment.
@@ -396,6 +499,11 @@ type SoakRequirement struct {
 	//
 	// +optional
 	Chart ChartPolicy `json:"chart,omitempty"`
+	// template: Same asks that the pod template which soaked is the one that is deployed,
+	// but for its images' repositories and what a controller adds.
+	//
+	// +optional
+	Template TemplatePolicy `json:"template,omitempty"`
 }
 
 // ChartPolicy says whether the chart must be the one that soaked.
@@ -405,6 +513,14 @@ type ChartPolicy string
 
 // ChartSame asks for the chart that soaked.
 const ChartSame ChartPolicy = "Same"
+
+// TemplatePolicy says whether the pod template must be the one that soaked.
+//
+// +kubebuilder:validation:Enum=Same
+type TemplatePolicy string
+
+// TemplateSame asks for the pod template that soaked.
+const TemplateSame TemplatePolicy = "Same"
 
 // TestRequirement asks for a passed suite.
 type TestRequirement struct {
@@ -442,8 +558,7 @@ type ApprovalRequirement struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	By []string `json:"by"`
-	// count of different signers who must approve. Each subject of a keyless signer
-	// is one.
+	// count of different people who must approve.
 	//
 	// +optional
 	// +kubebuilder:default=1
@@ -490,7 +605,7 @@ type ExceptionPolicy struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	By []string `json:"by"`
-	// count of different signers. Each subject of a keyless signer is one.
+	// count of different people who must sign.
 	//
 	// +optional
 	// +kubebuilder:default=1

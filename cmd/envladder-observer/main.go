@@ -52,6 +52,8 @@ It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASS
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "have several replicas agree on one that measures")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the Lease that they agree by (default: the one that it runs in)")
 	flags.StringVar(&o.healthListen, "health-listen", ":8081", "`address` of /healthz and /readyz; 0 is none")
+	flags.StringVar(&o.timestampURL, "timestamp-server-url", "", "`URL` of a timestamping authority (RFC 3161) that says when a soak was signed; none if unset")
+	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // the manager gives its parts 30 s
 	cobra.CheckErr(root.MarkFlagRequired("key"))
@@ -60,6 +62,8 @@ It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASS
 
 type options struct {
 	kubeconfig, key, leaderElectionNamespace, healthListen string
+	timestampURL                                           string
+	registry                                               registry.Options
 	interval                                               time.Duration
 	leaderElect                                            bool
 	log                                                    cli.LogFlags
@@ -77,6 +81,14 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	signer := key.Signer
+	if o.timestampURL != "" {
+		signer = signer.WithTimestamps(o.timestampURL)
+	}
+	client, err := o.registry.Client()
+	if err != nil {
+		return err
+	}
 	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
@@ -84,9 +96,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	log.Info("starting", "version", cli.Version())
 	return observer.Run(cmd.Context(), observer.Config{
 		Cluster:                 cluster,
-		Signer:                  key.Signer,
+		Signer:                  signer,
 		Key:                     key.Content,
-		Registry:                registry.NewClient(),
+		Registry:                client,
 		Interval:                o.interval,
 		LeaderElect:             o.leaderElect,
 		LeaderElectionNamespace: o.leaderElectionNamespace,

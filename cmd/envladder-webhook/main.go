@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/webhook"
@@ -47,6 +48,8 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
+	o.trust.AddTo(flags)
+	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
 	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
@@ -56,6 +59,8 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
+	trust                                           evidence.TrustOptions
+	registry                                        registry.Options
 	log                                             cli.LogFlags
 }
 
@@ -72,11 +77,16 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
 	}
+	client, err := o.registry.Client()
+	if err != nil {
+		return err
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("listening on --listen %q: %w", o.listen, err)
 	}
+	trust := evidence.NewTrust(o.trust)
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
 		Cluster:   cluster,
@@ -84,7 +94,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Unclaimed: unclaimed,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
-		Judge:     verdict.New(evidence.NewStore(registry.NewClient())),
+		Judge:     verdict.New(evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))),
 		Log:       log,
 	})
 }

@@ -31,7 +31,7 @@ platforms too.
 What a statement counts for is the Gate's to say, by its signer and its type.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand())
+	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand(), newAttestExceptionCommand())
 	return cmd
 }
 
@@ -43,10 +43,14 @@ type attestation struct {
 	predicateType string
 	noun          string
 
-	key         string
-	passwordEnv string
-	predicate   string
-	output      string
+	signing   signingFlags
+	registry  registry.Options
+	predicate string
+	evidence  string
+	output    string
+
+	// after is called with what was attested, where it isn't nil.
+	after func(evidence.Attested) error
 }
 
 // command completes cmd, whose flags are the predicate's.
@@ -56,14 +60,16 @@ func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Co
 	var own []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { own = append(own, f.Name) })
 	flags := cmd.Flags()
-	flags.StringVar(&a.key, "key", "", "`file` of the private key: PEM, or cosign's encrypted one")
-	flags.StringVar(&a.passwordEnv, "key-password-env", "COSIGN_PASSWORD", "`variable` of the environment that holds the key's password")
+	a.signing.addTo(flags)
+	a.registry.AddTo(flags)
+	flags.StringVar(&a.evidence, "evidence", "", "`repository` to attach it in, where the Gate names one for attestations (default: the image's)")
 	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, in place of its flags")
 	flags.StringVarP(&a.output, "output", "o", "text", "`format` of what is printed: text or json")
 	for _, name := range own {
 		cmd.MarkFlagsMutuallyExclusive("predicate", name)
 	}
-	_ = cmd.MarkFlagRequired("key") // the flag is there
+	cmd.MarkFlagsOneRequired("key", "identity-token")
+	cmd.MarkFlagsMutuallyExclusive("key", "identity-token")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.predicate != "" {
 			build = a.fromFile
@@ -82,22 +88,31 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return err
 	}
-	key, err := evidence.ReadKeyFile(a.key, a.passwordEnv)
+	signer, err := a.signing.signer(ctx)
 	if err != nil {
 		return err
 	}
-	client := registry.NewClient()
+	client, err := a.registry.Client()
+	if err != nil {
+		return err
+	}
 	target, err := evidence.FindTarget(ctx, client, reference.Repository, reference.Digest)
 	if err != nil {
 		return err
 	}
+	target.Evidence = a.evidence
 	predicate, err := build(target, time.Now().UTC().Truncate(time.Second))
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
 	}
-	attested, err := evidence.Attest(ctx, client, key.Signer, target, a.predicateType, predicate)
+	attested, err := evidence.Attest(ctx, client, signer, target, a.predicateType, predicate)
 	if err != nil {
 		return fmt.Errorf("attesting a %s: %w", a.noun, err)
+	}
+	if a.after != nil {
+		if err := a.after(attested); err != nil {
+			return err
+		}
 	}
 	return write(stdout, target.Repository+"@"+target.Digest(), attested)
 }

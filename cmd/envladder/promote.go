@@ -16,9 +16,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/cli"
-	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gitrepo"
-	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/scm"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/promote"
@@ -33,6 +31,7 @@ type promoteFlags struct {
 	forge      string
 	timeout    time.Duration
 	output     string
+	sources    sourceFlags
 }
 
 // promoteGrace is for taking the temporary work tree away, and for git to end before.
@@ -91,6 +90,7 @@ that the forge didn't make one): what was done is printed, the reason is on stde
 	f.StringVar(&flags.Remote, "remote", "origin", "`name` of the remote to fetch from and push to")
 	f.StringArrayVar(&flags.gateFiles, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
 	f.StringVar(&flags.recallFile, "recalls", "", "`file` of Recalls")
+	flags.sources.addTo(f)
 	f.BoolVar(&flags.AllowUnproven, "allow-unproven", false, "promote what the cluster would refuse; a pull request becomes a draft")
 	f.BoolVar(&flags.DryRun, "dry-run", false, "print the change and the pull request's text, and change nothing")
 	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: told from the remote)")
@@ -113,7 +113,9 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	f.Forge.Getenv, f.Now = os.Getenv, time.Now
-	f.Judge = verdict.New(evidence.NewStore(registry.NewClient()))
+	if f.Judge, err = f.sources.judge(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
 	defer cancel()
 	results, err := promote.Run(ctx, f.Options)

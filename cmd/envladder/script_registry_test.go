@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
+	"github.com/envladder/envladder/internal/evidence/sigstoretest"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 	"github.com/envladder/envladder/promote/promotetest"
 )
@@ -24,6 +25,7 @@ func registryCommands() map[string]func(*testscript.TestScript, bool, []string) 
 		"down":     stopRegistry,
 		"keypair":  writeKeypair,
 		"expand":   expandFile,
+		"sigstore": startSigstore,
 	}
 }
 
@@ -88,6 +90,22 @@ func writeKeypair(ts *testscript.TestScript, neg bool, args []string) {
 	quoted, err := json.Marshal(string(public))
 	ts.Check(err)
 	ts.Setenv(strings.ToUpper(args[0])+"_PUB", string(quoted))
+}
+
+// startSigstore is `sigstore NAME…`: a certificate authority at $FULCIO, a timestamping
+// authority at $TSA, their trusted root in roots/corp.json, and a token in NAME.token for
+// NAME@example.com, issued by $ISSUER.
+func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) > 0, "sigstore NAME…")
+	s := sigstoretest.Start(scriptT{ts})
+	ts.Setenv("FULCIO", s.FulcioURL)
+	ts.Setenv("TSA", s.TimestampURL)
+	ts.Setenv("ISSUER", sigstoretest.Issuer)
+	ts.Check(os.MkdirAll(ts.MkAbs("roots"), 0o700))
+	ts.Check(os.WriteFile(ts.MkAbs("roots/corp.json"), s.TrustedRoot, 0o600))
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name+".token"), []byte(s.Token(name+"@example.com")+"\n"), 0o600))
+	}
 }
 
 // expandFile is `expand FILE…`: ${NAME} in it becomes what NAME is in the environment.

@@ -14,11 +14,8 @@ import (
 	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
-	"github.com/envladder/envladder/internal/registry"
-	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/promote"
 )
 
@@ -28,6 +25,7 @@ type statusFlags struct {
 	contexts, gates                     []string
 	timeout                             time.Duration
 	output                              string
+	sources                             sourceFlags
 }
 
 func newStatusCommand() *cobra.Command {
@@ -65,6 +63,7 @@ be shown. For a yes or no ask envladder verify.`,
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to look at (default: all)")
 	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	flags.sources.addTo(f)
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that clusters and registry have to answer")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
 	return cmd
@@ -75,7 +74,11 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options := promote.StatusOptions{Now: time.Now, Judge: verdict.New(evidence.NewStore(registry.NewClient()))}
+	judge, err := f.sources.judge()
+	if err != nil {
+		return err
+	}
+	options := promote.StatusOptions{Now: time.Now, Judge: judge}
 	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
 		return err
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/cli"
-	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
@@ -18,10 +18,12 @@ import (
 
 // verifyFlags are what a cluster would know.
 type verifyFlags struct {
-	gate, recalls string
-	stamps        gate.Stamps
-	timeout       time.Duration
-	output        string
+	gate, recalls, exceptions, policies, namespace string
+
+	stamps  gate.Stamps
+	sources sourceFlags
+	timeout time.Duration
+	output  string
 }
 
 func newVerifyCommand() *cobra.Command {
@@ -49,10 +51,15 @@ the Recalls can't be judged by.`,
 	f := cmd.Flags()
 	f.StringVar(&flags.gate, "gate", "", "`file` of the Gate")
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
+	f.StringVar(&flags.exceptions, "exceptions", "", "`file` of Exceptions")
+	f.StringVar(&flags.policies, "cluster-image-policies", "", "`file` of ClusterImagePolicies, for a Gate that names one")
+	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` that it is to run in, for exceptions (default: the Gate's, where it names one)")
+	flags.sources.addTo(f)
 	f.StringVar(&flags.stamps.Ladder, "ladder", "", "`name` of the ladder that the workload is stamped with")
 	f.StringVar(&flags.stamps.Environment, "environment", "", "`name` of the environment that the workload is stamped with")
 	f.StringVar(&flags.stamps.Target, "target", "", "`name` of the target that the workload is stamped with")
 	f.StringVar(&flags.stamps.ChartDigest, "chart-digest", "", "`digest` of the chart that the workload is stamped with")
+	f.StringVar(&flags.stamps.TemplateDigest, "template-digest", "", "`digest` of the workload's pod template, as soaks state it")
 	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that the registry has to answer")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format` of the verdict: text or json")
 	_ = cmd.MarkFlagRequired("gate") // the flag is there
@@ -69,7 +76,7 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	if _, err := registry.ParseReference(image); err != nil {
 		return err
 	}
-	query := verdict.Query{Reference: image, Stamps: f.stamps, Now: time.Now()}
+	query := verdict.Query{Reference: image, Namespace: f.namespace, Stamps: f.stamps, Now: time.Now()}
 	guard, err := readGate(f.gate)
 	if err != nil {
 		return err
@@ -80,9 +87,25 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 			return err
 		}
 	}
+	if f.exceptions != "" {
+		if query.Exceptions, err = readExceptions(f.exceptions); err != nil {
+			return err
+		}
+	}
+	if f.policies != "" {
+		if query.Policies, err = readPolicies(f.policies); err != nil {
+			return err
+		}
+	}
+	if named := guard.Spec.Namespaces; query.Namespace == "" && len(named) == 1 {
+		query.Namespace = named[0]
+	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	judge := verdict.New(evidence.NewStore(registry.NewClient()))
+	judge, err := f.sources.judge()
+	if err != nil {
+		return err
+	}
 	outcome := judge.Judge(ctx, query)[0] // one Gate, one outcome
 	if err := write(stdout, outcome, guard.Spec.Environment); err != nil {
 		return fmt.Errorf("printing the verdict: %w", err)
@@ -118,6 +141,31 @@ func readRecalls(path string) ([]v1alpha1.Recall, error) {
 	return recalls, nil
 }
 
+func readExceptions(path string) ([]v1alpha1.Exception, error) {
+	data, err := readFile(path, v1alpha1.MaxDocument)
+	if err != nil {
+		return nil, fmt.Errorf("reading --exceptions: %w", err)
+	}
+	exceptions, err := v1alpha1.DecodeExceptions(data)
+	if err != nil {
+		return nil, fmt.Errorf("--exceptions %q: %w", path, err)
+	}
+	return exceptions, nil
+}
+
+// readPolicies reads ClusterImagePolicies; what is in them is policy-controller's to read.
+func readPolicies(path string) (map[string][]byte, error) {
+	data, err := readFile(path, v1alpha1.MaxDocument)
+	if err != nil {
+		return nil, fmt.Errorf("reading --cluster-image-policies: %w", err)
+	}
+	documents, err := v1alpha1.SplitByName(data, "ClusterImagePolicy")
+	if err != nil {
+		return nil, fmt.Errorf("--cluster-image-policies %q: %w", path, err)
+	}
+	return documents, nil
+}
+
 func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) error, error) {
 	switch format {
 	case "text":
@@ -140,6 +188,7 @@ func printVerdict(w io.Writer, outcome verdict.Outcome, environment string) erro
 func (p *printer) verdict(v gate.Verdict, action v1alpha1.Action, environment string) {
 	if v.Allowed {
 		p.linef("%s: allowed in %s by Gate %s", v.Image, environment, v.Gate.Name)
+		p.exempted(v.Exception)
 		return
 	}
 	p.linef("%s: denied in %s by Gate %s", v.Image, environment, v.Gate.Name)
@@ -151,6 +200,18 @@ func (p *printer) verdict(v gate.Verdict, action v1alpha1.Action, environment st
 	}
 	if action != v1alpha1.ActionDeny {
 		p.linef("The Gate's action is %s: the cluster would let it by.", action)
+	}
+}
+
+// exempted says that it is unproven, and who answers for it.
+func (p *printer) exempted(x *gate.Exempted) {
+	if x == nil {
+		return
+	}
+	p.linef("  UNPROVEN, by Exception %s until %s: %s", x.Name, x.ExpiresAt.UTC().Format(time.RFC3339), x.Reason)
+	p.linef("    signed by %s", strings.Join(x.By, ", "))
+	for _, code := range x.Missing {
+		p.linef("    missing: %s", code)
 	}
 }
 

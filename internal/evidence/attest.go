@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,12 +20,17 @@ type Attested struct {
 	Subjects []string `json:"subjects"`
 	// PredicateType of the statement.
 	PredicateType string `json:"predicateType"`
+	// Bundle is the signed statement.
+	Bundle []byte `json:"-"`
 }
 
 // Target is an image that can be attested: it was seen in its registry.
 type Target struct {
-	// Repository the image and its attestations are in.
+	// Repository of the image.
 	Repository string
+	// Evidence is the repository that its attestations are kept in, where that is
+	// another one.
+	Evidence string
 	// Platforms are an index's runnable children; none where the image is no index.
 	Platforms []registry.Descriptor
 
@@ -85,10 +91,10 @@ func Attest(ctx context.Context, client *registry.Client, signer *Signer, target
 			predicateTypeAnnotation: predicateType,
 		},
 	}
-	attested := Attested{PredicateType: predicateType}
+	attested := Attested{PredicateType: predicateType, Bundle: bundle}
 	subjects := target.subjects()
 	for _, subject := range slices.Backward(subjects) {
-		if attested.Digest, err = client.Push(ctx, target.Repository, subject, artifact); err != nil {
+		if attested.Digest, err = client.Push(ctx, cmp.Or(target.Evidence, target.Repository), subject, artifact); err != nil {
 			return Attested{}, err
 		}
 	}

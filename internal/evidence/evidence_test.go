@@ -104,7 +104,7 @@ func signed(t testing.TB, signer *Signer, claim statement) []byte {
 
 func verifier(t testing.TB, signers ...v1alpha1.Signer) *Verifier {
 	t.Helper()
-	v, err := NewVerifier(signers)
+	v, err := NewTrust(TrustOptions{}).Verifier(t.Context(), signers)
 	check(t, err)
 	return v
 }
@@ -137,7 +137,9 @@ func TestThePredicateTypeDecidesWhatABundleSays(t *testing.T) {
 		gate.PredicateSignature:             {},
 		gate.PredicateSPDX:                  {},
 		gate.PredicateCycloneDX:             {},
-		"https://slsa.dev/provenance/v1":    {},
+		gate.PredicateProvenance:            {Provenance: &gate.Provenance{}},
+		gate.PredicateException:             {Leave: &gate.Leave{}},
+		"https://slsa.dev/provenance/v0.2":  {},
 		gate.PredicateSoak:                  {Soak: &gate.Soak{}},
 		gate.PredicateTest:                  {Test: &gate.Test{}},
 		gate.PredicateApproval:              {Approval: &gate.Approval{}},
@@ -146,7 +148,7 @@ func TestThePredicateTypeDecidesWhatABundleSays(t *testing.T) {
 	} {
 		got, err := v.Verify(signed(t, signer, about(predicateType, "{}", digestA)), digestA)
 		check(t, err)
-		want.Signer, want.PredicateType = "ci", predicateType
+		want.Signer, want.PredicateType, want.Key = "ci", predicateType, string(signer.keypair.GetHint())
 		if diff := cmp.Diff([]gate.Evidence{want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", predicateType, diff)
 		}
@@ -275,8 +277,7 @@ func TestASignerOfAnotherKindIsAnErrorAndProvesNothing(t *testing.T) {
 	good := inGate("good", signer)
 	for name, broken := range map[string]v1alpha1.Signer{
 		"nothing":       {Name: "x"},
-		"kms":           {Name: "x", KMS: "awskms:///key"},
-		"kms and a key": {Name: "x", KMS: "awskms:///key", Key: good.Key},
+		"kms":           {Name: "x", KMS: "nokms://key"},
 		"keyless":       {Name: "x", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://i", Subject: "s"}},
 		"a timestamp":   {Name: "x", Key: good.Key, Timestamp: "tsa"},
 		"no PEM":        {Name: "x", Key: &v1alpha1.KeySigner{Data: "hello"}},
@@ -284,7 +285,7 @@ func TestASignerOfAnotherKindIsAnErrorAndProvesNothing(t *testing.T) {
 		"a certificate": {Name: "x", Key: &v1alpha1.KeySigner{Data: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := NewVerifier([]v1alpha1.Signer{broken, good})
+			v, err := NewTrust(TrustOptions{}).Verifier(t.Context(), []v1alpha1.Signer{broken, good})
 			var signerError *SignerError
 			if !errors.As(err, &signerError) || signerError.Signer != "x" {
 				t.Errorf("error %v, want one about signer x", err)
@@ -407,7 +408,7 @@ func newWorld(t testing.TB, kind registrytest.Kind) world {
 	t.Helper()
 	server := registrytest.Start(t, kind)
 	client := registry.NewClient()
-	return world{server, client, NewStore(client), server.Name("shop/web"), server.Image(t, "shop/web")}
+	return world{server, client, NewStore(client, NewTrust(TrustOptions{})), server.Name("shop/web"), server.Image(t, "shop/web")}
 }
 
 func (w world) attest(t testing.TB, signer *Signer, predicateType string, predicate any) Attested {
@@ -421,7 +422,11 @@ func (w world) attest(t testing.TB, signer *Signer, predicateType string, predic
 
 func (w world) fetch(t testing.TB, signers ...v1alpha1.Signer) ([]gate.Evidence, error) {
 	t.Helper()
-	return w.store.Fetch(t.Context(), w.repository, w.digest, signers)
+	return w.store.Fetch(t.Context(), w.query(signers...))
+}
+
+func (w world) query(signers ...v1alpha1.Signer) Query {
+	return Query{Image: gate.Image{Repository: w.repository, Digest: w.digest}, Signers: signers}
 }
 
 var bySource = cmpopts.SortSlices(func(a, b gate.Evidence) bool { return a.Source < b.Source })
@@ -438,8 +443,8 @@ func TestWhatIsAttestedIsFound(t *testing.T) {
 			got, err := w.fetch(t, inGate("ci", ci), inGate("observer", observer))
 			check(t, err)
 			want := []gate.Evidence{
-				{Signer: "ci", PredicateType: gate.PredicateSignature, Source: signature.Digest},
-				{Signer: "observer", PredicateType: gate.PredicateSoak, Source: soak.Digest},
+				{Signer: "ci", Key: string(ci.keypair.GetHint()), PredicateType: gate.PredicateSignature, Source: signature.Digest},
+				{Signer: "observer", Key: string(observer.keypair.GetHint()), PredicateType: gate.PredicateSoak, Source: soak.Digest},
 			}
 			if diff := cmp.Diff(want, got, bySource, cmpopts.IgnoreFields(gate.Evidence{}, "Soak")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -555,14 +560,14 @@ func TestWhatWasFoundIsKnownUntilItsSignerLeaves(t *testing.T) {
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	signers := []v1alpha1.Signer{inGate("ci", ci)}
-	if got := w.store.Known(w.repository, w.digest, signers); len(got) != 0 {
+	if got := w.store.Known(t.Context(), w.query(signers...)); len(got) != 0 {
 		t.Fatalf("known before it was fetched: %+v", got)
 	}
 	found, err := w.fetch(t, signers...)
 	check(t, err)
 	w.server.Stop()
 
-	if diff := cmp.Diff(found, w.store.Known(w.repository, w.digest, signers)); diff != "" || len(found) != 1 {
+	if diff := cmp.Diff(found, w.store.Known(t.Context(), w.query(signers...))); diff != "" || len(found) != 1 {
 		t.Errorf("known with the registry down (-found +known):\n%s", diff)
 	}
 	again, err := w.fetch(t, signers...)
@@ -574,11 +579,12 @@ func TestWhatWasFoundIsKnownUntilItsSignerLeaves(t *testing.T) {
 		"another key": {inGate("ci", newKey(t))},
 		"another one": {inGate("someone", ci)},
 	} {
-		if got := w.store.Known(w.repository, w.digest, others); len(got) != 0 {
+		if got := w.store.Known(t.Context(), w.query(others...)); len(got) != 0 {
 			t.Errorf("known to a Gate with %s: %+v", name, got)
 		}
 	}
-	if got := w.store.Known(w.repository, digestA, signers); len(got) != 0 {
+	w.digest = digestA
+	if got := w.store.Known(t.Context(), w.query(signers...)); len(got) != 0 {
 		t.Errorf("known about another digest: %+v", got)
 	}
 }
@@ -648,7 +654,7 @@ func TestWhoStopsWaitingDoesntStopTheFetch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	impatient := make(chan error, 1)
 	go func() {
-		_, err := w.store.Fetch(ctx, w.repository, w.digest, []v1alpha1.Signer{inGate("ci", ci)})
+		_, err := w.store.Fetch(ctx, w.query(inGate("ci", ci)))
 		impatient <- err
 	}()
 	<-arrived

@@ -150,8 +150,12 @@ func (f *fetcher) order(listed []registry.Descriptor) []registry.Descriptor {
 		}
 		ranks[rank(d)] = append(ranks[rank(d)], d)
 	}
-	var ordered []registry.Descriptor
-	for turn := 0; len(slices.Concat(ranks[0], ranks[1], ranks[2], ranks[3])) > len(ordered); turn++ {
+	total := 0
+	for _, sort := range ranks {
+		total += len(sort)
+	}
+	ordered := make([]registry.Descriptor, 0, total)
+	for turn := 0; len(ordered) < total; turn++ {
 		for _, sort := range ranks {
 			if turn < len(sort) {
 				ordered = append(ordered, sort[turn])

@@ -14,7 +14,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
@@ -208,11 +207,11 @@ func TestAPanicIsAnErrorBesideWhatWasRead(t *testing.T) {
 		"/manifests/" + digestA:          2,
 		"/manifests/" + signature.Digest: 1,
 	} {
-		store := NewStore(registry.NewClientOver(panicking{path}))
+		store := NewStore(registry.NewClientOver(panicking{path}), NewTrust(TrustOptions{}))
 		var group sync.WaitGroup
 		for range 2 { // the second one too, whose session is the first one's
 			group.Go(func() {
-				got, err := store.Fetch(t.Context(), w.repository, w.digest, []v1alpha1.Signer{inGate("ci", ci)})
+				got, err := store.Fetch(t.Context(), w.query(inGate("ci", ci)))
 				var caught *panics.Error
 				if len(got) != want || (want < 2) != (err != nil) || want == 1 && !errors.As(err, &caught) {
 					t.Errorf("a panic at %s: evidence %+v, error %v; want %d", path, got, err, want)

@@ -11,18 +11,58 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/kms"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// Signer signs statements with a private key.
+// Signer signs statements with a private key, wherever that is kept, or with an identity.
 type Signer struct {
-	keypair keypair
+	keypair sign.Keypair
+	// extras are what a signature is completed with: certificate, timestamps, log.
+	extras sign.BundleOptions
+}
+
+// serviceRetries bounds how often a service is asked again that answers that it fails;
+// the library waits 1 and 2 seconds in between.
+const serviceRetries = 2
+
+// WithTimestamps has a timestamping authority (RFC 3161) at a URL say when a signature
+// was made, for Gates that don't believe the signer's clock.
+func (s *Signer) WithTimestamps(url string) *Signer {
+	with := *s
+	with.extras.TimestampAuthorities = append(slices.Clone(s.extras.TimestampAuthorities),
+		sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: url, Retries: serviceRetries}))
+	return &with
+}
+
+// WithLog enters each signature into a transparency log: a Rekor of this version of its
+// protocol (1 or 2) at a URL.
+func (s *Signer) WithLog(url string, version uint32) *Signer {
+	with := *s
+	with.extras.TransparencyLogs = append(slices.Clone(s.extras.TransparencyLogs),
+		sign.NewRekor(&sign.RekorOptions{BaseURL: url, Version: version, Retries: serviceRetries}))
+	return &with
+}
+
+// KeylessSigner signs with a key of its own that it throws away, for which a Fulcio at a
+// URL gives a certificate to the holder of an OIDC token.
+func KeylessSigner(fulcioURL, identityToken string) (*Signer, error) {
+	key, err := sign.NewEphemeralKeypair(nil)
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	return &Signer{keypair: key, extras: sign.BundleOptions{
+		CertificateProvider:        sign.NewFulcio(&sign.FulcioOptions{BaseURL: strings.TrimSuffix(fulcioURL, "/"), Retries: serviceRetries}),
+		CertificateProviderOptions: &sign.CertificateProviderOptions{IDToken: identityToken},
+	}}, nil
 }
 
 // Password is asked for where a key is encrypted.
@@ -42,6 +82,15 @@ func ReadSigner(pem []byte, password Password) (*Signer, error) {
 	return NewSigner(signer)
 }
 
+// KMSSigner returns a Signer whose key a KMS keeps, named as cosign names it.
+func KMSSigner(ctx context.Context, uri string) (*Signer, error) {
+	key, err := kms.Get(ctx, uri, crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("finding the key %q: %w", uri, err)
+	}
+	return NewSigner(key)
+}
+
 // NewSigner returns a Signer that signs with a key, wherever that is kept.
 func NewSigner(key signature.SignerVerifier) (*Signer, error) {
 	public, err := key.PublicKey()
@@ -56,12 +105,14 @@ func NewSigner(key signature.SignerVerifier) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("using the key: %w", err)
 	}
-	return &Signer{keypair{key: key, public: public, algorithm: algorithm, der: der}}, nil
+	return &Signer{keypair: keypair{key: key, public: public, algorithm: algorithm, der: der}}, nil
 }
 
-// PublicPEM is the public key, as a Gate's signer takes it.
+// PublicPEM is the public key, as a Gate's signer takes it; that of a keyless signer is
+// of no use to anybody.
 func (s *Signer) PublicPEM() string {
-	return string(cryptoutils.PEMEncode(cryptoutils.PublicKeyPEMType, s.keypair.der))
+	pem, _ := s.keypair.GetPublicKeyPem() // each keypair has made its own before
+	return pem
 }
 
 // sign makes a bundle of a statement.
@@ -70,14 +121,16 @@ func (s *Signer) sign(ctx context.Context, claim statement) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the statement: %w", err)
 	}
-	signed, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: payloadType}, s.keypair, sign.BundleOptions{Context: ctx})
+	extras := s.extras
+	extras.Context = ctx
+	signed, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: payloadType}, s.keypair, extras)
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	return protojson.Marshal(signed)
 }
 
-// keypair is a sign.Keypair over any signer that sigstore knows: key files today.
+// keypair is a sign.Keypair over any signer that sigstore knows: key files and KMSs.
 type keypair struct {
 	key       signature.SignerVerifier
 	public    crypto.PublicKey

@@ -81,6 +81,10 @@ func (s statement) evidence() gate.Evidence {
 		e.Test, e.Malformed = decodePredicate[gate.Test](s.Predicate)
 	case gate.PredicateApproval:
 		e.Approval, e.Malformed = decodePredicate[gate.Approval](s.Predicate)
+	case gate.PredicateProvenance:
+		e.Provenance, e.Malformed = decodePredicate[gate.Provenance](s.Predicate)
+	case gate.PredicateException:
+		e.Leave, e.Malformed = decodePredicate[gate.Leave](s.Predicate)
 	}
 	return e
 }

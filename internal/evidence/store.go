@@ -1,9 +1,9 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,19 +22,44 @@ import (
 // it. It is safe for concurrent use.
 type Store struct {
 	client  *registry.Client
+	trust   *Trust
+	legacy  Legacy // nil where the program doesn't link it
 	known   *cache
 	flights singleflight.Group
 }
 
-// NewStore returns a Store that reads through client.
-func NewStore(client *registry.Client) *Store {
-	return &Store{client: client, known: newCache(maxCached)}
+// NewStore returns a Store that reads through client, and verifies by what trust finds.
+func NewStore(client *registry.Client, trust *Trust) *Store {
+	return &Store{client: client, trust: trust, known: newCache(maxCached)}
 }
 
-// Known returns the evidence about a digest that was verified for these very signers
-// before, without asking the registry.
-func (s *Store) Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence {
-	return s.known.get(cacheKey(repository, digest, signers))
+// Query is what evidence is asked for.
+type Query struct {
+	// Image that it must be about.
+	Image gate.Image
+	// Signers whose word can count.
+	Signers []v1alpha1.Signer
+	// Policy is asked too, where it isn't nil.
+	Policy *Policy
+}
+
+// place is the repository that the evidence is in.
+func (q Query) place() string { return cmp.Or(q.Image.Evidence, q.Image.Repository) }
+
+// key has the signers in it, and what they name: a key that leaves the Gate takes its
+// evidence along.
+func (s *Store) key(ctx context.Context, q Query) string {
+	key := fmt.Sprintf("%s@%s %s", q.place(), q.Image.Digest, s.trust.fingerprint(ctx, q.Signers))
+	if q.Policy != nil {
+		key += fmt.Sprintf(" %s %x", q.Policy.Name, sha256.Sum256(q.Policy.Document))
+	}
+	return key
+}
+
+// Known returns the evidence that was verified for these very signers before, without
+// asking the registry.
+func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
+	return s.known.get(s.key(ctx, q))
 }
 
 // fetchTimeout bounds a fetch that nobody waits for any more: what it finds is kept, so
@@ -46,21 +71,21 @@ const fetchTimeout = 30 * time.Second
 // fetch. Evidence beside an error is as good as any; the error says what may be missing,
 // and joins: a *registry.Error, a *BoundError, a *SignerError, a *panics.Error; all of it
 // in a *NothingReadError where the registry gave nothing.
-func (s *Store) Fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
-	flight := s.flights.DoChan(cacheKey(repository, digest, signers), func() (any, error) {
+func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
+	flight := s.flights.DoChan(s.key(ctx, q), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		var found []gate.Evidence
 		err := panics.Catch(func() (err error) {
-			found, err = s.fetch(ctx, repository, digest, signers)
+			found, err = s.fetch(ctx, q)
 			return err
 		})
 		return found, err
 	})
 	select {
 	case <-ctx.Done(): // one who stops waiting doesn't stop the others
-		err := &registry.Error{Action: "reading attestations", Repository: repository, Err: context.Cause(ctx)}
-		return s.Known(repository, digest, signers), &NothingReadError{err}
+		err := &registry.Error{Action: "reading attestations", Repository: q.place(), Err: context.Cause(ctx)}
+		return s.Known(ctx, q), &NothingReadError{err}
 	case result := <-flight:
 		found, _ := result.Val.([]gate.Evidence)
 		return found, result.Err
@@ -68,12 +93,13 @@ func (s *Store) Fetch(ctx context.Context, repository, digest string, signers []
 }
 
 // fetch verifies bundle by bundle: none is held for longer than that takes.
-func (s *Store) fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
-	verifier, signerErr := NewVerifier(signers)
-	found := s.Known(repository, digest, signers)
+func (s *Store) fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
+	verifier, signerErr := s.trust.Verifier(ctx, q.Signers)
+	key := s.key(ctx, q) // what the signers name is known now
+	found := s.known.get(key)
 	var mu sync.Mutex
-	f := fetcher{client: s.client, repository: repository, digest: digest, take: func(source string, bundle []byte) {
-		evidence, err := verifier.Verify(bundle, digest)
+	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
+		evidence, err := verifier.Verify(bundle, q.Image.Digest)
 		if err != nil {
 			return // junk, or somebody else's: it neither proves nor forbids
 		}
@@ -85,8 +111,26 @@ func (s *Store) fetch(ctx context.Context, repository, digest string, signers []
 		found = union(found, evidence)
 	}}
 	err := f.fetch(ctx)
-	s.known.put(cacheKey(repository, digest, signers), found)
-	return found, errors.Join(signerErr, err)
+	old, legacyErr := s.fetchLegacy(ctx, q)
+	found = union(found, old)
+	admitted, policyErr := s.fetchPolicy(ctx, q)
+	found = union(found, admitted)
+	s.known.put(key, slices.DeleteFunc(slices.Clone(found), func(e gate.Evidence) bool { return e.Policy != "" && e.Malformed != "" }))
+	return found, errors.Join(signerErr, err, legacyErr, policyErr)
+}
+
+// VerifyException returns what the statements in an Exception say about its digest, by
+// these signers. A bundle that proves nothing is passed over; the error is that of
+// Trust.Verifier.
+func (s *Store) VerifyException(ctx context.Context, exception v1alpha1.Exception, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
+	verifier, err := s.trust.Verifier(ctx, signers)
+	var all []gate.Evidence
+	for _, bundle := range exception.Spec.Bundles {
+		if evidence, err := verifier.Verify(bundle, exception.Spec.Digest); err == nil {
+			all = append(all, evidence...)
+		}
+	}
+	return all, err
 }
 
 // union adds what isn't there yet. Evidence of one source and signer is one.
@@ -102,18 +146,9 @@ func union(have, more []gate.Evidence) []gate.Evidence {
 
 func contains(all []gate.Evidence, e gate.Evidence) bool {
 	for _, other := range all {
-		if other.Source == e.Source && other.Signer == e.Signer {
+		if other.Source == e.Source && other.Signer == e.Signer && other.Policy == e.Policy && other.PredicateType == e.PredicateType {
 			return true
 		}
 	}
 	return false
-}
-
-// cacheKey has the signers in it: a key that leaves the Gate takes its evidence along.
-func cacheKey(repository, digest string, signers []v1alpha1.Signer) string {
-	encoded, err := json.Marshal(signers)
-	if err != nil {
-		panic(fmt.Sprintf("encoding plain values: %v", err)) // the type holds strings alone
-	}
-	return fmt.Sprintf("%s@%s %x", repository, digest, sha256.Sum256(encoded))
 }

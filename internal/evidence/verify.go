@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -22,11 +24,13 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 )
 
 // Verifier takes bundles to evidence, for a Gate's signers.
 type Verifier struct {
-	keys []trustedKey
+	keys       []trustedKey
+	identities []trustedIdentity
 }
 
 // trustedKey is a public key, and who it is in the Gate: two names for one key give
@@ -34,7 +38,10 @@ type Verifier struct {
 type trustedKey struct {
 	signer   string
 	hint     string
+	material root.TrustedMaterial
 	verifier *verify.Verifier
+	// timed is set where times are proven.
+	timed bool
 }
 
 // SignerError is about a signer of the Gate that can't be verified by; it proves
@@ -42,44 +49,94 @@ type trustedKey struct {
 type SignerError struct {
 	Signer string
 	Err    error
+	// Elsewhere is set where the Gate isn't wrong, but what the signer names isn't
+	// there: a KMS that doesn't answer, a trusted root that isn't mounted.
+	Elsewhere bool
 }
 
 func (e *SignerError) Error() string { return fmt.Sprintf("signer %q: %v", e.Signer, e.Err) }
 
 func (e *SignerError) Unwrap() error { return e.Err }
 
-// NewVerifier returns a Verifier for signers. Beside an error, which holds a
-// *SignerError for each signer that can't be verified by, the Verifier knows the rest.
-func NewVerifier(signers []v1alpha1.Signer) (*Verifier, error) {
-	v := &Verifier{}
-	var errs []error
-	for _, signer := range signers {
-		key, err := newTrustedKey(signer)
-		if err != nil {
-			errs = append(errs, &SignerError{Signer: signer.Name, Err: err})
-			continue
-		}
-		v.keys = append(v.keys, key)
+// Verifier returns a Verifier for signers. Beside an error, which holds a *SignerError
+// for each signer that can't be verified by, the Verifier knows the rest.
+func (t *Trust) Verifier(ctx context.Context, signers []v1alpha1.Signer) (*Verifier, error) {
+	// All at once: a KMS that doesn't answer must not keep out what others prove.
+	parts := make([]Verifier, len(signers))
+	errs := make([]error, len(signers))
+	var group sync.WaitGroup
+	for i, signer := range signers {
+		group.Go(func() {
+			errs[i] = panics.Catch(func() (err error) {
+				parts[i], err = t.one(ctx, signer)
+				return err
+			})
+		})
 	}
-	return v, errors.Join(errs...)
+	group.Wait()
+	all := &Verifier{}
+	for _, part := range parts {
+		all.keys = append(all.keys, part.keys...)
+		all.identities = append(all.identities, part.identities...)
+	}
+	return all, errors.Join(errs...)
 }
 
-func newTrustedKey(signer v1alpha1.Signer) (trustedKey, error) {
-	if signer.Key == nil || signer.KMS != "" || signer.Keyless != nil || signer.Timestamp != "" {
-		return trustedKey{}, errors.New("this version verifies public keys (key) without timestamps only")
+// one is a Verifier for one signer.
+func (t *Trust) one(ctx context.Context, signer v1alpha1.Signer) (Verifier, error) {
+	var trusted *root.TrustedRoot
+	if name := rootOf(signer); name != "" {
+		var err error
+		if trusted, err = t.root(ctx, name); err != nil {
+			return Verifier{}, &SignerError{Signer: signer.Name, Err: err, Elsewhere: true}
+		}
+	}
+	if signer.Keyless != nil {
+		identity, err := newTrustedIdentity(signer, trusted)
+		if err != nil {
+			return Verifier{}, &SignerError{Signer: signer.Name, Err: err}
+		}
+		return Verifier{identities: []trustedIdentity{identity}}, nil
+	}
+	public, err := t.publicKey(ctx, signer)
+	if err != nil {
+		return Verifier{}, &SignerError{Signer: signer.Name, Err: err, Elsewhere: signer.KMS != ""}
+	}
+	key, err := newTrustedKey(signer.Name, public, trusted)
+	if err != nil {
+		return Verifier{}, &SignerError{Signer: signer.Name, Err: err}
+	}
+	return Verifier{keys: []trustedKey{key}}, nil
+}
+
+func (t *Trust) publicKey(ctx context.Context, signer v1alpha1.Signer) (crypto.PublicKey, error) {
+	switch {
+	case signer.KMS != "":
+		return t.key(ctx, signer.KMS)
+	case signer.Key == nil:
+		return nil, errors.New("it has no key")
 	}
 	public, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(signer.Key.Data))
 	if err != nil {
-		return trustedKey{}, fmt.Errorf("reading its public key: %w", err)
+		return nil, fmt.Errorf("reading its public key: %w", err)
 	}
+	return public, nil
+}
+
+// newTrustedKey is a key whose times are proven by trusted, or by nothing where that is
+// nil.
+func newTrustedKey(signer string, public crypto.PublicKey, trusted *root.TrustedRoot) (trustedKey, error) {
 	anyHash, err := newKeyVerifier(public)
 	if err != nil {
 		return trustedKey{}, err
 	}
 	// A bundle's hint at its key is the signer's claim, so it decides nothing here.
-	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+	material := root.TrustedMaterialCollection{root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
 		return root.NewExpiringKey(anyHash, time.Time{}, time.Time{}), nil
-	})
+	})}
+	if trusted != nil {
+		material = append(material, trusted)
+	}
 	// A key has no certificate whose validity a time would be needed for; what the
 	// Gate asks for in time is judged by what it trusts for it.
 	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
@@ -90,7 +147,43 @@ func newTrustedKey(signer v1alpha1.Signer) (trustedKey, error) {
 	if err != nil {
 		return trustedKey{}, err
 	}
-	return trustedKey{signer: signer.Name, hint: hint, verifier: verifier}, nil
+	return trustedKey{signer: signer, hint: hint, material: material, verifier: verifier, timed: trusted != nil}, nil
+}
+
+// verify says whether the key signed the bundle, and since when that is proven. A bundle
+// without a time that is trusted is as good as one that has none.
+func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (word, bool) {
+	if _, err := k.verifier.Verify(b, policy); err != nil {
+		return word{}, false
+	}
+	w := word{signer: k.signer, key: k.hint}
+	if !k.timed {
+		return w, true
+	}
+	if stamps, _, err := verify.VerifySignedTimestamp(b, k.material); err == nil {
+		for _, stamp := range stamps {
+			w.at(stamp.Time)
+		}
+	}
+	if entries, err := verify.VerifyTlogEntry(b, k.material, 1, true); err == nil {
+		for _, entry := range entries {
+			w.at(entry.Time)
+		}
+	}
+	return w, true
+}
+
+// word is who signed a bundle, and since when that is proven.
+type word struct {
+	signer, identity, key string
+	signed                time.Time
+}
+
+// at notes a proven time. The first counts: what was signed is at least as old.
+func (w *word) at(t time.Time) {
+	if w.signed.IsZero() || t.Before(w.signed) {
+		w.signed = t
+	}
 }
 
 // keyVerifier accepts each of the algorithms that sigstore's tools use with one key:
@@ -146,8 +239,8 @@ func (v keyVerifier) PublicKey(opts ...signature.PublicKeyOption) (crypto.Public
 }
 
 // Verify takes a bundle to the evidence that it is about a digest: one for each signer
-// whose key signed it. An error says why it is none; that of a bundle by somebody else
-// is errNobody.
+// who signed it. An error says why it is none; that of a bundle by somebody else is
+// errNobody.
 func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, error) {
 	parsed, err := parseBundle(bundleJSON)
 	if err != nil {
@@ -158,37 +251,40 @@ func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, er
 	if !ok || err != nil {
 		return nil, fmt.Errorf("verifying a bundle about %q: that isn't a SHA-256 digest", digest)
 	}
-	policy := verify.NewPolicy(verify.WithArtifactDigest("sha256", raw), verify.WithKey())
-	signers := v.signers(parsed.Bundle, policy)
-	if len(signers) == 0 {
+	artifact := verify.WithArtifactDigest("sha256", raw)
+	words := v.byIdentity(parsed.Bundle, artifact)
+	if len(words) == 0 {
+		words = v.byKey(parsed.Bundle, verify.NewPolicy(artifact, verify.WithKey()))
+	}
+	if len(words) == 0 {
 		return nil, errNobody
 	}
 	// Only what is signed by somebody who may count is read further.
-	return parsed.evidence(digest, signers)
+	return parsed.evidence(digest, words)
 }
 
-// signers are those whose key signed the bundle. The keys that it hints at are tried
+// byKey are those whose key signed the bundle. The keys that it hints at are tried
 // first, and only where none of them signed it, all others: a Gate may have many.
-func (v *Verifier) signers(b *bundle.Bundle, policy verify.PolicyBuilder) []string {
+func (v *Verifier) byKey(b *bundle.Bundle, policy verify.PolicyBuilder) []word {
 	hint := b.GetVerificationMaterial().GetPublicKey().GetHint()
 	for _, hinted := range []bool{true, false} {
-		var signers []string
+		var words []word
 		for _, key := range v.keys {
 			if (key.hint == hint) != hinted {
 				continue
 			}
-			if _, err := key.verifier.Verify(b, policy); err == nil {
-				signers = append(signers, key.signer)
+			if w, ok := key.verify(b, policy); ok {
+				words = append(words, w)
 			}
 		}
-		if len(signers) > 0 {
-			return signers
+		if len(words) > 0 {
+			return words
 		}
 	}
 	return nil
 }
 
-// errNobody is about a bundle that no key of the Gate signed for this digest.
+// errNobody is about a bundle that no signer of the Gate signed for this digest.
 var errNobody = errors.New("no signer of the Gate signed this for the digest")
 
 // parsedBundle is a sigstore bundle around a DSSE envelope around a payload.
@@ -212,7 +308,7 @@ func parseBundle(bundleJSON []byte) (parsedBundle, error) {
 	return parsedBundle{Bundle: b, payload: envelope.GetPayload()}, nil
 }
 
-func (b parsedBundle) evidence(digest string, signers []string) ([]gate.Evidence, error) {
+func (b parsedBundle) evidence(digest string, words []word) ([]gate.Evidence, error) {
 	statement, err := parseStatement(b.payload)
 	if err != nil {
 		return nil, err
@@ -221,10 +317,10 @@ func (b parsedBundle) evidence(digest string, signers []string) ([]gate.Evidence
 		return nil, fmt.Errorf("the statement isn't about %s", digest)
 	}
 	said := statement.evidence()
-	all := make([]gate.Evidence, len(signers))
-	for i, signer := range signers {
+	all := make([]gate.Evidence, len(words))
+	for i, w := range words {
 		all[i] = said
-		all[i].Signer = signer
+		all[i].Signer, all[i].Identity, all[i].Key, all[i].Signed = w.signer, w.identity, w.key, w.signed
 	}
 	return all, nil
 }

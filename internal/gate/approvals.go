@@ -2,6 +2,7 @@ package gate
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 )
@@ -20,7 +21,7 @@ func (j *judge) approvals() []Reason {
 	approved := map[string]bool{}
 	for _, c := range f.candidates {
 		if len(c.faults) == 0 {
-			approved[c.person()] = true
+			approved[j.person(c.Evidence)] = true
 		}
 	}
 	if len(approved) >= need {
@@ -28,7 +29,7 @@ func (j *judge) approvals() []Reason {
 	}
 	reasons := []Reason{NewReason(NoApproval, "needs approvals by %d of %s, has %d", need, names(required.By), len(approved))}
 	nearest := slices.IndexFunc(f.candidates, func(c candidate) bool {
-		return len(c.faults) > 0 && !approved[c.person()]
+		return len(c.faults) > 0 && !approved[j.person(c.Evidence)]
 	})
 	if nearest < 0 {
 		return append(reasons, f.asides(k, required.By)...)
@@ -36,12 +37,20 @@ func (j *judge) approvals() []Reason {
 	return append(reasons, f.candidates[nearest].faults...)
 }
 
-// person is who approved. A keyless signer may be several people.
-func (e Evidence) person() string {
-	if e.Identity != "" {
-		return "identity " + e.Identity
+// person is who signed. A keyless signer may be several people, and a person several
+// signers: one identity is one person whoever vouches for it, and is the one whom a
+// Gate's signer names. Where in doubt, two are one.
+func (j *judge) person(e Evidence) string {
+	switch named := j.signers[e.Signer].Person; {
+	case named != "":
+		return "person " + strings.ToLower(named)
+	case e.Identity != "":
+		return "person " + strings.ToLower(e.Identity)
+	case e.Key != "":
+		return "key " + e.Key
+	default:
+		return "signer " + e.Signer
 	}
-	return "signer " + e.Signer
 }
 
 func (j *judge) assessApproval(e Evidence, required *v1alpha1.ApprovalRequirement) candidate {

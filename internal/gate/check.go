@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -100,7 +101,7 @@ func (c *checker) rest() {
 }
 
 func isEmpty(r v1alpha1.Requirements) bool {
-	return r.Signature == nil && r.SBOM == nil && r.Soak == nil && len(r.Tests) == 0 && r.Approvals == nil
+	return r.Signature == nil && r.SBOM == nil && r.Provenance == nil && r.Soak == nil && len(r.Tests) == 0 && r.Approvals == nil
 }
 
 // by checks the signers that a requirement names.
@@ -124,21 +125,32 @@ func (c *checker) signer(name string) (v1alpha1.Signer, bool) {
 	return c.spec.Signers[i], true
 }
 
-// count checks a number of different signers: no more can be asked for than there are.
+// count checks a number of different people: no more can be asked for than there are.
+// Those of a pattern aren't known beforehand.
 func (c *checker) count(path string, count int32, by []string) {
 	if count < 0 {
 		c.faultf(path, "must be at least 1, is %d", count)
 	}
-	people := 0
+	people := map[string]bool{}
 	for _, name := range by {
 		signer, _ := c.signer(name)
-		people++
-		if signer.Keyless != nil && len(signer.Keyless.Subjects) > 1 {
-			people += len(signer.Keyless.Subjects) - 1
+		switch {
+		case signer.Person != "":
+			people[strings.ToLower(signer.Person)] = true
+		case signer.Keyless == nil:
+			people["signer "+name] = true
+		case signer.Keyless.SubjectPattern != "":
+			return
+		case signer.Keyless.Subject != "":
+			people[strings.ToLower(signer.Keyless.Subject)] = true
+		default:
+			for _, subject := range signer.Keyless.Subjects {
+				people[strings.ToLower(subject)] = true
+			}
 		}
 	}
-	if int(count) > people {
-		c.faultf(path, "asks for %d, by names %d", count, people)
+	if int(count) > len(people) {
+		c.faultf(path, "asks for %d, by names %d", count, len(people))
 	}
 }
 

@@ -21,6 +21,12 @@ func (c *checker) images() {
 		if ok {
 			all = c.apart(all, home)
 		}
+		if image.Evidence != "" {
+			kept, parsed := c.pattern(path+".evidence", image.Evidence)
+			if parsed && ok && kept.pattern.IsWildcard() != home.pattern.IsWildcard() {
+				c.faultf(kept.path, "%s must end in /* exactly where repository %s does", quote(image.Evidence), quote(image.Repository))
+			}
+		}
 		for k, from := range image.PulledFrom {
 			mirror, parsed := c.pattern(fmt.Sprintf("%s.pulledFrom[%d]", path, k), from)
 			if !parsed {

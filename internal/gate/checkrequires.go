@@ -10,10 +10,16 @@ import (
 func (c *checker) requires() {
 	r := c.spec.Requires
 	if r.Signature != nil {
-		c.by(".spec.requires.signature.by", r.Signature.By)
+		c.signature(".spec.requires.signature", r.Signature)
 	}
 	if r.SBOM != nil {
 		c.by(".spec.requires.sbom.by", r.SBOM.By)
+	}
+	if r.Provenance != nil {
+		c.by(".spec.requires.provenance.by", r.Provenance.By)
+		if s := r.Provenance.Source; s != nil && s.Repository == "" {
+			c.faultf(".spec.requires.provenance.source.repository", "name the repository")
+		}
 	}
 	if r.Soak != nil {
 		c.soak(".spec.requires.soak", r.Soak)
@@ -26,6 +32,15 @@ func (c *checker) requires() {
 		if a.MaxAge != nil {
 			c.maxAge(path+".maxAge", a.MaxAge.Duration, a.By)
 		}
+	}
+}
+
+func (c *checker) signature(path string, s *v1alpha1.SignatureRequirement) {
+	switch policy := s.ClusterImagePolicy != ""; {
+	case policy && len(s.By) > 0:
+		c.faultf(path, "set exactly one of by and clusterImagePolicy")
+	case !policy:
+		c.by(path+".by", s.By)
 	}
 }
 

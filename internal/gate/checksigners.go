@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -32,6 +33,10 @@ func (c *checker) signers() {
 		if signer.Keyless != nil {
 			c.keyless(path+".keyless", signer.Keyless)
 		}
+		if signer.Timestamp != "" {
+			c.label(path+".timestamp", signer.Timestamp)
+		}
+		c.combination(path, signer)
 	}
 	c.unique(".spec.signers", list)
 }
@@ -45,6 +50,19 @@ func (c *checker) oneSource(path string, signer v1alpha1.Signer) {
 	}
 	if sources != 1 {
 		c.faultf(path, "set exactly one of key, kms and keyless, not %d", sources)
+	}
+}
+
+// combination checks what doesn't go together.
+func (c *checker) combination(path string, signer v1alpha1.Signer) {
+	if signer.Keyless == nil {
+		return
+	}
+	if signer.Timestamp != "" {
+		c.faultf(path+".timestamp", "a keyless signer has its times from keyless.trustedRoot: leave out timestamp")
+	}
+	if len(signer.Keyless.Subjects) > 0 && signer.Person != "" {
+		c.faultf(path+".person", "several subjects are several people: leave out person")
 	}
 }
 
@@ -105,8 +123,20 @@ func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 	if u, err := url.Parse(k.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
 		c.faultf(path+".issuer", "%s must be an https URL", quote(k.Issuer))
 	}
-	if (k.Subject != "") == (len(k.Subjects) > 0) {
-		c.faultf(path, "set exactly one of subject and subjects")
+	sources := 0
+	for _, set := range []bool{k.Subject != "", len(k.Subjects) > 0, k.SubjectPattern != ""} {
+		if set {
+			sources++
+		}
+	}
+	if sources != 1 {
+		c.faultf(path, "set exactly one of subject, subjects and subjectPattern, not %d", sources)
+	}
+	if _, err := SubjectPattern(k.SubjectPattern); err != nil {
+		c.faultf(path+".subjectPattern", "%v", err)
+	}
+	if k.TrustedRoot != "" {
+		c.label(path+".trustedRoot", k.TrustedRoot)
 	}
 	for i, subject := range k.Subjects {
 		if subject == "" {
@@ -114,4 +144,13 @@ func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 		}
 	}
 	c.unique(path+".subjects", k.Subjects)
+}
+
+// SubjectPattern compiles a signer's subjectPattern, anchored at both ends.
+func SubjectPattern(pattern string) (*regexp.Regexp, error) {
+	// Alone first: a pattern that closes the group around it would get out of the anchors.
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, fmt.Errorf("%s is no regular expression: %w", quote(pattern), err)
+	}
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }

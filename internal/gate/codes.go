@@ -5,11 +5,12 @@ import "fmt"
 // The codes of reasons.
 const (
 	// What is asked for is missing.
-	NoSignature Code = "NoSignature"
-	NoSBOM      Code = "NoSBOM"
-	NoSoak      Code = "NoSoak"
-	NoTest      Code = "NoTest"
-	NoApproval  Code = "NoApproval"
+	NoSignature  Code = "NoSignature"
+	NoSBOM       Code = "NoSBOM"
+	NoProvenance Code = "NoProvenance"
+	NoSoak       Code = "NoSoak"
+	NoTest       Code = "NoTest"
+	NoApproval   Code = "NoApproval"
 
 	// There is one, but it doesn't count.
 	WrongSigner      Code = "WrongSigner"
@@ -20,6 +21,17 @@ const (
 	OtherEnvironment Code = "OtherEnvironment"
 	OtherLadder      Code = "OtherLadder"
 	OtherRepository  Code = "OtherRepository"
+	OtherTemplate    Code = "OtherTemplate"
+	OtherBuilder     Code = "OtherBuilder"
+	OtherSource      Code = "OtherSource"
+	SignerEnded      Code = "SignerEnded"
+	PolicyRefused    Code = "PolicyRefused"
+
+	// There is an exception, but it doesn't count.
+	ExceptionElsewhere Code = "ExceptionElsewhere"
+	ExceptionExpired   Code = "ExceptionExpired"
+	ExceptionRefused   Code = "ExceptionRefused"
+	ExceptionUnsigned  Code = "ExceptionUnsigned"
 
 	// What a soak shows isn't enough.
 	SoakOpen         Code = "SoakOpen"
@@ -50,6 +62,7 @@ const (
 	ProofTooLarge       Code = "ProofTooLarge"
 	Unsupported         Code = "Unsupported"
 	RegistryUnavailable Code = "RegistryUnavailable"
+	SignerUnavailable   Code = "SignerUnavailable"
 	InternalError       Code = "InternalError"
 )
 
@@ -80,6 +93,22 @@ var codes = []CodeDoc{
 		"ask for a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
+		ExceptionElsewhere, "the exception is for other namespaces",
+		"ask those who signed it for one that names this namespace: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
+	},
+	{
+		ExceptionExpired, "the exception's end has passed",
+		"let the digest prove itself, or ask for a new exception: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
+	},
+	{
+		ExceptionRefused, "there is an exception, and the Gate takes none",
+		"let the digest prove itself; the platform team can name in the Gate who may give leave (exceptions)",
+	},
+	{
+		ExceptionUnsigned, "fewer people than the Gate asks for have signed the exception for this namespace",
+		"let another one of them sign it, and add the bundle to the Exception: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
+	},
+	{
 		FromFuture, "the statement claims a time that hasn't come yet",
 		"set the signer's clock right and attest again",
 	},
@@ -102,6 +131,10 @@ var codes = []CodeDoc{
 	{
 		NoGate, "no Gate names the namespace",
 		"ask the platform team for a Gate that names the namespace",
+	},
+	{
+		NoProvenance, "the digest has no SLSA provenance by a signer whose word counts",
+		"let the builder attach it: cosign attest --type slsaprovenance1 --predicate FILE --key KEY IMAGE@DIGEST",
 	},
 	{
 		NoReadinessProbe, "pods ran without a readiness probe: nothing says that they were healthy, so their time doesn't count",
@@ -128,6 +161,10 @@ var codes = []CodeDoc{
 		"attest with a timestamp, state the time (and let the Gate say `time: TrustSigner` of the signer)",
 	},
 	{
+		OtherBuilder, "the provenance is of another builder",
+		"build it where the Gate says",
+	},
+	{
 		OtherChart, "what is deployed isn't the chart that soaked",
 		"deploy the chart that soaked (pin its package), or let this chart soak",
 	},
@@ -144,8 +181,20 @@ var codes = []CodeDoc{
 		"name the ladder in the Gate's images, or let the image of this repository soak",
 	},
 	{
+		OtherSource, "the provenance is of another source",
+		"build it from the repository and ref that the Gate names",
+	},
+	{
 		OtherStamp, "the object was rendered for another environment or ladder",
 		"render it for this environment: look at the Application's plugin parameters and at .argocd-source.yaml",
+	},
+	{
+		OtherTemplate, "the pod template that is deployed isn't one that soaked",
+		"deploy the pod template that soaked, or let this one soak",
+	},
+	{
+		PolicyRefused, "the ClusterImagePolicy that the Gate names doesn't let the image by",
+		"see what it asks for: kubectl get clusterimagepolicy NAME -o yaml",
 	},
 	{
 		ProofTooLarge, "not all proof was read: an attestation, or all of them together, is larger than what is read; what is missing may be in it",
@@ -158,6 +207,14 @@ var codes = []CodeDoc{
 	{
 		RegistryUnavailable, "the proof couldn't be fetched, and no copy of it is kept in the cluster",
 		"try again once the registry answers",
+	},
+	{
+		SignerEnded, "it was signed after the end of its signer (notAfter), or nothing proves that it was before",
+		"let the signer who took over attest it",
+	},
+	{
+		SignerUnavailable, "a signer of the Gate can't be verified by: its KMS doesn't answer, or its trusted root isn't there",
+		"try again once it answers; the log of the webhook says what is missing",
 	},
 	{
 		SoakFewPods, "fewer pods were ready during the soak than the Gate asks for",

@@ -20,7 +20,12 @@ func Decide(r Request) Verdict {
 	for _, signer := range r.Gate.Spec.Signers {
 		j.signers[signer.Name] = signer
 	}
-	return Deny(r.Image, RefTo(r.Gate), j.all()...)
+	reasons, exempted := j.all()
+	verdict := Deny(r.Image, RefTo(r.Gate), reasons...)
+	if verdict.Allowed {
+		verdict.Exception = exempted
+	}
+	return verdict
 }
 
 // Deny is a verdict for these reasons: a denial, or leave where there are none. It
@@ -62,19 +67,45 @@ type judge struct {
 	signers map[string]v1alpha1.Signer
 }
 
-func (j *judge) all() []Reason {
+// all are the reasons for a denial, and the exception that stands in for proof.
+func (j *judge) all() ([]Reason, *Exempted) {
+	missing := j.required()
+	var exempted *Exempted
+	if len(missing) > 0 {
+		var why []Reason
+		if exempted, why = j.exempted(); exempted != nil {
+			exempted.Missing = codesOf(missing)
+			missing = nil
+		}
+		missing = append(missing, why...)
+	}
 	return slices.Concat(
 		j.request(),
 		Check(j.Gate),
 		j.unsupported(),
 		j.stamps(),
 		j.recalled(),
-		j.signature(),
-		j.sbom(),
-		j.soak(),
-		j.tests(),
-		j.approvals(),
-	)
+		missing,
+	), exempted
+}
+
+func codesOf(reasons []Reason) []Code {
+	codes := make([]Code, len(reasons))
+	for i, reason := range reasons {
+		codes[i] = reason.Code
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
+// required are the requirements that aren't met. What has proven itself here needs no
+// proof from elsewhere.
+func (j *judge) required() []Reason {
+	missing := slices.Concat(j.signature(), j.sbom(), j.provenance())
+	if j.provenHere() {
+		return missing
+	}
+	return slices.Concat(missing, j.soak(), j.tests(), j.approvals())
 }
 
 // request refuses what callers can get wrong.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
@@ -40,7 +41,7 @@ var verdicts = []struct {
 	want   codes
 }{
 	{"without Gate", func(r *gate.Request) { r.Gate = nil }, codes{gate.NoGate}},
-	{"without evidence", func(r *gate.Request) { r.Evidence = nil }, codes{gate.NoApproval, gate.NoSBOM, gate.NoSignature, gate.NoSoak, gate.NoTest, gate.NoTest}},
+	{"without evidence", func(r *gate.Request) { r.Evidence = nil }, codes{gate.NoApproval, gate.NoProvenance, gate.NoSBOM, gate.NoSignature, gate.NoSoak, gate.NoTest, gate.NoTest}},
 	{"without signature", without(theSignature), codes{gate.NoSignature}},
 	{"without SBOM", without(theSBOM), codes{gate.NoSBOM}},
 	{"without soak", without(theSoak), codes{gate.NoSoak}},
@@ -284,7 +285,6 @@ var verdicts = []struct {
 		r.Evidence = append(r.Evidence, again)
 	}, codes{gate.NoApproval}},
 	{"two people of one signer", func(r *gate.Request) {
-		// As a keyless signer will be; Decide denies those until it can judge them.
 		r.Gate.Spec.Requires.Approvals.Count = 2
 		other := r.Evidence[theApproval]
 		r.Evidence[theApproval].Identity, other.Identity = "ana@example.com", "bo@example.com"
@@ -303,6 +303,53 @@ var verdicts = []struct {
 		bo.Approval.ExpiresAt = new(now)
 		r.Evidence = append(r.Evidence, bo)
 	}, codes{gate.ApprovalExpired, gate.NoApproval}},
+
+	// The pod template.
+	{"the pod template that soaked", sameTemplate(digestOf("template")), nil},
+	{"another pod template", sameTemplate(digestOf("other")), codes{gate.OtherTemplate}},
+	{"no pod template", sameTemplate(""), codes{gate.OtherTemplate}},
+
+	// What has proven itself here.
+	{"proven here", provenHere(func(*gate.Soak) {}), nil},
+	{"proven here for a second less", provenHere(func(s *gate.Soak) { s.Window.HealthySeconds-- }), notProvenHere},
+	{"proven elsewhere", provenHere(func(s *gate.Soak) { s.Environment = "staging" }), notProvenHere},
+	{"proven here in another ladder", provenHere(func(s *gate.Soak) { s.Ladder = "blog" }), notProvenHere},
+	{"proven here with figures that contradict", provenHere(func(s *gate.Soak) { s.Window.Restarts = -1 }), notProvenHere},
+	{"begun here", provenHere(func(s *gate.Soak) { s.Window.FinishedAt = nil }), notProvenHere},
+	{"proven here long ago", provenHere(func(s *gate.Soak) { older(&s.Window, 3000*day) }), nil},
+	{"proven here by who doesn't count", func(r *gate.Request) {
+		provenHere(func(*gate.Soak) {})(r)
+		r.Gate.Spec.ProvenHere.By = []string{"e2e"}
+	}, notProvenHere},
+	{"proven here without signature", func(r *gate.Request) {
+		provenHere(func(*gate.Soak) {})(r)
+		r.Evidence = slices.DeleteFunc(r.Evidence, func(e gate.Evidence) bool { return e.PredicateType == gate.PredicateSignature })
+	}, codes{gate.NoSignature}},
+
+	// Provenance; provenance_test.go has the rest.
+	{"no provenance", func(r *gate.Request) { r.Evidence = r.Evidence[:theProvenance] }, codes{gate.NoProvenance}},
+	{"provenance of another builder and source", func(r *gate.Request) {
+		r.Evidence[theProvenance].Provenance = built("https://example.com/laptop", "git+https://github.com/org-evil/shop@refs/heads/main")
+	}, codes{gate.OtherBuilder, gate.OtherSource}},
+
+	// A ClusterImagePolicy.
+	{"a policy that lets the image by", policy(gate.Evidence{Policy: "corp", PredicateType: gate.PredicateSignature}), nil},
+	{"a policy that doesn't", policy(gate.Evidence{Policy: "corp", PredicateType: gate.PredicateSignature, Malformed: "no matching signatures"}), codes{gate.PolicyRefused}},
+	{"another policy that does", policy(gate.Evidence{Policy: "other", PredicateType: gate.PredicateSignature}), codes{gate.PolicyRefused}},
+	{"a policy that wasn't asked", policy(gate.Evidence{}), codes{gate.PolicyRefused}},
+
+	// Signers' ends and exceptions; people_test.go and exceptions_test.go have the rest.
+	{"a signature after its signer's end", func(r *gate.Request) {
+		r.Gate.Spec.Signers[2].NotAfter = new(metav1.NewTime(now.Add(-time.Second)))
+	}, codes{gate.SignerEnded, gate.SignerEnded}},
+	{"an exception for another namespace", excepted(func(x *gate.Exception) { x.Spec.Namespaces = []string{"blog"} }), codes{gate.ExceptionElsewhere, gate.NoSignature}},
+	{"an exception that has ended", excepted(func(x *gate.Exception) { x.Spec.ExpiresAt = metav1.NewTime(now) }), codes{gate.ExceptionExpired, gate.NoSignature}},
+	{"an exception by one of two", excepted(func(x *gate.Exception) { x.Evidence = x.Evidence[1:] }), codes{gate.ExceptionUnsigned, gate.NoSignature}},
+	{"an exception", excepted(func(*gate.Exception) {}), nil},
+	{"an exception, and the Gate takes none", func(r *gate.Request) {
+		excepted(func(*gate.Exception) {})(r)
+		r.Gate.Spec.Exceptions = nil
+	}, codes{gate.ExceptionRefused, gate.NoSignature}},
 
 	// Whatever it shows.
 	{"recalled", func(r *gate.Request) { r.Recalls = []v1alpha1.Recall{recallOf(digest)} }, codes{gate.Recalled}},
@@ -326,23 +373,58 @@ var verdicts = []struct {
 	{"tags that aren't known", func(r *gate.Request) {
 		r.Gate.Spec.Others = []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: "Maybe"}}
 	}, codes{gate.Unsupported}},
-	{"a KMS signer that nobody needs", func(r *gate.Request) {
-		r.Gate.Spec.Signers = append(r.Gate.Spec.Signers, v1alpha1.Signer{Name: "kms", KMS: "awskms:///x"})
-	}, codes{gate.Unsupported}},
-	{"a keyless signer that nobody needs", func(r *gate.Request) {
-		r.Gate.Spec.Signers = append(r.Gate.Spec.Signers, v1alpha1.Signer{Name: "keyless", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://a.example.com", Subject: "b"}})
-	}, codes{gate.Unsupported}},
-	{"a timestamping authority", func(r *gate.Request) { r.Gate.Spec.Signers[0].Timestamp = "corp-tsa" }, codes{gate.Unsupported}},
+	{"a template policy that isn't known", func(r *gate.Request) { r.Gate.Spec.Requires.Soak.Template = "Similar" }, codes{gate.Unsupported}},
 	{"a source of time that isn't known", func(r *gate.Request) { r.Gate.Spec.Signers[0].Time = "Guess" }, codes{gate.Unsupported}},
-	{"provenHere", func(r *gate.Request) {
-		r.Gate.Spec.ProvenHere = &v1alpha1.ProvenHere{By: []string{"observer"}, Duration: asked(time.Hour)}
-	}, codes{gate.Unsupported}},
-	{"exceptions", func(r *gate.Request) {
-		r.Gate.Spec.Exceptions = &v1alpha1.ExceptionPolicy{By: []string{"ana", "bo"}, Count: 2}
-	}, codes{gate.Unsupported}},
+	{"a KMS signer, a keyless one and a timestamping authority", func(r *gate.Request) {
+		r.Gate.Spec.Signers = append(r.Gate.Spec.Signers,
+			v1alpha1.Signer{Name: "kms", KMS: "awskms:///x", Timestamp: "corp-tsa"},
+			v1alpha1.Signer{Name: "keyless", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://a.example.com", Subject: "b"}})
+	}, nil},
 	{"observe is the observer's", func(r *gate.Request) {
 		r.Gate.Spec.Observe = &v1alpha1.Observe{AttestAfter: []asking{asked(time.Hour)}}
 	}, nil},
+}
+
+// notProvenHere is what elsewhere's proof would be needed for.
+var notProvenHere = codes{gate.NoApproval, gate.NoTest, gate.NoTest}
+
+// sameTemplate asks for the pod template that soaked.
+func sameTemplate(is string) func(*gate.Request) {
+	return func(r *gate.Request) {
+		r.Gate.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
+		r.Stamps.TemplateDigest = is
+		r.Evidence[theSoak].Soak.Workloads = []gate.Workload{{TemplateDigest: digestOf("worker")}, {TemplateDigest: digestOf("template")}}
+	}
+}
+
+// provenHere leaves of the evidence signature, SBOM and provenance, and adds a soak here.
+func provenHere(change func(*gate.Soak)) func(*gate.Request) {
+	return func(r *gate.Request) {
+		r.Gate.Spec.ProvenHere = &v1alpha1.ProvenHere{By: []string{"observer"}, Duration: asked(day)}
+		r.Gate.Spec.Requires.Soak = nil // what it would say of a soak here is of no interest
+		here := r.Evidence[theSoak]
+		here.Soak.Environment, here.Soak.Chart.Digest = "prod", ""
+		change(here.Soak)
+		r.Evidence = []gate.Evidence{r.Evidence[theSignature], r.Evidence[theSBOM], r.Evidence[theProvenance], here}
+	}
+}
+
+// policy has a ClusterImagePolicy in place of the signature.
+func policy(e gate.Evidence) func(*gate.Request) {
+	return func(r *gate.Request) {
+		r.Gate.Spec.Requires.Signature = &v1alpha1.SignatureRequirement{ClusterImagePolicy: "corp"}
+		r.Evidence[theSignature] = e
+	}
+}
+
+// excepted has an exception in place of the signature.
+func excepted(change func(*gate.Exception)) func(*gate.Request) {
+	return func(r *gate.Request) {
+		r.Evidence = slices.Delete(r.Evidence, theSignature, theSignature+1)
+		x := exception("leave", "ana", "bo")
+		change(&x)
+		r.Exceptions = []gate.Exception{x}
+	}
 }
 
 // older moves a soak into the past.
@@ -391,7 +473,7 @@ func TestDecide(t *testing.T) {
 	golden(t, "testdata/verdicts.golden", text.Bytes())
 
 	// These are verdict's and webhook's to give.
-	elsewhere := codes{gate.RegistryUnavailable, gate.ProofTooLarge}
+	elsewhere := codes{gate.RegistryUnavailable, gate.ProofTooLarge, gate.SignerUnavailable}
 	for _, doc := range gate.Codes() {
 		if !seen[doc.Code] && !slices.Contains(elsewhere, doc.Code) {
 			t.Errorf("no test leads to %s", doc.Code)

@@ -17,13 +17,18 @@ type Request struct {
 	// types don't have (.spec.requires.quorum).
 	Unknown []string
 	Image   Image
-	Stamps  Stamps
+	// Namespace that it is to run in; an exception counts in the namespaces that it
+	// names.
+	Namespace string
+	Stamps    Stamps
 	// Evidence was verified: every signer is one of the Gate's, every subject is
 	// the image's digest.
 	Evidence []Evidence
 	Recalls  []v1alpha1.Recall
-	// Rescheduled skips what time alone takes away, maxAge and an approval's
-	// expiresAt, and only that: these digests already run here.
+	// Exceptions of the cluster, with what was verified of the statements in them.
+	Exceptions []Exception
+	// Rescheduled skips what time alone takes away (maxAge, the end of an approval, of
+	// an exception, of a signer), and only that: these digests already run here.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
 	Now time.Time
@@ -31,8 +36,11 @@ type Request struct {
 
 // Image is what is judged.
 type Image struct {
-	// Repository that evidence is fetched from: the Gate's, never a mirror.
+	// Repository of the image: the Gate's, never a mirror.
 	Repository string
+	// Evidence is the repository that attestations are fetched from, where the Gate
+	// names one of its own for them; else empty, and they are beside the image.
+	Evidence string
 	// Digest is sha256:<64 hex digits>.
 	Digest string
 	// Ladder that the Gate pins the soak to, or empty.
@@ -45,6 +53,8 @@ type Stamps struct {
 	Environment string
 	Target      string
 	ChartDigest string
+	// TemplateDigest is no annotation: it is that of the pod template itself.
+	TemplateDigest string
 }
 
 // Evidence is one verified statement about the image's digest.
@@ -54,13 +64,19 @@ type Evidence struct {
 	// Identity is the certificate's subject where the signer is keyless, else
 	// empty. Of several subjects, each is a person of its own.
 	Identity string
+	// Key is the SHA-256 of the public key where the signer is none.
+	Key string
+	// Policy is the ClusterImagePolicy that let the image by; there is no signer then.
+	Policy string
 	// Signed is a proven time (timestamp authority or log); zero where there is none.
 	Signed        time.Time
 	PredicateType string
 	// Exactly one of these is set for the predicate types that have a content.
-	Soak     *Soak
-	Test     *Test
-	Approval *Approval
+	Soak       *Soak
+	Test       *Test
+	Approval   *Approval
+	Provenance *Provenance
+	Leave      *Leave
 	// Malformed says why the predicate of a known type couldn't be read; such
 	// evidence proves nothing, and is named in reasons.
 	Malformed string
@@ -74,6 +90,8 @@ type Verdict struct {
 	Reasons []Reason `json:"reasons"`
 	Image   string   `json:"image"`
 	Gate    Ref      `json:"gate"`
+	// Exception is what let by a digest that is unproven; it must not go unseen.
+	Exception *Exempted `json:"exception,omitempty"`
 }
 
 // Ref says which Gate was asked.

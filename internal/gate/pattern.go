@@ -129,11 +129,20 @@ func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
 				continue
 			}
 			if last, ok := pattern.Match(repository); ok {
-				return Image{Repository: home.with(last), Ladder: image.Ladder}, true
+				return Image{Repository: home.with(last), Evidence: evidenceOf(image, last), Ladder: image.Ladder}, true
 			}
 		}
 	}
 	return Image{}, false
+}
+
+// evidenceOf is the repository of an image's attestations, where it has one of its own.
+func evidenceOf(image v1alpha1.GateImage, last string) string {
+	pattern, err := ParsePattern(image.Evidence)
+	if image.Evidence == "" || err != nil {
+		return "" // Check says so
+	}
+	return pattern.with(last)
 }
 
 // FindOther is the entry of `others` that lets this repository by. Images come first:

@@ -7,14 +7,16 @@ import (
 
 // The kinds of statements.
 var (
-	signatureKind = kind{noun: "signature", is: is(PredicateSignature), missing: NoSignature}
-	sbomKind      = kind{noun: "bill of materials", is: isSBOM, missing: NoSBOM}
-	soakKind      = kind{noun: "soak", is: is(PredicateSoak), missing: NoSoak}
-	testKind      = kind{noun: "test result", is: is(PredicateTest), missing: NoTest}
-	approvalKind  = kind{noun: "approval", is: is(PredicateApproval), missing: NoApproval}
+	signatureKind  = kind{noun: "signature", is: is(PredicateSignature), missing: NoSignature}
+	sbomKind       = kind{noun: "bill of materials", is: isSBOM, missing: NoSBOM}
+	provenanceKind = kind{noun: "provenance", is: is(PredicateProvenance), missing: NoProvenance, need: "provenance"}
+	soakKind       = kind{noun: "soak", is: is(PredicateSoak), missing: NoSoak}
+	testKind       = kind{noun: "test result", is: is(PredicateTest), missing: NoTest}
+	approvalKind   = kind{noun: "approval", is: is(PredicateApproval), missing: NoApproval}
+	exceptionKind  = kind{noun: "exception", is: is(PredicateException)}
 )
 
-var kinds = []kind{signatureKind, sbomKind, soakKind, testKind, approvalKind}
+var kinds = []kind{signatureKind, sbomKind, provenanceKind, soakKind, testKind, approvalKind, exceptionKind}
 
 // Knows says whether statements of this predicate type can count in a verdict.
 func Knows(predicateType string) bool {
@@ -48,10 +50,30 @@ func isSBOM(predicateType string) bool {
 func present(e Evidence) candidate { return candidate{Evidence: e} }
 
 func (j *judge) signature() []Reason {
-	if j.Gate.Spec.Requires.Signature == nil {
+	required := j.Gate.Spec.Requires.Signature
+	switch {
+	case required == nil:
 		return nil
+	case required.ClusterImagePolicy != "":
+		return j.policy(required.ClusterImagePolicy)
+	default:
+		return j.need(signatureKind, required.By, present)
 	}
-	return j.need(signatureKind, j.Gate.Spec.Requires.Signature.By, present)
+}
+
+// policy asks for the word of a ClusterImagePolicy.
+func (j *judge) policy(name string) []Reason {
+	refused := "it wasn't judged by"
+	for _, e := range j.Evidence {
+		switch {
+		case e.Policy != name:
+		case e.Malformed == "":
+			return nil
+		case refused == "it wasn't judged by" || e.Malformed < refused:
+			refused = e.Malformed
+		}
+	}
+	return []Reason{NewReason(PolicyRefused, "ClusterImagePolicy %s doesn't let the image by: %s", quote(name), Clean(refused, maxName))}
 }
 
 func (j *judge) sbom() []Reason {

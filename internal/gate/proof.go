@@ -65,8 +65,12 @@ type found struct {
 
 // find sorts out the evidence of a kind. assess says what is wrong with a statement.
 func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found {
+	return j.sort(j.Evidence, k, by, assess)
+}
+
+func (j *judge) sort(evidence []Evidence, k kind, by []string, assess func(Evidence) candidate) found {
 	var f found
-	for _, e := range j.Evidence {
+	for _, e := range evidence {
 		if !k.is(e.PredicateType) {
 			continue
 		}
@@ -75,7 +79,9 @@ func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found
 			f.unreadable = append(f.unreadable, e)
 		case e.Malformed != "" || k.about != nil && !k.about(e):
 		case counts:
-			f.candidates = append(f.candidates, assess(e))
+			c := assess(e)
+			c.faults = append(c.faults, j.ended(e)...)
+			f.candidates = append(f.candidates, c)
 		default:
 			f.wrong = append(f.wrong, e.Signer)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -22,7 +23,8 @@ var (
 	suites       = rapid.SampledFrom([]string{"e2e", "load", "unit", ""})
 	types        = rapid.SampledFrom([]string{
 		gate.PredicateSignature, gate.PredicateSPDX, gate.PredicateCycloneDX,
-		gate.PredicateTest, gate.PredicateSoak, gate.PredicateApproval, "https://slsa.dev/provenance/v1", "",
+		gate.PredicateTest, gate.PredicateSoak, gate.PredicateApproval, gate.PredicateProvenance,
+		gate.PredicateException, "https://example.com/other", "",
 	})
 	texts = rapid.SampledFrom([]string{"", "", "", "junk", "\x1b[2J\n", "\xff"})
 )
@@ -94,16 +96,49 @@ func approvals() *rapid.Generator[gate.Approval] {
 	})
 }
 
+func provenances() *rapid.Generator[gate.Provenance] {
+	return rapid.Custom(func(t *rapid.T) gate.Provenance {
+		return *built(
+			rapid.SampledFrom([]string{builder, "https://example.com/laptop", ""}).Draw(t, "builder"),
+			rapid.SampledFrom([]string{sourceURI, "git+https://github.com/evil/shop@refs/heads/main", "junk"}).Draw(t, "uri"),
+		)
+	})
+}
+
+func leaves() *rapid.Generator[gate.Leave] {
+	return rapid.Custom(func(t *rapid.T) gate.Leave {
+		return gate.Leave{
+			Namespace: rapid.SampledFrom([]string{"shop", "shop", "blog", ""}).Draw(t, "namespace"),
+			ExpiresAt: maybe(times()).Draw(t, "expiresAt"),
+		}
+	})
+}
+
+// exceptions are in the cluster, whatever evidence says.
+func exceptions() *rapid.Generator[gate.Exception] {
+	return rapid.Custom(func(t *rapid.T) gate.Exception {
+		x := exception("x", rapid.SampledFrom([][]string{{"ana", "bo"}, {"ana", "bo", "ci"}, {"ana"}, {"ci", "e2e"}, nil}).Draw(t, "by")...)
+		if rapid.Bool().Draw(t, "other") {
+			x.Spec.Digest = digests.Draw(t, "digest")
+			x.Spec.ExpiresAt = metav1.NewTime(times().Draw(t, "end"))
+			x.Evidence = append(x.Evidence, evidence().Draw(t, "junk"))
+		}
+		return x
+	})
+}
+
 // evidence is any, be it that its content doesn't fit its type.
 func evidence() *rapid.Generator[gate.Evidence] {
 	return rapid.Custom(func(t *rapid.T) gate.Evidence {
 		return gate.Evidence{
-			Signer: signerNames.Draw(t, "signer"), Identity: texts.Draw(t, "identity"),
+			Signer: signerNames.Draw(t, "signer"), Identity: texts.Draw(t, "identity"), Key: texts.Draw(t, "key"),
 			Signed:        *rapid.OneOf(rapid.Just(&time.Time{}), rapid.Ptr(times(), false)).Draw(t, "signed"),
 			PredicateType: types.Draw(t, "type"), Malformed: texts.Draw(t, "malformed"),
 			Source: digests.Draw(t, "source"),
 			Soak:   maybe(soaks()).Draw(t, "soak"), Test: maybe(results()).Draw(t, "test"),
-			Approval: maybe(approvals()).Draw(t, "approval"),
+			Approval:   maybe(approvals()).Draw(t, "approval"),
+			Provenance: maybe(provenances()).Draw(t, "provenance"),
+			Leave:      maybe(leaves()).Draw(t, "leave"),
 		}
 	})
 }
@@ -120,6 +155,13 @@ func requests() *rapid.Generator[gate.Request] {
 		}
 		r.Evidence = append(kept, rapid.SliceOfN(evidence(), 0, 4).Draw(t, "evidence")...)
 		r.Rescheduled = rapid.Bool().Draw(t, "rescheduled")
+		r.Exceptions = rapid.SliceOfN(exceptions(), 0, 2).Draw(t, "exceptions")
+		if rapid.Bool().Draw(t, "provenHere") {
+			r.Gate.Spec.ProvenHere = &v1alpha1.ProvenHere{By: []string{"observer"}, Duration: asked(time.Hour)}
+		}
+		if rapid.Bool().Draw(t, "ending") {
+			r.Gate.Spec.Signers[1].NotAfter = new(metav1.NewTime(times().Draw(t, "notAfter")))
+		}
 		needs := &r.Gate.Spec.Requires
 		needs.Soak.Contiguous = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "contiguous")
 		needs.Approvals.Count = rapid.SampledFrom([]int32{0, 1, 1, 2}).Draw(t, "count")
@@ -142,6 +184,30 @@ func TestMoreEvidenceNeverDenies(t *testing.T) {
 		}
 		if before.Allowed {
 			allowed++
+		}
+	})
+	if allowed == 0 {
+		t.Error("no request was allowed: this has shown nothing")
+	}
+}
+
+func TestMoreSignaturesOfAnExceptionNeverDeny(t *testing.T) {
+	allowed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		r := requests().Draw(t, "request")
+		r.Evidence, r.Exceptions = nil, append(r.Exceptions, exceptions().Draw(t, "exception"))
+		before := gate.Decide(r)
+		r.Exceptions = slices.Clone(r.Exceptions)
+		i := rapid.IntRange(0, len(r.Exceptions)-1).Draw(t, "which")
+		r.Exceptions[i].Evidence = append(slices.Clone(r.Exceptions[i].Evidence), evidence().Draw(t, "more"))
+		if after := gate.Decide(r); before.Allowed && !after.Allowed {
+			t.Fatalf("another signature denies: %+v", after.Reasons)
+		}
+		if before.Allowed {
+			allowed++
+			if before.Exception == nil {
+				t.Fatal("allowed without a word about the exception")
+			}
 		}
 	})
 	if allowed == 0 {

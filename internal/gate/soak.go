@@ -25,7 +25,7 @@ func (j *judge) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candi
 	c := candidate{Evidence: e, figure: j.healthy(e.Soak, required)}
 	elsewhere := j.soakedElsewhere(e, required)
 	c.afar = len(elsewhere) > 0
-	c.faults = slices.Concat(elsewhere, j.otherChart(e, required))
+	c.faults = slices.Concat(elsewhere, j.otherChart(e, required), j.otherTemplate(e, required))
 	if why := e.inconsistent(); why != "" {
 		c.faults = append(c.faults, NewReason(SoakInconsistent, "%s: %s", e.title(), why))
 		c.figure = 0
@@ -71,6 +71,37 @@ func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Rea
 		return []Reason{NewReason(OtherChart, "%s is of chart %s, what is deployed is %s", e.title(), short(want), short(is))}
 	}
 	return nil
+}
+
+// otherTemplate compares the pod template with those that soaked, of which an image may
+// have had several: a web server and a worker.
+func (j *judge) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+	is := j.Stamps.TemplateDigest
+	switch {
+	case required.Template != v1alpha1.TemplateSame:
+		return nil
+	case is == "":
+		return []Reason{NewReason(OtherTemplate, "what is deployed has no pod template to compare, and the Gate asks for the one that soaked")}
+	}
+	for _, workload := range e.Soak.Workloads {
+		if workload.TemplateDigest == is {
+			return nil
+		}
+	}
+	return []Reason{NewReason(OtherTemplate, "%s has no workload with the pod template that is deployed (%s)", e.title(), short(is))}
+}
+
+// provenHere says whether the digest has proven itself in this very environment.
+func (j *judge) provenHere() bool {
+	asked := j.Gate.Spec.ProvenHere
+	if asked == nil {
+		return false
+	}
+	required := &v1alpha1.SoakRequirement{By: asked.By, Environment: j.Gate.Spec.Environment, Duration: asked.Duration}
+	k := soakKind
+	k.about = func(e Evidence) bool { return e.Soak != nil }
+	f := j.find(k, required.By, func(e Evidence) candidate { return j.assessSoak(e, required) })
+	return slices.ContainsFunc(f.candidates, func(c candidate) bool { return len(c.faults) == 0 })
 }
 
 // soakTime judges how long it soaked and how long ago.

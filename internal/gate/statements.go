@@ -10,11 +10,14 @@ const (
 	PredicateSPDX = "https://spdx.dev/Document"
 	// PredicateCycloneDX is the prefix of CycloneDX' types (…/bom/v1.6 too).
 	PredicateCycloneDX = "https://cyclonedx.org/bom"
+	// PredicateProvenance is SLSA's, v1.
+	PredicateProvenance = "https://slsa.dev/provenance/v1"
 	// PredicateTest is in-toto's test result, v0.1.
 	PredicateTest = "https://in-toto.io/attestation/test-result/v0.1"
-	// PredicateSoak and PredicateApproval are envladder's own.
-	PredicateSoak     = "https://envladder.dev/attestation/soak/v0.1"
-	PredicateApproval = "https://envladder.dev/attestation/approval/v0.1"
+	// PredicateSoak, PredicateApproval and PredicateException are envladder's own.
+	PredicateSoak      = "https://envladder.dev/attestation/soak/v0.1"
+	PredicateApproval  = "https://envladder.dev/attestation/approval/v0.1"
+	PredicateException = "https://envladder.dev/attestation/exception/v0.1"
 )
 
 // Soak is the predicate soak/v0.1: time that a digest was healthy, as observed.
@@ -133,4 +136,12 @@ type Approval struct {
 	Comment     string     `json:"comment,omitempty"`
 	ApprovedAt  *time.Time `json:"approvedAt,omitempty"`
 	ExpiresAt   *time.Time `json:"expiresAt,omitempty"`
+}
+
+// Leave is the predicate exception/v0.1: leave to run a digest unproven, in one
+// namespace, until some time.
+type Leave struct {
+	Namespace string     `json:"namespace"`
+	Reason    string     `json:"reason"`
+	ExpiresAt *time.Time `json:"expiresAt"`
 }

@@ -53,4 +53,18 @@ func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, cod
 	return nil
 }
 
+// ended denies what was signed after its signer's end, and once that has come, what
+// nothing proves to be older.
+func (j *judge) ended(e Evidence) []Reason {
+	end := j.signers[e.Signer].NotAfter
+	switch {
+	case end == nil:
+	case e.Signed.After(end.Time):
+		return []Reason{NewReason(SignerEnded, "%s was signed %s, its signer counts until %s", e.title(), stamp(e.Signed), stamp(end.Time))}
+	case e.Signed.IsZero() && j.Now.After(end.Time) && !j.Rescheduled:
+		return []Reason{NewReason(SignerEnded, "%s has no proven time, and its signer counts until %s", e.title(), stamp(end.Time))}
+	}
+	return nil
+}
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

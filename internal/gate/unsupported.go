@@ -26,31 +26,13 @@ func CheckSupported(g *v1alpha1.Gate, unknown []string) []Reason {
 		oneOf(add, fmt.Sprintf(".spec.others[%d].tags", i), other.Tags, v1alpha1.TagsDeny, v1alpha1.TagsAllow)
 	}
 	for i, signer := range spec.Signers {
-		unsupportedSigner(add, fmt.Sprintf(".spec.signers[%d]", i), signer)
+		oneOf(add, fmt.Sprintf(".spec.signers[%d].time", i), signer.Time, v1alpha1.TimeTrustSigner)
 	}
 	if soak := spec.Requires.Soak; soak != nil {
 		oneOf(add, ".spec.requires.soak.chart", soak.Chart, v1alpha1.ChartSame)
-	}
-	if spec.ProvenHere != nil {
-		add(".spec.provenHere", "this version can't judge it")
-	}
-	if spec.Exceptions != nil {
-		add(".spec.exceptions", "this version can't judge it")
+		oneOf(add, ".spec.requires.soak.template", soak.Template, v1alpha1.TemplateSame)
 	}
 	return reasons
-}
-
-func unsupportedSigner(add func(path, why string), path string, signer v1alpha1.Signer) {
-	if signer.KMS != "" {
-		add(path+".kms", "this version verifies keys (key) only")
-	}
-	if signer.Keyless != nil {
-		add(path+".keyless", "this version verifies keys (key) only")
-	}
-	if signer.Timestamp != "" {
-		add(path+".timestamp", "this version verifies no timestamps")
-	}
-	oneOf(add, path+".time", signer.Time, v1alpha1.TimeTrustSigner)
 }
 
 // oneOf reports a value of an enum that this version doesn't know. Empty is the

@@ -79,7 +79,12 @@ func fullGate() *v1alpha1.Gate {
 				{Name: "load", By: []string{"e2e"}, MaxAge: upTo(7 * day)},
 			},
 			Approvals: &v1alpha1.ApprovalRequirement{By: []string{"ana", "bo"}, Count: 1, MaxAge: upTo(7 * day)},
+			Provenance: &v1alpha1.ProvenanceRequirement{
+				By: []string{"ci"}, Builder: builder,
+				Source: &v1alpha1.ProvenanceSource{Repository: "https://github.com/example/shop", Ref: "refs/heads/main"},
+			},
 		},
+		Exceptions: &v1alpha1.ExceptionPolicy{By: []string{"ana", "bo"}, Count: 2},
 	}}
 	g.Name, g.Generation = "shop-prod", 3
 	return g
@@ -93,14 +98,17 @@ const (
 	theE2E
 	theLoad
 	theApproval
+	theProvenance
 )
 
 // proven is a request that is allowed, with nothing to spare where a figure is asked.
 func proven() gate.Request {
 	return gate.Request{
-		Gate:   fullGate(),
-		Image:  gate.Image{Repository: repository, Digest: digest, Ladder: "shop"},
-		Stamps: gate.Stamps{Ladder: "shop", Environment: "prod", ChartDigest: chart},
+		Gate:  fullGate(),
+		Image: gate.Image{Repository: repository, Digest: digest, Ladder: "shop"},
+
+		Namespace: "shop",
+		Stamps:    gate.Stamps{Ladder: "shop", Environment: "prod", ChartDigest: chart},
 		Evidence: []gate.Evidence{
 			{Signer: "ci", PredicateType: gate.PredicateSignature, Source: digestOf("signature")},
 			{Signer: "ci", PredicateType: gate.PredicateSPDX, Source: digestOf("sbom")},
@@ -108,6 +116,7 @@ func proven() gate.Request {
 			{Signer: "e2e", PredicateType: gate.PredicateTest, Source: digestOf("e2e"), Test: passed("e2e")},
 			{Signer: "e2e", PredicateType: gate.PredicateTest, Source: digestOf("load"), Test: passed("load")},
 			{Signer: "ana", PredicateType: gate.PredicateApproval, Source: digestOf("approval"), Approval: approved()},
+			{Signer: "ci", PredicateType: gate.PredicateProvenance, Source: digestOf("provenance"), Provenance: built(builder, sourceURI)},
 		},
 		Now: now,
 	}
@@ -138,6 +147,34 @@ func passed(suite string) *gate.Test {
 
 func approved() *gate.Approval {
 	return &gate.Approval{Ladder: "shop", Environment: "prod", ApprovedAt: new(now.Add(-7 * day)), ExpiresAt: new(now.Add(time.Second))}
+}
+
+const (
+	builder   = "https://github.com/actions/runner/github-hosted"
+	sourceURI = "git+https://github.com/example/shop@refs/heads/main"
+)
+
+// built is the provenance of a build of one source.
+func built(builder, uri string) *gate.Provenance {
+	p := &gate.Provenance{}
+	p.RunDetails.Builder.ID = builder
+	p.BuildDefinition.ResolvedDependencies = []gate.ResolvedDependency{{URI: uri}}
+	return p
+}
+
+// exception lets the image run in shop for another second, by the word of these.
+func exception(name string, by ...string) gate.Exception {
+	end := now.Add(time.Second)
+	x := gate.Exception{Name: name, Spec: v1alpha1.ExceptionSpec{
+		Digest: digest, Namespaces: []string{"shop"}, Reason: "incident 117", ExpiresAt: metav1.NewTime(end),
+	}}
+	for _, signer := range by {
+		x.Evidence = append(x.Evidence, gate.Evidence{
+			Signer: signer, PredicateType: gate.PredicateException, Source: digestOf(name + signer),
+			Leave: &gate.Leave{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end},
+		})
+	}
+	return x
 }
 
 func codesOf(v gate.Verdict) []gate.Code {

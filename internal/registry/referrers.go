@@ -30,11 +30,16 @@ const (
 // size, the types and these annotations, the texts clipped to 256 bytes: a list may be
 // anybody's to write.
 func (c *Client) Referrers(ctx context.Context, repository, digest string, annotations ...string) ([]Descriptor, error) {
+	list, err := c.list(ctx, repository, digest, annotations...)
+	return list.all, err
+}
+
+func (c *Client) list(ctx context.Context, repository, digest string, annotations ...string) (*referrers, error) {
 	list := &referrers{keep: annotations, left: maxListed}
 	if err := c.referrers(ctx, repository, digest, list); err != nil {
-		return list.all, &Error{Action: fmt.Sprintf("listing referrers of %s", digest), Repository: repository, Err: err}
+		return list, &Error{Action: fmt.Sprintf("listing referrers of %s", digest), Repository: repository, Err: err}
 	}
-	return list.all, nil
+	return list, nil
 }
 
 func (c *Client) referrers(ctx context.Context, repository, digest string, list *referrers) error {
@@ -92,6 +97,7 @@ func isIndex(header http.Header) bool {
 }
 
 func (c *Client) fallbackReferrers(ctx context.Context, repository, digest string, list *referrers) error {
+	list.byTag = true
 	response, err := c.request(ctx, repository, "manifests/"+fallbackTag(digest), string(types.OCIImageIndex))
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -111,6 +117,8 @@ type referrers struct {
 	keep []string // annotations
 	left int64    // bytes that may still be read
 	all  []Descriptor
+	// byTag is set where the registry has no Referrers API.
+	byTag bool
 }
 
 // read takes a page as a stream: what was read before an error stays.

@@ -29,10 +29,11 @@ const (
 	// base64 in a bundle adds a third.
 	MaxBlob = 10 << 20
 	// MaxReferrers bounds how many referrers of one digest are listed. A digest in
-	// use for a year gathers some hundreds (a soak a day).
-	MaxReferrers = 2000
+	// use for a year gathers some hundreds (a soak a day); the rest is room for junk,
+	// among which proof is still found.
+	MaxReferrers = 10_000
 	// maxPages bounds the pages of such a list; registries send 50 to 1000 a page.
-	maxPages = 50
+	maxPages = 200
 )
 
 // ErrNotFound is what a registry answers about a thing that it doesn't have.
@@ -73,19 +74,26 @@ type Client struct {
 	// base has no retries of its own: the client's pushes bring theirs.
 	base     http.RoundTripper
 	keychain authn.Keychain
+	dialer   *dialer // nil over a transport of the caller's
 
 	mu       sync.Mutex
 	sessions map[name.Repository]*session
 }
 
-// NewClient returns a Client. Plain HTTP is spoken to loopback addresses only.
+// NewClient returns a Client without options.
 func NewClient() *Client {
+	client, _ := (&Options{}).Client() // nothing in them can be wrong
+	return client
+}
+
+func newTransport(dial *dialer) *http.Transport {
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
 	// One registry serves most requests; the default of two idle connections would
 	// make each burst of parallel reads shake hands anew.
 	base.MaxIdleConnsPerHost = 32
 	base.ResponseHeaderTimeout = 20 * time.Second
-	return NewClientOver(base)
+	base.DialContext = dial.DialContext
+	return base
 }
 
 // NewClientOver returns a Client that speaks through a transport of the caller's.
@@ -166,6 +174,7 @@ func (c *Client) session(ctx context.Context, repository name.Repository) (*sess
 }
 
 func (c *Client) open(ctx context.Context, repository name.Repository) (*http.Client, error) {
+	c.named(repository)
 	auth, err := authn.Resolve(ctx, c.keychain, repository)
 	if err != nil {
 		return nil, fmt.Errorf("finding credentials for %s: %w", repository.RegistryStr(), err)
@@ -174,7 +183,14 @@ func (c *Client) open(ctx context.Context, repository name.Repository) (*http.Cl
 	if err != nil {
 		return nil, redact(err)
 	}
-	return &http.Client{Transport: authenticated, CheckRedirect: checkRedirect}, nil
+	return &http.Client{Transport: authenticated, CheckRedirect: c.checkRedirect}, nil
+}
+
+// named notes a registry that was asked for by name.
+func (c *Client) named(repository name.Repository) {
+	if c.dialer != nil {
+		c.dialer.allow(repository.RegistryStr())
+	}
 }
 
 // redact takes the URL, whose query may hold a token, out of the standard client's

@@ -33,7 +33,7 @@ func incomplete(ctx context.Context, verdict gate.Verdict, err error) []gate.Rea
 // claimsAbsence says whether a code rests on there being no other evidence at all.
 func claimsAbsence(code gate.Code) bool {
 	switch code {
-	case gate.NoSignature, gate.NoSBOM, gate.NoSoak, gate.NoTest, gate.NoApproval, gate.WrongSigner:
+	case gate.NoSignature, gate.NoSBOM, gate.NoProvenance, gate.NoSoak, gate.NoTest, gate.NoApproval, gate.WrongSigner, gate.PolicyRefused:
 		return true
 	default:
 		return false
@@ -65,6 +65,8 @@ func codeOf(ctx context.Context, err error) gate.Code {
 	case errors.As(err, &caught):
 		slog.ErrorContext(ctx, "caught a panic", "panic", caught.Value, "stack", string(caught.Stack))
 		return gate.InternalError
+	case errors.As(err, &signer) && signer.Elsewhere:
+		return gate.SignerUnavailable
 	case errors.As(err, &signer):
 		return gate.GateInvalid
 	case errors.Is(err, registry.ErrTooLarge):

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
@@ -99,19 +100,40 @@ func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) (gate.Ve
 		return named(gate.Deny(l.image, gate.RefTo(l.Gate.Gate), reason), query.Reference), nil
 	}
 	request := query.request(l.Gate, l.image)
-	request.Evidence = j.source.Known(l.image.Repository, l.image.Digest, l.Spec.Signers)
+	asked := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
+	if signature := l.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
+		name := signature.ClusterImagePolicy
+		asked.Policy = &evidence.Policy{Name: name, Document: query.Policies[name]}
+	}
+	request.Evidence = j.source.Known(ctx, asked)
 	if len(request.Evidence) > 0 {
 		if verdict := gate.Decide(request); verdict.Allowed {
 			return verdict, request.Evidence
 		}
 	}
 	var err error
-	request.Evidence, err = j.source.Fetch(ctx, l.image.Repository, l.image.Digest, l.Spec.Signers)
+	request.Evidence, err = j.source.Fetch(ctx, asked)
 	verdict := gate.Decide(request)
+	if !verdict.Allowed && j.addExceptions(ctx, query, l, &request) {
+		verdict = gate.Decide(request)
+	}
 	if !verdict.Allowed && err != nil {
 		verdict = gate.Deny(l.image, verdict.Gate, incomplete(ctx, verdict, err)...)
 	}
 	return verdict, request.Evidence
+}
+
+// addExceptions adds to a request the Exceptions that are about its digest, and says
+// whether there are any. A signer that can't be verified by was told of already.
+func (j *Judge) addExceptions(ctx context.Context, query Query, l listing, request *gate.Request) bool {
+	for _, exception := range query.Exceptions {
+		if exception.Spec.Digest != l.image.Digest {
+			continue
+		}
+		said, _ := j.source.VerifyException(ctx, exception, l.Spec.Signers)
+		request.Exceptions = append(request.Exceptions, gate.Exception{Name: exception.Name, Spec: exception.Spec, Evidence: said})
+	}
+	return len(request.Exceptions) > 0
 }
 
 // objections are the denials of Gates that don't list the image: one that can't be
@@ -208,7 +230,7 @@ func strictness(g Gate) int {
 
 func (q Query) request(g Gate, image gate.Image) gate.Request {
 	return gate.Request{
-		Gate: g.Gate, Unknown: g.Unknown, Image: image, Stamps: q.Stamps,
+		Gate: g.Gate, Unknown: g.Unknown, Image: image, Namespace: q.Namespace, Stamps: q.Stamps,
 		Recalls: q.Recalls, Rescheduled: q.Rescheduled, Now: q.Now,
 	}
 }

@@ -36,7 +36,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{server: registrytest.Start(t, registrytest.WithReferrers), client: registry.NewClient(), ci: newKey(t), observer: newKey(t)}
-	w.judge = verdict.New(evidence.NewStore(w.client))
+	w.judge = verdict.New(evidence.NewStore(w.client, evidence.NewTrust(evidence.TrustOptions{})))
 	w.digest = w.server.Image(t, "shop/web")
 	return w
 }
@@ -351,17 +351,17 @@ type panicking struct {
 	repository string
 }
 
-func (p panicking) Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence {
-	if repository == p.repository {
+func (p panicking) Known(ctx context.Context, query evidence.Query) []gate.Evidence {
+	if query.Image.Repository == p.repository {
 		panic("a nil map")
 	}
-	return p.Source.Known(repository, digest, signers)
+	return p.Source.Known(ctx, query)
 }
 
 func TestAPanicIsADenialOfThatGate(t *testing.T) {
 	w := newWorld(t)
 	w.prove(t)
-	judge := verdict.New(panicking{evidence.NewStore(w.client), w.server.Name("other/web")})
+	judge := verdict.New(panicking{evidence.NewStore(w.client, evidence.NewTrust(evidence.TrustOptions{})), w.server.Name("other/web")})
 	other := w.gate(func(spec *v1alpha1.GateSpec) {
 		spec.Images = []v1alpha1.GateImage{{Repository: w.server.Name("other/*"), PulledFrom: []string{w.server.Name("shop/*")}}}
 	})
@@ -380,7 +380,7 @@ func (panickingTransport) RoundTrip(*http.Request) (*http.Response, error) { pan
 func TestAPanicInTheTransportIsADenial(t *testing.T) {
 	w := newWorld(t)
 	w.prove(t)
-	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{})))
+	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{}), evidence.NewTrust(evidence.TrustOptions{})))
 	for range 2 { // what the first one left behind serves nobody
 		outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
 		wantCodes(t, outcomes, c{gate.InternalError})
@@ -477,10 +477,8 @@ func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
 	wantCodes(t, w.ask(t, w.image(), w.gate(), newer), allowed, c{gate.Unsupported})
 	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate(), newer), c{gate.Unsupported})
 
-	keyless := w.gate(elsewhere, func(spec *v1alpha1.GateSpec) {
-		spec.Signers[0] = v1alpha1.Signer{Name: "ci", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://issuer.example.com", Subject: "x"}}
-	})
-	outcomes := w.ask(t, w.image(), keyless)
+	strange := w.gate(elsewhere, func(spec *v1alpha1.GateSpec) { spec.Signers[0].Time = "Guess" })
+	outcomes := w.ask(t, w.image(), strange)
 	if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.Unsupported) {
 		t.Errorf("%+v", outcomes)
 	}

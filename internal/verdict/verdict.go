@@ -11,18 +11,22 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 )
 
 // Source finds evidence. internal/evidence has the one that reads registries.
 type Source interface {
-	// Known returns the evidence about a digest that was verified before, without
-	// asking the registry. It may be incomplete or none.
-	Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence
-	// Fetch returns the evidence about a digest that can be found now, what is
-	// Known included. An error says what may be missing from it: evidence that is
-	// returned beside an error is as good as any.
-	Fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error)
+	// Known returns the evidence that was verified before, without asking the
+	// registry. It may be incomplete or none.
+	Known(ctx context.Context, query evidence.Query) []gate.Evidence
+	// Fetch returns the evidence that can be found now, what is Known included. An
+	// error says what may be missing from it: evidence that is returned beside an
+	// error is as good as any.
+	Fetch(ctx context.Context, query evidence.Query) ([]gate.Evidence, error)
+	// VerifyException returns what the statements in an Exception say about its
+	// digest, by these signers; its error is like that of Fetch.
+	VerifyException(ctx context.Context, exception v1alpha1.Exception, signers []v1alpha1.Signer) ([]gate.Evidence, error)
 }
 
 // Gate is a Gate with what its types couldn't hold.
@@ -39,11 +43,17 @@ type Query struct {
 	Gates []Gate
 	// Recalls of the cluster, all of them.
 	Recalls []v1alpha1.Recall
+	// Policies are ClusterImagePolicies, by their names: those that Gates name.
+	Policies map[string][]byte
+	// Exceptions of the cluster, all of them.
+	Exceptions []v1alpha1.Exception
+	// Namespace that it is asked for. Where it is empty, no exception counts.
+	Namespace string
 	// Reference is the image as the pod names it.
 	Reference string
 	// Stamps of the object that is judged.
 	Stamps gate.Stamps
-	// Rescheduled skips maxAge and an approval's expiresAt, and only that.
+	// Rescheduled skips what time alone takes away, and only that.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
 	Now time.Time

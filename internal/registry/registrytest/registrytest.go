@@ -3,6 +3,8 @@ package registrytest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -70,6 +72,14 @@ func Start(t T, kind Kind) *Server {
 // Before has each request looked at first; where it returns true, it has answered.
 func (s *Server) Before(answer func(http.ResponseWriter, *http.Request) bool) {
 	s.before.Store(&answer)
+}
+
+// Also has each request looked at before what Before set.
+func (s *Server) Also(answer func(http.ResponseWriter, *http.Request) bool) {
+	next := s.before.Load()
+	s.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		return answer(w, r) || next != nil && (*next)(w, r)
+	})
 }
 
 // Stop ends the registry: connections are refused from now on.
@@ -151,6 +161,12 @@ func (s *Server) Manifest(t T, repository string, manifest v1.Manifest) string {
 	check(t, err)
 	check(t, remote.Put(s.repository(t, repository).Digest(digest.String()), rawManifest(raw)))
 	return digest.String()
+}
+
+// DigestOf is the digest of some content.
+func DigestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Name is the repository's name with this registry's host.

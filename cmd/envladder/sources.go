@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/evidence/legacy"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// sourceFlags say where a verdict's evidence comes from, and what it is verified by.
+type sourceFlags struct {
+	trust    evidence.TrustOptions
+	registry registry.Options
+}
+
+func (f *sourceFlags) addTo(flags *pflag.FlagSet) {
+	f.trust.AddTo(flags)
+	f.registry.AddTo(flags)
+}
+
+func (f *sourceFlags) judge() (*verdict.Judge, error) {
+	client, err := f.registry.Client()
+	if err != nil {
+		return nil, err
+	}
+	trust := evidence.NewTrust(f.trust)
+	return verdict.New(evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))), nil
+}

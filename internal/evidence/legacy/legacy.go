@@ -1,0 +1,230 @@
+// Package legacy asks sigstore's policy-controller what evidence of ours can't say:
+// whether an image is signed or attested in the form of cosign 2 (tags that end in .sig
+// and .att), and whether an existing ClusterImagePolicy lets it by. It alone knows
+// policy-controller, which pulls in over a thousand packages.
+//
+// It leaves to internal/evidence who the signers are, and what a statement says.
+package legacy
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
+	"github.com/sigstore/policy-controller/pkg/apis/config"
+	"github.com/sigstore/policy-controller/pkg/apis/policy/v1alpha1"
+	"github.com/sigstore/policy-controller/pkg/webhook"
+	"github.com/sigstore/policy-controller/pkg/webhook/clusterimagepolicy"
+	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/encoding/protojson"
+	"knative.dev/pkg/apis"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// Judge asks policy-controller's code. It is safe for concurrent use.
+type Judge struct {
+	client *registry.Client
+	trust  *evidence.Trust
+}
+
+var _ evidence.Legacy = (*Judge)(nil)
+
+// New returns a Judge that reads registries as client does, within its bounds, and finds
+// trusted roots by trust.
+func New(client *registry.Client, trust *evidence.Trust) *Judge {
+	return &Judge{client: client, trust: trust}
+}
+
+// authorityName is the name of the only authority that is asked.
+const authorityName = "signer"
+
+// attested are the predicate types that are looked for: policy-controller has to be asked
+// for each.
+var attested = []string{
+	gate.PredicateSPDX, gate.PredicateCycloneDX, gate.PredicateProvenance, gate.PredicateTest, gate.PredicateSoak, gate.PredicateApproval,
+}
+
+// Signed returns what a signer signed about an image in the form of cosign 2. That there
+// is nothing is no error; that it isn't known is.
+func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.LegacySigner) ([]evidence.LegacyWord, error) {
+	authority, ctx, err := authorityOf(ctx, signer)
+	if err != nil {
+		return nil, err
+	}
+	reference, err := name.NewDigest(image.Repository + "@" + image.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("parsing image reference: %w", err)
+	}
+	access, options, err := j.access(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var words []evidence.LegacyWord
+	add := func(more []evidence.LegacyWord) {
+		mu.Lock()
+		defer mu.Unlock()
+		words = append(words, more...)
+	}
+	// What isn't there is an error to policy-controller, as is what it couldn't read:
+	// access tells the two apart.
+	var group errgroup.Group
+	group.Go(func() error {
+		found, err := webhook.ValidatePolicySignaturesForAuthority(ctx, reference, authority, options...)
+		if err == nil {
+			add(signatures(found))
+		}
+		return nil
+	})
+	for _, predicateType := range attested {
+		group.Go(func() error {
+			asked := authority
+			asked.Attestations = []clusterimagepolicy.AttestationPolicy{{Name: predicateType, PredicateType: predicateType}}
+			found, err := webhook.ValidatePolicyAttestationsForAuthority(ctx, reference, asked, options...)
+			if err == nil {
+				add(attestations(predicateType, found[predicateType]))
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // no function returns an error
+	return words, access.Err()
+}
+
+func signatures(found []webhook.PolicySignature) []evidence.LegacyWord {
+	words := make([]evidence.LegacyWord, len(found))
+	for i, one := range found {
+		words[i] = evidence.LegacyWord{PredicateType: gate.PredicateSignature, Identity: one.Subject, Source: one.ID}
+	}
+	return words
+}
+
+func attestations(predicateType string, found []webhook.PolicyAttestation) []evidence.LegacyWord {
+	words := make([]evidence.LegacyWord, len(found))
+	for i, one := range found {
+		words[i] = evidence.LegacyWord{PredicateType: predicateType, Identity: one.Subject, Source: one.Digest, Statement: one.Payload}
+	}
+	return words
+}
+
+// access are options for cosign's client, which reads as ours does.
+func (j *Judge) access(ctx context.Context, image gate.Image) (*registry.Access, []ociremote.Option, error) {
+	repositories := []string{image.Repository}
+	if image.Evidence != "" {
+		repositories = append(repositories, image.Evidence)
+	}
+	access, err := j.client.Access(repositories...)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := []ociremote.Option{ociremote.WithRemoteOptions(access.Options(ctx)...)}
+	if image.Evidence != "" {
+		kept, err := name.NewRepository(image.Evidence)
+		if err != nil {
+			return nil, nil, fmt.Errorf("parsing repository %q: %w", image.Evidence, err)
+		}
+		options = append(options, ociremote.WithTargetRepository(kept))
+	}
+	return access, options, nil
+}
+
+// authorityOf is a signer as policy-controller knows it.
+func authorityOf(ctx context.Context, signer evidence.LegacySigner) (clusterimagepolicy.Authority, context.Context, error) {
+	authority := clusterimagepolicy.Authority{Name: authorityName}
+	if signer.Key != nil {
+		authority.Key = &clusterimagepolicy.KeyRef{PublicKeys: []crypto.PublicKey{signer.Key}, HashAlgorithmCode: crypto.SHA256}
+		return authority, ctx, nil
+	}
+	root, err := parseRoot(signer.Root)
+	if err != nil {
+		return clusterimagepolicy.Authority{}, nil, err
+	}
+	authority.Keyless = &clusterimagepolicy.KeylessRef{
+		URL:               apis.HTTPS("fulcio"), // it is only looked at whether there is one
+		TrustRootRef:      authorityName,
+		InsecureIgnoreSCT: new(len(root.GetCtlogs()) == 0),
+	}
+	for _, identity := range signer.Identities {
+		authority.Keyless.Identities = append(authority.Keyless.Identities, v1alpha1.Identity{
+			Issuer: identity.Issuer, Subject: identity.Subject, SubjectRegExp: identity.SubjectPattern,
+		})
+	}
+	// As for bundles: all is asked for that the root has something to check by.
+	switch {
+	case len(root.GetTlogs()) > 0:
+		authority.CTLog = &v1alpha1.TLog{TrustRootRef: authorityName}
+	case len(root.GetTimestampAuthorities()) > 0:
+		authority.RFC3161Timestamp = &clusterimagepolicy.RFC3161Timestamp{TrustRootRef: authorityName}
+	default:
+		return clusterimagepolicy.Authority{}, nil, errors.New("its trusted root has neither logs nor timestamping authorities")
+	}
+	return authority, withRoots(ctx, map[string]*prototrustroot.TrustedRoot{authorityName: root}), nil
+}
+
+func parseRoot(content []byte) (*prototrustroot.TrustedRoot, error) {
+	root := &prototrustroot.TrustedRoot{}
+	if err := protojson.Unmarshal(content, root); err != nil {
+		return nil, fmt.Errorf("reading its trusted root: %w", err)
+	}
+	return root, nil
+}
+
+// withRoots has policy-controller find trusted roots where it looks for TrustRoots.
+func withRoots(ctx context.Context, roots map[string]*prototrustroot.TrustedRoot) context.Context {
+	return config.ToContext(ctx, &config.Config{SigstoreKeysConfig: &config.SigstoreKeysMap{SigstoreKeys: roots}})
+}
+
+// reencode is how policy-controller's own reconciler makes its inner form of a policy:
+// keys and repositories are parsed on the way back.
+func reencode(from *clusterimagepolicy.ClusterImagePolicy) (clusterimagepolicy.ClusterImagePolicy, error) {
+	var into clusterimagepolicy.ClusterImagePolicy
+	raw, err := json.Marshal(from)
+	if err == nil {
+		err = json.Unmarshal(raw, &into)
+	}
+	return into, err
+}
+
+// roots are the trusted roots that a policy's authorities name.
+func (j *Judge) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]*prototrustroot.TrustedRoot, error) {
+	var names []string
+	for _, authority := range policy.Spec.Authorities {
+		if authority.Keyless != nil {
+			names = append(names, authority.Keyless.TrustRootRef)
+			if authority.Keyless.TrustRootRef == "" {
+				return nil, fmt.Errorf("authority %q relies on sigstore's public root: name a trusted root (trustRootRef)", authority.Name)
+			}
+		}
+		if authority.CTLog != nil {
+			names = append(names, authority.CTLog.TrustRootRef)
+		}
+		if authority.RFC3161Timestamp != nil {
+			names = append(names, authority.RFC3161Timestamp.TrustRootRef)
+		}
+	}
+	slices.Sort(names)
+	roots := map[string]*prototrustroot.TrustedRoot{}
+	for _, name := range slices.Compact(names) {
+		if name == "" {
+			continue
+		}
+		content, err := j.trust.RootJSON(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if roots[name], err = parseRoot(content); err != nil {
+			return nil, err
+		}
+	}
+	return roots, nil
+}

@@ -1,0 +1,304 @@
+package legacy_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/evidence/legacy"
+	"github.com/envladder/envladder/internal/evidence/sigstoretest"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/registrytest"
+)
+
+// world is a registry with an image, the real cosign that writes its older form, and a
+// store that knows it.
+type world struct {
+	server *registrytest.Server
+	image  gate.Image
+	store  *evidence.Store
+	plain  *evidence.Store // knows bundles alone
+	judge  *legacy.Judge
+	dir    string
+	public string
+	*sigstoretest.Sigstore
+}
+
+func newWorld(t *testing.T, kind ...registrytest.Kind) *world {
+	t.Helper()
+	kind = append(kind, registrytest.WithoutReferrers)
+	if os.Getenv("COSIGN") == "" {
+		t.Fatal("COSIGN names no cosign: run: make test")
+	}
+	w := &world{server: registrytest.Start(t, kind[0]), dir: t.TempDir(), Sigstore: sigstoretest.Start(t)}
+	w.image = gate.Image{Repository: w.server.Name("shop/web"), Digest: w.server.Image(t, "shop/web")}
+	check(t, os.WriteFile(filepath.Join(w.dir, "corp.json"), w.TrustedRoot, 0o600))
+	client, trust := registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})
+	w.judge = legacy.New(client, trust)
+	w.store, w.plain = evidence.NewStore(client, trust).WithLegacy(w.judge), evidence.NewStore(client, trust)
+	w.cosign(t, "generate-key-pair", "--output-key-prefix", "ci")
+	public, err := os.ReadFile(filepath.Join(w.dir, "ci.pub"))
+	check(t, err)
+	w.public = string(public)
+	return w
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) cosign(t *testing.T, arguments ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Getenv("COSIGN"), arguments...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "COSIGN_PASSWORD=secret", "HOME="+w.dir, "DOCKER_CONFIG="+w.dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("cosign %s: %v\n%s", strings.Join(arguments, " "), err, stderr.String())
+	}
+}
+
+func (w *world) file(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(w.dir, name)
+	check(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+func (w *world) name() string { return w.image.Repository + "@" + w.image.Digest }
+
+var older = []string{"-y", "--use-signing-config=false", "--tlog-upload=false", "--new-bundle-format=false"}
+
+func (w *world) byKey() []string { return append([]string{"--key", "ci.key"}, older...) }
+
+func (w *world) byPerson(t *testing.T, email string) []string {
+	t.Helper()
+	return append([]string{
+		"--fulcio-url", w.FulcioURL, "--identity-token", w.file(t, "token", w.Token(email)),
+		"--timestamp-server-url", w.TimestampURL, "--insecure-skip-verify",
+	}, older...)
+}
+
+const approval = `{"ladder":"shop","environment":"prod","comment":"fine"}`
+
+// signAndAttest leaves a signature, an SBOM and an approval in the older form.
+func (w *world) signAndAttest(t *testing.T, by []string) {
+	t.Helper()
+	w.cosign(t, append([]string{"sign", w.name()}, by...)...)
+	w.cosign(t, append([]string{"attest", "--type", "spdxjson", "--predicate", w.file(t, "sbom.json", `{"spdxVersion":"SPDX-2.3","name":"web"}`), w.name()}, by...)...)
+	w.cosign(t, append([]string{"attest", "--type", gate.PredicateApproval, "--predicate", w.file(t, "approval.json", approval), w.name()}, by...)...)
+}
+
+func (w *world) key(legacy bool) v1alpha1.Signer {
+	return v1alpha1.Signer{Name: "ci", Key: &v1alpha1.KeySigner{Data: w.public}, Legacy: legacy}
+}
+
+func person(subject string) v1alpha1.Signer {
+	return v1alpha1.Signer{Name: "ana", Legacy: true, Keyless: &v1alpha1.KeylessSigner{Issuer: sigstoretest.Issuer, Subject: subject, TrustedRoot: "corp"}}
+}
+
+// found are the predicate types of what is found for a signer.
+func (w *world) found(t *testing.T, store *evidence.Store, signer v1alpha1.Signer) map[string]gate.Evidence {
+	t.Helper()
+	got, err := store.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{signer}})
+	check(t, err)
+	all := map[string]gate.Evidence{}
+	for _, e := range got {
+		all[e.PredicateType] = e
+	}
+	return all
+}
+
+func TestTheOlderFormCountsWhereTheGateSaysSo(t *testing.T) {
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) { theOlderFormCounts(t, newWorld(t, kind)) })
+	}
+}
+
+func theOlderFormCounts(t *testing.T, w *world) {
+	t.Helper()
+	w.signAndAttest(t, w.byKey())
+	found := w.found(t, w.store, w.key(true))
+	if len(found) != 3 || found[gate.PredicateSignature].Signer != "ci" || found[gate.PredicateSPDX].Signer != "ci" {
+		t.Errorf("evidence %+v", found)
+	}
+	if a := found[gate.PredicateApproval].Approval; a == nil || a.Environment != "prod" || a.Comment != "fine" {
+		t.Errorf("approval %+v", found[gate.PredicateApproval])
+	}
+	if found := w.found(t, w.store, w.key(false)); len(found) != 0 {
+		t.Errorf("where the Gate doesn't say so: %+v", found)
+	}
+	stranger := w.key(true)
+	w.cosign(t, "generate-key-pair", "--output-key-prefix", "other")
+	public, err := os.ReadFile(filepath.Join(w.dir, "other.pub"))
+	check(t, err)
+	stranger.Key.Data = string(public)
+	if found := w.found(t, w.store, stranger); len(found) != 0 {
+		t.Errorf("by another key: %+v", found)
+	}
+	other := *w
+	other.image.Digest = w.server.Image(t, "shop/web")
+	if found := other.found(t, w.store, w.key(true)); len(found) != 0 {
+		t.Errorf("about another image: %+v", found)
+	}
+}
+
+func TestAProgramWithoutItSaysSo(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.plain.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{w.key(true)}})
+	if err == nil || !strings.Contains(err.Error(), "cosign 2") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestPeopleSignInTheOlderForm(t *testing.T) {
+	w := newWorld(t)
+	// Signatures alone: of an attestation in the older form, cosign 3 has other bytes
+	// timestamped than the cosign 2 in policy-controller checks.
+	w.cosign(t, append([]string{"sign", w.name()}, w.byPerson(t, "ana@example.com")...)...)
+	found := w.found(t, w.store, person("ana@example.com"))
+	if len(found) != 1 || found[gate.PredicateSignature].Identity != "ana@example.com" {
+		t.Errorf("evidence %+v", found)
+	}
+	if found := w.found(t, w.store, person("na@example.com")); len(found) != 0 {
+		t.Errorf("of somebody else: %+v", found)
+	}
+	pattern := person("")
+	pattern.Keyless.SubjectPattern = "na@example.com"
+	if found := w.found(t, w.store, pattern); len(found) != 0 {
+		t.Errorf("by a pattern of a part of the name: %+v", found)
+	}
+}
+
+func TestAFailureIsntTakenForAbsence(t *testing.T) {
+	w := newWorld(t)
+	w.signAndAttest(t, w.byKey())
+	for name, fail := range map[string]func(http.ResponseWriter){
+		"broken": func(rw http.ResponseWriter) { rw.WriteHeader(http.StatusInternalServerError) },
+		"huge": func(rw http.ResponseWriter) {
+			chunk := bytes.Repeat([]byte("x"), 1<<20)
+			for range 128 {
+				if _, err := rw.Write(chunk); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		w.server.Before(func(rw http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/manifests/sha256-") || !strings.HasSuffix(r.URL.Path, ".sig") && !strings.HasSuffix(r.URL.Path, ".att") {
+				return false
+			}
+			fail(rw)
+			return true
+		})
+		got, err := w.store.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{w.key(true)}})
+		if err == nil || len(got) != 0 {
+			t.Errorf("%s: evidence %+v, error %v; want an error", name, got, err)
+		}
+	}
+}
+
+// policy is a ClusterImagePolicy, as people have them.
+func (w *world) policy(t *testing.T, apiVersion string, change func(map[string]any)) []byte {
+	t.Helper()
+	spec := map[string]any{
+		"images":      []any{map[string]any{"glob": w.server.Host + "/shop/**"}},
+		"authorities": []any{map[string]any{"name": "ci", "key": map[string]any{"data": w.public}, "ctlog": nil}},
+	}
+	delete(spec["authorities"].([]any)[0].(map[string]any), "ctlog")
+	change(spec)
+	document, err := json.Marshal(map[string]any{
+		"apiVersion": apiVersion, "kind": "ClusterImagePolicy", "metadata": map[string]any{"name": "corp"}, "spec": spec,
+	})
+	check(t, err)
+	return document
+}
+
+func authority(spec map[string]any) map[string]any {
+	return spec["authorities"].([]any)[0].(map[string]any)
+}
+
+func TestAClusterImagePolicyJudges(t *testing.T) {
+	w := newWorld(t)
+	w.signAndAttest(t, w.byKey())
+	other := w.image
+	other.Digest = w.server.Image(t, "shop/web")
+	attestation := func(predicateType string) func(map[string]any) {
+		return func(spec map[string]any) {
+			authority(spec)["attestations"] = []any{map[string]any{"name": "must", "predicateType": predicateType}}
+		}
+	}
+	for name, test := range map[string]struct {
+		change  func(map[string]any)
+		image   gate.Image
+		refused string // part of why
+		err     string
+	}{
+		"its key":             {func(map[string]any) {}, w.image, "", ""},
+		"an unsigned image":   {func(map[string]any) {}, other, "no signatures found", ""},
+		"an attestation":      {attestation("spdxjson"), w.image, "", ""},
+		"no such attestation": {attestation("cyclonedx"), w.image, "no matching attestations", ""},
+		"a static refusal": {func(spec map[string]any) {
+			spec["authorities"] = []any{map[string]any{"name": "no", "static": map[string]any{"action": "fail", "message": "not today"}}}
+		}, w.image, "not today", ""},
+		"other images":       {func(spec map[string]any) { spec["images"] = []any{map[string]any{"glob": "r.example.com/**"}} }, w.image, "other images", ""},
+		"warnings count too": {func(spec map[string]any) { spec["mode"] = "warn" }, other, "no signatures found", ""},
+		"a match": {func(spec map[string]any) {
+			spec["match"] = []any{map[string]any{"group": "apps", "version": "v1", "resource": "deployments"}}
+		}, w.image, "", "match"},
+		"a key in a Secret": {func(spec map[string]any) {
+			authority(spec)["key"] = map[string]any{"secretRef": map[string]any{"name": "key"}}
+		}, w.image, "", "Secret"},
+		"a field that nobody knows": {func(spec map[string]any) { spec["quorum"] = 2 }, w.image, "", "quorum"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, version := range []string{"policy.sigstore.dev/v1alpha1", "policy.sigstore.dev/v1beta1"} {
+				refused, err := w.judge.Admits(t.Context(), w.policy(t, version, test.change), test.image)
+				if test.err != "" {
+					if err == nil || !strings.Contains(err.Error(), test.err) {
+						t.Errorf("%s: refused %q, error %v; want one about %q", version, refused, err, test.err)
+					}
+					continue
+				}
+				check(t, err)
+				if (refused == "") != (test.refused == "") || !strings.Contains(refused, test.refused) {
+					t.Errorf("%s: refused %q, want %q", version, refused, test.refused)
+				}
+			}
+		})
+	}
+}
+
+func TestAGateNamesAClusterImagePolicy(t *testing.T) {
+	w := newWorld(t)
+	w.signAndAttest(t, w.byKey())
+	q := evidence.Query{Image: w.image, Policy: &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(map[string]any) {})}}
+	got, err := w.store.Fetch(t.Context(), q)
+	check(t, err)
+	if len(got) != 1 || got[0].Policy != "corp" || got[0].Malformed != "" {
+		t.Errorf("evidence %+v", got)
+	}
+	if known := w.store.Known(t.Context(), q); len(known) != 1 {
+		t.Errorf("known %+v", known)
+	}
+	q.Policy = &evidence.Policy{Name: "corp"}
+	if got, err := w.store.Fetch(t.Context(), q); err != nil || len(got) != 1 || got[0].Malformed == "" {
+		t.Errorf("where the cluster has none: %+v, %v", got, err)
+	}
+}

@@ -1,0 +1,131 @@
+package legacy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/sigstore/policy-controller/pkg/apis/glob"
+	"github.com/sigstore/policy-controller/pkg/apis/policy/v1alpha1"
+	"github.com/sigstore/policy-controller/pkg/webhook"
+	"github.com/sigstore/policy-controller/pkg/webhook/clusterimagepolicy"
+	"knative.dev/pkg/apis"
+	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// Admits says why a ClusterImagePolicy (JSON or YAML, v1alpha1 or v1beta1) doesn't let an
+// image by; empty where it does. An error says that it isn't known.
+func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (refused string, err error) {
+	policy := &v1alpha1.ClusterImagePolicy{}
+	if err := yaml.UnmarshalStrict(document, policy); err != nil {
+		return "", fmt.Errorf("reading the ClusterImagePolicy: %w", err)
+	}
+	policy.SetDefaults(ctx)
+	if err := j.prepare(ctx, policy); err != nil {
+		return "", fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+	}
+	if about, err := isAbout(policy, image.Repository); err != nil || !about {
+		return "it is about other images", err
+	}
+	roots, err := j.roots(ctx, policy)
+	if err != nil {
+		return "", fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+	}
+	inner, err := reencode(clusterimagepolicy.ConvertClusterImagePolicyV1alpha1ToWebhook(policy))
+	if err != nil {
+		return "", fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+	}
+	reference, err := name.NewDigest(image.Repository + "@" + image.Digest)
+	if err != nil {
+		return "", fmt.Errorf("parsing image reference: %w", err)
+	}
+	access, options, err := j.access(ctx, image)
+	if err != nil {
+		return "", err
+	}
+	result, errs := webhook.ValidatePolicy(withRoots(ctx, roots), "", reference, inner, access.Keychain(), options...)
+	if result != nil {
+		return "", nil
+	}
+	if err := access.Err(); err != nil {
+		return "", err
+	}
+	return reasons(errs), nil
+}
+
+// reasons are what policy-controller says, in one line.
+func reasons(errs []error) string {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = strings.Join(strings.Fields(err.Error()), " ")
+	}
+	if len(texts) == 0 {
+		return "none of its authorities is satisfied"
+	}
+	return strings.Join(texts, "; ")
+}
+
+// prepare resolves keys that a KMS has, and refuses what can't be judged outside of
+// policy-controller's own webhook: to overlook it would let by what it was written to stop.
+func (j *Judge) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) error {
+	spec := &policy.Spec
+	switch {
+	case len(spec.Match) > 0:
+		return errors.New("it selects resources (match), which isn't judged here")
+	case spec.Policy != nil && (isSet(spec.Policy.IncludeSpec) || isSet(spec.Policy.IncludeObjectMeta) || isSet(spec.Policy.IncludeTypeMeta)):
+		return errors.New("its policy looks at the object (includeSpec, includeObjectMeta, includeTypeMeta), which isn't judged here")
+	}
+	if err := policy.Validate(ctx).Filter(apis.ErrorLevel); err != nil {
+		return err
+	}
+	for i := range spec.Authorities {
+		for _, source := range spec.Authorities[i].Sources {
+			if len(source.SignaturePullSecrets) > 0 {
+				return fmt.Errorf("authority %q has signaturePullSecrets: registries are read with the webhook's own credentials", spec.Authorities[i].Name)
+			}
+		}
+		if err := j.key(ctx, spec.Authorities[i].Key); err != nil {
+			return fmt.Errorf("authority %q: %w", spec.Authorities[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func isSet(flag *bool) bool { return flag != nil && *flag }
+
+func (j *Judge) key(ctx context.Context, key *v1alpha1.KeyRef) error {
+	switch {
+	case key == nil:
+		return nil
+	case key.SecretRef != nil:
+		return errors.New("its key is in a Secret: put the public key into the policy (key.data)")
+	case key.KMS == "":
+		return nil
+	}
+	pem, err := j.trust.KMSPublicPEM(ctx, key.KMS)
+	key.Data, key.KMS = pem, ""
+	return err
+}
+
+// isAbout says whether one of the policy's patterns matches a repository, as
+// policy-controller compares them.
+func isAbout(policy *v1alpha1.ClusterImagePolicy, repository string) (bool, error) {
+	parsed, err := name.NewRepository(repository)
+	if err != nil {
+		return false, fmt.Errorf("parsing repository %q: %w", repository, err)
+	}
+	for _, image := range policy.Spec.Images {
+		matched, err := glob.Match(image.Glob, parsed.Name())
+		if err != nil {
+			return false, fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+		}
+		if matched {
+			return true, nil
+		}
+	}
+	return false, nil
+}

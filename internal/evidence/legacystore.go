@@ -1,0 +1,180 @@
+package evidence
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// Legacy knows what cosign 2 wrote, and ClusterImagePolicies: internal/evidence/legacy,
+// which only programs link that verify.
+type Legacy interface {
+	// Signed returns what a signer signed about an image in the form of cosign 2. That
+	// there is nothing is no error; that it isn't known is.
+	Signed(ctx context.Context, image gate.Image, signer LegacySigner) ([]LegacyWord, error)
+	// Admits says why a ClusterImagePolicy doesn't let an image by; empty where it
+	// does. An error says that it isn't known.
+	Admits(ctx context.Context, policy []byte, image gate.Image) (refused string, err error)
+}
+
+// LegacySigner is a signer of a Gate with all that it names: a key, or identities and the
+// trusted root (JSON) that their certificates chain to.
+type LegacySigner struct {
+	Key        crypto.PublicKey
+	Identities []LegacyIdentity
+	Root       []byte
+}
+
+// LegacyIdentity has a subject, or an anchored pattern of subjects.
+type LegacyIdentity struct{ Issuer, Subject, SubjectPattern string }
+
+// LegacyWord is a verified signature or attestation.
+type LegacyWord struct {
+	PredicateType string
+	// Identity is the certificate's subject, where there is one.
+	Identity string
+	// Statement in JSON; a signature has none.
+	Statement []byte
+	Source    string
+}
+
+// Policy is a ClusterImagePolicy of the cluster.
+type Policy struct {
+	Name string
+	// Document in JSON or YAML; empty where the cluster has none of this name.
+	Document []byte
+}
+
+// WithLegacy has the Store ask legacy where a Gate says so.
+func (s *Store) WithLegacy(legacy Legacy) *Store {
+	s.legacy = legacy
+	return s
+}
+
+// errNoLegacy is about a program that doesn't link it.
+var errNoLegacy = errors.New("this program verifies neither cosign 2's signatures nor ClusterImagePolicies")
+
+// fetchLegacy asks for what signers with `legacy: true` signed.
+func (s *Store) fetchLegacy(ctx context.Context, q Query) ([]gate.Evidence, error) {
+	var found []gate.Evidence
+	var errs []error
+	for _, signer := range q.Signers {
+		if !signer.Legacy {
+			continue
+		}
+		words, err := s.legacyWords(ctx, q, signer)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		found = append(found, words...)
+	}
+	return found, errors.Join(errs...)
+}
+
+func (s *Store) legacyWords(ctx context.Context, q Query, signer v1alpha1.Signer) ([]gate.Evidence, error) {
+	if s.legacy == nil {
+		return nil, &SignerError{Signer: signer.Name, Err: errNoLegacy, Elsewhere: true}
+	}
+	whole, err := s.trust.legacySigner(ctx, signer)
+	if err != nil {
+		return nil, nil //nolint:nilerr // Trust.Verifier says so of the same signer
+	}
+	words, err := s.legacy.Signed(ctx, q.Image, whole)
+	var key string
+	if whole.Key != nil {
+		key, _ = hintOf(whole.Key) // who verified by it could encode it
+	}
+	var found []gate.Evidence
+	for _, w := range words {
+		if e, ok := w.evidence(q.Image.Digest); ok {
+			e.Signer, e.Key, e.Identity, e.Source = signer.Name, key, w.Identity, w.Source
+			found = append(found, e)
+		}
+	}
+	return found, err
+}
+
+// evidence is what a word says, without who said it.
+func (w LegacyWord) evidence(digest string) (gate.Evidence, bool) {
+	if w.Statement == nil {
+		return gate.Evidence{PredicateType: w.PredicateType}, w.PredicateType == gate.PredicateSignature
+	}
+	claim, err := parseStatement(w.Statement)
+	if err != nil || claim.PredicateType != w.PredicateType || !claim.isAbout(digest) {
+		return gate.Evidence{}, false
+	}
+	return claim.evidence(), true
+}
+
+// legacySigner finds what a signer names.
+func (t *Trust) legacySigner(ctx context.Context, signer v1alpha1.Signer) (LegacySigner, error) {
+	if signer.Keyless == nil {
+		public, err := t.publicKey(ctx, signer)
+		return LegacySigner{Key: public}, err
+	}
+	content, err := t.RootJSON(ctx, rootOf(signer))
+	if err != nil {
+		return LegacySigner{}, err
+	}
+	whole := LegacySigner{Root: content}
+	identities, err := identitiesOf(signer.Keyless)
+	for _, identity := range identities {
+		whole.Identities = append(whole.Identities, LegacyIdentity{
+			Issuer:         identity.Issuer.Issuer,
+			Subject:        identity.SubjectAlternativeName.SubjectAlternativeName,
+			SubjectPattern: identity.SubjectAlternativeName.Regexp.String(),
+		})
+	}
+	return whole, err
+}
+
+// RootJSON is the trusted root of this name, as cosign takes it.
+func (t *Trust) RootJSON(ctx context.Context, name string) ([]byte, error) {
+	trusted, err := t.root(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	content, err := json.Marshal(trusted)
+	if err != nil {
+		return nil, fmt.Errorf("encoding trusted root %q: %w", name, err)
+	}
+	return content, nil
+}
+
+// KMSPublicPEM is the public key of a KMS's URI.
+func (t *Trust) KMSPublicPEM(ctx context.Context, uri string) (string, error) {
+	public, err := t.key(ctx, uri)
+	if err != nil {
+		return "", err
+	}
+	pem, err := cryptoutils.MarshalPublicKeyToPEM(public)
+	return string(pem), err
+}
+
+// fetchPolicy asks a ClusterImagePolicy.
+func (s *Store) fetchPolicy(ctx context.Context, q Query) ([]gate.Evidence, error) {
+	if q.Policy == nil {
+		return nil, nil
+	}
+	e := gate.Evidence{Policy: q.Policy.Name, PredicateType: gate.PredicateSignature}
+	var err error
+	switch {
+	case len(q.Policy.Document) == 0:
+		e.Malformed = "there is no policy of this name"
+	case s.legacy == nil:
+		e.Malformed = errNoLegacy.Error()
+	default:
+		e.Malformed, err = s.legacy.Admits(ctx, q.Policy.Document, q.Image)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []gate.Evidence{e}, nil
+}

@@ -1,0 +1,94 @@
+package gate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// Exception is one of the cluster's Exceptions, with what was verified of the statements
+// in it: each is about the image's digest, by a signer of the Gate.
+type Exception struct {
+	Name     string
+	Spec     v1alpha1.ExceptionSpec
+	Evidence []Evidence
+}
+
+// Exempted says which exception let a digest by.
+type Exempted struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+	// By are the signers who gave leave.
+	By        []string  `json:"by"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Missing is what the digest doesn't show.
+	Missing []Code `json:"missing"`
+}
+
+// exempted is the exception that counts, or why those that are about the digest don't.
+func (j *judge) exempted() (*Exempted, []Reason) {
+	about := slices.DeleteFunc(slices.Clone(j.Exceptions), func(x Exception) bool { return x.Spec.Digest != j.Image.Digest })
+	slices.SortFunc(about, func(a, b Exception) int { return cmp.Compare(a.Name, b.Name) })
+	var reasons []Reason
+	for _, x := range about {
+		leave, why := j.exempt(x)
+		if leave != nil {
+			return leave, nil
+		}
+		reasons = append(reasons, why)
+	}
+	return nil, reasons
+}
+
+func (j *judge) exempt(x Exception) (*Exempted, Reason) {
+	policy, end := j.Gate.Spec.Exceptions, x.Spec.ExpiresAt.Time
+	switch {
+	case !slices.Contains(x.Spec.Namespaces, j.Namespace):
+		return nil, NewReason(ExceptionElsewhere, "Exception %s is for namespaces %s", quote(x.Name), names(x.Spec.Namespaces))
+	case policy == nil:
+		return nil, NewReason(ExceptionRefused, "Exception %s names the digest, and Gate %s takes no exceptions", quote(x.Name), quote(j.Gate.Name))
+	case j.over(end):
+		return nil, NewReason(ExceptionExpired, "Exception %s ended %s", quote(x.Name), stamp(end))
+	}
+	k := exceptionKind
+	k.about = func(e Evidence) bool { return e.Leave != nil }
+	f := j.sort(x.Evidence, k, policy.By, j.assessLeave)
+	people, signers := map[string]bool{}, []string{}
+	for _, c := range f.candidates {
+		if len(c.faults) > 0 {
+			continue
+		}
+		people[j.person(c.Evidence)] = true
+		signers = append(signers, cmp.Or(c.Identity, c.Signer))
+		if c.Leave.ExpiresAt.Before(end) {
+			end = *c.Leave.ExpiresAt
+		}
+	}
+	if need := max(int(policy.Count), 1); len(people) < need {
+		return nil, NewReason(ExceptionUnsigned, "Exception %s needs the signatures of %d of %s for namespace %s, has %d", quote(x.Name), need, names(policy.By), quote(j.Namespace), len(people))
+	}
+	slices.Sort(signers)
+	return &Exempted{
+		Name: Clean(x.Name, maxName), Reason: Clean(x.Spec.Reason, maxMessage),
+		By: slices.Compact(signers), ExpiresAt: end,
+	}, Reason{}
+}
+
+// assessLeave says what keeps a statement from counting. Its end only takes away, so it
+// needs no trusted clock.
+func (j *judge) assessLeave(e Evidence) candidate {
+	c := candidate{Evidence: e}
+	switch {
+	case e.Leave.Namespace != j.Namespace || strings.TrimSpace(j.Namespace) == "":
+		c.faults = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Leave.Namespace))}
+	case e.Leave.ExpiresAt == nil || j.over(*e.Leave.ExpiresAt):
+		c.faults = []Reason{NewReason(ExceptionExpired, "%s has ended", e.title())}
+	}
+	return c
+}
+
+// over says whether an end has come. What already runs isn't stopped by time alone.
+func (j *judge) over(end time.Time) bool { return !j.Rescheduled && !j.Now.Before(end) }

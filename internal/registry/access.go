@@ -1,0 +1,110 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// Access is a way into registries for libraries that bring a client of their own. It has
+// the Client's guards and credentials, and bounds each answer to MaxBlob and all of them
+// to maxAccess.
+type Access struct {
+	client *Client
+
+	mu   sync.Mutex
+	left int64
+	err  error
+}
+
+// maxAccess bounds the bytes that are read by one Access: a handful of the largest blobs.
+const maxAccess = 64 << 20
+
+// Access returns a way into these repositories.
+func (c *Client) Access(repositories ...string) (*Access, error) {
+	for _, repository := range repositories {
+		parsed, err := parseRepository(repository)
+		if err != nil {
+			return nil, err
+		}
+		c.named(parsed)
+	}
+	return &Access{client: c, left: maxAccess}, nil
+}
+
+// Options are those for the registry client.
+func (a *Access) Options(ctx context.Context) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(a), remote.WithAuthFromKeychain(a.client.keychain)}
+}
+
+// Keychain has the credentials.
+func (a *Access) Keychain() authn.Keychain { return a.client.keychain }
+
+// Err is the first failure to read, which libraries may take for there being nothing. That
+// something isn't there is none.
+func (a *Access) Err() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+func (a *Access) fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err == nil {
+		a.err = err
+	}
+}
+
+// take asks for room for so many bytes.
+func (a *Access) take(n int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left -= int64(n)
+	return a.left >= 0
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *Access) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := a.client.base.RoundTrip(request)
+	if err != nil {
+		// The client tries plain HTTP beside HTTPS where it may; that isn't a failure.
+		if request.URL.Path != "/v2/" {
+			a.fail(&Error{Action: "reading attestations", Repository: request.URL.Host, Err: redact(err)})
+		}
+		return nil, err
+	}
+	if response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusForbidden {
+		a.fail(&Error{Action: "reading attestations", Repository: request.URL.Host, Err: fmt.Errorf("the registry answered %s", response.Status)})
+	}
+	response.Body = &boundedBody{ReadCloser: response.Body, access: a, left: MaxBlob}
+	return response, nil
+}
+
+// boundedBody ends with an error beyond its bound.
+type boundedBody struct {
+	io.ReadCloser
+
+	access *Access
+	left   int64
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 || !b.access.take(n) {
+		err = fmt.Errorf("an answer of the registry, or all of them together: %w", ErrTooLarge)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.access.fail(err)
+		return 0, err
+	}
+	return n, err
+}
