@@ -45,8 +45,8 @@ e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, and the
 	cd test && go test -count=1 -timeout 45m -v ./...
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each (10s)
-	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | while read -r package; do \
+fuzz: ## Fuzz every parser of foreign bytes in PACKAGES (./...), FUZZTIME each (10s)
+	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' $(or $(PACKAGES),./...) | while read -r package; do \
 		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
 			echo "fuzzing $$package $$target"; \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),10s) -fuzzminimizetime 10x "$$package"; \

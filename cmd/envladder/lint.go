@@ -96,7 +96,7 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 		if err != nil {
 			return nil, err
 		}
-		findings = append(ofPlaces, lintChance(ctx, repo, document)...)
+		findings = slices.Concat(ofPlaces, lintChance(ctx, repo, document))
 	}
 	return strictyaml.FaultsOf(findings.Err()), nil
 }

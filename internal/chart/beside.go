@@ -22,7 +22,7 @@ func (ms Manifests) Beside(release Release) (Manifests, error) {
 		return ms, nil
 	}
 	found := standing{}
-	if err := ms.visit(func(object map[string]any) { found.add(object, release) }); err != nil {
+	if err := ms.visit(func(object map[string]any) { found = found.with(object, release) }); err != nil {
 		return nil, err
 	}
 	annotated := slices.Clone(ms)
@@ -53,15 +53,15 @@ type stander struct {
 	images                []string
 }
 
-func (s *standing) add(object map[string]any, release Release) {
+func (s standing) with(object map[string]any, release Release) standing {
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(map[string]any)
 	if !slices.Contains(v1alpha1.BesideKinds, kind) || isHook(metadata) {
-		return
+		return s
 	}
 	namespace, _ := metadata["namespace"].(string)
 	name, _ := metadata["name"].(string)
-	*s = append(*s, stander{cmp.Or(namespace, release.Namespace), kind, name, imagesOf(object)})
+	return append(s, stander{cmp.Or(namespace, release.Namespace), kind, name, imagesOf(object)})
 }
 
 func (s standing) annotate(node *yaml.Node, release Release) error {

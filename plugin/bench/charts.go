@@ -134,7 +134,7 @@ func cutDependencies(folder string) error {
 		return errors.New("its Chart.yaml lists no dependencies")
 	}
 	var kept []string
-	for _, dependency := range strings.Split(list, "\n  - ") {
+	for dependency := range strings.SplitSeq(list, "\n  - ") {
 		name := strings.TrimPrefix(strings.TrimSpace(strings.TrimPrefix(dependency, "  - ")), "name: ")
 		if strings.HasPrefix(name, "crds\n") || strings.HasPrefix(name, "grafana\n") {
 			kept = append(kept, "  - "+strings.TrimPrefix(dependency, "  - "))

@@ -90,7 +90,7 @@ func (p *plugin) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.server.start(ctx, arguments, environment, func() error { return dial("unix", p.socket()) })
+	return p.server.start(ctx, arguments, environment, func() error { return dial(ctx, "unix", p.socket()) })
 }
 
 // excluded is what a repo-server with --plugin-tar-exclude=.git/** doesn't send to any
@@ -99,10 +99,8 @@ var excluded = []string{".git/**"}
 
 // manifest is of a plugin as people write it.
 func (p *plugin) manifest() string {
-	helm := `helm template "$PARAM_RELEASENAME" chart --include-crds --namespace "$ARGOCD_APP_NAMESPACE" --kube-version "$KUBE_VERSION"`
-	for _, file := range p.r.values {
-		helm += " --values " + file
-	}
+	helm := `helm template "$PARAM_RELEASENAME" chart --include-crds --namespace "$ARGOCD_APP_NAMESPACE" --kube-version "$KUBE_VERSION" --values ` +
+		strings.Join(p.r.values, " --values ")
 	return fmt.Sprintf(`apiVersion: argoproj.io/v1alpha1
 kind: ConfigManagementPlugin
 metadata: {name: helm}
@@ -261,7 +259,7 @@ func (s *repoServer) start(ctx context.Context) error {
 			"ARGOCD_TLS_DATA_PATH=" + filepath.Join(folder, "tls"), "ARGOCD_SSH_DATA_PATH=" + filepath.Join(folder, "ssh"),
 			"HOME=" + folder, "TMPDIR=" + folder, "PATH=" + filepath.Join(folder, "bin") + ":" + filepath.Dir(s.helm) + ":" + os.Getenv("PATH"),
 		},
-		func() error { return dial("tcp", address) })
+		func() error { return dial(ctx, "tcp", address) })
 	if err != nil {
 		return err
 	}

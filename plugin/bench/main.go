@@ -36,7 +36,7 @@ func main() {
 	flag.DurationVar(&o.time, "time", 6*time.Second, "`time` of each measurement; at least one render of each client")
 	flag.IntVar(&o.cold, "cold", 3, "`times` that each is started to measure its first render")
 	flag.Parse()
-	for _, text := range strings.Split(clients, ",") {
+	for text := range strings.SplitSeq(clients, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			fmt.Fprintf(os.Stderr, "bench: -clients: %q is no number of clients\n", text)
@@ -45,10 +45,10 @@ func main() {
 		o.clients = append(o.clients, n)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
+	err := run(ctx, o)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -58,9 +58,9 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	var results []result
-	for _, name := range strings.Split(o.charts, ",") {
+	for name := range strings.SplitSeq(o.charts, ",") {
 		fmt.Fprintf(os.Stderr, "preparing %s\n", name)
 		c, err := prepare(ctx, name, folder)
 		if err != nil {

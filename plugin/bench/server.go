@@ -17,7 +17,7 @@ type server struct {
 
 	command *exec.Cmd
 	output  bytes.Buffer
-	ended   chan error
+	ended   chan struct{} // closed
 }
 
 func (s *server) process() int { return s.command.Process.Pid }
@@ -32,8 +32,11 @@ func (s *server) start(ctx context.Context, arguments, environment []string, rea
 	if err := s.command.Start(); err != nil {
 		return err
 	}
-	s.ended = make(chan error, 1)
-	go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(s.command, s.ended)
+	s.ended = make(chan struct{})
+	go func(c *exec.Cmd, ended chan struct{}) {
+		_ = c.Wait() // its state says how it ended
+		close(ended)
+	}(s.command, s.ended)
 	deadline := time.After(30 * time.Second)
 	for {
 		err := ready()
@@ -41,9 +44,8 @@ func (s *server) start(ctx context.Context, arguments, environment []string, rea
 			return nil
 		}
 		select {
-		case ended := <-s.ended:
-			s.ended <- ended
-			return fmt.Errorf("it ended: %w\n%s", ended, s.output.String())
+		case <-s.ended:
+			return fmt.Errorf("it ended: %s\n%s", s.command.ProcessState, s.output.String())
 		case <-deadline:
 			return fmt.Errorf("it isn't ready after 30 s: %w", err)
 		case <-ctx.Done():
@@ -66,8 +68,8 @@ func (s *server) stop() {
 	}
 }
 
-func dial(network, address string) error {
-	conn, err := net.DialTimeout(network, address, time.Second)
+func dial(ctx context.Context, network, address string) error {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, network, address)
 	if err != nil {
 		return err
 	}

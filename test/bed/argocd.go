@@ -212,7 +212,9 @@ func (a *ArgoCD) startRepoServer(ctx context.Context, port int) (err error) {
 	a.Processes.RepoServer, err = a.run(ctx, "repo-server", "http://"+loopback(metrics)+"/healthz", nil,
 		"--address", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--metrics-address", "127.0.0.1", "--metrics-port", strconv.Itoa(metrics),
-		"--redis", a.redis.Addr(), "--disable-tls")
+		"--redis", a.redis.Addr(), "--disable-tls",
+		// As envladder's docs advise for large repositories.
+		"--plugin-use-manifest-generate-paths", "--plugin-tar-exclude", ".git/**")
 	return err
 }
 
