@@ -130,6 +130,7 @@ func (b *bed) startCluster() error {
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{"../manifests/crds"},
 		ErrorIfCRDPathMissing: true,
+		CRDs:                  foreignCRDs(),
 	}
 	// Image volumes are off by default up to Kubernetes 1.34, and dropped silently.
 	environment.ControlPlane.GetAPIServer().Configure().Append("feature-gates", "ImageVolume=true")
@@ -189,6 +190,7 @@ func (b *bed) startWebhook() error {
 		CertFile: filepath.Join(folder, "tls.crt"),
 		KeyFile:  filepath.Join(folder, "tls.key"),
 		Judge:    verdict.New(evidence.NewStore(registry.NewClient())),
+		Kinds:    foreignKinds(),
 		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
 	})
 	if err != nil {
@@ -246,6 +248,7 @@ func (b *bed) register(configuration *admissionregistrationv1.ValidatingWebhookC
 	hook.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: bundle}
 	hook.NamespaceSelector.MatchExpressions[0].Operator = metav1.LabelSelectorOpNotIn
 	hook.NamespaceSelector.MatchExpressions[0].Values = []string{"default", "kube-system", "envladder"}
+	hook.Rules = append(hook.Rules, foreignRule())
 	// What the test needs to be there before its Gate comes by the user unseen.
 	hook.MatchConditions = []admissionregistrationv1.MatchCondition{{Name: "seen", Expression: "request.userInfo.username != '" + unseen + "'"}}
 	if err := b.client.Create(context.Background(), configuration, client.FieldValidation("Strict")); err != nil {

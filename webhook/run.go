@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // Config is what the webhook needs to run.
@@ -32,6 +35,8 @@ type Config struct {
 	CertFile, KeyFile string
 	// Judge of images.
 	Judge Judge
+	// Kinds that start pods; nil: those that need no configuration.
+	Kinds *workload.Kinds
 	// Unclaimed says what happens in namespaces that no Gate names; unset, it is
 	// UnclaimedDeny.
 	Unclaimed Unclaimed
@@ -77,7 +82,7 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	}
 	decider := &decider{
 		gates:     gates,
-		owners:    owners{api: manager.GetAPIReader()},
+		owners:    owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
 		judge:     config.Judge,
 		unclaimed: config.Unclaimed,
 		now:       time.Now,

@@ -31,6 +31,9 @@ webhook:
   nodeSelector: {pool: system}
   tolerations: [{key: system, operator: Exists}]
   extraArgs: [--log-level=debug]
+  kinds:
+  - {kind: ray.io/v1/RayCluster, resource: rayclusters, paths: [spec.headGroupSpec.template, "spec.workerGroupSpecs[].template"]}
+  - {kind: argoproj.io/v1alpha1/Rollout, resource: rollouts, controllers: ["system:serviceaccount:argo-rollouts:argo-rollouts"]}
 observer: {enabled: true, keySecret: key, registrySecret: registry}
 appset:
   enabled: true
@@ -146,6 +149,7 @@ func TestTheChartRefuses(t *testing.T) {
 		"a webhook of no namespace": {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
 		"a webhook without a CA":    {"webhook: {enabled: true, enforce: [shop]}", "webhook.tls.caBundle is empty"},
 		"a certificate of nobody":   {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
+		"a kind without a version":  {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
 		"an observer without a key": {"observer: {enabled: true}", "observer.keySecret is empty"},
 		"previews without a token":  {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
 		"previews without a ladder": {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},

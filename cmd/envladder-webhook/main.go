@@ -14,6 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
 )
 
@@ -47,6 +48,8 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
+	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
+	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
 	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
@@ -56,7 +59,24 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
+	paths, controllers                              []string
 	log                                             cli.LogFlags
+}
+
+// kinds are those that start pods, with those that the flags add.
+func (o *options) kinds() (*workload.Kinds, error) {
+	kinds := workload.NewKinds()
+	for _, path := range o.paths {
+		if err := kinds.AddPath(path); err != nil {
+			return nil, fmt.Errorf("--pod-template-path: %w", err)
+		}
+	}
+	for _, controller := range o.controllers {
+		if err := kinds.AddController(controller); err != nil {
+			return nil, fmt.Errorf("--pod-controller: %w", err)
+		}
+	}
+	return kinds, nil
 }
 
 func (o *options) run(cmd *cobra.Command) error {
@@ -67,6 +87,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	unclaimed, err := webhook.ParseUnclaimed(o.unclaimed)
 	if err != nil {
 		return fmt.Errorf("--unclaimed-namespaces %w", err)
+	}
+	kinds, err := o.kinds()
+	if err != nil {
+		return err
 	}
 	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
@@ -82,6 +106,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Cluster:   cluster,
 		Listener:  listener,
 		Unclaimed: unclaimed,
+		Kinds:     kinds,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
 		Judge:     verdict.New(evidence.NewStore(registry.NewClient())),

@@ -36,4 +36,39 @@
   operations: [CREATE, UPDATE]
   resources: [cronjobs, jobs]
   scope: Namespaced
+- apiGroups: [argoproj.io]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [rollouts]
+  scope: Namespaced
+- apiGroups: [serving.knative.dev]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [configurations, services]
+  scope: Namespaced
+{{- range .Values.webhook.kinds }}
+{{- if .paths }}
+{{- $kind := splitList "/" .kind }}
+- apiGroups: [{{ first $kind | quote }}]
+  apiVersions: [{{ index $kind 1 | quote }}]
+  operations: [CREATE, UPDATE]
+  resources: [{{ .resource | quote }}]
+  scope: Namespaced
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What the program is told of kinds that aren't Kubernetes' own. */}}
+{{- define "envladder.kinds" -}}
+{{- range $entry := .Values.webhook.kinds }}
+{{- if ne (len (splitList "/" $entry.kind)) 3 }}
+{{- fail (printf "webhook.kinds names %q: write group/version/Kind" $entry.kind) }}
+{{- end }}
+{{- range $entry.paths }}
+- {{ printf "--pod-template-path=%s=%s" $entry.kind . | quote }}
+{{- end }}
+{{- range $entry.controllers }}
+- {{ printf "--pod-controller=%s=%s" $entry.kind . | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}
