@@ -27,6 +27,7 @@ webhook:
   audit: [trial]
   image: {digest: "sha256:` + digits + `"}
   tls: {caBundle: PEM}
+  guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}}
   registrySecret: registry
   nodeSelector: {pool: system}
   tolerations: [{key: system, operator: Exists}]
@@ -134,7 +135,7 @@ func TestEachPartIsSwitchable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, m := range manifests {
-				if filepath.Base(m.Source) != part+".yaml" {
+				if !strings.HasPrefix(filepath.Base(m.Source), part) {
 					t.Errorf("there is an object of %s", m.Source)
 				}
 			}
@@ -144,15 +145,17 @@ func TestEachPartIsSwitchable(t *testing.T) {
 
 func TestTheChartRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ values, want string }{
-		"its own namespace":         {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then keep itself"},
-		"the cluster's namespaces":  {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
-		"a webhook of no namespace": {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
-		"a webhook without a CA":    {"webhook: {enabled: true, enforce: [shop]}", "webhook.tls.caBundle is empty"},
-		"a certificate of nobody":   {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
-		"a kind without a version":  {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
-		"an observer without a key": {"observer: {enabled: true}", "observer.keySecret is empty"},
-		"previews without a token":  {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
-		"previews without a ladder": {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
+		"its own namespace":          {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then keep itself"},
+		"the cluster's namespaces":   {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
+		"a webhook of no namespace":  {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
+		"a webhook without a CA":     {"webhook: {enabled: true, enforce: [shop]}", "webhook.tls.caBundle is empty"},
+		"a certificate of nobody":    {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
+		"a kind without a version":   {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
+		"a guard with no admin":      {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {groups: []}}}", "webhook.guard.admins is empty"},
+		"an account of no namespace": {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {serviceAccounts: [argocd]}}}", "write namespace/name"},
+		"an observer without a key":  {"observer: {enabled: true}", "observer.keySecret is empty"},
+		"previews without a token":   {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
+		"previews without a ladder":  {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := renderWith(t, test.values); err == nil || !strings.Contains(err.Error(), test.want) {

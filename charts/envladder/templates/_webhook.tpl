@@ -72,3 +72,28 @@
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* Users whom the guard lets change everything, as a list of CEL. */}}
+{{- define "envladder.admins" -}}
+{{- $admins := .Values.webhook.guard.admins -}}
+{{- $users := $admins.users | default list -}}
+{{- range $admins.serviceAccounts -}}
+{{- if not (regexMatch "^[a-z0-9-]+/[a-z0-9.-]+$" .) -}}
+{{- fail (printf "webhook.guard.admins.serviceAccounts names %q: write namespace/name" .) -}}
+{{- end -}}
+{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .)) -}}
+{{- end -}}
+{{- if not (or $users $admins.groups) -}}
+{{- fail "webhook.guard.admins is empty: name who may change Gates and the webhook's configuration, or nobody could" -}}
+{{- end -}}
+{{- $users | toJson -}}
+{{- end -}}
+
+{{/* Users who may put another CA into the webhook's configuration, as a list of CEL. */}}
+{{- define "envladder.renewers" -}}
+{{- $users := list -}}
+{{- if .Values.webhook.tls.certManager.enabled -}}
+{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.injector)) -}}
+{{- end -}}
+{{- $users | toJson -}}
+{{- end -}}
