@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,7 +18,6 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -33,6 +33,8 @@ type Config struct {
 	Listener net.Listener
 	// CertFile and KeyFile are PEM files; they are read again when they change.
 	CertFile, KeyFile string
+	// Renewal has the webhook make them; nil: somebody else does.
+	Renewal *Renewal
 	// Judge of images.
 	Judge Judge
 	// Kinds that start pods; nil: those that need no configuration.
@@ -58,16 +60,16 @@ func Run(ctx context.Context, config Config) error {
 // program is the webhook's parts, put together.
 type program struct {
 	Config
-	certificates *certwatcher.CertWatcher
+	certificates *certificates
 	manager      ctrl.Manager
 	gates        *store
 	reviews      *reviewer
 }
 
 func newProgram(ctx context.Context, config Config) (*program, error) {
-	certificates, err := certwatcher.New(config.CertFile, config.KeyFile)
+	certificates, err := newCertificates(config)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate %q and its key %q: %w", config.CertFile, config.KeyFile, err)
+		return nil, err
 	}
 	manager, err := newManager(config)
 	if err != nil {
@@ -79,6 +81,11 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	}
 	if err := addStatusWriter(manager); err != nil {
 		return nil, err
+	}
+	if config.Renewal != nil {
+		if err := addRenewal(manager, *config.Renewal, filepath.Dir(config.CertFile)); err != nil {
+			return nil, err
+		}
 	}
 	decider := &decider{
 		gates:     gates,
@@ -96,9 +103,9 @@ func (p *program) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		p.Log.Info("serving", "address", p.Listener.Addr().String())
-		return serve(ctx, p.Listener, p.certificates.GetCertificate, handler(p.reviews, p.gates.ready), p.Log)
+		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.gates.ready), p.Log)
 	})
-	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.Start(ctx)) })
+	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.run(ctx)) })
 	group.Go(func() error { return ended(ctx, "following Gates and Recalls", follow(ctx, p.manager)) })
 	return group.Wait()
 }

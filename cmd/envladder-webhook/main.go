@@ -3,11 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/envladder/envladder/internal/cli"
@@ -47,6 +50,9 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.listen, "listen", ":9443", "`address` to serve on")
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
+	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert and --tls-key are")
+	flags.StringVar(&o.renewal.Configuration, "webhook-configuration", "envladder-webhook", "`name` of the ValidatingWebhookConfiguration that gets the CA of --certificate-secret")
+	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
 	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
@@ -59,8 +65,25 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
+	renewSecret                                     string
+	renewal                                         webhook.Renewal
 	paths, controllers                              []string
 	log                                             cli.LogFlags
+}
+
+// ownCertificate is how the webhook makes its certificate; nil: it doesn't.
+func (o *options) ownCertificate() (*webhook.Renewal, error) {
+	if o.renewSecret == "" {
+		return nil, nil
+	}
+	namespace, name, ok := strings.Cut(o.renewSecret, "/")
+	if !ok || namespace == "" || name == "" {
+		return nil, fmt.Errorf("--certificate-secret %q: write NAMESPACE/NAME", o.renewSecret)
+	}
+	renewal := o.renewal
+	renewal.Secret = types.NamespacedName{Namespace: namespace, Name: name}
+	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+namespace+".svc")
+	return &renewal, nil
 }
 
 // kinds are those that start pods, with those that the flags add.
@@ -92,6 +115,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	renewal, err := o.ownCertificate()
+	if err != nil {
+		return err
+	}
 	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
@@ -107,6 +134,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Listener:  listener,
 		Unclaimed: unclaimed,
 		Kinds:     kinds,
+		Renewal:   renewal,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
 		Judge:     verdict.New(evidence.NewStore(registry.NewClient())),

@@ -339,8 +339,9 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 	return address, s.runDeployment(ctx, local{
 		manifest: "webhook.yaml", program: "envladder-webhook", kubeconfig: kubeconfig,
 		mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
-		flags:  map[string]string{"--listen": address},
-		ready:  "https://" + address + "/readyz",
+		// The bed's CA makes the certificate: no kubelet mounts one that the webhook makes.
+		flags: map[string]string{"--listen": address, "--certificate-secret": ""},
+		ready: "https://" + address + "/readyz",
 	})
 }
 

@@ -6,10 +6,17 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The CA in base64; empty where cert-manager puts it in. */}}
-{{- define "envladder.caBundle" -}}
-{{- if not .Values.webhook.tls.certManager.enabled -}}
-{{- required "webhook.tls.caBundle is empty: give the CA of the webhook's certificate as PEM, or enable webhook.tls.certManager" .Values.webhook.tls.caBundle | b64enc -}}
+{{/* Who makes the certificate: given, manager or own. */}}
+{{- define "envladder.certificate" -}}
+{{- $tls := .Values.webhook.tls -}}
+{{- if $tls.certManager.enabled -}}
+manager
+{{- else if $tls.caBundle -}}
+given
+{{- else if $tls.secretName -}}
+{{- fail "webhook.tls.caBundle is empty: give the CA of the certificate in webhook.tls.secretName as PEM" -}}
+{{- else -}}
+own
 {{- end -}}
 {{- end -}}
 
@@ -94,6 +101,9 @@
 {{- $users := list -}}
 {{- if .Values.webhook.tls.certManager.enabled -}}
 {{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.injector)) -}}
+{{- end -}}
+{{- if eq (include "envladder.certificate" .) "own" -}}
+{{- $users = append $users (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "envladder.name" (list "webhook" .))) -}}
 {{- end -}}
 {{- $users | toJson -}}
 {{- end -}}
