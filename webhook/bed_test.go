@@ -58,6 +58,8 @@ type bed struct {
 	registry string // host:port
 	keys     map[string]*evidence.Signer
 	logs     *syncBuffer
+	store    *evidence.Store
+	shelf    *Shelf
 	stop     []func()
 }
 
@@ -175,6 +177,9 @@ func (b *bed) startWebhook() error {
 	if err != nil {
 		return err
 	}
+	if b.store, b.shelf, err = b.newStore(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.program, err = newProgram(ctx, Config{
 		Cluster:  b.account(),
@@ -182,7 +187,9 @@ func (b *bed) startWebhook() error {
 		CertFile: filepath.Join(folder, "tls.crt"),
 		KeyFile:  filepath.Join(folder, "tls.key"),
 		Renewal:  &Renewal{Secret: tlsSecret, Configuration: configuration.Name, Host: "localhost"},
-		Judge:    newJudge(),
+		Judge:    verdict.New(b.store),
+		Shelf:    b.shelf,
+		Keeper:   b.store,
 		Kinds:    foreignKinds(),
 		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
 	})
@@ -215,8 +222,15 @@ func (b *bed) account() *rest.Config {
 	return cluster
 }
 
-func newJudge() *verdict.Judge {
-	return verdict.New(evidence.NewStore(registry.NewClient()))
+// newStore is a webhook's memory, empty, with the cluster's shelf beneath.
+func (b *bed) newStore() (*evidence.Store, *Shelf, error) {
+	shelf, err := NewShelf(b.account(), "envladder", "envladder-webhook-store", slog.New(slog.NewTextHandler(b.logs, nil)))
+	if err != nil {
+		return nil, nil, err
+	}
+	store := evidence.NewStore(registry.NewClient())
+	store.UseShelf(shelf)
+	return store, shelf, nil
 }
 
 // tlsSecret holds the webhook's certificate, as the manifests say.

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/verdict"
 )
 
 // TestColdStart: the API server comes back with everything down, the webhook above all.
@@ -136,6 +137,9 @@ func (b *bed) startAt(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
+	if b.store, b.shelf, err = b.newStore(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	b.program, err = newProgram(ctx, Config{
 		Cluster:  b.account(),
@@ -143,7 +147,9 @@ func (b *bed) startAt(t *testing.T, address string) {
 		CertFile: filepath.Join(folder, "tls.crt"),
 		KeyFile:  filepath.Join(folder, "tls.key"),
 		Renewal:  &Renewal{Secret: tlsSecret, Configuration: "envladder-webhook", Host: "localhost", name: "cold-start"},
-		Judge:    newJudge(),
+		Judge:    verdict.New(b.store),
+		Shelf:    b.shelf,
+		Keeper:   b.store,
 		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
 	})
 	if err != nil {

@@ -40,6 +40,7 @@ const (
 type reviewer struct {
 	decider  *decider
 	inFlight inFlight
+	keeping  *keeping // nil: nothing is kept
 	log      *slog.Logger
 }
 
@@ -216,6 +217,7 @@ func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionReq
 	}()
 	ruling := h.decider.rule(ctx, request)
 	h.record(request, ruling)
+	h.keeping.note(request, ruling)
 	return ruling.response()
 }
 

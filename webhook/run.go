@@ -39,6 +39,10 @@ type Config struct {
 	Judge Judge
 	// Kinds that start pods; nil: those that need no configuration.
 	Kinds *workload.Kinds
+	// Shelf keeps in the cluster what was admitted, as Keeper reads it; nil: nothing is
+	// kept. The Judge must look there.
+	Shelf  *Shelf
+	Keeper Keeper
 	// Unclaimed says what happens in namespaces that no Gate names; unset, it is
 	// UnclaimedDeny.
 	Unclaimed Unclaimed
@@ -64,6 +68,7 @@ type program struct {
 	manager      ctrl.Manager
 	gates        *store
 	reviews      *reviewer
+	keeping      *keeping // nil: nothing is kept
 }
 
 func newProgram(ctx context.Context, config Config) (*program, error) {
@@ -95,7 +100,12 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 		now:       time.Now,
 		log:       config.Log,
 	}
-	return &program{config, certificates, manager, gates, &reviewer{decider: decider, inFlight: newInFlight(), log: config.Log}}, nil
+	p := &program{Config: config, certificates: certificates, manager: manager, gates: gates}
+	if config.Shelf != nil {
+		p.keeping = newKeeping(config.Shelf, config.Keeper, config.Log)
+	}
+	p.reviews = &reviewer{decider: decider, inFlight: newInFlight(), keeping: p.keeping, log: config.Log}
+	return p, nil
 }
 
 // run runs the parts until ctx ends, or one of them fails.
@@ -106,6 +116,9 @@ func (p *program) run(ctx context.Context) error {
 		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.gates.ready), p.Log)
 	})
 	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.run(ctx)) })
+	if p.keeping != nil {
+		group.Go(func() error { return ended(ctx, "keeping what was admitted", p.keeping.run(ctx)) })
+	}
 	group.Go(func() error { return ended(ctx, "following Gates and Recalls", follow(ctx, p.manager)) })
 	return group.Wait()
 }

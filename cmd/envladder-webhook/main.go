@@ -53,6 +53,8 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert and --tls-key are")
 	flags.StringVar(&o.renewal.Configuration, "webhook-configuration", "envladder-webhook", "`name` of the ValidatingWebhookConfiguration that gets the CA of --certificate-secret")
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
+	flags.StringVar(&o.store, "store-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
+	flags.StringVar(&o.storeSecret, "store-secret", "envladder-webhook-store", "`name` of the Secret in --store-namespace with the key of what is too large to be kept as it is; it may be empty")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
 	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
@@ -65,7 +67,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
-	renewSecret                                     string
+	renewSecret, store, storeSecret                 string
 	renewal                                         webhook.Renewal
 	paths, controllers                              []string
 	log                                             cli.LogFlags
@@ -123,6 +125,14 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
 	}
+	attestations := evidence.NewStore(registry.NewClient())
+	var shelf *webhook.Shelf
+	if o.store != "" {
+		if shelf, err = webhook.NewShelf(cluster, o.store, o.storeSecret, log); err != nil {
+			return err
+		}
+		attestations.UseShelf(shelf)
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
@@ -137,7 +147,9 @@ func (o *options) run(cmd *cobra.Command) error {
 		Renewal:   renewal,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
-		Judge:     verdict.New(evidence.NewStore(registry.NewClient())),
+		Judge:     verdict.New(attestations),
+		Shelf:     shelf,
+		Keeper:    attestations,
 		Log:       log,
 	})
 }

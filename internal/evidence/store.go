@@ -23,6 +23,7 @@ import (
 type Store struct {
 	client  *registry.Client
 	known   *cache
+	shelf   Shelf // nil: there is none
 	flights singleflight.Group
 }
 
@@ -32,9 +33,14 @@ func NewStore(client *registry.Client) *Store {
 }
 
 // Known returns the evidence about a digest that was verified for these very signers
-// before, without asking the registry.
+// before, or that a shelf has kept, without asking the registry.
 func (s *Store) Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence {
-	return s.known.get(cacheKey(repository, digest, signers))
+	key := cacheKey(repository, digest, signers)
+	known := s.known.get(key)
+	if known == nil && s.shelf != nil {
+		known = s.unshelve(context.Background(), key, repository, digest, signers)
+	}
+	return known
 }
 
 // fetchTimeout bounds a fetch that nobody waits for any more: what it finds is kept, so
@@ -70,7 +76,7 @@ func (s *Store) Fetch(ctx context.Context, repository, digest string, signers []
 // fetch verifies bundle by bundle: none is held for longer than that takes.
 func (s *Store) fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
 	verifier, signerErr := NewVerifier(signers)
-	found := s.Known(repository, digest, signers)
+	found := s.known.get(cacheKey(repository, digest, signers))
 	var mu sync.Mutex
 	f := fetcher{client: s.client, repository: repository, digest: digest, take: func(source string, bundle []byte) {
 		evidence, err := verifier.Verify(bundle, digest)

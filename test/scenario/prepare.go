@@ -315,7 +315,7 @@ func (s *Scenario) applyAccount(ctx context.Context, cluster *bed.Cluster, manif
 	var account []string
 	for _, d := range documents {
 		switch d.GetKind() {
-		case "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+		case "Namespace", "Secret", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
 			account = append(account, render(d))
 		case "ValidatingWebhookConfiguration":
 			registrations = append(registrations, render(d))
