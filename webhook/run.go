@@ -43,6 +43,9 @@ type Config struct {
 	// kept. The Judge must look there.
 	Shelf  *Shelf
 	Keeper Keeper
+	// Metrics to count with, and where to serve them; nil: nothing is counted.
+	Metrics         *Metrics
+	MetricsListener net.Listener
 	// Unclaimed says what happens in namespaces that no Gate names; unset, it is
 	// UnclaimedDeny.
 	Unclaimed Unclaimed
@@ -98,13 +101,14 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 		judge:     config.Judge,
 		unclaimed: config.Unclaimed,
 		now:       time.Now,
+		metrics:   config.Metrics,
 		log:       config.Log,
 	}
 	p := &program{Config: config, certificates: certificates, manager: manager, gates: gates}
 	if config.Shelf != nil {
 		p.keeping = newKeeping(config.Shelf, config.Keeper, config.Log)
 	}
-	p.reviews = &reviewer{decider: decider, inFlight: newInFlight(), keeping: p.keeping, log: config.Log}
+	p.reviews = &reviewer{decider: decider, inFlight: newInFlight(), keeping: p.keeping, metrics: config.Metrics, log: config.Log}
 	return p, nil
 }
 
@@ -116,6 +120,9 @@ func (p *program) run(ctx context.Context) error {
 		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.gates.ready), p.Log)
 	})
 	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.run(ctx)) })
+	if p.Metrics != nil && p.MetricsListener != nil {
+		group.Go(func() error { return ended(ctx, "serving metrics", p.Metrics.serve(ctx, p.MetricsListener)) })
+	}
 	if p.keeping != nil {
 		group.Go(func() error { return ended(ctx, "keeping what was admitted", p.keeping.run(ctx)) })
 	}

@@ -55,6 +55,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
 	flags.StringVar(&o.store, "store-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
 	flags.StringVar(&o.storeSecret, "store-secret", "envladder-webhook-store", "`name` of the Secret in --store-namespace with the key of what is too large to be kept as it is; it may be empty")
+	flags.StringVar(&o.metrics, "metrics-listen", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
 	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
@@ -67,7 +68,7 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
-	renewSecret, store, storeSecret                 string
+	renewSecret, store, storeSecret, metrics        string
 	renewal                                         webhook.Renewal
 	paths, controllers                              []string
 	log                                             cli.LogFlags
@@ -125,7 +126,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
 	}
-	attestations := evidence.NewStore(registry.NewClient())
+	metrics, client := webhook.NewMetrics(), registry.NewClient()
+	client.Observe(metrics.RegistryCall)
+	attestations := evidence.NewStore(client)
+	metrics.CountEvidence(attestations.Counts)
 	var shelf *webhook.Shelf
 	if o.store != "" {
 		if shelf, err = webhook.NewShelf(cluster, o.store, o.storeSecret, log); err != nil {
@@ -137,6 +141,12 @@ func (o *options) run(cmd *cobra.Command) error {
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("listening on --listen %q: %w", o.listen, err)
+	}
+	var metricsListener net.Listener
+	if o.metrics != "" {
+		if metricsListener, err = config.Listen(cmd.Context(), "tcp", o.metrics); err != nil {
+			return fmt.Errorf("listening on --metrics-listen %q: %w", o.metrics, err)
+		}
 	}
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
@@ -150,6 +160,9 @@ func (o *options) run(cmd *cobra.Command) error {
 		Judge:     verdict.New(attestations),
 		Shelf:     shelf,
 		Keeper:    attestations,
-		Log:       log,
+		Metrics:   metrics,
+
+		MetricsListener: metricsListener,
+		Log:             log,
 	})
 }

@@ -74,6 +74,9 @@ func (s *Store) unshelve(ctx context.Context, key, repository, digest string, si
 		}
 		found = union(found, evidence)
 	}
+	if len(found) > 0 {
+		s.counts.shelf.Add(1)
+	}
 	s.known.put(key, found)
 	return found
 }

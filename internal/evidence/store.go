@@ -24,6 +24,7 @@ type Store struct {
 	client  *registry.Client
 	known   *cache
 	shelf   Shelf // nil: there is none
+	counts  counts
 	flights singleflight.Group
 }
 
@@ -37,7 +38,9 @@ func NewStore(client *registry.Client) *Store {
 func (s *Store) Known(repository, digest string, signers []v1alpha1.Signer) []gate.Evidence {
 	key := cacheKey(repository, digest, signers)
 	known := s.known.get(key)
-	if known == nil && s.shelf != nil {
+	if known != nil {
+		s.counts.memory.Add(1)
+	} else if s.shelf != nil {
 		known = s.unshelve(context.Background(), key, repository, digest, signers)
 	}
 	return known
@@ -75,6 +78,7 @@ func (s *Store) Fetch(ctx context.Context, repository, digest string, signers []
 
 // fetch verifies bundle by bundle: none is held for longer than that takes.
 func (s *Store) fetch(ctx context.Context, repository, digest string, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
+	s.counts.registry.Add(1)
 	verifier, signerErr := NewVerifier(signers)
 	found := s.known.get(cacheKey(repository, digest, signers))
 	var mu sync.Mutex

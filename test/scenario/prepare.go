@@ -340,7 +340,7 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 		manifest: "webhook.yaml", program: "envladder-webhook", kubeconfig: kubeconfig,
 		mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
 		// The bed's CA makes the certificate: no kubelet mounts one that the webhook makes.
-		flags: map[string]string{"--listen": address, "--certificate-secret": ""},
+		flags: map[string]string{"--listen": address, "--certificate-secret": "", "--metrics-listen": ""},
 		ready: "https://" + address + "/readyz",
 	})
 }
