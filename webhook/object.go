@@ -3,8 +3,6 @@ package webhook
 import (
 	"reflect"
 
-	"github.com/envladder/envladder/api/v1alpha1"
-	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -25,13 +23,4 @@ func (o *object) readImages() (err error) {
 // sameTemplates compares pod templates as they were sent.
 func sameTemplates(before, after *object) bool {
 	return reflect.DeepEqual(before.Templates, after.Templates)
-}
-
-func readStamps(annotations map[string]string) gate.Stamps {
-	return gate.Stamps{
-		Ladder:      annotations[v1alpha1.AnnotationLadder],
-		Environment: annotations[v1alpha1.AnnotationEnvironment],
-		Target:      annotations[v1alpha1.AnnotationTarget],
-		ChartDigest: annotations[v1alpha1.AnnotationChartDigest],
-	}
 }

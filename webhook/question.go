@@ -78,7 +78,7 @@ func contradicting(o *object) error {
 func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) []question {
 	owner := d.ownerOf(ctx, req, o)
 	if owner == nil || !d.owners.kinds.MakesFor(req.UserInfo.Username, owner.Kind) {
-		return ask(o.images, stampsOf(o), d.beside(ctx, req, o))
+		return ask(o.images, o.Stamps(), d.beside(ctx, req, o))
 	}
 	return ask(o.images, d.stamps(ctx, req, o, owner), workload.Digests(owner.images))
 }
@@ -99,7 +99,7 @@ func (d *decider) updated(ctx context.Context, req *admissionv1.AdmissionRequest
 		images = newImages(before, after)
 	}
 	if !keepsDigests(before, after) {
-		return ask(images, stampsOf(after), nil)
+		return ask(images, after.Stamps(), nil)
 	}
 	return ask(images, d.stamps(ctx, req, after, d.ownerOf(ctx, req, before)), workload.Digests(before.images))
 }

@@ -64,12 +64,12 @@ const maxOwners = 2
 // owner's owner while the chart's digest is missing still. The nearest goes first: an
 // older ReplicaSet keeps the stamps of the chart that it was judged with.
 func (w owners) stamps(ctx context.Context, o, owner *object, namespace string) (gate.Stamps, error) {
-	stamps := stampsOf(o)
+	stamps := o.Stamps()
 	for range maxOwners {
 		if owner == nil {
 			break
 		}
-		stamps = inherit(stamps, stampsOf(owner))
+		stamps = workload.Inherit(stamps, owner.Stamps())
 		if stamps.ChartDigest != "" {
 			break
 		}

@@ -11,7 +11,7 @@ import (
 // fewer start none, and of more each is judged as a Pod. It doesn't look at what else
 // is in the request, so an image can't ride along with a scale-down or a deletion.
 func startsNothingNew(before, after *object) bool {
-	return stampsOf(before) == stampsOf(after) &&
+	return before.Stamps() == after.Stamps() &&
 		sameTemplates(before, after)
 }
 
