@@ -241,14 +241,15 @@ func (b *bed) mount(ctx context.Context, folder string) {
 	mounted := ""
 	_ = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		var secret corev1.Secret
-		if err := b.client.Get(ctx, tlsSecret, &secret); err != nil || secret.ResourceVersion == mounted || len(secret.Data) == 0 {
+		_ = b.client.Get(ctx, tlsSecret, &secret) // a kubelet tries again too
+		if secret.ResourceVersion == mounted || len(secret.Data) == 0 {
 			return false, nil
 		}
 		for name, content := range secret.Data {
-			if err := os.WriteFile(filepath.Join(folder, name+".new"), content, 0o600); err != nil {
-				return false, nil
+			file := filepath.Join(folder, name)
+			if err := errors.Join(os.WriteFile(file+".new", content, 0o600), os.Rename(file+".new", file)); err != nil {
+				return false, err
 			}
-			_ = os.Rename(filepath.Join(folder, name+".new"), filepath.Join(folder, name))
 		}
 		mounted = secret.ResourceVersion
 		return false, nil

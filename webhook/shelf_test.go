@@ -152,10 +152,10 @@ func TestADryRunIsntKept(t *testing.T) {
 	b := up(t)
 	namespace := b.namespace(t)
 	b.gate(t, b.prodGate(namespace))
-	dry, real := b.proven(t), b.proven(t)
+	dry, wet := b.proven(t), b.proven(t)
 	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "dry", dry), client.DryRunAll))
-	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "real", real)))
-	b.kept(t, real, 2) // they are kept in turn, so the first would be there by now
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "wet", wet)))
+	b.kept(t, wet, 2) // they are kept in turn, so the first would be there by now
 	repository, digest, _ := strings.Cut(dry, "@")
 	err := b.client.Get(t.Context(), types.NamespacedName{Namespace: "envladder", Name: nameOf(repository, digest)}, &v1alpha1.Evidence{})
 	if !apierrors.IsNotFound(err) {

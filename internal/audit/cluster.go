@@ -158,8 +158,8 @@ func (c *Cluster) running(ctx context.Context, namespace string) (questions []qu
 func merge(questions []question, q question) []question {
 	for i, other := range questions {
 		if other.namespace == q.namespace && other.image == q.image && other.stamps == q.stamps {
-			questions[i].objects = append(other.objects, q.objects...)
-			questions[i].ran = append(other.ran, q.ran...)
+			questions[i].objects = append(questions[i].objects, q.objects...)
+			questions[i].ran = append(questions[i].ran, q.ran...)
 			return questions
 		}
 	}

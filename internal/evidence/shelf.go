@@ -163,7 +163,7 @@ func inTurns(evidence []gate.Evidence) []string {
 		})
 	}
 	var sources []string
-	for turn := 0; turn < len(evidence); turn++ {
+	for turn := range evidence {
 		for _, kind := range order {
 			if turn < len(kinds[kind]) && !slices.Contains(sources, kinds[kind][turn].Source) {
 				sources = append(sources, kinds[kind][turn].Source)

@@ -69,7 +69,7 @@ func (s *Store) Fetch(ctx context.Context, repository, digest string, signers []
 	select {
 	case <-ctx.Done(): // one who stops waiting doesn't stop the others
 		err := &registry.Error{Action: "reading attestations", Repository: repository, Err: context.Cause(ctx)}
-		return s.Known(repository, digest, signers), &NothingReadError{err}
+		return s.known.get(cacheKey(repository, digest, signers)), &NothingReadError{err}
 	case result := <-flight:
 		found, _ := result.Val.([]gate.Evidence)
 		return found, result.Err
