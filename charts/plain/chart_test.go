@@ -33,6 +33,7 @@ webhook:
   guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}}
   registrySecret: registry
   nodeSelector: {pool: system}
+  priorityClassName: system-cluster-critical
   tolerations: [{key: system, operator: Exists}]
   extraArgs: [--log-level=debug]
   kinds:
