@@ -6,6 +6,7 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,8 +45,10 @@ func (b *bed) powerful(t *testing.T, user string) client.Client {
 }
 
 // guarded says whether the policy refused.
-func guarded(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'envladder-guard'") && strings.Contains(err.Error(), "may not")
+func guarded(err error) bool { return guardedBy(err, "envladder-guard") }
+
+func guardedBy(err error, policy string) bool {
+	return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"+policy+"'") && strings.Contains(err.Error(), "may not")
 }
 
 // observing is a Gate that asks for nothing.
@@ -140,4 +143,54 @@ func TestTheGuard(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTheGuardOfTheNamespace: nobody puts another webhook in the place of ours, reads its
+// key through a pod, or gives away its account; the cluster's own controllers go on.
+func TestTheGuardOfTheNamespace(t *testing.T) {
+	b := up(t)
+	const policy = "envladder-guard-namespace"
+	deployer := b.powerful(t, argoCD)
+	image := "example.com/evil@sha256:" + sixtyFour('e')
+	if err := until(func() bool {
+		return guardedBy(deployer.Create(t.Context(), newPod("envladder", "probe", image), client.DryRunAll), policy)
+	}); err != nil {
+		t.Fatalf("waiting for the policy: %v (last: %v)", err, deployer.Create(t.Context(), newPod("envladder", "probe", image), client.DryRunAll))
+	}
+	secret := &corev1.Secret{}
+	if err := b.client.Get(t.Context(), tlsSecret, secret); err != nil {
+		t.Fatal(err)
+	}
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`))
+	role := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "envladder", Name: "mine"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "envladder-webhook"},
+	}
+	for name, change := range map[string]func(client.Client) error{
+		"a Deployment": func(c client.Client) error {
+			return c.Create(t.Context(), newDeployment("envladder", image), client.DryRunAll)
+		},
+		"a Job": func(c client.Client) error {
+			return c.Create(t.Context(), newJob("envladder", image), client.DryRunAll)
+		},
+		"a Secret":       func(c client.Client) error { return c.Patch(t.Context(), secret.DeepCopy(), patch, client.DryRunAll) },
+		"a RoleBinding":  func(c client.Client) error { return c.Create(t.Context(), role.DeepCopy(), client.DryRunAll) },
+		"the Secret off": func(c client.Client) error { return c.Delete(t.Context(), secret, client.DryRunAll) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := change(deployer); !guardedBy(err, policy) {
+				t.Errorf("Argo CD's account isn't kept from it by the policy: %v", err)
+			}
+			if err := change(b.as(t, "ana", nil)); err != nil {
+				t.Errorf("an admin is kept from it: %v", err)
+			}
+		})
+	}
+	controller := b.powerful(t, "system:kube-controller-manager") // without an admin's group
+	if err := controller.Create(t.Context(), newPod("envladder", "web", image), client.DryRunAll); err != nil {
+		t.Errorf("Kubernetes' own controllers are kept from it: %v", err)
+	}
+	if err := deployer.Create(t.Context(), newPod("default", "web", image), client.DryRunAll); err != nil {
+		t.Errorf("other namespaces are guarded too: %v", err)
+	}
 }

@@ -107,3 +107,12 @@ own
 {{- end -}}
 {{- $users | toJson -}}
 {{- end -}}
+
+{{/* Users who may change Secrets in envladder's namespace, as a list of CEL. */}}
+{{- define "envladder.keepers" -}}
+{{- $users := list (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "envladder.name" (list "webhook" .))) -}}
+{{- if .Values.webhook.tls.certManager.enabled -}}
+{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.controller)) -}}
+{{- end -}}
+{{- $users | toJson -}}
+{{- end -}}
