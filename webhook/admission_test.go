@@ -16,6 +16,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // denial is what a request was refused with: its codes, or none where it was admitted.
@@ -76,7 +77,7 @@ func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
 	b.sign(t, short, "ci")
 	b.attest(t, short, "observer", gate.PredicateSoak, soakOf(short, 6*time.Hour+12*time.Minute, time.Hour))
 	proven, aged, recalled := b.proven(t), b.aged(t), b.proven(t)
-	b.recall(t, digestOf(recalled))
+	b.recall(t, workload.DigestOf(recalled))
 	rebuilt := strings.Replace(b.push(t, "shop/web"), "@", ":1.0@", 1)
 	repository, digest, _ := strings.Cut(proven, "@")
 
@@ -133,7 +134,7 @@ func TestDenialSaysWhy(t *testing.T) {
 
 	_, text, _ := strings.Cut(status.Message, "denied the request: ")
 	lines := strings.Split(text, "\n")
-	head := "shop/web@" + digestOf(image)[:len("sha256:")+12] + "…: not proven for prod: "
+	head := "shop/web@" + workload.DigestOf(image)[:len("sha256:")+12] + "…: not proven for prod: "
 	if !strings.HasPrefix(lines[0], head) || !strings.Contains(lines[0], "6h12m") || !strings.Contains(lines[0], "24h") {
 		t.Errorf("the first line is %q, want the sentence %q with 6h12m of 24h", lines[0], head)
 	}
@@ -233,8 +234,8 @@ func TestEphemeralContainer(t *testing.T) {
 	}
 	wantCodes(t, debug("proven", b.proven(t)))
 
-	b.recall(t, digestOf(running))
-	wantCodes(t, debug("other", b.registry+"/sidecar/debug@"+digestOf(b.push(t, "sidecar/debug"))))
+	b.recall(t, workload.DigestOf(running))
+	wantCodes(t, debug("other", b.registry+"/sidecar/debug@"+workload.DigestOf(b.push(t, "sidecar/debug"))))
 	wantCodes(t, debug("recalled", running), gate.Recalled)
 }
 

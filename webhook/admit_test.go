@@ -14,6 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // podOf is a request for a pod whose spec has this text.
@@ -39,8 +40,8 @@ func TestALargeRequestCostsLittle(t *testing.T) {
 		"of small mappings":       `{"containers":[],"new":` + list(`{"":0}`, size/7) + `}`,
 		"of numbers":              `{"containers":[],"new":` + list("0", size/2) + `}`,
 		"of variables":            `{"containers":[{"env":` + list("{}", size/3) + `}]}`,
-		"just below the values":   `{"containers":[{"image":"x","env":` + list("{}", maxValues/2-100) + `}]}`,
-		"of containers at limits": `{"containers":` + list(`{"image":"x","env":`+list("{}", 45)+`}`, maxParts) + `}`,
+		"just below the values":   `{"containers":[{"image":"x","env":` + list("{}", workload.MaxValues/2-100) + `}]}`,
+		"of containers at limits": `{"containers":` + list(`{"image":"x","env":`+list("{}", 45)+`}`, workload.MaxParts) + `}`,
 		"of nested lists":         `{"containers":[],"new":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,14 +80,14 @@ func TestMoreContainersThanAPodCanHave(t *testing.T) {
 		spec string
 		says string
 	}{
-		"containers":           {`{"containers":` + list(`{"image":"x"}`, maxParts+1) + `}`, "spec has 1001 containers and volumes, more than 1000"},
-		"init containers":      {`{"initContainers":` + list(`{"image":"x"}`, maxParts+1) + `}`, "more than 1000"},
-		"ephemeral containers": {`{"ephemeralContainers":` + list(`{"image":"x"}`, maxParts+1) + `}`, "more than 1000"},
-		"volumes":              {`{"volumes":` + list(`{"image":{"reference":"x"}}`, maxParts+1) + `}`, "more than 1000"},
-		"all of them":          {`{"containers":` + list("{}", maxParts/2) + `,"volumes":` + list("{}", maxParts/2+1) + `}`, "more than 1000"},
-		"values":               {`{"containers":[{"args":` + list(`"a"`, maxValues) + `}]}`, "more than 100000 values"},
-		"as many as may be":    {`{"containers":` + list(`{"image":"x"}`, maxParts) + `}`, ""},
-		"commas in a text":     {`{"containers":[{"image":"x","args":["` + strings.Repeat(`,{[\"`, maxValues) + `"]}]}`, ""},
+		"containers":           {`{"containers":` + list(`{"image":"x"}`, workload.MaxParts+1) + `}`, "spec has 1001 containers and volumes, more than 1000"},
+		"init containers":      {`{"initContainers":` + list(`{"image":"x"}`, workload.MaxParts+1) + `}`, "more than 1000"},
+		"ephemeral containers": {`{"ephemeralContainers":` + list(`{"image":"x"}`, workload.MaxParts+1) + `}`, "more than 1000"},
+		"volumes":              {`{"volumes":` + list(`{"image":{"reference":"x"}}`, workload.MaxParts+1) + `}`, "more than 1000"},
+		"all of them":          {`{"containers":` + list("{}", workload.MaxParts/2) + `,"volumes":` + list("{}", workload.MaxParts/2+1) + `}`, "more than 1000"},
+		"values":               {`{"containers":[{"args":` + list(`"a"`, workload.MaxValues) + `}]}`, "more than 100000 values"},
+		"as many as may be":    {`{"containers":` + list(`{"image":"x"}`, workload.MaxParts) + `}`, ""},
+		"commas in a text":     {`{"containers":[{"image":"x","args":["` + strings.Repeat(`,{[\"`, workload.MaxValues) + `"]}]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response := h.ask(t, "/validate", podOf(test.spec))

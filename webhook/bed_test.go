@@ -33,6 +33,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -57,6 +58,8 @@ type bed struct {
 	registry string // host:port
 	keys     map[string]*evidence.Signer
 	logs     *syncBuffer
+	store    *evidence.Store
+	shelf    *Shelf
 	stop     []func()
 }
 
@@ -130,6 +133,7 @@ func (b *bed) startCluster() error {
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{"../manifests/crds"},
 		ErrorIfCRDPathMissing: true,
+		CRDs:                  foreignCRDs(),
 	}
 	// Image volumes are off by default up to Kubernetes 1.34, and dropped silently.
 	environment.ControlPlane.GetAPIServer().Configure().Append("feature-gates", "ImageVolume=true")
@@ -164,37 +168,36 @@ func (b *bed) startWebhook() error {
 	if err != nil {
 		return err
 	}
-	cluster := rest.CopyConfig(b.admin)
-	cluster.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:envladder:envladder-webhook",
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:envladder", "system:authenticated"},
-	}
 	folder, err := os.MkdirTemp("", "envladder-webhook-")
 	if err != nil {
 		return err
 	}
 	b.stop = append(b.stop, func() { _ = os.RemoveAll(folder) })
-	bundle, err := writeCertificate(folder, "webhook")
-	if err != nil {
-		return err
-	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
+	if b.store, b.shelf, err = b.newStore(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.program, err = newProgram(ctx, Config{
-		Cluster:  cluster,
+		Cluster:  b.account(),
 		Listener: listener,
 		CertFile: filepath.Join(folder, "tls.crt"),
 		KeyFile:  filepath.Join(folder, "tls.key"),
-		Judge:    verdict.New(evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))),
+		Renewal:  &Renewal{Secret: tlsSecret, Configuration: configuration.Name, Host: "localhost"},
+		Judge:    verdict.New(b.store),
+		Shelf:    b.shelf,
+		Keeper:   b.store,
+		Kinds:    foreignKinds(),
 		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
 	})
 	if err != nil {
 		cancel()
 		return err
 	}
+	go b.mount(ctx, folder)
 	ended := make(chan error, 1)
 	go func() { ended <- b.program.run(ctx) }()
 	b.stop = append(b.stop, func() {
@@ -206,7 +209,51 @@ func (b *bed) startWebhook() error {
 	if err := until(b.program.gates.ready); err != nil {
 		return fmt.Errorf("waiting until the webhook is ready: %w\n%s", err, b.logs)
 	}
-	return b.register(configuration, listener.Addr().String(), bundle)
+	return b.register(configuration, listener.Addr().(*net.TCPAddr).Port)
+}
+
+// account is the webhook's, with the rights that the manifests give it.
+func (b *bed) account() *rest.Config {
+	cluster := rest.CopyConfig(b.admin)
+	cluster.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:envladder:envladder-webhook",
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:envladder", "system:authenticated"},
+	}
+	return cluster
+}
+
+// newStore is a webhook's memory, empty, with the cluster's shelf beneath.
+func (b *bed) newStore() (*evidence.Store, *Shelf, error) {
+	shelf, err := NewShelf(b.account(), "envladder", "envladder-webhook-store", slog.New(slog.NewTextHandler(b.logs, nil)))
+	if err != nil {
+		return nil, nil, err
+	}
+	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))
+	store.UseShelf(shelf)
+	return store, shelf, nil
+}
+
+// tlsSecret holds the webhook's certificate, as the manifests say.
+var tlsSecret = types.NamespacedName{Namespace: "envladder", Name: "envladder-webhook-tls"}
+
+// mount brings the Secret with the certificate into a folder, as a kubelet does.
+func (b *bed) mount(ctx context.Context, folder string) {
+	mounted := ""
+	_ = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		var secret corev1.Secret
+		_ = b.client.Get(ctx, tlsSecret, &secret) // a kubelet tries again too
+		if secret.ResourceVersion == mounted || len(secret.Data) == 0 {
+			return false, nil
+		}
+		for name, content := range secret.Data {
+			file := filepath.Join(folder, name)
+			if err := errors.Join(os.WriteFile(file+".new", content, 0o600), os.Rename(file+".new", file)); err != nil {
+				return false, err
+			}
+		}
+		mounted = secret.ResourceVersion
+		return false, nil
+	})
 }
 
 // applyManifests creates what manifests/webhook.yaml has but for what needs a node,
@@ -240,14 +287,15 @@ func (b *bed) applyManifests() (*admissionregistrationv1.ValidatingWebhookConfig
 	}
 }
 
-func (b *bed) register(configuration *admissionregistrationv1.ValidatingWebhookConfiguration, address string, bundle []byte) error {
+func (b *bed) register(configuration *admissionregistrationv1.ValidatingWebhookConfiguration, port int) error {
 	hook := &configuration.Webhooks[0]
-	url := "https://" + address + *hook.ClientConfig.Service.Path
-	hook.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: bundle}
+	url := fmt.Sprintf("https://localhost:%d%s", port, *hook.ClientConfig.Service.Path)
+	hook.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &url}
 	hook.NamespaceSelector.MatchExpressions[0].Operator = metav1.LabelSelectorOpNotIn
 	hook.NamespaceSelector.MatchExpressions[0].Values = []string{"default", "kube-system", "envladder"}
+	hook.Rules = append(hook.Rules, foreignRule())
 	// What the test needs to be there before its Gate comes by the user unseen.
-	hook.MatchConditions = []admissionregistrationv1.MatchCondition{{Name: "seen", Expression: "request.userInfo.username != '" + unseen + "'"}}
+	hook.MatchConditions = append(hook.MatchConditions, admissionregistrationv1.MatchCondition{Name: "seen", Expression: "request.userInfo.username != '" + unseen + "'"})
 	if err := b.client.Create(context.Background(), configuration, client.FieldValidation("Strict")); err != nil {
 		return fmt.Errorf("registering the webhook: %w", err)
 	}
@@ -271,8 +319,8 @@ func (b *bed) waitForCalls() error {
 		return err
 	}
 	return until(func() bool {
-		pod := newPod("canary", "canary", "example.com/other")
-		return b.client.Create(ctx, pod, client.DryRunAll) != nil
+		err := b.client.Create(ctx, newPod("canary", "canary", "example.com/other"), client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "denied the request") // and doesn't fail for a CA that isn't there yet
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // passing are the kinds whose objects each sync of Argo CD makes anew: hooks, and the
@@ -31,11 +31,11 @@ var passing = map[schema.GroupVersionKind]bool{
 // names digests that were left behind). An error is for the log: what isn't found is
 // asked for more proof.
 func (w owners) beside(ctx context.Context, o *object, namespace string) (map[string]bool, error) {
-	names := o.metadata.Annotations[v1alpha1.AnnotationBeside]
-	if names == "" || !passing[o.kind] {
+	names := o.Metadata.Annotations[v1alpha1.AnnotationBeside]
+	if names == "" || !passing[o.Kind] {
 		return nil, nil
 	}
-	missing, running := digests(o.images), map[string]bool{}
+	missing, running := workload.Digests(o.images), map[string]bool{}
 	var failed error
 	for range v1alpha1.MaxBeside {
 		if names == "" || len(missing) == 0 {
@@ -43,11 +43,11 @@ func (w owners) beside(ctx context.Context, o *object, namespace string) (map[st
 		}
 		var name string
 		name, names, _ = strings.Cut(names, ",")
-		workload, err := w.standing(ctx, namespace, name)
+		found, err := w.standing(ctx, namespace, name)
 		if err != nil {
 			failed = errors.Join(failed, err)
 		}
-		for digest := range workload {
+		for digest := range found {
 			if missing[digest] {
 				running[digest] = true
 				delete(missing, digest)
@@ -59,9 +59,9 @@ func (w owners) beside(ctx context.Context, o *object, namespace string) (map[st
 
 // standing are the digests of a workload, named as KIND/NAME, that stays from one sync
 // to the next; none where there is no such workload.
-func (w owners) standing(ctx context.Context, namespace, workload string) (map[string]bool, error) {
-	kindName, name, _ := strings.Cut(workload, "/")
-	kind, ok := standingKind(kindName)
+func (w owners) standing(ctx context.Context, namespace, named string) (map[string]bool, error) {
+	kindName, name, _ := strings.Cut(named, "/")
+	kind, ok := w.standingKind(kindName)
 	if !ok || name == "" {
 		return nil, nil
 	}
@@ -75,22 +75,22 @@ func (w owners) standing(ctx context.Context, namespace, workload string) (map[s
 	case u.GetDeletionTimestamp() != nil || metav1.GetControllerOfNoCopy(&u) != nil:
 		return nil, nil
 	}
-	live, err := newObject(&u)
-	if err == nil {
-		err = live.readImages()
-	}
+	live, err := w.read(&u)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s %q beside it: %w", kind.Kind, name, err)
 	}
-	return digests(live.images), nil
+	return workload.Digests(live.images), nil
 }
 
-func standingKind(name string) (schema.GroupVersionKind, bool) {
+// standingGroups keep out kinds of the same name that somebody else has.
+var standingGroups = []string{"", "apps", "batch", "argoproj.io"}
+
+func (w owners) standingKind(name string) (schema.GroupVersionKind, bool) {
 	if !slices.Contains(v1alpha1.BesideKinds, name) {
 		return schema.GroupVersionKind{}, false
 	}
-	for kind := range maps.Keys(podTemplates) {
-		if kind.Kind == name {
+	for _, kind := range w.kinds.All() {
+		if kind.Kind == name && slices.Contains(standingGroups, kind.Group) {
 			return kind, true
 		}
 	}

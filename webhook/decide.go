@@ -28,6 +28,7 @@ type decider struct {
 	// unclaimed is what happens where no Gate guards; unset, it denies.
 	unclaimed Unclaimed
 	now       func() time.Time
+	metrics   *Metrics // nil: nothing is counted
 	log       *slog.Logger
 }
 
@@ -71,10 +72,13 @@ func (d *decider) rule(ctx context.Context, req *admissionv1.AdmissionRequest) r
 
 // guarded is rule for a namespace that a Gate guards.
 func (d *decider) guarded(ctx context.Context, req *admissionv1.AdmissionRequest, gates []guard) ruling {
+	read := d.metrics.phase(phaseRead)
 	questions, stopped := d.toAsk(ctx, req, gates)
+	read()
 	if stopped != nil {
 		return *stopped
 	}
+	defer d.metrics.phase(phaseJudge)()
 	findings, readable := unreadable(gates)
 	if len(readable) > 0 {
 		findings = append(findings, d.ask(ctx, req.Namespace, questions, readable)...)

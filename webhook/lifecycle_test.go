@@ -10,6 +10,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // TestUpdate takes a Deployment that was there before its Gate, and whose digest shows
@@ -138,7 +139,7 @@ func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
 	beside.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "new", Image: b.proven(t)}}
 	wantCodes(t, b.client.Update(t.Context(), beside), gate.SoakTooOld)
 
-	b.recall(t, digestOf(aged))
+	b.recall(t, workload.DigestOf(aged))
 	restarted := changed.DeepCopy()
 	restarted.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
 	wantCodes(t, b.client.Update(t.Context(), restarted), gate.Recalled)
@@ -208,7 +209,7 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 	}
 
 	t.Run("all other proof counts", func(t *testing.T) {
-		b.recall(t, digestOf(aged))
+		b.recall(t, workload.DigestOf(aged))
 		recalled := newPodTemplate(namespace, aged)
 		recalled.Annotations = map[string]string{v1alpha1.AnnotationBeside: "Deployment/web"}
 		wantCodes(t, b.client.Create(t.Context(), recalled), gate.Recalled)
@@ -272,7 +273,7 @@ func TestRescheduled(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.gate(t, b.prodGate(namespace))
-	b.recall(t, digestOf(recalled))
+	b.recall(t, workload.DigestOf(recalled))
 
 	const (
 		kcm     = "system:kube-controller-manager"
@@ -333,7 +334,7 @@ func TestRescheduled(t *testing.T) {
 		pod := newPod(namespace, "", aged)
 		pod.GenerateName = "made-"
 		ownedBy(pod, owners["replicaset"], "apps/v1", "ReplicaSet")
-		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: b.registry + "/sidecar/proxy@" + digestOf(otherAged)})
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: b.registry + "/sidecar/proxy@" + workload.DigestOf(otherAged)})
 		wantCodes(t, b.as(t, kcm, nil).Create(t.Context(), pod))
 
 		pod = newPod(namespace, "", aged)

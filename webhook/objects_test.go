@@ -97,16 +97,16 @@ func selector() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 }
 
-// workload is an object of a kind that starts pods, with the place of its image.
-type workload struct {
+// starter is an object of a kind that starts pods, with the place of its image.
+type starter struct {
 	object client.Object
 	field  string
 }
 
 // workloads are one of each kind.
-func workloads(namespace, image string) map[string]workload {
+func workloads(namespace, image string) map[string]starter {
 	const inTemplate = "spec.template.spec.containers[0].image"
-	return map[string]workload{
+	return map[string]starter{
 		"Pod":                   {newPod(namespace, "web", image), "spec.containers[0].image"},
 		"PodTemplate":           {newPodTemplate(namespace, image), "template.spec.containers[0].image"},
 		"ReplicationController": {newReplicationController(namespace, image), inTemplate},

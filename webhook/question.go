@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // question is one image to be judged, once however many containers use it. The same
@@ -23,7 +24,7 @@ type question struct {
 // questions are what must be judged of a request, or a note why nothing must.
 func (d *decider) questions(ctx context.Context, req *admissionv1.AdmissionRequest) ([]question, string, error) {
 	kind := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
-	after, err := decode(req.Object.Raw, kind)
+	after, err := d.decode(req.Object.Raw, kind)
 	if err != nil {
 		return nil, "", err
 	}
@@ -34,7 +35,7 @@ func (d *decider) questions(ctx context.Context, req *admissionv1.AdmissionReque
 		}
 		return d.created(ctx, req, after), "", contradicting(after)
 	case admissionv1.Update:
-		before, err := decode(req.OldObject.Raw, kind)
+		before, err := d.decode(req.OldObject.Raw, kind)
 		if err != nil {
 			return nil, "", fmt.Errorf("the live object: %w", err)
 		}
@@ -48,6 +49,14 @@ func (d *decider) questions(ctx context.Context, req *admissionv1.AdmissionReque
 	default:
 		return nil, "", fmt.Errorf("operation %q is none that this version judges", req.Operation)
 	}
+}
+
+func (d *decider) decode(raw []byte, kind schema.GroupVersionKind) (*object, error) {
+	read, err := d.owners.kinds.Decode(raw, kind)
+	if err != nil {
+		return nil, err
+	}
+	return &object{Object: read}, nil
 }
 
 // stampError says that an object's stamps contradict each other.
@@ -68,10 +77,10 @@ func contradicting(o *object) error {
 // each sync makes anew (a hook, a guard), as far as its digests run beside it.
 func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) []question {
 	owner := d.ownerOf(ctx, req, o)
-	if owner == nil || !makesFor(req.UserInfo.Username, owner.kind) {
-		return ask(o.images, withTemplate(stampsOf(o), o), d.beside(ctx, req, o))
+	if owner == nil || !d.owners.kinds.MakesFor(req.UserInfo.Username, owner.Kind) {
+		return ask(o.images, o.Stamps(), d.beside(ctx, req, o))
 	}
-	return ask(o.images, d.stamps(ctx, req, o, owner), digests(owner.images))
+	return ask(o.images, d.stamps(ctx, req, o, owner), workload.Digests(owner.images))
 }
 
 func (d *decider) beside(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) map[string]bool {
@@ -90,9 +99,9 @@ func (d *decider) updated(ctx context.Context, req *admissionv1.AdmissionRequest
 		images = newImages(before, after)
 	}
 	if !keepsDigests(before, after) {
-		return ask(images, withTemplate(stampsOf(after), after), nil)
+		return ask(images, after.Stamps(), nil)
 	}
-	return ask(images, d.stamps(ctx, req, after, d.ownerOf(ctx, req, before)), digests(before.images))
+	return ask(images, d.stamps(ctx, req, after, d.ownerOf(ctx, req, before)), workload.Digests(before.images))
 }
 
 // ownerOf is the live owner, or nil: not knowing it only ever asks for more proof.
@@ -114,21 +123,21 @@ func (d *decider) stamps(ctx context.Context, req *admissionv1.AdmissionRequest,
 
 // ask makes one question of all places that name the same image. running are the
 // digests that run already.
-func ask(images []image, stamps gate.Stamps, running map[string]bool) []question {
+func ask(images []workload.Image, stamps gate.Stamps, running map[string]bool) []question {
 	var questions []question
 	index := map[string]int{}
 	for _, image := range images {
-		i, ok := index[image.reference]
+		i, ok := index[image.Reference]
 		if !ok {
 			i = len(questions)
-			index[image.reference] = i
+			index[image.Reference] = i
 			questions = append(questions, question{
-				reference:   image.reference,
+				reference:   image.Reference,
 				stamps:      stamps,
-				rescheduled: running[digestOf(image.reference)],
+				rescheduled: running[workload.DigestOf(image.Reference)],
 			})
 		}
-		questions[i].fields = append(questions[i].fields, image.field)
+		questions[i].fields = append(questions[i].fields, image.Field)
 	}
 	return questions
 }

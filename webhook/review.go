@@ -40,6 +40,8 @@ const (
 type reviewer struct {
 	decider  *decider
 	inFlight inFlight
+	keeping  *keeping // nil: nothing is kept
+	metrics  *Metrics // nil: nothing is counted
 	log      *slog.Logger
 }
 
@@ -126,6 +128,7 @@ func (h *reviewer) finish(ctx context.Context, w http.ResponseWriter, b began) {
 }
 
 func (h *reviewer) fail(w http.ResponseWriter, status int, err error) {
+	h.metrics.failed(status)
 	h.log.Warn("refused a request", "status", status, "error", err)
 	http.Error(w, err.Error(), status)
 }
@@ -214,8 +217,11 @@ func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionReq
 			response = failure("envladder failed while it ruled on the request")
 		}
 	}()
+	defer h.metrics.phase(phaseAll)()
 	ruling := h.decider.rule(ctx, request)
+	h.metrics.ruled(request, ruling)
 	h.record(request, ruling)
+	h.keeping.note(request, ruling)
 	return ruling.response()
 }
 

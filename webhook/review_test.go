@@ -30,6 +30,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // faulty is a Judge that fails in ways that the real one shouldn't.
@@ -57,7 +58,7 @@ func newReviewer(judge Judge) *reviewer {
 	gates := newStore(log)
 	gates.synced = []func() bool{func() bool { return true }}
 	gates.setGate(unstructuredGate(minimalGate()))
-	return &reviewer{log: log, inFlight: newInFlight(), decider: &decider{gates: gates, owners: owners{unowned{}}, judge: judge, now: time.Now, log: log}}
+	return &reviewer{log: log, inFlight: newInFlight(), decider: &decider{gates: gates, owners: owners{unowned{}, workload.NewKinds()}, judge: judge, now: time.Now, log: log}}
 }
 
 // minimalGate asks for a signature by a key that has no private one here.
@@ -341,7 +342,7 @@ func TestFailuresDeny(t *testing.T) {
 				return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.SoakTooOld, "rescheduled: %t", q.Rescheduled))}}
 			}),
 			request: func(r *admissionv1.AdmissionRequest) {
-				r.UserInfo.Username = allControllers
+				r.UserInfo.Username = "system:kube-controller-manager"
 				pod := newPod("shop", "web", image)
 				pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 				owner := newReplicaSet("shop", image)

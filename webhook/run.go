@@ -1,12 +1,14 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -16,9 +18,10 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // Config is what the webhook needs to run.
@@ -30,8 +33,19 @@ type Config struct {
 	Listener net.Listener
 	// CertFile and KeyFile are PEM files; they are read again when they change.
 	CertFile, KeyFile string
+	// Renewal has the webhook make them; nil: somebody else does.
+	Renewal *Renewal
 	// Judge of images.
 	Judge Judge
+	// Kinds that start pods; nil: those that need no configuration.
+	Kinds *workload.Kinds
+	// Shelf keeps in the cluster what was admitted, as Keeper reads it; nil: nothing is
+	// kept. The Judge must look there.
+	Shelf  *Shelf
+	Keeper Keeper
+	// Metrics to count with, and where to serve them; nil: nothing is counted.
+	Metrics         *Metrics
+	MetricsListener net.Listener
 	// Unclaimed says what happens in namespaces that no Gate names; unset, it is
 	// UnclaimedDeny.
 	Unclaimed Unclaimed
@@ -53,16 +67,17 @@ func Run(ctx context.Context, config Config) error {
 // program is the webhook's parts, put together.
 type program struct {
 	Config
-	certificates *certwatcher.CertWatcher
+	certificates *certificates
 	manager      ctrl.Manager
 	gates        *store
 	reviews      *reviewer
+	keeping      *keeping // nil: nothing is kept
 }
 
 func newProgram(ctx context.Context, config Config) (*program, error) {
-	certificates, err := certwatcher.New(config.CertFile, config.KeyFile)
+	certificates, err := newCertificates(config)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate %q and its key %q: %w", config.CertFile, config.KeyFile, err)
+		return nil, err
 	}
 	manager, err := newManager(config)
 	if err != nil {
@@ -75,15 +90,26 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	if err := addStatusWriter(manager); err != nil {
 		return nil, err
 	}
+	if config.Renewal != nil {
+		if err := addRenewal(manager, *config.Renewal, filepath.Dir(config.CertFile)); err != nil {
+			return nil, err
+		}
+	}
 	decider := &decider{
 		gates:     gates,
-		owners:    owners{api: manager.GetAPIReader()},
+		owners:    owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
 		judge:     config.Judge,
 		unclaimed: config.Unclaimed,
 		now:       time.Now,
+		metrics:   config.Metrics,
 		log:       config.Log,
 	}
-	return &program{config, certificates, manager, gates, &reviewer{decider: decider, inFlight: newInFlight(), log: config.Log}}, nil
+	p := &program{Config: config, certificates: certificates, manager: manager, gates: gates}
+	if config.Shelf != nil {
+		p.keeping = newKeeping(config.Shelf, config.Keeper, config.Log)
+	}
+	p.reviews = &reviewer{decider: decider, inFlight: newInFlight(), keeping: p.keeping, metrics: config.Metrics, log: config.Log}
+	return p, nil
 }
 
 // run runs the parts until ctx ends, or one of them fails.
@@ -91,9 +117,15 @@ func (p *program) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		p.Log.Info("serving", "address", p.Listener.Addr().String())
-		return serve(ctx, p.Listener, p.certificates.GetCertificate, handler(p.reviews, p.gates.ready), p.Log)
+		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.gates.ready), p.Log)
 	})
-	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.Start(ctx)) })
+	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.run(ctx)) })
+	if p.Metrics != nil && p.MetricsListener != nil {
+		group.Go(func() error { return ended(ctx, "serving metrics", p.Metrics.serve(ctx, p.MetricsListener)) })
+	}
+	if p.keeping != nil {
+		group.Go(func() error { return ended(ctx, "keeping what was admitted", p.keeping.run(ctx)) })
+	}
 	group.Go(func() error { return ended(ctx, "following Gates and Recalls", follow(ctx, p.manager)) })
 	return group.Wait()
 }

@@ -19,7 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -38,7 +37,7 @@ func serveForTest(t *testing.T, handler http.Handler) served {
 	if _, err := writeCertificate(s.folder, "first"); err != nil {
 		t.Fatal(err)
 	}
-	certificates, err := certwatcher.New(filepath.Join(s.folder, "tls.crt"), filepath.Join(s.folder, "tls.key"))
+	certificates, err := newCertificates(Config{CertFile: filepath.Join(s.folder, "tls.crt"), KeyFile: filepath.Join(s.folder, "tls.key")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,9 +48,9 @@ func serveForTest(t *testing.T, handler http.Handler) served {
 	s.address = listener.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
 	s.stop = cancel
-	go func() { _ = certificates.Start(ctx) }()
+	go func() { _ = certificates.run(ctx) }()
 	go func() {
-		s.ended <- serve(ctx, listener, certificates.GetCertificate, handler, slog.New(slog.DiscardHandler))
+		s.ended <- serve(ctx, listener, certificates.get, handler, slog.New(slog.DiscardHandler))
 	}()
 	return s
 }

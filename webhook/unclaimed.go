@@ -11,6 +11,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 // Unclaimed says what happens in a namespace that is sent to the webhook and that no
@@ -56,7 +57,7 @@ func recalled(questions []question, recalls []v1alpha1.Recall) []finding {
 		var reasons []gate.Reason
 		for _, recall := range recalls {
 			if slices.ContainsFunc(recall.Spec.Digests, func(digest string) bool {
-				return strings.EqualFold(strings.TrimSpace(digest), digestOf(q.reference))
+				return strings.EqualFold(strings.TrimSpace(digest), workload.DigestOf(q.reference))
 			}) {
 				reasons = append(reasons, gate.NewReason(gate.Recalled, "Recall %q names the digest: %s", recall.Name, gate.Clean(recall.Spec.Reason, maxReference)))
 			}

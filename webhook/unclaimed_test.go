@@ -10,6 +10,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
 )
 
 func TestUnclaimedNamespaces(t *testing.T) {
@@ -43,7 +44,7 @@ func TestUnclaimedNamespaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newReviewer(content)
 			h.decider.unclaimed = test.unclaimed
-			recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{digestOf(bad)}, Reason: "CVE"}}
+			recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(bad)}, Reason: "CVE"}}
 			u := emptyRecall()
 			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(recall)
 			if err != nil {

@@ -16,7 +16,7 @@ const (
 const AnnotationBeside = "envladder.dev/beside"
 
 // BesideKinds are the kinds that AnnotationBeside may name.
-var BesideKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "CronJob"}
+var BesideKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "CronJob", "Rollout"}
 
 // MaxBeside bounds the workloads that AnnotationBeside names.
 const MaxBeside = 16

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -27,10 +30,15 @@ webhook:
   audit: [trial]
   image: {digest: "sha256:` + digits + `"}
   tls: {caBundle: PEM}
+  guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}}
   registrySecret: registry
   nodeSelector: {pool: system}
+  priorityClassName: system-cluster-critical
   tolerations: [{key: system, operator: Exists}]
   extraArgs: [--log-level=debug]
+  kinds:
+  - {kind: ray.io/v1/RayCluster, resource: rayclusters, paths: [spec.headGroupSpec.template, "spec.workerGroupSpecs[].template"]}
+  - {kind: argoproj.io/v1alpha1/Rollout, resource: rollouts, controllers: ["system:serviceaccount:argo-rollouts:argo-rollouts"]}
 observer: {enabled: true, keySecret: key, registrySecret: registry}
 appset:
   enabled: true
@@ -131,7 +139,7 @@ func TestEachPartIsSwitchable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, m := range manifests {
-				if filepath.Base(m.Source) != part+".yaml" {
+				if !strings.HasPrefix(filepath.Base(m.Source), part) {
 					t.Errorf("there is an object of %s", m.Source)
 				}
 			}
@@ -141,14 +149,18 @@ func TestEachPartIsSwitchable(t *testing.T) {
 
 func TestTheChartRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ values, want string }{
-		"its own namespace":         {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then keep itself"},
-		"the cluster's namespaces":  {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
-		"a webhook of no namespace": {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
-		"a webhook without a CA":    {"webhook: {enabled: true, enforce: [shop]}", "webhook.tls.caBundle is empty"},
-		"a certificate of nobody":   {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
-		"an observer without a key": {"observer: {enabled: true}", "observer.keySecret is empty"},
-		"previews without a token":  {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
-		"previews without a ladder": {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
+		"its own namespace":            {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then keep itself"},
+		"the cluster's namespaces":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
+		"a webhook of no namespace":    {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
+		"a certificate without its CA": {"webhook: {enabled: true, enforce: [shop], tls: {secretName: tls}}", "webhook.tls.caBundle is empty"},
+		"another word for unclaimed":   {"webhook: {enabled: true, enforce: [shop], unclaimedNamespaces: Maybe}", "use Allow or Deny"},
+		"a certificate of nobody":      {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
+		"a kind without a version":     {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
+		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {groups: []}}}", "webhook.guard.admins is empty"},
+		"an account of no namespace":   {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {serviceAccounts: [argocd]}}}", "write namespace/name"},
+		"an observer without a key":    {"observer: {enabled: true}", "observer.keySecret is empty"},
+		"previews without a token":     {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
+		"previews without a ladder":    {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := renderWith(t, test.values); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -178,6 +190,50 @@ func TestThePlainManifestsAreCurrent(t *testing.T) {
 		}
 		if string(got) != string(want) {
 			t.Errorf("manifests/%s isn't what the chart gives: run: make generate", name)
+		}
+	}
+}
+
+// selectors are the namespaces that each webhook is for, by its name.
+func selectors(t *testing.T, values string) map[string]string {
+	t.Helper()
+	manifests, err := renderWith(t, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, m := range manifests {
+		var hook admissionregistrationv1.ValidatingWebhookConfiguration
+		if err := yaml.Unmarshal([]byte(m.Content), &hook); err != nil || hook.Kind != "ValidatingWebhookConfiguration" {
+			continue
+		}
+		for _, w := range hook.Webhooks {
+			e := w.NamespaceSelector.MatchExpressions[0]
+			found[w.Name] = fmt.Sprintf("%s %s %s %v", *w.FailurePolicy, e.Key, e.Operator, e.Values)
+		}
+	}
+	return found
+}
+
+func TestWhichNamespacesAreSent(t *testing.T) {
+	const name = "kubernetes.io/metadata.name"
+	for values, want := range map[string]map[string]string{
+		"{enforce: [shop, bank], audit: [trial]}": {
+			"validate.envladder.dev": "Fail " + name + " In [shop bank]",
+			"audit.envladder.dev":    "Ignore " + name + " In [trial]",
+		},
+		"{audit: [trial]}": {"audit.envladder.dev": "Ignore " + name + " In [trial]"},
+		"{unclaimedNamespaces: Deny, excluded: [argocd, cni], audit: [trial]}": {
+			"validate.envladder.dev": "Fail " + name + " NotIn [envladder kube-system kube-public kube-node-lease argocd cni trial]",
+			"audit.envladder.dev":    "Ignore " + name + " In [trial]",
+		},
+		"{unclaimedNamespaces: Deny, enforce: [shop]}": {
+			"validate.envladder.dev": "Fail " + name + " NotIn [envladder kube-system kube-public kube-node-lease]",
+		},
+	} {
+		got := selectors(t, "webhook: "+strings.Replace(values, "{", "{enabled: true, ", 1))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", values, diff)
 		}
 	}
 }

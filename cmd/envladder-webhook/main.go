@@ -3,11 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/envladder/envladder/internal/cli"
@@ -15,6 +18,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
 )
 
@@ -47,7 +51,15 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 	flags.StringVar(&o.listen, "listen", ":9443", "`address` to serve on")
 	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
+	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert and --tls-key are")
+	flags.StringVar(&o.renewal.Configuration, "webhook-configuration", "envladder-webhook", "`name` of the ValidatingWebhookConfiguration that gets the CA of --certificate-secret")
+	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
+	flags.StringVar(&o.store, "store-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
+	flags.StringVar(&o.storeSecret, "store-secret", "envladder-webhook-store", "`name` of the Secret in --store-namespace with the key of what is too large to be kept as it is; it may be empty")
+	flags.StringVar(&o.metrics, "metrics-listen", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
+	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
+	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
 	o.trust.AddTo(flags)
 	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
@@ -59,9 +71,43 @@ Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
 
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
+	renewSecret, store, storeSecret, metrics        string
+	renewal                                         webhook.Renewal
+	paths, controllers                              []string
 	trust                                           evidence.TrustOptions
 	registry                                        registry.Options
 	log                                             cli.LogFlags
+}
+
+// ownCertificate is how the webhook makes its certificate; nil: it doesn't.
+func (o *options) ownCertificate() (*webhook.Renewal, error) {
+	if o.renewSecret == "" {
+		return nil, nil
+	}
+	namespace, name, ok := strings.Cut(o.renewSecret, "/")
+	if !ok || namespace == "" || name == "" {
+		return nil, fmt.Errorf("--certificate-secret %q: write NAMESPACE/NAME", o.renewSecret)
+	}
+	renewal := o.renewal
+	renewal.Secret = types.NamespacedName{Namespace: namespace, Name: name}
+	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+namespace+".svc")
+	return &renewal, nil
+}
+
+// kinds are those that start pods, with those that the flags add.
+func (o *options) kinds() (*workload.Kinds, error) {
+	kinds := workload.NewKinds()
+	for _, path := range o.paths {
+		if err := kinds.AddPath(path); err != nil {
+			return nil, fmt.Errorf("--pod-template-path: %w", err)
+		}
+	}
+	for _, controller := range o.controllers {
+		if err := kinds.AddController(controller); err != nil {
+			return nil, fmt.Errorf("--pod-controller: %w", err)
+		}
+	}
+	return kinds, nil
 }
 
 func (o *options) run(cmd *cobra.Command) error {
@@ -73,6 +119,14 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("--unclaimed-namespaces %w", err)
 	}
+	kinds, err := o.kinds()
+	if err != nil {
+		return err
+	}
+	renewal, err := o.ownCertificate()
+	if err != nil {
+		return err
+	}
 	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
@@ -81,20 +135,43 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	metrics, trust := webhook.NewMetrics(), evidence.NewTrust(o.trust)
+	client.Observe(metrics.RegistryCall)
+	attestations := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
+	metrics.CountEvidence(attestations.Counts)
+	var shelf *webhook.Shelf
+	if o.store != "" {
+		if shelf, err = webhook.NewShelf(cluster, o.store, o.storeSecret, log); err != nil {
+			return err
+		}
+		attestations.UseShelf(shelf)
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("listening on --listen %q: %w", o.listen, err)
 	}
-	trust := evidence.NewTrust(o.trust)
+	var metricsListener net.Listener
+	if o.metrics != "" {
+		if metricsListener, err = config.Listen(cmd.Context(), "tcp", o.metrics); err != nil {
+			return fmt.Errorf("listening on --metrics-listen %q: %w", o.metrics, err)
+		}
+	}
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
 		Cluster:   cluster,
 		Listener:  listener,
 		Unclaimed: unclaimed,
+		Kinds:     kinds,
+		Renewal:   renewal,
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
-		Judge:     verdict.New(evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))),
-		Log:       log,
+		Judge:     verdict.New(attestations),
+		Shelf:     shelf,
+		Keeper:    attestations,
+		Metrics:   metrics,
+
+		MetricsListener: metricsListener,
+		Log:             log,
 	})
 }

@@ -26,6 +26,7 @@ Exit codes: 0 yes or done, 1 no (a denial, findings), 2 it couldn't be done.`,
 	root.AddCommand(
 		// One line and one file a verb.
 		newAttestCommand(),
+		newAuditCommand(),
 		newEvidenceCommand(),
 		newInitCommand(),
 		newLintCommand(),

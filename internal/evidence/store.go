@@ -25,6 +25,8 @@ type Store struct {
 	trust   *Trust
 	legacy  Legacy // nil where the program doesn't link it
 	known   *cache
+	shelf   Shelf // nil: there is none
+	counts  counts
 	flights singleflight.Group
 }
 
@@ -56,10 +58,17 @@ func (s *Store) key(ctx context.Context, q Query) string {
 	return key
 }
 
-// Known returns the evidence that was verified for these very signers before, without
-// asking the registry.
+// Known returns the evidence that was verified for these very signers before, or that a
+// shelf has kept, without asking the registry.
 func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
-	return s.known.get(s.key(ctx, q))
+	key := s.key(ctx, q)
+	known := s.known.get(key)
+	if known != nil {
+		s.counts.memory.Add(1)
+	} else if s.shelf != nil {
+		known = s.unshelve(ctx, key, q)
+	}
+	return known
 }
 
 // fetchTimeout bounds a fetch that nobody waits for any more: what it finds is kept, so
@@ -85,7 +94,7 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 	select {
 	case <-ctx.Done(): // one who stops waiting doesn't stop the others
 		err := &registry.Error{Action: "reading attestations", Repository: q.place(), Err: context.Cause(ctx)}
-		return s.Known(ctx, q), &NothingReadError{err}
+		return s.known.get(s.key(ctx, q)), &NothingReadError{err}
 	case result := <-flight:
 		found, _ := result.Val.([]gate.Evidence)
 		return found, result.Err
@@ -94,6 +103,7 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 
 // fetch verifies bundle by bundle: none is held for longer than that takes.
 func (s *Store) fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
+	s.counts.registry.Add(1)
 	verifier, signerErr := s.trust.Verifier(ctx, q.Signers)
 	key := s.key(ctx, q) // what the signers name is known now
 	found := s.known.get(key)

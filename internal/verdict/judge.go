@@ -81,7 +81,7 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 
 // judgeSafely denies where judging panics.
 func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
-	outcome := Outcome{Action: action(l.Gate)}
+	outcome := Outcome{Action: action(l.Gate), Known: l.image}
 	err := panics.Catch(func() error {
 		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l)
 		return nil

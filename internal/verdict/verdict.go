@@ -69,6 +69,8 @@ type Outcome struct {
 	// Evidence that the verdict was made of, to be shown; nobody may change it. Of an
 	// allowed image it may be less than there is.
 	Evidence []gate.Evidence
+	// Image that the Gate knows it as; zero where it doesn't list it.
+	Known gate.Image
 }
 
 // Judge judges images for Gates. It is safe for concurrent use.

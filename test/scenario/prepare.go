@@ -316,7 +316,7 @@ func (s *Scenario) applyAccount(ctx context.Context, cluster *bed.Cluster, manif
 	var account []string
 	for _, d := range documents {
 		switch d.GetKind() {
-		case "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+		case "Namespace", "Secret", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
 			account = append(account, render(d))
 		case "ValidatingWebhookConfiguration":
 			registrations = append(registrations, render(d))
@@ -341,8 +341,9 @@ func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address s
 		manifest: "webhook.yaml", program: "envladder-webhook",
 		pod:    []string{"--kubeconfig=" + kubeconfig},
 		mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
-		flags:  map[string]string{"--listen": address},
-		ready:  "https://" + address + "/readyz",
+		// The bed's CA makes the certificate: no kubelet mounts one that the webhook makes.
+		flags: map[string]string{"--listen": address, "--certificate-secret": "", "--metrics-listen": ""},
+		ready: "https://" + address + "/readyz",
 	})
 }
 

@@ -6,10 +6,17 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The CA in base64; empty where cert-manager puts it in. */}}
-{{- define "envladder.caBundle" -}}
-{{- if not .Values.webhook.tls.certManager.enabled -}}
-{{- required "webhook.tls.caBundle is empty: give the CA of the webhook's certificate as PEM, or enable webhook.tls.certManager" .Values.webhook.tls.caBundle | b64enc -}}
+{{/* Who makes the certificate: given, manager or own. */}}
+{{- define "envladder.certificate" -}}
+{{- $tls := .Values.webhook.tls -}}
+{{- if $tls.certManager.enabled -}}
+manager
+{{- else if $tls.caBundle -}}
+given
+{{- else if $tls.secretName -}}
+{{- fail "webhook.tls.caBundle is empty: give the CA of the certificate in webhook.tls.secretName as PEM" -}}
+{{- else -}}
+own
 {{- end -}}
 {{- end -}}
 
@@ -36,4 +43,76 @@
   operations: [CREATE, UPDATE]
   resources: [cronjobs, jobs]
   scope: Namespaced
+- apiGroups: [argoproj.io]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [rollouts]
+  scope: Namespaced
+- apiGroups: [serving.knative.dev]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [configurations, services]
+  scope: Namespaced
+{{- range .Values.webhook.kinds }}
+{{- if .paths }}
+{{- $kind := splitList "/" .kind }}
+- apiGroups: [{{ first $kind | quote }}]
+  apiVersions: [{{ index $kind 1 | quote }}]
+  operations: [CREATE, UPDATE]
+  resources: [{{ .resource | quote }}]
+  scope: Namespaced
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What the program is told of kinds that aren't Kubernetes' own. */}}
+{{- define "envladder.kinds" -}}
+{{- range $entry := .Values.webhook.kinds }}
+{{- if ne (len (splitList "/" $entry.kind)) 3 }}
+{{- fail (printf "webhook.kinds names %q: write group/version/Kind" $entry.kind) }}
+{{- end }}
+{{- range $entry.paths }}
+- {{ printf "--pod-template-path=%s=%s" $entry.kind . | quote }}
+{{- end }}
+{{- range $entry.controllers }}
+- {{ printf "--pod-controller=%s=%s" $entry.kind . | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Users whom the guard lets change everything, as a list of CEL. */}}
+{{- define "envladder.admins" -}}
+{{- $admins := .Values.webhook.guard.admins -}}
+{{- $users := $admins.users | default list -}}
+{{- range $admins.serviceAccounts -}}
+{{- if not (regexMatch "^[a-z0-9-]+/[a-z0-9.-]+$" .) -}}
+{{- fail (printf "webhook.guard.admins.serviceAccounts names %q: write namespace/name" .) -}}
+{{- end -}}
+{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .)) -}}
+{{- end -}}
+{{- if not (or $users $admins.groups) -}}
+{{- fail "webhook.guard.admins is empty: name who may change Gates and the webhook's configuration, or nobody could" -}}
+{{- end -}}
+{{- $users | toJson -}}
+{{- end -}}
+
+{{/* Users who may put another CA into the webhook's configuration, as a list of CEL. */}}
+{{- define "envladder.renewers" -}}
+{{- $users := list -}}
+{{- if .Values.webhook.tls.certManager.enabled -}}
+{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.injector)) -}}
+{{- end -}}
+{{- if eq (include "envladder.certificate" .) "own" -}}
+{{- $users = append $users (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "envladder.name" (list "webhook" .))) -}}
+{{- end -}}
+{{- $users | toJson -}}
+{{- end -}}
+
+{{/* Users who may change Secrets in envladder's namespace, as a list of CEL. */}}
+{{- define "envladder.keepers" -}}
+{{- $users := list (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "envladder.name" (list "webhook" .))) -}}
+{{- if .Values.webhook.tls.certManager.enabled -}}
+{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.controller)) -}}
+{{- end -}}
+{{- $users | toJson -}}
 {{- end -}}

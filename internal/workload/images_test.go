@@ -1,4 +1,4 @@
-package webhook
+package workload
 
 import (
 	"strings"
@@ -22,20 +22,20 @@ func TestImagesOf(t *testing.T) {
 			{VolumeSource: corev1.VolumeSource{RBD: &corev1.RBDVolumeSource{RBDImage: "a disk, no container image"}}},
 		},
 	}
-	want := []image{
+	want := []Image{
 		{"init", "at.initContainers[0].image"},
 		{"first", "at.containers[0].image"},
 		{"second", "at.containers[1].image"},
 		{"debug", "at.ephemeralContainers[0].image"},
 		{"data", "at.volumes[1].image.reference"},
 	}
-	if diff := cmp.Diff(want, imagesOf(&spec, "at"), cmp.AllowUnexported(image{})); diff != "" {
+	if diff := cmp.Diff(want, imagesOf(&spec, "at")); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
 	}
 }
 
 func TestDigestOf(t *testing.T) {
-	hex := sixtyFour('a')
+	hex := sixtyFour("a")
 	for reference, want := range map[string]string{
 		"r/web@sha256:" + hex:                    "sha256:" + hex,
 		"r/web:1@sha256:" + hex:                  "sha256:" + hex,
@@ -50,8 +50,8 @@ func TestDigestOf(t *testing.T) {
 		"sha256:" + hex:                          "",
 		"r/web@sha256:" + hex + "@sha256:" + hex: "sha256:" + hex,
 	} {
-		if got := digestOf(reference); got != want {
-			t.Errorf("digestOf(%q) = %q, want %q", reference, got, want)
+		if got := DigestOf(reference); got != want {
+			t.Errorf("DigestOf(%q) = %q, want %q", reference, got, want)
 		}
 	}
 }
@@ -131,92 +131,16 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// decoded is a Deployment whose pod's spec has these fields, decoded.
-func decoded(t *testing.T, document string) *object {
-	t.Helper()
-	o, err := read(document, deploymentKind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
-// read decodes an object and its images.
-func read(document string, kind schema.GroupVersionKind) (*object, error) {
-	o, err := decode([]byte(document), kind)
+// read decodes an object and returns its images.
+func read(document string, kind schema.GroupVersionKind) ([]Image, error) {
+	o, err := NewKinds().Decode([]byte(document), kind)
 	if err != nil {
 		return nil, err
 	}
-	return o, o.readImages()
+	return o.Images()
 }
 
-func TestStartsNothingNew(t *testing.T) {
-	const base = `{"apiVersion":"apps/v1","kind":"Deployment",
-		"metadata":{"name":"web","annotations":{"envladder.dev/environment":"prod"},"finalizers":["f"]},
-		"spec":{"replicas":3,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:1"}]}}},
-		"status":{"replicas":3}}`
-	for name, test := range map[string]struct {
-		old, replacement string
-		want             bool
-	}{
-		"nothing":                     {`"a":"b"`, `"a":"b"`, true},
-		"replicas lower":              {`"replicas":3,"template"`, `"replicas":1,"template"`, true},
-		"replicas unset":              {`"replicas":3,"template"`, `"template"`, true},
-		"replicas raised":             {`"replicas":3,"template"`, `"replicas":5,"template"`, true},
-		"status":                      {`"status":{"replicas":3}`, `"status":{}`, true},
-		"finalizers":                  {`"finalizers":["f"]`, `"finalizers":[]`, true},
-		"deletion":                    {`"name":"web","ann`, `"name":"web","deletionTimestamp":"2026-11-01T00:00:00Z","ann`, true},
-		"another annotation":          {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"prod","x":"y"`, true},
-		"a stamp":                     {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"dev"`, false},
-		"a stamp taken away":          {`"envladder.dev/environment":"prod"`, ``, false},
-		"a stamp added":               {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"prod","envladder.dev/chart-digest":"x"`, false},
-		"the image":                   {`r/web:1`, `r/web:2`, false},
-		"the image, and replicas":     {`"replicas":3,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:1"`, `"replicas":0,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:2"`, false},
-		"a label of the template":     {`"a":"b"`, `"a":"c"`, false},
-		"a field of a newer template": {`"name":"web","image"`, `"name":"web","newPolicy":"x","image"`, false},
-		"an order of keys":            {`"name":"web","image":"r/web:1"`, `"image":"r/web:1","name":"web"`, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			changed := strings.Replace(base, test.old, test.replacement, 1)
-			if changed == base && test.old != test.replacement {
-				t.Fatal("the test changes nothing")
-			}
-			if got := startsNothingNew(decoded(t, base), decoded(t, changed)); got != test.want {
-				t.Errorf("startsNothingNew = %t, want %t", got, test.want)
-			}
-		})
-	}
-}
-
-func TestKeepsDigests(t *testing.T) {
-	a, b := "r/web@sha256:"+sixtyFour('a'), "r/web@sha256:"+sixtyFour('b')
-	of := func(references ...string) *object {
-		o := &object{}
-		for _, reference := range references {
-			o.images = append(o.images, image{reference: reference})
-		}
-		return o
-	}
-	for name, test := range map[string]struct {
-		before, after *object
-		want          bool
-	}{
-		"the same":                         {of(a), of(a), true},
-		"the same, by another name":        {of(a), of("mirror/web:1@sha256:" + sixtyFour('a')), true},
-		"one fewer":                        {of(a, b), of(a), true},
-		"the other way round":              {of(a, b), of(b, a), true},
-		"another":                          {of(a), of(b), false},
-		"one more":                         {of(a), of(a, b), false},
-		"pinned now":                       {of("r/web:1"), of(a), false},
-		"a tag, whose age nobody asks for": {of(a), of(a, "r/sidecar:1"), true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := keepsDigests(test.before, test.after); got != test.want {
-				t.Errorf("keepsDigests = %t, want %t", got, test.want)
-			}
-		})
-	}
-}
+func sixtyFour(digit string) string { return strings.Repeat(digit, 64) }
 
 func TestUnknownImageSeesThroughTheTypes(t *testing.T) {
 	// What the API server sends of a full pod is kept by the types, so nothing in it
@@ -224,8 +148,8 @@ func TestUnknownImageSeesThroughTheTypes(t *testing.T) {
 	full := `{"containers":[{"name":"web","image":"a","imagePullPolicy":"Always","resources":{"limits":{"cpu":"1"}},"securityContext":{"privileged":false},
 		"livenessProbe":{"httpGet":{"path":"/","port":8080}},"env":[{"name":"IMAGE","value":"x"}]}],
 		"imagePullSecrets":[{"name":"s"}],"volumes":[{"name":"r","rbd":{"monitors":["m"],"image":"disk"}},{"name":"i","image":{"reference":"r","pullPolicy":"Always"}}]}`
-	o := decoded(t, deploymentOf(full))
-	if len(o.images) != 2 {
-		t.Errorf("images are %v, want two", o.images)
+	images, err := read(deploymentOf(full), deploymentKind)
+	if err != nil || len(images) != 2 {
+		t.Errorf("images are %v, %v, want two", images, err)
 	}
 }

@@ -1,65 +1,9 @@
-package webhook
+package workload
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 )
-
-// image is one place in an object that names an image.
-type image struct {
-	// reference as the object has it; may be empty, which nobody has proven either.
-	reference string
-	// field that has it: spec.template.spec.containers[0].image.
-	field string
-}
-
-// imagesOf are the images that a pod of this spec would run or mount, each with its
-// place below at.
-func imagesOf(spec *corev1.PodSpec, at string) []image {
-	var images []image
-	add := func(reference, format string, arguments ...any) {
-		images = append(images, image{reference, at + "." + fmt.Sprintf(format, arguments...)})
-	}
-	for i := range spec.InitContainers {
-		add(spec.InitContainers[i].Image, "initContainers[%d].image", i)
-	}
-	for i := range spec.Containers {
-		add(spec.Containers[i].Image, "containers[%d].image", i)
-	}
-	for i := range spec.EphemeralContainers {
-		add(spec.EphemeralContainers[i].Image, "ephemeralContainers[%d].image", i)
-	}
-	for i := range spec.Volumes {
-		if volume := spec.Volumes[i].Image; volume != nil {
-			add(volume.Reference, "volumes[%d].image.reference", i)
-		}
-	}
-	return images
-}
-
-var digestAtEnd = regexp.MustCompile(`@(sha256:[0-9a-f]{64})$`)
-
-// digestOf is the digest that a reference ends in, or empty.
-func digestOf(reference string) string {
-	if match := digestAtEnd.FindStringSubmatch(reference); match != nil {
-		return match[1]
-	}
-	return ""
-}
-
-// digests are those of the images that are named by digest.
-func digests(images []image) map[string]bool {
-	set := map[string]bool{}
-	for _, image := range images {
-		if digest := digestOf(image.reference); digest != "" {
-			set[digest] = true
-		}
-	}
-	return set
-}
 
 // unknownImage looks for a field that Kubernetes' types, as this version knows them,
 // don't have and that speaks of an image: raw is what the API server sent, known what

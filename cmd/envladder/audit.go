@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/envladder/envladder/internal/audit"
+	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/workload"
+)
+
+// auditFlags are the flags of audit.
+type auditFlags struct {
+	sources                      sourceFlags
+	context, kubeconfig, recalls string
+	gates, paths                 []string
+	deploy, all                  bool
+	timeout                      time.Duration
+	output                       string
+}
+
+func newAuditCommand() *cobra.Command {
+	var flags auditFlags
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Show what runs in a cluster that its Gates would refuse",
+		Long: `Show what runs in the namespaces of a cluster's Gates and would be refused if it was
+started again: before a Gate denies, and after a digest was recalled. With --gate a Gate is
+tried out that the cluster doesn't have yet. Nothing is changed.
+
+All that starts pods is looked at, and pods. Their stamps count as they do on admission.
+Recalls are the cluster's, and those of --recalls. With --deploy the age of proof counts
+too, as if all was deployed anew.
+
+With --output json it prints one object; docs/webhook.md has its fields.
+
+Exit codes: 0 nothing would be refused, 1 something would, 2 it couldn't be found out.`,
+		Example: `  # By the Gates that the cluster has
+  envladder audit --context prod-eu
+
+  # By one that it is to get
+  envladder audit --context prod-eu --gate gates/shop-prod.yaml -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.context, "context", "", "`name` of the kubeconfig's context (default: the current one)")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
+	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the cluster's; may be repeated")
+	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls that count beside the cluster's")
+	f.StringArrayVar(&flags.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, as the webhook takes it; may be repeated")
+	flags.sources.addTo(f)
+	f.BoolVar(&flags.deploy, "deploy", false, "judge as if all was deployed anew: the age of proof counts")
+	f.BoolVar(&flags.all, "all", false, "show what would be let in too")
+	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` that cluster and registry have to answer")
+	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
+	return cmd
+}
+
+func (f auditFlags) run(ctx context.Context, stdout io.Writer) error {
+	show, err := f.printer()
+	if err != nil {
+		return err
+	}
+	kinds := workload.NewKinds()
+	for _, path := range f.paths {
+		if err := kinds.AddPath(path); err != nil {
+			return fmt.Errorf("--pod-template-path: %w", err)
+		}
+	}
+	config, err := f.cluster()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
+	defer cancel()
+	cluster, err := audit.NewCluster(config, kinds)
+	if err != nil {
+		return err
+	}
+	judge, err := f.sources.judge()
+	if err != nil {
+		return err
+	}
+	options := audit.Options{Deploy: f.deploy, Judge: judge, Now: time.Now()}
+	if err := f.ask(ctx, cluster, &options); err != nil {
+		return err
+	}
+	report, err := audit.Run(ctx, cluster, options)
+	if err != nil {
+		return err
+	}
+	if err := show(stdout, report); err != nil {
+		return fmt.Errorf("printing the audit: %w", err)
+	}
+	if report.Refused() {
+		return cli.ErrNo
+	}
+	return nil
+}
+
+// ask fills in Gates and Recalls.
+func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *audit.Options) (err error) {
+	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
+		return err
+	}
+	if len(f.gates) == 0 {
+		if options.Gates, err = cluster.Gates(ctx); err != nil {
+			return err
+		}
+	}
+	if len(options.Gates) == 0 {
+		return errors.New("the cluster has no Gates: name the file of one (--gate)")
+	}
+	recalls, err := cluster.Recalls(ctx)
+	options.Recalls = append(options.Recalls, recalls...)
+	return err
+}
+
+func (f auditFlags) cluster() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("--context %q: %w", f.context, err)
+	}
+	config.Timeout = f.timeout
+	config.UserAgent = "envladder"
+	return config, nil
+}
+
+func (f auditFlags) printer() (func(io.Writer, audit.Report) error, error) {
+	switch f.output {
+	case "text":
+		return f.print, nil
+	case "json":
+		return func(w io.Writer, r audit.Report) error { return writeJSON(w, r) }, nil
+	}
+	return nil, fmt.Errorf("--output %q: use text or json", f.output)
+}
+
+// print has a paragraph for each image that would be refused, and counts the others.
+func (f auditFlags) print(w io.Writer, r audit.Report) error {
+	p := printer{w: w}
+	allowed := 0
+	for _, image := range r.Images {
+		switch {
+		case !image.Allowed:
+			p.audited(image)
+		case f.all:
+			p.linef("%s: %s: allowed", image.Namespace, image.Image)
+			p.linef("  runs in %s", list(image.Objects))
+		}
+		if image.Allowed {
+			allowed++
+		}
+	}
+	for _, unread := range r.Unread {
+		p.linef("%s: %s: can't be read: %s", unread.Namespace, unread.Object, unread.Why)
+	}
+	p.linef("Images that would be let in again: %d, that would be refused: %d; objects that can't be read: %d", allowed, len(r.Images)-allowed, len(r.Unread))
+	return p.err
+}
+
+func (p *printer) audited(image audit.Image) {
+	said := "would be refused"
+	if image.Recalled {
+		said = "was recalled, and runs"
+	}
+	p.linef("%s: %s: %s", image.Namespace, image.Image, said)
+	p.linef("  runs in %s", list(image.Objects))
+	for _, v := range image.Verdicts {
+		for _, reason := range v.Reasons {
+			p.linef("  %s: %s", reason.Code, reason.Message)
+		}
+	}
+}
+
+// list names a few, and says how many more there are.
+func list(names []string) string {
+	const most = 5
+	text := ""
+	for i, name := range names {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", text, len(names)-most)
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}

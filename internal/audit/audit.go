@@ -1,0 +1,203 @@
+// Package audit says what runs in a cluster that its Gates would refuse: before anybody
+// enforces them, and after a digest was recalled.
+//
+// It leaves to internal/workload what an object runs, and to internal/verdict what the
+// Gates say of it.
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// Judge says what Gates say of an image. internal/verdict has it.
+type Judge interface {
+	Judge(ctx context.Context, query verdict.Query) []verdict.Outcome
+}
+
+// Options of an audit.
+type Options struct {
+	// Gates to judge by; what runs in their namespaces is judged.
+	Gates []verdict.Gate
+	// Recalls that count.
+	Recalls []v1alpha1.Recall
+	// Deploy judges as if all was deployed anew: with the ages of proof. Without it, as
+	// what is started again where it runs.
+	Deploy bool
+	Judge  Judge
+	Now    time.Time
+}
+
+// Report is what runs, and what of it would be refused.
+type Report struct {
+	// Gates that were asked.
+	Gates []gate.Ref `json:"gates"`
+	// Images that run in their namespaces, the refused ones first.
+	Images []Image `json:"images"`
+	// Unread are objects whose images can't be read; each would be refused.
+	Unread []Unread `json:"unread,omitempty"`
+}
+
+// Image is an image in a namespace.
+type Image struct {
+	Namespace string `json:"namespace"`
+	Image     string `json:"image"`
+	// Allowed says whether it would be let in again; of a Gate with Warn or Audit,
+	// whether it would be let in if the Gate denied.
+	Allowed bool `json:"allowed"`
+	// Recalled says whether a Recall names its digest.
+	Recalled bool `json:"recalled"`
+	// Objects that run it: KIND/NAME.
+	Objects []string `json:"objects"`
+	// Verdicts of the Gates that refuse it; of all that judge it where none does.
+	Verdicts []gate.Verdict `json:"verdicts"`
+}
+
+// Unread is an object whose images can't be read.
+type Unread struct {
+	Namespace string `json:"namespace"`
+	Object    string `json:"object"`
+	Why       string `json:"why"`
+}
+
+// Refused says whether anything in the report would be refused.
+func (r Report) Refused() bool {
+	return len(r.Unread) > 0 || slices.ContainsFunc(r.Images, func(i Image) bool { return !i.Allowed })
+}
+
+// parallel bounds how many images are judged at once: an audit is in nobody's way.
+const parallel = 8
+
+// Run judges all that runs in the Gates' namespaces. An error means that the cluster
+// couldn't be read, so that the report would say less than there is.
+func Run(ctx context.Context, cluster *Cluster, options Options) (Report, error) {
+	report := Report{Gates: []gate.Ref{}, Images: []Image{}}
+	namespaces := map[string][]verdict.Gate{}
+	for _, g := range options.Gates {
+		report.Gates = append(report.Gates, gate.RefTo(g.Gate))
+		for _, namespace := range g.Spec.Namespaces {
+			namespaces[namespace] = append(namespaces[namespace], g)
+		}
+	}
+	var questions []question
+	for namespace := range namespaces {
+		found, unread, err := cluster.running(ctx, namespace)
+		if err != nil {
+			return Report{}, err
+		}
+		questions = append(questions, found...)
+		report.Unread = append(report.Unread, unread...)
+	}
+	report.Images = judge(ctx, options, namespaces, questions)
+	if err := ctx.Err(); err != nil {
+		return Report{}, errors.Join(errors.New("the time was over before all was judged"), context.Cause(ctx))
+	}
+	slices.SortFunc(report.Unread, func(a, b Unread) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Object, b.Object))
+	})
+	return report, nil
+}
+
+// question is an image to be judged, with the stamps of what runs it.
+type question struct {
+	namespace, image string
+	stamps           gate.Stamps
+	objects          []string
+	// ran are digests that pods ran for it, where it is named by tag.
+	ran []string
+}
+
+func judge(ctx context.Context, options Options, namespaces map[string][]verdict.Gate, questions []question) []Image {
+	var mu sync.Mutex
+	images := map[string]*Image{}
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for _, q := range questions {
+		group.Go(func() error {
+			outcomes := options.Judge.Judge(ctx, verdict.Query{
+				Gates: namespaces[q.namespace], Recalls: options.Recalls, Namespace: q.namespace, Reference: q.image,
+				Stamps: q.stamps, Rescheduled: !options.Deploy, Now: options.Now,
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			key := q.namespace + " " + q.image
+			if images[key] == nil {
+				images[key] = &Image{Namespace: q.namespace, Image: gate.Clean(q.image, maxName), Allowed: true}
+			}
+			images[key].add(q, outcomes, options.Recalls)
+			return nil
+		})
+	}
+	_ = group.Wait() // there are no errors
+	all := []Image{}
+	for _, image := range images {
+		image.tidy()
+		all = append(all, *image)
+	}
+	slices.SortFunc(all, func(a, b Image) int {
+		return cmp.Or(boolsFirst(!a.Allowed, !b.Allowed), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Image, b.Image))
+	})
+	return all
+}
+
+func boolsFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// maxName bounds what is repeated of a reference.
+const maxName = 512
+
+func (i *Image) add(q question, outcomes []verdict.Outcome, recalls []v1alpha1.Recall) {
+	i.Objects = append(i.Objects, q.objects...)
+	for _, outcome := range outcomes {
+		i.Allowed = i.Allowed && outcome.Allowed
+		i.Recalled = i.Recalled || slices.ContainsFunc(outcome.Reasons, func(r gate.Reason) bool { return r.Code == gate.Recalled })
+		i.Verdicts = append(i.Verdicts, outcome.Verdict)
+	}
+	for _, recall := range recalls {
+		for _, digest := range q.ran {
+			if slices.Contains(recall.Spec.Digests, digest) && !i.Recalled {
+				v := gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.Recalled, "Recall %q names %s, which a pod runs for this tag: %s", recall.Name, digest, gate.Clean(recall.Spec.Reason, maxName)))
+				v.Image = i.Image
+				i.Allowed, i.Recalled, i.Verdicts = false, true, append(i.Verdicts, v)
+			}
+		}
+	}
+}
+
+// tidy leaves the refusals where there are any, each once.
+func (i *Image) tidy() {
+	slices.Sort(i.Objects)
+	i.Objects = slices.Compact(i.Objects)
+	if !i.Allowed {
+		i.Verdicts = slices.DeleteFunc(i.Verdicts, func(v gate.Verdict) bool { return v.Allowed })
+	}
+	seen := map[string]bool{}
+	i.Verdicts = slices.DeleteFunc(i.Verdicts, func(v gate.Verdict) bool {
+		key := fmt.Sprint(v.Gate.Name, v.Reasons)
+		defer func() { seen[key] = true }()
+		return seen[key]
+	})
+	slices.SortFunc(i.Verdicts, func(a, b gate.Verdict) int {
+		return cmp.Or(strings.Compare(a.Gate.Name, b.Gate.Name), strings.Compare(fmt.Sprint(a.Reasons), fmt.Sprint(b.Reasons)))
+	})
+}

@@ -1,0 +1,228 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/workload"
+)
+
+// Cluster is where things run.
+type Cluster struct {
+	client dynamic.Interface
+	mapper meta.RESTMapper
+	kinds  *workload.Kinds
+}
+
+// NewCluster asks a cluster which kinds it has.
+func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	asked, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	groups, err := restmapper.GetAPIGroupResources(asked)
+	if err != nil {
+		return nil, fmt.Errorf("asking the cluster which kinds it has: %w", err)
+	}
+	return &Cluster{client, restmapper.NewDiscoveryRESTMapper(groups), kinds}, nil
+}
+
+// pageSize is what kubectl asks for at once.
+const pageSize = 500
+
+// list are all objects of a kind in a namespace, or in the cluster where it is empty;
+// none of a kind that the cluster doesn't have.
+func (c *Cluster) list(ctx context.Context, group, version, kind, namespace string, each func(*unstructured.Unstructured) error) error {
+	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}, version)
+	if meta.IsNoMatchError(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("asking the cluster for %s: %w", kind, err)
+	}
+	options := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := c.client.Resource(mapping.Resource).Namespace(namespace).List(ctx, options)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("listing %s in namespace %q: %w", mapping.Resource.Resource, namespace, err)
+		}
+		for i := range page.Items {
+			if err := each(&page.Items[i]); err != nil {
+				return err
+			}
+		}
+		if options.Continue = page.GetContinue(); options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// Gates are the cluster's, none where it has no such kind. One that can't be read is an
+// error: its namespaces would be passed over.
+func (c *Cluster) Gates(ctx context.Context) (gates []verdict.Gate, err error) {
+	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Gate", "", func(u *unstructured.Unstructured) error {
+		g, unknown, err := v1alpha1.GateFrom(u.Object)
+		if err != nil {
+			return fmt.Errorf("reading Gate %q: %w", u.GetName(), err)
+		}
+		gates = append(gates, verdict.Gate{Gate: g, Unknown: unknown})
+		return nil
+	})
+	return gates, err
+}
+
+// Recalls are the cluster's.
+func (c *Cluster) Recalls(ctx context.Context) (recalls []v1alpha1.Recall, err error) {
+	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Recall", "", func(u *unstructured.Unstructured) error {
+		recall, err := v1alpha1.RecallFrom(u.Object)
+		if err != nil {
+			return fmt.Errorf("reading Recall %q: %w", u.GetName(), err)
+		}
+		recalls = append(recalls, *recall)
+		return nil
+	})
+	return recalls, err
+}
+
+// found is an object that was listed.
+type found struct {
+	*workload.Object
+
+	images []workload.Image
+	ran    map[string]string // reference -> digest, of a pod
+}
+
+// running are the images in a namespace.
+func (c *Cluster) running(ctx context.Context, namespace string) (questions []question, unread []Unread, err error) {
+	objects := map[types.UID]found{}
+	for _, kind := range c.kinds.All() {
+		err := c.list(ctx, kind.Group, kind.Version, kind.Kind, namespace, func(u *unstructured.Unstructured) error {
+			if idle(u) {
+				return nil
+			}
+			read, err := c.kinds.Read(u)
+			var images []workload.Image
+			if err == nil {
+				images, err = read.Images()
+			}
+			if err != nil {
+				unread = append(unread, Unread{namespace, u.GetKind() + "/" + u.GetName(), gate.Clean(err.Error(), maxName)})
+				return nil
+			}
+			objects[u.GetUID()] = found{read, images, ran(u)}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, o := range objects {
+		stamps := stampsOf(objects, o)
+		for _, image := range o.images {
+			q := question{namespace: namespace, image: image.Reference, stamps: stamps, objects: []string{o.Kind.Kind + "/" + o.Metadata.Name}}
+			if digest := o.ran[image.Reference]; digest != "" {
+				q.ran = []string{digest}
+			}
+			questions = merge(questions, q)
+		}
+	}
+	return questions, unread, nil
+}
+
+// merge asks once about what is the same.
+func merge(questions []question, q question) []question {
+	for i, other := range questions {
+		if other.namespace == q.namespace && other.image == q.image && other.stamps == q.stamps {
+			questions[i].objects = append(questions[i].objects, q.objects...)
+			questions[i].ran = append(questions[i].ran, q.ran...)
+			return questions
+		}
+	}
+	return append(questions, q)
+}
+
+// maxOwners is how far up stamps are looked for: Pod, ReplicaSet, Deployment.
+const maxOwners = 3
+
+// stampsOf are the object's own, and what they lack from whoever controls it.
+func stampsOf(objects map[types.UID]found, o found) gate.Stamps {
+	stamps := o.Stamps()
+	for range maxOwners {
+		ref := metav1.GetControllerOfNoCopy(&o.Metadata)
+		if ref == nil {
+			break
+		}
+		owner, ok := objects[ref.UID]
+		if !ok {
+			break
+		}
+		stamps = workload.Inherit(stamps, owner.Stamps())
+		o = owner
+	}
+	return stamps
+}
+
+// idle says whether an object starts nothing any more: a pod or a Job that has ended, an
+// old ReplicaSet.
+func idle(u *unstructured.Unstructured) bool {
+	switch u.GetKind() {
+	case "Pod":
+		phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+		return phase == string(corev1.PodSucceeded) || phase == string(corev1.PodFailed)
+	case "Job":
+		completed, _, _ := unstructured.NestedString(u.Object, "status", "completionTime")
+		return completed != ""
+	case "ReplicaSet", "ReplicationController":
+		replicas, found, _ := unstructured.NestedInt64(u.Object, "spec", "replicas")
+		return found && replicas == 0 && metav1.GetControllerOf(u) != nil
+	default:
+		return false
+	}
+}
+
+var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// ran are the digests that a pod's status says it runs, by the image as it names it.
+func ran(u *unstructured.Unstructured) map[string]string {
+	if u.GetKind() != "Pod" {
+		return nil
+	}
+	var pod corev1.Pod
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &pod); err != nil {
+		return nil
+	}
+	named := map[string]string{} // container -> image
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		named[c.Name] = c.Image
+	}
+	digests := map[string]string{}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		digests[named[s.Name]] = digest.FindString(s.ImageID)
+	}
+	return digests
+}

@@ -1,0 +1,233 @@
+package evidence
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// Shelf keeps attestations where they outlive the process. Whatever it gives is verified
+// again: anybody may have written there. The webhook has one that keeps them in the
+// cluster.
+type Shelf interface {
+	// Load returns what is kept about a digest, none where there is nothing.
+	Load(ctx context.Context, repository, digest string) ([]v1alpha1.KeptAttestation, error)
+	// Key is the secret that receipts are made and checked with. It is at least 32 bytes.
+	Key(ctx context.Context) ([]byte, error)
+}
+
+// Bounds on what is kept about a digest.
+const (
+	// maxKeptBundle is the largest bundle that is kept as it is. A soak has 4 KiB; what
+	// is larger are SBOMs, whose content the gate doesn't look at.
+	maxKeptBundle = 64 << 10
+	// maxKept bytes about a digest, by their size as JSON: a third of what etcd takes.
+	maxKept = 512 << 10
+	// maxKeptCount attestations about a digest.
+	maxKeptCount = 128
+	// shelfTimeout bounds a look at the shelf, which is as near as the API server.
+	shelfTimeout = 2 * time.Second
+)
+
+// UseShelf has the Store look at a shelf for what it doesn't remember. It is called
+// before the Store is used.
+func (s *Store) UseShelf(shelf Shelf) { s.shelf = shelf }
+
+// unshelve verifies what the shelf has, and remembers it. It isn't asked for long: what
+// isn't found there is asked of the registry.
+func (s *Store) unshelve(ctx context.Context, key string, q Query) []gate.Evidence {
+	ctx, cancel := context.WithTimeout(ctx, shelfTimeout)
+	defer cancel()
+	kept, err := s.shelf.Load(ctx, q.place(), q.Image.Digest)
+	if err != nil || len(kept) == 0 {
+		return nil
+	}
+	verifier, _ := s.trust.Verifier(ctx, q.Signers) // whoever can't be verified by proves nothing
+	secret, err := s.shelf.Key(ctx)
+	if err != nil {
+		secret = nil
+	}
+	var found []gate.Evidence
+	for _, k := range kept {
+		var evidence []gate.Evidence
+		if k.Receipt != nil {
+			evidence = s.readReceipt(ctx, secret, q, k)
+		} else if evidence, err = verifier.Verify(k.Bundle, q.Image.Digest); err != nil {
+			continue
+		}
+		for i := range evidence {
+			evidence[i].Source = k.Source
+		}
+		found = union(found, evidence)
+	}
+	if len(found) > 0 {
+		s.counts.shelf.Add(1)
+	}
+	s.known.put(key, found)
+	return found
+}
+
+// Keep returns what is to be kept of the evidence that an image was admitted by, the
+// newest of each kind and signer first. It reads the bundles again, since none is held
+// after it was verified. An error says what couldn't be read; what could is beside it.
+func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]v1alpha1.KeptAttestation, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	secret, keyErr := s.shelf.Key(ctx)
+	bySource := map[string][]gate.Evidence{}
+	for _, e := range evidence {
+		bySource[e.Source] = append(bySource[e.Source], e)
+	}
+	sources := inTurns(evidence)
+
+	var mu sync.Mutex
+	read := map[string][]v1alpha1.KeptAttestation{}
+	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
+		var kept []v1alpha1.KeptAttestation
+		if len(bundle) <= maxKeptBundle {
+			kept = []v1alpha1.KeptAttestation{{Source: source, Bundle: bytes.Clone(bundle)}}
+		} else if len(secret) > 0 {
+			kept = s.writeReceipts(ctx, secret, q, source, bySource[source])
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		read[source] = kept
+	}}
+	candidates := make([]registry.Descriptor, len(sources))
+	for i, source := range sources {
+		candidates[i] = registry.Descriptor{Digest: source}
+	}
+	each(ctx, &f, candidates, f.find)
+	each(ctx, &f, f.smallestFirst(), f.readBundle)
+
+	var kept []v1alpha1.KeptAttestation
+	for _, source := range sources {
+		kept = append(kept, read[source]...)
+	}
+	return Bounded(kept), errors.Join(append(f.errs, keyErr)...)
+}
+
+// Bounded is as much of what is kept about one digest as may be, from the first on.
+func Bounded(kept []v1alpha1.KeptAttestation) []v1alpha1.KeptAttestation {
+	left := maxKept
+	return slices.DeleteFunc(kept[:min(len(kept), maxKeptCount)], func(k v1alpha1.KeptAttestation) bool {
+		size := SizeOf(k)
+		if size > left {
+			return true
+		}
+		left -= size
+		return false
+	})
+}
+
+// SizeOf an attestation as JSON.
+func SizeOf(kept v1alpha1.KeptAttestation) int {
+	encoded, err := json.Marshal(kept)
+	if err != nil {
+		panic(fmt.Sprintf("encoding plain values: %v", err)) // the type holds bytes and strings alone
+	}
+	return len(encoded)
+}
+
+// inTurns are the sources of evidence, each once: the newest of each kind and signer,
+// then the second newest. What is kept is cut short somewhere, and one kind mustn't keep
+// the others out.
+func inTurns(evidence []gate.Evidence) []string {
+	kinds := map[string][]gate.Evidence{}
+	var order []string
+	for _, e := range evidence {
+		kind := e.PredicateType + " " + e.Signer + " " + e.Identity
+		if len(kinds[kind]) == 0 {
+			order = append(order, kind)
+		}
+		kinds[kind] = append(kinds[kind], e)
+	}
+	slices.Sort(order)
+	for _, all := range kinds {
+		slices.SortFunc(all, func(a, b gate.Evidence) int {
+			return cmp.Or(timeOf(b).Compare(timeOf(a)), cmp.Compare(a.Source, b.Source))
+		})
+	}
+	var sources []string
+	for turn := range evidence {
+		for _, kind := range order {
+			if turn < len(kinds[kind]) && !slices.Contains(sources, kinds[kind][turn].Source) {
+				sources = append(sources, kinds[kind][turn].Source)
+			}
+		}
+	}
+	return sources[:min(len(sources), maxKeptCount)]
+}
+
+// timeOf orders evidence of one kind, and decides nothing else.
+func timeOf(e gate.Evidence) time.Time {
+	switch {
+	case !e.Signed.IsZero():
+		return e.Signed
+	case e.Soak != nil && e.Soak.Window.FinishedAt != nil:
+		return *e.Soak.Window.FinishedAt
+	default:
+		return time.Time{}
+	}
+}
+
+// writeReceipts are the webhook's word about what it has verified, one for each signer.
+func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, source string, evidence []gate.Evidence) []v1alpha1.KeptAttestation {
+	var kept []v1alpha1.KeptAttestation
+	for _, e := range evidence {
+		i := slices.IndexFunc(q.Signers, func(s v1alpha1.Signer) bool { return s.Name == e.Signer })
+		encoded, err := json.Marshal(e) //nolint:musttag // read by readReceipt alone
+		if i < 0 || err != nil || len(encoded) > maxKeptBundle {
+			continue
+		}
+		signer := s.trust.fingerprint(ctx, q.Signers[i:i+1])
+		kept = append(kept, v1alpha1.KeptAttestation{Source: source, Receipt: &v1alpha1.KeptReceipt{
+			Signer: signer, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, signer, string(encoded)),
+		}})
+	}
+	return kept
+}
+
+// readReceipt is what a receipt says, for those of the signers that it was made for.
+func (s *Store) readReceipt(ctx context.Context, secret []byte, q Query, kept v1alpha1.KeptAttestation) []gate.Evidence {
+	r := kept.Receipt
+	if len(secret) == 0 || !hmac.Equal(r.MAC, macOf(secret, q.place(), q.Image.Digest, kept.Source, r.Signer, string(r.Evidence))) {
+		return nil
+	}
+	var e gate.Evidence
+	if err := json.Unmarshal(r.Evidence, &e); err != nil { //nolint:musttag // written by writeReceipts alone
+		return nil
+	}
+	for i, signer := range q.Signers {
+		if signer.Name == e.Signer && s.trust.fingerprint(ctx, q.Signers[i:i+1]) == r.Signer {
+			return []gate.Evidence{e}
+		}
+	}
+	return nil
+}
+
+// macOf has the length of each part before it, so that none can be taken for another.
+func macOf(secret []byte, parts ...string) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("envladder receipt v1"))
+	for _, part := range parts {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return mac.Sum(nil)
+}

@@ -1,0 +1,30 @@
+package registry
+
+import (
+	"net/http"
+	"time"
+)
+
+// Observe has each request reported: the status that came back, 0 where none did, and how
+// long it took until the answer's headers. It is called before the Client is used; report
+// is called from several goroutines at once.
+func (c *Client) Observe(report func(status int, took time.Duration)) {
+	c.base = observed{c.base, report}
+}
+
+type observed struct {
+	inner  http.RoundTripper
+	report func(status int, took time.Duration)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o observed) RoundTrip(request *http.Request) (*http.Response, error) {
+	began := time.Now()
+	response, err := o.inner.RoundTrip(request)
+	status := 0
+	if err == nil {
+		status = response.StatusCode
+	}
+	o.report(status, time.Since(began))
+	return response, err
+}

@@ -1,0 +1,61 @@
+package workload
+
+import (
+	"fmt"
+	"regexp"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Image is one place in an object that names an image.
+type Image struct {
+	// Reference as the object has it; may be empty, which nobody has proven either.
+	Reference string
+	// Field that has it: spec.template.spec.containers[0].image.
+	Field string
+}
+
+// imagesOf are the images that a pod of this spec would run or mount, each with its
+// place below at.
+func imagesOf(spec *corev1.PodSpec, at string) []Image {
+	var images []Image
+	add := func(reference, format string, arguments ...any) {
+		images = append(images, Image{reference, at + "." + fmt.Sprintf(format, arguments...)})
+	}
+	for i := range spec.InitContainers {
+		add(spec.InitContainers[i].Image, "initContainers[%d].image", i)
+	}
+	for i := range spec.Containers {
+		add(spec.Containers[i].Image, "containers[%d].image", i)
+	}
+	for i := range spec.EphemeralContainers {
+		add(spec.EphemeralContainers[i].Image, "ephemeralContainers[%d].image", i)
+	}
+	for i := range spec.Volumes {
+		if volume := spec.Volumes[i].Image; volume != nil {
+			add(volume.Reference, "volumes[%d].image.reference", i)
+		}
+	}
+	return images
+}
+
+var digestAtEnd = regexp.MustCompile(`@(sha256:[0-9a-f]{64})$`)
+
+// DigestOf is the digest that a reference ends in, or empty.
+func DigestOf(reference string) string {
+	if match := digestAtEnd.FindStringSubmatch(reference); match != nil {
+		return match[1]
+	}
+	return ""
+}
+
+// Digests are those of the images that are named by digest.
+func Digests(images []Image) map[string]bool {
+	set := map[string]bool{}
+	for _, image := range images {
+		if digest := DigestOf(image.Reference); digest != "" {
+			set[digest] = true
+		}
+	}
+	return set
+}

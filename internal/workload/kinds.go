@@ -1,0 +1,179 @@
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Kinds are the kinds that start pods. The zero value knows none; NewKinds knows those
+// that need no configuration.
+type Kinds struct {
+	kinds map[schema.GroupVersionKind]kind
+}
+
+// kind is where a kind has its pod templates, and who makes pods of them.
+type kind struct {
+	// paths of the pod templates. A path without steps is the object itself.
+	paths []path
+	// elsewhere is a field that says where the template is, in place of having one.
+	elsewhere []string
+	// controller is the built-in controller's name: that of its ServiceAccount in
+	// kube-controller-manager's source (cmd/kube-controller-manager/app), not that of
+	// its --controllers flag. Empty where none makes pods of it.
+	controller string
+	// users are configured controllers.
+	users []string
+	// configured kinds may have more paths added to them.
+	configured bool
+}
+
+// path leads to pod templates: mappings' keys, and lists, whose every entry has one.
+type path []step
+
+type step struct {
+	key  string
+	list bool
+}
+
+func (p path) String() string {
+	var text strings.Builder
+	for i, s := range p {
+		if i > 0 {
+			text.WriteByte('.')
+		}
+		text.WriteString(s.key)
+		if s.list {
+			text.WriteString("[]")
+		}
+	}
+	return text.String()
+}
+
+// NewKinds returns the kinds that are known without configuration.
+func NewKinds() *Kinds {
+	at := func(controller string, keys ...string) kind {
+		p := path{}
+		for _, key := range keys {
+			p = append(p, step{key: key})
+		}
+		return kind{paths: []path{p}, controller: controller}
+	}
+	template := []string{"spec", "template"}
+	rollout := at("", template...)
+	rollout.elsewhere = []string{"spec", "workloadRef"} // a Deployment's, which is judged as such
+	return &Kinds{map[schema.GroupVersionKind]kind{
+		{Version: "v1", Kind: "Pod"}:                                         at(""),
+		{Version: "v1", Kind: "PodTemplate"}:                                 at("", "template"),
+		{Version: "v1", Kind: "ReplicationController"}:                       at("replication-controller", template...),
+		{Group: "apps", Version: "v1", Kind: "DaemonSet"}:                    at("daemon-set-controller", template...),
+		{Group: "apps", Version: "v1", Kind: "Deployment"}:                   at("deployment-controller", template...),
+		{Group: "apps", Version: "v1", Kind: "ReplicaSet"}:                   at("replicaset-controller", template...),
+		{Group: "apps", Version: "v1", Kind: "StatefulSet"}:                  at("statefulset-controller", template...),
+		{Group: "batch", Version: "v1", Kind: "CronJob"}:                     at("cronjob-controller", "spec", "jobTemplate", "spec", "template"),
+		{Group: "batch", Version: "v1", Kind: "Job"}:                         at("job-controller", template...),
+		{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"}:         rollout,
+		{Group: "serving.knative.dev", Version: "v1", Kind: "Service"}:       at("", template...),
+		{Group: "serving.knative.dev", Version: "v1", Kind: "Configuration"}: at("", template...),
+	}}
+}
+
+var (
+	kindPattern = regexp.MustCompile(`^([a-z0-9.-]+)/(v[a-z0-9]+)/([A-Z][A-Za-z0-9]*)$`)
+	stepPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(\[\])?$`)
+)
+
+// parseKind reads group/version/Kind.
+func parseKind(text string) (schema.GroupVersionKind, error) {
+	match := kindPattern.FindStringSubmatch(text)
+	if match == nil {
+		return schema.GroupVersionKind{}, fmt.Errorf("%q is no kind: write group/version/Kind (argoproj.io/v1alpha1/Rollout)", text)
+	}
+	return schema.GroupVersionKind{Group: match[1], Version: match[2], Kind: match[3]}, nil
+}
+
+// AddPath adds a pod template of a kind, written group/version/Kind=PATH. PATH is keys
+// with dots between them; behind the key of a list stands [], and each of its entries
+// has a template (spec.tasks[].template). A kind may be given several. Paths of kinds
+// that are known without configuration stay what they are.
+func (k *Kinds) AddPath(text string) error {
+	name, steps, ok := strings.Cut(text, "=")
+	if !ok {
+		return fmt.Errorf("%q has no path: write group/version/Kind=spec.template", text)
+	}
+	gvk, err := parseKind(name)
+	if err != nil {
+		return err
+	}
+	var p path
+	for key := range strings.SplitSeq(steps, ".") {
+		if !stepPattern.MatchString(key) {
+			return fmt.Errorf("%q in %q is no key: write keys with dots between them, and [] behind that of a list (spec.tasks[].template)", key, text)
+		}
+		bare, list := strings.CutSuffix(key, "[]")
+		p = append(p, step{bare, list})
+	}
+	known, ok := k.kinds[gvk]
+	if ok && !known.configured {
+		return fmt.Errorf("%s is known already, with its pod template at %s", name, known.paths[0])
+	}
+	known.configured = true
+	known.paths = append(known.paths, p)
+	k.kinds[gvk] = known
+	return nil
+}
+
+// AddController says who makes pods, or what makes them, for objects of a kind, written
+// group/version/Kind=USER: what a controller makes for a live owner is no new deploy.
+func (k *Kinds) AddController(text string) error {
+	name, user, ok := strings.Cut(text, "=")
+	if !ok || user == "" {
+		return fmt.Errorf("%q has no user: write group/version/Kind=system:serviceaccount:NAMESPACE:NAME", text)
+	}
+	gvk, err := parseKind(name)
+	if err != nil {
+		return err
+	}
+	known, ok := k.kinds[gvk]
+	if !ok || known.controller != "" {
+		return fmt.Errorf("%s is no kind that a controller can be given to: its pod template's path isn't known, or Kubernetes has the controller", name)
+	}
+	known.users = append(slices.Clone(known.users), user)
+	k.kinds[gvk] = known
+	return nil
+}
+
+const (
+	// allControllers is who kube-controller-manager's controllers are, unless it
+	// runs with --use-service-account-credentials.
+	allControllers = "system:kube-controller-manager"
+	// oneController is who each is otherwise, before its own name.
+	oneController = "system:serviceaccount:kube-system:"
+)
+
+// Owns says whether objects of this kind have a controller that makes others for them.
+func (k *Kinds) Owns(owner schema.GroupVersionKind) bool {
+	known := k.kinds[owner]
+	return known.controller != "" || len(known.users) > 0
+}
+
+// MakesFor says whether this user is the controller that makes objects for owners of
+// this kind.
+func (k *Kinds) MakesFor(user string, owner schema.GroupVersionKind) bool {
+	known := k.kinds[owner]
+	if known.controller != "" {
+		return user == allControllers || user == oneController+known.controller
+	}
+	return slices.Contains(known.users, user)
+}
+
+// All are the kinds, sorted.
+func (k *Kinds) All() []schema.GroupVersionKind {
+	return slices.SortedFunc(maps.Keys(k.kinds), func(a, b schema.GroupVersionKind) int {
+		return strings.Compare(a.String(), b.String())
+	})
+}

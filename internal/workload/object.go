@@ -1,0 +1,223 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
+)
+
+// Object is what counts of an object that starts pods.
+type Object struct {
+	Kind     schema.GroupVersionKind
+	Metadata metav1.ObjectMeta
+	// Templates are its pod templates: none where it says that they are elsewhere.
+	Templates []Template
+}
+
+// Template is a pod template.
+type Template struct {
+	// Value as it was sent, so that a change is seen even in a field that this version
+	// doesn't know. Of a Pod it is the spec alone: a pod's labels and annotations start
+	// nothing.
+	Value map[string]any
+	// At is the place of the pod's spec: spec.template.spec.
+	At string
+
+	spec map[string]any
+}
+
+// Annotations of the pods that the template makes; of a Pod none, since its template is
+// its spec.
+func (t Template) Annotations() map[string]string {
+	texts := map[string]string{}
+	annotations, _, _ := unstructured.NestedMap(t.Value, "metadata", "annotations")
+	for key, value := range annotations {
+		texts[key], _ = value.(string) // the API server lets nothing else by
+	}
+	return texts
+}
+
+// Bounds on an object.
+const (
+	// MaxValues bounds the JSON values of an object. Each takes some hundred bytes of
+	// memory once it is parsed, however short it is written. The largest objects that
+	// etcd keeps (1.5 MiB) have less than this unless they are made of nothing but
+	// empty values; an ordinary workload has some hundreds.
+	MaxValues = 100_000
+	// MaxParts bounds the containers of all three kinds and the volumes of all pod
+	// templates, together. A kubelet runs 110 pods by default, of a few containers
+	// each; 1,000 leave 1.5 KiB for each in what etcd keeps.
+	MaxParts = 1000
+)
+
+// Decode reads an object of one of the kinds, but for its images.
+func (k *Kinds) Decode(raw []byte, gvk schema.GroupVersionKind) (*Object, error) {
+	if len(raw) == 0 {
+		return nil, errors.New("there is no object")
+	}
+	if tooMany(raw, MaxValues) {
+		return nil, fmt.Errorf("the object has more than %d values", MaxValues)
+	}
+	var whole map[string]any
+	if err := json.Unmarshal(raw, &whole); err != nil {
+		return nil, fmt.Errorf("parsing the object: %w", err)
+	}
+	u := unstructured.Unstructured{Object: whole}
+	if own := u.GroupVersionKind(); own != gvk {
+		return nil, fmt.Errorf("the request says %q, the object %q", gvk, own)
+	}
+	return k.Read(&u)
+}
+
+// Read is Decode for what is parsed already.
+func (k *Kinds) Read(u *unstructured.Unstructured) (*Object, error) {
+	known, ok := k.kinds[u.GroupVersionKind()]
+	if !ok {
+		return nil, fmt.Errorf("%q is no kind whose images this version knows: name the path of its pod template (--pod-template-path)", u.GroupVersionKind())
+	}
+	o := &Object{Kind: u.GroupVersionKind()}
+	metadata, _, err := unstructured.NestedMap(u.Object, "metadata")
+	if err == nil {
+		err = runtime.DefaultUnstructuredConverter.FromUnstructured(metadata, &o.Metadata)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading metadata: %w", err)
+	}
+	for _, p := range known.paths {
+		templates, err := find(u.Object, p, "")
+		if err != nil {
+			return nil, fmt.Errorf("reading the pod template at %s: %w", p, err)
+		}
+		o.Templates = append(o.Templates, templates...)
+	}
+	if len(o.Templates) == 0 && !has(u.Object, known.elsewhere) {
+		return nil, fmt.Errorf("there is no pod's spec at %s", places(known.paths))
+	}
+	return o, nil
+}
+
+// has says whether there is something at a field.
+func has(object map[string]any, field []string) bool {
+	value, found, err := unstructured.NestedFieldNoCopy(object, field...)
+	return len(field) > 0 && err == nil && found && value != nil
+}
+
+func places(paths []path) string {
+	texts := make([]string, len(paths))
+	for i, p := range paths {
+		texts[i] = strings.TrimPrefix(p.String()+".spec", ".")
+	}
+	return strings.Join(texts, " or ")
+}
+
+// find are the pod templates that a path leads to from a value, none where it ends
+// before. What is on the way and is of another shape than the path says is an error.
+func find(value any, p path, at string) ([]Template, error) {
+	if value == nil {
+		return nil, nil
+	}
+	mapping, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s is no mapping", at)
+	}
+	if len(p) == 0 {
+		return template(mapping, at)
+	}
+	next, at := mapping[p[0].key], join(at, p[0].key)
+	if !p[0].list || next == nil {
+		return find(next, p[1:], at)
+	}
+	entries, ok := next.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%s is no list", at)
+	}
+	var all []Template
+	for i, entry := range entries {
+		templates, err := find(entry, p[1:], fmt.Sprintf("%s[%d]", at, i))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, templates...)
+	}
+	return all, nil
+}
+
+func template(mapping map[string]any, at string) ([]Template, error) {
+	place := join(at, "spec")
+	spec, ok := mapping["spec"].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("there is no pod's spec at %s", place)
+	}
+	if at == "" {
+		mapping = spec
+	}
+	return []Template{{Value: mapping, At: place, spec: spec}}, nil
+}
+
+func join(at, key string) string { return strings.TrimPrefix(at+"."+key, ".") }
+
+// Images are all that the object's pods would run or mount. What can't be read fully is
+// an error.
+func (o *Object) Images() ([]Image, error) {
+	parts := 0
+	for _, t := range o.Templates {
+		for _, list := range []string{"containers", "initContainers", "ephemeralContainers", "volumes"} {
+			entries, _ := t.spec[list].([]any) // what is no list is refused below
+			parts += len(entries)
+		}
+		if parts > MaxParts {
+			return nil, fmt.Errorf("%s has %d containers and volumes, more than %d", t.At, parts, MaxParts)
+		}
+	}
+	var all []Image
+	for _, t := range o.Templates {
+		images, err := t.images()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, images...)
+	}
+	return all, nil
+}
+
+func (t Template) images() ([]Image, error) {
+	var spec corev1.PodSpec
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(t.spec, &spec); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.At, err)
+	}
+	kept, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.At, err)
+	}
+	if place := unknownImage(t.spec, kept, t.At); place != "" {
+		return nil, fmt.Errorf("%s may name an image, and this version doesn't know the field: upgrade envladder", place)
+	}
+	return imagesOf(&spec, t.At), nil
+}
+
+// tooMany says whether a JSON document has more values than limit, without parsing it:
+// each value but the first of a list or mapping comes behind a comma.
+func tooMany(raw []byte, limit int) bool {
+	values, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++ // whatever is escaped ends no text
+		case !quoted && (c == ',' || c == '{' || c == '['):
+			values++
+		}
+		if values > limit {
+			return true
+		}
+	}
+	return false
+}

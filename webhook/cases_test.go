@@ -1,0 +1,273 @@
+package webhook
+
+import (
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ggcrregistry "github.com/google/go-containerregistry/pkg/registry"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
+)
+
+// TestReferenceTricks: an image counts by the digest that a runtime would pull, written
+// as runtimes take it, and by the repository in full.
+func TestReferenceTricks(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	proven, unproven := b.proven(t), b.push(t, "shop/web")
+	web, digest := b.registry+"/shop/web", workload.DigestOf(proven)
+	missing, unknown := []gate.Code{gate.NoSignature, gate.NoSoak}, []gate.Code{gate.UnknownImage}
+	for name, test := range map[string]struct {
+		image string
+		want  []gate.Code
+	}{
+		"a tag beside the digest":             {web + ":1.0@" + digest, nil},
+		"a tag beside another digest":         {web + ":1.0@" + workload.DigestOf(unproven), missing},
+		"a tag alone":                         {web + ":1.0", []gate.Code{gate.NoDigest}},
+		"neither":                             {web, []gate.Code{gate.NoDigest}},
+		"a tag that looks like a digest":      {web + ":" + strings.Replace(digest, ":", "-", 1), []gate.Code{gate.NoDigest}},
+		"upper case":                          {web + "@sha256:" + strings.ToUpper(strings.TrimPrefix(digest, "sha256:")), unknown},
+		"the algorithm in upper case":         {web + "@SHA256:" + strings.TrimPrefix(digest, "sha256:"), unknown},
+		"63 digits":                           {web + "@" + digest[:len(digest)-1], unknown},
+		"65 digits":                           {web + "@" + digest + "0", unknown},
+		"no hex":                              {web + "@sha256:" + strings.Repeat("g", 64), unknown},
+		"another algorithm":                   {web + "@sha512:" + strings.Repeat("a", 128), unknown},
+		"two digests, the proven one last":    {web + "@" + workload.DigestOf(unproven) + "@" + digest, unknown},
+		"two digests, the proven one first":   {web + "@" + digest + "@" + workload.DigestOf(unproven), unknown},
+		"a repository one deeper":             {b.registry + "/shop/web/evil@" + digest, unknown},
+		"a repository one higher":             {b.registry + "/shop@" + digest, unknown},
+		"dots in the path":                    {b.registry + "/shop/../evil/web@" + digest, unknown},
+		"the path behind another host":        {"evil.example.com/" + web + "@" + digest, unknown},
+		"a user before the host":              {"user@" + web + "@" + digest, unknown},
+		"a scheme":                            {"http://" + web + "@" + digest, unknown},
+		"a query":                             {web + "?x@" + digest, unknown},
+		"the digest alone":                    {digest, unknown},
+		"an unproven digest of the same name": {unproven, missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := newPod(namespace, "", test.image)
+			pod.GenerateName = "web-"
+			wantCodes(t, b.client.Create(t.Context(), pod, client.DryRunAll), test.want...)
+		})
+	}
+}
+
+// TestWhatAPodNamesIsNeverContacted: evidence is fetched from the Gate's repositories.
+func TestWhatAPodNamesIsNeverContacted(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := make(chan struct{}, 100)
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				close(called)
+				return
+			}
+			called <- struct{}{}
+			_ = connection.Close()
+		}
+	}()
+	digest := "@sha256:" + sixtyFour('a')
+	for _, image := range []string{
+		listener.Addr().String() + "/shop/web" + digest, listener.Addr().String() + "/shop/web:1",
+		"169.254.169.254/latest/meta-data" + digest, "[::1]:8080/shop/web" + digest,
+	} {
+		wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", image)), gate.UnknownImage)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := <-called; ok {
+		t.Error("the webhook has contacted a registry that only a pod has named")
+	}
+}
+
+// TestForgedAnnotations: what an object says of itself proves nothing.
+func TestForgedAnnotations(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	unproven := b.push(t, "shop/web")
+	for name, annotations := range map[string]map[string]string{
+		"verified by others":    {"policy.sigstore.dev/verified": "true", "kyverno.io/verify-images": `{"web":"pass"}`},
+		"verified by envladder": {"envladder.dev/verified": "true", "validate.envladder.dev/verdict": "Allowed"},
+		"all stamps right": {
+			v1alpha1.AnnotationLadder: "shop", v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationTarget: "eu",
+			v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('c'),
+		},
+		"beside something": {v1alpha1.AnnotationBeside: "Deployment/web,Rollout/web"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := newPod(namespace, "web", unproven)
+			pod.Annotations = annotations
+			wantCodes(t, b.client.Create(t.Context(), pod), gate.NoSignature, gate.NoSoak)
+		})
+	}
+}
+
+// TestAnotherEnvironmentsSigner: whoever may sign previews or staging has no word in prod,
+// even where the Gate knows the name for something else.
+func TestAnotherEnvironmentsSigner(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "stranger")
+	b.soak(t, image, "stranger", time.Hour)
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", image)), gate.NoSignature, gate.NoSoak)
+	b.sign(t, image, "observer")
+	b.soak(t, image, "ci", time.Hour)
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", image)), gate.NoSignature, gate.NoSoak, gate.WrongSigner, gate.WrongSigner)
+}
+
+// TestWarmMemoryIsJudgedAnew: what is remembered is evidence. The Gate, its signers and
+// the time are those of the request.
+func TestWarmMemoryIsJudgedAnew(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	g := b.prodGate(namespace)
+	b.gate(t, g)
+	image := b.proven(t)
+	p := b.restarted(t)
+	now := time.Now()
+	p.reviews.decider.now = func() time.Time { return now }
+	want := func(what string, codes ...gate.Code) {
+		t.Helper()
+		var got []gate.Code
+		err := until(func() bool { got = p.asked(t, namespace, image); return slices.Equal(got, codes) })
+		if err != nil {
+			t.Errorf("%s: codes are %v, want %v", what, got, codes)
+		}
+	}
+	want("proven")
+	now = now.Add(72 * time.Hour)
+	want("the soak's age is reached", gate.SoakTooOld)
+	now = now.Add(-72 * time.Hour)
+	want("and isn't")
+
+	rotated := g.DeepCopy()
+	rotated.Spec.Signers[0].Key.Data, rotated.Spec.Signers[0].Time = b.keys["stranger"].PublicPEM(), v1alpha1.TimeTrustSigner
+	if err := b.client.Patch(t.Context(), rotated.DeepCopy(), client.MergeFrom(g)); err != nil {
+		t.Fatal(err)
+	}
+	want("the key was rotated", gate.NoSignature)
+	b.sign(t, image, "stranger")
+	want("the new key has signed")
+	removed := rotated.DeepCopy()
+	removed.Spec.Requires.Soak.By = []string{"ci"}
+	if err := b.client.Patch(t.Context(), removed, client.MergeFrom(rotated)); err != nil {
+		t.Fatal(err)
+	}
+	want("the observer's word counts no more", gate.NoSoak, gate.WrongSigner)
+}
+
+// TestTheRegistryRecovers: whatever it does, what was admitted stays admitted, what wasn't
+// asked for stays out, and once it is well again nothing has to be restarted.
+func TestTheRegistryRecovers(t *testing.T) {
+	b := up(t)
+	var mode atomic.Value
+	mode.Store("well")
+	inner := ggcrregistry.New(ggcrregistry.WithReferrersSupport(true), ggcrregistry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch mode.Load() {
+		case "well":
+			inner.ServeHTTP(w, r)
+		case "resetting":
+			panic(http.ErrAbortHandler)
+		case "slow":
+			select {
+			case <-r.Context().Done():
+			case <-time.After(3 * time.Second): // longer than the webhook is given
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		case "busy":
+			w.WriteHeader(http.StatusTooManyRequests)
+		case "broken":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "lying":
+			_, _ = io.WriteString(w, "<html>down for maintenance</html>")
+		}
+	}))
+	defer server.Close()
+	own := *b
+	own.registry = strings.TrimPrefix(server.URL, "http://")
+	namespace := own.namespace(t)
+	own.gate(t, own.prodGate(namespace))
+	admitted, later := own.proven(t), own.proven(t)
+	p := b.restarted(t)
+	ask := func(image string) []gate.Code {
+		request := podRequest(image)
+		request.Namespace = namespace
+		return responseCodes(p.reviews.ask(t, "/validate?timeout=1s", request))
+	}
+	if got := ask(admitted); got != nil {
+		t.Fatalf("codes are %v", got)
+	}
+	for _, ill := range []string{"resetting", "slow", "busy", "broken", "lying"} {
+		mode.Store(ill)
+		if got := ask(admitted); got != nil {
+			t.Errorf("while the registry is %s what was admitted is denied: %v", ill, got)
+		}
+		if got := ask(later); len(got) == 0 {
+			t.Errorf("while the registry is %s what wasn't asked for is admitted", ill)
+		}
+	}
+	mode.Store("well")
+	var got []gate.Code
+	if err := until(func() bool { got = ask(later); return got == nil }); err != nil {
+		t.Errorf("the registry is well again, and codes are %v", got)
+	}
+}
+
+// TestADryRunSaysTheSame: so that a server-side diff shows the denial before the sync.
+func TestADryRunSaysTheSame(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	unproven := b.push(t, "shop/web")
+	missing := []gate.Code{gate.NoSignature, gate.NoSoak}
+	dry := wantCodes(t, b.client.Create(t.Context(), newDeployment(namespace, unproven), client.DryRunAll), missing...)
+	wet := wantCodes(t, b.client.Create(t.Context(), newDeployment(namespace, unproven)), missing...)
+	if dry.Message != wet.Message {
+		t.Errorf("a dry run says %q, the real one %q", dry.Message, wet.Message)
+	}
+	applied := newDeployment(namespace, unproven)
+	applied.APIVersion, applied.Kind = "apps/v1", "Deployment"
+	wantCodes(t, b.client.Patch(t.Context(), applied, client.Apply, client.FieldOwner("argocd-controller"), client.DryRunAll), missing...)
+}
+
+// TestManyContainersOfOneDigest are one question to the registry.
+func TestManyContainersOfOneDigest(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	image := b.proven(t)
+	before := b.store.Counts()
+	pod := newPod(namespace, "web", image)
+	for i := range 99 {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "c" + string(rune('a'+i/26)) + string(rune('a'+i%26)), Image: image})
+	}
+	wantCodes(t, b.client.Create(t.Context(), pod))
+	if asked := b.store.Counts().Registry - before.Registry; asked != 1 {
+		t.Errorf("the registry was asked %d times about one digest, want once", asked)
+	}
+}

@@ -1,0 +1,168 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// TestColdStart: the API server comes back with everything down, the webhook above all.
+// What the webhook needs can start, so the webhook can; until then nothing unproven
+// starts, and what starts nothing passes.
+func TestColdStart(t *testing.T) {
+	shared := up(t)
+	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../manifests/crds"}, ErrorIfCRDPathMissing: true}
+	config, err := environment.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = environment.Stop() })
+	config.QPS = -1
+	b := &bed{admin: config, registry: shared.registry, keys: shared.keys, logs: &syncBuffer{}}
+	if b.client, err = client.New(config, client.Options{Scheme: scheme()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"shop", "elsewhere"} {
+		if err := b.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proven, unproven := shared.proven(t), shared.push(t, "shop/web")
+	running := newDeployment("shop", proven)
+	running.Finalizers = []string{"example.com/stay"}
+	g := b.prodGate("shop")
+	for _, object := range []client.Object{running, g} {
+		if err := b.client.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configuration, err := b.applyManifests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The webhook's address is there before the webhook.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := fmt.Sprintf("https://localhost:%d/validate", listener.Addr().(*net.TCPAddr).Port)
+	_ = listener.Close()
+	configuration.Webhooks[0].ClientConfig.Service, configuration.Webhooks[0].ClientConfig.URL = nil, &url
+	if err := b.client.Create(t.Context(), configuration, client.FieldValidation("Strict")); err != nil {
+		t.Fatal(err)
+	}
+
+	server := environment.ControlPlane.GetAPIServer()
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// It has come back with another CA.
+	user, err := environment.ControlPlane.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.admin = user.Config()
+	b.admin.QPS = -1
+	if b.client, err = client.New(b.admin, client.Options{Scheme: scheme()}); err != nil {
+		t.Fatal(err)
+	}
+
+	refused := func(err error) bool {
+		return err != nil && strings.Contains(err.Error(), `failed calling webhook "validate.envladder.dev"`)
+	}
+	pod := func(namespace, image string) error {
+		p := newPod(namespace, "", image)
+		p.GenerateName = "web-"
+		return b.client.Create(t.Context(), p)
+	}
+	var last error
+	if err := until(func() bool { last = pod("shop", proven); return refused(last) }); err != nil {
+		t.Fatalf("waiting until the API server calls a webhook that is down: %v (last: %v)", err, last)
+	}
+	if err := pod("shop", unproven); !refused(err) {
+		t.Errorf("something unproven starts while the webhook is down: %v", err)
+	}
+	for _, namespace := range []string{"envladder", "kube-system", "elsewhere"} {
+		if err := pod(namespace, unproven); err != nil {
+			t.Errorf("nothing starts in %s: %v", namespace, err)
+		}
+	}
+	for what, change := range map[string]func(*appsv1.Deployment){
+		"a label":     func(d *appsv1.Deployment) { d.Labels = map[string]string{"a": "b"} },
+		"a finalizer": func(d *appsv1.Deployment) { d.Finalizers = nil },
+		"a note": func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{"deployment.kubernetes.io/revision": "2"}
+		},
+	} {
+		changed := running.DeepCopy()
+		change(changed)
+		if err := b.client.Update(t.Context(), changed, client.DryRunAll); err != nil {
+			t.Errorf("%s waits for the webhook: %v", what, err)
+		}
+	}
+	stamped := running.DeepCopy()
+	stamped.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "prod"}
+	if err := b.client.Update(t.Context(), stamped, client.DryRunAll); !refused(err) {
+		t.Errorf("a stamp changes while the webhook is down: %v", err)
+	}
+
+	b.startAt(t, listener.Addr().String())
+	if err := until(func() bool { last = pod("shop", proven); return last == nil }); err != nil {
+		t.Fatalf("waiting until what is proven starts: %v (last: %v)\n%s", err, last, b.logs)
+	}
+	wantCodes(t, pod("shop", unproven), "NoSignature", "NoSoak")
+}
+
+// startAt runs a webhook of this bed's cluster until the test ends.
+func (b *bed) startAt(t *testing.T, address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if b.store, b.shelf, err = b.newStore(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b.program, err = newProgram(ctx, Config{
+		Cluster:  b.account(),
+		Listener: listener,
+		CertFile: filepath.Join(folder, "tls.crt"),
+		KeyFile:  filepath.Join(folder, "tls.key"),
+		Renewal:  &Renewal{Secret: tlsSecret, Configuration: "envladder-webhook", Host: "localhost", name: "cold-start"},
+		Judge:    verdict.New(b.store),
+		Shelf:    b.shelf,
+		Keeper:   b.store,
+		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
+	})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go b.mount(ctx, folder)
+	go func() { ended <- b.program.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

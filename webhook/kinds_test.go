@@ -1,0 +1,192 @@
+package webhook
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
+)
+
+// rolloutController is who the bed's webhook knows as Argo Rollouts' controller.
+const rolloutController = "system:serviceaccount:argo-rollouts:argo-rollouts"
+
+var (
+	rolloutKind = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"}
+	knativeKind = schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Service"}
+	crewKind    = schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Crew"}
+)
+
+// foreignKinds are those of the bed: Crew starts pods at two configured paths.
+func foreignKinds() *workload.Kinds {
+	kinds := workload.NewKinds()
+	err := errors.Join(
+		kinds.AddPath("example.com/v1/Crew=spec.head"), kinds.AddPath("example.com/v1/Crew=spec.members[].template"),
+		kinds.AddController("argoproj.io/v1alpha1/Rollout="+rolloutController))
+	if err != nil {
+		panic(err)
+	}
+	return kinds
+}
+
+// foreignRule sends Crews.
+func foreignRule() admissionregistrationv1.RuleWithOperations {
+	return admissionregistrationv1.RuleWithOperations{
+		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{"example.com"}, APIVersions: []string{"v1"}, Resources: []string{"crews"}},
+	}
+}
+
+// foreignCRDs take anything as a spec: the cluster of a test needs no controllers.
+func foreignCRDs() []*apiextensionsv1.CustomResourceDefinition {
+	anything := true
+	var crds []*apiextensionsv1.CustomResourceDefinition
+	for _, kind := range []schema.GroupVersionKind{rolloutKind, knativeKind, crewKind} {
+		singular := strings.ToLower(kind.Kind)
+		crds = append(crds, &apiextensionsv1.CustomResourceDefinition{
+			ObjectMeta: metav1.ObjectMeta{Name: singular + "s." + kind.Group, Annotations: map[string]string{"api-approved.kubernetes.io": "unapproved, for a test"}},
+			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+				Group: kind.Group, Scope: apiextensionsv1.NamespaceScoped,
+				Names: apiextensionsv1.CustomResourceDefinitionNames{Kind: kind.Kind, Plural: singular + "s", Singular: singular, ListKind: kind.Kind + "List"},
+				Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+					Name: kind.Version, Served: true, Storage: true,
+					Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
+						Type: "object", XPreserveUnknownFields: &anything,
+					}},
+				}},
+			},
+		})
+	}
+	return crds
+}
+
+// foreign is an object of a kind that client-go has no type for.
+func foreign(namespace string, kind schema.GroupVersionKind, spec map[string]any) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	u.SetGroupVersionKind(kind)
+	u.SetNamespace(namespace)
+	u.SetGenerateName("web-")
+	return u
+}
+
+func foreignTemplate(image string) map[string]any {
+	return map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "web", "image": image}}}}
+}
+
+func TestForeignKindsAreJudged(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	unproven, proven := b.push(t, "shop/web"), b.proven(t)
+
+	for name, test := range map[string]struct {
+		kind  schema.GroupVersionKind
+		spec  func(image string) map[string]any
+		field string
+	}{
+		"a Rollout": {rolloutKind, func(image string) map[string]any {
+			return map[string]any{"template": foreignTemplate(image)}
+		}, "spec.template.spec.containers[0].image"},
+		"a Knative Service": {knativeKind, func(image string) map[string]any {
+			template := foreignTemplate(image)
+			template["spec"].(map[string]any)["containerConcurrency"] = int64(50)
+			return map[string]any{"template": template, "traffic": []any{map[string]any{"latestRevision": true, "percent": int64(100)}}}
+		}, "spec.template.spec.containers[0].image"},
+		"a configured path": {crewKind, func(image string) map[string]any {
+			return map[string]any{"head": foreignTemplate(image)}
+		}, "spec.head.spec.containers[0].image"},
+		"a configured path through a list": {crewKind, func(image string) map[string]any {
+			return map[string]any{"head": foreignTemplate(proven), "members": []any{map[string]any{"template": foreignTemplate(proven)}, map[string]any{"template": foreignTemplate(image)}}}
+		}, "spec.members[1].template.spec.containers[0].image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status := wantCodes(t, b.client.Create(t.Context(), foreign(namespace, test.kind, test.spec(unproven))), gate.NoSignature, gate.NoSoak)
+			if field := status.Details.Causes[0].Field; field != test.field {
+				t.Errorf("the cause names the field %q, want %q", field, test.field)
+			}
+			admitted := foreign(namespace, test.kind, test.spec(proven))
+			wantCodes(t, b.client.Create(t.Context(), admitted))
+			admitted.Object["spec"] = test.spec(unproven)
+			wantCodes(t, b.client.Update(t.Context(), admitted), gate.NoSignature, gate.NoSoak)
+		})
+	}
+
+	t.Run("what has no template where there should be one is denied", func(t *testing.T) {
+		for _, kind := range []schema.GroupVersionKind{rolloutKind, knativeKind, crewKind} {
+			wantCodes(t, b.client.Create(t.Context(), foreign(namespace, kind, map[string]any{"members": []any{}})), gate.Undecodable)
+			wantCodes(t, b.client.Create(t.Context(), foreign(namespace, kind, map[string]any{"template": "x", "head": "x"})), gate.Undecodable)
+		}
+	})
+
+	t.Run("a Rollout of a Deployment that is judged itself passes", func(t *testing.T) {
+		wantCodes(t, b.client.Create(t.Context(), foreign(namespace, rolloutKind, map[string]any{
+			"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+		})))
+	})
+}
+
+// TestRolloutsReplicaSet: what the configured controller makes for a live Rollout of the
+// same digest is no new deploy; what it makes of another, or anybody else makes, is.
+func TestRolloutsReplicaSet(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	aged, otherAged := b.aged(t), b.aged(t)
+	rollout := foreign(namespace, rolloutKind, map[string]any{"template": foreignTemplate(aged)})
+	if err := b.as(t, unseen, nil).Create(t.Context(), rollout); err != nil {
+		t.Fatal(err)
+	}
+	b.gate(t, b.prodGate(namespace))
+	for name, test := range map[string]struct {
+		user, image string
+		want        []gate.Code
+	}{
+		"the controller":                 {rolloutController, aged, nil},
+		"the controller, another digest": {rolloutController, otherAged, []gate.Code{gate.SoakTooOld}},
+		"a person":                       {"ana", aged, []gate.Code{gate.SoakTooOld}},
+		"Kubernetes' own controllers":    {"system:kube-controller-manager", aged, []gate.Code{gate.SoakTooOld}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			replicaSet := newReplicaSet(namespace, test.image)
+			replicaSet.Name, replicaSet.GenerateName = "", "made-"
+			ownedBy(replicaSet, rollout, "argoproj.io/v1alpha1", "Rollout")
+			wantCodes(t, b.as(t, test.user, nil).Create(t.Context(), replicaSet), test.want...)
+		})
+	}
+}
+
+// TestInjectedSidecar: what a mutating webhook adds to a pod isn't in its owner's
+// template. It is judged where it appears, by `others`.
+func TestInjectedSidecar(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	image := b.proven(t)
+	replicaSet := newReplicaSet(namespace, image)
+	wantCodes(t, b.client.Create(t.Context(), replicaSet))
+	for name, test := range map[string]struct {
+		sidecar string
+		want    []gate.Code
+	}{
+		"one that `others` names":         {b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'), nil},
+		"one that it names, by tag":       {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
+		"one that nobody names":           {"registry.example.com/evil@sha256:" + sixtyFour('a'), []gate.Code{gate.UnknownImage}},
+		"a placeholder that stayed":       {"auto", []gate.Code{gate.UnknownImage}},
+		"an unproven image of the shop's": {b.push(t, "shop/web"), []gate.Code{gate.NoSignature, gate.NoSoak}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := newPod(namespace, "", image)
+			pod.GenerateName = "made-"
+			ownedBy(pod, replicaSet, "apps/v1", "ReplicaSet")
+			pod.Spec.InitContainers = []corev1.Container{{Name: "proxy", Image: test.sidecar}}
+			wantCodes(t, b.as(t, "system:kube-controller-manager", nil).Create(t.Context(), pod), test.want...)
+		})
+	}
+}
