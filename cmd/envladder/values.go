@@ -57,8 +57,7 @@ What looks like a secret is masked.`,
 				return err
 			}
 			if !explained && output != "table" {
-				masked, _ := secrets.Masked(nil, v.final)
-				return write(cmd.OutOrStdout(), masked)
+				return write(cmd.OutOrStdout(), v.final)
 			}
 			explanations, err := v.explain(path)
 			if err != nil {
@@ -116,7 +115,7 @@ func parseValues(texts []string) (map[string]string, error) {
 	return values, nil
 }
 
-// placeValues are the values of one place.
+// placeValues are the values of one place, masked.
 type placeValues struct {
 	// final is what templates see.
 	final  map[string]any
@@ -156,9 +155,16 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	}
 	final, err := loaded.Values(merged.Values)
 	return placeValues{
-		final: final, merged: merged.WithChart(loaded.Defaults()),
+		final: masked(final), merged: merged.WithChart(loaded.Defaults()).Shown(masked),
 		fromHere: func(file string) string { return fromHere(repository, file) },
 	}, err
+}
+
+// masked is values as they may be shown.
+func masked(values map[string]any) map[string]any {
+	shown, _ := secrets.Masked(nil, values)
+	m, _ := shown.(map[string]any)
+	return m
 }
 
 func valuesPrinter(format string) (func(io.Writer, any) error, error) {
