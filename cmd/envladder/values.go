@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/secrets"
 )
 
@@ -27,6 +29,7 @@ func newValuesCommand() *cobra.Command {
 		Long: `values prints what the chart's templates see as .Values in an environment: the
 chart's values.yaml and its subcharts', the layers in their order, and the pins.
 Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of it.
+It reads files of the repository only, and a chart in a registry where the ladder names one.
 
 With --explain PATH it prints instead, for each value at the path and below, every layer
 that sets it, in their order, and which one wins. A null in a layer removes what the
@@ -120,7 +123,8 @@ type placeValues struct {
 	// final is what templates see.
 	final  map[string]any
 	merged *layers.Merged
-	// fromHere makes a path in the repository one from the working directory.
+	// fromHere makes a path in the repository one from the working directory; of a chart
+	// in a registry it is the address.
 	fromHere func(file string) string
 }
 
@@ -149,15 +153,32 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	if err != nil {
 		return placeValues{}, err
 	}
-	loaded, err := chart.Load(repository.FS(), step.Chart)
+	loaded, err := loadChart(ctx, repository, step.Chart)
 	if err != nil {
 		return placeValues{}, err
 	}
 	final, err := loaded.Values(merged.Values)
 	return placeValues{
 		final: masked(final), merged: merged.WithChart(loaded.Defaults()).Shown(masked),
-		fromHere: func(file string) string { return fromHere(repository, file) },
+		fromHere: func(file string) string {
+			if inside, ok := strings.CutPrefix(file, path.Clean(step.Chart)); ok && chart.InRegistry(step.Chart) {
+				return step.Chart + inside
+			}
+			return fromHere(repository, file)
+		},
 	}, err
+}
+
+// loadChart loads a chart of the repository, or pulls it.
+func loadChart(ctx context.Context, repository *ladder.Repository, name string) (*chart.Chart, error) {
+	if !chart.InRegistry(name) {
+		return chart.Load(repository.FS(), name)
+	}
+	source, err := chart.NewPuller(registry.NewClient(), "", 0).Pull(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return source.Load()
 }
 
 // masked is values as they may be shown.
