@@ -56,7 +56,7 @@ func withoutTag(text string) string {
 	return text
 }
 
-// imageOf finds the ladder's image by its repository.
+// imageOf finds the ladder's image by its repository, which must be of one alone.
 func imageOf(document *ladder.Document, text string) (ladder.Image, error) {
 	reference, err := registry.ParseReference(text)
 	if err != nil {
@@ -65,14 +65,21 @@ func imageOf(document *ladder.Document, text string) (ladder.Image, error) {
 	if reference.Tag != "" {
 		return ladder.Image{}, fmt.Errorf("naming the image %q: it has a tag: the digest alone says which it is", text)
 	}
+	var found []ladder.Image
 	known := make([]string, 0, len(document.Spec.Images))
 	for _, image := range document.Spec.Images {
 		if repository, err := registry.ParseRepository(image.Repository); err == nil && repository == reference.Repository {
-			return image, nil
+			found = append(found, image)
 		}
 		known = append(known, image.Repository)
 	}
-	if len(known) == 0 {
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return ladder.Image{}, fmt.Errorf("naming the image %q: ladder %q has several of this repository, %s and %s among them: name one, %s@%s",
+			text, document.Metadata.Name, found[0].Name, found[1].Name, found[0].Name, reference.Digest)
+	case len(known) == 0:
 		return ladder.Image{}, fmt.Errorf("naming the image %q: ladder %q has no images", text, document.Metadata.Name)
 	}
 	return ladder.Image{}, fmt.Errorf("naming the image %q: its repository is none of ladder %q, which has %s", text, document.Metadata.Name, strings.Join(known, ", "))

@@ -158,6 +158,23 @@ func TestStatusShowsWhatClustersRun(t *testing.T) {
 	if diff := cmp.Diff(wantStep, step); diff != "" {
 		t.Errorf("in step (-want +got):\n%s", diff)
 	}
+
+	// Of two images of one repository, a digest is in the row of the one that pins it.
+	shared := repo(t, strings.Replace(text, "shop/api,", "shop/web,", 1))
+	check(t, os.WriteFile(filepath.Join(shared.Root, "pins", "staging.yaml"), []byte(pins("b", "c")), 0o600))
+	status, err = promote.StatusOf(ctx, shared, promote.StatusOptions{
+		Judge: judge(nil), Now: func() time.Time { return now }, Clusters: []promote.Cluster{{Name: "here", Client: apps}},
+	})
+	check(t, err)
+	rows := map[string]int{}
+	for _, row := range status.Rows {
+		if row.Environment == "staging" {
+			rows[row.Image] = len(row.Running)
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"web": 0, "api": 1}, rows); diff != "" {
+		t.Errorf("workloads that run an image (-want +got):\n%s", diff)
+	}
 }
 
 // Who may read one namespace only names it.

@@ -142,11 +142,14 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 			return nil, err
 		}
 		for _, image := range document.Spec.Images {
-			row := newRow(place, image, before)
+			row, pins := newRow(place, image, before), place.Pins
 			if lender, ok := document.Lender(place); ok {
-				row.Digest, row.PinnedBy = lender.Pins.Images[image.Name], lender.Name()
+				pins, row.PinnedBy = lender.Pins, lender.Name()
+				row.Digest = pins.Images[image.Name]
 			}
-			row.Running = runningOf(workloads, place, image)
+			row.Running = slices.DeleteFunc(runningOf(workloads, place, image), func(r Running) bool {
+				return r.Digest != row.Digest && pinnedByOther(document, pins, image, r.Digest)
+			})
 			if row.Digest != "" {
 				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []pinnedImage{{image, row.Digest}})
 			}
@@ -175,6 +178,14 @@ func newRow(place ladder.Place, image ladder.Image, before []ladder.Place) Row {
 		row.InStep = digest != "" && digest == row.Digest
 	}
 	return row
+}
+
+// pinnedByOther says whether a digest is pinned for another image of the same repository,
+// such as a canary's, whose row has it.
+func pinnedByOther(document *ladder.Document, pins ladder.Pins, image ladder.Image, digest string) bool {
+	return slices.ContainsFunc(document.Spec.Images, func(other ladder.Image) bool {
+		return other.Name != image.Name && other.Repository == image.Repository && pins.Images[other.Name] == digest && digest != ""
+	})
 }
 
 func runningOf(workloads []Workload, place ladder.Place, image ladder.Image) []Running {

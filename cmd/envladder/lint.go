@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,8 @@ func newLintCommand() *cobra.Command {
 		Long: `Find what is wrong with a ladder, with the pins, layers and charts that it names, and
 with nothing else. Needs no cluster and no network. Charts are loaded; one whose templates
 might render to something else each time (randAlphaNum, genCA, now, …) is rendered twice.
+Of a chart in a registry nothing is checked, which is a warning; of its values, what needs
+no chart.
 
 It checks first the ladder itself; then each file that it names, and that no layer has
 secret material; then each environment's values: that layers don't set what the pins
@@ -98,7 +101,22 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 		}
 		findings = slices.Concat(ofPlaces, lintChance(ctx, repo, document))
 	}
+	findings = append(findings, chartsNotAsked(document)...)
 	return strictyaml.FaultsOf(findings.Err()), nil
+}
+
+// chartsNotAsked are warnings of the charts that lint doesn't look at.
+func chartsNotAsked(document *ladder.Document) strictyaml.Faults {
+	warnings := strictyaml.FaultsOf(document.CheckCharts(func(name string) error {
+		if chart.InRegistry(name) {
+			return errors.New("is in a registry, which lint doesn't ask: its own values, its schema and what its templates read aren't checked (envladder render does ask)")
+		}
+		return nil
+	}))
+	for i := range warnings {
+		warnings[i].Warning = true
+	}
+	return warnings
 }
 
 func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, strictyaml.Faults) error, error) {

@@ -33,12 +33,9 @@ func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.F
 func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) (strictyaml.Faults, error) {
 	var (
 		faults strictyaml.Faults
-		views  []layers.View
+		views  []placeView
 	)
 	for _, step := range document.Steps() {
-		if charts[step.Chart] == nil {
-			continue // in a registry, which isn't asked
-		}
 		view, err := viewOf(ctx, repo, step, charts[step.Chart])
 		if found := strictyaml.FaultsOf(err); found != nil {
 			faults = append(faults, found...)
@@ -48,7 +45,9 @@ func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.D
 			return nil, fmt.Errorf("checking the values of %s: %w", view.Name, err)
 		}
 		views = append(views, view)
-		faults = append(faults, unread(view, charts[step.Chart], repo.Dir)...)
+		if view.chart != nil {
+			faults = append(faults, unread(view, repo.Dir)...)
+		}
 	}
 	wrong := slices.ContainsFunc(faults, func(f strictyaml.Fault) bool { return !f.Warning })
 	if document.Spec.MayDiffer == nil || wrong {
@@ -58,22 +57,49 @@ func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.D
 	for i, view := range views[min(1, len(views)):] {
 		before := views[i]
 		if view.Template {
-			dev := slices.IndexFunc(views, func(v layers.View) bool { return v.Name == "dev" })
+			dev := slices.IndexFunc(views, func(v placeView) bool { return v.Name == "dev" })
 			before = views[max(dev, 0)]
 		}
-		faults = append(faults, layers.Compare(before, view, mayDiffer)...)
+		faults = append(faults, view.compare(before, mayDiffer)...)
 	}
 	return faults, nil
 }
 
-func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, loaded *chart.Chart) (layers.View, error) {
-	view := layers.View{Name: step.Environment, Template: ladder.IsPreview(step.Environment)}
+// placeView is a place's values with those of its chart.
+type placeView struct {
+	layers.View
+
+	// bare are its values without the chart's.
+	bare *layers.Merged
+	// chart is nil where it is in a registry, which isn't asked.
+	chart *chart.Chart
+}
+
+// compare finds what differs from the place before and may not. Where one of the two
+// charts isn't known, neither's values count.
+func (v placeView) compare(before placeView, mayDiffer []string) strictyaml.Faults {
+	a, b := before.View, v.View
+	if before.chart == nil || v.chart == nil {
+		a.Merged, a.Values = before.bare, before.bare.Values
+		b.Merged, b.Values = v.bare, v.bare.Values
+	}
+	return layers.Compare(a, b, mayDiffer)
+}
+
+// viewOf is the view of a step; loaded is nil where its chart is in a registry.
+func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, loaded *chart.Chart) (placeView, error) {
+	view := placeView{chart: loaded}
+	view.Name, view.Template = step.Environment, ladder.IsPreview(step.Environment)
 	if step.Target != "" {
 		view.Name += "/" + step.Target
 	}
 	merged, err := layers.Merge(ctx, repo.FS(), step)
 	if err != nil {
 		return view, err
+	}
+	view.bare = merged
+	if loaded == nil {
+		return view, nil
 	}
 	view.Merged = merged.WithChart(loaded.Defaults())
 	if err := view.Merged.CheckChart(); err != nil {
@@ -111,8 +137,8 @@ func asFaults(err error, merged *layers.Merged, loaded *chart.Chart) error {
 // unread are warnings of values that no template reads, where that can be told without
 // running the templates. A layer outside of the ladder's folder, dir, is other services'
 // too.
-func unread(view layers.View, loaded *chart.Chart, dir string) strictyaml.Faults {
-	reads := loaded.Reads()
+func unread(view placeView, dir string) strictyaml.Faults {
+	reads := view.chart.Reads()
 	if reads.Unknown || reads.Evaluates && view.Merged.Evaluated() {
 		return nil
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -22,6 +25,7 @@ func registryCommands() map[string]func(*testscript.TestScript, bool, []string) 
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"registry": startRegistry,
 		"image":    pushImage,
+		"chart":    pushChart,
 		"down":     stopRegistry,
 		"keypair":  writeKeypair,
 		"expand":   expandFile,
@@ -64,6 +68,26 @@ func pushImage(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv(args[1], server.Name(args[0])+"@"+digest)
 	ts.Setenv(args[1]+"_DIGEST", digest)
+}
+
+// pushChart is `chart DIR NAME`: the chart whose folder is all that DIR has, packaged; its
+// address in the registry is $NAME.
+func pushChart(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "chart DIR NAME")
+	server := registryOf(ts)
+	if server.Server == nil {
+		ts.Fatalf("chart: no registry runs")
+	}
+	var packed bytes.Buffer
+	zipped := gzip.NewWriter(&packed)
+	files := tar.NewWriter(zipped)
+	ts.Check(files.AddFS(os.DirFS(ts.MkAbs(args[0]))))
+	ts.Check(files.Close())
+	ts.Check(zipped.Close())
+	const repository = "charts/pushed"
+	digest := server.Attach(scriptT{ts}, repository, server.Image(scriptT{ts}, repository),
+		"application/vnd.cncf.helm.chart.content.v1.tar+gzip", packed.Bytes(), nil)
+	ts.Setenv(args[1], "oci://"+server.Name(repository)+"@"+digest)
 }
 
 // stopRegistry is `down`: connections are refused from then on.

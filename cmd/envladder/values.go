@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/secrets"
 )
 
@@ -27,6 +29,7 @@ func newValuesCommand() *cobra.Command {
 		Long: `values prints what the chart's templates see as .Values in an environment: the
 chart's values.yaml and its subcharts', the layers in their order, and the pins.
 Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of it.
+It reads files of the repository only, and a chart in a registry where the ladder names one.
 
 With --explain PATH it prints instead, for each value at the path and below, every layer
 that sets it, in their order, and which one wins. A null in a layer removes what the
@@ -57,8 +60,7 @@ What looks like a secret is masked.`,
 				return err
 			}
 			if !explained && output != "table" {
-				masked, _ := secrets.Masked(nil, v.final)
-				return write(cmd.OutOrStdout(), masked)
+				return write(cmd.OutOrStdout(), v.final)
 			}
 			explanations, err := v.explain(path)
 			if err != nil {
@@ -116,12 +118,13 @@ func parseValues(texts []string) (map[string]string, error) {
 	return values, nil
 }
 
-// placeValues are the values of one place.
+// placeValues are the values of one place, masked.
 type placeValues struct {
 	// final is what templates see.
 	final  map[string]any
 	merged *layers.Merged
-	// fromHere makes a path in the repository one from the working directory.
+	// fromHere makes a path in the repository one from the working directory; of a chart
+	// in a registry it is the address.
 	fromHere func(file string) string
 }
 
@@ -150,15 +153,39 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	if err != nil {
 		return placeValues{}, err
 	}
-	loaded, err := chart.Load(repository.FS(), step.Chart)
+	loaded, err := loadChart(ctx, repository, step.Chart)
 	if err != nil {
 		return placeValues{}, err
 	}
 	final, err := loaded.Values(merged.Values)
 	return placeValues{
-		final: final, merged: merged.WithChart(loaded.Defaults()),
-		fromHere: func(file string) string { return fromHere(repository, file) },
+		final: masked(final), merged: merged.WithChart(loaded.Defaults()).Shown(masked),
+		fromHere: func(file string) string {
+			if inside, ok := strings.CutPrefix(file, path.Clean(step.Chart)); ok && chart.InRegistry(step.Chart) {
+				return step.Chart + inside
+			}
+			return fromHere(repository, file)
+		},
 	}, err
+}
+
+// loadChart loads a chart of the repository, or pulls it.
+func loadChart(ctx context.Context, repository *ladder.Repository, name string) (*chart.Chart, error) {
+	if !chart.InRegistry(name) {
+		return chart.Load(repository.FS(), name)
+	}
+	source, err := chart.NewPuller(registry.NewClient(), "", 0).Pull(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return source.Load()
+}
+
+// masked is values as they may be shown.
+func masked(values map[string]any) map[string]any {
+	shown, _ := secrets.Masked(nil, values)
+	m, _ := shown.(map[string]any)
+	return m
 }
 
 func valuesPrinter(format string) (func(io.Writer, any) error, error) {

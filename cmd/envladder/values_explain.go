@@ -53,11 +53,12 @@ func (v placeValues) explain(path []string) ([]explanation, error) {
 }
 
 func (v placeValues) explainOne(path []string, value any) explanation {
-	masked, _ := secrets.Masked(path, value)
-	e := explanation{Path: layers.PathText(path), Value: masked}
+	e := explanation{Path: layers.PathText(path), Value: value}
 	for _, s := range v.merged.Chain(path) {
-		at, _ := layers.ParsePath(s.Path)
-		s.Value, _ = secrets.Masked(at, s.Value)
+		// What says that it is a secret may be in another layer.
+		if _, isMap := s.Value.(map[string]any); value == secrets.Mask && s.Value != nil && !isMap {
+			s.Value = secrets.Mask
+		}
 		if s.Line > 0 {
 			s.File = v.fromHere(s.File)
 		}

@@ -41,6 +41,12 @@ func TestReads(t *testing.T) {
 		"all of them, by a variable": {`{{ $v := $.Values }}{{ $v.a }}`, "b", "", true},
 		"by a name":                  {`{{ get . "Values" }}`, "b", "", true},
 		"a template that is none":    {`{{ if }}`, "b", "", true},
+		"evaluated values":           {`{{ tpl .Values.a . }}{{ tpl (default "x" $.Values.b | toYaml) $ }}`, "a b", "c", false},
+		"an evaluated file":          {`{{ tpl (.Files.Get "f") . }}`, "b", "", true},
+		"an evaluated template":      {`{{ tpl (include "f" .) . }}`, "b", "", true},
+		"an evaluated string":        {`{{ tpl "{{ .Values.b }}" . }}`, "b", "", true},
+		"an evaluated variable":      {`{{ $f := .Files.Get "f" }}{{ tpl $f . }}`, "b", "", true},
+		"evaluated by a pipe":        {`{{ . | tpl (b64dec .Values.a) }}`, "b", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

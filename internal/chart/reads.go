@@ -16,7 +16,8 @@ type Reads struct {
 	// Unknown: templates do what can't be seen through without running them, such as
 	// handing .Values on as a whole, so that any value may be read.
 	Unknown bool
-	// Evaluates: templates evaluate strings (tpl), which may read values too.
+	// Evaluates: templates evaluate values (tpl), which may read others too. Where they
+	// evaluate anything else, a file or another template's output, all is Unknown.
 	Evaluates bool
 }
 
@@ -115,10 +116,46 @@ func (r *reader) pipe(n *syntax.PipeNode) {
 		return
 	}
 	for _, command := range n.Cmds {
+		if isCall(command, "tpl") {
+			r.reads.Evaluates = true
+			r.reads.Unknown = r.reads.Unknown || len(command.Args) < 2 || !isValue(command.Args[1])
+		}
 		for _, argument := range command.Args {
 			r.argument(argument)
 		}
 	}
+}
+
+func isCall(command *syntax.CommandNode, functions ...string) bool {
+	name, ok := command.Args[0].(*syntax.IdentifierNode)
+	return ok && slices.Contains(functions, name.Ident)
+}
+
+// isValue says whether n is a value, or several, in other words at most: what is a
+// template in it was one in the values.
+func isValue(n syntax.Node) bool {
+	switch n := n.(type) {
+	case *syntax.FieldNode:
+		return belowValues(n.Ident)
+	case *syntax.VariableNode:
+		return belowValues(n.Ident)
+	case *syntax.StringNode:
+		return !strings.Contains(n.Text, "{")
+	case *syntax.PipeNode:
+		return len(n.Decl) == 0 && !slices.ContainsFunc(n.Cmds, func(command *syntax.CommandNode) bool {
+			arguments := command.Args
+			if isCall(command, "default", "toJson", "toString", "toYaml", "trim") {
+				arguments = arguments[1:]
+			}
+			return slices.ContainsFunc(arguments, func(argument syntax.Node) bool { return !isValue(argument) })
+		})
+	}
+	return false
+}
+
+func belowValues(names []string) bool {
+	i := slices.Index(names, valuesField)
+	return 0 <= i && i < len(names)-1
 }
 
 func (r *reader) argument(n syntax.Node) {
@@ -132,8 +169,6 @@ func (r *reader) argument(n syntax.Node) {
 		r.fields(n.Field)
 	case *syntax.PipeNode:
 		r.pipe(n)
-	case *syntax.IdentifierNode:
-		r.reads.Evaluates = r.reads.Evaluates || n.Ident == "tpl"
 	case *syntax.StringNode:
 		// As in get . "Values".
 		r.reads.Unknown = r.reads.Unknown || n.Text == valuesField

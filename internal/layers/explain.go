@@ -61,6 +61,18 @@ func (m *Merged) Chain(path []string) []Setting {
 	return chain
 }
 
+// Shown is m with each source's values as show gives them: other scalars in the same
+// places.
+func (m *Merged) Shown(show func(map[string]any) map[string]any) *Merged {
+	out := *m
+	out.Values = show(m.Values)
+	out.sources = slices.Clone(m.sources)
+	for i := range out.sources {
+		out.sources[i].values = show(out.sources[i].values)
+	}
+	return &out
+}
+
 func (s source) setting(path []string, depth int, value any) Setting {
 	line, column := s.position(path)
 	return Setting{

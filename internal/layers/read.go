@@ -16,8 +16,8 @@ import (
 
 // readLayer checks the layer strictly and then reads it as Helm does, whose types
 // (every number a float64, `on` a boolean, 0755 octal) are what templates are written
-// for.
-func readLayer(fsys fs.FS, layer ladder.Layer) (source, error) {
+// for. What it has is taken from left.
+func readLayer(fsys fs.FS, layer ladder.Layer, left *budget) (source, error) {
 	data, err := strictyaml.ReadFile(fsys, layer.Path)
 	if strictyaml.FaultsOf(err) != nil {
 		return source{}, err
@@ -25,7 +25,7 @@ func readLayer(fsys fs.FS, layer ladder.Layer) (source, error) {
 	if err != nil {
 		return source{}, fmt.Errorf("reading layer %q (%s): %w", layer.Path, layer.Origin, err)
 	}
-	return parseLayer(layer, data)
+	return parseLayer(layer, data, left)
 }
 
 // Check checks one layer by itself: that it is YAML which means the same to Helm as to
@@ -38,7 +38,7 @@ func Check(file string, data []byte) error {
 	return checkForHelm(file, root).Err()
 }
 
-func parseLayer(layer ladder.Layer, data []byte) (source, error) {
+func parseLayer(layer ladder.Layer, data []byte, left *budget) (source, error) {
 	root, err := strictyaml.ParseMapping(layer.Path, data)
 	if err != nil {
 		return source{}, err
@@ -46,12 +46,15 @@ func parseLayer(layer ladder.Layer, data []byte) (source, error) {
 	if err := checkForHelm(layer.Path, root).Err(); err != nil {
 		return source{}, err
 	}
+	if err := left.spend(layer, data, root); err != nil {
+		return source{}, err
+	}
 	values := map[string]any{}
 	if err := yaml.Unmarshal(data, &values); err != nil {
 		// The cause would quote values.
 		return source{}, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser doesn't take it", layer.Path, layer.Origin)
 	}
-	return source{file: layer.Path, values: values, document: func() *yamlv3.Node { return root }}, nil
+	return source{file: layer.Path, values: values, document: parsedWhenAsked(data)}, nil
 }
 
 // checkForHelm finds what Helm, whose YAML is an older one, silently takes for something

@@ -40,8 +40,8 @@ type source struct {
 	// file as the reader knows it.
 	file   string
 	values map[string]any
-	// document of the values below prefix; nil, or gives nil, where there is none. A
-	// chart's is only parsed when it is asked for.
+	// document of the values below prefix; nil, or gives nil, where there is none. It is
+	// only parsed when it is asked for: its nodes may take a hundred times the text.
 	document func() *yamlv3.Node
 	prefix   []string
 	// line of a source that has no document.
@@ -215,16 +215,18 @@ func chartSource(d Default) source {
 	if s.values == nil {
 		s.values = map[string]any{}
 	}
-	s.document = sync.OnceValue(func() *yamlv3.Node { return document(d.Data) })
+	s.document = parsedWhenAsked(d.Data)
 	return s
 }
 
-// document is the document of a chart's values.yaml; what can't be parsed has no
-// positions. A chart's file isn't held to the rules of layers.
-func document(data []byte) *yamlv3.Node {
-	var doc yamlv3.Node
-	if err := yamlv3.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {
-		return nil
-	}
-	return doc.Content[0]
+// parsedWhenAsked is the document that data is; what can't be parsed has no positions. A
+// chart's file isn't held to the rules of layers, and a layer's was held to them before.
+func parsedWhenAsked(data []byte) func() *yamlv3.Node {
+	return sync.OnceValue(func() *yamlv3.Node {
+		var doc yamlv3.Node
+		if err := yamlv3.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {
+			return nil
+		}
+		return doc.Content[0]
+	})
 }

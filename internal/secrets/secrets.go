@@ -62,17 +62,18 @@ var (
 )
 
 // Looks says whether the value at a path of keys looks like a secret: by itself, or by
-// its key.
+// its key. Text and numbers may be one, which a boolean is too short for.
 func Looks(path []string, value any) bool {
-	text, ok := value.(string)
-	if !ok || text == "" {
+	switch value := value.(type) {
+	case string:
+		if _, found := Find(value); found {
+			return true
+		}
+		if value == "" || strings.Contains(value, "{{") {
+			return false // nothing, or a template that leads to one
+		}
+	case nil, bool, map[string]any, []any:
 		return false
-	}
-	if _, found := Find(text); found {
-		return true
-	}
-	if strings.Contains(text, "{{") {
-		return false // a template that leads to one
 	}
 	for i, key := range path {
 		last := i == len(path)-1
@@ -90,7 +91,7 @@ func Masked(path []string, value any) (any, int) {
 	case map[string]any:
 		masked, count := make(map[string]any, len(value)), 0
 		for key, item := range value {
-			m, n := Masked(append(slices.Clip(path), key), item)
+			m, n := Masked(append(slices.Clip(path), named(value, key)), item)
 			masked[key] = m
 			count += n
 		}
@@ -108,4 +109,18 @@ func Masked(path []string, value any) (any, int) {
 		return Mask, 1
 	}
 	return value, 0
+}
+
+// named is a key of m, or what stands for it: of {name: DB_PASSWORD, value: hunter2}, as
+// in a container's env, it is the name that says what the value is.
+func named(m map[string]any, key string) string {
+	if key != "value" {
+		return key
+	}
+	for _, beside := range []string{"name", "key"} {
+		if name, ok := m[beside].(string); ok {
+			return name
+		}
+	}
+	return key
 }

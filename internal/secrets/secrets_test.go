@@ -51,20 +51,28 @@ func TestMasked(t *testing.T) {
 		"list":    []any{map[string]any{"apiKey": "hunter2", "name": "n"}},
 		"auth":    map[string]any{"clientSecret": "{{ .Values.x }}", "automountServiceAccountToken": true, "secretName": "n", "API_KEY": "hunter2"},
 		"image":   map[string]any{"digest": "sha256:" + strings.Repeat("a", 64)},
+		"numbers": map[string]any{"password": 12345678.0, "token": int64(7), "secret": false, "credentials": nil, "port": 80.0},
+		"env":     []any{map[string]any{"name": "DB_PASSWORD", "value": "hunter2"}, map[string]any{"name": "HOST", "value": "db"}, map[string]any{"name": 1.0, "value": "v"}},
+		"pairs":   []any{map[string]any{"key": "api-key", "value": 5.0}},
+		"value":   "plain",
 	}
 	want := map[string]any{
 		"db":      map[string]any{"password": secrets.Mask, "passwordSecret": secrets.Mask, "existingSecret": "shop-db", "host": "db", "token": ""},
-		"secrets": map[string]any{"any": secrets.Mask, "count": 3.0, "list": []any{secrets.Mask}},
+		"secrets": map[string]any{"any": secrets.Mask, "count": secrets.Mask, "list": []any{secrets.Mask}},
 		"list":    []any{map[string]any{"apiKey": secrets.Mask, "name": "n"}},
 		"auth":    map[string]any{"clientSecret": "{{ .Values.x }}", "automountServiceAccountToken": true, "secretName": "n", "API_KEY": secrets.Mask},
 		"image":   map[string]any{"digest": "sha256:" + strings.Repeat("a", 64)},
+		"numbers": map[string]any{"password": secrets.Mask, "token": secrets.Mask, "secret": false, "credentials": nil, "port": 80.0},
+		"env":     []any{map[string]any{"name": "DB_PASSWORD", "value": secrets.Mask}, map[string]any{"name": "HOST", "value": "db"}, map[string]any{"name": 1.0, "value": "v"}},
+		"pairs":   []any{map[string]any{"key": "api-key", "value": secrets.Mask}},
+		"value":   "plain",
 	}
 	got, count := secrets.Masked(nil, values)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if count != 6 {
-		t.Errorf("masked %d, want 6", count)
+	if count != 11 {
+		t.Errorf("masked %d, want 11", count)
 	}
 	if diff := cmp.Diff("hunter2", values["db"].(map[string]any)["password"]); diff != "" {
 		t.Error("the values themselves were changed")

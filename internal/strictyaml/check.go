@@ -161,6 +161,8 @@ func (c *checker) checkAliased(root *yaml.Node) {
 		c.faultAtf(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.node.Value))
 	case whole.nodes-e.written > MaxAliased:
 		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
+	case whole.size-e.size > MaxAliasedSize:
+		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d KiB", MaxAliasedSize>>10)
 	}
 }
 
@@ -170,13 +172,21 @@ type found struct {
 	at   *trail
 }
 
-// extent is how much there is from a node down, aliases followed.
-type extent struct {
-	nodes, height int
+// Measure is how many nodes, and bytes of scalars, a tree that Parse returned has with
+// its aliases followed: what its values take when they are decoded.
+func Measure(root *yaml.Node) (nodes, size int) {
+	e := expansion{anchors: map[*yaml.Node]extent{}}
+	whole := e.measure(root, nil, 1)
+	return whole.nodes, whole.size
 }
 
-// maxNodes is where counting stops: enough to tell a bomb, and far from overflowing.
-const maxNodes = 1 << 30
+// extent is how much there is from a node down, aliases followed; size is in bytes.
+type extent struct {
+	nodes, size, height int
+}
+
+// maxCount is where counting stops: enough to tell a bomb, and far from overflowing.
+const maxCount = 1 << 30
 
 // expansion measures a document as if each alias were what it stands for. Each anchor is
 // measured once, so that measuring a bomb is cheap.
@@ -184,8 +194,9 @@ type expansion struct {
 	// anchors that are measured. YAML defines an anchor above its aliases, so one that
 	// an alias doesn't find here is still being measured: the alias is inside it.
 	anchors map[*yaml.Node]extent
-	// written is how many nodes the document has as it is written.
-	written int
+	// written is how many nodes the document has as it is written, size the bytes of
+	// their scalars.
+	written, size int
 	// first alias; the last alias inside its own anchor; the last that nests too deep.
 	first, cycle, deep found
 }
@@ -195,10 +206,12 @@ func (e *expansion) measure(n *yaml.Node, at *trail, depth int) extent {
 	if n.Kind == yaml.AliasNode {
 		return e.measureAlias(found{n, at}, depth)
 	}
-	whole := extent{nodes: 1, height: 1}
+	whole := extent{nodes: 1, size: len(n.Value), height: 1}
+	e.size += len(n.Value)
 	for i, child := range n.Content {
 		part := e.measure(child, childOf(n, at, i), depth+1)
-		whole.nodes = min(whole.nodes+part.nodes, maxNodes)
+		whole.nodes = min(whole.nodes+part.nodes, maxCount)
+		whole.size = min(whole.size+part.size, maxCount)
 		whole.height = max(whole.height, part.height+1)
 	}
 	if n.Anchor != "" {

@@ -29,6 +29,9 @@ const (
 	// MaxAliased is how many nodes all aliases of a document may add to it. Anchors
 	// repeat blocks of a dozen nodes; a bomb of nine aliases of nine has 10^9.
 	MaxAliased = 10_000
+	// MaxAliasedSize is how many bytes of scalars all aliases of a document may add to
+	// it: few nodes may be long ones.
+	MaxAliasedSize = MaxSize
 )
 
 // The tags that are asked for.
@@ -68,7 +71,7 @@ func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 // Parse parses data as the content of file, which is only named in faults. It returns
 // the root node: never the document around it, and a null scalar for an empty document.
 // Aliases are kept as alias nodes and are safe to follow: none contains itself, and
-// together they add at most MaxAliased nodes.
+// together they add at most MaxAliased nodes and MaxAliasedSize bytes.
 //
 // The error is a Faults. Where data is YAML, if a faulty document, the root comes with
 // it, so that Decode can find the other faults; its aliases aren't safe to follow then.

@@ -57,6 +57,10 @@ func TestFaults(t *testing.T) {
 			bomb,
 			"f.yaml:2:8: b[0]: the aliases from here on repeat more than 10000 nodes",
 		},
+		"few aliases of much text": {
+			"a: &a " + strings.Repeat("x", 1000) + "\nb: [" + strings.Repeat("*a, ", 1100) + "]\n",
+			"f.yaml:2:5: b[0]: the aliases from here on repeat more than 1024 KiB",
+		},
 		"an alias inside its own anchor": {
 			"a: &a [*a]\n",
 			"f.yaml:1:8: a[0]: alias *a contains itself",

@@ -1,0 +1,36 @@
+package promote_test
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/promote"
+)
+
+// Two images may have one repository: then it doesn't say which is meant.
+func TestParseImageOfARepositoryOfSeveral(t *testing.T) {
+	document, err := ladder.Open(fstest.MapFS{
+		"ladder.yaml": {Data: []byte("apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\nspec:\n  chart: chart\n  images:\n" +
+			"  - {name: job, repository: registry.example.com/shop/job, valuesPath: job}\n" +
+			"  - {name: stable, repository: registry.example.com/shop/web, valuesPath: image}\n" +
+			"  - {name: canary, repository: registry.example.com/shop/web, valuesPath: canary}\n" +
+			"  environments: [{name: dev, pins: dev.yaml}]\n")},
+	}, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"stable", "canary"} {
+		if image, _, err := promote.ParseImage(document, name+"@"+digest("a")); err != nil || image.Name != name {
+			t.Errorf("%s is image %q, error %v", name, image.Name, err)
+		}
+	}
+	if image, _, err := promote.ParseImage(document, "registry.example.com/shop/job@"+digest("a")); err != nil || image.Name != "job" {
+		t.Errorf("the job's repository is image %q, error %v", image.Name, err)
+	}
+	_, _, err = promote.ParseImage(document, "registry.example.com/shop/web@"+digest("a"))
+	if err == nil || !strings.Contains(err.Error(), "several of this repository, stable and canary among them: name one, stable@"+digest("a")) {
+		t.Errorf("error %v", err)
+	}
+}
