@@ -17,7 +17,7 @@ func (c *Chart) Defaults() []layers.Default {
 }
 
 func defaults(c *helm.Chart, folder string, prefix []string) []layers.Default {
-	own := layers.Default{File: path.Join(folder, chartutil.ValuesfileName), Prefix: prefix, Values: c.Values}
+	own := layers.Default{File: folder + "/" + chartutil.ValuesfileName, Prefix: prefix, Values: c.Values}
 	for _, file := range c.Raw {
 		if file.Name == chartutil.ValuesfileName {
 			own.Data = file.Data
