@@ -1,6 +1,6 @@
 // Package archive reads a repository that a repo-server sends, a gzipped tar, into
-// memory: bounded in every respect, and such that no path in it leads out of it. What
-// the files are it leaves to others.
+// memory: bounded in every respect, and such that no path in it leads out of it. Of a
+// large repository only what is read is unpacked. What the files are it leaves to others.
 package archive
 
 import (
@@ -28,6 +28,9 @@ type Limits struct {
 	Entries int
 	// File is the largest file that is kept, in bytes.
 	File int64
+	// Plain is how much of the files' contents is held as it is, in bytes. What comes
+	// after it is held packed until it is read. It is no bound: nothing is refused.
+	Plain int64
 }
 
 // DefaultLimits are the limits unless somebody says otherwise.
@@ -41,6 +44,8 @@ var DefaultLimits = Limits{
 	Entries: 100_000,
 	// The largest thing that a render reads is a packaged chart, at most 20 MiB.
 	File: 20 << 20,
+	// A usual GitOps repository without .git has a few MiB, and isn't worth packing.
+	Plain: 8 << 20,
 }
 
 // Check refuses limits that nothing is within.
@@ -66,8 +71,9 @@ const maxPathLength = 4096
 
 // Read reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
 // them, and nothing reads them. So are files whose name isn't UTF-8, as no ladder can
-// name them. Symbolic links are kept, and followed inside the
-// archive only. The error is a *TooLargeError where a limit is exceeded.
+// name them. Symbolic links are kept, and followed inside the archive only. All names
+// are there at once; a content that is held packed is unpacked each time that its file
+// is opened. The error is a *TooLargeError where a limit is exceeded.
 func Read(r io.Reader, limits Limits) (fs.FS, error) {
 	packed := &cappedReader{r: r, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}
 	unzipped, err := gzip.NewReader(packed)
@@ -102,9 +108,11 @@ type untarrer struct {
 	limits  Limits
 	tree    *tree
 	entries int
-	// kept is what is held in memory. It is counted apart from what is read, since a
-	// sparse file takes no bytes in the archive.
+	// kept is what is held in memory, as if it were unpacked. It is counted apart from
+	// what is read, since a sparse file takes no bytes in the archive.
 	kept int64
+	// plain is how much is held as it is, in bytes.
+	plain int64
 }
 
 func (u *untarrer) run() error {
@@ -188,6 +196,14 @@ func (u *untarrer) file(name string, size int64) error {
 	if err := u.keep(size); err != nil {
 		return err
 	}
+	if u.plain+size > u.limits.Plain {
+		packed, err := u.tree.store.put(io.LimitReader(u.tar, size))
+		if err != nil {
+			return err
+		}
+		return u.tree.add(name, &node{packed: packed})
+	}
+	u.plain += size
 	data, err := io.ReadAll(io.LimitReader(u.tar, size))
 	if err != nil {
 		return err

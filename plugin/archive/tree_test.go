@@ -64,7 +64,8 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// FuzzUntar holds that whatever comes is refused or is a file system within the limits.
+// FuzzUntar holds that whatever comes is refused or is a file system within the limits,
+// and the same one whatever of it is packed.
 func FuzzUntar(f *testing.F) {
 	limits := Limits{Archive: 1 << 20, Unpacked: 1 << 16, Entries: 50, File: 1 << 14}
 	seed := func(headers ...*tar.Header) {
@@ -86,9 +87,13 @@ func FuzzUntar(f *testing.F) {
 	seed(&tar.Header{Name: "a/b", Typeflag: tar.TypeReg, Size: 3}, &tar.Header{Name: "a/", Typeflag: tar.TypeDir})
 	seed(&tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "../../x"}, &tar.Header{Name: "l/x", Typeflag: tar.TypeReg})
 	seed(&tar.Header{Name: "../a", Typeflag: tar.TypeReg}, &tar.Header{Name: "h", Typeflag: tar.TypeLink, Linkname: "a"})
+	seed(&tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 1900}, &tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 200}, &tar.Header{Name: "b", Typeflag: tar.TypeReg, Size: 70})
 	seed(&tar.Header{Name: ".git/x", Typeflag: tar.TypeReg, Size: 9}, &tar.Header{Name: ".", Typeflag: tar.TypeDir})
 	f.Fuzz(func(t *testing.T, tarred []byte) {
 		tree, err := untar(bytes.NewReader(tarred), limits)
+		mixed := limits
+		mixed.Plain = 2000
+		checkSame(t, tarred, limits, mixed)
 		if err != nil {
 			return
 		}
