@@ -75,6 +75,9 @@ func (s *store) get(wanted span) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if at%blockSize >= int64(len(block)) {
+			return nil, errors.New("unpacking what was packed in memory: it ends too early")
+		}
 		rest := block[at%blockSize:]
 		data = append(data, rest[:min(int64(len(rest)), wanted.size-int64(len(data)))]...)
 	}
