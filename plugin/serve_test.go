@@ -525,7 +525,7 @@ func (s *served) send(t *testing.T, metadata *apiclient.ManifestRequestMetadata,
 }
 
 func TestHostileStreams(t *testing.T) {
-	s := serve(t, archive.Limits{Archive: 64 << 10, Unpacked: 1 << 20, Entries: 100, File: 512 << 10})
+	s := serve(t, archive.Limits{Archive: 64 << 10, Unpacked: 1 << 20, Ratio: 100, PathLength: 4096, Entries: 100, File: 512 << 10})
 	good := pack(t, entry{name: "ladder.yaml", content: "kind: Ladder"})
 	wrongSum := metadataOf(good)
 	wrongSum.Checksum = strings.Repeat("0", 64)

@@ -1,6 +1,6 @@
 // Package archive reads a repository that a repo-server sends, a gzipped tar, into
-// memory: bounded in every respect, and such that no path in it leads out of it. What
-// the files are it leaves to others.
+// memory: bounded in every respect, and such that no path in it leads out of it. Of a
+// large repository only what is read is unpacked. What the files are it leaves to others.
 package archive
 
 import (
@@ -24,10 +24,18 @@ type Limits struct {
 	// Unpacked is what it unpacks to, in bytes: what is held in memory and what is
 	// only read over (.git) together.
 	Unpacked int64
+	// Ratio is how many times its packed size a repository may unpack to, once that is
+	// more than ratioFrom: what packs better is no text that a person wrote.
+	Ratio int
 	// Entries are files and folders.
 	Entries int
+	// PathLength is the longest path, in bytes.
+	PathLength int
 	// File is the largest file that is kept, in bytes.
 	File int64
+	// Plain is how much of the files' contents is held as it is, in bytes. What comes
+	// after it is held packed until it is read. It is no bound: nothing is refused.
+	Plain int64
 }
 
 // DefaultLimits are the limits unless somebody says otherwise.
@@ -37,10 +45,16 @@ var DefaultLimits = Limits{
 	Archive: 100 << 20,
 	// Text packs at five to one; a higher ratio at this size is no GitOps repository.
 	Unpacked: 512 << 20,
+	// Generated manifests pack at 20 to one.
+	Ratio: 100,
 	// The source of Linux has fewer than 100,000 files.
 	Entries: 100_000,
+	// Linux's own, PATH_MAX.
+	PathLength: 4096,
 	// The largest thing that a render reads is a packaged chart, at most 20 MiB.
 	File: 20 << 20,
+	// A usual GitOps repository without .git has a few MiB, and isn't worth packing.
+	Plain: 8 << 20,
 }
 
 // Check refuses limits that nothing is within.
@@ -51,8 +65,10 @@ func (l Limits) Check() error {
 	}{
 		{"--max-archive", l.Archive},
 		{"--max-unpacked", l.Unpacked},
+		{"--max-ratio", int64(l.Ratio)},
 		{"--max-entries", int64(l.Entries)},
-		{"the limit of one file", l.File},
+		{"--max-path-length", int64(l.PathLength)},
+		{"--max-file", l.File},
 	} {
 		if limit.value < 1 {
 			return fmt.Errorf("%s %d: want 1 or more", limit.flag, limit.value)
@@ -61,20 +77,22 @@ func (l Limits) Check() error {
 	return nil
 }
 
-// maxPathLength is Linux's own, PATH_MAX.
-const maxPathLength = 4096
+// ratioFrom is what a repository may unpack to, in bytes, before its ratio counts: a
+// small one that packs well costs nothing.
+const ratioFrom = 16 << 20
 
 // Read reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
 // them, and nothing reads them. So are files whose name isn't UTF-8, as no ladder can
-// name them. Symbolic links are kept, and followed inside the
-// archive only. The error is a *TooLargeError where a limit is exceeded.
+// name them. Symbolic links are kept, and followed inside the archive only. All names
+// are there at once; a content that is held packed is unpacked each time that its file
+// is opened. The error is a *TooLargeError where a limit is exceeded.
 func Read(r io.Reader, limits Limits) (fs.FS, error) {
 	packed := &cappedReader{r: r, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}
 	unzipped, err := gzip.NewReader(packed)
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the archive: reading gzip: %w", err)
 	}
-	files, err := untar(unzipped, limits)
+	files, err := untar(&ratioReader{r: unzipped, packed: packed, limit: int64(limits.Ratio)}, limits)
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the archive: %w", err)
 	}
@@ -102,9 +120,11 @@ type untarrer struct {
 	limits  Limits
 	tree    *tree
 	entries int
-	// kept is what is held in memory. It is counted apart from what is read, since a
-	// sparse file takes no bytes in the archive.
+	// kept is what is held in memory, as if it were unpacked. It is counted apart from
+	// what is read, since a sparse file takes no bytes in the archive.
 	kept int64
+	// plain is how much is held as it is, in bytes.
+	plain int64
 }
 
 func (u *untarrer) run() error {
@@ -127,7 +147,7 @@ func (u *untarrer) run() error {
 }
 
 func (u *untarrer) entry(header *tar.Header) error {
-	name, err := entryName(header)
+	name, err := u.name(header)
 	if err != nil {
 		return err
 	}
@@ -151,10 +171,10 @@ func (u *untarrer) entry(header *tar.Header) error {
 	}
 }
 
-// entryName is where the entry goes in the tree. Argo CD writes clean relative names.
-func entryName(header *tar.Header) (string, error) {
-	if len(header.Name) > maxPathLength || len(header.Linkname) > maxPathLength {
-		return "", fmt.Errorf("its path is longer than %d bytes", maxPathLength)
+// name is where the entry goes in the tree. Argo CD writes clean relative names.
+func (u *untarrer) name(header *tar.Header) (string, error) {
+	if most := u.limits.PathLength; len(header.Name) > most || len(header.Linkname) > most {
+		return "", fmt.Errorf("its path is longer than %d bytes (--max-path-length)", most)
 	}
 	name := strings.TrimSuffix(header.Name, "/")
 	if name == "" || path.IsAbs(name) || hasDotDot(name) {
@@ -183,11 +203,19 @@ func inGit(name string) bool {
 
 func (u *untarrer) file(name string, size int64) error {
 	if size > u.limits.File {
-		return u.tree.add(name, &node{refused: fmt.Errorf("it is larger than %d MiB", u.limits.File>>20)})
+		return u.tree.add(name, &node{refused: fmt.Errorf("it is larger than %d MiB (--max-file)", u.limits.File>>20)})
 	}
 	if err := u.keep(size); err != nil {
 		return err
 	}
+	if u.plain+size > u.limits.Plain {
+		packed, err := u.tree.store.put(io.LimitReader(u.tar, size))
+		if err != nil {
+			return err
+		}
+		return u.tree.add(name, &node{packed: packed})
+	}
+	u.plain += size
 	data, err := io.ReadAll(io.LimitReader(u.tar, size))
 	if err != nil {
 		return err
@@ -207,14 +235,32 @@ func (u *untarrer) keep(size int64) error {
 // cut archive look complete.
 type cappedReader struct {
 	r    io.Reader
+	read int64
 	left int64
 	err  error
 }
 
 func (c *cappedReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
+	c.read += int64(n)
 	if c.left -= int64(n); c.left < 0 {
 		return 0, c.err
+	}
+	return n, err
+}
+
+// ratioReader fails once what was packed unpacks to more than limit times its size.
+type ratioReader struct {
+	r      io.Reader
+	packed *cappedReader
+	limit  int64
+	read   int64
+}
+
+func (r *ratioReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if r.read += int64(n); r.read > ratioFrom && r.read/r.limit > r.packed.read {
+		return 0, &TooLargeError{fmt.Sprintf("the repository unpacks to more than %d times its packed size (--max-ratio): that is no text that a person wrote", r.limit)}
 	}
 	return n, err
 }

@@ -16,6 +16,8 @@ import (
 // tree is a file system in memory, for reading. Symbolic links are followed within it.
 type tree struct {
 	nodes map[string]*node
+	// store has the contents that are packed.
+	store *store
 }
 
 // node is a file, a folder or a symbolic link.
@@ -23,7 +25,9 @@ type node struct {
 	name string
 	// mode has the type's bits only.
 	mode fs.FileMode
-	data []byte
+	// data is a file's content, or packed is where it is in the tree's store.
+	data   []byte
+	packed span
 	// link is where a symbolic link leads.
 	link string
 	// refused is why a file can't be opened: it was too large to be kept.
@@ -33,7 +37,7 @@ type node struct {
 }
 
 func newTree() *tree {
-	return &tree{nodes: map[string]*node{".": newFolder(".")}}
+	return &tree{nodes: map[string]*node{".": newFolder(".")}, store: newStore()}
 }
 
 func newFolder(name string) *node {
@@ -148,7 +152,18 @@ func (t *tree) Open(name string) (fs.File, error) {
 	if n.mode.IsDir() {
 		return &openFolder{node: n, left: n.entries()}, nil
 	}
-	return &openFile{node: n, Reader: bytes.NewReader(n.data)}, nil
+	data, err := t.content(n)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &openFile{node: n, Reader: bytes.NewReader(data)}, nil
+}
+
+func (t *tree) content(n *node) ([]byte, error) {
+	if n.packed.size == 0 {
+		return n.data, nil
+	}
+	return t.store.get(n.packed)
 }
 
 // Stat implements fs.StatFS.
@@ -173,7 +188,7 @@ func (n *node) entries() []fs.DirEntry {
 // A node is its own fs.FileInfo. Times and permissions are of no account.
 
 func (n *node) Name() string       { return n.name }
-func (n *node) Size() int64        { return int64(len(n.data)) }
+func (n *node) Size() int64        { return int64(len(n.data)) + n.packed.size }
 func (n *node) Mode() fs.FileMode  { return n.mode | 0o444 }
 func (n *node) ModTime() time.Time { return time.Time{} }
 func (n *node) IsDir() bool        { return n.mode.IsDir() }

@@ -3,8 +3,10 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/fstest"
 )
@@ -64,9 +66,10 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// FuzzUntar holds that whatever comes is refused or is a file system within the limits.
+// FuzzUntar holds that whatever comes is refused or is a file system within the limits,
+// and the same one whatever of it is packed.
 func FuzzUntar(f *testing.F) {
-	limits := Limits{Archive: 1 << 20, Unpacked: 1 << 16, Entries: 50, File: 1 << 14}
+	limits := Limits{Archive: 1 << 20, Unpacked: 1 << 16, Ratio: 100, PathLength: 4096, Entries: 50, File: 1 << 14}
 	seed := func(headers ...*tar.Header) {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
@@ -86,9 +89,13 @@ func FuzzUntar(f *testing.F) {
 	seed(&tar.Header{Name: "a/b", Typeflag: tar.TypeReg, Size: 3}, &tar.Header{Name: "a/", Typeflag: tar.TypeDir})
 	seed(&tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "../../x"}, &tar.Header{Name: "l/x", Typeflag: tar.TypeReg})
 	seed(&tar.Header{Name: "../a", Typeflag: tar.TypeReg}, &tar.Header{Name: "h", Typeflag: tar.TypeLink, Linkname: "a"})
+	seed(&tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 1900}, &tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 200}, &tar.Header{Name: "b", Typeflag: tar.TypeReg, Size: 70})
 	seed(&tar.Header{Name: ".git/x", Typeflag: tar.TypeReg, Size: 9}, &tar.Header{Name: ".", Typeflag: tar.TypeDir})
 	f.Fuzz(func(t *testing.T, tarred []byte) {
 		tree, err := untar(bytes.NewReader(tarred), limits)
+		mixed := limits
+		mixed.Plain = 2000
+		checkSame(t, tarred, limits, mixed)
 		if err != nil {
 			return
 		}
@@ -109,4 +116,33 @@ func FuzzUntar(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestABombIsRefusedByItsRatio(t *testing.T) {
+	for name, test := range map[string]struct {
+		size int
+		want string
+	}{
+		"a small one":  {ratioFrom / 2, ""},
+		"a larger one": {ratioFrom + 1<<20, "more than 100 times its packed size (--max-ratio)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var packed bytes.Buffer
+			zip := gzip.NewWriter(&packed)
+			w := tar.NewWriter(zip)
+			if err := w.WriteHeader(&tar.Header{Name: ".git/pack", Mode: 0o644, Size: int64(test.size)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(make([]byte, test.size)); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(w.Close(), zip.Close()); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Read(&packed, DefaultLimits)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
 }
