@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,12 +11,17 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -109,8 +115,49 @@ func TestAnAPIServerTakesTheChart(t *testing.T) {
 		}
 		kinds[object.GetKind()]++
 	}
+	wantTheRootsGuarded(t, config)
 	if kinds["Deployment"] != 3 || kinds["CustomResourceDefinition"] < 3 || kinds["ValidatingWebhookConfiguration"] != 1 {
 		t.Errorf("the chart with everything on has %v", kinds)
+	}
+}
+
+// wantTheRootsGuarded: one who may do everything, but isn't named, doesn't change the
+// trusted roots, and may change other ConfigMaps.
+func wantTheRootsGuarded(t *testing.T, admin *rest.Config) {
+	t.Helper()
+	deployer := rest.CopyConfig(admin)
+	deployer.Impersonate = rest.ImpersonationConfig{UserName: "deployer", Groups: []string{"system:authenticated"}}
+	asAdmin, err := client.New(admin, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "deployer"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "deployer"}},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+	}
+	if err := asAdmin.Create(t.Context(), everything); err != nil {
+		t.Fatal(err)
+	}
+	asDeployer, err := client.New(deployer, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(c client.Client, name string) error {
+		return c.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}, client.DryRunAll)
+	}
+	// API servers look at policies and roles with a delay.
+	var roots error
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		roots = create(asDeployer, "trusted-roots")
+		return roots != nil && strings.Contains(roots.Error(), "envladder-guard-namespace"), nil
+	}); err != nil {
+		t.Errorf("the policy lets somebody change the trusted roots: %v", roots)
+	}
+	if err := create(asDeployer, "other"); err != nil {
+		t.Errorf("the policy refuses other ConfigMaps: %v", err)
+	}
+	if err := create(asAdmin, "trusted-roots"); err != nil {
+		t.Errorf("the policy refuses an admin: %v", err)
 	}
 }
 
