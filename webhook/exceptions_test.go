@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -176,9 +177,7 @@ func TestAnExceptionThatCantBeRead(t *testing.T) {
 			"digest": "sha256:" + sixtyFour('a'), "namespaces": []any{"shop"}, "reason": "incident 117",
 			"expiresAt": "2026-11-26T12:00:00Z", "bundles": []any{"e30="},
 		}
-		for key, value := range more {
-			spec[key] = value
-		}
+		maps.Copy(spec, more)
 		u := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 		u.SetGroupVersionKind(exceptionKind)
 		u.SetName("leave")

@@ -70,7 +70,7 @@ type Image struct {
 }
 
 // Exempted is the Exception that it would be let in by, nil where there is none.
-func (i Image) Exempted() *gate.Exempted {
+func (i *Image) Exempted() *gate.Exempted {
 	for _, v := range i.Verdicts {
 		if v.Allowed && v.Exception != nil {
 			return v.Exception
