@@ -100,7 +100,7 @@ func (b *bed) start() error {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return errors.New("KUBEBUILDER_ASSETS isn't set: run: make test")
 	}
-	for _, key := range []string{"ci", "observer", "stranger"} {
+	for _, key := range []string{"ci", "observer", "ana", "bo", "stranger"} {
 		signer, err := newSigner()
 		if err != nil {
 			return err

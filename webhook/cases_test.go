@@ -3,6 +3,7 @@ package webhook
 import (
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -269,5 +270,67 @@ func TestManyContainersOfOneDigest(t *testing.T) {
 	wantCodes(t, b.client.Create(t.Context(), pod))
 	if asked := b.store.Counts().Registry - before.Registry; asked != 1 {
 		t.Errorf("the registry was asked %d times about one digest, want once", asked)
+	}
+}
+
+// TestTheRegistryAnswersDifferently: the second time a registry gives other bytes under the
+// same digest. With a space more, all that they say and their signatures are as good as
+// before: it is the digest, or the size, that they don't have.
+func TestTheRegistryAnswersDifferently(t *testing.T) {
+	b := up(t)
+	type lie struct {
+		about  string // part of the path
+		change func([]byte) []byte
+	}
+	more := func(answer []byte) []byte { return append(answer, ' ') }
+	cut := func(answer []byte) []byte { return append(answer[:len(answer)-1], ' ') }
+	var told atomic.Pointer[lie]
+	inner := ggcrregistry.New(ggcrregistry.WithReferrersSupport(true), ggcrregistry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lie := told.Load()
+		if lie == nil || r.Method != http.MethodGet || !strings.Contains(r.URL.Path, lie.about) {
+			inner.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		inner.ServeHTTP(answer, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Del("Content-Length")
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(lie.change(answer.Body.Bytes()))
+	}))
+	defer server.Close()
+	own := *b
+	own.registry = strings.TrimPrefix(server.URL, "http://")
+	namespace := own.namespace(t)
+	own.gate(t, own.prodGate(namespace))
+	for what, test := range map[string]struct {
+		lie  lie
+		want gate.Code
+	}{
+		"manifests":                {lie{"/manifests/sha256:", more}, gate.RegistryUnavailable},
+		"bundles of the same size": {lie{"/blobs/sha256:", cut}, gate.RegistryUnavailable},
+		"bundles of another size":  {lie{"/blobs/sha256:", more}, gate.NoSignature}, // one that lies about itself is passed over
+	} {
+		t.Run(what, func(t *testing.T) {
+			first, second := own.proven(t), own.proven(t)
+			p := b.restarted(t)
+			if got := p.asked(t, namespace, first); got != nil {
+				t.Fatalf("before, codes are %v", got)
+			}
+			told.Store(&test.lie)
+			defer told.Store(nil)
+			if got := p.asked(t, namespace, first); got != nil {
+				t.Errorf("what was verified is denied: %v", got)
+			}
+			if got := p.asked(t, namespace, second); !slices.Contains(got, test.want) {
+				t.Errorf("codes are %v, want %s among them", got, test.want)
+			}
+			told.Store(nil)
+			var got []gate.Code
+			if err := until(func() bool { got = p.asked(t, namespace, second); return got == nil }); err != nil {
+				t.Errorf("it answers as it should again, and codes are %v", got)
+			}
+		})
 	}
 }

@@ -22,9 +22,10 @@ type Judge interface {
 
 // decider takes a review to its ruling.
 type decider struct {
-	gates  *store
-	owners owners
-	judge  Judge
+	gates    *store
+	owners   owners
+	policies policies
+	judge    Judge
 	// unclaimed is what happens where no Gate guards; unset, it denies.
 	unclaimed Unclaimed
 	now       func() time.Time
@@ -61,7 +62,7 @@ const parallel = 16
 func (d *decider) rule(ctx context.Context, req *admissionv1.AdmissionRequest) ruling {
 	if !d.gates.ready() {
 		return ruling{findings: refuse(nil, gate.InternalError,
-			"the webhook isn't ready: it hasn't read the cluster's Gates and Recalls yet", "try again in a few seconds")}
+			"the webhook isn't ready: it hasn't read the cluster's Gates, Recalls and Exceptions yet", "try again in a few seconds")}
 	}
 	gates := d.gates.guarding(req.Namespace)
 	if len(gates) == 0 {
@@ -80,10 +81,19 @@ func (d *decider) guarded(ctx context.Context, req *admissionv1.AdmissionRequest
 	}
 	defer d.metrics.phase(phaseJudge)()
 	findings, readable := unreadable(gates)
-	if len(readable) > 0 {
-		findings = append(findings, d.ask(ctx, req.Namespace, questions, readable)...)
+	if len(readable) == 0 {
+		return ruling{gates: gates, findings: findings}
 	}
-	return ruling{gates: gates, findings: findings}
+	documents, err := d.policies.named(ctx, readable)
+	if err != nil {
+		findings = append(findings, refuse(gates, gate.InternalError, err.Error(), "try again; if it stays, look at whether the webhook's account may get ClusterImagePolicies")...)
+		return ruling{gates: gates, findings: findings}
+	}
+	about := verdict.Query{
+		Gates: readable, Recalls: d.gates.recalled(), Policies: documents, Exceptions: d.gates.excepted(),
+		Namespace: req.Namespace, Now: d.now(),
+	}
+	return ruling{gates: gates, findings: append(findings, d.ask(ctx, about, questions)...)}
 }
 
 // toAsk is what must be judged of a request, or the ruling where nothing must or can.
@@ -110,14 +120,13 @@ func (d *decider) toAsk(ctx context.Context, req *admissionv1.AdmissionRequest, 
 	return questions, nil
 }
 
-// ask judges all questions in parallel. When the time is over, what isn't judged is
-// denied: a judge that hangs can't hold up the answer.
-func (d *decider) ask(ctx context.Context, namespace string, questions []question, gates []verdict.Gate) []finding {
+// ask judges all questions in parallel; about is what they have in common. When the time
+// is over, what isn't judged is denied: a judge that hangs can't hold up the answer.
+func (d *decider) ask(ctx context.Context, about verdict.Query, questions []question) []finding {
 	type answer struct {
 		index    int
 		outcomes []verdict.Outcome
 	}
-	recalls, now := d.gates.recalled(), d.now()
 	answers := make(chan answer, len(questions))
 	// A panic in a goroutine ends the program, whoever waits for it. In these nothing
 	// runs but one, which recovers; Judge recovers in those that it starts itself.
@@ -126,10 +135,8 @@ func (d *decider) ask(ctx context.Context, namespace string, questions []questio
 		judging.SetLimit(parallel)
 		for i, q := range questions {
 			judging.Go(func() error {
-				query := verdict.Query{
-					Gates: gates, Recalls: recalls, Namespace: namespace, Reference: q.reference,
-					Stamps: q.stamps, Rescheduled: q.rescheduled, Now: now,
-				}
+				query := about
+				query.Reference, query.Stamps, query.Rescheduled = q.reference, q.stamps, q.rescheduled
 				answers <- answer{i, d.one(ctx, query)}
 				return nil
 			})
@@ -151,7 +158,7 @@ func (d *decider) ask(ctx context.Context, namespace string, questions []questio
 	var findings []finding
 	for i, q := range questions {
 		if len(outcomes[i]) == 0 {
-			outcomes[i] = undecided(ctx, gates, q.reference)
+			outcomes[i] = undecided(ctx, about.Gates, q.reference)
 		}
 		for _, outcome := range outcomes[i] {
 			findings = append(findings, finding{q.reference, q.fields, outcome})

@@ -4,5 +4,5 @@
 // internal/verdict what an image has proven.
 //
 // It fails closed: what it can't read, can't look up or can't decide in time is
-// denied with a reason, and so is everything before its Gates and Recalls are read.
+// denied with a reason, and so is everything before its Gates, Recalls and Exceptions are read.
 package webhook

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
@@ -19,8 +20,9 @@ import (
 )
 
 var (
-	gateKind   = v1alpha1.GroupVersion.WithKind("Gate")
-	recallKind = v1alpha1.GroupVersion.WithKind("Recall")
+	gateKind      = v1alpha1.GroupVersion.WithKind("Gate")
+	recallKind    = v1alpha1.GroupVersion.WithKind("Recall")
+	exceptionKind = v1alpha1.GroupVersion.WithKind("Exception")
 )
 
 // guard is a Gate as the cluster has it.
@@ -73,8 +75,8 @@ func (g guard) faults() []gate.Reason {
 	return slices.Concat(gate.Check(g.Gate.Gate), gate.CheckSupported(g.Gate.Gate, g.Unknown))
 }
 
-// store has the Gates and Recalls as informers last saw them. A Gate is read once,
-// when it changes, not once a request.
+// store has the Gates, Recalls and Exceptions as informers last saw them. A Gate is read
+// once, when it changes, not once a request.
 type store struct {
 	log *slog.Logger
 
@@ -86,11 +88,18 @@ type store struct {
 	unread map[string]error
 	// recallList is recalls as a sorted list, made when first asked for after a change.
 	recallList []v1alpha1.Recall
-	synced     []func() bool
+	// exceptions that can be read; one that can't gives no leave.
+	exceptions map[string]v1alpha1.Exception
+	// exceptionList is to exceptions what recallList is to recalls.
+	exceptionList []v1alpha1.Exception
+	synced        []func() bool
 }
 
 func newStore(log *slog.Logger) *store {
-	return &store{log: log, gates: map[string]guard{}, recalls: map[string]v1alpha1.Recall{}, unread: map[string]error{}}
+	return &store{
+		log: log, gates: map[string]guard{}, recalls: map[string]v1alpha1.Recall{}, unread: map[string]error{},
+		exceptions: map[string]v1alpha1.Exception{},
+	}
 }
 
 // watch fills the store from informers, once these run.
@@ -101,8 +110,9 @@ func (s *store) watch(ctx context.Context, informers cache.Informers) error {
 		set    func(*unstructured.Unstructured)
 		remove func(name string)
 	}{
-		{"Gates", emptyGate(), s.setGate, s.removeGate},
-		{"Recalls", emptyRecall(), s.setRecall, s.removeRecall},
+		{"Gates", emptyOf(gateKind), s.setGate, s.removeGate},
+		{"Recalls", emptyOf(recallKind), s.setRecall, s.removeRecall},
+		{"Exceptions", emptyOf(exceptionKind), s.setException, s.removeException},
 	} {
 		informer, err := informers.GetInformer(ctx, watched.object)
 		if err != nil {
@@ -135,20 +145,14 @@ func received(o any) *unstructured.Unstructured {
 	return u
 }
 
-func emptyGate() *unstructured.Unstructured {
+func emptyOf(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(gateKind)
+	u.SetGroupVersionKind(kind)
 	return u
 }
 
-func emptyRecall() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(recallKind)
-	return u
-}
-
-// ready says whether every Gate and Recall that the cluster had at the start has been
-// read.
+// ready says whether every Gate, Recall and Exception that the cluster had at the start
+// has been read.
 func (s *store) ready() bool {
 	return len(s.synced) > 0 && !slices.ContainsFunc(s.synced, func(synced func() bool) bool { return !synced() })
 }
@@ -175,6 +179,16 @@ func (s *store) recalled() []v1alpha1.Recall {
 		s.recallList = slices.SortedFunc(maps.Values(s.recalls), func(a, b v1alpha1.Recall) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	return s.recallList
+}
+
+// excepted are all Exceptions that can be read, sorted by name.
+func (s *store) excepted() []v1alpha1.Exception {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.exceptionList == nil {
+		s.exceptionList = slices.SortedFunc(maps.Values(s.exceptions), func(a, b v1alpha1.Exception) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	return s.exceptionList
 }
 
 // unreadRecall names a Recall that can't be read, if there is one.
@@ -235,4 +249,37 @@ func (s *store) removeRecall(name string) {
 	delete(s.recalls, name)
 	delete(s.unread, name)
 	s.log.Info("a Recall is gone", "recall", name)
+}
+
+func (s *store) setException(u *unstructured.Unstructured) {
+	exception, err := readException(u)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exceptionList = nil
+	delete(s.exceptions, u.GetName())
+	if err != nil {
+		s.log.Error("an Exception can't be read; it gives no leave", "exception", u.GetName(), "error", err)
+		return
+	}
+	s.exceptions[u.GetName()] = *exception
+	s.log.Info("read an Exception", "exception", exception.Name, "digest", exception.Spec.Digest,
+		"namespaces", exception.Spec.Namespaces, "expiresAt", exception.Spec.ExpiresAt.Time)
+}
+
+// readException takes a panic for an Exception that can't be read, as readGate does.
+func readException(u *unstructured.Unstructured) (exception *v1alpha1.Exception, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			exception, err = nil, fmt.Errorf("envladder failed while it read the Exception: %v", p)
+		}
+	}()
+	return v1alpha1.ExceptionFrom(u.Object)
+}
+
+func (s *store) removeException(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exceptionList = nil
+	delete(s.exceptions, name)
+	s.log.Info("an Exception is gone", "exception", name)
 }

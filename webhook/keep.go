@@ -70,10 +70,12 @@ func (k *keeping) note(request *admissionv1.AdmissionRequest, r ruling) {
 	}
 	for _, f := range r.findings {
 		i := slices.IndexFunc(r.gates, func(g guard) bool { return g.Name == f.Gate.Name })
-		if !f.Allowed || i < 0 || len(f.Evidence) == 0 || f.Known.Digest == "" {
+		// A ClusterImagePolicy's word is nobody's signature: it can't be verified again.
+		signed := slices.DeleteFunc(slices.Clone(f.Evidence), func(e gate.Evidence) bool { return e.Policy != "" })
+		if !f.Allowed || i < 0 || len(signed) == 0 || f.Known.Digest == "" {
 			continue
 		}
-		a := admitted{evidence.Query{Image: f.Known, Signers: r.gates[i].Spec.Signers}, f.Evidence}
+		a := admitted{evidence.Query{Image: f.Known, Signers: r.gates[i].Spec.Signers}, signed}
 		if !k.due(a, time.Now()) {
 			continue
 		}

@@ -47,25 +47,27 @@ func foreignRule() admissionregistrationv1.RuleWithOperations {
 
 // foreignCRDs take anything as a spec: the cluster of a test needs no controllers.
 func foreignCRDs() []*apiextensionsv1.CustomResourceDefinition {
-	anything := true
 	var crds []*apiextensionsv1.CustomResourceDefinition
 	for _, kind := range []schema.GroupVersionKind{rolloutKind, knativeKind, crewKind} {
-		singular := strings.ToLower(kind.Kind)
-		crds = append(crds, &apiextensionsv1.CustomResourceDefinition{
-			ObjectMeta: metav1.ObjectMeta{Name: singular + "s." + kind.Group, Annotations: map[string]string{"api-approved.kubernetes.io": "unapproved, for a test"}},
-			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
-				Group: kind.Group, Scope: apiextensionsv1.NamespaceScoped,
-				Names: apiextensionsv1.CustomResourceDefinitionNames{Kind: kind.Kind, Plural: singular + "s", Singular: singular, ListKind: kind.Kind + "List"},
-				Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
-					Name: kind.Version, Served: true, Storage: true,
-					Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
-						Type: "object", XPreserveUnknownFields: &anything,
-					}},
-				}},
-			},
-		})
+		crds = append(crds, foreignCRD(kind, strings.ToLower(kind.Kind)+"s", apiextensionsv1.NamespaceScoped))
 	}
 	return crds
+}
+
+func foreignCRD(kind schema.GroupVersionKind, plural string, scope apiextensionsv1.ResourceScope) *apiextensionsv1.CustomResourceDefinition {
+	return &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: plural + "." + kind.Group, Annotations: map[string]string{"api-approved.kubernetes.io": "unapproved, for a test"}},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: kind.Group, Scope: scope,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Kind: kind.Kind, Plural: plural, Singular: strings.ToLower(kind.Kind), ListKind: kind.Kind + "List"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: kind.Version, Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
+					Type: "object", XPreserveUnknownFields: new(true),
+				}},
+			}},
+		},
+	}
 }
 
 // foreign is an object of a kind that client-go has no type for.

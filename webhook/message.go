@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -41,7 +42,7 @@ func (r ruling) response() *admissionv1.AdmissionResponse {
 	denied := r.denials(v1alpha1.ActionDeny)
 	response := &admissionv1.AdmissionResponse{
 		Allowed:          len(denied) == 0,
-		Warnings:         warnings(r.denials(v1alpha1.ActionWarn), r.gates),
+		Warnings:         r.warnings(),
 		AuditAnnotations: r.annotations(),
 	}
 	if len(denied) > 0 {
@@ -183,20 +184,57 @@ func causes(findings []finding) []metav1.StatusCause {
 	return causes
 }
 
-// warnings are the first sentence of each finding, as many as are passed on.
-func warnings(findings []finding, gates []guard) []string {
+// warnings are the first sentence of what would be denied, and all that is let by
+// unproven; as many as are passed on.
+func (r ruling) warnings() []string {
 	var texts []string
-	for i, f := range findings {
-		if i == maxWarnings-1 && len(findings) > maxWarnings {
-			return append(texts, fmt.Sprintf("and %d more images would be denied", len(findings)-i))
-		}
-		text := "would be denied: " + f.sentence(gates)
+	for _, f := range r.exempted() {
+		texts = append(texts, cut("UNPROVEN: "+short(f.reference)+" by "+f.leave(), maxWarning))
+	}
+	for _, f := range r.denials(v1alpha1.ActionWarn) {
+		text := "would be denied: " + f.sentence(r.gates)
 		if codes := f.codes(); len(codes) == 1 {
 			text += " (" + codes[0] + ")"
 		}
 		texts = append(texts, cut(text, maxWarning))
 	}
+	if more := len(texts) - (maxWarnings - 1); more > 1 {
+		texts = append(texts[:maxWarnings-1], fmt.Sprintf("and %d more warnings", more))
+	}
 	return texts
+}
+
+// exempted are the findings of what an Exception lets by.
+func (r ruling) exempted() []finding {
+	return slices.DeleteFunc(slices.Clone(r.findings), func(f finding) bool { return !f.Allowed || f.Exception == nil })
+}
+
+// leave says by which Exception an image is let by: its name, its end, who signed it
+// and why.
+func (f finding) leave() string {
+	x := f.Exception
+	return fmt.Sprintf("Exception %s until %s, signed by %s: %s", line(x.Name), x.ExpiresAt.UTC().Format(time.RFC3339), line(strings.Join(x.By, ", ")), line(x.Reason))
+}
+
+// leaves are the exempted images, each with its Exception.
+func (r ruling) leaves() []string {
+	var leaves []string
+	for _, f := range r.exempted() {
+		leaves = append(leaves, line(f.reference)+" by "+f.leave())
+	}
+	return leaves
+}
+
+// missing are the codes of what exempted images don't show.
+func (r ruling) missing() []string {
+	var codes []string
+	for _, f := range r.exempted() {
+		for _, code := range f.Exception.Missing {
+			codes = append(codes, string(code))
+		}
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
 }
 
 // annotations go to the API server's audit log.
@@ -205,7 +243,10 @@ func (r ruling) annotations() map[string]string {
 	if r.note != "" {
 		annotations["note"] = r.note
 	}
-	for key, values := range map[string][]string{"gates": r.asked(), "images": r.images(), "codes": r.codes()} {
+	if leaves := r.leaves(); len(leaves) > 0 {
+		annotations["exceptions"] = cut(strings.Join(leaves, "; "), maxAnnotation)
+	}
+	for key, values := range map[string][]string{"gates": r.asked(), "images": r.images(), "codes": r.codes(), "missing": r.missing()} {
 		if len(values) > 0 {
 			annotations[key] = cut(strings.Join(values, " "), maxAnnotation)
 		}
@@ -222,6 +263,8 @@ func (r ruling) verdict() string {
 		return "Warned"
 	case len(r.denials(v1alpha1.ActionAudit)) > 0:
 		return "Audited"
+	case len(r.exempted()) > 0:
+		return "Exempted"
 	default:
 		return "Allowed"
 	}

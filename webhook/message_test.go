@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -24,6 +25,17 @@ func denied(reference string, action v1alpha1.Action, reasons ...gate.Reason) fi
 			Action:  action,
 		},
 	}
+}
+
+// exempted is a finding of what an Exception lets by.
+func exempted(reference string) finding {
+	f := denied(reference, v1alpha1.ActionDeny)
+	f.Allowed = true
+	f.Exception = &gate.Exempted{
+		Name: "leave", Reason: "incident 117", By: []string{"ana", "bo"},
+		ExpiresAt: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), Missing: []gate.Code{gate.NoSoak, gate.NoSignature},
+	}
+	return f
 }
 
 func prodGuard() []guard {
@@ -97,6 +109,9 @@ func TestResponseIsBounded(t *testing.T) {
 		for _, action := range []v1alpha1.Action{v1alpha1.ActionDeny, v1alpha1.ActionWarn} {
 			findings = append(findings, denied(fmt.Sprintf("%d/%s", i, long), action, gate.Reason{Code: gate.NoSoak, Message: long, Remedy: long}))
 		}
+		let := exempted(fmt.Sprintf("let/%d/%s", i, long))
+		let.Exception.Reason, let.Exception.By = long, []string{long}
+		findings = append(findings, let)
 	}
 	response := ruling{findings: findings, gates: prodGuard()}.response()
 
@@ -156,6 +171,20 @@ func TestAuditAnnotations(t *testing.T) {
 		"warned": {
 			ruling{findings: []finding{denied(web, v1alpha1.ActionWarn, reason)}, gates: g},
 			map[string]string{"verdict": "Warned", "images": web, "gates": gates, "codes": "NoSoak"},
+		},
+		"unproven, by an Exception": {
+			ruling{findings: []finding{exempted(web)}, gates: g},
+			map[string]string{
+				"verdict": "Exempted", "images": web, "gates": gates, "missing": "NoSignature NoSoak",
+				"exceptions": web + " by Exception leave until 2026-11-26T12:00:00Z, signed by ana, bo: incident 117",
+			},
+		},
+		"one denied beside one by an Exception": {
+			ruling{findings: []finding{exempted(web), denied(web, v1alpha1.ActionDeny, reason)}, gates: g},
+			map[string]string{
+				"verdict": "Denied", "images": web, "gates": gates, "codes": "NoSoak", "missing": "NoSignature NoSoak",
+				"exceptions": web + " by Exception leave until 2026-11-26T12:00:00Z, signed by ana, bo: incident 117",
+			},
 		},
 		"an action of a newer version": {
 			ruling{findings: []finding{denied(web, "Quarantine", reason)}, gates: g},

@@ -41,7 +41,7 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "envladder_webhook_requests_total", Help: "Requests that were ruled on, by verdict (Allowed, Warned, Audited, Denied).",
+			Name: "envladder_webhook_requests_total", Help: "Requests that were ruled on, by verdict (Allowed, Exempted, Warned, Audited, Denied).",
 		}, []string{"verdict", "dry_run"}),
 		reasons: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "envladder_webhook_reasons_total", Help: "Requests that a Gate denies or would, by the reasons' codes; a request counts once for each.",

@@ -220,15 +220,16 @@ func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionReq
 	defer h.metrics.phase(phaseAll)()
 	ruling := h.decider.rule(ctx, request)
 	h.metrics.ruled(request, ruling)
-	h.record(request, ruling)
+	h.record(ctx, request, ruling)
 	h.keeping.note(request, ruling)
 	return ruling.response()
 }
 
-// record logs one line for each request that a Gate denies, or would.
-func (h *reviewer) record(request *admissionv1.AdmissionRequest, ruling ruling) {
-	codes := ruling.codes()
-	if len(codes) == 0 {
+// record logs one line for each request that a Gate denies, or would, and for each that
+// lets an image by unproven.
+func (h *reviewer) record(ctx context.Context, request *admissionv1.AdmissionRequest, ruling ruling) {
+	codes, leaves := ruling.codes(), ruling.leaves()
+	if len(codes) == 0 && len(leaves) == 0 {
 		return
 	}
 	clean := func(text string) string { return gate.Clean(text, maxReference) }
@@ -236,10 +237,14 @@ func (h *reviewer) record(request *admissionv1.AdmissionRequest, ruling ruling) 
 	if name == "" {
 		name = "(generated)"
 	}
-	h.log.Info("verdict", "verdict", ruling.verdict(), "codes", codes,
+	level, attributes := slog.LevelInfo, []any{"verdict", ruling.verdict(), "codes", codes}
+	if len(leaves) > 0 {
+		level, attributes = slog.LevelWarn, append(attributes, "exceptions", leaves, "missing", ruling.missing())
+	}
+	h.log.Log(ctx, level, "verdict", append(attributes,
 		"operation", string(request.Operation), "namespace", clean(request.Namespace),
 		"kind", clean(request.Kind.Kind), "name", clean(name), "user", clean(request.UserInfo.Username),
-		"images", ruling.images(), "dryRun", request.DryRun != nil && *request.DryRun, "uid", clean(string(request.UID)))
+		"images", ruling.images(), "dryRun", request.DryRun != nil && *request.DryRun, "uid", clean(string(request.UID)))...)
 }
 
 func (h *reviewer) answer(w http.ResponseWriter, request *admissionv1.AdmissionRequest, response *admissionv1.AdmissionResponse) {

@@ -267,7 +267,7 @@ func TestFailuresDeny(t *testing.T) {
 		"a Recall that can't be read": {
 			judge: content,
 			prepare: func(h *reviewer) {
-				u := emptyRecall()
+				u := emptyOf(recallKind)
 				u.SetName("broken")
 				_ = unstructured.SetNestedField(u.Object, "not a list", "spec", "digests")
 				h.decider.gates.setRecall(u)

@@ -26,8 +26,9 @@ import (
 
 // Config is what the webhook needs to run.
 type Config struct {
-	// Cluster whose Gates it follows. The account may get, list and watch Gates and
-	// Recalls, patch the status of Gates, and get the kinds that own pods.
+	// Cluster whose Gates it follows. The account may get, list and watch Gates,
+	// Recalls and Exceptions, patch the status of Gates, and get the kinds that own
+	// pods and ClusterImagePolicies.
 	Cluster *rest.Config
 	// Listener to serve on.
 	Listener net.Listener
@@ -54,7 +55,7 @@ type Config struct {
 }
 
 // Run serves reviews until ctx ends and the requests in flight are answered. It
-// answers from the first moment, and denies until Gates and Recalls are read.
+// answers from the first moment, and denies until Gates, Recalls and Exceptions are read.
 func Run(ctx context.Context, config Config) error {
 	defer config.Listener.Close()
 	p, err := newProgram(ctx, config)
@@ -98,6 +99,7 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	decider := &decider{
 		gates:     gates,
 		owners:    owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
+		policies:  policies{manager.GetAPIReader()},
 		judge:     config.Judge,
 		unclaimed: config.Unclaimed,
 		now:       time.Now,
@@ -126,7 +128,7 @@ func (p *program) run(ctx context.Context) error {
 	if p.keeping != nil {
 		group.Go(func() error { return ended(ctx, "keeping what was admitted", p.keeping.run(ctx)) })
 	}
-	group.Go(func() error { return ended(ctx, "following Gates and Recalls", follow(ctx, p.manager)) })
+	group.Go(func() error { return ended(ctx, "following Gates, Recalls and Exceptions", follow(ctx, p.manager)) })
 	return group.Wait()
 }
 
@@ -185,7 +187,7 @@ func newManager(config Config) (ctrl.Manager, error) {
 	return manager, nil
 }
 
-// watchBroke logs that Gates or Recalls aren't followed: rulings go on by what was read
+// watchBroke logs that Gates, Recalls or Exceptions aren't followed: rulings go on by what was read
 // last, and a Recall that doesn't arrive should be seen. It is called for every attempt
 // that fails, up to half a minute apart.
 func watchBroke(log *slog.Logger) toolscache.WatchErrorHandlerWithContext {

@@ -33,7 +33,7 @@ func handler(reviews http.Handler, ready func() bool) http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready() {
-			http.Error(w, "Gates and Recalls aren't read yet", http.StatusServiceUnavailable)
+			http.Error(w, "Gates, Recalls and Exceptions aren't read yet", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")

@@ -203,7 +203,7 @@ func TestFollowingThatFailsIsLogged(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	defer func() { cancel(); <-ended }()
-	if _, err := manager.GetCache().GetInformer(ctx, emptyRecall(), cache.BlockUntilSynced(false)); err != nil {
+	if _, err := manager.GetCache().GetInformer(ctx, emptyOf(recallKind), cache.BlockUntilSynced(false)); err != nil {
 		t.Fatal(err)
 	}
 	go func() { ended <- follow(ctx, manager) }()

@@ -35,7 +35,7 @@ type statusWriter struct {
 func addStatusWriter(manager ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("gate-status").
-		For(emptyGate(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(emptyOf(gateKind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{SkipNameValidation: new(true)}). // several webhooks in one process have a manager each
 		Complete(&statusWriter{client: manager.GetClient()})
 	if err != nil {
@@ -47,7 +47,7 @@ func addStatusWriter(manager ctrl.Manager) error {
 // Reconcile writes the condition Accepted of one Gate where it isn't right yet. It
 // reads the Gate from the API server, so that it never patches on top of stale status.
 func (w *statusWriter) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	live := emptyGate()
+	live := emptyOf(gateKind)
 	if err := w.client.Get(ctx, request.NamespacedName, live); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

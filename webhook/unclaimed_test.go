@@ -45,7 +45,7 @@ func TestUnclaimedNamespaces(t *testing.T) {
 			h := newReviewer(content)
 			h.decider.unclaimed = test.unclaimed
 			recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(bad)}, Reason: "CVE"}}
-			u := emptyRecall()
+			u := emptyOf(recallKind)
 			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(recall)
 			if err != nil {
 				t.Fatal(err)

@@ -1,18 +1,27 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -34,6 +43,7 @@ webhook:
   registrySecret: registry
   nodeSelector: {pool: system}
   priorityClassName: system-cluster-critical
+  trustedRoots: {configMap: trusted-roots}
   tolerations: [{key: system, operator: Exists}]
   extraArgs: [--log-level=debug]
   kinds:
@@ -105,8 +115,49 @@ func TestAnAPIServerTakesTheChart(t *testing.T) {
 		}
 		kinds[object.GetKind()]++
 	}
+	wantTheRootsGuarded(t, config)
 	if kinds["Deployment"] != 3 || kinds["CustomResourceDefinition"] < 3 || kinds["ValidatingWebhookConfiguration"] != 1 {
 		t.Errorf("the chart with everything on has %v", kinds)
+	}
+}
+
+// wantTheRootsGuarded: one who may do everything, but isn't named, doesn't change the
+// trusted roots, and may change other ConfigMaps.
+func wantTheRootsGuarded(t *testing.T, admin *rest.Config) {
+	t.Helper()
+	deployer := rest.CopyConfig(admin)
+	deployer.Impersonate = rest.ImpersonationConfig{UserName: "deployer", Groups: []string{"system:authenticated"}}
+	asAdmin, err := client.New(admin, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "deployer"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "deployer"}},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+	}
+	if err := asAdmin.Create(t.Context(), everything); err != nil {
+		t.Fatal(err)
+	}
+	asDeployer, err := client.New(deployer, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(c client.Client, name string) error {
+		return c.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}, client.DryRunAll)
+	}
+	// API servers look at policies and roles with a delay.
+	var roots error
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		roots = create(asDeployer, "trusted-roots")
+		return roots != nil && strings.Contains(roots.Error(), "envladder-guard-namespace"), nil
+	}); err != nil {
+		t.Errorf("the policy lets somebody change the trusted roots: %v", roots)
+	}
+	if err := create(asDeployer, "other"); err != nil {
+		t.Errorf("the policy refuses other ConfigMaps: %v", err)
+	}
+	if err := create(asAdmin, "trusted-roots"); err != nil {
+		t.Errorf("the policy refuses an admin: %v", err)
 	}
 }
 
@@ -158,6 +209,7 @@ func TestTheChartRefuses(t *testing.T) {
 		"a kind without a version":     {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
 		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {groups: []}}}", "webhook.guard.admins is empty"},
 		"an account of no namespace":   {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {serviceAccounts: [argocd]}}}", "write namespace/name"},
+		"two folders of trusted roots": {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: a, secret: b}}", "name one"},
 		"an observer without a key":    {"observer: {enabled: true}", "observer.keySecret is empty"},
 		"previews without a token":     {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
 		"previews without a ladder":    {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
@@ -192,6 +244,55 @@ func TestThePlainManifestsAreCurrent(t *testing.T) {
 			t.Errorf("manifests/%s isn't what the chart gives: run: make generate", name)
 		}
 	}
+}
+
+// TestTheFolderOfTrustedRoots is mounted where the program is told to look.
+func TestTheFolderOfTrustedRoots(t *testing.T) {
+	for values, want := range map[string]corev1.VolumeSource{
+		"{}":                   {},
+		"{configMap: corp-ca}": {ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "corp-ca"}}},
+		"{secret: corp-ca}":    {Secret: &corev1.SecretVolumeSource{SecretName: "corp-ca"}},
+	} {
+		t.Run(values, func(t *testing.T) {
+			pod := webhookPod(t, "{enabled: true, enforce: [shop], trustedRoots: "+values+"}")
+			folder := ""
+			for _, mount := range pod.Containers[0].VolumeMounts {
+				if mount.Name == "trusted-roots" {
+					folder = mount.MountPath
+				}
+			}
+			var got corev1.VolumeSource
+			for _, volume := range pod.Volumes {
+				if volume.Name == "trusted-roots" {
+					got = volume.VolumeSource
+				}
+			}
+			told := slices.Contains(pod.Containers[0].Args, "--trusted-roots="+folder)
+			if told != (values != "{}") || (folder != "") != told {
+				t.Errorf("mounted at %q, with the arguments %q", folder, pod.Containers[0].Args)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the volume (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// webhookPod is the pod of the webhook with these values.
+func webhookPod(t *testing.T, values string) corev1.PodSpec {
+	t.Helper()
+	manifests, err := renderWith(t, "webhook: "+values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range manifests {
+		var deployment appsv1.Deployment
+		if err := yaml.Unmarshal([]byte(m.Content), &deployment); err == nil && deployment.Kind == "Deployment" {
+			return deployment.Spec.Template.Spec
+		}
+	}
+	t.Fatal("there is no Deployment")
+	return corev1.PodSpec{}
 }
 
 // selectors are the namespaces that each webhook is for, by its name.

@@ -36,7 +36,7 @@ Gates that name the namespace about every image that a request would start, and
 refuses what is not proven with every reason.
 
 It serves POST /validate, and GET /healthz and /readyz, on one port with TLS.
-Until it has read the cluster's Gates and Recalls it is not ready and refuses.`,
+Until it has read the cluster's Gates, Recalls and Exceptions it is not ready and refuses.`,
 		Example: `  # In a cluster, with the certificate mounted from a Secret
   envladder-webhook --tls-cert /tls/tls.crt --tls-key /tls/tls.key
 

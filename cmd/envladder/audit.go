@@ -36,7 +36,8 @@ started again: before a Gate denies, and after a digest was recalled. With --gat
 tried out that the cluster doesn't have yet. Nothing is changed.
 
 All that starts pods is looked at, and pods. Their stamps count as they do on admission.
-Recalls are the cluster's, and those of --recalls. With --deploy the age of proof counts
+Recalls are the cluster's, and those of --recalls; Exceptions and ClusterImagePolicies are
+the cluster's. What runs by an Exception is shown. With --deploy the age of proof counts
 too, as if all was deployed anew.
 
 With --output json it prints one object; docs/webhook.md has its fields.
@@ -108,7 +109,7 @@ func (f auditFlags) run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// ask fills in Gates and Recalls.
+// ask fills in all that the Gates' word depends on.
 func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *audit.Options) (err error) {
 	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
 		return err
@@ -122,7 +123,14 @@ func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *au
 		return errors.New("the cluster has no Gates: name the file of one (--gate)")
 	}
 	recalls, err := cluster.Recalls(ctx)
+	if err != nil {
+		return err
+	}
 	options.Recalls = append(options.Recalls, recalls...)
+	if options.Exceptions, err = cluster.Exceptions(ctx); err != nil {
+		return err
+	}
+	options.Policies, err = cluster.Policies(ctx, options.Gates)
 	return err
 }
 
@@ -156,9 +164,10 @@ func (f auditFlags) print(w io.Writer, r audit.Report) error {
 		switch {
 		case !image.Allowed:
 			p.audited(image)
-		case f.all:
+		case f.all || image.Exempted() != nil:
 			p.linef("%s: %s: allowed", image.Namespace, image.Image)
 			p.linef("  runs in %s", list(image.Objects))
+			p.exempted(image.Exempted())
 		}
 		if image.Allowed {
 			allowed++

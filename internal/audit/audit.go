@@ -33,6 +33,10 @@ type Options struct {
 	Gates []verdict.Gate
 	// Recalls that count.
 	Recalls []v1alpha1.Recall
+	// Exceptions of the cluster, all of them.
+	Exceptions []v1alpha1.Exception
+	// Policies are ClusterImagePolicies, by their names: those that the Gates name.
+	Policies map[string][]byte
 	// Deploy judges as if all was deployed anew: with the ages of proof. Without it, as
 	// what is started again where it runs.
 	Deploy bool
@@ -63,6 +67,16 @@ type Image struct {
 	Objects []string `json:"objects"`
 	// Verdicts of the Gates that refuse it; of all that judge it where none does.
 	Verdicts []gate.Verdict `json:"verdicts"`
+}
+
+// Exempted is the Exception that it would be let in by, nil where there is none.
+func (i *Image) Exempted() *gate.Exempted {
+	for _, v := range i.Verdicts {
+		if v.Allowed && v.Exception != nil {
+			return v.Exception
+		}
+	}
+	return nil
 }
 
 // Unread is an object whose images can't be read.
@@ -127,8 +141,8 @@ func judge(ctx context.Context, options Options, namespaces map[string][]verdict
 	for _, q := range questions {
 		group.Go(func() error {
 			outcomes := options.Judge.Judge(ctx, verdict.Query{
-				Gates: namespaces[q.namespace], Recalls: options.Recalls, Namespace: q.namespace, Reference: q.image,
-				Stamps: q.stamps, Rescheduled: !options.Deploy, Now: options.Now,
+				Gates: namespaces[q.namespace], Recalls: options.Recalls, Exceptions: options.Exceptions, Policies: options.Policies,
+				Namespace: q.namespace, Reference: q.image, Stamps: q.stamps, Rescheduled: !options.Deploy, Now: options.Now,
 			})
 			mu.Lock()
 			defer mu.Unlock()
@@ -193,7 +207,7 @@ func (i *Image) tidy() {
 	}
 	seen := map[string]bool{}
 	i.Verdicts = slices.DeleteFunc(i.Verdicts, func(v gate.Verdict) bool {
-		key := fmt.Sprint(v.Gate.Name, v.Reasons)
+		key := fmt.Sprint(v.Gate.Name, v.Reasons, v.Exception != nil)
 		defer func() { seen[key] = true }()
 		return seen[key]
 	})

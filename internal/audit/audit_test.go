@@ -74,6 +74,20 @@ func deployment(name string, images ...string) *appsv1.Deployment {
 	}
 }
 
+// leave is an Exception for an image in namespace shop.
+func leave(t *testing.T, by *evidence.Signer, image string) *v1alpha1.Exception {
+	t.Helper()
+	repository, digest, _ := strings.Cut(image, "@")
+	target, err := evidence.FindTarget(t.Context(), registry.NewClient(), repository, digest)
+	check(t, err)
+	end := time.Now().Add(time.Hour)
+	attested, err := evidence.Attest(t.Context(), registry.NewClient(), by, target, gate.PredicateException, gate.Leave{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end})
+	check(t, err)
+	return &v1alpha1.Exception{ObjectMeta: metav1.ObjectMeta{Name: "hotfix"}, Spec: v1alpha1.ExceptionSpec{
+		Digest: digest, Namespaces: []string{"shop"}, Reason: "incident 117", ExpiresAt: metav1.NewTime(end), Bundles: [][]byte{attested.Bundle},
+	}}
+}
+
 // TestAudit audits a namespace that was there before its Gate.
 func TestAudit(t *testing.T) {
 	config, cluster := startCluster(t)
@@ -94,6 +108,7 @@ func TestAudit(t *testing.T) {
 		}
 		return server.Name(repository + "@" + digest)
 	}
+	exempt := push("shop/hotfix", false)
 	signed, unsigned, recalled, other := push("shop/web", true), push("shop/api", false), push("shop/job", true), "docker.io/library/nginx:1"
 
 	for _, name := range []string{"shop", "elsewhere"} {
@@ -102,6 +117,7 @@ func TestAudit(t *testing.T) {
 	web := deployment("web", signed)
 	check(t, cluster.Create(t.Context(), web))
 	check(t, cluster.Create(t.Context(), deployment("api", unsigned, other)))
+	check(t, cluster.Create(t.Context(), deployment("hotfix", exempt)))
 	cron := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "report"}, Spec: batchv1.CronJobSpec{Schedule: "* * * * *"}}
 	cron.Spec.JobTemplate.Spec.Template.Spec = podSpec(recalled)
 	cron.Spec.JobTemplate.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -131,11 +147,15 @@ func TestAudit(t *testing.T) {
 		Others:   []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}},
 		Signers:  []v1alpha1.Signer{{Name: "ci", Key: &v1alpha1.KeySigner{Data: ci.PublicPEM()}}},
 		Requires: v1alpha1.Requirements{Signature: &v1alpha1.SignatureRequirement{By: []string{"ci"}}},
+
+		Exceptions: &v1alpha1.ExceptionPolicy{By: []string{"ci"}, Count: 1},
 	}}
 	check(t, cluster.Create(t.Context(), g))
 	check(t, cluster.Create(t.Context(), &v1alpha1.Recall{
 		ObjectMeta: metav1.ObjectMeta{Name: "job"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(recalled)}, Reason: "loses orders"},
 	}))
+
+	check(t, cluster.Create(t.Context(), leave(t, ci, exempt)))
 
 	asked, err := audit.NewCluster(config, workload.NewKinds())
 	check(t, err)
@@ -144,12 +164,14 @@ func TestAudit(t *testing.T) {
 	check(t, err)
 	options.Recalls, err = asked.Recalls(t.Context())
 	check(t, err)
+	options.Exceptions, err = asked.Exceptions(t.Context())
+	check(t, err)
 	report, err := audit.Run(t.Context(), asked, options)
 	check(t, err)
 
 	type line struct {
 		Image, Objects, Codes string
-		Recalled              bool
+		Recalled, Exempted    bool
 	}
 	var got []line
 	for _, image := range report.Images {
@@ -163,14 +185,15 @@ func TestAudit(t *testing.T) {
 		if image.Allowed != (len(codes) == 0) || image.Namespace != "shop" {
 			t.Errorf("%+v", image)
 		}
-		got = append(got, line{name, strings.Join(image.Objects, " "), strings.Join(codes, " "), image.Recalled})
+		got = append(got, line{name, strings.Join(image.Objects, " "), strings.Join(codes, " "), image.Recalled, image.Exempted() != nil})
 	}
 	want := []line{
-		{"shop/api", "Deployment/api", "NoSignature", false},
-		{"shop/job", "CronJob/report", "Recalled", true},
-		{"docker.io/istio/proxy:1", "Pod/tagged", "Recalled", true},
-		{"docker.io/library/nginx:1", "Deployment/api", "UnknownImage", false},
-		{"shop/web", "Deployment/web", "", false},
+		{"shop/api", "Deployment/api", "NoSignature", false, false},
+		{"shop/job", "CronJob/report", "Recalled", true, false},
+		{"docker.io/istio/proxy:1", "Pod/tagged", "Recalled", true, false},
+		{"docker.io/library/nginx:1", "Deployment/api", "UnknownImage", false, false},
+		{"shop/hotfix", "Deployment/hotfix", "", false, true},
+		{"shop/web", "Deployment/web", "", false, false},
 	}
 	byName := cmp.Transformer("byName", func(lines []line) map[string]line {
 		all := map[string]line{}

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
@@ -107,6 +109,38 @@ func (c *Cluster) Recalls(ctx context.Context) (recalls []v1alpha1.Recall, err e
 		return nil
 	})
 	return recalls, err
+}
+
+// Exceptions are the cluster's. One that can't be read gives no leave, as on admission:
+// it is logged, and left out.
+func (c *Cluster) Exceptions(ctx context.Context) (exceptions []v1alpha1.Exception, err error) {
+	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Exception", "", func(u *unstructured.Unstructured) error {
+		exception, err := v1alpha1.ExceptionFrom(u.Object)
+		if err != nil {
+			slog.WarnContext(ctx, "an Exception can't be read; it gives no leave", "exception", u.GetName(), "error", err)
+			return nil
+		}
+		exceptions = append(exceptions, *exception)
+		return nil
+	})
+	return exceptions, err
+}
+
+// Policies are those of the cluster's ClusterImagePolicies that Gates name, by their
+// names. Where no Gate names one, the cluster isn't asked.
+func (c *Cluster) Policies(ctx context.Context, gates []verdict.Gate) (map[string][]byte, error) {
+	names, policies := verdict.PolicyNames(gates), map[string][]byte{}
+	if len(names) == 0 {
+		return policies, nil
+	}
+	// Another version than the stored one would be converted by policy-controller's webhook.
+	err := c.list(ctx, "policy.sigstore.dev", "v1alpha1", "ClusterImagePolicy", "", func(u *unstructured.Unstructured) (err error) {
+		if slices.Contains(names, u.GetName()) {
+			policies[u.GetName()], err = evidence.PolicyDocument(u.Object, u.GetName())
+		}
+		return err
+	})
+	return policies, err
 }
 
 // found is an object that was listed.

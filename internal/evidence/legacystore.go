@@ -52,6 +52,19 @@ type Policy struct {
 	Document []byte
 }
 
+// PolicyDocument is a ClusterImagePolicy that an API server gave, as Policy has it:
+// without its status, and what else a cluster notes. Evidence is kept until the document
+// changes.
+func PolicyDocument(object map[string]any, name string) ([]byte, error) {
+	document, err := json.Marshal(map[string]any{
+		"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": map[string]any{"name": name}, "spec": object["spec"],
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding ClusterImagePolicy %q: %w", name, err)
+	}
+	return document, nil
+}
+
 // WithLegacy has the Store ask legacy where a Gate says so.
 func (s *Store) WithLegacy(legacy Legacy) *Store {
 	s.legacy = legacy

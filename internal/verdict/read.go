@@ -3,6 +3,7 @@ package verdict
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
@@ -23,4 +24,16 @@ func ReadGate(file string, data []byte) (Gate, error) {
 		return Gate{}, fmt.Errorf("%q can't be judged by:\n%w", file, errors.Join(faults...))
 	}
 	return Gate{Gate: decoded, Unknown: unknown}, nil
+}
+
+// PolicyNames are the ClusterImagePolicies that Gates name, sorted.
+func PolicyNames(gates []Gate) []string {
+	var names []string
+	for _, g := range gates {
+		if signature := g.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
+			names = append(names, signature.ClusterImagePolicy)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

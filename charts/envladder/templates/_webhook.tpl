@@ -116,3 +116,21 @@ own
 {{- end -}}
 {{- $users | toJson -}}
 {{- end -}}
+
+{{/* The folder of trusted roots. */}}
+{{- define "envladder.trustedRootsVolume" -}}
+{{- with .trustedRoots }}
+{{- if and .configMap .secret }}
+{{- fail "webhook.trustedRoots names a ConfigMap and a Secret: name one" }}
+{{- end }}
+{{- if .configMap }}
+      - name: trusted-roots
+        configMap:
+          name: {{ .configMap }}
+{{- else if .secret }}
+      - name: trusted-roots
+        secret:
+          secretName: {{ .secret }}
+{{- end }}
+{{- end }}
+{{- end -}}
