@@ -87,6 +87,10 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	secret, keyErr := s.shelf.Key(ctx)
+	// What cosign 2 wrote is no bundle that could be read again.
+	evidence = slices.DeleteFunc(slices.Clone(evidence), func(e gate.Evidence) bool {
+		return slices.ContainsFunc(q.Signers, func(signer v1alpha1.Signer) bool { return signer.Name == e.Signer && signer.Legacy })
+	})
 	bySource := map[string][]gate.Evidence{}
 	for _, e := range evidence {
 		bySource[e.Source] = append(bySource[e.Source], e)
