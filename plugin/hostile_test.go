@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -91,6 +92,35 @@ func TestHostileTemplates(t *testing.T) {
 				t.Errorf("the next request: %v %s", err, diff)
 			}
 		})
+	}
+}
+
+// Few entries whose ways double at each of as many levels as links are followed, and the one turn is free again.
+func TestLinksThatDoubleTheWayHoldNoTurn(t *testing.T) {
+	config := newConfig(t.TempDir())
+	config.MaxRequests = 1
+	s := serveConfig(t, config)
+	root := newRepository(t)
+	link := func(target, name string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("../links/d0", app+"/chart/x")
+	for i := range 35 {
+		link(fmt.Sprintf("../d%d", i+1), fmt.Sprintf("%s/links/d%d/a", app, i))
+		link(fmt.Sprintf("../d%d", i+1), fmt.Sprintf("%s/links/d%d/b", app, i))
+	}
+	writeFile(t, filepath.Join(root, app, "links/d35/end"), "")
+	_, err := s.generateWithin(t, time.Minute, root, app, argoEnv(prodEU)...)
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "do symbolic links lead to the same folder") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := s.generateWithin(t, time.Minute, newRepository(t), app, argoEnv(prodEU)...); err != nil {
+		t.Errorf("the next request: %v", err)
 	}
 }
 

@@ -182,6 +182,36 @@ func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
 	group.Wait()
 }
 
+// A template may sort a list of Chart.yaml where it is: the next render sees it as it was.
+func TestATemplateThatChangesTheMetadataChangesItsRenderAlone(t *testing.T) {
+	shared, err := chart.Load(files(
+		"c/Chart.yaml", chartYAML+`keywords: [b, a]
+sources: [b, a]
+maintainers: [{name: b}]
+annotations: {k: v}
+dependencies:
+- {name: sub, version: 1.0.0, tags: [b, a], import-values: [b, a]}
+`,
+		"c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
+		"c/templates/x.yaml", `kind: Secret
+{{ with .Chart }}
+{{ if $.Values.change }}
+changed: {{ list (sortAlpha .Keywords) (sortAlpha .Sources) (sortAlpha (index .Dependencies 0).Tags) (sortAlpha (index .Dependencies 0).ImportValues) | toJson }}
+{{ end }}
+chart: {{ list .Keywords .Sources .Maintainers .Annotations (index .Dependencies 0).Tags (index .Dependencies 0).ImportValues | toJson }}
+{{ end }}
+`,
+	), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := printed(t, render(t, shared, nil, here))
+	render(t, shared, map[string]any{"change": true}, here)
+	if diff := cmp.Diff(want, printed(t, render(t, shared, nil, here))); diff != "" {
+		t.Errorf("(-before +after)\n%s", diff)
+	}
+}
+
 // pack makes a .tgz of the folder dir of fsys, below the folder name.
 func pack(t *testing.T, fsys fs.FS, dir, name string) []byte {
 	t.Helper()

@@ -69,7 +69,7 @@ func (l *lostReasons) get() []worker.Reason {
 // source is a chart with the template bad.yaml between two good ones.
 func source(t *testing.T, bad string) *chart.Source {
 	t.Helper()
-	read, err := chart.Read(fstest.MapFS{
+	read, err := chart.Read(t.Context(), fstest.MapFS{
 		"c/Chart.yaml":             {Data: []byte("apiVersion: v2\nname: small\nversion: 1.0.0\n")},
 		"c/templates/a.yaml":       {Data: []byte("kind: ConfigMap\nmetadata: {name: {{ .Values.name }}}\n")},
 		"c/templates/bad.yaml":     {Data: []byte(bad)},
@@ -230,7 +230,7 @@ func TestAClosedPoolRefuses(t *testing.T) {
 
 // What a worker costs beside rendering in this process.
 func BenchmarkRender(b *testing.B) {
-	small, err := chart.Read(os.DirFS("../../examples/shop/gitops/shop"), "chart")
+	small, err := chart.Read(b.Context(), os.DirFS("../../examples/shop/gitops/shop"), "chart")
 	if err != nil {
 		b.Fatal(err)
 	}
