@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Manifest is one rendered document, or one file of CRDs.
+// Manifest is one rendered document, or one file of CRDs alone.
 type Manifest struct {
 	// Source is the template's or CRD's path from the chart's name on.
 	Source string
@@ -23,6 +23,8 @@ type Manifest struct {
 	Content string
 	// CRDs is set for a file of the chart's folder crds/.
 	CRDs bool
+	// Stray is set for a document of such a file that is no CustomResourceDefinition.
+	Stray bool
 	// Hook is set for Helm's hooks, Test for those that `helm test` runs.
 	Hook bool
 	Test bool
@@ -144,7 +146,7 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	}
 	var manifests Manifests
 	for _, crd := range c.CRDObjects() {
-		manifests = append(manifests, Manifest{Source: crd.Filename, Content: string(crd.File.Data), CRDs: true})
+		manifests = append(manifests, crdManifests(crd.Filename, string(crd.File.Data))...)
 	}
 	for _, object := range objects {
 		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})
