@@ -90,6 +90,11 @@ func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, e
 	if err := checkSize(c, files); err != nil {
 		return nil, err
 	}
+	if traced != nil {
+		if err := parseEach(files, traced); err != nil {
+			return nil, err
+		}
+	}
 	return collect(c, files)
 }
 
@@ -131,6 +136,18 @@ func renderValues(c *helm.Chart, values map[string]any, release Release, capabil
 		return nil, err
 	}
 	return toRender, checkSchemas(c, merged)
+}
+
+// parseEach parses what each template gave alone, as collect does with all.
+func parseEach(files map[string]string, traced func(template string)) error {
+	defer traced("")
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		traced(name)
+		if _, _, err := releaseutil.SortManifests(map[string]string{name: files[name]}, nil, releaseutil.InstallOrder); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // collect puts what the templates gave into Helm's order.
