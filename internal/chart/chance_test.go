@@ -41,6 +41,17 @@ func TestChances(t *testing.T) {
 			[]chart.Chance{{Template: "small/templates/_helpers.tpl", File: "templates/_helpers.tpl", Line: 2, Column: 26, Function: "uuidv4"}},
 		},
 		{
+			"a value that is evaluated",
+			[]string{"c/templates/pod.yaml", podYAML + "id: {{ tpl .Values.id . }}", "c/values.yaml", "id: '{{ randAlphaNum 8 }}'\n"},
+			[]chart.Chance{{Template: "small/templates/pod.yaml"}},
+		},
+		{
+			"a file that is evaluated",
+			[]string{"c/templates/pod.yaml", podYAML + "id: {{ tpl (.Files.Get `id`) . }}", "c/id", "{{ uuidv4 }}"},
+			[]chart.Chance{{Template: "small/templates/pod.yaml"}},
+		},
+		{"what is evaluated and has nothing to do", []string{"c/templates/pod.yaml", podYAML + "id: {{ tpl .Values.name . }}"}, nil},
+		{
 			"a dependency's",
 			[]string{
 				"c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
