@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -115,12 +116,44 @@ func TestLinksThatDoubleTheWayHoldNoTurn(t *testing.T) {
 		link(fmt.Sprintf("../d%d", i+1), fmt.Sprintf("%s/links/d%d/b", app, i))
 	}
 	writeFile(t, filepath.Join(root, app, "links/d35/end"), "")
+	before := allocated()
 	_, err := s.generateWithin(t, time.Minute, root, app, argoEnv(prodEU)...)
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "do symbolic links lead to the same folder") {
 		t.Errorf("error %v", err)
 	}
+	if more := int64(allocated()) - int64(before); more > 64<<20 {
+		t.Errorf("the server's heap grew by %d MiB", more>>20)
+	}
 	if _, err := s.generateWithin(t, time.Minute, newRepository(t), app, argoEnv(prodEU)...); err != nil {
 		t.Errorf("the next request: %v", err)
+	}
+}
+
+// allocated is what this process, the server, has on its heap, in bytes.
+func allocated() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// A packed stream that unpacks to a thousand times as much is refused before it takes more
+// than its bound.
+func TestAStreamThatUnpacksToMuchTakesLittle(t *testing.T) {
+	limits := archive.DefaultLimits
+	limits.Unpacked = 16 << 20
+	s := serve(t, limits)
+	data := pack(t, entry{name: app + "/big.bin", content: strings.Repeat("x", 256<<20)})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := s.send(t, metadataOf(data), data)
+	runtime.ReadMemStats(&after)
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("error %v", err)
+	}
+	// All that was ever allocated, whether it is in use or not, the test's own share included.
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8*uint64(limits.Unpacked) {
+		t.Errorf("it took %d MiB in all", took>>20)
 	}
 }
 
