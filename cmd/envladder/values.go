@@ -150,7 +150,7 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	if err != nil {
 		return placeValues{}, err
 	}
-	loaded, err := chart.Load(repository.FS(), step.Chart)
+	loaded, err := chart.Load(ctx, repository.FS(), step.Chart)
 	if err != nil {
 		return placeValues{}, err
 	}

@@ -61,7 +61,7 @@ func TestChances(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := chart.Load(files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...), "c")
+			c, err := chart.Load(t.Context(), files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...), "c")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestChances(t *testing.T) {
 
 // What the network and a cluster would answer stays empty.
 func TestTemplatesReachNothing(t *testing.T) {
-	c, err := chart.Load(files("c/Chart.yaml", chartYAML, "c/templates/x.yaml",
+	c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/templates/x.yaml",
 		"kind: Secret\nhost: [{{ getHostByName \"localhost\" }}]\nfound: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson }}\n"), "c")
 	if err != nil {
 		t.Fatal(err)

@@ -40,9 +40,9 @@ type Chart struct {
 var silenceHelm = sync.OnceFunc(func() { log.SetOutput(io.Discard) })
 
 // Load loads the chart at name, a folder or a .tgz in fsys. Its dependencies must be in
-// its folder charts/.
-func Load(fsys fs.FS, name string) (*Chart, error) {
-	source, err := Read(context.Background(), fsys, name)
+// its folder charts/. It ends early with ctx while it reads.
+func Load(ctx context.Context, fsys fs.FS, name string) (*Chart, error) {
+	source, err := Read(ctx, fsys, name)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ const (
 
 func withCRDs(t *testing.T, content string) *chart.Chart {
 	t.Helper()
-	c, err := chart.Load(files("c/Chart.yaml", chartYAML, "c/crds/x.yaml", content, "c/templates/x.yaml", "kind: Secret\n"), "c")
+	c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/crds/x.yaml", content, "c/templates/x.yaml", "kind: Secret\n"), "c")
 	if err != nil {
 		t.Fatal(err)
 	}

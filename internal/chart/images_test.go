@@ -39,7 +39,7 @@ func TestImagesAreHeldToTheirPins(t *testing.T) {
 		{"a name in text", "kind: ConfigMap\nmetadata: {name: web}\ndata: {image: \"registry.example.com/shop/web:v1\"}\n", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := chart.Load(files("c/Chart.yaml", chartYAML, "c/templates/x.yaml", tt.object), "c")
+			c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/templates/x.yaml", tt.object), "c")
 			if err != nil {
 				t.Fatal(err)
 			}
