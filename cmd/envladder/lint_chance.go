@@ -58,7 +58,7 @@ func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step)
 	loaded, loadErr := chart.Load(ctx, repo.FS(), step.Chart)
 	values, mergeErr := chart.Merge(ctx, repo.FS(), step)
 	if loadErr != nil || mergeErr != nil {
-		return nil, nil // others find that, with its place
+		return nil, nil //nolint:nilerr // others find that, with its place
 	}
 	return loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})
 }
