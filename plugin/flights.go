@@ -71,24 +71,24 @@ func (f *flights) fly(ctx context.Context, key string, begun *flight, do work) {
 		begun.manifests, err = do(ctx)
 		return err
 	})
+	f.mu.Lock()
 	f.remove(key, begun)
+	f.mu.Unlock()
 	close(begun.done)
 }
 
 func (f *flights) leave(key string, left *flight) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	left.waiting--
-	last := left.waiting == 0
-	f.mu.Unlock()
-	if last {
-		f.remove(key, left) // who comes now begins anew
+	if left.waiting == 0 {
+		f.remove(key, left) // before anyone can join what is canceled
 		left.cancel()
 	}
 }
 
+// remove must be called with f.mu held.
 func (f *flights) remove(key string, gone *flight) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.byKey[key] == gone {
 		delete(f.byKey, key)
 	}

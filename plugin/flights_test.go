@@ -106,6 +106,35 @@ func TestARenderEndsWhenNobodyWaits(t *testing.T) {
 	}
 }
 
+// Who comes while the last one leaves joins what goes on, or begins anew. Both are made to
+// wait for the lock, and the first to miss it once, so that it is handed on in turn.
+func TestNobodyJoinsWhatIsCanceled(t *testing.T) {
+	for range 50 {
+		var f flights
+		held := newHeldWork()
+		leaving, goAway := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = f.do(leaving, "k", held.do) })
+		waitUntil(t, func() bool { return f.waiters("k") == 1 })
+		f.mu.Lock()
+		goAway()
+		time.Sleep(2 * time.Millisecond)
+		joined := make(chan *flight)
+		go func() { joined <- f.join(t.Context(), "k", held.do) }()
+		time.Sleep(2 * time.Millisecond)
+		f.mu.Unlock()
+		f.mu.Lock()
+		time.Sleep(2 * time.Millisecond)
+		f.mu.Unlock()
+		render := <-joined
+		group.Wait()
+		close(held.end)
+		if <-render.done; render.err != nil {
+			t.Fatalf("error %v of a render that someone waits for", render.err)
+		}
+	}
+}
+
 func TestAHurriedRenderIsNotJoined(t *testing.T) {
 	var f flights
 	hurried, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -94,6 +96,67 @@ func TestHostileTemplates(t *testing.T) {
 	}
 }
 
+// Few entries whose ways double at each of as many levels as links are followed, and the one turn is free again.
+func TestLinksThatDoubleTheWayHoldNoTurn(t *testing.T) {
+	config := newConfig(t.TempDir())
+	config.MaxRequests = 1
+	s := serveConfig(t, config)
+	root := newRepository(t)
+	link := func(target, name string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("../links/d0", app+"/chart/x")
+	for i := range 35 {
+		link(fmt.Sprintf("../d%d", i+1), fmt.Sprintf("%s/links/d%d/a", app, i))
+		link(fmt.Sprintf("../d%d", i+1), fmt.Sprintf("%s/links/d%d/b", app, i))
+	}
+	writeFile(t, filepath.Join(root, app, "links/d35/end"), "")
+	before := allocated()
+	_, err := s.generateWithin(t, time.Minute, root, app, argoEnv(prodEU)...)
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "do symbolic links lead to the same folder") {
+		t.Errorf("error %v", err)
+	}
+	if more := int64(allocated()) - int64(before); more > 64<<20 {
+		t.Errorf("the server's heap grew by %d MiB", more>>20)
+	}
+	if _, err := s.generateWithin(t, time.Minute, newRepository(t), app, argoEnv(prodEU)...); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
+// allocated is what this process, the server, has on its heap, in bytes.
+func allocated() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// A packed stream that unpacks to a thousand times as much is refused before it takes more
+// than its bound.
+func TestAStreamThatUnpacksToMuchTakesLittle(t *testing.T) {
+	limits := archive.DefaultLimits
+	limits.Unpacked = 16 << 20
+	s := serve(t, limits)
+	data := pack(t, entry{name: app + "/big.bin", content: strings.Repeat("x", 256<<20)})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := s.send(t, metadataOf(data), data)
+	runtime.ReadMemStats(&after)
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("error %v", err)
+	}
+	// All that was ever allocated, whether it is in use or not, the test's own share included.
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8*uint64(limits.Unpacked) {
+		t.Errorf("it took %d MiB in all", took>>20)
+	}
+}
+
 func TestOddTemplatesAreRendered(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	for _, tt := range []struct{ name, content, want string }{
@@ -116,29 +179,41 @@ func TestOddTemplatesAreRendered(t *testing.T) {
 	}
 }
 
+// The endless render ends only when its neighbours are served: if it kept them waiting,
+// they would never be.
 func TestAnEndlessTemplateKeepsNobodyElseWaiting(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	endless := newRepository(t)
 	writeFile(t, filepath.Join(endless, bad), "{{ range 9223372036854775807 }}{{ end }}")
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	stream, err := s.client(t).GenerateManifest(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmp.SendRepoStream(ctx, filepath.Join(endless, app), endless, stream, argoEnv(prodEU), nil); err != nil {
+		t.Fatal(err)
+	}
 	stuck := make(chan error, 1)
 	go func() {
-		_, err := s.generateWithin(t, 16*time.Second, endless, app, argoEnv(prodEU)...)
+		_, err := stream.CloseAndRecv()
 		stuck <- err
 	}()
-	served := 0
-	for len(stuck) == 0 {
+	for i := range 10 {
 		root := newRepository(t)
-		writeFile(t, filepath.Join(root, app, "prod.yaml"), fmt.Sprintf("replicas: %d\n", served))
-		got, err := s.generate(t, root, app, argoEnv(prodEU)...)
-		if err != nil || !strings.Contains(fmt.Sprint(got), fmt.Sprintf("replicas: %d\n", served)) {
+		writeFile(t, filepath.Join(root, app, "prod.yaml"), fmt.Sprintf("replicas: %d\n", i))
+		got, err := s.generateWithin(t, time.Minute, root, app, argoEnv(prodEU)...)
+		if err != nil || !strings.Contains(fmt.Sprint(got), fmt.Sprintf("replicas: %d\n", i)) {
 			t.Fatalf("%v, %v", got, err)
 		}
-		served++
 	}
-	if err := <-stuck; !strings.Contains(err.Error(), "bad.yaml") {
+	if len(stuck) > 0 {
+		t.Fatalf("the endless render ended before its neighbours were served: %v", <-stuck)
+	}
+	end()
+	if err := <-stuck; status.Code(err) != codes.Canceled {
 		t.Errorf("error %v", err)
 	}
-	t.Logf("%d others were served meanwhile", served)
 }
 
 func TestTwoHundredRequestsAtOnce(t *testing.T) {

@@ -137,7 +137,7 @@ func (r Request) source(ctx context.Context, name string) (*chart.Source, error)
 	if r.Charts != nil && chart.InRegistry(name) {
 		return r.Charts.Pull(ctx, name)
 	}
-	return chart.Read(r.Repository, name)
+	return chart.Read(ctx, r.Repository, name)
 }
 
 func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.Recipe {

@@ -285,12 +285,12 @@ func TestServeToArgoCD(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("parameters are announced with their choices", func(t *testing.T) {
+	t.Run("parameters are announced with their choices, also to who has misspelt one", func(t *testing.T) {
 		stream, err := s.client(t).GetParametersAnnouncement(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, app), root, stream, argoEnv("null"), nil); err != nil {
+		if err := cmp.SendRepoStream(t.Context(), filepath.Join(root, app), root, stream, argoEnv(`[{"name":"env","string":"prod"},{"name":"skipCrds","string":"perhaps"}]`), nil); err != nil {
 			t.Fatal(err)
 		}
 		response, err := stream.CloseAndRecv()

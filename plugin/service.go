@@ -116,7 +116,7 @@ type matchStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginp
 func (s *service) MatchRepository(stream matchStream) error {
 	request, done, err := s.receive(stream)
 	defer done()
-	if err != nil {
+	if err := withoutParameters(err); err != nil {
 		return asStatus(err)
 	}
 	_, err = fs.Stat(request.Repository, path.Join(request.Dir, ladder.FileName))
@@ -126,11 +126,12 @@ func (s *service) MatchRepository(stream matchStream) error {
 type announceStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.ParametersAnnouncementResponse]
 
 // GetParametersAnnouncement says which parameters there are, and what the ladder of
-// this very folder has to choose from.
+// this very folder has to choose from: also where the Application's parameters are wrong,
+// since the form that it makes is where they are mended.
 func (s *service) GetParametersAnnouncement(stream announceStream) error {
 	request, done, err := s.receive(stream)
 	defer done()
-	if err != nil {
+	if err := withoutParameters(err); err != nil {
 		return asStatus(err)
 	}
 	document, err := ladder.Open(request.Repository, request.Dir)

@@ -71,12 +71,27 @@ func requestOf(metadata *pluginpb.ManifestRequestMetadata, sent fs.FS) (Request,
 	for _, entry := range metadata.GetEnv() {
 		env[entry.GetName()] = entry.GetValue()
 	}
-	request, err := requestFrom(func(name string) string { return env[name] })
-	if err != nil {
-		return Request{}, err
-	}
+	request, parametersErr := requestFrom(func(name string) string { return env[name] })
+	var err error
 	request.Repository, request.Dir, err = newCheckout(sent, metadata.GetAppRelPath(), env[envSourcePath])
+	if err == nil && parametersErr != nil {
+		err = &parametersError{parametersErr}
+	}
 	return request, err
+}
+
+// parametersError is of an Application's parameters; the rest of its request is whole.
+type parametersError struct{ cause error }
+
+func (e *parametersError) Error() string { return e.cause.Error() }
+func (e *parametersError) Unwrap() error { return e.cause }
+
+// withoutParameters is err without what is wrong with parameters alone.
+func withoutParameters(err error) error {
+	if _, ok := errors.AsType[*parametersError](err); ok {
+		return nil
+	}
+	return err
 }
 
 // chunkReader is the archive as a reader.

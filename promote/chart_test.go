@@ -10,7 +10,7 @@ import (
 // chartDigest is what the plugin would stamp.
 func chartDigest(t *testing.T, w *world) string {
 	t.Helper()
-	loaded, err := chart.Load(os.DirFS(w.clone), "shop/chart")
+	loaded, err := chart.Load(t.Context(), os.DirFS(w.clone), "shop/chart")
 	check(t, err)
 	return loaded.Digest
 }

@@ -137,7 +137,7 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 		if err != nil {
 			return nil, err
 		}
-		stamps, err := stampsOf(repo.FS(), document, place, gates)
+		stamps, err := stampsOf(ctx, repo.FS(), document, place, gates)
 		if err != nil {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 
 func renderWith(t *testing.T, values string) (chart.Manifests, error) {
 	t.Helper()
-	loaded, err := chart.Load(os.DirFS("../.."), "charts/envladder")
+	loaded, err := chart.Load(t.Context(), os.DirFS("../.."), "charts/envladder")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ const namespace = "envladder"
 // repository's.
 func run(ctx context.Context, root string) error {
 	repository := os.DirFS(root)
-	loaded, err := chart.Load(repository, "charts/envladder")
+	loaded, err := chart.Load(ctx, repository, "charts/envladder")
 	if err != nil {
 		return err
 	}

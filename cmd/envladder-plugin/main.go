@@ -50,6 +50,8 @@ func newServeCommand() *cobra.Command {
 		logs   cli.LogFlags
 		suffix string
 		charts chartFlags
+
+		registries []string
 	)
 	config := plugin.DefaultConfig()
 	config.Folder = socketFolder()
@@ -75,6 +77,7 @@ move from one version to the next when they change the plugin's name.`,
 				config.Name += "-" + suffix
 			}
 			config.Charts = charts.puller()
+			config.Charts.Only(registries)
 			config.Log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
 			return plugin.Serve(cmd.Context(), config)
 		},
@@ -95,6 +98,7 @@ move from one version to the next when they change the plugin's name.`,
 	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests that are kept for equal requests; 0 for none")
 	flags.StringVar(&config.MetricsListen, "metrics-listen", "", "`address` to serve Prometheus metrics on, such as :8082")
 	charts.addTo(flags)
+	flags.StringSliceVar(&registries, "chart-registries", nil, "`hosts` of registries that charts may be pulled from, separated by commas; none if empty")
 	logs.AddTo(flags)
 	cli.SetGrace(cmd, plugin.DrainTime+5*time.Second)
 	return cmd

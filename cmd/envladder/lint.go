@@ -88,7 +88,7 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 		if chart.InRegistry(name) {
 			return nil // lint asks no network
 		}
-		loaded, err := chart.Load(repo.FS(), name)
+		loaded, err := chart.Load(ctx, repo.FS(), name)
 		charts[name] = loaded
 		return err
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -11,7 +12,8 @@ import (
 
 // lintChance finds what makes two renders of an environment differ: then Argo CD never
 // sees it in sync, and what was reviewed isn't what is applied. Only charts whose
-// templates might do so are rendered at all. What can't be rendered isn't for here.
+// templates might do so are rendered at all; what fails then is a warning, since it may be
+// for want of a cluster's version.
 func lintChance(ctx context.Context, repo *ladder.Repository, document *ladder.Document) strictyaml.Faults {
 	var faults strictyaml.Faults
 	seen := map[strictyaml.Fault]bool{}
@@ -37,7 +39,10 @@ func lintChance(ctx context.Context, repo *ladder.Repository, document *ladder.D
 }
 
 func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) strictyaml.Faults {
-	chances, _ := renderTwice(ctx, repo, step) // what fails, fails for a reason that others find
+	chances, err := renderTwice(ctx, repo, step)
+	if err != nil {
+		return strictyaml.Faults{{File: step.Chart, Message: fmt.Sprintf("environment %q can't be rendered here, so it isn't known whether two renders differ: %v", step.Environment, err), Warning: true}}
+	}
 	var faults strictyaml.Faults
 	for _, chance := range chances {
 		fault := strictyaml.Fault{File: step.Chart, Message: chance.String()}
@@ -50,13 +55,10 @@ func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) st
 }
 
 func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step) ([]chart.Chance, error) {
-	loaded, err := chart.Load(repo.FS(), step.Chart)
-	if err != nil {
-		return nil, err
-	}
-	values, err := chart.Merge(ctx, repo.FS(), step)
-	if err != nil {
-		return nil, err
+	loaded, loadErr := chart.Load(ctx, repo.FS(), step.Chart)
+	values, mergeErr := chart.Merge(ctx, repo.FS(), step)
+	if loadErr != nil || mergeErr != nil {
+		return nil, nil //nolint:nilerr // others find that, with its place
 	}
 	return loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})
 }

@@ -172,7 +172,7 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 // loadChart loads a chart of the repository, or pulls it.
 func loadChart(ctx context.Context, repository *ladder.Repository, name string) (*chart.Chart, error) {
 	if !chart.InRegistry(name) {
-		return chart.Load(repository.FS(), name)
+		return chart.Load(ctx, repository.FS(), name)
 	}
 	source, err := chart.NewPuller(registry.NewClient(), "", 0).Pull(ctx, name)
 	if err != nil {

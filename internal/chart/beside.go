@@ -27,7 +27,7 @@ func (ms Manifests) Beside(release Release) (Manifests, error) {
 	}
 	annotated := slices.Clone(ms)
 	for i, m := range ms {
-		if m.CRDs || !mayHave(m.Content, passing) {
+		if m.onlyCRDs() || !mayHave(m.Content, passing...) {
 			continue
 		}
 		content, err := editDocument(m.Content, isPassing, func(object *yaml.Node) error { return found.annotate(object, release) })
@@ -40,7 +40,7 @@ func (ms Manifests) Beside(release Release) (Manifests, error) {
 }
 
 func (ms Manifests) havePassing() bool {
-	return slices.ContainsFunc(ms, func(m Manifest) bool { return !m.CRDs && mayHave(m.Content, passing) })
+	return slices.ContainsFunc(ms, func(m Manifest) bool { return !m.onlyCRDs() && mayHave(m.Content, passing...) })
 }
 
 func isPassing(kind string) bool { return slices.Contains(passing, kind) }

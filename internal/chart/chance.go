@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -41,18 +42,19 @@ var chanceful = []string{
 var clocks = []string{"now", "ago"}
 
 // Chances renders the chart twice by the recipe, and says by which calls the two differ.
-// A chart whose templates call no such function isn't rendered. What changes by the day
-// or the hour isn't seen.
+// A chart whose templates call no such function, and evaluate no value or file that may
+// (tpl), isn't rendered. What changes by the day or the hour isn't seen.
 func (c *Chart) Chances(ctx context.Context, r Recipe) ([]Chance, error) {
 	calls := callsOf(c.pristine)
-	if !calls.some() {
+	evaluates := c.Reads().Evaluates && (hasAction(r.Values) || chartHasAction(c.pristine))
+	if !calls.some() && !evaluates {
 		return nil, nil
 	}
 	first, err := c.Manifests(r)
 	if err != nil {
 		return nil, err
 	}
-	if calls.someOf(clocks) {
+	if evaluates || calls.someOf(clocks) {
 		select {
 		case <-time.After(1100 * time.Millisecond): // the next second of a clock
 		case <-ctx.Done():
@@ -71,6 +73,26 @@ func (c *Chart) Chances(ctx context.Context, r Recipe) ([]Chance, error) {
 		return cmp.Or(cmp.Compare(a.Template, b.Template), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Function, b.Function))
 	})
 	return slices.Compact(chances), nil
+}
+
+// hasAction says whether there is a text in v that tpl may find something to do in.
+func hasAction(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, "{{")
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), hasAction)
+	case []any:
+		return slices.ContainsFunc(v, hasAction)
+	}
+	return false
+}
+
+// chartHasAction is hasAction of a chart's own values and files, and of its dependencies'.
+func chartHasAction(c *helm.Chart) bool {
+	return hasAction(c.Values) ||
+		slices.ContainsFunc(c.Files, func(f *helm.File) bool { return f != nil && bytes.Contains(f.Data, []byte("{{")) }) ||
+		slices.ContainsFunc(c.Dependencies(), chartHasAction)
 }
 
 // differing are the templates whose manifests differ.

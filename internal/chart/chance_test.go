@@ -41,6 +41,17 @@ func TestChances(t *testing.T) {
 			[]chart.Chance{{Template: "small/templates/_helpers.tpl", File: "templates/_helpers.tpl", Line: 2, Column: 26, Function: "uuidv4"}},
 		},
 		{
+			"a value that is evaluated",
+			[]string{"c/templates/pod.yaml", podYAML + "id: {{ tpl .Values.id . }}", "c/values.yaml", "id: '{{ randAlphaNum 8 }}'\n"},
+			[]chart.Chance{{Template: "small/templates/pod.yaml"}},
+		},
+		{
+			"a file that is evaluated",
+			[]string{"c/templates/pod.yaml", podYAML + "id: {{ tpl (.Files.Get `id`) . }}", "c/id", "{{ uuidv4 }}"},
+			[]chart.Chance{{Template: "small/templates/pod.yaml"}},
+		},
+		{"what is evaluated and has nothing to do", []string{"c/templates/pod.yaml", podYAML + "id: {{ tpl .Values.name . }}"}, nil},
+		{
 			"a dependency's",
 			[]string{
 				"c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
@@ -50,7 +61,7 @@ func TestChances(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := chart.Load(files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...), "c")
+			c, err := chart.Load(t.Context(), files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...), "c")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +78,7 @@ func TestChances(t *testing.T) {
 
 // What the network and a cluster would answer stays empty.
 func TestTemplatesReachNothing(t *testing.T) {
-	c, err := chart.Load(files("c/Chart.yaml", chartYAML, "c/templates/x.yaml",
+	c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/templates/x.yaml",
 		"kind: Secret\nhost: [{{ getHostByName \"localhost\" }}]\nfound: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson }}\n"), "c")
 	if err != nil {
 		t.Fatal(err)

@@ -10,10 +10,12 @@ package chart
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,9 +40,9 @@ type Chart struct {
 var silenceHelm = sync.OnceFunc(func() { log.SetOutput(io.Discard) })
 
 // Load loads the chart at name, a folder or a .tgz in fsys. Its dependencies must be in
-// its folder charts/.
-func Load(fsys fs.FS, name string) (*Chart, error) {
-	source, err := Read(fsys, name)
+// its folder charts/. It ends early with ctx while it reads.
+func Load(ctx context.Context, fsys fs.FS, name string) (*Chart, error) {
+	source, err := Read(ctx, fsys, name)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,8 @@ func missingDependencies(c *helm.Chart) []string {
 }
 
 // clone copies what a render changes: metadata (Helm applies conditions, tags and
-// aliases to it), values (it imports the children's) and the tree of dependencies.
+// aliases to it, and a template's sortAlpha sorts a list of it where it is), values (Helm
+// imports the children's) and the tree of dependencies.
 // Helm's loader leaves the dependencies in a map's order; here they are sorted, so that
 // the same chart always renders to the same bytes.
 func clone(c *helm.Chart) *helm.Chart {
@@ -94,14 +97,30 @@ func clone(c *helm.Chart) *helm.Chart {
 
 func cloneMetadata(m *helm.Metadata) *helm.Metadata {
 	out := *m
+	out.Keywords = slices.Clone(m.Keywords)
+	out.Sources = slices.Clone(m.Sources)
+	out.Annotations = maps.Clone(m.Annotations)
+	out.Maintainers = slices.Clone(m.Maintainers)
+	for i, maintainer := range out.Maintainers {
+		out.Maintainers[i] = cloneOf(maintainer)
+	}
 	out.Dependencies = slices.Clone(m.Dependencies)
 	for i, dependency := range out.Dependencies {
-		if dependency != nil {
-			copied := *dependency
-			out.Dependencies[i] = &copied
+		if copied := cloneOf(dependency); copied != nil {
+			copied.Tags = slices.Clone(dependency.Tags)
+			copied.ImportValues = copyList(dependency.ImportValues)
+			out.Dependencies[i] = copied
 		}
 	}
 	return &out
+}
+
+func cloneOf[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	copied := *p
+	return &copied
 }
 
 // readBounded reads the file name of fsys, which must not be larger than limit. What is
@@ -124,7 +143,14 @@ func readBounded(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%q is larger than %d MiB", name, limit>>20)
+		return nil, fmt.Errorf("%q is larger than %s", name, sizeText(limit))
 	}
 	return data, nil
+}
+
+func sizeText(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d KiB", bytes>>10)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
 }

@@ -43,7 +43,7 @@ func write(t *testing.T, dir, name, content string) {
 
 func load(t *testing.T, dir, name string) *chart.Chart {
 	t.Helper()
-	c, err := chart.Load(os.DirFS(dir), name)
+	c, err := chart.Load(t.Context(), os.DirFS(dir), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestDependenciesThatChartYAMLDoesNotNameKeepTheirOrder(t *testing.T) {
 		fsys["c/charts/"+name+"/crds/crd.yaml"] = &fstest.MapFile{Data: []byte("kind: CustomResourceDefinition\n")}
 	}
 	for range 20 {
-		c, err := chart.Load(fsys, "c")
+		c, err := chart.Load(t.Context(), fsys, "c")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +182,36 @@ func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
 	group.Wait()
 }
 
+// A template may sort a list of Chart.yaml where it is: the next render sees it as it was.
+func TestATemplateThatChangesTheMetadataChangesItsRenderAlone(t *testing.T) {
+	shared, err := chart.Load(t.Context(), files(
+		"c/Chart.yaml", chartYAML+`keywords: [b, a]
+sources: [b, a]
+maintainers: [{name: b}]
+annotations: {k: v}
+dependencies:
+- {name: sub, version: 1.0.0, tags: [b, a], import-values: [b, a]}
+`,
+		"c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
+		"c/templates/x.yaml", `kind: Secret
+{{ with .Chart }}
+{{ if $.Values.change }}
+changed: {{ list (sortAlpha .Keywords) (sortAlpha .Sources) (sortAlpha (index .Dependencies 0).Tags) (sortAlpha (index .Dependencies 0).ImportValues) | toJson }}
+{{ end }}
+chart: {{ list .Keywords .Sources .Maintainers .Annotations (index .Dependencies 0).Tags (index .Dependencies 0).ImportValues | toJson }}
+{{ end }}
+`,
+	), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := printed(t, render(t, shared, nil, here))
+	render(t, shared, map[string]any{"change": true}, here)
+	if diff := cmp.Diff(want, printed(t, render(t, shared, nil, here))); diff != "" {
+		t.Errorf("(-before +after)\n%s", diff)
+	}
+}
+
 // pack makes a .tgz of the folder dir of fsys, below the folder name.
 func pack(t *testing.T, fsys fs.FS, dir, name string) []byte {
 	t.Helper()
@@ -213,11 +243,11 @@ func TestAPackagedChartRendersLikeItsFolder(t *testing.T) {
 	fsys := files("c/Chart.yaml", chartYAML, "c/values.yaml", "name: packed", "c/templates/pod.yaml", podYAML)
 	data := pack(t, fsys, "c", "small")
 	fsys["small-1.0.0.tgz"] = &fstest.MapFile{Data: data}
-	folder, err := chart.Load(fsys, "c")
+	folder, err := chart.Load(t.Context(), fsys, "c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := chart.Load(fsys, "small-1.0.0.tgz")
+	packed, err := chart.Load(t.Context(), fsys, "small-1.0.0.tgz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +264,7 @@ func TestDigestOfAFolder(t *testing.T) {
 		return files("c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML, "c/.helmignore", "*.bak\n")
 	}
 	digest := func(fsys fs.FS, name string) string {
-		c, err := chart.Load(fsys, name)
+		c, err := chart.Load(t.Context(), fsys, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +331,7 @@ func TestSymbolicLinksInAChart(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { root.Close() })
-		return chart.Load(root.FS(), "c")
+		return chart.Load(t.Context(), root.FS(), "c")
 	}
 	t.Run("are followed inside the repository", func(t *testing.T) {
 		dir := newRepository(t)
@@ -361,7 +391,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a line break in a name", "lines", "line break"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := chart.Load(fsys, tt.path)
+			_, err := chart.Load(t.Context(), fsys, tt.path)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
@@ -377,7 +407,7 @@ func TestAFIFOIsNoFileOfAChart(t *testing.T) {
 			if err := syscall.Mkfifo(filepath.Join(dir, "c", name), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := chart.Load(os.DirFS(dir), "c"); err == nil || !strings.Contains(err.Error(), name) {
+			if _, err := chart.Load(t.Context(), os.DirFS(dir), "c"); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("error %v, want one that names the FIFO", err)
 			}
 		})
@@ -410,7 +440,7 @@ func TestRenderRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fsys := files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...)
-			c, err := chart.Load(fsys, "c")
+			c, err := chart.Load(t.Context(), fsys, "c")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -423,7 +453,7 @@ func TestRenderRefuses(t *testing.T) {
 }
 
 func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
-	c, err := chart.Load(files(
+	c, err := chart.Load(t.Context(), files(
 		"c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML,
 		"c/values.schema.json", `{"$defs": {"token": {"pattern": "^t-"}}, "properties": {
 			"db": {"properties": {"password": {"pattern": "^[a-z]+$"}, "mode": {"enum": ["ro", "rw"]}, "host": {"const": "h"},

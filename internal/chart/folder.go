@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -20,19 +21,25 @@ import (
 const (
 	// maxFiles: the largest public charts have a few hundred files.
 	maxFiles = 10_000
+	// maxEntries counts folders and what .helmignore names too: some symbolic links in
+	// each folder to the next multiply the ways at each step.
+	maxEntries = 2 * maxFiles
+	// maxIgnore bounds .helmignore, in bytes: each of its rules is tried on each entry.
+	// Those of public charts have a few hundred bytes.
+	maxIgnore = 64 << 10
 	// maxPath, in elements, ends a walk through symbolic links that lead in a circle.
 	maxPath = 64
 )
 
 // readFolder reads the files of the chart at dir as Helm does: without what .helmignore
 // names, and following symbolic links (fsys keeps them within the repository).
-func readFolder(fsys fs.FS, dir string) ([]File, error) {
+func readFolder(ctx context.Context, fsys fs.FS, dir string) ([]File, error) {
 	rules, err := ignoreRules(fsys, dir)
 	if err != nil {
 		return nil, err
 	}
 	r := folderReader{fsys: fsys, dir: dir, rules: rules, left: loader.MaxDecompressedChartSize}
-	if err := r.walk("", 0); err != nil {
+	if err := r.walk(ctx, "", 0); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(r.files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
@@ -41,7 +48,7 @@ func readFolder(fsys fs.FS, dir string) ([]File, error) {
 
 func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
 	name := path.Join(dir, ignore.HelmIgnore)
-	data, err := readBounded(fsys, name, loader.MaxDecompressedFileSize)
+	data, err := readBounded(fsys, name, maxIgnore)
 	rules := ignore.Empty()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -61,11 +68,13 @@ type folderReader struct {
 	dir   string
 	rules *ignore.Rules
 	// left is how many bytes the chart may still have.
-	left  int64
-	files []File
+	left int64
+	// entries is how many were visited.
+	entries int
+	files   []File
 }
 
-func (r *folderReader) walk(rel string, depth int) error {
+func (r *folderReader) walk(ctx context.Context, rel string, depth int) error {
 	if depth > maxPath {
 		return fmt.Errorf("%q is nested deeper than %d: does a symbolic link lead in a circle?", rel, maxPath)
 	}
@@ -74,14 +83,20 @@ func (r *folderReader) walk(rel string, depth int) error {
 		return err
 	}
 	for _, entry := range entries {
-		if err := r.visit(path.Join(rel, entry.Name()), depth); err != nil {
+		if err := r.visit(ctx, path.Join(rel, entry.Name()), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *folderReader) visit(rel string, depth int) error {
+func (r *folderReader) visit(ctx context.Context, rel string, depth int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.entries++; r.entries > maxEntries {
+		return fmt.Errorf("%q: there are more than %d files and folders up to here: do symbolic links lead to the same folder over and over? Name in .helmignore what is no part of the chart", rel, maxEntries)
+	}
 	info, err := fs.Stat(r.fsys, path.Join(r.dir, rel))
 	switch {
 	case err != nil:
@@ -89,7 +104,7 @@ func (r *folderReader) visit(rel string, depth int) error {
 	case r.rules.Ignore(rel, info):
 		return nil
 	case info.IsDir():
-		return r.walk(rel, depth+1)
+		return r.walk(ctx, rel, depth+1)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%q is neither a file nor a folder", rel)
 	case strings.ContainsAny(rel, "\n\r\\"):

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	k8syaml "sigs.k8s.io/yaml"
-
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/registry"
 )
@@ -22,15 +20,17 @@ func (ms Manifests) checkImages(pins []ladder.Pin) error {
 	}
 	var errs []error
 	for _, m := range ms {
-		if m.CRDs || !strings.Contains(m.Content, "image") {
+		if m.onlyCRDs() || !mayHave(m.Content, "image") {
 			continue
 		}
-		var object map[string]any
-		if err := k8syaml.Unmarshal([]byte(m.Content), &object); err != nil {
+		objects, err := objectsOf(m.Content)
+		if err != nil {
 			return fmt.Errorf("reading an object of %q: %w", m.Source, err)
 		}
 		check := imageCheck{pins: pins, source: m.Source}
-		check.object(object)
+		for _, object := range objects {
+			visitItems(object, check.object)
+		}
 		errs = append(errs, check.errs...)
 	}
 	return errors.Join(errs...)
@@ -43,15 +43,8 @@ type imageCheck struct {
 	errs   []error
 }
 
-// object checks an object, or the objects in a list of them.
 func (c *imageCheck) object(object map[string]any) {
 	kind, _ := object["kind"].(string)
-	if items := mapsIn(object["items"]); isList(kind) && items != nil {
-		for _, item := range items {
-			c.object(item)
-		}
-		return
-	}
 	metadata, _ := object["metadata"].(map[string]any)
 	name, _ := metadata["name"].(string)
 	c.walk(fmt.Sprintf("%s %q", kind, name), object)
@@ -82,17 +75,30 @@ func (c *imageCheck) image(object, image string) {
 		// It may still be one of ours, misspelt: no one else tells.
 		repository = cutReference(image)
 	}
-	for _, pin := range c.pins {
-		pinned, pinErr := registry.ParseRepository(pin.Repository)
-		if pinErr != nil {
-			pinned = pin.Repository
-		}
-		if !strings.EqualFold(repository, pinned) || err == nil && reference.Digest == pin.Digest {
-			continue
-		}
+	pins := pinsOf(c.pins, repository)
+	// Two images may be in one repository: each is what one of its pins says.
+	if err == nil && slices.ContainsFunc(pins, func(pin ladder.Pin) bool { return pin.Digest == reference.Digest }) {
+		return
+	}
+	for _, pin := range pins {
 		c.errs = append(c.errs, fmt.Errorf("%s of template %q runs %.400q, and %s pins image %q to %s: let the template take it from .Values.%s",
 			object, c.source, image, pin.Source, pin.Name, pin.Digest, pin.ValuesPath))
 	}
+}
+
+// pinsOf are the pins of images in a repository.
+func pinsOf(pins []ladder.Pin, repository string) []ladder.Pin {
+	var found []ladder.Pin
+	for _, pin := range pins {
+		pinned, err := registry.ParseRepository(pin.Repository)
+		if err != nil {
+			pinned = pin.Repository
+		}
+		if strings.EqualFold(repository, pinned) {
+			found = append(found, pin)
+		}
+	}
+	return found
 }
 
 // cutReference is the repository of what is no valid reference.

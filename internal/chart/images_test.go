@@ -31,15 +31,22 @@ func TestImagesAreHeldToTheirPins(t *testing.T) {
 		{"an image that is mounted", "kind: Pod\nmetadata: {name: web}\nspec: {volumes: [{image: {reference: \"registry.example.com/shop/web:v1\"}}]}\n", true},
 		{"a pod in a custom resource", "kind: Runner\nmetadata: {name: web}\nspec: {deep: [{podSpec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}]}\n", true},
 		{"an item of a list", "kind: List\nitems: [{kind: Pod, metadata: {name: web}, spec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}]\n", true},
+		{"an item of what has any kind", "kind: Deployment\nitems: [{kind: Pod, metadata: {name: web}, spec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}]\n", true},
+		{"keys with escapes", "kind: Pod\nmetadata: {name: web}\nspec: {containers: [{\"\\x69mage\": \"registry.example.com/shop/web:v1\"}]}\n", true},
+		{"one of two digests of a repository", pod("registry.example.com/shop/two@" + other), false},
+		{"the other of them", pod("registry.example.com/shop/two@" + digest), false},
+		{"neither of them", pod("registry.example.com/shop/two:v1"), true},
 		{"a name in text", "kind: ConfigMap\nmetadata: {name: web}\ndata: {image: \"registry.example.com/shop/web:v1\"}\n", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := chart.Load(files("c/Chart.yaml", chartYAML, "c/templates/x.yaml", tt.object), "c")
+			c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/templates/x.yaml", tt.object), "c")
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, err = c.Manifests(chart.Recipe{Release: here, Pins: []ladder.Pin{
 				{Image: ladder.Image{Name: "nginx", Repository: "docker.io/library/nginx", ValuesPath: "nginx"}, Digest: digest, Source: "pins.yaml"},
+				{Image: ladder.Image{Name: "one", Repository: "registry.example.com/shop/two", ValuesPath: "one"}, Digest: digest, Source: "pins.yaml"},
+				{Image: ladder.Image{Name: "two", Repository: "registry.example.com/shop/two", ValuesPath: "two"}, Digest: other, Source: "pins.yaml"},
 				{Image: ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"}, Digest: digest, Source: "pins.yaml"},
 			}})
 			if !tt.refused {

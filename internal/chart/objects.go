@@ -1,37 +1,78 @@
 package chart
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 
-	k8syaml "sigs.k8s.io/yaml"
+	kubeyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// visit goes through the objects of ms as they are decoded, the items of a List each,
+// onlyCRDs says whether the manifest is a file of CRDs alone, which run nothing.
+func (m Manifest) onlyCRDs() bool { return m.CRDs && !m.Stray }
+
+// mayHave says whether one of the words may be in the document when it is read, and
+// spares most the parsing. Where the text has escapes (\x69mage) or is no UTF-8 text
+// (which has no NUL), only the parser knows.
+func mayHave(content string, words ...string) bool {
+	return strings.ContainsAny(content, "\\\x00") ||
+		slices.ContainsFunc(words, func(word string) bool { return strings.Contains(content, word) })
+}
+
+// objectsOf are the objects of a text as Argo CD reads it, without empty documents.
+func objectsOf(content string) ([]map[string]any, error) {
+	decoder := kubeyaml.NewYAMLToJSONDecoder(strings.NewReader(content))
+	var objects []map[string]any
+	for {
+		var object map[string]any
+		err := decoder.Decode(&object)
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if object != nil {
+			objects = append(objects, object)
+		}
+	}
+}
+
+// visit goes through the objects of ms as they are decoded, the items of a list each,
 // files of CRDs left out.
 func (ms Manifests) visit(each func(object map[string]any)) error {
 	for _, m := range ms {
-		if m.CRDs {
+		if m.onlyCRDs() {
 			continue
 		}
-		var object map[string]any
-		if err := k8syaml.Unmarshal([]byte(m.Content), &object); err != nil {
+		objects, err := objectsOf(m.Content)
+		if err != nil {
 			return fmt.Errorf("reading an object of %q: %w", m.Source, err)
 		}
-		visitItems(object, each)
+		for _, object := range objects {
+			visitItems(object, each)
+		}
 	}
 	return nil
 }
 
 func visitItems(object map[string]any, each func(object map[string]any)) {
-	kind, _ := object["kind"].(string)
-	items, ok := object["items"].([]any)
-	if !ok || !isList(kind) {
+	if !isList(object) {
 		each(object)
 		return
 	}
-	for _, item := range mapsIn(items) {
+	for _, item := range mapsIn(object["items"]) {
 		visitItems(item, each)
 	}
+}
+
+// isList says whether Argo CD takes an object for a list, and applies its items: by those
+// alone, whatever its kind is.
+func isList(object map[string]any) bool {
+	_, ok := object["items"].([]any)
+	return ok
 }
 
 // imagesOf are the images that the pods of a workload would run or mount; other objects

@@ -31,12 +31,26 @@ type Puller struct {
 	dir    string
 	limit  int64
 	pulls  singleflight.Group
+	// refused, where set, says why a host isn't asked.
+	refused func(host string) error
 }
 
 // NewPuller keeps at most limit bytes in dir; nothing where dir is empty. The folder is
 // made when there is something to keep. What can't be kept is pulled again.
 func NewPuller(client *registry.Client, dir string, limit int64) *Puller {
 	return &Puller{client: client, dir: dir, limit: limit}
+}
+
+// Only has p ask the hosts alone, each as it is in an address: who writes a Ladder
+// decides otherwise which hosts are asked, with what credentials there are. It must be
+// called before Pull.
+func (p *Puller) Only(hosts []string) {
+	p.refused = func(host string) error {
+		if slices.Contains(hosts, host) {
+			return nil
+		}
+		return fmt.Errorf("registry %q isn't among those that may be asked (--chart-registries): add it there, or vendor the chart into the repository", host)
+	}
 }
 
 // Pull reads the chart at address, oci://HOST/REPOSITORY@sha256:….
@@ -66,6 +80,11 @@ func (p *Puller) pull(ctx context.Context, address string) ([]byte, error) {
 	repository, digest, ok := strings.Cut(strings.TrimPrefix(address, registryScheme), "@")
 	if !InRegistry(address) || !ok || !registry.IsDigest(digest) {
 		return nil, errors.New("want oci://HOST/REPOSITORY@sha256:…")
+	}
+	if host, _, _ := strings.Cut(repository, "/"); p.refused != nil {
+		if err := p.refused(host); err != nil {
+			return nil, err
+		}
 	}
 	if data, ok := p.kept(digest); ok {
 		return data, nil

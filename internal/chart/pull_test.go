@@ -48,6 +48,24 @@ func TestAChartInARegistryRendersLikeItsPackage(t *testing.T) {
 	}
 }
 
+func TestOnlyListedRegistriesAreAsked(t *testing.T) {
+	server, address, _ := pushed(t, chartLayer)
+	host, _, _ := strings.Cut(server.Name("charts/small"), "/")
+	dir := filepath.Join(t.TempDir(), "charts")
+	listed := chart.NewPuller(registry.NewClient(), dir, 1<<20)
+	listed.Only([]string{"registry.example.com", host})
+	if _, err := listed.Pull(t.Context(), address); err != nil {
+		t.Error(err)
+	}
+	for _, hosts := range [][]string{nil, {"registry.example.com"}, {strings.TrimSuffix(host, host[len(host)-1:])}} {
+		other := chart.NewPuller(registry.NewClient(), dir, 1<<20)
+		other.Only(hosts)
+		if _, err := other.Pull(t.Context(), address); err == nil || !strings.Contains(err.Error(), "--chart-registries") {
+			t.Errorf("hosts %q: error %v", hosts, err)
+		}
+	}
+}
+
 func TestAPulledChartIsKept(t *testing.T) {
 	server, address, data := pushed(t, chartLayer)
 	dir := filepath.Join(t.TempDir(), "charts")

@@ -55,8 +55,9 @@ func (c *Chart) Manifests(r Recipe) (Manifests, error) {
 }
 
 // Trace is Manifests for who asks which template it is that does not end, or ends the
-// process: report is told of each template before it is executed. What is rendered may
-// differ from what Manifests gives, and isn't returned.
+// process: report is told of each template before it is executed, before what it gave is
+// parsed, and before that is checked and annotated; of "" where all are in work. What is
+// rendered may differ from what Manifests gives, and isn't returned.
 func (c *Chart) Trace(r Recipe, report func(template string)) error {
 	_, err := c.manifests(r, report)
 	return err
@@ -75,7 +76,24 @@ func (c *Chart) manifests(r Recipe, traced func(template string)) (Manifests, er
 	if err != nil {
 		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
 	}
+	if traced != nil {
+		if err := rendered.finishEach(r, traced); err != nil {
+			return nil, err
+		}
+	}
 	return rendered.finish(r)
+}
+
+// finishEach does for each manifest alone what finish does for all.
+func (ms Manifests) finishEach(r Recipe, traced func(template string)) error {
+	defer traced("")
+	for _, m := range ms {
+		traced(m.Source)
+		if _, err := (Manifests{m}).finish(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leave takes out what the recipe leaves out, and refuses what is too little.

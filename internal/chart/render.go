@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Manifest is one rendered document, or one file of CRDs.
+// Manifest is one rendered document, or one file of CRDs alone.
 type Manifest struct {
 	// Source is the template's or CRD's path from the chart's name on.
 	Source string
@@ -23,6 +23,8 @@ type Manifest struct {
 	Content string
 	// CRDs is set for a file of the chart's folder crds/.
 	CRDs bool
+	// Stray is set for a document of such a file that is no CustomResourceDefinition.
+	Stray bool
 	// Hook is set for Helm's hooks, Test for those that `helm test` runs.
 	Hook bool
 	Test bool
@@ -88,6 +90,11 @@ func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, e
 	if err := checkSize(c, files); err != nil {
 		return nil, err
 	}
+	if traced != nil {
+		if err := parseEach(files, traced); err != nil {
+			return nil, err
+		}
+	}
 	return collect(c, files)
 }
 
@@ -131,6 +138,18 @@ func renderValues(c *helm.Chart, values map[string]any, release Release, capabil
 	return toRender, checkSchemas(c, merged)
 }
 
+// parseEach parses what each template gave alone, as collect does with all.
+func parseEach(files map[string]string, traced func(template string)) error {
+	defer traced("")
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		traced(name)
+		if _, _, err := releaseutil.SortManifests(map[string]string{name: files[name]}, nil, releaseutil.InstallOrder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // collect puts what the templates gave into Helm's order.
 func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	for name := range files {
@@ -144,7 +163,7 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	}
 	var manifests Manifests
 	for _, crd := range c.CRDObjects() {
-		manifests = append(manifests, Manifest{Source: crd.Filename, Content: string(crd.File.Data), CRDs: true})
+		manifests = append(manifests, crdManifests(crd.Filename, string(crd.File.Data))...)
 	}
 	for _, object := range objects {
 		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -52,16 +53,16 @@ const registryScheme = "oci://"
 // InRegistry says whether the chart name is an address in a registry.
 func InRegistry(name string) bool { return strings.HasPrefix(name, registryScheme) }
 
-// Read reads the chart at name, a folder or a .tgz in fsys.
-func Read(fsys fs.FS, name string) (*Source, error) {
-	source, err := read(fsys, name)
+// Read reads the chart at name, a folder or a .tgz in fsys. It ends early with ctx.
+func Read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
+	source, err := read(ctx, fsys, name)
 	if err != nil {
 		return nil, fmt.Errorf("loading chart %q: %w", name, err)
 	}
 	return source, nil
 }
 
-func read(fsys fs.FS, name string) (*Source, error) {
+func read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
 	if InRegistry(name) {
 		return nil, fmt.Errorf("it is in a registry, which isn't asked here: vendor it into the repository (helm pull %s)", name)
 	}
@@ -70,7 +71,7 @@ func read(fsys fs.FS, name string) (*Source, error) {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		files, err := readFolder(fsys, name)
+		files, err := readFolder(ctx, fsys, name)
 		return &Source{Path: name, Digest: treeDigest(files), Files: files}, err
 	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
 		data, err := readBounded(fsys, name, maxPackage)

@@ -48,7 +48,7 @@ func isWorkload(kind string) bool {
 	return ok
 }
 
-// Stamp annotates the workloads among ms, hooks and the items of a List included, and
+// Stamp annotates the workloads among ms, hooks and the items of a list included, and
 // files of CRDs excluded. A workload's own metadata gets all stamps, and so do the Jobs
 // of a CronJob; pod templates don't get the chart's digest, so that a chart's edit
 // restarts nothing by itself. Stamps that the chart itself wrote are overwritten. Other
@@ -57,7 +57,7 @@ func isWorkload(kind string) bool {
 func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
 	stamped := slices.Clone(ms)
 	for i, m := range ms {
-		if m.CRDs || !mayHave(m.Content, workloads) {
+		if m.onlyCRDs() || !mayHave(m.Content, workloads...) {
 			continue
 		}
 		content, err := editDocument(m.Content, isWorkload, func(object *yaml.Node) error { return stampObject(object, stamps) })
@@ -69,22 +69,20 @@ func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
 	return stamped, nil
 }
 
-// mayHave spares most documents the parsing.
-func mayHave(content string, kinds []string) bool {
-	return strings.Contains(content, "List") ||
-		slices.ContainsFunc(kinds, func(kind string) bool { return strings.Contains(content, kind) })
-}
-
 // editDocument edits the objects of a document whose kind is wanted, the items of a
-// List each. A document without one keeps its bytes.
+// list each. A document without one keeps its bytes.
 func editDocument(content string, wanted func(kind string) bool, edit func(*yaml.Node) error) (string, error) {
 	// As it is printed: a last block of text ends with the line's end.
 	content += "\n"
 	document, err := parse(content)
+	written := err == nil && hasAlias(document)
+	if written {
+		document, err = writeOut(content) // its kind may come by an alias too
+	}
 	if err != nil || len(document.Content) == 0 || !has(document.Content[0], wanted) {
 		return strings.TrimSuffix(content, "\n"), err
 	}
-	if !roundTrips(content, document) {
+	if !written && !roundTrips(content, document) {
 		if document, err = writeOut(content); err != nil {
 			return "", err
 		}
@@ -97,20 +95,20 @@ func editDocument(content string, wanted func(kind string) bool, edit func(*yaml
 }
 
 func editObjects(object *yaml.Node, wanted func(kind string) bool, edit func(*yaml.Node) error) error {
+	if items, ok := listItems(object); ok {
+		for _, item := range items {
+			if err := editObjects(item, wanted, edit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	kind := scalar(lookup(object, "kind"))
-	if wanted(kind) {
-		if err := edit(object); err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
-		}
+	if !wanted(kind) {
 		return nil
 	}
-	if !isList(kind) {
-		return nil
-	}
-	for _, item := range listItems(object) {
-		if err := editObjects(item, wanted, edit); err != nil {
-			return err
-		}
+	if err := edit(object); err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
 	}
 	return nil
 }
@@ -142,13 +140,9 @@ func encode(document *yaml.Node) (string, error) {
 }
 
 // roundTrips says whether document, parsed from content, can be edited and written
-// again. It can't with aliases: one may stand for a map that is stamped in one of its
-// places only. And it can't where the two YAML libraries disagree: what counts is the
-// meaning for the one that Helm and Argo CD use.
+// again. It can't where the two YAML libraries disagree: what counts is the meaning for
+// the one that Helm and Argo CD use.
 func roundTrips(content string, document *yaml.Node) bool {
-	if hasAlias(document) {
-		return false
-	}
 	again, err := encode(document)
 	if err != nil {
 		return false
@@ -161,7 +155,8 @@ func roundTrips(content string, document *yaml.Node) bool {
 	return err == nil && bytes.Equal(want, got)
 }
 
-// writeOut parses content by way of JSON, as Helm and Argo CD do.
+// writeOut parses content by way of JSON, as Helm and Argo CD do. It has no aliases then:
+// one may stand for a map that is stamped in one of its places only.
 func writeOut(content string) (*yaml.Node, error) {
 	json, err := k8syaml.YAMLToJSON([]byte(content))
 	if err != nil {
@@ -175,22 +170,23 @@ func writeOut(content string) (*yaml.Node, error) {
 }
 
 func has(object *yaml.Node, wanted func(kind string) bool) bool {
-	kind := scalar(lookup(object, "kind"))
-	return wanted(kind) || isList(kind) && slices.ContainsFunc(listItems(object), func(item *yaml.Node) bool { return has(item, wanted) })
+	if items, ok := listItems(object); ok {
+		return slices.ContainsFunc(items, func(item *yaml.Node) bool { return has(item, wanted) })
+	}
+	return wanted(scalar(lookup(object, "kind")))
 }
 
-func isList(kind string) bool { return strings.HasSuffix(kind, "List") }
-
-func listItems(object *yaml.Node) []*yaml.Node {
-	items := resolve(lookup(object, "items"))
-	if items == nil || items.Kind != yaml.SequenceNode {
-		return nil
+// listItems are the items of what isList takes for a list.
+func listItems(object *yaml.Node) (items []*yaml.Node, ok bool) {
+	list := lookup(object, "items")
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return nil, false
 	}
-	resolved := make([]*yaml.Node, len(items.Content))
-	for i, item := range items.Content {
-		resolved[i] = resolve(item)
+	items = make([]*yaml.Node, len(list.Content))
+	for i, item := range list.Content {
+		items[i] = resolve(item)
 	}
-	return resolved
+	return items, true
 }
 
 // stampObject stamps a workload.

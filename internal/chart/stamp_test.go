@@ -125,6 +125,24 @@ func TestStampEveryKind(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+	t.Run("what has a list of items is one to Argo CD", func(t *testing.T) {
+		got := stamp(t, stamps, "kind: Pod\nitems:\n- {kind: Pod}\n")
+		if diff := cmp.Diff(map[string]any(nil), annotationsAt(t, got)); diff != "" || !strings.Contains(got, "envladder.dev/ladder") {
+			t.Errorf("%s\n%s", diff, got)
+		}
+	})
+	t.Run("a kind that comes by an alias", func(t *testing.T) {
+		got := stamp(t, stamps, "a: &a {kind: Pod}\n<<: *a\n")
+		if diff := cmp.Diff(own, annotationsAt(t, got)); diff != "" {
+			t.Errorf("%s\n%s", diff, got)
+		}
+	})
+	t.Run("a kind with escapes", func(t *testing.T) {
+		got := stamp(t, stamps, "kind: \"\\x50od\"\n")
+		if diff := cmp.Diff(own, annotationsAt(t, got)); diff != "" {
+			t.Errorf("%s\n%s", diff, got)
+		}
+	})
 	t.Run("without a target", func(t *testing.T) {
 		got := stamp(t, chart.Stamps{Ladder: "shop", Environment: "dev", ChartDigest: "sha256:aa"}, "kind: Pod\nmetadata: {annotations: {envladder.dev/target: forged}}\n")
 		if _, ok := annotationsAt(t, got)[v1alpha1.AnnotationTarget]; ok {

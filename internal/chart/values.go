@@ -66,12 +66,19 @@ func copyValue(v any) any {
 	case map[string]any:
 		return copyMap(v)
 	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = copyValue(item)
-		}
-		return out
+		return copyList(v)
 	default:
 		return v
 	}
+}
+
+func copyList(list []any) []any {
+	if list == nil {
+		return nil
+	}
+	out := make([]any, len(list))
+	for i, item := range list {
+		out[i] = copyValue(item)
+	}
+	return out
 }

@@ -32,13 +32,17 @@ var noMemory = []string{
 	"ThreadSanitizer failed to allocate",
 }
 
+// wildAccess is what Go's runtime says that was refused memory where it didn't look. A
+// fault of the program's own panics instead.
+const wildAccess = "unexpected signal during runtime execution"
+
 // reasonOf is why a worker ended by itself, from what it said.
 func reasonOf(said string) Reason {
 	saidOne := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
 	}
 	switch {
-	case saidOne(noMemory...):
+	case saidOne(noMemory...), saidOne(wildAccess):
 		return ReasonMemory
 	case saidOne("stack overflow", "stack exceeds"):
 		return ReasonStack
@@ -55,6 +59,8 @@ type LostError struct {
 	// Template that was in work when the render was repeated; empty where there was
 	// none, as while the chart is loaded.
 	Template string
+	// Unsure is set where Reason is only the likely one.
+	Unsure bool
 	// Limit of time and Memory, in bytes, that the render had.
 	Limit  time.Duration
 	Memory int64
@@ -73,7 +79,11 @@ func (e *LostError) fault() string {
 	case ReasonTime:
 		return fmt.Sprintf("was still in work when its time was over, %v: does it end?", e.Limit.Round(100*time.Millisecond))
 	case ReasonMemory:
-		return fmt.Sprintf("needs more than %d MiB of memory (--max-render-memory)", e.Memory>>20)
+		probably := ""
+		if e.Unsure {
+			probably = "probably "
+		}
+		return fmt.Sprintf("%sneeds more than %d MiB of memory (--max-render-memory)", probably, e.Memory>>20)
 	case ReasonStack:
 		return "overflows the stack: does it refer to itself?"
 	default:

@@ -26,7 +26,7 @@ const parent = "parent"
 
 func beParent() {
 	pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Hour, Log: slog.New(slog.DiscardHandler)})
-	source, err := chart.Read(fstest.MapFS{
+	source, err := chart.Read(context.Background(), fstest.MapFS{
 		"c/Chart.yaml":       {Data: []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n")},
 		"c/templates/x.yaml": {Data: []byte("{{ range 9223372036854775807 }}{{ end }}")},
 	}, "c")

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,8 +132,8 @@ func (p *Pool) attempt(ctx context.Context, source *chart.Source, r request, lim
 	return last, lost, err
 }
 
-// trace renders again with templates that say when they begin, and returns the last
-// that did; empty where none does. A render that was stopped late is stopped earlier
+// trace renders again with templates that say when they begin, or when what they gave is
+// read, and returns the last that did; empty where none does. A render that was stopped late is stopped earlier
 // now: a third of its time, which the caller's deadline leaves by limit.
 func (p *Pool) trace(ctx context.Context, source *chart.Source, r request, limit time.Duration) string {
 	ctx, cancel := context.WithTimeout(ctx, limit/4)
@@ -177,7 +178,7 @@ func (p *Pool) run(ctx context.Context, w *process, source *chart.Source, r requ
 		reason = reasonOf(said)
 	}
 	p.lose(reason, source, said)
-	return answer{}, &LostError{Reason: reason}, nil
+	return answer{}, &LostError{Reason: reason, Unsure: reason == ReasonMemory && strings.Contains(said, wildAccess)}, nil
 }
 
 // lose says that a worker is lost, once for each.
