@@ -167,7 +167,9 @@ func TestAnotherChartAloneIsAskedAbout(t *testing.T) {
 		_, err = evidence.Attest(t.Context(), client, observer, target, gate.PredicateSoak, soak)
 		check(t, err)
 	}
-	results := w.promote("prod", target("eu"), func(o *promote.Options) { o.Judge = verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{}))) })
+	results := w.promote("prod", target("eu"), func(o *promote.Options) {
+		o.Judge = verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{})))
+	})
 	w.want(results, "prod/eu Refused")
 	if c := results[0].Changes; len(c) != 1 || c[0].Image != "" || c[0].New != "next" {
 		t.Errorf("changes %+v", c)
