@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -161,8 +160,8 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	return placeValues{
 		final: masked(final), merged: merged.WithChart(loaded.Defaults()).Shown(masked),
 		fromHere: func(file string) string {
-			if inside, ok := strings.CutPrefix(file, path.Clean(step.Chart)); ok && chart.InRegistry(step.Chart) {
-				return step.Chart + inside
+			if chart.InRegistry(file) {
+				return file
 			}
 			return fromHere(repository, file)
 		},

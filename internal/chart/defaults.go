@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"path"
 	"slices"
 
 	helm "helm.sh/helm/v3/pkg/chart"
@@ -26,7 +25,7 @@ func defaults(c *helm.Chart, folder string, prefix []string) []layers.Default {
 	all := []layers.Default{own}
 	for _, child := range c.Dependencies() {
 		for _, name := range namesOf(child, c) {
-			all = append(all, defaults(child, path.Join(folder, "charts", child.Name()), append(slices.Clone(prefix), name))...)
+			all = append(all, defaults(child, folder+"/charts/"+child.Name(), append(slices.Clone(prefix), name))...)
 		}
 	}
 	return all
