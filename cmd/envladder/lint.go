@@ -99,7 +99,7 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 		if err != nil {
 			return nil, err
 		}
-		findings = slices.Concat(ofPlaces, lintChance(ctx, repo, document))
+		findings = slices.Concat(ofPlaces, lintChance(ctx, repo, document, charts))
 	}
 	findings = append(findings, chartsNotAsked(document)...)
 	return strictyaml.FaultsOf(findings.Err()), nil

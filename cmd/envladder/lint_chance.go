@@ -14,32 +14,26 @@ import (
 // sees it in sync, and what was reviewed isn't what is applied. Only charts whose
 // templates might do so are rendered at all; what fails then is a warning, since it may be
 // for want of a cluster's version.
-func lintChance(ctx context.Context, repo *ladder.Repository, document *ladder.Document) strictyaml.Faults {
+func lintChance(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) strictyaml.Faults {
 	var faults strictyaml.Faults
 	seen := map[strictyaml.Fault]bool{}
-	for _, environment := range document.Spec.Environments {
-		targets := environment.Targets
-		if len(targets) == 0 {
-			targets = []ladder.Target{{}}
+	for _, step := range document.Steps() {
+		loaded := charts[step.Chart]
+		if loaded == nil || ladder.IsPreview(step.Environment) {
+			continue // in a registry, which isn't asked; or what differs from one to the next anyway
 		}
-		for _, target := range targets {
-			step, err := document.Step(environment.Name, target.Name)
-			if err != nil {
-				continue
-			}
-			for _, fault := range chanceOf(ctx, repo, step) {
-				if !seen[fault] {
-					seen[fault] = true
-					faults = append(faults, fault)
-				}
+		for _, fault := range chanceOf(ctx, repo, step, loaded) {
+			if !seen[fault] {
+				seen[fault] = true
+				faults = append(faults, fault)
 			}
 		}
 	}
 	return faults
 }
 
-func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) strictyaml.Faults {
-	chances, err := renderTwice(ctx, repo, step)
+func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, loaded *chart.Chart) strictyaml.Faults {
+	chances, err := renderTwice(ctx, repo, step, loaded)
 	if err != nil {
 		return strictyaml.Faults{{File: step.Chart, Message: fmt.Sprintf("environment %q can't be rendered here, so it isn't known whether two renders differ: %v", step.Environment, err), Warning: true}}
 	}
@@ -54,10 +48,9 @@ func chanceOf(ctx context.Context, repo *ladder.Repository, step ladder.Step) st
 	return faults
 }
 
-func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step) ([]chart.Chance, error) {
-	loaded, loadErr := chart.Load(ctx, repo.FS(), step.Chart)
-	values, mergeErr := chart.Merge(ctx, repo.FS(), step)
-	if loadErr != nil || mergeErr != nil {
+func renderTwice(ctx context.Context, repo *ladder.Repository, step ladder.Step, loaded *chart.Chart) ([]chart.Chance, error) {
+	values, err := chart.Merge(ctx, repo.FS(), step)
+	if err != nil {
 		return nil, nil //nolint:nilerr // others find that, with its place
 	}
 	return loaded.Chances(ctx, chart.Recipe{Values: values, Release: chart.Release{Name: step.Ladder}, AllowEmpty: true})

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -25,25 +24,12 @@ func (ms Manifests) Beside(release Release) (Manifests, error) {
 	if err := ms.visit(func(object map[string]any) { found = found.with(object, release) }); err != nil {
 		return nil, err
 	}
-	annotated := slices.Clone(ms)
-	for i, m := range ms {
-		if m.onlyCRDs() || !mayHave(m.Content, passing...) {
-			continue
-		}
-		content, err := editDocument(m.Content, isPassing, func(object *yaml.Node) error { return found.annotate(object, release) })
-		if err != nil {
-			return nil, fmt.Errorf("annotating an object of %q: %w", m.Source, err)
-		}
-		annotated[i].Content = content
-	}
-	return annotated, nil
+	return ms.edit("annotating", passing, func(object *yaml.Node) error { return found.annotate(object, release) })
 }
 
 func (ms Manifests) havePassing() bool {
 	return slices.ContainsFunc(ms, func(m Manifest) bool { return !m.onlyCRDs() && mayHave(m.Content, passing...) })
 }
-
-func isPassing(kind string) bool { return slices.Contains(passing, kind) }
 
 // standing are the workloads that stay from one sync to the next.
 type standing []stander

@@ -43,11 +43,6 @@ var podTemplates = map[string][]string{
 
 var workloads = slices.Sorted(maps.Keys(podTemplates))
 
-func isWorkload(kind string) bool {
-	_, ok := podTemplates[kind]
-	return ok
-}
-
 // Stamp annotates the workloads among ms, hooks and the items of a list included, and
 // files of CRDs excluded. A workload's own metadata gets all stamps, and so do the Jobs
 // of a CronJob; pod templates don't get the chart's digest, so that a chart's edit
@@ -55,18 +50,24 @@ func isWorkload(kind string) bool {
 // documents keep their bytes; a stamped document keeps its comments and the notation of
 // its values, but for one with aliases, which is written out.
 func (ms Manifests) Stamp(stamps Stamps) (Manifests, error) {
-	stamped := slices.Clone(ms)
+	return ms.edit("stamping", workloads, func(object *yaml.Node) error { return stampObject(object, stamps) })
+}
+
+// edit edits the objects of these kinds; doing says what that is, for errors.
+func (ms Manifests) edit(doing string, kinds []string, edit func(*yaml.Node) error) (Manifests, error) {
+	wanted := func(kind string) bool { return slices.Contains(kinds, kind) }
+	edited := slices.Clone(ms)
 	for i, m := range ms {
-		if m.onlyCRDs() || !mayHave(m.Content, workloads...) {
+		if m.onlyCRDs() || !mayHave(m.Content, kinds...) {
 			continue
 		}
-		content, err := editDocument(m.Content, isWorkload, func(object *yaml.Node) error { return stampObject(object, stamps) })
+		content, err := editDocument(m.Content, wanted, edit)
 		if err != nil {
-			return nil, fmt.Errorf("stamping an object of %q: %w", m.Source, err)
+			return nil, fmt.Errorf("%s an object of %q: %w", doing, m.Source, err)
 		}
-		stamped[i].Content = content
+		edited[i].Content = content
 	}
-	return stamped, nil
+	return edited, nil
 }
 
 // editDocument edits the objects of a document whose kind is wanted, the items of a
