@@ -29,7 +29,6 @@ verify-attestation" verifies. Where the digest is an index, the statement is abo
 platforms too.
 
 What a statement counts for is the Gate's to say, by its signer and its type.`,
-		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand(), newAttestExceptionCommand())
 	return cmd

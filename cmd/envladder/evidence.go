@@ -14,7 +14,6 @@ func newEvidenceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "evidence",
 		Short: "Carry evidence along with images",
-		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(newEvidenceCopyCommand())
 	return cmd

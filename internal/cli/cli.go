@@ -90,6 +90,10 @@ func prepare(root *cobra.Command, args []string, stdin io.Reader, stdout, stderr
 	root.SilenceUsage = true
 	root.Version = fmt.Sprintf("%s %s/%s %s", Version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nflags: %s --help", err, cmd.CommandPath())
+	})
+	tellUsage(root)
 }
 
 func exitCode(root *cobra.Command, err error) int {

@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 		"bad usage is an error, not a no": {
 			args: []string{"--nonesuch"},
 			run:  func(*cobra.Command) error { return nil },
-			code: ExitError, stderr: "climb: unknown flag: --nonesuch\n",
+			code: ExitError, stderr: "climb: unknown flag: --nonesuch\nflags: climb --help\n",
 		},
 		"the version": {
 			args: []string{"--version"},
@@ -58,6 +58,35 @@ func TestRun(t *testing.T) {
 			}
 			if stderr.String() != test.stderr {
 				t.Errorf("said %q, want %q", stderr.String(), test.stderr)
+			}
+		})
+	}
+}
+
+func TestBadUsageIsToldWhatIsRight(t *testing.T) {
+	for args, test := range map[string]struct {
+		code int
+		says string
+	}{
+		"carry":               {ExitOK, "Usage:\n  mountain carry\n"},
+		"carry rope":          {ExitOK, ""},
+		"carry ropes":         {ExitError, "mountain: unknown command \"ropes\" for \"mountain carry\": it has rope, tent\n"},
+		"carry tent":          {ExitError, "mountain: accepts 1 arg(s), received 0\nusage: mountain carry tent SIZE [flags]\n"},
+		"carry tent --colour": {ExitError, "mountain: unknown flag: --colour\nflags: mountain carry tent --help\n"},
+	} {
+		t.Run(args, func(t *testing.T) {
+			done := func(*cobra.Command, []string) {}
+			group := &cobra.Command{Use: "carry"}
+			group.AddCommand(
+				&cobra.Command{Use: "rope", Args: cobra.NoArgs, Run: done},
+				&cobra.Command{Use: "tent SIZE", Args: cobra.ExactArgs(1), Run: done},
+			)
+			root := &cobra.Command{Use: "mountain"}
+			root.AddCommand(group)
+			var out bytes.Buffer
+			code := Run(root, strings.Fields(args), strings.NewReader(""), &out, &out)
+			if code != test.code || !strings.Contains(out.String(), test.says) || (test.says == "") != (out.Len() == 0) {
+				t.Errorf("exit code %d and %q, want %d and %q", code, out.String(), test.code, test.says)
 			}
 		})
 	}
