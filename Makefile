@@ -30,7 +30,7 @@ build: ## Build envladder's programs and the test bed's into bin/
 
 .PHONY: demo
 demo: build ## Run the main job on real parts: one change climbs from a pull request to prod (KEEP=1 leaves it running)
-	@echo "Building what the demo runs on (12 programs, about half an hour the first time on 2 cores; kept for later)"
+	@echo "Building what the demo runs on (about half an hour the first time on 2 cores; kept for later)"
 	bin/demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: test

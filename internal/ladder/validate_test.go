@@ -243,9 +243,17 @@ func TestFaultsOfTheHead(t *testing.T) {
 				"ladder.yaml:3:18: metadata.name: is \"Shop\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends\n" +
 				"ladder.yaml:3:24: metadata.labels: unknown field: the fields here are name",
 		},
-		"a list":      {"- a\n", "ladder.yaml:1:1: want a mapping, have a list"},
-		"not YAML":    {"a: [\n", "ladder.yaml:2:1: isn't valid YAML: did not find expected node content"},
-		"alias bomb":  {"a: &a [b]\nc: &c [*a,*a]\nd: [*e]\n", "ladder.yaml:1:1: isn't valid YAML: an alias of an anchor that isn't defined above it"},
+		"a list":              {"- a\n", "ladder.yaml:1:1: want a mapping, have a list"},
+		"not YAML":            {"a: [\n", "ladder.yaml:2:1: isn't valid YAML: did not find expected node content"},
+		"an alias of nothing": {"a: [*b]\n", "ladder.yaml:1:1: isn't valid YAML: an alias of an anchor that isn't defined above it"},
+		"an alias bomb": {
+			head + "a: &a [" + strings.Repeat("x, ", 5000) + "]\nspec: {chart: c, environments: [*a, *a, *a]}\n",
+			"ladder.yaml:4:1: a: unknown field: the fields here are apiVersion, kind, metadata, spec\n" +
+				"ladder.yaml:5:33: spec.environments[0]: is an alias: write the value out\n" +
+				"ladder.yaml:5:33: spec.environments[0]: the aliases from here on repeat more than 10000 nodes\n" +
+				"ladder.yaml:5:37: spec.environments[1]: is an alias: write the value out\n" +
+				"ladder.yaml:5:41: spec.environments[2]: is an alias: write the value out",
+		},
 		"two at once": {head + "---\n" + head, "ladder.yaml:1:1: needs \"spec\"\nladder.yaml:4:1: has a second document: one file, one document"},
 	} {
 		t.Run(name, func(t *testing.T) {
