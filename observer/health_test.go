@@ -27,10 +27,13 @@ const (
 	shopWeb        = "registry.example.com/shop/web"
 )
 
+// podStatuses is the test bed's folder of what its simulated runtime can't show.
+var podStatuses = filepath.Join("..", "test", "bed", "testdata", "podstatus")
+
 // recorded is a pod's status as a runtime reports it.
 func recorded(t testing.TB, name string) *corev1.Pod {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", "podstatus", name+".yaml"))
+	raw, err := os.ReadFile(filepath.Join(podStatuses, name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +65,24 @@ func TestWhatRuntimesReport(t *testing.T) {
 			known := &catalog{known: map[string]*entry{shopWeb + "@" + indexDigest: {names: names}}}
 			if known.contradicts(shopWeb, indexDigest, c.runs) {
 				t.Error("it is taken for another image")
+			}
+		})
+	}
+}
+
+func TestWhatRuntimesReportOfWhatDoesNotRun(t *testing.T) {
+	for name, want := range map[string]struct {
+		runs     imageID
+		restarts int32
+	}{
+		"containerd-crash-loop":  {imageID{digest: indexDigest}, 7},
+		"containerd-pull-failed": {imageID{}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(recorded(t, name))
+			c := p.container("web")
+			if c == nil || c.runs != want.runs || c.restarts != want.restarts || p.ready {
+				t.Errorf("read %+v of a pod that is ready: %v, want %+v of one that isn't", c, p.ready, want)
 			}
 		})
 	}
@@ -271,7 +292,7 @@ func TestNames(t *testing.T) {
 // FuzzParseImageID holds that a digest is read whole and from the end, that a scheme
 // changes nothing, and that a digest is bare exactly where no repository is before it.
 func FuzzParseImageID(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join("testdata", "podstatus", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(podStatuses, "*.yaml"))
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no recorded pods: %v", err)
 	}
