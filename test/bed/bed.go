@@ -98,6 +98,15 @@ const (
 // all of them are ready. The context bounds the start only: the parts run
 // until Down, or until this process ends.
 func Up(ctx context.Context, o Options) (*Bed, error) {
+	b, err := up(ctx, o)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		// Whatever was cut short says that it failed, and has nothing to tell.
+		return nil, fmt.Errorf("starting the bed: %w", ctx.Err())
+	}
+	return b, err
+}
+
+func up(ctx context.Context, o Options) (*Bed, error) {
 	b := &Bed{
 		options: o, log: o.Log, Dir: o.Dir,
 		clusters: map[string]*Cluster{}, registries: map[string]*Registry{},

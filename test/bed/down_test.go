@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -63,6 +64,30 @@ func TestDownLeavesNothing(t *testing.T) {
 	}
 	if _, err := b.Run(t.Context(), bed.Process{Name: "late", Path: "/bin/sleep", Args: []string{"60"}}); err == nil {
 		t.Error("a bed that is down runs a process")
+	}
+}
+
+func TestACanceledStartLeavesNothing(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		_ = bed.Poll(ctx, time.Minute, func(context.Context) error {
+			logs, err := filepath.Glob(filepath.Join(temp, "*", "logs", "small-etcd.log"))
+			if err == nil && len(logs) == 0 {
+				err = errors.New("etcd hasn't been started")
+			}
+			return err
+		})
+	}()
+	_, err := bed.Up(ctx, small())
+	if !errors.Is(err, context.Canceled) || err.Error() != "starting the bed: context canceled" {
+		t.Errorf("got %v, want that it was canceled, and no more", err)
+	}
+	left, err := filepath.Glob(filepath.Join(temp, "envladder-bed-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%v is left (%v)", left, err)
 	}
 }
 
