@@ -29,9 +29,9 @@ build: ## Build envladder's programs and the test bed's into bin/
 	cd test && go build -o ../bin/ ./cmd/...
 
 .PHONY: demo
-demo: build ## Run the main job on real parts: one change climbs from a pull request to prod (KEEP=1 leaves it running)
+demo: build ## Run the main job on real parts: one change climbs from a pull request to prod (KEEP=1 leaves it running, STORY=first-deploy or adopt tells another)
 	@echo "Building what the demo runs on (about half an hour the first time on 2 cores; kept for later)"
-	bin/demo $(if $(filter-out 0,$(KEEP)),--keep)
+	bin/demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(STORY),--story $(STORY))
 
 .PHONY: test
 test: build ## Run the tests, with a real API server and the real cosign
