@@ -302,8 +302,8 @@ func TestMetrics(t *testing.T) {
 		`envladder_plugin_renders_total{result="lost"} 1`,
 		`envladder_plugin_result_cache_total{result="hit"} 2`,
 		`envladder_plugin_result_cache_total{result="miss"} 2`,
-		`envladder_plugin_phase_seconds_count{phase="render"} 4`,
-		`envladder_plugin_phase_seconds_count{phase="resolve"} 5`,
+		`envladder_plugin_phase_seconds_count{phase="render"} 2`,
+		`envladder_plugin_phase_seconds_count{phase="resolve"} 3`,
 		`envladder_plugin_workers_lost_total{reason="memory"} 3`,
 		`envladder_plugin_requests_waiting 0`,
 	} {

@@ -16,16 +16,42 @@ import (
 type renderer struct {
 	pool    *worker.Pool
 	results *sized.Cache[chart.Manifests]
+	// asked has the keys of results by the keys of requests.
+	asked   *sized.Cache[string]
 	flights flights
 	metrics *metrics
 }
 
-// render is what the chart renders to by the recipe. It is shared: nobody may change it.
-func (r *renderer) render(ctx context.Context, source *chart.Source, recipe chart.Recipe) (chart.Manifests, error) {
+func newRenderer(pool *worker.Pool, metrics *metrics, resultCache int64) *renderer {
+	return &renderer{
+		pool:    pool,
+		results: sized.New[chart.Manifests](resultCache),
+		asked:   sized.New[string](resultCache / 16), // two keys beside a result of some KiB
+		metrics: metrics,
+	}
+}
+
+// again is what a request was answered before. It is shared, as render's are.
+func (r *renderer) again(request string) (chart.Manifests, bool) {
+	result, ok := r.asked.Get(request)
+	if !ok {
+		return nil, false
+	}
+	known, ok := r.results.Get(result)
+	if ok {
+		r.metrics.hits.Inc()
+	}
+	return known, ok
+}
+
+// render is what the chart renders to by the recipe, to be given again for the request
+// of that key. It is shared: nobody may change it.
+func (r *renderer) render(ctx context.Context, request string, source *chart.Source, recipe chart.Recipe) (chart.Manifests, error) {
 	key, err := resultKey(source, recipe)
 	if err != nil {
 		return nil, err
 	}
+	r.asked.Put(request, key, int64(len(key)))
 	if known, ok := r.results.Get(key); ok {
 		r.metrics.hits.Inc()
 		return known, nil

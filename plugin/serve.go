@@ -24,7 +24,6 @@ import (
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
-	"github.com/envladder/envladder/plugin/sized"
 	"github.com/envladder/envladder/plugin/worker"
 )
 
@@ -167,7 +166,7 @@ func newServer(config Config, pool *worker.Pool, metrics *metrics) *grpc.Server 
 		limits:   config.Limits,
 		turns:    newTurns(config.MaxRequests),
 		charts:   config.Charts,
-		renderer: &renderer{pool: pool, results: sized.New[chart.Manifests](config.ResultCache), metrics: metrics},
+		renderer: newRenderer(pool, metrics, config.ResultCache),
 		metrics:  metrics,
 		log:      config.Log,
 	})

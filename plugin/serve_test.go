@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -630,6 +631,45 @@ func TestHostileStreams(t *testing.T) {
 }
 
 // Two requests that don't end leave no turn to a third; when one ends, it is served.
+// An archive that was answered before isn't unpacked again, but who announces it must
+// send it.
+func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
+	s := serve(t, archive.DefaultLimits)
+	data := pack(t,
+		entry{name: "ladder.yaml", content: "apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\nspec: {chart: chart, environments: [{name: dev}, {name: prod}]}\n"},
+		entry{name: "chart/Chart.yaml", content: "apiVersion: v2\nname: shop\nversion: 1.0.0\n"},
+		entry{name: "chart/templates/x.yaml", content: "kind: ConfigMap\nmetadata: {name: x}\n"},
+	)
+	ask := func(environment string) *apiclient.ManifestRequestMetadata {
+		metadata := metadataOf(data)
+		metadata.Env = []*apiclient.EnvEntry{{Name: "ARGOCD_APP_PARAMETERS", Value: `[{"name":"environment","string":"` + environment + `"}]`}}
+		return metadata
+	}
+	damaged := slices.Clone(data)
+	damaged[len(damaged)-1]++
+	for _, tt := range []struct {
+		name     string
+		metadata *apiclient.ManifestRequestMetadata
+		data     []byte
+		want     string
+	}{
+		{"asked first", ask("dev"), data, ""},
+		{"asked again", ask("dev"), data, ""},
+		{"announced, and not sent", ask("dev"), nil, "the archive has 0 bytes"},
+		{"cut", ask("dev"), data[:len(data)-20], "it was cut"},
+		{"damaged", ask("dev"), damaged, "it was damaged"},
+		{"asked for another environment", ask("prod"), data, ""},
+		{"asked for one that isn't", ask("qa"), data, `"qa"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := s.send(t, tt.metadata, tt.data)
+			if tt.want == "" && err != nil || tt.want != "" && !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestRequestsAreBounded(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	data := pack(t, entry{name: "ladder.yaml"})

@@ -43,16 +43,25 @@ type stream interface {
 // receive waits for the request's turn and receives it. The caller calls done in any
 // case, when it is done with the request.
 func (s *service) receive(from stream) (request Request, done func(), err error) {
+	in, err := open(from)
+	if err != nil {
+		return Request{}, func() {}, err
+	}
+	return s.unpack(from.Context(), in)
+}
+
+// unpack is receive of a stream that has begun.
+func (s *service) unpack(ctx context.Context, in *incoming) (request Request, done func(), err error) {
 	waited := s.metrics.phase(phaseWait)
 	s.metrics.waiting.Inc()
-	err = s.turns.take(from.Context())
+	err = s.turns.take(ctx)
 	s.metrics.waiting.Dec()
 	waited()
 	if err != nil {
-		return Request{}, func() {}, errors.Join(err, discard(from))
+		return Request{}, func() {}, errors.Join(err, in.chunks.drain())
 	}
 	defer s.metrics.phase(phaseReceive)()
-	request, err = receive(from, s.limits)
+	request, err = in.request(s.limits)
 	return request, s.turns.give, err
 }
 
@@ -61,11 +70,11 @@ type generateStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, plug
 // GenerateManifest renders one Application.
 func (s *service) GenerateManifest(stream generateStream) error {
 	start := time.Now()
-	request, done, err := s.receive(stream)
-	defer done()
+	var request Request
 	var manifests chart.Manifests
+	in, err := open(stream)
 	if err == nil {
-		manifests, err = s.generate(stream.Context(), &request)
+		request, manifests, err = s.answer(stream.Context(), in)
 	}
 	s.metrics.renders.WithLabelValues(resultOf(err)).Inc()
 	log := s.log.With("app", request.AppName, "dir", request.Dir,
@@ -78,9 +87,29 @@ func (s *service) GenerateManifest(stream generateStream) error {
 	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: documents(manifests)})
 }
 
+// answer renders what is asked for. Where the same was asked of the same archive before,
+// the archive isn't unpacked, only held against its checksum.
+func (s *service) answer(ctx context.Context, in *incoming) (Request, chart.Manifests, error) {
+	// What is wrong with a request is told once its archive is read, by unpack.
+	asked, key, err := in.asked()
+	if err == nil {
+		if known, ok := s.renderer.again(key); ok {
+			defer s.metrics.phase(phaseReceive)()
+			return asked, known, in.verify()
+		}
+	}
+	request, done, err := s.unpack(ctx, in)
+	defer done()
+	if err != nil {
+		return request, nil, err
+	}
+	manifests, err := s.generate(ctx, &request, key)
+	return request, manifests, err
+}
+
 // generate is Generate in a worker. It takes the repository from the request, so that it
 // isn't held while the chart renders.
-func (s *service) generate(ctx context.Context, request *Request) (chart.Manifests, error) {
+func (s *service) generate(ctx context.Context, request *Request, key string) (chart.Manifests, error) {
 	request.Charts = s.charts
 	done := s.metrics.phase(phaseResolve)
 	found, err := request.resolve(ctx)
@@ -90,7 +119,7 @@ func (s *service) generate(ctx context.Context, request *Request) (chart.Manifes
 		return nil, err
 	}
 	defer s.metrics.phase(phaseRender)()
-	manifests, err := s.renderer.render(ctx, found.source, found.recipe)
+	manifests, err := s.renderer.render(ctx, key, found.source, found.recipe)
 	return manifests, chart.Explain(err, found.merged)
 }
 

@@ -3,6 +3,7 @@ package plugin
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -25,44 +26,62 @@ type brokenStreamError struct{ cause error }
 func (e *brokenStreamError) Error() string { return fmt.Sprintf("receiving: %v", e.cause) }
 func (e *brokenStreamError) Unwrap() error { return e.cause }
 
-// receive reads a stream: metadata, then the archive in chunks. It reads to the end
-// even when the archive is refused, since Argo CD reports an answer that comes while it
-// sends as a bare EOF, and nobody would see why.
-func receive(stream receiver, limits archive.Limits) (Request, error) {
+// incoming is a stream whose metadata has come; the archive comes in chunks. It must be
+// read to its end by one of its methods, even when the archive is refused or of no use,
+// since Argo CD reports an answer that comes while it sends as a bare EOF, and nobody
+// would see why.
+type incoming struct {
+	metadata *pluginpb.ManifestRequestMetadata
+	chunks   *chunkReader
+}
+
+func open(stream receiver) (*incoming, error) {
 	first, err := stream.Recv()
 	if err != nil {
-		return Request{}, &brokenStreamError{err}
+		return nil, &brokenStreamError{err}
 	}
-	metadata := first.GetMetadata()
-	chunks := &chunkReader{stream: stream, sum: sha256.New()}
-	files, archiveErr := archive.Read(chunks, limits)
-	if err := chunks.drain(); err != nil {
-		return Request{}, err
-	}
-	if metadata == nil {
-		return Request{}, errors.New("the stream doesn't begin with metadata")
-	}
-	if err := chunks.check(metadata); err != nil && !isTooLarge(archiveErr) {
+	return &incoming{first.GetMetadata(), &chunkReader{stream: stream, sum: sha256.New()}}, nil
+}
+
+// request unpacks the archive.
+func (in *incoming) request(limits archive.Limits) (Request, error) {
+	files, archiveErr := archive.Read(in.chunks, limits)
+	if err := in.verify(); err != nil && !isTooLarge(archiveErr) {
 		return Request{}, err
 	}
 	if archiveErr != nil {
 		return Request{}, archiveErr
 	}
-	return requestOf(metadata, files)
+	return requestOf(in.metadata, files)
 }
 
-// discard reads a stream to its end, for the same reason, and keeps nothing.
-func discard(stream receiver) error {
-	if _, err := stream.Recv(); err != nil {
-		return &brokenStreamError{err}
+// verify reads what is left of the archive, and checks that all of it is what was
+// announced.
+func (in *incoming) verify() error {
+	if err := in.chunks.drain(); err != nil {
+		return err
 	}
-	chunks := &chunkReader{stream: stream, sum: sha256.New()}
-	return chunks.drain()
+	if in.metadata == nil {
+		return errors.New("the stream doesn't begin with metadata")
+	}
+	return in.chunks.check(in.metadata)
 }
 
 func isTooLarge(err error) bool {
 	var tooLarge *archive.TooLargeError
 	return errors.As(err, &tooLarge)
+}
+
+// asked is the request without its repository, and a key that names all which the answer
+// depends on: what is asked, and what the archive is announced to be.
+func (in *incoming) asked() (request Request, key string, err error) {
+	request, err = requestOf(in.metadata, nil)
+	request.Repository = nil
+	if err != nil {
+		return request, "", err
+	}
+	encoded, err := json.Marshal(request) //nolint:musttag // nobody reads it
+	return request, fmt.Sprintf("%q %q %x", in.metadata.GetChecksum(), in.metadata.GetAppRelPath(), sha256.Sum256(encoded)), err
 }
 
 // requestOf is the request of metadata and the files that came with it.

@@ -5,33 +5,15 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
 // passing are the kinds whose objects are made anew by a sync.
 var passing = []string{"Job", "Pod", "PodTemplate"}
 
-// Beside annotates what each sync makes anew (hooks, guards) with the workloads of ms
-// that run its images from one sync to the next. So a webhook can see that a digest runs
-// already, and needn't take a Job or a guard for a new deploy.
-func (ms Manifests) Beside(release Release) (Manifests, error) {
-	if !ms.havePassing() {
-		return ms, nil
-	}
-	found := standing{}
-	if err := ms.visit(func(object map[string]any) { found = found.with(object, release) }); err != nil {
-		return nil, err
-	}
-	return ms.edit("annotating", passing, func(object *yaml.Node) error { return found.annotate(object, release) })
-}
-
-func (ms Manifests) havePassing() bool {
-	return slices.ContainsFunc(ms, func(m Manifest) bool { return !m.onlyCRDs() && mayHave(m.Content, passing...) })
-}
-
-// standing are the workloads that stay from one sync to the next.
+// standing are the workloads that stay from one sync to the next. What each sync makes
+// anew (hooks, guards) is annotated with those of them that run its images: so a webhook
+// can see that a digest runs already, and needn't take a Job or a guard for a new deploy.
 type standing []stander
 
 type stander struct {
@@ -45,20 +27,18 @@ func (s standing) with(object map[string]any, release Release) standing {
 	if !slices.Contains(v1alpha1.BesideKinds, kind) || isHook(metadata) {
 		return s
 	}
-	namespace, _ := metadata["namespace"].(string)
 	name, _ := metadata["name"].(string)
-	return append(s, stander{cmp.Or(namespace, release.Namespace), kind, name, imagesOf(object)})
+	return append(s, stander{namespaceOf(metadata, release), kind, name, imagesOf(object)})
 }
 
-func (s standing) annotate(node *yaml.Node, release Release) error {
-	var object map[string]any
-	if err := node.Decode(&object); err != nil {
-		return err
+// places are where an object is annotated.
+func (s standing) places(object map[string]any, release Release) []place {
+	kind, _ := object["kind"].(string)
+	if !slices.Contains(passing, kind) {
+		return nil
 	}
 	metadata, _ := object["metadata"].(map[string]any)
-	namespace, _ := metadata["namespace"].(string)
-	namespace = cmp.Or(namespace, release.Namespace)
-	images := imagesOf(object)
+	namespace, images := namespaceOf(metadata, release), imagesOf(object)
 	var beside []string
 	for _, w := range s {
 		shares := slices.ContainsFunc(w.images, func(image string) bool { return slices.Contains(images, image) })
@@ -66,5 +46,10 @@ func (s standing) annotate(node *yaml.Node, release Release) error {
 			beside = append(beside, w.kind+"/"+w.name)
 		}
 	}
-	return annotate(node, []annotation{{v1alpha1.AnnotationBeside, strings.Join(beside, ",")}})
+	return []place{{nil, []annotation{{v1alpha1.AnnotationBeside, strings.Join(beside, ",")}}}}
+}
+
+func namespaceOf(metadata map[string]any, release Release) string {
+	namespace, _ := metadata["namespace"].(string)
+	return cmp.Or(namespace, release.Namespace)
 }

@@ -17,7 +17,7 @@ func beside(t *testing.T, contents ...string) map[string]string {
 	for _, content := range contents {
 		given = append(given, chart.Manifest{Source: "t.yaml", Content: content})
 	}
-	annotated, err := given.Beside(chart.Release{Name: "shop", Namespace: "own"})
+	annotated, err := given.Finish(chart.Recipe{Release: chart.Release{Name: "shop", Namespace: "own"}, Stamps: &chart.Stamps{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,17 +65,6 @@ func TestWhatIsMadeAnewSaysBesideWhat(t *testing.T) {
 		"PodTemplate/guard": "Deployment/web,CronJob/report",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestWithoutHooksNothingIsTouched(t *testing.T) {
-	given := chart.Manifests{{Content: web}, {Content: report}, {Content: "kind: Job\nspec: {}", CRDs: true}}
-	got, err := given.Beside(chart.Release{Namespace: "own"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(given, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

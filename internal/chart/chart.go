@@ -32,6 +32,7 @@ type Chart struct {
 	Digest string
 
 	pristine *helm.Chart
+	schemas  schemas
 }
 
 // silenceHelm ends Helm's warnings: they have values in them, which may be secrets, and

@@ -98,7 +98,7 @@ func TestGolden(t *testing.T) {
 	}
 	c := load(t, "testdata", "full")
 	manifests := render(t, c, merged, chart.Release{Name: "shop", Namespace: "shop", KubeVersion: "1.34.4"})
-	stamped, err := manifests.Stamp(chart.Stamps{Ladder: "shop", Environment: "prod", Target: "eu", ChartDigest: c.Digest})
+	stamped, err := manifests.Finish(chart.Recipe{Stamps: &chart.Stamps{Ladder: "shop", Environment: "prod", Target: "eu", ChartDigest: c.Digest}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestWhatIsNoCRDIsHeldToThePins(t *testing.T) {
 			}
 		})
 	}
-	if _, err := withCRDs(t, "a: [").Manifests(chart.Recipe{Release: here, Guard: true}); err == nil || !strings.Contains(err.Error(), "small/crds/x.yaml") {
+	if _, err := withCRDs(t, "kind: Pod\na: [").Manifests(chart.Recipe{Release: here, Guard: true}); err == nil || !strings.Contains(err.Error(), "small/crds/x.yaml") {
 		t.Errorf("what can't be read: error %v", err)
 	}
 }

@@ -1,31 +1,23 @@
 package chart
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
-
-	k8syaml "sigs.k8s.io/yaml"
 )
 
 // guardWave is below every wave that people use; the guard goes below the lowest.
 const guardWave = -1000
 
-// Guard puts in front of ms, in each namespace, an inert object that names all images
-// which ms would run there: a PodTemplate, which nothing makes pods of, as a PreSync hook
-// of Argo CD's in a wave below all others. Admission judges it like any other object, so
-// a sync that is denied is denied at its first object, and has changed nothing.
+// guardsOf are, for each namespace, an inert object that names all images which a sync
+// would run there: a PodTemplate, which nothing makes pods of, as a PreSync hook of Argo
+// CD's in a wave below all others. Admission judges it like any other object, so a sync
+// that is denied is denied at its first object, and has changed nothing.
 //
-// A namespace that ms itself creates isn't there yet when hooks run, and gets none.
-func (ms Manifests) Guard(release Release) (Manifests, error) {
-	found := survey{release: release.Namespace, images: map[string][]string{}, wave: guardWave + 1}
-	if err := ms.visit(found.add); err != nil {
-		return nil, err
-	}
-	var guards Manifests
+// A namespace that the sync itself creates isn't there yet when hooks run, and gets none.
+func guardsOf(found survey, release Release) []map[string]any {
+	var guards []map[string]any
 	for _, namespace := range slices.Sorted(maps.Keys(found.images)) {
 		if slices.Contains(found.created, namespace) {
 			continue
@@ -34,19 +26,15 @@ func (ms Manifests) Guard(release Release) (Manifests, error) {
 		if namespace == release.Namespace {
 			namespace = "" // as charts write it
 		}
-		guard, err := guardOf(release.Name, namespace, images, found.wave-1)
-		if err != nil {
-			return nil, err
-		}
-		guards = append(guards, guard)
+		guards = append(guards, guardOf(release.Name, namespace, images, found.wave-1))
 	}
-	return append(guards, ms...), nil
+	return guards
 }
 
 // survey is what a guard needs to know of the objects.
 type survey struct {
-	// release is the namespace of objects that name none.
-	release string
+	// release has the namespace of objects that name none.
+	release Release
 	// images by namespace, of what a sync applies.
 	images map[string][]string
 	// created are namespaces that are among the objects.
@@ -55,18 +43,21 @@ type survey struct {
 	wave int
 }
 
+func newSurvey(release Release) survey {
+	return survey{release: release, images: map[string][]string{}, wave: guardWave + 1}
+}
+
 func (s *survey) add(object map[string]any) {
 	metadata, _ := object["metadata"].(map[string]any)
 	s.addWave(metadata)
-	if object["kind"] == "Namespace" {
+	if object["kind"] == namespaceKind {
 		name, _ := metadata["name"].(string)
 		s.created = append(s.created, name)
 	}
 	if !applied(metadata) {
 		return
 	}
-	namespace, _ := metadata["namespace"].(string)
-	namespace = cmp.Or(namespace, s.release)
+	namespace := namespaceOf(metadata, s.release)
 	for _, image := range imagesOf(object) {
 		if !slices.Contains(s.images[namespace], image) {
 			s.images[namespace] = append(s.images[namespace], image)
@@ -74,11 +65,17 @@ func (s *survey) add(object map[string]any) {
 	}
 }
 
-// addWave looks at what Argo CD orders by: its own annotation, and Helm's weights of
-// hooks.
+// What Argo CD orders by: its own annotation, and Helm's weights of hooks.
+const (
+	syncWave   = "argocd.argoproj.io/sync-wave"
+	hookWeight = "helm.sh/hook-weight"
+)
+
+const namespaceKind = "Namespace"
+
 func (s *survey) addWave(metadata map[string]any) {
 	annotations, _ := metadata["annotations"].(map[string]any)
-	for _, key := range []string{"argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"} {
+	for _, key := range []string{syncWave, hookWeight} {
 		text, _ := annotations[key].(string)
 		if wave, err := strconv.Atoi(text); err == nil {
 			s.wave = min(s.wave, wave)
@@ -86,13 +83,13 @@ func (s *survey) addWave(metadata map[string]any) {
 	}
 }
 
-func guardOf(release, namespace string, images []string, wave int) (Manifest, error) {
+func guardOf(release, namespace string, images []string, wave int) map[string]any {
 	metadata := map[string]any{
 		"name": release + "-guard",
 		"annotations": map[string]any{
 			"argocd.argoproj.io/hook":               "PreSync",
 			"argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation,HookSucceeded",
-			"argocd.argoproj.io/sync-wave":          strconv.Itoa(wave),
+			syncWave:                                strconv.Itoa(wave),
 		},
 	}
 	if namespace != "" {
@@ -109,7 +106,7 @@ func guardOf(release, namespace string, images []string, wave int) (Manifest, er
 			},
 		}
 	}
-	content, err := k8syaml.Marshal(map[string]any{
+	return map[string]any{
 		"apiVersion": "v1",
 		"kind":       "PodTemplate",
 		"metadata":   metadata,
@@ -122,9 +119,5 @@ func guardOf(release, namespace string, images []string, wave int) (Manifest, er
 			},
 			"containers": containers,
 		}},
-	})
-	if err != nil {
-		return Manifest{}, fmt.Errorf("making the guard of namespace %q: %w", namespace, err)
 	}
-	return Manifest{Source: "envladder/guard", Content: strings.TrimSuffix(string(content), "\n"), Hook: true}, nil
 }

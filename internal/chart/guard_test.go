@@ -16,7 +16,7 @@ func guard(t *testing.T, contents ...string) chart.Manifests {
 	for _, content := range contents {
 		given = append(given, chart.Manifest{Source: "t.yaml", Content: content})
 	}
-	guarded, err := given.Guard(chart.Release{Name: "shop", Namespace: "own"})
+	guarded, err := given.Finish(chart.Recipe{Release: chart.Release{Name: "shop", Namespace: "own"}, Guard: true})
 	if err != nil {
 		t.Fatal(err)
 	}

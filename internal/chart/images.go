@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,34 +10,12 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// checkImages refuses a rendering that runs one of the ladder's images by anything but
-// its pinned digest: a template may have a tag of its own, or take one from a value
-// that the pins don't reach, such as a global or a subchart's.
-func (ms Manifests) checkImages(pins []ladder.Pin) error {
-	if len(pins) == 0 {
-		return nil
-	}
-	var errs []error
-	for _, m := range ms {
-		if m.onlyCRDs() || !mayHave(m.Content, "image") {
-			continue
-		}
-		objects, err := objectsOf(m.Content)
-		if err != nil {
-			return fmt.Errorf("reading an object of %q: %w", m.Source, err)
-		}
-		check := imageCheck{pins: pins, source: m.Source}
-		for _, object := range objects {
-			visitItems(object, check.object)
-		}
-		errs = append(errs, check.errs...)
-	}
-	return errors.Join(errs...)
-}
-
-// imageCheck is of one document.
+// imageCheck refuses a rendering that runs one of the ladder's images by anything but its
+// pinned digest: a template may have a tag of its own, or take one from a value that the
+// pins don't reach, such as a global or a subchart's.
 type imageCheck struct {
-	pins   []ladder.Pin
+	pins []ladder.Pin
+	// source is the template in work.
 	source string
 	errs   []error
 }

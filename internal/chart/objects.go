@@ -2,7 +2,6 @@ package chart
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -40,24 +39,7 @@ func objectsOf(content string) ([]map[string]any, error) {
 	}
 }
 
-// visit goes through the objects of ms as they are decoded, the items of a list each,
-// files of CRDs left out.
-func (ms Manifests) visit(each func(object map[string]any)) error {
-	for _, m := range ms {
-		if m.onlyCRDs() {
-			continue
-		}
-		objects, err := objectsOf(m.Content)
-		if err != nil {
-			return fmt.Errorf("reading an object of %q: %w", m.Source, err)
-		}
-		for _, object := range objects {
-			visitItems(object, each)
-		}
-	}
-	return nil
-}
-
+// visitItems goes through the items of a list, or an object alone.
 func visitItems(object map[string]any, each func(object map[string]any)) {
 	if !isList(object) {
 		each(object)

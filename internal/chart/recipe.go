@@ -28,7 +28,7 @@ type Recipe struct {
 	AllowEmpty bool
 	// Pins are the digests that no object may deviate from.
 	Pins []ladder.Pin
-	// Guard is as Manifests.Guard has it.
+	// Guard puts an inert object with all images in front; see guardsOf.
 	Guard bool
 	// Stamps, nil for none.
 	Stamps *Stamps
@@ -69,7 +69,7 @@ func (c *Chart) manifests(r Recipe, traced func(template string)) (Manifests, er
 			return nil, err
 		}
 	}
-	rendered, err := render(clone(c.pristine), r, traced)
+	rendered, err := c.render(r, traced)
 	if err == nil {
 		rendered, err = rendered.leave(r)
 	}
@@ -103,26 +103,4 @@ func (ms Manifests) leave(r Recipe) (Manifests, error) {
 		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
 	}
 	return kept, nil
-}
-
-// finish does what a rendering by envladder has beyond one by Helm.
-func (ms Manifests) finish(r Recipe) (Manifests, error) {
-	if err := ms.checkImages(r.Pins); err != nil {
-		return nil, err
-	}
-	if r.Guard {
-		guarded, err := ms.Guard(r.Release)
-		if err != nil {
-			return nil, err
-		}
-		ms = guarded
-	}
-	if r.Stamps == nil {
-		return ms, nil
-	}
-	stamped, err := ms.Stamp(*r.Stamps)
-	if err != nil {
-		return nil, err
-	}
-	return stamped.Beside(r.Release)
 }

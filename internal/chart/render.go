@@ -59,9 +59,9 @@ func (c *Chart) Render(values map[string]any, release Release) (Manifests, error
 	return c.Manifests(Recipe{Values: values, Release: release})
 }
 
-// render takes the chart, which is the caller's to spoil, to manifests. Where traced is
-// set it is told of each template before that is executed.
-func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, error) {
+// render takes the chart to manifests. Where traced is set it is told of each template
+// before that is executed.
+func (c *Chart) render(r Recipe, traced func(template string)) (Manifests, error) {
 	if err := CheckReleaseName(r.Release.Name); err != nil {
 		return nil, err
 	}
@@ -69,25 +69,33 @@ func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, e
 	if err != nil {
 		return nil, err
 	}
-	if want := c.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, capabilities.KubeVersion.String()) {
+	if want := c.pristine.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, capabilities.KubeVersion.String()) {
 		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s", want, capabilities.KubeVersion.String())
 	}
-	if err := chartutil.ProcessDependenciesWithMerge(c, r.Values); err != nil {
+	copied := clone(c.pristine)
+	if err := chartutil.ProcessDependenciesWithMerge(copied, r.Values); err != nil {
 		return nil, err
 	}
-	toRender, err := renderValues(c, r.Values, r.Release, capabilities)
+	toRender, err := renderValues(copied, r.Values, r.Release, capabilities)
 	if err != nil {
+		return nil, err
+	}
+	merged, err := toRender.Table("Values")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.schemas.check(copied, merged); err != nil {
 		return nil, err
 	}
 	if traced != nil {
-		instrument(c)
+		instrument(copied)
 		toRender["Capabilities"] = tracer{Capabilities: capabilities, report: traced}
 	}
-	files, err := engine.Engine{EnableDNS: false}.Render(c, toRender)
+	files, err := engine.Engine{EnableDNS: false}.Render(copied, toRender)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSize(c, files); err != nil {
+	if err := checkSize(copied, files); err != nil {
 		return nil, err
 	}
 	if traced != nil {
@@ -95,7 +103,7 @@ func render(c *helm.Chart, r Recipe, traced func(template string)) (Manifests, e
 			return nil, err
 		}
 	}
-	return collect(c, files)
+	return collect(copied, files)
 }
 
 // maxManifests bounds a rendering, in bytes. Argo CD takes 100 MiB in an answer
@@ -127,15 +135,7 @@ func renderValues(c *helm.Chart, values map[string]any, release Release, capabil
 	}
 	options := chartutil.ReleaseOptions{Name: release.Name, Namespace: namespace, Revision: 1, IsInstall: true}
 	const skipHelmsSchemaCheck = true // it follows references to files and servers
-	toRender, err := chartutil.ToRenderValuesWithSchemaValidation(c, values, options, capabilities, skipHelmsSchemaCheck)
-	if err != nil {
-		return nil, err
-	}
-	merged, err := toRender.Table("Values")
-	if err != nil {
-		return nil, err
-	}
-	return toRender, checkSchemas(c, merged)
+	return chartutil.ToRenderValuesWithSchemaValidation(c, values, options, capabilities, skipHelmsSchemaCheck)
 }
 
 // parseEach parses what each template gave alone, as collect does with all.

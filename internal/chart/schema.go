@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -96,21 +97,33 @@ func Explain(err error, merged *layers.Merged) error {
 	return explained
 }
 
-// checkSchemas validates values against the values.schema.json of a chart and of its
+// schemas are those of a chart and of its dependencies, each compiled once: to compile
+// one takes as long as to render a small chart.
+type schemas struct {
+	mu       sync.Mutex
+	compiled map[string]compiled // by the schema's text
+}
+
+type compiled struct {
+	schema *jsonschema.Schema
+	err    error
+}
+
+// check validates values against the values.schema.json of a chart and of its
 // dependencies. Helm's own check would follow a `$ref` to any file and any server; this
 // one follows none that leaves the document. The error is a *SchemaError.
-func checkSchemas(c *helm.Chart, values map[string]any) error {
-	if unfit := unfits(c, values, nil); len(unfit) > 0 {
+func (s *schemas) check(c *helm.Chart, values map[string]any) error {
+	if unfit := s.unfits(c, values, nil); len(unfit) > 0 {
 		return &SchemaError{Charts: unfit}
 	}
 	return nil
 }
 
-func unfits(c *helm.Chart, values map[string]any, prefix []string) []Unfit {
+func (s *schemas) unfits(c *helm.Chart, values map[string]any, prefix []string) []Unfit {
 	var all []Unfit
 	if c.Schema != nil {
 		unfit := Unfit{Chart: c.Name(), Prefix: prefix}
-		breaches, err := checkSchema(c.Schema, values)
+		breaches, err := s.breaches(c.Schema, values)
 		if err != nil {
 			unfit.Cause = err.Error()
 		}
@@ -121,12 +134,43 @@ func unfits(c *helm.Chart, values map[string]any, prefix []string) []Unfit {
 	}
 	for _, child := range c.Dependencies() {
 		childValues, _ := values[child.Name()].(map[string]any)
-		all = append(all, unfits(child, childValues, append(slices.Clone(prefix), child.Name()))...)
+		all = append(all, s.unfits(child, childValues, append(slices.Clone(prefix), child.Name()))...)
 	}
 	return all
 }
 
-func checkSchema(schema []byte, values map[string]any) ([]Breach, error) {
+func (s *schemas) breaches(schema []byte, values map[string]any) ([]Breach, error) {
+	compiled, err := s.of(schema)
+	if err != nil {
+		return nil, err
+	}
+	err = compiled.Validate(values)
+	var invalid *jsonschema.ValidationError
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.As(err, &invalid):
+		return describe(invalid), nil
+	default:
+		return nil, errors.New("they can't be validated") // the cause would quote them
+	}
+}
+
+func (s *schemas) of(schema []byte) (*jsonschema.Schema, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.compiled[string(schema)]
+	if !ok {
+		known.schema, known.err = compileSchema(schema)
+		if s.compiled == nil {
+			s.compiled = map[string]compiled{}
+		}
+		s.compiled[string(schema)] = known
+	}
+	return known.schema, known.err
+}
+
+func compileSchema(schema []byte) (*jsonschema.Schema, error) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
 		return nil, fmt.Errorf("parsing it: %w", err)
@@ -140,16 +184,7 @@ func checkSchema(schema []byte, values map[string]any) ([]Breach, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling it: %w", err)
 	}
-	err = compiled.Validate(values)
-	var invalid *jsonschema.ValidationError
-	switch {
-	case err == nil:
-		return nil, nil
-	case errors.As(err, &invalid):
-		return describe(invalid), nil
-	default:
-		return nil, errors.New("they can't be validated") // the cause would quote them
-	}
+	return compiled, nil
 }
 
 // describe says what is wrong where, each with the rule of the schema that

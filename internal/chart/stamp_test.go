@@ -16,7 +16,7 @@ var stamps = chart.Stamps{Ladder: "shop", Environment: "on", Target: "eu", Chart
 
 func stamp(t *testing.T, s chart.Stamps, content string) string {
 	t.Helper()
-	stamped, err := chart.Manifests{{Source: "t.yaml", Content: content}}.Stamp(s)
+	stamped, err := chart.Manifests{{Source: "t.yaml", Content: content}}.Finish(chart.Recipe{Stamps: &s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ spec:
 
 func TestStampRefuses(t *testing.T) {
 	for _, content := range []string{"kind: Pod\nmetadata: name\n", "kind: Pod\nmetadata: {annotations: [a]}\n"} {
-		if _, err := (chart.Manifests{{Source: "t.yaml", Content: content}}).Stamp(stamps); err == nil || !strings.Contains(err.Error(), `"t.yaml"`) {
+		if _, err := (chart.Manifests{{Source: "t.yaml", Content: content}}).Finish(chart.Recipe{Stamps: &stamps}); err == nil || !strings.Contains(err.Error(), `"t.yaml"`) {
 			t.Errorf("error %v for %q", err, content)
 		}
 	}
@@ -205,7 +205,7 @@ func FuzzStamp(f *testing.F) {
 		if err := yaml.Unmarshal([]byte(content+"\n"), &before); err != nil {
 			t.Skip() // Helm has refused it
 		}
-		stamped, err := chart.Manifests{{Content: content}}.Stamp(stamps)
+		stamped, err := chart.Manifests{{Content: content}}.Finish(chart.Recipe{Stamps: &stamps})
 		if err != nil {
 			return
 		}

@@ -38,7 +38,7 @@ func (c *Chart) CheckValues(values map[string]any) error {
 	if err != nil {
 		return err
 	}
-	return checkSchemas(working, coalesced)
+	return c.schemas.check(working, coalesced)
 }
 
 func (c *Chart) coalesce(values map[string]any) (*helm.Chart, map[string]any, error) {
