@@ -47,6 +47,9 @@ func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 		}
 		progress.number = i + 1
 		b, err := p.build(ctx, toolchain, progress)
+		if ctx.Err() != nil {
+			err = ctx.Err() // the compiler says no more than that it was killed
+		}
 		if err != nil {
 			return nil, fmt.Errorf("building %s %s: %w", p.Name, p.Version, err)
 		}
