@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	indexDigest    = "sha256:abef9895339391946908c26a4d4c52df1e9933bbb12732b62e13c7e75ed25aa3"
-	manifestDigest = "sha256:e9d7eb8d329455cdafcac2391cb91b8dc9153ab22ae7cb8cd7b9038566747c16"
+	indexDigest    = "sha256:e9d7eb8d329455cdafcac2391cb91b8dc9153ab22ae7cb8cd7b9038566747c16"
+	manifestDigest = "sha256:abef9895339391946908c26a4d4c52df1e9933bbb12732b62e13c7e75ed25aa3"
 	configDigest   = "sha256:ac5e75935a5d3184f66a62de72d4223eb4622b2e694d6197a846909669441d1b"
 	shopWeb        = "registry.example.com/shop/web"
 )
@@ -50,11 +50,12 @@ func TestWhatRuntimesReport(t *testing.T) {
 		"containerd-index":            {digest: indexDigest},
 		"containerd-manifest":         {digest: manifestDigest},
 		"containerd-other-repository": {digest: indexDigest},
+		"containerd-loaded":           {digest: configDigest, bare: true},
 		"containerd-restarted":        {digest: indexDigest},
 		"crio":                        {digest: manifestDigest},
+		"crio-storage-id":             {},
 		"docker-pulled":               {digest: indexDigest},
 		"docker-config":               {digest: configDigest, bare: true},
-		"docker-sha256":               {digest: configDigest, bare: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(recorded(t, name))
@@ -280,7 +281,7 @@ func TestNames(t *testing.T) {
 	spec := v1alpha1.SoakSpec{Gate: "shop-staging", Repository: "registry.example.com/shop/My_web.app", Digest: indexDigest}
 	spec.Repository = strings.ToLower(spec.Repository)
 	name := soakName(spec)
-	if !strings.HasPrefix(name, "my-web-app-abef98953393-") {
+	if !strings.HasPrefix(name, "my-web-app-e9d7eb8d3294-") {
 		t.Errorf("the name is %q", name)
 	}
 	spec.Target = "eu"

@@ -69,7 +69,9 @@ const maxImageID = 512
 
 // parseImageID reads what kubelets report. containerd and CRI-O write
 // repository@digest, docker puts docker-pullable:// in front; images that were never
-// pulled are docker://sha256:… or sha256:….
+// pulled are docker://sha256:… or sha256:…. The name that CRI-O's storage has for an
+// image, 64 digits without an algorithm, is left unread: it is the configuration's
+// digest unless the image was pulled in parts, and nothing says whether it was.
 func parseImageID(s string) imageID {
 	if len(s) > maxImageID {
 		return imageID{}

@@ -284,7 +284,14 @@ func TestPodStatusFixturesAreWholePods(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no fixtures: %v", err)
 	}
+	readme, err := os.ReadFile("testdata/podstatus/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
+		if !strings.Contains(string(readme), "| `"+filepath.Base(file)+"` |") {
+			t.Errorf("%s: the README doesn't name its source", file)
+		}
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
