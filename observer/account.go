@@ -52,7 +52,7 @@ type interruption struct {
 // It reckons in whole seconds: healthy time ends at the last full second, bad time at
 // the next one, so that rounding adds nothing. Healthy time is what both clocks say has
 // passed; where the wall clock says more, ObservedAt lags behind it, by no more than
-// clockTolerance.
+// twice clockTolerance: from that much too late to that much too early.
 type account struct {
 	StartedAt, ObservedAt time.Time // zero until it was healthy for the first time
 
