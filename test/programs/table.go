@@ -22,6 +22,8 @@ type Program struct {
 	Tags    []string
 	// Cgo tells that it needs a C compiler. All others are built without.
 	Cgo bool
+	// Aside tells that few tests need it: it is built only where it is named.
+	Aside bool
 }
 
 const (
@@ -35,6 +37,10 @@ const (
 	craneVersion        = "v0.21.7"
 	cosignVersion       = "v3.1.3"
 	giteaVersion        = "v1.26.0"
+	fulcioVersion       = "v1.8.8"
+	rekorVersion        = "v2.3.0"
+	timestampVersion    = "v2.1.3"
+	tesseractVersion    = "v0.1.1"
 )
 
 // ownModule marks programs that are built from the test module itself.
@@ -93,6 +99,22 @@ var table = []Program{
 		Cgo:     true,
 	},
 	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
+	{
+		Name: "fulcio", Version: fulcioVersion, Dir: "fulcio", Aside: true,
+		Module: "github.com/sigstore/fulcio", Package: "github.com/sigstore/fulcio",
+	},
+	{
+		Name: "rekor", Version: rekorVersion, Dir: "rekor", Aside: true,
+		Module: "github.com/sigstore/rekor-tiles/v2", Package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
+	},
+	{
+		Name: "timestamp-server", Version: timestampVersion, Dir: "timestamp-server", Aside: true,
+		Module: "github.com/sigstore/timestamp-authority/v2", Package: "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
+	},
+	{
+		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", Aside: true,
+		Module: "github.com/transparency-dev/tesseract", Package: "github.com/transparency-dev/tesseract/cmd/tesseract/posix",
+	},
 }
 
 func kubernetes(name string) Program {
@@ -125,6 +147,17 @@ func Names() []string {
 	names := make([]string, len(table))
 	for i, p := range table {
 		names[i] = p.Name
+	}
+	return names
+}
+
+// usual are those that are built where none is named.
+func usual() []string {
+	var names []string
+	for _, p := range table {
+		if !p.Aside {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }
