@@ -56,6 +56,7 @@ type bed struct {
 	client   client.Client
 	program  *program
 	registry string // host:port
+	roots    string // folder of trusted roots
 	keys     map[string]*evidence.Signer
 	logs     *syncBuffer
 	store    *evidence.Store
@@ -108,6 +109,11 @@ func (b *bed) start() error {
 		b.keys[key] = signer
 	}
 	b.registry = b.serveRegistry()
+	var err error
+	if b.roots, err = os.MkdirTemp("", "envladder-roots-"); err != nil {
+		return err
+	}
+	b.stop = append(b.stop, func() { _ = os.RemoveAll(b.roots) })
 	return errors.Join(b.startCluster(), b.startWebhook())
 }
 
@@ -228,7 +234,7 @@ func (b *bed) newStore() (*evidence.Store, *Shelf, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))
+	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: b.roots}))
 	store.UseShelf(shelf)
 	return store, shelf, nil
 }
