@@ -32,6 +32,8 @@ func (glance) Admits(_ context.Context, document []byte, image gate.Image) (stri
 	return "", nil
 }
 
+func (glance) Resolve(_ context.Context, document []byte) ([]byte, error) { return document, nil }
+
 // TestAClusterImagePolicyOfTheCluster is read for the Gate that names it, with the rights
 // of the manifests: first the kind isn't there, then the policy, then it says something.
 func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
