@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,7 @@ type bed struct {
 	registry string // host:port
 	roots    string // folder of trusted roots
 	keys     map[string]*evidence.Signer
+	glance   glance
 	logs     *syncBuffer
 	store    *evidence.Store
 	shelf    *Shelf
@@ -82,7 +84,7 @@ func TestMain(m *testing.M) {
 func up(t *testing.T) *bed {
 	t.Helper()
 	bedOnce.Do(func() {
-		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &syncBuffer{}}
+		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &syncBuffer{}, glance: glance{new(atomic.Bool)}}
 		errBed = theBed.start()
 	})
 	if errBed != nil {
@@ -234,7 +236,7 @@ func (b *bed) newStore() (*evidence.Store, *Shelf, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: b.roots}))
+	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: b.roots})).WithLegacy(b.glance)
 	store.UseShelf(shelf)
 	return store, shelf, nil
 }
