@@ -45,8 +45,8 @@ e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, and the
 	cd test && go test -count=1 -timeout 45m -v $$(go list ./... | grep -v /interop)
 
 .PHONY: interop
-interop: build ## Sign and verify with sigstore's own services beside the real cosign (their programs take some minutes to build, once)
-	@bin/bed build cosign distribution referrers-registry fulcio tesseract rekor timestamp-server
+interop: build ## Sign and verify with sigstore's own services and a KMS, beside the real cosign (some minutes the first time)
+	@bin/bed build cosign distribution referrers-registry fulcio tesseract rekor timestamp-server local-kms
 	cd test && go test -count=1 -timeout 20m -v ./interop
 
 .PHONY: fuzz

@@ -1,6 +1,6 @@
 // Package interop holds tests of envladder and the real cosign against sigstore's own
 // services, as programs on loopback: Fulcio with a log of its certificates, Rekor 2, a
-// timestamping authority.
+// timestamping authority; and against a KMS.
 package interop_test
 
 import (
@@ -24,7 +24,7 @@ var shared *bed.Bed
 func TestMain(m *testing.M) {
 	options := bed.Options{
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}, {Name: "plain"}},
-		Programs:   []string{"cosign", "fulcio", "rekor", "timestamp-server", "tesseract"},
+		Programs:   []string{"cosign", "fulcio", "rekor", "timestamp-server", "tesseract", "local-kms"},
 	}
 	os.Exit(bed.Main(m, options, func(b *bed.Bed) { shared = b }))
 }
@@ -49,7 +49,11 @@ func command(ctx context.Context, b *bed.Bed, path string, args ...string) (stri
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = b.Dir
-	cmd.Env = []string{"HOME=" + b.Dir, "PATH=" + os.Getenv("PATH"), "COSIGN_PASSWORD="}
+	cmd.Env = []string{
+		"HOME=" + b.Dir, "PATH=" + os.Getenv("PATH"), "COSIGN_PASSWORD=",
+		// A KMS that takes everybody still wants a name, and its certificate is the bed's.
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=eu-west-2", "SSL_CERT_FILE=" + b.CA.File,
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -41,6 +41,7 @@ const (
 	rekorVersion        = "v2.3.0"
 	timestampVersion    = "v2.1.3"
 	tesseractVersion    = "v0.1.1"
+	localKMSVersion     = "v0.0.0-20260228092603-2a5e92d09ab6"
 )
 
 // ownModule marks programs that are built from the test module itself.
@@ -114,6 +115,10 @@ var table = []Program{
 	{
 		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", Aside: true,
 		Module: "github.com/transparency-dev/tesseract", Package: "github.com/transparency-dev/tesseract/cmd/tesseract/posix",
+	},
+	{
+		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", Aside: true,
+		Module: "github.com/nsmithuk/local-kms", Package: "github.com/nsmithuk/local-kms",
 	},
 }
 
