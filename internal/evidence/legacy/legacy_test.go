@@ -232,7 +232,13 @@ func TestTheOlderFormIsKept(t *testing.T) {
 }
 
 func TestPeopleSignInTheOlderForm(t *testing.T) {
-	w := newWorld(t)
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) { peopleSignInTheOlderForm(t, newWorld(t, kind)) })
+	}
+}
+
+func peopleSignInTheOlderForm(t *testing.T, w *world) {
+	t.Helper()
 	// Signatures alone: of an attestation in the older form, cosign 3 has other bytes
 	// timestamped than the cosign 2 in policy-controller checks.
 	w.cosign(t, append([]string{"sign", w.name()}, w.byPerson(t, "ana@example.com")...)...)
