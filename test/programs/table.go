@@ -22,8 +22,9 @@ type Program struct {
 	Tags    []string
 	// Cgo tells that it needs a C compiler. All others are built without.
 	Cgo bool
-	// Aside tells that few tests need it: it is built only where it is named.
-	Aside bool
+	// OnRequest programs are built when they are named, not with all others: only
+	// make interop needs them.
+	OnRequest bool
 }
 
 const (
@@ -101,23 +102,23 @@ var table = []Program{
 	},
 	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
 	{
-		Name: "fulcio", Version: fulcioVersion, Dir: "fulcio", Aside: true,
+		Name: "fulcio", Version: fulcioVersion, Dir: "fulcio", OnRequest: true,
 		Module: "github.com/sigstore/fulcio", Package: "github.com/sigstore/fulcio",
 	},
 	{
-		Name: "rekor", Version: rekorVersion, Dir: "rekor", Aside: true,
+		Name: "rekor", Version: rekorVersion, Dir: "rekor", OnRequest: true,
 		Module: "github.com/sigstore/rekor-tiles/v2", Package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
 	},
 	{
-		Name: "timestamp-server", Version: timestampVersion, Dir: "timestamp-server", Aside: true,
+		Name: "timestamp-server", Version: timestampVersion, Dir: "timestamp-server", OnRequest: true,
 		Module: "github.com/sigstore/timestamp-authority/v2", Package: "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
 	},
 	{
-		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", Aside: true,
+		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", OnRequest: true,
 		Module: "github.com/transparency-dev/tesseract", Package: "github.com/transparency-dev/tesseract/cmd/tesseract/posix",
 	},
 	{
-		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", Aside: true,
+		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", OnRequest: true,
 		Module: "github.com/nsmithuk/local-kms", Package: "github.com/nsmithuk/local-kms",
 	},
 }
@@ -156,11 +157,11 @@ func Names() []string {
 	return names
 }
 
-// usual are those that are built where none is named.
+// usual are the names of all but what is built on request.
 func usual() []string {
 	var names []string
 	for _, p := range table {
-		if !p.Aside {
+		if !p.OnRequest {
 			names = append(names, p.Name)
 		}
 	}
