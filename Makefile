@@ -42,7 +42,12 @@ test: build ## Run the tests, with a real API server and the real cosign
 .PHONY: e2e
 e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, and the bed's own tests
 	@bin/bed build
-	cd test && go test -count=1 -timeout 45m -v ./...
+	cd test && go test -count=1 -timeout 45m -v $$(go list ./... | grep -v /interop)
+
+.PHONY: interop
+interop: build ## Sign and verify with sigstore's own services and a KMS, beside the real cosign (some minutes the first time)
+	@bin/bed build cosign distribution referrers-registry fulcio tesseract rekor timestamp-server local-kms
+	cd test && go test -count=1 -timeout 20m -v ./interop
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of foreign bytes in PACKAGES (./...), FUZZTIME each (10s)

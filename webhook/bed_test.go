@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,7 +57,9 @@ type bed struct {
 	client   client.Client
 	program  *program
 	registry string // host:port
+	roots    string // folder of trusted roots
 	keys     map[string]*evidence.Signer
+	glance   glance
 	logs     *syncBuffer
 	store    *evidence.Store
 	shelf    *Shelf
@@ -81,7 +84,7 @@ func TestMain(m *testing.M) {
 func up(t *testing.T) *bed {
 	t.Helper()
 	bedOnce.Do(func() {
-		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &syncBuffer{}}
+		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &syncBuffer{}, glance: glance{new(atomic.Bool)}}
 		errBed = theBed.start()
 	})
 	if errBed != nil {
@@ -108,6 +111,11 @@ func (b *bed) start() error {
 		b.keys[key] = signer
 	}
 	b.registry = b.serveRegistry()
+	var err error
+	if b.roots, err = os.MkdirTemp("", "envladder-roots-"); err != nil {
+		return err
+	}
+	b.stop = append(b.stop, func() { _ = os.RemoveAll(b.roots) })
 	return errors.Join(b.startCluster(), b.startWebhook())
 }
 
@@ -228,7 +236,7 @@ func (b *bed) newStore() (*evidence.Store, *Shelf, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{}))
+	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: b.roots})).WithLegacy(b.glance)
 	store.UseShelf(shelf)
 	return store, shelf, nil
 }

@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -19,6 +21,8 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/registrytest"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -333,4 +337,58 @@ func TestTheRegistryAnswersDifferently(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestJunkBesideTheProof: ten thousand referrers, and one that is larger than any bundle
+// may be, cost what is proven no admission and what is unproven no clear word.
+func TestJunkBesideTheProof(t *testing.T) {
+	b := up(t)
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	own := *b
+	own.registry = server.Host
+	namespace := own.namespace(t)
+	own.gate(t, own.prodGate(namespace))
+	proven, unproven := own.proven(t), own.push(t, "shop/web")
+	junk := make([]map[string]any, 0, registry.MaxReferrers)
+	for i := range registry.MaxReferrers - 3 {
+		junk = append(junk, map[string]any{
+			"mediaType": "application/vnd.oci.image.manifest.v1+json", "artifactType": bundleType,
+			"digest": fmt.Sprintf("sha256:%064x", i), "size": 900,
+		})
+	}
+	lists := map[string][]byte{}
+	for _, image := range []string{proven, unproven} {
+		repository, digest, _ := strings.Cut(image, "@")
+		server.Attach(t, "shop/web", digest, bundleType, make([]byte, 16<<20), nil)
+		client := registry.NewClient()
+		listed, err := client.Referrers(t.Context(), repository, digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := slices.Clone(junk)
+		for _, one := range listed {
+			manifest, err := client.Manifest(t.Context(), repository, one.Digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Registries list the annotations too; this one leaves them out.
+			all = append(all, map[string]any{"mediaType": one.MediaType, "artifactType": bundleType, "digest": one.Digest, "size": one.Size, "annotations": manifest.Annotations})
+		}
+		if lists[digest], err = json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": all}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		_, digest, asked := strings.Cut(r.URL.Path, "/referrers/")
+		if asked {
+			w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+			_, _ = w.Write(lists[digest])
+		}
+		return asked
+	})
+	status := wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "unproven", unproven)), gate.NoSignature, gate.NoSoak, gate.ProofTooLarge)
+	if !strings.Contains(status.Message, "500") {
+		t.Errorf("the message names no bound: %s", status.Message)
+	}
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "proven", proven)))
 }

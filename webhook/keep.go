@@ -69,13 +69,10 @@ func (k *keeping) note(request *admissionv1.AdmissionRequest, r ruling) {
 		return
 	}
 	for _, f := range r.findings {
-		i := slices.IndexFunc(r.gates, func(g guard) bool { return g.Name == f.Gate.Name })
-		// A ClusterImagePolicy's word is nobody's signature: it can't be verified again.
-		signed := slices.DeleteFunc(slices.Clone(f.Evidence), func(e gate.Evidence) bool { return e.Policy != "" })
-		if !f.Allowed || i < 0 || len(signed) == 0 || f.Known.Digest == "" {
+		if !f.Allowed || len(f.Evidence) == 0 || f.Asked.Image.Digest == "" {
 			continue
 		}
-		a := admitted{evidence.Query{Image: f.Known, Signers: r.gates[i].Spec.Signers}, signed}
+		a := admitted{f.Asked, f.Evidence}
 		if !k.due(a, time.Now()) {
 			continue
 		}
@@ -91,7 +88,7 @@ func (k *keeping) note(request *admissionv1.AdmissionRequest, r ruling) {
 func (a admitted) key() string {
 	sources := make([]string, len(a.evidence))
 	for i, e := range a.evidence {
-		sources[i] = e.Source + e.Signer
+		sources[i] = e.Source + e.Signer + e.Policy
 	}
 	slices.Sort(sources)
 	return a.repository() + "@" + a.query.Image.Digest + " " + strings.Join(sources, " ")

@@ -3,13 +3,16 @@ package webhook
 import (
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/podtemplate"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -401,4 +404,50 @@ func TestChartOfAPod(t *testing.T) {
 
 	deployment.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('d')}
 	wantCodes(t, b.client.Update(t.Context(), deployment), gate.OtherChart)
+}
+
+// TestTheTemplateThatSoaked: a Gate may ask for the very pod template that an observer saw,
+// as the API server completed it there; its pods are known by their owner's.
+func TestTheTemplateThatSoaked(t *testing.T) {
+	b := up(t)
+	staging, namespace := b.namespace(t), b.namespace(t)
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "ci")
+	if err := b.as(t, unseen, nil).Create(t.Context(), newDeployment(staging, image)); err != nil {
+		t.Fatal(err)
+	}
+	soaked := &unstructured.Unstructured{}
+	soaked.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	if err := b.client.Get(t.Context(), client.ObjectKey{Namespace: staging, Name: "web"}, soaked); err != nil {
+		t.Fatal(err)
+	}
+	template, _, err := unstructured.NestedMap(soaked.Object, "spec", "template")
+	if err != nil {
+		t.Fatal(err)
+	}
+	soak := soakOf(image, 25*time.Hour, time.Hour)
+	soak.Workloads = []gate.Workload{{Kind: "Deployment", Name: "web", TemplateDigest: podtemplate.Digest(template)}}
+	b.attest(t, image, "observer", gate.PredicateSoak, soak)
+	g := b.prodGate(namespace)
+	g.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
+	b.gate(t, g)
+
+	changed := newDeployment(namespace, image)
+	changed.Spec.Template.Spec.Containers[0].Args = []string{"--debug"}
+	wantCodes(t, b.client.Create(t.Context(), changed), gate.OtherTemplate)
+	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", image)), gate.OtherTemplate)
+
+	deployment := newDeployment(namespace, image)
+	deployment.Spec.Template.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "prod"} // each environment's own
+	wantCodes(t, b.client.Create(t.Context(), deployment))
+	kcm := b.as(t, "system:kube-controller-manager", nil)
+	replicaSet := newReplicaSet(namespace, image)
+	replicaSet.Spec.Template = *deployment.Spec.Template.DeepCopy()
+	replicaSet.Spec.Template.Labels["pod-template-hash"] = "abc"
+	replicaSet.Spec.Selector.MatchLabels = replicaSet.Spec.Template.Labels
+	ownedBy(replicaSet, deployment, "apps/v1", "Deployment")
+	wantCodes(t, kcm.Create(t.Context(), replicaSet))
+	pod := newPod(namespace, "web", image)
+	ownedBy(pod, replicaSet, "apps/v1", "ReplicaSet")
+	wantCodes(t, kcm.Create(t.Context(), pod))
 }

@@ -2,8 +2,10 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -14,23 +16,27 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
-	"github.com/envladder/envladder/internal/verdict"
 )
 
 // glance judges by a policy's text, in place of policy-controller, which internal/evidence
-// tests: it lets by what the policy names.
-type glance struct{}
+// tests: it lets by what the policy names, until it is blind.
+type glance struct{ blind *atomic.Bool }
 
 func (glance) Signed(context.Context, gate.Image, evidence.LegacySigner) ([]evidence.LegacyWord, error) {
 	return nil, nil
 }
 
-func (glance) Admits(_ context.Context, document []byte, image gate.Image) (string, error) {
+func (g glance) Admits(_ context.Context, document []byte, image gate.Image) (string, error) {
+	if g.blind.Load() {
+		return "", errors.New("it can't see")
+	}
 	if text := string(document); !strings.Contains(text, image.Digest) || strings.Contains(text, "managedFields") {
 		return "no matching signatures", nil
 	}
 	return "", nil
 }
+
+func (glance) Resolve(_ context.Context, document []byte) ([]byte, error) { return document, nil }
 
 // TestAClusterImagePolicyOfTheCluster is read for the Gate that names it, with the rights
 // of the manifests: first the kind isn't there, then the policy, then it says something.
@@ -42,11 +48,6 @@ func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
 	b.gate(t, g)
 	image := b.push(t, "bank/ledger")
 	p := b.restarted(t)
-	store, _, err := b.newStore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.reviews.decider.judge = verdict.New(store.WithLegacy(glance{}))
 	want := func(what string, codes ...gate.Code) {
 		t.Helper()
 		if got := p.asked(t, namespace, image); !slices.Equal(got, codes) {
@@ -55,7 +56,7 @@ func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
 	}
 
 	want("the cluster has no such kind", gate.PolicyRefused)
-	_, err = envtest.InstallCRDs(b.admin, envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{
+	_, err := envtest.InstallCRDs(b.admin, envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{
 		foreignCRD(policyKind, "clusterimagepolicies", apiextensionsv1.ClusterScoped),
 	}})
 	if err != nil {
@@ -75,6 +76,17 @@ func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("it lets the image by")
+	b.kept(t, image, 1)
+	b.glance.blind.Store(true)
+	defer b.glance.blind.Store(false)
+	p = b.restarted(t)
+	want("nothing can be asked after a restart, and its word is kept")
+	again := changed.DeepCopy()
+	again.Object["spec"] = map[string]any{"digest": strings.Split(image, "@")[1], "mode": "enforce"}
+	if err := b.client.Patch(t.Context(), again, client.MergeFrom(changed)); err != nil {
+		t.Fatal(err)
+	}
+	want("it says something else now, and can't be asked", gate.PolicyRefused, gate.RegistryUnavailable)
 	if err := b.client.Delete(t.Context(), policy); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
@@ -236,7 +237,7 @@ func TestNothingWaitsForWhatIsKept(t *testing.T) {
 	h := newReviewer(faulty(func(context.Context, verdict.Query) []verdict.Outcome {
 		return []verdict.Outcome{{
 			Verdict:  gate.Verdict{Allowed: true, Gate: gate.Ref{Name: "shop-prod"}},
-			Known:    gate.Image{Repository: "example.com/web", Digest: "sha256:" + sixtyFour('a')},
+			Asked:    evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: "sha256:" + sixtyFour('a')}},
 			Evidence: []gate.Evidence{{Source: "sha256:" + sixtyFour('b')}},
 		}}
 	}))

@@ -60,12 +60,12 @@ type EvidenceSpec struct {
 	Attestations []KeptAttestation `json:"attestations,omitempty"`
 }
 
-// KeptAttestation is an attestation as it was signed or, where that is too large, the
-// webhook's own word about it.
+// KeptAttestation is an attestation as it was signed or the webhook's own word about it.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.bundle) != has(self.receipt)",message="an attestation has a bundle or a receipt"
 type KeptAttestation struct {
-	// source is the digest of the attestation's manifest in the repository.
+	// source is the digest of a bundle's manifest in the repository, and of what a receipt
+	// says.
 	//
 	// +kubebuilder:validation:MaxLength=71
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
@@ -75,20 +75,21 @@ type KeptAttestation struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=131072
 	Bundle []byte `json:"bundle,omitempty"`
-	// receipt in place of a bundle that is too large.
+	// receipt in place of a bundle that is too large, or where there is none: of what
+	// cosign 2 wrote, and of a ClusterImagePolicy's word.
 	//
 	// +optional
 	Receipt *KeptReceipt `json:"receipt,omitempty"`
 }
 
-// KeptReceipt says what the webhook has verified. It counts for the very signer that it
-// was verified by, and only with the webhook's MAC.
+// KeptReceipt says what the webhook has verified. It counts for the very signer or policy
+// that it was verified by, and only with the webhook's MAC.
 type KeptReceipt struct {
-	// signer is a fingerprint of the Gate's signer.
+	// signer is a fingerprint of the Gate's signer, or of the ClusterImagePolicy.
 	//
 	// +kubebuilder:validation:MaxLength=128
 	Signer string `json:"signer"`
-	// evidence that was made of the bundle.
+	// evidence that was verified.
 	//
 	// +kubebuilder:validation:MaxLength=131072
 	Evidence []byte `json:"evidence"`

@@ -80,6 +80,8 @@ func TestAServiceThatFailsIsAnError(t *testing.T) {
 	for name, signer := range map[string]*Signer{
 		"a token that isn't one":              refused,
 		"an authority that answers otherwise": newKey(t).WithTimestamps(s.FulcioURL),
+		"a log of version 1 that isn't one":   newKey(t).WithLog(s.FulcioURL, 1),
+		"a log of version 2 that isn't one":   newKey(t).WithLog(s.FulcioURL, 2),
 	} {
 		if _, err := Attest(t.Context(), w.client, signer, target, gate.PredicateSignature, map[string]any{}); err == nil {
 			t.Errorf("%s: attested", name)

@@ -22,6 +22,9 @@ type Legacy interface {
 	// Admits says why a ClusterImagePolicy doesn't let an image by; empty where it
 	// does. An error says that it isn't known.
 	Admits(ctx context.Context, policy []byte, image gate.Image) (refused string, err error)
+	// Resolve is a ClusterImagePolicy with what it names outside of itself: the keys of
+	// a KMS, trusted roots. While that is the same, so is its word about a digest.
+	Resolve(ctx context.Context, policy []byte) ([]byte, error)
 }
 
 // LegacySigner is a signer of a Gate with all that it names: a key, or identities and the

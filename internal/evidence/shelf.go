@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,12 +63,11 @@ func (s *Store) unshelve(ctx context.Context, key string, q Query) []gate.Eviden
 	}
 	var found []gate.Evidence
 	for _, k := range kept {
-		var evidence []gate.Evidence
 		if k.Receipt != nil {
-			evidence = s.readReceipt(ctx, secret, q, k)
-		} else if evidence, err = verifier.Verify(k.Bundle, q.Image.Digest); err != nil {
+			found = union(found, s.readReceipt(ctx, secret, q, k))
 			continue
 		}
+		evidence, _ := verifier.Verify(k.Bundle, q.Image.Digest) // none beside an error
 		for i := range evidence {
 			evidence[i].Source = k.Source
 		}
@@ -87,10 +87,6 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	secret, keyErr := s.shelf.Key(ctx)
-	// What cosign 2 wrote is no bundle that could be read again.
-	evidence = slices.DeleteFunc(slices.Clone(evidence), func(e gate.Evidence) bool {
-		return slices.ContainsFunc(q.Signers, func(signer v1alpha1.Signer) bool { return signer.Name == e.Signer && signer.Legacy })
-	})
 	bySource := map[string][]gate.Evidence{}
 	for _, e := range evidence {
 		bySource[e.Source] = append(bySource[e.Source], e)
@@ -103,16 +99,20 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 		var kept []v1alpha1.KeptAttestation
 		if len(bundle) <= maxKeptBundle {
 			kept = []v1alpha1.KeptAttestation{{Source: source, Bundle: bytes.Clone(bundle)}}
-		} else if len(secret) > 0 {
-			kept = s.writeReceipts(ctx, secret, q, source, bySource[source])
+		} else {
+			kept = s.writeReceipts(ctx, secret, q, bySource[source])
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		read[source] = kept
 	}}
-	candidates := make([]registry.Descriptor, len(sources))
-	for i, source := range sources {
-		candidates[i] = registry.Descriptor{Digest: source}
+	var candidates []registry.Descriptor
+	for _, source := range sources {
+		if slices.ContainsFunc(bySource[source], q.bundled) {
+			candidates = append(candidates, registry.Descriptor{Digest: source})
+		} else {
+			read[source] = s.writeReceipts(ctx, secret, q, bySource[source])
+		}
 	}
 	each(ctx, &f, candidates, f.find)
 	each(ctx, &f, f.smallestFirst(), f.readBundle)
@@ -122,6 +122,12 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 		kept = append(kept, read[source]...)
 	}
 	return Bounded(kept), errors.Join(append(f.errs, keyErr)...)
+}
+
+// bundled says whether evidence is of a bundle that can be read again. What cosign 2
+// wrote, and a ClusterImagePolicy's word, aren't.
+func (q Query) bundled(e gate.Evidence) bool {
+	return e.Policy == "" && !slices.ContainsFunc(q.Signers, func(signer v1alpha1.Signer) bool { return signer.Name == e.Signer && signer.Legacy })
 }
 
 // Bounded is as much of what is kept about one digest as may be, from the first on.
@@ -188,24 +194,25 @@ func timeOf(e gate.Evidence) time.Time {
 	}
 }
 
-// writeReceipts are the webhook's word about what it has verified, one for each signer.
-func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, source string, evidence []gate.Evidence) []v1alpha1.KeptAttestation {
+// writeReceipts are the webhook's word about what it has verified, one for each signer or
+// policy; none without a secret.
+func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evidence []gate.Evidence) []v1alpha1.KeptAttestation {
 	var kept []v1alpha1.KeptAttestation
 	for _, e := range evidence {
-		i := slices.IndexFunc(q.Signers, func(s v1alpha1.Signer) bool { return s.Name == e.Signer })
+		by := s.vouchedBy(ctx, q, e)
 		encoded, err := json.Marshal(e) //nolint:musttag // read by readReceipt alone
-		if i < 0 || err != nil || len(encoded) > maxKeptBundle {
+		if len(secret) == 0 || by == "" || err != nil || len(encoded) > maxKeptBundle {
 			continue
 		}
-		signer := s.trust.fingerprint(ctx, q.Signers[i:i+1])
+		source := digestOf(encoded) // not all evidence has a manifest of its own
 		kept = append(kept, v1alpha1.KeptAttestation{Source: source, Receipt: &v1alpha1.KeptReceipt{
-			Signer: signer, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, signer, string(encoded)),
+			Signer: by, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, by, string(encoded)),
 		}})
 	}
 	return kept
 }
 
-// readReceipt is what a receipt says, for those of the signers that it was made for.
+// readReceipt is what a receipt says, for the signer or policy that it was made for.
 func (s *Store) readReceipt(ctx context.Context, secret []byte, q Query, kept v1alpha1.KeptAttestation) []gate.Evidence {
 	r := kept.Receipt
 	if len(secret) == 0 || !hmac.Equal(r.MAC, macOf(secret, q.place(), q.Image.Digest, kept.Source, r.Signer, string(r.Evidence))) {
@@ -215,12 +222,35 @@ func (s *Store) readReceipt(ctx context.Context, secret []byte, q Query, kept v1
 	if err := json.Unmarshal(r.Evidence, &e); err != nil { //nolint:musttag // written by writeReceipts alone
 		return nil
 	}
-	for i, signer := range q.Signers {
-		if signer.Name == e.Signer && s.trust.fingerprint(ctx, q.Signers[i:i+1]) == r.Signer {
-			return []gate.Evidence{e}
-		}
+	if by := s.vouchedBy(ctx, q, e); by == "" || by != r.Signer {
+		return nil
 	}
-	return nil
+	return []gate.Evidence{e}
+}
+
+// vouchedBy changes with all that evidence was verified by: its signer, or the policy that
+// lets by, with what they name. It is empty where the Gate has no such one any more.
+func (s *Store) vouchedBy(ctx context.Context, q Query, e gate.Evidence) string {
+	if e.Policy == "" {
+		i := slices.IndexFunc(q.Signers, func(s v1alpha1.Signer) bool { return s.Name == e.Signer })
+		if i < 0 {
+			return ""
+		}
+		return s.trust.fingerprint(ctx, q.Signers[i:i+1])
+	}
+	if q.Policy == nil || q.Policy.Name != e.Policy || s.legacy == nil || e.Malformed != "" {
+		return ""
+	}
+	resolved, err := s.legacy.Resolve(ctx, q.Policy.Document)
+	if err != nil {
+		return ""
+	}
+	return digestOf(append([]byte("ClusterImagePolicy "+e.Policy+" "), resolved...))
+}
+
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // macOf has the length of each part before it, so that none can be taken for another.

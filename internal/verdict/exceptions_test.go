@@ -114,6 +114,8 @@ func (p policies) Admits(context.Context, []byte, gate.Image) (string, error) {
 	return p.refused, p.err
 }
 
+func (policies) Resolve(_ context.Context, document []byte) ([]byte, error) { return document, nil }
+
 func TestAClusterImagePolicyInPlaceOfSigners(t *testing.T) {
 	w := newWorld(t)
 	w.prove(t)

@@ -81,9 +81,9 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 
 // judgeSafely denies where judging panics.
 func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
-	outcome := Outcome{Action: action(l.Gate), Known: l.image}
+	outcome := Outcome{Action: action(l.Gate), Asked: query.evidence(l)}
 	err := panics.Catch(func() error {
-		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l)
+		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l, outcome.Asked)
 		return nil
 	})
 	if err != nil {
@@ -94,17 +94,12 @@ func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome
 
 // judgeImage tries what is known first. A denial is never made of that alone: what was
 // missing may have come.
-func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) (gate.Verdict, []gate.Evidence) {
+func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, asked evidence.Query) (gate.Verdict, []gate.Evidence) {
 	if l.image.Digest == "" {
 		reason := gate.NewReason(gate.NoDigest, "%s names no digest", query.Reference)
 		return named(gate.Deny(l.image, gate.RefTo(l.Gate.Gate), reason), query.Reference), nil
 	}
 	request := query.request(l.Gate, l.image)
-	asked := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
-	if signature := l.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
-		name := signature.ClusterImagePolicy
-		asked.Policy = &evidence.Policy{Name: name, Document: query.Policies[name]}
-	}
 	request.Evidence = j.source.Known(ctx, asked)
 	if len(request.Evidence) > 0 {
 		if verdict := gate.Decide(request); verdict.Allowed {
@@ -121,6 +116,16 @@ func (j *Judge) judgeImage(ctx context.Context, query Query, l listing) (gate.Ve
 		verdict = gate.Deny(l.image, verdict.Gate, incomplete(ctx, verdict, err)...)
 	}
 	return verdict, request.Evidence
+}
+
+// evidence is what a Gate's evidence about an image is asked for by.
+func (q Query) evidence(l listing) evidence.Query {
+	asked := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
+	if signature := l.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
+		name := signature.ClusterImagePolicy
+		asked.Policy = &evidence.Policy{Name: name, Document: q.Policies[name]}
+	}
+	return asked
 }
 
 // addExceptions adds to a request the Exceptions that are about its digest, and says

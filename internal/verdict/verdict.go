@@ -69,8 +69,9 @@ type Outcome struct {
 	// Evidence that the verdict was made of, to be shown; nobody may change it. Of an
 	// allowed image it may be less than there is.
 	Evidence []gate.Evidence
-	// Image that the Gate knows it as; zero where it doesn't list it.
-	Known gate.Image
+	// Asked is what its evidence was asked for by; zero where the Gate doesn't list the
+	// image.
+	Asked evidence.Query
 }
 
 // Judge judges images for Gates. It is safe for concurrent use.

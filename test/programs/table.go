@@ -22,6 +22,9 @@ type Program struct {
 	Tags    []string
 	// Cgo tells that it needs a C compiler. All others are built without.
 	Cgo bool
+	// OnRequest programs are built when they are named, not with all others: only
+	// make interop needs them.
+	OnRequest bool
 }
 
 const (
@@ -35,6 +38,11 @@ const (
 	craneVersion        = "v0.21.7"
 	cosignVersion       = "v3.1.3"
 	giteaVersion        = "v1.26.0"
+	fulcioVersion       = "v1.8.8"
+	rekorVersion        = "v2.3.0"
+	timestampVersion    = "v2.1.3"
+	tesseractVersion    = "v0.1.1"
+	localKMSVersion     = "v0.0.0-20260228092603-2a5e92d09ab6"
 )
 
 // ownModule marks programs that are built from the test module itself.
@@ -93,6 +101,26 @@ var table = []Program{
 		Cgo:     true,
 	},
 	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
+	{
+		Name: "fulcio", Version: fulcioVersion, Dir: "fulcio", OnRequest: true,
+		Module: "github.com/sigstore/fulcio", Package: "github.com/sigstore/fulcio",
+	},
+	{
+		Name: "rekor", Version: rekorVersion, Dir: "rekor", OnRequest: true,
+		Module: "github.com/sigstore/rekor-tiles/v2", Package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
+	},
+	{
+		Name: "timestamp-server", Version: timestampVersion, Dir: "timestamp-server", OnRequest: true,
+		Module: "github.com/sigstore/timestamp-authority/v2", Package: "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
+	},
+	{
+		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", OnRequest: true,
+		Module: "github.com/transparency-dev/tesseract", Package: "github.com/transparency-dev/tesseract/cmd/tesseract/posix",
+	},
+	{
+		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", OnRequest: true,
+		Module: "github.com/nsmithuk/local-kms", Package: "github.com/nsmithuk/local-kms",
+	},
 }
 
 func kubernetes(name string) Program {
@@ -125,6 +153,17 @@ func Names() []string {
 	names := make([]string, len(table))
 	for i, p := range table {
 		names[i] = p.Name
+	}
+	return names
+}
+
+// usual are the names of all but what is built on request.
+func usual() []string {
+	var names []string
+	for _, p := range table {
+		if !p.OnRequest {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }

@@ -197,12 +197,23 @@ func reencode(from *clusterimagepolicy.ClusterImagePolicy) (clusterimagepolicy.C
 
 // roots are the trusted roots that a policy's authorities name.
 func (j *Judge) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]*prototrustroot.TrustedRoot, error) {
+	contents, err := j.rootsJSON(ctx, policy)
+	roots := map[string]*prototrustroot.TrustedRoot{}
+	for name, content := range contents {
+		if roots[name], err = parseRoot(content); err != nil {
+			return nil, fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+		}
+	}
+	return roots, err
+}
+
+func (j *Judge) rootsJSON(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]json.RawMessage, error) {
 	var names []string
 	for _, authority := range policy.Spec.Authorities {
 		if authority.Keyless != nil {
 			names = append(names, authority.Keyless.TrustRootRef)
 			if authority.Keyless.TrustRootRef == "" {
-				return nil, fmt.Errorf("authority %q relies on sigstore's public root: name a trusted root (trustRootRef)", authority.Name)
+				return nil, fmt.Errorf("ClusterImagePolicy %q: authority %q relies on sigstore's public root: name a trusted root (trustRootRef)", policy.Name, authority.Name)
 			}
 		}
 		if authority.CTLog != nil {
@@ -213,18 +224,16 @@ func (j *Judge) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) 
 		}
 	}
 	slices.Sort(names)
-	roots := map[string]*prototrustroot.TrustedRoot{}
+	contents := map[string]json.RawMessage{}
 	for _, name := range slices.Compact(names) {
 		if name == "" {
 			continue
 		}
 		content, err := j.trust.RootJSON(ctx, name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
 		}
-		if roots[name], err = parseRoot(content); err != nil {
-			return nil, err
-		}
+		contents[name] = content
 	}
-	return roots, nil
+	return contents, nil
 }

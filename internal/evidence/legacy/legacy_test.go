@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
@@ -167,8 +169,76 @@ func TestAProgramWithoutItSaysSo(t *testing.T) {
 	}
 }
 
-func TestPeopleSignInTheOlderForm(t *testing.T) {
+// shelved is a shelf that gives what it is given.
+type shelved struct{ kept []v1alpha1.KeptAttestation }
+
+func (s shelved) Load(context.Context, string, string) ([]v1alpha1.KeptAttestation, error) {
+	return s.kept, nil
+}
+
+func (shelved) Key(context.Context) ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil }
+
+// afterRestart is how much is known after a restart of what was found before, with the
+// registry down.
+func (w *world) afterRestart(t *testing.T, found []gate.Evidence, before, after evidence.Query) int {
+	t.Helper()
+	keeper := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})).WithLegacy(w.judge)
+	keeper.UseShelf(shelved{})
+	kept, err := keeper.Keep(t.Context(), before, found)
+	check(t, err)
+	w.server.Before(func(rw http.ResponseWriter, _ *http.Request) bool {
+		t.Error("the registry was asked")
+		return false
+	})
+	defer w.server.Before(func(http.ResponseWriter, *http.Request) bool { return false })
+	trust := evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})
+	client := registry.NewClient()
+	restarted := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
+	restarted.UseShelf(shelved{kept})
+	return len(restarted.Known(t.Context(), after))
+}
+
+// TestTheOlderFormIsKept: what can't be read again as a bundle is kept as the webhook's
+// own word, for the very signer that it was verified by.
+func TestTheOlderFormIsKept(t *testing.T) {
 	w := newWorld(t)
+	w.signAndAttest(t, w.byKey())
+	query := func(signers ...v1alpha1.Signer) evidence.Query {
+		return evidence.Query{Image: w.image, Signers: signers}
+	}
+	found, err := w.store.Fetch(t.Context(), query(w.key(true)))
+	check(t, err)
+	ended := w.key(true)
+	ended.NotAfter = new(metav1.NewTime(time.Now()))
+	replaced := person("ana@example.com")
+	replaced.Name = "ci"
+	other := query(w.key(true))
+	other.Image.Digest = w.server.Image(t, "shop/web")
+	for name, test := range map[string]struct {
+		after evidence.Query
+		want  int
+	}{
+		"for the signer":                      {query(w.key(true)), 3},
+		"where the older form counts no more": {query(w.key(false)), 0},
+		"where the signer is somebody else":   {query(replaced), 0},
+		"where the Gate says more of it":      {query(ended), 0},
+		"where the signer has left":           {query(person("ana@example.com")), 0},
+		"about another image":                 {other, 0},
+	} {
+		if got := w.afterRestart(t, found, query(w.key(true)), test.after); got != test.want {
+			t.Errorf("%s %d are known, want %d", name, got, test.want)
+		}
+	}
+}
+
+func TestPeopleSignInTheOlderForm(t *testing.T) {
+	for name, kind := range registrytest.Kinds {
+		t.Run(name, func(t *testing.T) { peopleSignInTheOlderForm(t, newWorld(t, kind)) })
+	}
+}
+
+func peopleSignInTheOlderForm(t *testing.T, w *world) {
+	t.Helper()
 	// Signatures alone: of an attestation in the older form, cosign 3 has other bytes
 	// timestamped than the cosign 2 in policy-controller checks.
 	w.cosign(t, append([]string{"sign", w.name()}, w.byPerson(t, "ana@example.com")...)...)
@@ -297,8 +367,53 @@ func TestAGateNamesAClusterImagePolicy(t *testing.T) {
 	if known := w.store.Known(t.Context(), q); len(known) != 1 {
 		t.Errorf("known %+v", known)
 	}
+	changed := q
+	changed.Policy = &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) { spec["mode"] = "warn" })}
+	renamed := q
+	renamed.Policy = &evidence.Policy{Name: "other", Document: q.Policy.Document}
+	none := q
+	none.Policy = nil
+	for name, test := range map[string]struct {
+		after evidence.Query
+		want  int
+	}{
+		"for the policy":               {q, 1},
+		"for a policy that changed":    {changed, 0},
+		"for another one":              {renamed, 0},
+		"where the Gate names no more": {none, 0},
+	} {
+		if known := w.afterRestart(t, got, q, test.after); known != test.want {
+			t.Errorf("after a restart, %s %d are known, want %d", name, known, test.want)
+		}
+	}
 	q.Policy = &evidence.Policy{Name: "corp"}
 	if got, err := w.store.Fetch(t.Context(), q); err != nil || len(got) != 1 || got[0].Malformed == "" {
 		t.Errorf("where the cluster has none: %+v, %v", got, err)
+	}
+}
+
+// TestAPolicysWordIsNotKeptForAnotherRoot: what a policy names outside of itself is part
+// of what its word was kept for.
+func TestAPolicysWordIsNotKeptForAnotherRoot(t *testing.T) {
+	w := newWorld(t)
+	w.cosign(t, append([]string{"sign", w.name()}, w.byPerson(t, "ana@example.com")...)...)
+	q := evidence.Query{Image: w.image, Policy: &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) {
+		spec["authorities"] = []any{map[string]any{
+			"name": "ana",
+			"keyless": map[string]any{
+				"url": "https://fulcio.example.com", "trustRootRef": "corp", "insecureIgnoreSCT": true,
+				"identities": []any{map[string]any{"issuer": sigstoretest.Issuer, "subject": "ana@example.com"}},
+			},
+			"rfc3161timestamp": map[string]any{"trustRootRef": "corp"},
+		}}
+	})}}
+	found, err := w.store.Fetch(t.Context(), q)
+	check(t, err)
+	if known := w.afterRestart(t, found, q, q); known != 1 {
+		t.Errorf("%d are known, want its word", known)
+	}
+	check(t, os.WriteFile(filepath.Join(w.dir, "corp.json"), sigstoretest.Start(t).TrustedRoot, 0o600))
+	if known := w.afterRestart(t, found, q, q); known != 0 {
+		t.Errorf("with another root %d are known, want none", known)
 	}
 }

@@ -2,6 +2,7 @@ package legacy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,20 +21,16 @@ import (
 // Admits says why a ClusterImagePolicy (JSON or YAML, v1alpha1 or v1beta1) doesn't let an
 // image by; empty where it does. An error says that it isn't known.
 func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (refused string, err error) {
-	policy := &v1alpha1.ClusterImagePolicy{}
-	if err := yaml.UnmarshalStrict(document, policy); err != nil {
-		return "", fmt.Errorf("reading the ClusterImagePolicy: %w", err)
-	}
-	policy.SetDefaults(ctx)
-	if err := j.prepare(ctx, policy); err != nil {
-		return "", fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+	policy, err := j.read(ctx, document)
+	if err != nil {
+		return "", err
 	}
 	if about, err := isAbout(policy, image.Repository); err != nil || !about {
 		return "it is about other images", err
 	}
 	roots, err := j.roots(ctx, policy)
 	if err != nil {
-		return "", fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+		return "", err
 	}
 	inner, err := reencode(clusterimagepolicy.ConvertClusterImagePolicyV1alpha1ToWebhook(policy))
 	if err != nil {
@@ -55,6 +52,37 @@ func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (
 		return "", err
 	}
 	return reasons(errs), nil
+}
+
+// Resolve is a ClusterImagePolicy with the keys of a KMS and the trusted roots that it
+// names.
+func (j *Judge) Resolve(ctx context.Context, document []byte) ([]byte, error) {
+	policy, err := j.read(ctx, document)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := j.rootsJSON(ctx, policy)
+	if err != nil {
+		return nil, err
+	}
+	resolved, err := json.Marshal(map[string]any{"spec": policy.Spec, "roots": roots})
+	if err != nil {
+		return nil, fmt.Errorf("encoding ClusterImagePolicy %q: %w", policy.Name, err)
+	}
+	return resolved, nil
+}
+
+// read reads a policy that can be judged, with the keys that a KMS has.
+func (j *Judge) read(ctx context.Context, document []byte) (*v1alpha1.ClusterImagePolicy, error) {
+	policy := &v1alpha1.ClusterImagePolicy{}
+	if err := yaml.UnmarshalStrict(document, policy); err != nil {
+		return nil, fmt.Errorf("reading the ClusterImagePolicy: %w", err)
+	}
+	policy.SetDefaults(ctx)
+	if err := j.prepare(ctx, policy); err != nil {
+		return nil, fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
+	}
+	return policy, nil
 }
 
 // reasons are what policy-controller says, in one line.

@@ -1,0 +1,236 @@
+// Package interop holds tests of envladder and the real cosign against sigstore's own
+// services, as programs on loopback: Fulcio with a log of its certificates, Rekor 2, a
+// timestamping authority; and against a KMS.
+package interop_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/envladder/envladder/test/bed"
+)
+
+var shared *bed.Bed
+
+func TestMain(m *testing.M) {
+	options := bed.Options{
+		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}, {Name: "plain"}},
+		Programs:   []string{"cosign", "fulcio", "rekor", "timestamp-server", "tesseract", "local-kms"},
+	}
+	os.Exit(bed.Main(m, options, func(b *bed.Bed) { shared = b }))
+}
+
+// sigstore is started by the first test that asks for it.
+var sigstore = sync.OnceValues(func() (*services, error) { return startServices(context.Background(), shared) })
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// commandTimeout is for a machine that does other things: signing waits some seconds for
+// the logs.
+const commandTimeout = time.Minute
+
+// command runs a program as a person does, with no settings but those of the bed.
+func command(ctx context.Context, b *bed.Bed, path string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = b.Dir
+	cmd.Env = []string{
+		"HOME=" + b.Dir, "PATH=" + os.Getenv("PATH"), "COSIGN_PASSWORD=",
+		// A KMS that takes everybody still wants a name, and its certificate is the bed's.
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=eu-west-2", "SSL_CERT_FILE=" + b.CA.File,
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(path), strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+func cosign(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
+	path, err := b.Program(ctx, "cosign")
+	if err != nil {
+		return "", err
+	}
+	return command(ctx, b, path, args...)
+}
+
+func envladder(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
+	path, err := filepath.Abs(filepath.Join("..", "..", "bin", "envladder"))
+	if err != nil {
+		return "", err
+	}
+	return command(ctx, b, path, args...)
+}
+
+// An image in a registry, and the Gate that judges it.
+type image struct {
+	*services
+
+	t                     *testing.T
+	repository, reference string
+	gate                  string // file
+}
+
+func newImage(t *testing.T, s *services, registry *bed.Registry) *image {
+	t.Helper()
+	pushed, err := registry.Push(t.Context(), "shop/web", "1", t.Name())
+	check(t, err)
+	return &image{services: s, t: t, repository: pushed.Repository, reference: pushed.Ref()}
+}
+
+func (i *image) file(name, content string) string {
+	i.t.Helper()
+	path := filepath.Join(i.t.TempDir(), name)
+	check(i.t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+// cosign runs one of its verbs about the image.
+func (i *image) cosign(args ...string) error {
+	i.t.Helper()
+	_, err := cosign(i.t.Context(), i.bed, append(args, i.reference)...)
+	return err
+}
+
+// attest has envladder attest something about the image.
+func (i *image) attest(what string, args ...string) {
+	i.t.Helper()
+	_, err := envladder(i.t.Context(), i.bed, append(append([]string{"attest", what, "--ladder", "shop"}, args...), i.reference)...)
+	check(i.t, err)
+}
+
+// codes are those of the Gate's denial, none where it lets the image by.
+func (i *image) codes() string {
+	i.t.Helper()
+	out, err := envladder(i.t.Context(), i.bed, "verify", i.reference, "--gate", i.gate, "--trusted-roots", i.roots(), "-o", "json")
+	var verdict struct {
+		Allowed bool
+		Reasons []struct{ Code string }
+	}
+	if jsonErr := json.Unmarshal([]byte(out), &verdict); jsonErr != nil || verdict.Allowed != (err == nil) {
+		i.t.Fatalf("it gives no verdict: %v, %v", jsonErr, err)
+	}
+	var codes []string
+	for _, reason := range verdict.Reasons {
+		codes = append(codes, reason.Code)
+	}
+	return strings.Join(codes, " ")
+}
+
+func (i *image) wantCodes(want string) {
+	i.t.Helper()
+	if got := i.codes(); got != want {
+		i.t.Errorf("codes are %q, want %q", got, want)
+	}
+}
+
+const (
+	ci      = "ci@example.com"
+	ana     = "ana@example.com"
+	mallory = "mallory@example.com"
+
+	approvalType = "https://envladder.dev/attestation/approval/v0.1"
+	testType     = "https://in-toto.io/attestation/test-result/v0.1"
+)
+
+// keylessGate asks CI for a signature and tests, people for an approval, and whoever has
+// the key for a soak; somebody else says when.
+const keylessGate = `apiVersion: envladder.dev/v1alpha1
+kind: Gate
+metadata: {name: shop-prod}
+spec:
+  environment: prod
+  namespaces: [shop]
+  images:
+  - {repository: %[3]q, ladder: shop}
+  signers:
+  - {name: ci, keyless: {issuer: %[1]q, subject: ci@example.com, trustedRoot: corp}}
+  - {name: managers, keyless: {issuer: %[1]q, subject: ana@example.com, trustedRoot: corp}}
+  - {name: observer, timestamp: corp, key: {data: %[2]q}}
+  requires:
+    signature: {by: [ci]}
+    tests: [{name: e2e, by: [ci], maxAge: 1h}]
+    approvals: {by: [managers], maxAge: 1h}
+    soak: {by: [observer], environment: staging, duration: 24h, maxAge: 720h}
+`
+
+// bySigningConfig has cosign sign by an identity, with the services.
+func (i *image) bySigningConfig(email string, args ...string) []string {
+	i.t.Helper()
+	return append(args, "-y", "--signing-config", i.signingConfig, "--trusted-root", i.trustedRoot, "--identity-token", i.tokenFile(email))
+}
+
+// byFlags has envladder do the same; the log comes with logged.
+func (i *image) byFlags(email string) []string {
+	i.t.Helper()
+	return []string{"--environment", "prod", "--identity-token", i.tokenFile(email), "--fulcio-url", i.fulcio, "--timestamp-server-url", i.stamps}
+}
+
+func (i *image) logged(args []string) []string {
+	return append(args, "--rekor-url", i.rekor, "--rekor-version", "2")
+}
+
+func (i *image) tokenFile(email string) string {
+	i.t.Helper()
+	token, err := i.token(email)
+	check(i.t, err)
+	return i.file("token", token)
+}
+
+// TestKeyless: what cosign and envladder sign by certificates of Fulcio, timestamped and
+// entered into Rekor 2, is proof to a Gate; and cosign verifies ours.
+func TestKeyless(t *testing.T) {
+	s, err := sigstore()
+	check(t, err)
+	for _, name := range []string{"main", "plain"} {
+		t.Run("registry "+name, func(t *testing.T) { keyless(t, newImage(t, s, shared.Registry(name))) })
+	}
+}
+
+func keyless(t *testing.T, i *image) {
+	t.Helper()
+	keys := t.TempDir()
+	_, err := cosign(t.Context(), i.bed, "generate-key-pair", "--output-key-prefix", filepath.Join(keys, "observer"))
+	check(t, err)
+	public, err := os.ReadFile(filepath.Join(keys, "observer.pub"))
+	check(t, err)
+	i.gate = i.file("gate.yaml", fmt.Sprintf(keylessGate, i.url, public, i.repository))
+
+	check(t, i.cosign(i.bySigningConfig(ci, "sign")...))
+	result := i.file("result.json", `{"result":"PASSED","configuration":[{"name":"e2e"}],"passedTests":["checkout"]}`)
+	check(t, i.cosign(i.bySigningConfig(ci, "attest", "--type", testType, "--predicate", result)...))
+	i.attest("soak", i.logged([]string{
+		"--environment", "staging", "--healthy", "24h", "--key", filepath.Join(keys, "observer.key"), "--timestamp-server-url", i.stamps,
+	})...)
+	i.attest("approval", i.logged(i.byFlags(mallory))...)
+	i.attest("approval", i.byFlags(ana)...) // the trusted root has a log, and this isn't in it
+	i.wantCodes("NoApproval")
+
+	i.attest("approval", i.logged(i.byFlags(ana))...)
+	i.wantCodes("")
+
+	verify := func(email string) error {
+		return i.cosign("verify-attestation", "--trusted-root", i.trustedRoot, "--use-signed-timestamps",
+			"--certificate-identity", email, "--certificate-oidc-issuer", i.url, "--type", approvalType)
+	}
+	check(t, verify(ana))
+	if verify(ci) == nil {
+		t.Error("cosign verifies the approval for somebody else")
+	}
+}
