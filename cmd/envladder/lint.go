@@ -24,15 +24,15 @@ func newLintCommand() *cobra.Command {
 		Use:   "lint",
 		Short: "Find what is wrong with a ladder, its pins, layers and charts",
 		Long: `Find what is wrong with a ladder, with the pins, layers and charts that it names, and
-with nothing else. Needs no cluster and no network. Charts are loaded; one whose templates
-might render to something else each time (randAlphaNum, genCA, now, …) is rendered twice.
-Of a chart in a registry nothing is checked, which is a warning; of its values, what needs
-no chart.
+with nothing else. Needs no cluster and no network. Of a chart in a registry nothing is
+checked, which is a warning; of its values, what needs no chart.
 
 It checks first the ladder itself; then each file that it names, and that no layer has
 secret material; then each environment's values: that layers don't set what the pins
-set or replace a mapping by something else, and that environments differ in nothing but
-what spec.mayDiffer names.
+set or replace a mapping by something else, that environments differ in nothing but
+what spec.mayDiffer names, and that none has an endpoint or a secret of one with real
+data. Last it renders them: it finds images that nothing runs, values that nothing reads,
+and templates that give something else each time (randAlphaNum, genCA, now, …).
 
 Each finding is a line: file:line:column: path in the document: what is wrong. With
 -o json they are an array, empty without findings, and files are relative to the
@@ -95,14 +95,29 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts)...)
 	findings = append(findings, lintLayers(repo, document)...)
 	if len(findings) == 0 {
-		ofPlaces, err := lintPlaces(ctx, repo, document, charts)
+		ofValues, err := lintValues(ctx, repo, document, charts)
 		if err != nil {
 			return nil, err
 		}
-		findings = slices.Concat(ofPlaces, lintChance(ctx, repo, document, charts))
+		findings = ofValues
 	}
 	findings = append(findings, chartsNotAsked(document)...)
 	return strictyaml.FaultsOf(findings.Err()), nil
+}
+
+// lintValues checks what comes of the layers in each place: values, then manifests.
+func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) (strictyaml.Faults, error) {
+	views, err := viewsOf(ctx, repo, document, charts)
+	if findings := strictyaml.FaultsOf(err); findings != nil {
+		return findings, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if findings := lintPlaces(views, document.Spec.MayDiffer); len(findings) > 0 {
+		return findings, nil
+	}
+	return lintRendered(ctx, document, repo.Dir, views)
 }
 
 // chartsNotAsked are warnings of the charts that lint doesn't look at.

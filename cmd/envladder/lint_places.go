@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
@@ -30,7 +29,29 @@ func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.F
 
 // lintPlaces checks the values of each environment and target, and what differs between
 // neighbours on the climb. A preview is compared with dev, or the lowest place.
-func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) (strictyaml.Faults, error) {
+func lintPlaces(views []placeView, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
+	if mayDiffer == nil {
+		return nil
+	}
+	all := make([]layers.View, len(views))
+	for i, view := range views {
+		all[i] = view.View
+	}
+	faults := layers.CheckData(all, mayDiffer)
+	for i, view := range views[min(1, len(views)):] {
+		before := views[i]
+		if view.Template {
+			dev := slices.IndexFunc(views, func(v placeView) bool { return v.Name == "dev" })
+			before = views[max(dev, 0)]
+		}
+		faults = append(faults, view.compare(before, mayDiffer.Patterns())...)
+	}
+	return faults
+}
+
+// viewsOf are the values of each environment and target. The error is a strictyaml.Faults
+// where layers or values are at fault.
+func viewsOf(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) ([]placeView, error) {
 	var (
 		faults strictyaml.Faults
 		views  []placeView
@@ -44,34 +65,22 @@ func lintPlaces(ctx context.Context, repo *ladder.Repository, document *ladder.D
 		if err != nil {
 			return nil, fmt.Errorf("checking the values of %s: %w", view.Name, err)
 		}
+		view.Real = slices.ContainsFunc(document.Spec.Environments, func(e ladder.Environment) bool {
+			return e.Name == step.Environment && e.Data == ladder.DataReal
+		})
 		views = append(views, view)
-		if view.chart != nil {
-			faults = append(faults, unread(view, repo.Dir)...)
-		}
 	}
-	wrong := slices.ContainsFunc(faults, func(f strictyaml.Fault) bool { return !f.Warning })
-	if document.Spec.MayDiffer == nil || wrong {
-		return faults, nil
-	}
-	mayDiffer := document.Spec.MayDiffer.Patterns()
-	for i, view := range views[min(1, len(views)):] {
-		before := views[i]
-		if view.Template {
-			dev := slices.IndexFunc(views, func(v placeView) bool { return v.Name == "dev" })
-			before = views[max(dev, 0)]
-		}
-		faults = append(faults, view.compare(before, mayDiffer)...)
-	}
-	return faults, nil
+	return views, faults.Err()
 }
 
 // placeView is a place's values with those of its chart.
 type placeView struct {
 	layers.View
 
+	step ladder.Step
 	// bare are its values without the chart's.
 	bare *layers.Merged
-	// chart is nil where it is in a registry, which isn't asked.
+	// chart is nil where it is in a registry, which isn't asked; then the view is bare.
 	chart *chart.Chart
 }
 
@@ -88,7 +97,7 @@ func (v placeView) compare(before placeView, mayDiffer []string) strictyaml.Faul
 
 // viewOf is the view of a step; loaded is nil where its chart is in a registry.
 func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, loaded *chart.Chart) (placeView, error) {
-	view := placeView{chart: loaded}
+	view := placeView{step: step, chart: loaded}
 	view.Name, view.Template = step.Environment, ladder.IsPreview(step.Environment)
 	if step.Target != "" {
 		view.Name += "/" + step.Target
@@ -99,6 +108,7 @@ func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, load
 	}
 	view.bare = merged
 	if loaded == nil {
+		view.Merged, view.Values = merged, merged.Values
 		return view, nil
 	}
 	view.Merged = merged.WithChart(loaded.Defaults())
@@ -132,21 +142,4 @@ func asFaults(err error, merged *layers.Merged, loaded *chart.Chart) error {
 		}
 	}
 	return faults.Err()
-}
-
-// unread are warnings of values that no template reads, where that can be told without
-// running the templates. A layer outside of the ladder's folder, dir, is other services'
-// too.
-func unread(view placeView, dir string) strictyaml.Faults {
-	reads := view.chart.Reads()
-	if reads.Unknown || reads.Evaluates && view.Merged.Evaluated() {
-		return nil
-	}
-	known := make([]string, len(reads.Paths))
-	for i, path := range reads.Paths {
-		known[i] = layers.PathText(path)
-	}
-	return slices.DeleteFunc(view.Merged.Unread(reads.Has, known), func(f strictyaml.Fault) bool {
-		return dir != "." && !strings.HasPrefix(f.File, dir+"/")
-	})
 }

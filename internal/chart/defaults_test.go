@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/chart"
 )
 
 func TestDefaultsAreBelowTheirNames(t *testing.T) {
@@ -68,5 +70,27 @@ func TestReads(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestReadsByNamesWhereNotAllCanBeSeen(t *testing.T) {
+	c, err := chart.Load(t.Context(), files(
+		"c/Chart.yaml", chartYAML, "c/note.txt", "{{ .Values.noted }}", "c/other.txt", "other",
+		"c/templates/a.yaml", `kind: Pod {{ $v := .Values }}{{ $v.a.b }}{{ .Values.whole }}{{ index $v "x.y/z-w" }}{{ tpl (.Files.Get "note.txt") . }}`,
+	), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, exact := c.Reads().By(map[string]any{"text": []any{"{{ .Values.evaluated }}"}, "plain": "unnamed"})
+	if exact {
+		t.Error("it is exact")
+	}
+	for path, want := range map[string]bool{
+		"a.b": true, "a.c": false, "b": true, "whole.c": true, "x.y/z-w": true, "noted": true, "evaluated": true,
+		"other": false, "unnamed": false, "z.unnamed": false,
+	} {
+		if got := read(strings.Split(path, ".")); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
 	}
 }

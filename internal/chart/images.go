@@ -24,23 +24,24 @@ func (c *imageCheck) object(object map[string]any) {
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(map[string]any)
 	name, _ := metadata["name"].(string)
-	c.walk(fmt.Sprintf("%s %q", kind, name), object)
+	title := fmt.Sprintf("%s %q", kind, name)
+	eachImage(object, func(image string) { c.image(title, image) })
 }
 
-// walk looks for pods wherever they are described: a custom resource may have a pod's
-// template anywhere.
-func (c *imageCheck) walk(object string, v any) {
+// eachImage visits the images of pods wherever they are described in v: a custom
+// resource may have a pod's template anywhere.
+func eachImage(v any, visit func(image string)) {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, image := range imagesIn(v) {
-			c.image(object, image)
+			visit(image)
 		}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			c.walk(object, v[key])
+			eachImage(v[key], visit)
 		}
 	case []any:
 		for _, item := range v {
-			c.walk(object, item)
+			eachImage(item, visit)
 		}
 	}
 }

@@ -1,10 +1,12 @@
 package chart
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
 	syntax "text/template/parse"
+	"unicode"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 )
@@ -19,6 +21,10 @@ type Reads struct {
 	// Evaluates: templates evaluate values (tpl), which may read others too. Where they
 	// evaluate anything else, a file or another template's output, all is Unknown.
 	Evaluates bool
+
+	// words of the templates, and of files that may be evaluated; nil where there are no
+	// templates, or one can't be read.
+	words map[string]bool
 }
 
 // Has says whether the value at path is read, or may be.
@@ -29,12 +35,64 @@ func (r Reads) Has(at []string) bool {
 	})
 }
 
+// By says whether the value at a path may be read by the chart's templates when they see
+// these values. It is exact where all reads can be seen; else a value counts as not read
+// only if nothing has its path's words in it, and then it may still be read as part of
+// what is handed on as a whole, or by a name that is computed.
+func (r Reads) By(values map[string]any) (read func(path []string) bool, exact bool) {
+	switch {
+	case r.words == nil:
+		return func([]string) bool { return true }, false
+	case r.Unknown, r.Evaluates && hasAction(values):
+	default:
+		return r.Has, true
+	}
+	words := maps.Clone(r.words)
+	addEvaluated(words, values)
+	known := Reads{Paths: r.Paths}
+	return func(path []string) bool {
+		return known.Has(path) || !slices.ContainsFunc(path, func(key string) bool {
+			return slices.ContainsFunc(wordsOf(key), func(word string) bool { return !words[word] })
+		})
+	}, false
+}
+
+// addEvaluated adds the words of what tpl may find something to do in.
+func addEvaluated(words map[string]bool, v any) {
+	switch v := v.(type) {
+	case string:
+		if hasAction(v) {
+			addWords(words, v)
+		}
+	case map[string]any:
+		for _, item := range v {
+			addEvaluated(words, item)
+		}
+	case []any:
+		for _, item := range v {
+			addEvaluated(words, item)
+		}
+	}
+}
+
+func addWords(words map[string]bool, text string) {
+	for _, word := range wordsOf(text) {
+		words[word] = true
+	}
+}
+
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+}
+
 // Reads looks at the templates without running them. What belongs to subcharts counts as
 // read.
 func (c *Chart) Reads() Reads {
-	r := reader{}
+	r := reader{reads: Reads{words: map[string]bool{}}}
 	r.chart(c.pristine)
-	r.reads.Unknown = r.reads.Unknown || r.templates == 0
+	if r.templates == 0 || r.broken {
+		r.reads.Unknown, r.reads.words = true, nil
+	}
 	r.reads.Paths = append(r.reads.Paths, []string{"global"}, []string{"tags"})
 	for _, child := range c.pristine.Dependencies() {
 		for _, name := range namesOf(child, c.pristine) {
@@ -57,6 +115,7 @@ func (c *Chart) Reads() Reads {
 type reader struct {
 	reads     Reads
 	templates int
+	broken    bool
 }
 
 // chart reads the templates of a chart and, since a library's are run with the values of
@@ -71,11 +130,17 @@ func (r *reader) chart(c *helm.Chart) {
 		tree.Mode = syntax.SkipFuncCheck
 		trees := map[string]*syntax.Tree{}
 		if _, err := tree.Parse(string(file.Data), "", "", trees); err != nil {
-			r.reads.Unknown = true // a render says what is wrong
+			r.reads.Unknown, r.broken = true, true // a render says what is wrong
 			return
 		}
+		addWords(r.reads.words, string(file.Data))
 		for _, t := range trees {
 			r.node(t.Root)
+		}
+	}
+	for _, file := range c.Files {
+		if hasAction(string(file.Data)) {
+			addWords(r.reads.words, string(file.Data))
 		}
 	}
 	for _, child := range c.Dependencies() {

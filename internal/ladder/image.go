@@ -156,3 +156,18 @@ var valuesPath = regexp.MustCompile(ValuesPathPattern)
 const maxValuesPath = 300
 
 func isValuesPath(s string) bool { return len(s) <= maxValuesPath && valuesPath.MatchString(s) }
+
+// ImageWarning is a warning of where the Ladder says what becomes of an image's digest.
+func (d *Document) ImageWarning(name, format string, args ...any) strictyaml.Fault {
+	i := slices.IndexFunc(d.Spec.Images, func(image Image) bool { return image.Name == name })
+	at := strictyaml.Index("spec.images", i)
+	for _, field := range []string{"set", "valuesPath"} {
+		if d.positions.Has(at + "." + field) {
+			at += "." + field
+			break
+		}
+	}
+	fault := d.positions.Fault(at, format, args...)
+	fault.Warning = true
+	return fault
+}

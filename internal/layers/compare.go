@@ -20,6 +20,8 @@ type View struct {
 	// Template is set for the template of pull requests' environments: what its values
 	// say by a template of their own differs from one to the next anyway.
 	Template bool
+	// Real is set for a place whose data is real.
+	Real bool
 }
 
 // Compare finds value paths that differ between two places and may not. What the pins

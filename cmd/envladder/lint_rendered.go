@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// lintRendered renders each place, and finds what only that shows: what the cluster or
+// the plugin would refuse, images that nothing runs, values that nothing reads, and
+// templates that give something else each time. A place whose chart is in a registry,
+// which isn't asked, may do anything.
+func lintRendered(ctx context.Context, document *ladder.Document, dir string, views []placeView) (strictyaml.Faults, error) {
+	var faults strictyaml.Faults
+	images, values := idleImages{}, newIdleValues(dir)
+	for _, view := range views {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("rendering %s: %w", view.Name, err)
+		}
+		var rendered chart.Manifests
+		if view.chart != nil {
+			var fault *strictyaml.Fault
+			rendered, fault = view.render()
+			if fault != nil {
+				faults = append(faults, *fault)
+			}
+		}
+		images.look(view, rendered)
+		values.look(view, rendered)
+		if rendered != nil && !view.Template { // previews differ from one to the next anyway
+			chances, err := view.chances(ctx)
+			if err != nil {
+				return nil, err
+			}
+			faults = append(faults, chances...)
+		}
+	}
+	faults = append(faults, images.faults(document)...)
+	return append(faults, values.faults()...), nil
+}
+
+// recipe is what the plugin renders the place by, but for what it adds.
+func (v placeView) recipe() chart.Recipe {
+	return chart.Recipe{Values: v.bare.Values, Release: chart.Release{Name: v.step.Ladder}, AllowEmpty: true, Pins: v.step.Pins}
+}
+
+// render renders the place. That it fails is a warning, since it may be for want of what
+// a cluster has; unless it does for the pins alone.
+func (v placeView) render() (chart.Manifests, *strictyaml.Fault) {
+	recipe := v.recipe()
+	rendered, err := v.chart.Manifests(recipe)
+	if err == nil {
+		return append(chart.Manifests{}, rendered...), nil // empty, not nil
+	}
+	recipe.Pins = nil
+	if _, withoutPins := v.chart.Manifests(recipe); withoutPins == nil {
+		return nil, &strictyaml.Fault{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %v", v.Name, err)}
+	}
+	return nil, &strictyaml.Fault{
+		File: v.step.Chart, Warning: true,
+		Message: fmt.Sprintf("%s can't be rendered here, so what only a rendering shows isn't known: %v", v.Name, err),
+	}
+}
+
+// chances finds what makes two renders of the place differ: then Argo CD never sees it in
+// sync, and what was reviewed isn't what is applied.
+func (v placeView) chances(ctx context.Context) (strictyaml.Faults, error) {
+	chances, err := v.chart.Chances(ctx, v.recipe())
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s twice: %w", v.Name, err)
+	}
+	var faults strictyaml.Faults
+	for _, chance := range chances {
+		fault := strictyaml.Fault{File: v.step.Chart, Message: chance.String()}
+		if chance.File != "" && path.Ext(v.step.Chart) != ".tgz" {
+			fault.File, fault.Line, fault.Column = path.Join(v.step.Chart, chance.File), chance.Line, chance.Column
+		}
+		faults = append(faults, fault)
+	}
+	return faults, nil
+}

@@ -1,0 +1,65 @@
+package chart_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/chart"
+)
+
+func paths(texts string) [][]string {
+	var all [][]string
+	for text := range strings.FieldsSeq(texts) {
+		all = append(all, strings.Split(text, "."))
+	}
+	return all
+}
+
+func TestIdleValuesChangeNothing(t *testing.T) {
+	many := map[string]any{}
+	var all, idle []string
+	for i := range 100 {
+		key := fmt.Sprintf("v%d", i)
+		many[key] = "x"
+		all = append(all, key)
+		if i != 60 {
+			idle = append(idle, key)
+		}
+	}
+	for _, tt := range []struct {
+		name, template string
+		values         map[string]any
+		paths, want    string
+	}{
+		{"none is read", "a: 1", map[string]any{"a": "x", "b": map[string]any{"c": true, "d": 1.0, "e": []any{}}}, "a b.c b.d b.e", "a b.c b.d b.e"},
+		{
+			"one of each kind shows, but for what is turned off", "l: {{ toJson .Values.l }}\ns: {{ .Values.s }}\n{{ if .Values.b }}n: {{ .Values.n }}{{ end }}",
+			map[string]any{"b": false, "n": 1.0, "l": []any{1.0}, "s": "s", "x": "x"},
+			"b l s x n", "x n",
+		},
+		{"in what is handed on as a whole", `{{ range $k, $v := .Values.m }}{{ $k }}: {{ toJson $v }}{{ end }}`, map[string]any{"m": map[string]any{"a": 1.0}, "n": map[string]any{"a": 1.0}}, "m.a n.a", "n.a"},
+		{"it must have what it had", `x: {{ if ne .Values.a "x" }}{{ fail "no" }}{{ end }}`, map[string]any{"a": "x"}, "a", ""},
+		{"a chart that is another each time", `x: {{ uuidv4 }}`, map[string]any{"a": "x"}, "a", ""},
+		{"what isn't there, and a mapping", "a: 1", map[string]any{"a": nil, "b": map[string]any{}, "c": "x"}, "a b c.d z", ""},
+		{"one of a hundred", "x: {{ .Values.v60 }}", many, strings.Join(all, " "), strings.Join(idle, " ")},
+		{"more than are tried", "x: {{ toJson .Values }}", many, strings.Join(all, " "), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/templates/x.yaml", "kind: Pod\n"+tt.template), "c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := chart.Recipe{Values: tt.values, Release: here}
+			rendered, err := c.Manifests(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(fmt.Sprint(paths(tt.want)), fmt.Sprint(c.Idle(r, rendered, paths(tt.paths)))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,113 @@
+package layers
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// CheckData finds places that have an endpoint of a place with real data, or name a secret
+// of one. What leads to data is at the paths of mayDiffer's groups endpoints and secrets:
+// what a place with real data has at one of a group's no other place may have at any.
+//
+// Only texts lead somewhere: no numbers (as text neither, such as ports), booleans, empty
+// texts, or templates, which say something else in each place. Of what the chart alone
+// sets only paths count that a pattern names without stars, since a chart has kinds and
+// intervals too beside what leads to data.
+func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
+	groups := []group{{"endpoints", mayDiffer.Endpoints}, {"secrets", mayDiffer.Secrets}}
+	owners := map[endpoint]owner{}
+	for _, view := range views {
+		if view.Real {
+			view.endpoints(groups, func(e endpoint, path []string) {
+				if _, known := owners[e]; !known {
+					owners[e] = owner{view, path}
+				}
+			})
+		}
+	}
+	var faults strictyaml.Faults
+	for _, view := range views {
+		if !view.Real {
+			view.endpoints(groups, func(e endpoint, path []string) {
+				if theirs, shared := owners[e]; shared && !faults.Full() {
+					faults = append(faults, view.shares(theirs, path, e.group))
+				}
+			})
+		}
+	}
+	return faults
+}
+
+// group of mayDiffer.
+type group struct {
+	name     string
+	patterns []string
+}
+
+// endpoint is a value that leads to data.
+type endpoint struct{ group, value string }
+
+// owner is a place with real data, and where it has an endpoint.
+type owner struct {
+	view View
+	path []string
+}
+
+// endpoints visits the endpoints of a place with their paths, those in lists too.
+func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
+	Leaves(v.Values, func(path []string, value any) {
+		for _, g := range groups {
+			if !ladder.Match(g.patterns, path) || !v.sets(path, g) {
+				continue
+			}
+			eachText(value, path, func(text string, path []string) {
+				if leadsSomewhere(text) {
+					visit(endpoint{g.name, text}, path)
+				}
+			})
+		}
+	})
+}
+
+// sets says whether a layer sets the value, or the chart one that the group names.
+func (v View) sets(path []string, g group) bool {
+	s, ok := v.Merged.At(path)
+	return ok && (s.Kind != KindChart || slices.Contains(g.patterns, strings.Join(path, ".")))
+}
+
+// eachText visits the texts of a value that is no mapping.
+func eachText(value any, path []string, visit func(text string, path []string)) {
+	switch value := value.(type) {
+	case string:
+		visit(value, path)
+	case []any:
+		for i, item := range value {
+			eachText(item, append(slices.Clone(path), strconv.Itoa(i)), visit)
+		}
+	case map[string]any:
+		for key, item := range value {
+			eachText(item, append(slices.Clone(path), key), visit)
+		}
+	}
+}
+
+func leadsSomewhere(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return strings.TrimSpace(text) != "" && err != nil && !isTemplate(text)
+}
+
+// shares says that v has what is another's.
+func (v View) shares(theirs owner, path []string, group string) strictyaml.Fault {
+	here, _ := v.Merged.At(path)
+	there, _ := theirs.view.Merged.At(theirs.path)
+	return strictyaml.Fault{
+		File: here.File, Line: here.Line, Column: here.Column, Path: PathText(path),
+		Message: fmt.Sprintf("%s has what %s, whose data is real, has from %s: give it its own, or, if this leads to no data, name spec.mayDiffer.%s more exactly",
+			v.Name, theirs.view.Name, there.where(), group),
+	}
+}
