@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -45,110 +46,108 @@ func (f *flights) waiters(key string) int {
 	return 0
 }
 
-func waitUntil(t *testing.T, condition func() bool) {
-	t.Helper()
-	for range 1000 {
-		if condition() {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatal("it didn't come to pass in 5 s")
-}
-
 func TestEqualRequestsAreOneRender(t *testing.T) {
-	var f flights
-	held := newHeldWork()
-	var group sync.WaitGroup
-	for range 10 {
-		group.Go(func() {
-			got, err := f.do(t.Context(), "k", held.do)
-			if err != nil || len(got) != 1 {
-				t.Errorf("%v, %v", got, err)
-			}
-		})
-	}
-	waitUntil(t, func() bool { return f.waiters("k") == 10 })
-	close(held.end)
-	group.Wait()
-	if begun := held.begun.Load(); begun != 1 {
-		t.Errorf("it was rendered %d times", begun)
-	}
-	if f.waiters("k") != 0 {
-		t.Error("the flight is still known")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var f flights
+		held := newHeldWork()
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() {
+				got, err := f.do(t.Context(), "k", held.do)
+				if err != nil || len(got) != 1 {
+					t.Errorf("%v, %v", got, err)
+				}
+			})
+		}
+		synctest.Wait()
+		if waiting := f.waiters("k"); waiting != 10 {
+			t.Errorf("%d wait", waiting)
+		}
+		close(held.end)
+		group.Wait()
+		if begun := held.begun.Load(); begun != 1 {
+			t.Errorf("it was rendered %d times", begun)
+		}
+		if f.waiters("k") != 0 {
+			t.Error("the flight is still known")
+		}
+	})
 }
 
 func TestARenderEndsWhenNobodyWaits(t *testing.T) {
-	var f flights
-	held := newHeldWork()
-	first, goAway := context.WithCancel(t.Context())
-	second, goAwayToo := context.WithCancel(t.Context())
-	errs := make(chan error, 2)
-	go func() { _, err := f.do(first, "k", held.do); errs <- err }()
-	waitUntil(t, func() bool { return f.waiters("k") == 1 })
-	go func() { _, err := f.do(second, "k", held.do); errs <- err }()
-	waitUntil(t, func() bool { return f.waiters("k") == 2 })
-
-	goAway()
-	if err := <-errs; !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-	if len(held.ended) != 0 {
-		t.Error("the render ended with the first that asked")
-	}
-	goAwayToo()
-	if err := <-errs; !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-	if err := <-held.ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the render ended with %v", err)
-	}
-}
-
-// Who comes while the last one leaves joins what goes on, or begins anew. Both are made to
-// wait for the lock, and the first to miss it once, so that it is handed on in turn.
-func TestNobodyJoinsWhatIsCanceled(t *testing.T) {
-	for range 50 {
+	synctest.Test(t, func(t *testing.T) {
 		var f flights
 		held := newHeldWork()
-		leaving, goAway := context.WithCancel(t.Context())
-		var group sync.WaitGroup
-		group.Go(func() { _, _ = f.do(leaving, "k", held.do) })
-		waitUntil(t, func() bool { return f.waiters("k") == 1 })
-		f.mu.Lock()
+		first, goAway := context.WithCancel(t.Context())
+		second, goAwayToo := context.WithCancel(t.Context())
+		errs := make(chan error, 2)
+		go func() { _, err := f.do(first, "k", held.do); errs <- err }()
+		synctest.Wait()
+		go func() { _, err := f.do(second, "k", held.do); errs <- err }()
+		synctest.Wait()
+
 		goAway()
-		time.Sleep(2 * time.Millisecond)
-		joined := make(chan *flight)
-		go func() { joined <- f.join(t.Context(), "k", held.do) }()
-		time.Sleep(2 * time.Millisecond)
-		f.mu.Unlock()
-		f.mu.Lock()
-		time.Sleep(2 * time.Millisecond)
-		f.mu.Unlock()
-		render := <-joined
-		group.Wait()
-		close(held.end)
-		if <-render.done; render.err != nil {
-			t.Fatalf("error %v of a render that someone waits for", render.err)
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
 		}
-	}
+		synctest.Wait()
+		if len(held.ended) != 0 {
+			t.Error("the render ended with the first that asked")
+		}
+		goAwayToo()
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if err := <-held.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the render ended with %v", err)
+		}
+	})
+}
+
+// Who comes when the last one has left begins anew, though the render that is canceled may
+// take its time to end.
+func TestNobodyJoinsWhatIsCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f flights
+		end := make(chan struct{})
+		slow := func(ctx context.Context) (chart.Manifests, error) {
+			<-end
+			return nil, ctx.Err()
+		}
+		left := f.join(t.Context(), "k", slow)
+		f.leave("k", left)
+		joined := f.join(t.Context(), "k", slow)
+		close(end)
+		<-left.done
+		<-joined.done
+		if !errors.Is(left.err, context.Canceled) {
+			t.Errorf("error %v of a render that nobody waits for", left.err)
+		}
+		if joined.err != nil {
+			t.Errorf("error %v of a render that someone waits for", joined.err)
+		}
+	})
 }
 
 func TestAHurriedRenderIsNotJoined(t *testing.T) {
-	var f flights
-	hurried, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	patient, cancel := context.WithTimeout(t.Context(), time.Hour)
-	defer cancel()
-	held := newHeldWork()
-	var group sync.WaitGroup
-	group.Go(func() { _, _ = f.do(hurried, "k", held.do) })
-	waitUntil(t, func() bool { return f.waiters("k") == 1 })
-	group.Go(func() { _, _ = f.do(patient, "k", held.do) })
-	waitUntil(t, func() bool { return held.begun.Load() == 2 })
-	close(held.end)
-	group.Wait()
+	synctest.Test(t, func(t *testing.T) {
+		var f flights
+		hurried, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		patient, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		held := newHeldWork()
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = f.do(hurried, "k", held.do) })
+		synctest.Wait()
+		group.Go(func() { _, _ = f.do(patient, "k", held.do) })
+		synctest.Wait()
+		if begun := held.begun.Load(); begun != 2 {
+			t.Errorf("%d renders have begun", begun)
+		}
+		close(held.end)
+		group.Wait()
+	})
 }
 
 func TestAPanicIsTheErrorOfThoseWhoWait(t *testing.T) {

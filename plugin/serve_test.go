@@ -33,6 +33,7 @@ import (
 
 	"github.com/envladder/envladder/plugin"
 	"github.com/envladder/envladder/plugin/archive"
+	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
 // served is a plugin that serves, and Argo CD's own client of it.
@@ -78,7 +79,7 @@ func serveIn(t *testing.T, folder string, limits archive.Limits) *served {
 // newConfig is of a plugin that serves in folder.
 func newConfig(folder string) plugin.Config {
 	config := plugin.DefaultConfig()
-	config.Folder, config.Name, config.RenderMemory = folder, "envladder", renderMemory
+	config.Folder, config.Name, config.RenderMemory = folder, "envladder", workertest.Memory
 	config.Log = slog.New(slog.DiscardHandler)
 	return config
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/plugin/worker"
+	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
 // parent is the argument by which this binary is a program with a pool, whose one
@@ -25,7 +26,7 @@ import (
 const parent = "parent"
 
 func beParent() {
-	pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	pool := worker.NewPool(worker.Config{Most: 1, Memory: workertest.Memory, Timeout: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	source, err := chart.Read(context.Background(), fstest.MapFS{
 		"c/Chart.yaml":       {Data: []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n")},
 		"c/templates/x.yaml": {Data: []byte("{{ range 9223372036854775807 }}{{ end }}")},

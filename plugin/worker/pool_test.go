@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,32 +16,23 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/plugin/worker"
+	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
-// TestMain makes this very binary a worker where it is started as one.
+// TestMain makes this very binary a worker, or a program with a pool, where it is started
+// as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == worker.Command {
-		memory, err := strconv.ParseInt(os.Args[2], 10, 64)
-		if err == nil {
-			err = worker.Work(os.Stdin, os.Stdout, memory)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
 	if len(os.Args) == 2 && os.Args[1] == parent {
 		beParent()
 	}
-	os.Exit(m.Run())
+	workertest.Main(m)
 }
 
 func newPool(t *testing.T, most int) (*worker.Pool, *lostReasons) {
 	t.Helper()
 	lost := &lostReasons{}
 	pool := worker.NewPool(worker.Config{
-		Most: most, Memory: memory, Timeout: 5 * time.Minute,
+		Most: most, Memory: workertest.Memory, Timeout: 5 * time.Minute,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Killed: lost.add,
 	})
 	t.Cleanup(pool.Close)
@@ -260,7 +250,7 @@ func BenchmarkRender(b *testing.B) {
 		}
 	})
 	b.Run("in a worker", func(b *testing.B) {
-		pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		pool := worker.NewPool(worker.Config{Most: 1, Memory: workertest.Memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 		defer pool.Close()
 		for b.Loop() {
 			if _, err := pool.Render(b.Context(), small, r); err != nil {
@@ -270,7 +260,7 @@ func BenchmarkRender(b *testing.B) {
 	})
 	b.Run("in a new worker each", func(b *testing.B) {
 		for b.Loop() {
-			pool := worker.NewPool(worker.Config{Most: 1, Memory: memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+			pool := worker.NewPool(worker.Config{Most: 1, Memory: workertest.Memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 			if _, err := pool.Render(b.Context(), small, r); err != nil {
 				b.Fatal(err)
 			}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package workertest
+
+// Memory of the tests' workers.
+const Memory = 512 << 20

@@ -1,0 +1,28 @@
+// Package workertest makes a test's own binary the workers of its pools.
+package workertest
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/envladder/envladder/plugin/worker"
+)
+
+// Main is for a TestMain: the binary works where it is started as a worker, and runs its
+// tests else.
+func Main(m *testing.M) {
+	if len(os.Args) != 3 || os.Args[1] != worker.Command {
+		os.Exit(m.Run())
+	}
+	memory, err := strconv.ParseInt(os.Args[2], 10, 64)
+	if err == nil {
+		err = worker.Work(os.Stdin, os.Stdout, memory)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
