@@ -105,7 +105,7 @@ func (r Request) resolve(ctx context.Context) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	source, err := r.source(ctx, step.Chart)
+	source, err := r.Charts.Read(ctx, r.Repository, step.Chart)
 	if err != nil {
 		return resolved{}, err
 	}
@@ -130,14 +130,6 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 		return ladder.Step{}, fmt.Errorf("parameter %s is %.40q: environment preview wants the number of a pull request", ParameterPullRequest, r.PullRequest)
 	}
 	return document.PreviewStep(number, r.Images)
-}
-
-// source reads the chart where it is.
-func (r Request) source(ctx context.Context, name string) (*chart.Source, error) {
-	if r.Charts != nil && chart.InRegistry(name) {
-		return r.Charts.Pull(ctx, name)
-	}
-	return chart.Read(ctx, r.Repository, name)
 }
 
 func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.Recipe {

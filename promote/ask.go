@@ -82,7 +82,7 @@ func gatesOf(fsys fs.FS, place ladder.Place, given []verdict.Gate) ([]verdict.Ga
 
 // stampsOf are the stamps of what a place renders. The chart is only looked at where a
 // Gate asks for the one that soaked.
-func stampsOf(ctx context.Context, fsys fs.FS, document *ladder.Document, place ladder.Place, gates []verdict.Gate) (gate.Stamps, error) {
+func stampsOf(ctx context.Context, fsys fs.FS, charts *chart.Puller, document *ladder.Document, place ladder.Place, gates []verdict.Gate) (gate.Stamps, error) {
 	if document.Spec.Stamps == ladder.StampsOff {
 		return gate.Stamps{}, nil
 	}
@@ -94,11 +94,11 @@ func stampsOf(ctx context.Context, fsys fs.FS, document *ladder.Document, place 
 	if err != nil {
 		return gate.Stamps{}, err
 	}
-	loaded, err := chart.Load(ctx, fsys, name)
+	source, err := charts.Read(ctx, fsys, name)
 	if err != nil {
 		return gate.Stamps{}, err
 	}
-	stamps.ChartDigest = loaded.Digest
+	stamps.ChartDigest = source.Digest
 	return stamps, nil
 }
 

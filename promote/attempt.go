@@ -147,7 +147,7 @@ func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) e
 	if err != nil {
 		return err
 	}
-	stamps, err := stampsOf(ctx, w.fs(), w.document, place, gates)
+	stamps, err := stampsOf(ctx, w.fs(), p.Charts, w.document, place, gates)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 	"github.com/envladder/envladder/internal/verdict"
@@ -182,5 +185,61 @@ func TestAnotherChartAloneIsAskedAbout(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]gate.Code{"web": gate.OtherChart, "api": gate.OtherChart}, denied); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What soaked by a chart in a registry is proven with that chart, and with no other.
+func TestAChartInARegistryIsTheOneThatSoaked(t *testing.T) {
+	w := newWorld(t)
+	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
+	web, observer := server.Image(t, "shop/web"), newKey(t)
+	key, err := json.Marshal(observer.PublicPEM())
+	check(t, err)
+	pushed := func(content string) (address, digest string) {
+		manifest := server.Attach(t, "charts/shop", web, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", []byte(content), nil)
+		return "oci://" + server.Name("charts/shop") + "@" + manifest, chart.Packaged("", []byte(content)).Digest
+	}
+	soaked, digest := pushed("packaged once")
+	other, _ := pushed("packaged again")
+	pin := func(address string) string { return "images:\n  web: " + web + "\nchart: " + address + "\n" }
+	promotetest.CommitTo(t, w.bare, "main", "gate", map[string]string{
+		"shop/ladder.yaml":  strings.NewReplacer("registry.example.com", server.Host, "  - name: prod\n", "  - name: prod\n    gate: ../gates/prod.yaml\n").Replace(ladderYAML),
+		"gates/prod.yaml":   strings.NewReplacer("REGISTRY", server.Host, "    signature: {by: [ci]}\n", "", "  - {name: ci, key: {data: CI}}\n", "", "OBSERVER", string(key)).Replace(gateYAML),
+		"shop/pins/eu.yaml": pin("chart"), "shop/pins/ap.yaml": "images: {}\n",
+	})
+	target, err := evidence.FindTarget(t.Context(), client, server.Name("shop/web"), web)
+	check(t, err)
+	end := now.Add(-3 * time.Hour)
+	soak := gate.Soak{Ladder: "shop", Environment: "staging", Window: gate.SoakWindow{
+		StartedAt: end.Add(-25 * time.Hour), FinishedAt: &end, HealthySeconds: 25 * 3600, LongestHealthySeconds: 25 * 3600, MinReady: 2,
+	}}
+	soak.Chart.Digest = digest
+	_, err = evidence.Attest(t.Context(), client, observer, target, gate.PredicateSoak, soak)
+	check(t, err)
+	judge, charts := verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{}))), chart.NewPuller(client, "", 0)
+
+	for address, want := range map[string]string{soaked: "prod/eu Planned", other: "prod/eu Refused"} {
+		promotetest.CommitTo(t, w.bare, "main", "staging", map[string]string{"shop/pins/staging.yaml": pin(address)})
+		results := w.promote("prod", func(o *promote.Options) { o.Judge, o.Charts, o.DryRun, o.Target = judge, charts, true, "eu" })
+		w.want(results, want)
+		if c := results[0].Changes; len(c) != 1 || c[0].Image != "" || c[0].New != address {
+			t.Errorf("changes %+v", c)
+		}
+	}
+
+	promotetest.CommitTo(t, w.bare, "main", "prod", map[string]string{"shop/pins/eu.yaml": pin(soaked), "shop/pins/us.yaml": pin(other)})
+	repo, err := ladder.FindRepository(filepath.Join(w.Clone(), "shop"))
+	check(t, err)
+	defer repo.Close()
+	status, err := promote.StatusOf(t.Context(), repo, promote.StatusOptions{Judge: judge, Charts: charts, Now: func() time.Time { return now }})
+	check(t, err)
+	allowed := map[string]bool{}
+	for _, row := range status.Rows {
+		for _, v := range row.Verdicts {
+			allowed[row.Place] = v.Allowed
+		}
+	}
+	if diff := cmp.Diff(map[string]bool{"prod/eu": true, "prod/us": false}, allowed); diff != "" {
+		t.Errorf("allowed (-want +got):\n%s", diff)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/scm"
@@ -42,7 +43,9 @@ type Options struct {
 	Flags []string
 	Forge Forge
 	Judge Judge
-	Now   func() time.Time
+	// Charts reads those that are in registries, where a Gate asks for their digest.
+	Charts *chart.Puller
+	Now    func() time.Time
 }
 
 // Run promotes, into one place or into all of a wave. Results beside an error are of

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/verdict"
@@ -21,7 +22,9 @@ type StatusOptions struct {
 	// Clusters to look for what runs.
 	Clusters []Cluster
 	Judge    Judge
-	Now      func() time.Time
+	// Charts reads those that are in registries, where a Gate asks for their digest.
+	Charts *chart.Puller
+	Now    func() time.Time
 }
 
 // Status is how a ladder stands.
@@ -137,7 +140,7 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 		if err != nil {
 			return nil, err
 		}
-		stamps, err := stampsOf(ctx, repo.FS(), document, place, gates)
+		stamps, err := stampsOf(ctx, repo.FS(), o.Charts, document, place, gates)
 		if err != nil {
 			return nil, err
 		}

@@ -116,6 +116,9 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 	if f.Judge, err = f.sources.judge(); err != nil {
 		return err
 	}
+	if f.Charts, err = f.sources.charts(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
 	defer cancel()
 	results, err := promote.Run(ctx, f.Options)

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/pflag"
 
+	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry"
@@ -18,6 +19,15 @@ type sourceFlags struct {
 func (f *sourceFlags) addTo(flags *pflag.FlagSet) {
 	f.trust.AddTo(flags)
 	f.registry.AddTo(flags)
+}
+
+// charts reads charts of registries too.
+func (f *sourceFlags) charts() (*chart.Puller, error) {
+	client, err := f.registry.Client()
+	if err != nil {
+		return nil, err
+	}
+	return chart.NewPuller(client, "", 0), nil
 }
 
 func (f *sourceFlags) judge() (*verdict.Judge, error) {

@@ -78,7 +78,11 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options := promote.StatusOptions{Now: time.Now, Judge: judge}
+	charts, err := f.sources.charts()
+	if err != nil {
+		return err
+	}
+	options := promote.StatusOptions{Now: time.Now, Judge: judge, Charts: charts}
 	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
 		return err
 	}

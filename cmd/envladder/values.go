@@ -152,7 +152,11 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	if err != nil {
 		return placeValues{}, err
 	}
-	loaded, err := loadChart(ctx, repository, step.Chart)
+	source, err := chart.NewPuller(registry.NewClient(), "", 0).Read(ctx, repository.FS(), step.Chart)
+	if err != nil {
+		return placeValues{}, err
+	}
+	loaded, err := source.Load()
 	if err != nil {
 		return placeValues{}, err
 	}
@@ -166,18 +170,6 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 			return fromHere(repository, file)
 		},
 	}, err
-}
-
-// loadChart loads a chart of the repository, or pulls it.
-func loadChart(ctx context.Context, repository *ladder.Repository, name string) (*chart.Chart, error) {
-	if !chart.InRegistry(name) {
-		return chart.Load(ctx, repository.FS(), name)
-	}
-	source, err := chart.NewPuller(registry.NewClient(), "", 0).Pull(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return source.Load()
 }
 
 // masked is values as they may be shown.

@@ -53,6 +53,15 @@ func (p *Puller) Only(hosts []string) {
 	}
 }
 
+// Read reads the chart at name: from its registry where name is an address, else from
+// fsys. A nil Puller asks no registry.
+func (p *Puller) Read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
+	if p == nil || !InRegistry(name) {
+		return Read(ctx, fsys, name)
+	}
+	return p.Pull(ctx, name)
+}
+
 // Pull reads the chart at address, oci://HOST/REPOSITORY@sha256:….
 func (p *Puller) Pull(ctx context.Context, address string) (*Source, error) {
 	pulling := p.pulls.DoChan(address, func() (any, error) {

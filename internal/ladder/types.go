@@ -266,6 +266,7 @@ type Source struct {
 type Pins struct {
 	// Images is the digest (sha256:…) by the image's name in the Ladder.
 	Images map[string]string `json:"images,omitempty" max:"100"`
-	// Chart is a packaged chart in place of the Ladder's; relative to the Ladder.
+	// Chart is a packaged chart in place of the Ladder's: a file relative to the Ladder, or
+	// oci://host/repository@sha256:….
 	Chart string `json:"chart,omitempty"`
 }
