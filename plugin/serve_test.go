@@ -528,6 +528,7 @@ func (s *served) send(t *testing.T, metadata *apiclient.ManifestRequestMetadata,
 
 func TestHostileStreams(t *testing.T) {
 	s := serve(t, archive.Limits{Archive: 64 << 10, Unpacked: 1 << 20, Ratio: 100, PathLength: 4096, Entries: 100, File: 512 << 10})
+	repository := newRepository(t)
 	good := pack(t, entry{name: "ladder.yaml", content: "kind: Ladder"})
 	wrongSum := metadataOf(good)
 	wrongSum.Checksum = strings.Repeat("0", 64)
@@ -580,6 +581,9 @@ func TestHostileStreams(t *testing.T) {
 			err := s.send(t, metadata, tt.data)
 			if status.Code(err) != tt.code || !strings.Contains(fmt.Sprint(err), tt.want) {
 				t.Errorf("error %v, want %s with %q", err, tt.code, tt.want)
+			}
+			if _, err := s.generate(t, repository, app, argoEnv(prodEU)...); err != nil {
+				t.Errorf("the next request: %v", err)
 			}
 		})
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
 )
@@ -23,11 +25,9 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 		}
 		var rendered chart.Manifests
 		if view.chart != nil {
-			var fault *strictyaml.Fault
-			rendered, fault = view.render()
-			if fault != nil {
-				faults = append(faults, *fault)
-			}
+			var found strictyaml.Faults
+			rendered, found = view.render()
+			faults = append(faults, found...)
 		}
 		images.look(view, rendered)
 		values.look(view, rendered)
@@ -50,7 +50,7 @@ func (v placeView) recipe() chart.Recipe {
 
 // render renders the place. That it fails is a warning, since it may be for want of what
 // a cluster has; unless it does for the pins alone.
-func (v placeView) render() (chart.Manifests, *strictyaml.Fault) {
+func (v placeView) render() (chart.Manifests, strictyaml.Faults) {
 	recipe := v.recipe()
 	rendered, err := v.chart.Manifests(recipe)
 	if err == nil {
@@ -58,13 +58,32 @@ func (v placeView) render() (chart.Manifests, *strictyaml.Fault) {
 	}
 	recipe.Pins = nil
 	if _, withoutPins := v.chart.Manifests(recipe); withoutPins == nil {
-		return nil, &strictyaml.Fault{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %v", v.Name, err)}
+		return nil, v.deviations(err)
 	}
-	return nil, &strictyaml.Fault{
+	return nil, strictyaml.Faults{{
 		File: v.step.Chart, Warning: true,
-		Message: fmt.Sprintf("%s can't be rendered here, so what only a rendering shows isn't known: %v", v.Name, err),
-	}
+		Message: fmt.Sprintf("%s can't be rendered here, so what only a rendering shows isn't known: %s", v.Name, oneLine(err)),
+	}}
 }
+
+// deviations are a fault for each object that runs something else than the pins say.
+func (v placeView) deviations(err error) strictyaml.Faults {
+	all := []error{err}
+	if joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		all = joined.Unwrap()
+	}
+	var faults strictyaml.Faults
+	for _, one := range all {
+		faults = append(faults, strictyaml.Fault{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %s", v.Name, oneLine(one))})
+	}
+	return faults
+}
+
+// oneLine is what a chart's author may have written, as part of a finding.
+func oneLine(err error) string { return gate.Clean(err.Error(), 500) }
 
 // chances finds what makes two renders of the place differ: then Argo CD never sees it in
 // sync, and what was reviewed isn't what is applied.
