@@ -58,6 +58,12 @@ bench-plugin: build ## Measure the plugin beside argocd-cmp-server with helm and
 	@bin/bed build helm argocd-v2
 	go run ./plugin/bench -helm "$$(bin/bed path helm)" -argocd "$$(bin/bed path argocd-v2)"
 
+.PHONY: bench-webhook
+bench-webhook: build ## Measure the webhook beside policy-controller's (some minutes)
+	@bin/bed build etcd kube-apiserver distribution referrers-registry cosign policy-controller
+	KUBEBUILDER_ASSETS="$$(bin/bed assets)" go run ./webhook/bench -policy-controller "$$(bin/bed path policy-controller)" \
+		-distribution "$$(bin/bed path distribution)" -referrers-registry "$$(bin/bed path referrers-registry)" -cosign "$$(bin/bed path cosign)"
+
 .PHONY: lint
 lint: check-generated ## Check style, modules, and that what is generated is current
 	go mod tidy -diff

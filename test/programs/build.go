@@ -28,11 +28,12 @@ type Built struct {
 }
 
 // Build builds those of the named programs that are missing, one after the
-// other since each build uses all cores by itself. No names mean all.
+// other since each build uses all cores by itself. No names mean all but those that are
+// built on request.
 // Progress goes to w.
 func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 	if len(names) == 0 {
-		names = Names()
+		names = usual()
 	}
 	toolchain, err := toolchain()
 	if err != nil {

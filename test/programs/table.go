@@ -22,6 +22,9 @@ type Program struct {
 	Tags    []string
 	// Cgo tells that it needs a C compiler. All others are built without.
 	Cgo bool
+	// OnRequest programs are built when they are named, not with all others: only
+	// benchmarks need them.
+	OnRequest bool
 }
 
 const (
@@ -35,6 +38,7 @@ const (
 	craneVersion        = "v0.21.7"
 	cosignVersion       = "v3.1.3"
 	giteaVersion        = "v1.26.0"
+	policyVersion       = "v0.13.1"
 )
 
 // ownModule marks programs that are built from the test module itself.
@@ -93,6 +97,12 @@ var table = []Program{
 		Cgo:     true,
 	},
 	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
+	{
+		// A main of the bed's own around its packages: see there.
+		Name: "policy-controller", Version: policyVersion, Dir: "policy-controller",
+		Module: "github.com/sigstore/policy-controller", Package: ".",
+		OnRequest: true,
+	},
 }
 
 func kubernetes(name string) Program {
@@ -125,6 +135,17 @@ func Names() []string {
 	names := make([]string, len(table))
 	for i, p := range table {
 		names[i] = p.Name
+	}
+	return names
+}
+
+// usual are the names of all but what is built on request.
+func usual() []string {
+	var names []string
+	for _, p := range table {
+		if !p.OnRequest {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }

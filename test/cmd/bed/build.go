@@ -16,8 +16,9 @@ func buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [NAME…]",
 		Short: "Build programs that are missing, and tell seconds and size of each",
-		Long: `Build builds the named programs, or all, one after the other, and prints for
-each how many seconds its build took (now or when it was built) and its size.`,
+		Long: `Build builds the named programs, or all but policy-controller, which benchmarks
+alone need, one after the other, and prints for each how many seconds its build
+took (now or when it was built) and its size.`,
 		Example: `  bed build
   bed build etcd kube-apiserver
   bed build --json helm`,
