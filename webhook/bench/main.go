@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&clients, "clients", "1,64", "numbers of clients at once")
 	flag.StringVar(&known, "known", "1,100,1000,10000", "numbers of digests that are known")
 	flag.DurationVar(&o.time, "time", 5*time.Second, "`time` of each measurement")
-	flag.IntVar(&o.cold, "cold", 1000, "`number` of images that are asked for once, for each number of clients")
+	flag.IntVar(&o.cold, "cold", 300, "`number` of images that are asked for once, in each such measurement")
 	flag.Parse()
 	var err error
 	for _, list := range []struct {

@@ -24,6 +24,7 @@ const (
 	tenEqual  = "a pod of 10 containers"
 	throughIt = "a pod, through the API server"
 	firstTime = "a pod, its image for the first time"
+	firstKept = "the same, and the proof is kept"
 )
 
 // question is one of them, asked again and again.
@@ -149,7 +150,8 @@ func (w *world) ownedReviews(ctx context.Context) ([][]byte, error) {
 	return reviews, nil
 }
 
-// measureCold asks about each of the cold images once.
+// measureCold asks about each of the cold images once: for a dry run, which is what
+// policy-controller does for each pod, and so that the proof is kept in the cluster.
 func (w *world) measureCold(ctx context.Context, r *results, c *contender) error {
 	first := w.cold[0]
 	if err := w.count(ctx, r, c, firstTime, tracelessReviewOf(c.namespace, first)); err != nil {
@@ -159,13 +161,18 @@ func (w *world) measureCold(ctx context.Context, r *results, c *contender) error
 		return err
 	}
 	var next atomic.Int64
-	return w.load(ctx, r, c, question{firstTime, func(ctx context.Context, number int) error {
-		// Each number of clients has its part of them.
-		if number > w.options.cold-1 {
-			return bench.ErrEnough
-		}
-		return c.admit(ctx, reviewOf(c.namespace, 1, w.cold[next.Add(1)]))
-	}})
+	once := func(what string, review func(image string) []byte) question {
+		return question{what, func(ctx context.Context, number int) error {
+			if number > w.options.cold { // the rest is for the next measurement
+				return bench.ErrEnough
+			}
+			return c.admit(ctx, review(w.cold[next.Add(1)]))
+		}}
+	}
+	return errors.Join(
+		w.load(ctx, r, c, once(firstTime, func(image string) []byte { return tracelessReviewOf(c.namespace, image) })),
+		w.load(ctx, r, c, once(firstKept, func(image string) []byte { return reviewOf(c.namespace, 1, image) })),
+	)
 }
 
 func (w *world) measureTheirs(ctx context.Context, r *results) error {

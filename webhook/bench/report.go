@@ -76,7 +76,7 @@ func (r *results) ratio(c cell) string {
 		return ""
 	}
 	what := c.what
-	if what == firstTime || what == ownedPod {
+	if what == firstTime || what == firstKept || what == ownedPod {
 		what = onePod
 	}
 	for _, other := range r.cells {
