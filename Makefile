@@ -44,6 +44,11 @@ e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, and the
 	@bin/bed build
 	cd test && go test -count=1 -timeout 45m -v ./...
 
+.PHONY: load
+load: build ## Put the webhook under load for LOAD (5m) while its registry dies and comes back
+	@bin/bed build etcd kube-apiserver kubectl distribution cosign
+	cd test && LOAD=$(or $(LOAD),5m) go test -count=1 -timeout 1h -v ./load
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of foreign bytes in PACKAGES (./...), FUZZTIME each (10s)
 	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' $(or $(PACKAGES),./...) | while read -r package; do \
