@@ -91,7 +91,7 @@ func (p *plugin) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.Process.Start(ctx, arguments, environment, func() error { return bench.Dial(ctx, "unix", p.socket()) })
+	return p.Start(ctx, arguments, environment, func() error { return bench.Dial(ctx, "unix", p.socket()) })
 }
 
 // excluded is what a repo-server with --plugin-tar-exclude=.git/** doesn't send to any
@@ -251,7 +251,7 @@ func (s *repoServer) start(ctx context.Context) error {
 	address, metrics := addresses[0], addresses[1]
 	_, port, _ := net.SplitHostPort(address)
 	_, metricsPort, _ := net.SplitHostPort(metrics)
-	err = s.Process.Start(ctx,
+	err = s.Start(ctx,
 		[]string{
 			"--address", "127.0.0.1", "--port", port, "--metrics-address", "127.0.0.1", "--metrics-port", metricsPort,
 			"--redis", s.redis.Addr(), "--disable-tls", "--loglevel=error",

@@ -85,7 +85,7 @@ func (w *world) pushImages(ctx context.Context) error {
 			return err
 		}
 	}
-	w.cold, err = w.pushProven(ctx, 1+2*w.options.cold*len(w.clients), func(n int) string { return repository + strconv.Itoa(n%pushers) })
+	w.unasked, err = w.pushProven(ctx, 1+2*w.cold*len(w.clients), func(n int) string { return repository + strconv.Itoa(n%pushers) })
 	return err
 }
 

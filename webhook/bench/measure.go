@@ -153,7 +153,7 @@ func (w *world) ownedReviews(ctx context.Context) ([][]byte, error) {
 // measureCold asks about each of the cold images once: for a dry run, which is what
 // policy-controller does for each pod, and so that the proof is kept in the cluster.
 func (w *world) measureCold(ctx context.Context, r *results, c *contender) error {
-	first := w.cold[0]
+	first := w.unasked[0]
 	if err := w.count(ctx, r, c, firstTime, tracelessReviewOf(c.namespace, first)); err != nil {
 		return err
 	}
@@ -163,10 +163,10 @@ func (w *world) measureCold(ctx context.Context, r *results, c *contender) error
 	var next atomic.Int64
 	once := func(what string, review func(image string) []byte) question {
 		return question{what, func(ctx context.Context, number int) error {
-			if number > w.options.cold { // the rest is for the next measurement
+			if number > w.cold { // the rest is for the next measurement
 				return bench.ErrEnough
 			}
-			return c.admit(ctx, review(w.cold[next.Add(1)]))
+			return c.admit(ctx, review(w.unasked[next.Add(1)]))
 		}}
 	}
 	return errors.Join(

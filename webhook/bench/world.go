@@ -44,9 +44,9 @@ type world struct {
 	registries  registries
 	keys        map[string]*evidence.Signer
 	reads       *registry.Client
-	// compared are the images that both are asked about, and cold those that ours is asked
-	// about once.
-	compared, cold []string
+	// compared are the images that both are asked about, and unasked those that ours is
+	// asked about once.
+	compared, unasked []string
 }
 
 // start brings up the world; what it returns must be stopped, also beside an error.
@@ -165,7 +165,7 @@ http: {addr: %q, debug: {addr: %q, prometheus: {enabled: true}}}
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
-	r.distribution.Path, r.referrers.Path = w.distribution, w.options.referrers
+	r.distribution.Path, r.referrers.Path = w.distribution, w.referrers
 	modern := filepath.Join(w.folder, "referrers")
 	return errors.Join(
 		r.distribution.Start(ctx, []string{"serve", config}, []string{"OTEL_TRACES_EXPORTER=none"}, func() error { return bench.Dial(ctx, "tcp", r.plain) }),
