@@ -232,7 +232,7 @@ func (w *world) measureKnown(ctx context.Context, r *results) error {
 			return err
 		}
 		learnt = known
-		measured, err := w.measure(ctx, c, c.repeated(strconv.Itoa(known)+" known digests", reviews[:known]), 1)
+		measured, err := w.measure(ctx, c, c.repeated("known digests: "+strconv.Itoa(known), reviews[:known]), 1)
 		if err != nil {
 			return err
 		}
