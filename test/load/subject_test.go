@@ -116,7 +116,8 @@ func (w *world) load(ctx context.Context, wrong context.CancelCauseFunc) {
 			for ctx.Err() == nil {
 				subjects := w.all()
 				n := int(next.Add(1))
-				if err := w.ask(ctx, subjects[n%len(subjects)], n); err != nil && ctx.Err() == nil {
+				// Each of them is asked about as a pod in one round, and as a Deployment in the next.
+				if err := w.ask(ctx, subjects[n%len(subjects)], n/len(subjects)); err != nil && ctx.Err() == nil {
 					wrong(err)
 				}
 			}
@@ -127,10 +128,10 @@ func (w *world) load(ctx context.Context, wrong context.CancelCauseFunc) {
 
 // ask asks for a pod or a Deployment. A verdict that was made while what must be said
 // changed is none.
-func (w *world) ask(ctx context.Context, s *subject, n int) error {
+func (w *world) ask(ctx context.Context, s *subject, round int) error {
 	denied, epoch := s.state()
 	var object any = podOf(s.image)
-	if n%2 == 0 {
+	if round%2 == 0 {
 		object = deploymentOf(s.image)
 	}
 	err := w.create(ctx, object, []string{metav1.DryRunAll})

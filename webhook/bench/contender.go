@@ -37,7 +37,7 @@ type contender struct {
 	title string
 	// metrics is where ours serves them.
 	metrics string
-	// resting is its memory before the first request.
+	// resting is its memory when it judges, and nobody asks any more.
 	resting int64
 }
 
@@ -66,7 +66,7 @@ func (w *world) startOurs(ctx context.Context) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, w.settle(ctx, c)
+	return w.settled(ctx, c)
 }
 
 // gateOf asks for what the compared images have: a signature and a soak.
@@ -93,17 +93,25 @@ func (w *world) gateOf() *v1alpha1.Gate {
 	return g
 }
 
-// settle waits until a contender admits what is proven, and refuses what isn't: only then
-// does it judge by its documents. Before, it notes what it takes at rest.
-func (w *world) settle(ctx context.Context, c *contender) error {
+// settled is a contender that admits what is proven, and refuses what isn't: only then
+// does it judge by its documents. One that doesn't is stopped.
+func (w *world) settled(ctx context.Context, c *contender) (*contender, error) {
+	if err := w.settle(ctx, c); err != nil {
+		c.Stop()
+		return nil, fmt.Errorf("waiting until %s judges: %w", c.title, err)
+	}
 	c.resting = bench.Memory(c.PID())
+	return c, nil
+}
+
+func (w *world) settle(ctx context.Context, c *contender) error {
 	unproven := w.compared[0][:len(w.compared[0])-8] + "00000000"
 	return until(ctx, func(ctx context.Context) error {
 		if err := c.admit(ctx, reviewOf(c.namespace, 1, w.compared[0])); err != nil {
 			return err
 		}
 		if err := c.admit(ctx, reviewOf(c.namespace, 1, unproven)); !errors.As(err, new(deniedError)) {
-			return fmt.Errorf("%s: an image that nobody pushed: %w", c.title, errors.Join(errors.New("not denied"), err))
+			return errors.Join(errors.New("an image that nobody pushed isn't denied"), err)
 		}
 		return nil
 	})
@@ -173,11 +181,7 @@ func (w *world) startTheirs(ctx context.Context, title string, qps int) (*conten
 		return nil, err
 	}
 	c.caller = newCaller("localhost:"+port, "/validations", theirGuarded, ca)
-	if err := w.settle(ctx, c); err != nil {
-		c.Stop()
-		return nil, err
-	}
-	return c, nil
+	return w.settled(ctx, c)
 }
 
 func trusting(ca []byte) *tls.Config {

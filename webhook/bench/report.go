@@ -26,7 +26,7 @@ type requests struct {
 	count       int
 }
 
-// resting is a webhook's memory before its first request.
+// resting is a webhook's memory when nobody asks.
 type resting struct {
 	title  string
 	memory int64
