@@ -49,6 +49,11 @@ interop: build ## Sign and verify with sigstore's own services and a KMS, beside
 	@bin/bed build cosign distribution referrers-registry fulcio tesseract rekor timestamp-server local-kms
 	cd test && go test -count=1 -timeout 20m -v ./interop
 
+.PHONY: load
+load: build ## Put the webhook under load for LOAD (5m) while its registry dies and comes back
+	@bin/bed build etcd kube-apiserver kubectl distribution cosign
+	cd test && LOAD=$(or $(LOAD),5m) go test -count=1 -timeout 1h -v ./load
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of foreign bytes in PACKAGES (./...), FUZZTIME each (10s)
 	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' $(or $(PACKAGES),./...) | while read -r package; do \
@@ -62,6 +67,12 @@ fuzz: ## Fuzz every parser of foreign bytes in PACKAGES (./...), FUZZTIME each (
 bench-plugin: build ## Measure the plugin beside argocd-cmp-server with helm and the repo-server's Helm source (some minutes)
 	@bin/bed build helm argocd-v2
 	go run ./plugin/bench -helm "$$(bin/bed path helm)" -argocd "$$(bin/bed path argocd-v2)"
+
+.PHONY: bench-webhook
+bench-webhook: build ## Measure the webhook beside policy-controller's (some minutes)
+	@bin/bed build etcd kube-apiserver distribution referrers-registry cosign policy-controller
+	KUBEBUILDER_ASSETS="$$(bin/bed assets)" go run ./webhook/bench -policy-controller "$$(bin/bed path policy-controller)" \
+		-distribution "$$(bin/bed path distribution)" -referrers-registry "$$(bin/bed path referrers-registry)" -cosign "$$(bin/bed path cosign)"
 
 .PHONY: lint
 lint: check-generated ## Check style, modules, and that what is generated is current

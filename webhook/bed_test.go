@@ -510,7 +510,7 @@ func (b *bed) bankGate(namespace string) *v1alpha1.Gate {
 }
 
 // push pushes a new image and returns repository@digest.
-func (b *bed) push(t *testing.T, repository string) string {
+func (b *bed) push(t testing.TB, repository string) string {
 	t.Helper()
 	image, err := random.Image(64, 1)
 	if err != nil {
@@ -531,7 +531,7 @@ func (b *bed) push(t *testing.T, repository string) string {
 }
 
 // attest attaches a statement by a key to an image.
-func (b *bed) attest(t *testing.T, reference, key, predicateType string, predicate any) {
+func (b *bed) attest(t testing.TB, reference, key, predicateType string, predicate any) {
 	t.Helper()
 	repository, digest, _ := strings.Cut(reference, "@")
 	registryClient := registry.NewClient()
@@ -544,13 +544,13 @@ func (b *bed) attest(t *testing.T, reference, key, predicateType string, predica
 	}
 }
 
-func (b *bed) sign(t *testing.T, reference, key string) {
+func (b *bed) sign(t testing.TB, reference, key string) {
 	t.Helper()
 	b.attest(t, reference, key, gate.PredicateSignature, map[string]any{})
 }
 
 // soak attests that the image was healthy in staging for 25h, until some time ago.
-func (b *bed) soak(t *testing.T, reference, key string, ago time.Duration) {
+func (b *bed) soak(t testing.TB, reference, key string, ago time.Duration) {
 	t.Helper()
 	b.attest(t, reference, key, gate.PredicateSoak, soakOf(reference, 25*time.Hour, ago))
 }
@@ -573,7 +573,7 @@ func soakOf(reference string, duration, ago time.Duration) gate.Soak {
 }
 
 // proven pushes an image that has all that prodGate asks for.
-func (b *bed) proven(t *testing.T) string {
+func (b *bed) proven(t testing.TB) string {
 	t.Helper()
 	reference := b.push(t, "shop/web")
 	b.sign(t, reference, "ci")

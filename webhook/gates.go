@@ -28,8 +28,6 @@ var (
 // guard is a Gate as the cluster has it.
 type guard struct {
 	verdict.Gate
-	// ref says which Gate it is; its digest is reckoned once, not once a request.
-	ref gate.Ref
 	// unreadable is why it can't be read, which no judge can be asked about. What it
 	// says wrongly is the judge's to find.
 	unreadable error
@@ -52,19 +50,19 @@ func readGate(u *unstructured.Unstructured) (read guard) {
 			read = guard{unreadable: fmt.Errorf("envladder failed while it read the Gate: %v", p), everywhere: true}
 			read.Gate.Gate = &v1alpha1.Gate{}
 			read.Name = u.GetName()
-			read.ref = gate.Ref{Name: u.GetName()}
+			read.Ref = gate.Ref{Name: u.GetName()}
 		}
 	}()
 	g, unknown, err := v1alpha1.GateFrom(u.Object)
 	if err == nil {
-		return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown}, ref: gate.RefTo(g)}
+		return guard{Gate: verdict.Gate{Gate: g, Unknown: unknown, Ref: gate.RefTo(g)}}
 	}
 	g = &v1alpha1.Gate{}
 	g.Name, g.Generation = u.GetName(), u.GetGeneration()
 	g.Spec.Environment, _, _ = unstructured.NestedString(u.Object, "spec", "environment")
 	namespaces, found, nsErr := unstructured.NestedStringSlice(u.Object, "spec", "namespaces")
 	g.Spec.Namespaces = namespaces
-	return guard{Gate: verdict.Gate{Gate: g}, ref: gate.RefTo(g), unreadable: err, everywhere: nsErr != nil || !found}
+	return guard{Gate: verdict.Gate{Gate: g, Ref: gate.RefTo(g)}, unreadable: err, everywhere: nsErr != nil || !found}
 }
 
 // faults are why the Gate isn't judged by, none where it is.

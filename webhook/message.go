@@ -274,7 +274,7 @@ func (r ruling) verdict() string {
 func (r ruling) asked() []string {
 	var asked []string
 	for _, g := range r.gates {
-		asked = append(asked, fmt.Sprintf("%s/%d/%s", line(g.ref.Name), g.ref.Generation, g.ref.Digest))
+		asked = append(asked, fmt.Sprintf("%s/%d/%s", line(g.Ref.Name), g.Ref.Generation, g.Ref.Digest))
 	}
 	return asked
 }

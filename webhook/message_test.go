@@ -41,7 +41,7 @@ func exempted(reference string) finding {
 func prodGuard() []guard {
 	g := newGate("shop-prod", "shop")
 	g.Generation = 3
-	return []guard{{Gate: verdict.Gate{Gate: g}, ref: gate.RefTo(g)}}
+	return []guard{{Gate: verdict.Gate{Gate: g, Ref: gate.RefTo(g)}}}
 }
 
 func TestMessage(t *testing.T) {
@@ -155,7 +155,7 @@ func TestAuditAnnotations(t *testing.T) {
 	g := prodGuard()
 	allowed := denied(web, v1alpha1.ActionDeny)
 	allowed.Allowed = true
-	gates := "shop-prod/3/" + g[0].ref.Digest
+	gates := "shop-prod/3/" + g[0].Ref.Digest
 	reason := gate.Reason{Code: gate.NoSoak, Message: "no soak"}
 	for name, test := range map[string]struct {
 		ruling ruling

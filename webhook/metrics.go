@@ -33,7 +33,7 @@ type Metrics struct {
 const (
 	phaseRead  = "read"  // the object, its owners: all that must be judged
 	phaseJudge = "judge" // evidence, and the Gates' word
-	phaseAll   = "all"
+	phaseAll   = "all"   // from the body to the answer
 )
 
 // NewMetrics returns metrics that count nothing yet.

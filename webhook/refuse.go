@@ -55,7 +55,7 @@ func unreadable(gates []guard) (findings []finding, readable []verdict.Gate) {
 			readable = append(readable, g.Gate)
 			continue
 		}
-		v := gate.Deny(gate.Image{}, g.ref, g.faults()...)
+		v := gate.Deny(gate.Image{}, g.Ref, g.faults()...)
 		v.Image = ""
 		findings = append(findings, finding{Outcome: verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
 	}

@@ -92,6 +92,7 @@ func (h *reviewer) begin(ctx context.Context, body []byte, spare time.Duration, 
 	b := began{make(chan parsed, 1), make(chan *admissionv1.AdmissionResponse, 1)}
 	go func() {
 		defer release()
+		end := h.metrics.phase(phaseAll)
 		request, err := h.parse(body)
 		b.parsed <- parsed{request, err}
 		if err != nil {
@@ -100,7 +101,9 @@ func (h *reviewer) begin(ctx context.Context, body []byte, spare time.Duration, 
 		deadline, _ := ctx.Deadline()
 		ctx, cancel := context.WithDeadline(ctx, deadline.Add(-spare))
 		defer cancel()
-		b.response <- h.review(ctx, request)
+		response := h.review(ctx, request)
+		end()
+		b.response <- response
 	}()
 	return b
 }
@@ -217,7 +220,6 @@ func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionReq
 			response = failure("envladder failed while it ruled on the request")
 		}
 	}()
-	defer h.metrics.phase(phaseAll)()
 	ruling := h.decider.rule(ctx, request)
 	h.metrics.ruled(request, ruling)
 	h.record(ctx, request, ruling)

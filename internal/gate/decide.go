@@ -21,7 +21,7 @@ func Decide(r Request) Verdict {
 		j.signers[signer.Name] = signer
 	}
 	reasons, exempted := j.all()
-	verdict := Deny(r.Image, RefTo(r.Gate), reasons...)
+	verdict := Deny(r.Image, r.by(), reasons...)
 	if verdict.Allowed {
 		verdict.Exception = exempted
 	}

@@ -16,7 +16,10 @@ type Request struct {
 	// Unknown are the paths of fields in the Gate's document that this version's
 	// types don't have (.spec.requires.quorum).
 	Unknown []string
-	Image   Image
+	// Ref to the Gate, from whoever asks often: to reckon its digest costs as much as to
+	// judge. Where it has none, it is reckoned.
+	Ref   Ref
+	Image Image
 	// Namespace that it is to run in; an exception counts in the namespaces that it
 	// names.
 	Namespace string

@@ -13,5 +13,5 @@ func DecideOther(r Request) Verdict {
 		return Decide(r)
 	}
 	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}}
-	return Deny(r.Image, RefTo(r.Gate), slices.Concat(Check(j.Gate), j.unsupported(), j.recalled())...)
+	return Deny(r.Image, r.by(), slices.Concat(Check(j.Gate), j.unsupported(), j.recalled())...)
 }

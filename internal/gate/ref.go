@@ -18,6 +18,14 @@ func RefTo(g *v1alpha1.Gate) Ref {
 	return Ref{Name: g.Name, Generation: g.Generation, Digest: specDigest(g)}
 }
 
+// by is the Ref that was given, or the Gate's.
+func (r Request) by() Ref {
+	if r.Ref.Digest != "" {
+		return r.Ref
+	}
+	return RefTo(r.Gate)
+}
+
 func specDigest(g *v1alpha1.Gate) string {
 	g = g.DeepCopy()
 	g.SetDefaults()

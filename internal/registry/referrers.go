@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/envladder/envladder/internal/panics"
 )
 
 const (
@@ -42,16 +44,28 @@ func (c *Client) list(ctx context.Context, repository, digest string, annotation
 	return list, nil
 }
 
+// referrers asks the API, and then for the tag where there is none. Where the registry had
+// none the last time, both are asked at once: that is no request more, and a round trip
+// less, and an API that has come since is found.
 func (c *Client) referrers(ctx context.Context, repository, digest string, list *referrers) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	host, _, _ := strings.Cut(repository, "/")
+	fallback := func() error { return c.fallbackReferrers(ctx, repository, digest, list) }
+	if _, lacked := c.lackingAPI.Load(host); lacked {
+		fallback = c.beginFallback(ctx, repository, digest, list)
+	}
 	next := "referrers/" + digest
 	for page := range maxPages {
 		header, err := c.referrersPage(ctx, repository, next, list)
 		if page == 0 && (errors.Is(err, errNoIndex) || lacksReferrersAPI(err)) {
-			return c.fallbackReferrers(ctx, repository, digest, list)
+			c.lackingAPI.Store(host, true)
+			return fallback()
 		}
 		if err != nil {
 			return err
 		}
+		c.lackingAPI.Delete(host)
 		query, err := nextPage(header)
 		if query == "" || err != nil {
 			return err
@@ -107,6 +121,21 @@ func (c *Client) fallbackReferrers(ctx context.Context, repository, digest strin
 	}
 	defer response.Body.Close()
 	return list.read(response.Body)
+}
+
+// beginFallback is fallbackReferrers beside the caller, who may not want it any more and
+// ends ctx then; what it returns waits for it, and fills the list.
+func (c *Client) beginFallback(ctx context.Context, repository, digest string, list *referrers) func() error {
+	own := &referrers{keep: list.keep, left: list.left}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- panics.Catch(func() error { return c.fallbackReferrers(ctx, repository, digest, own) })
+	}()
+	return func() error {
+		err := <-ended
+		*list = *own
+		return err
+	}
 }
 
 // fallbackTag is the distribution specification's "referrers tag schema".

@@ -76,6 +76,10 @@ type Client struct {
 	keychain authn.Keychain
 	dialer   *dialer // nil over a transport of the caller's
 
+	// lackingAPI are the hosts that had no Referrers API when they were last asked. Like
+	// sessions, they are those that callers name.
+	lackingAPI sync.Map
+
 	mu       sync.Mutex
 	sessions map[name.Repository]*session
 }

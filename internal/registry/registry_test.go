@@ -437,3 +437,58 @@ func TestATagIsMissingOnlyOnTheRegistrysWord(t *testing.T) {
 		}
 	}
 }
+
+// TestATagIsAskedForBesideTheAPIThatWasMissing: an answer about the API that comes after
+// the tag was asked for, or never, tells that both are asked at once.
+func TestATagIsAskedForBesideTheAPIThatWasMissing(t *testing.T) {
+	t.Parallel()
+	server := registrytest.Start(t, registrytest.WithoutReferrers)
+	digest := server.Image(t, "team/web")
+	client := registry.NewClient()
+	list := func() []registry.Descriptor {
+		t.Helper()
+		listed, err := client.Referrers(t.Context(), server.Name("team/web"), digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return listed
+	}
+	attached := server.Attach(t, "team/web", digest, "application/example", []byte("one"), nil)
+	if listed := list(); len(listed) != 1 || listed[0].Digest != attached {
+		t.Fatalf("the first list is %v", listed)
+	}
+
+	tagged := make(chan struct{})
+	var once sync.Once
+	server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.Contains(r.URL.Path, "/manifests/sha256-"):
+			once.Do(func() { close(tagged) })
+		case strings.Contains(r.URL.Path, "/referrers/"):
+			select {
+			case <-tagged:
+			case <-r.Context().Done(): // or else the tag is waited for in vain
+			}
+		}
+		return false
+	})
+	if listed := list(); len(listed) != 1 || listed[0].Digest != attached {
+		t.Errorf("the second list is %v", listed)
+	}
+
+	// The registry gets the API, and its list counts from then on.
+	api := registrytest.DigestOf([]byte("by the API"))
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/referrers/") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":%q,"size":2}]}`, api)
+		return true
+	})
+	for range 2 {
+		if listed := list(); len(listed) != 1 || listed[0].Digest != api {
+			t.Errorf("with the API the list is %v", listed)
+		}
+	}
+}

@@ -87,7 +87,7 @@ func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome
 		return nil
 	})
 	if err != nil {
-		outcome.Verdict = gate.Deny(l.image, gate.RefTo(l.Gate.Gate), doubts(ctx, err)...)
+		outcome.Verdict = gate.Deny(l.image, l.by(), doubts(ctx, err)...)
 	}
 	return outcome
 }
@@ -97,7 +97,7 @@ func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome
 func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, asked evidence.Query) (gate.Verdict, []gate.Evidence) {
 	if l.image.Digest == "" {
 		reason := gate.NewReason(gate.NoDigest, "%s names no digest", query.Reference)
-		return named(gate.Deny(l.image, gate.RefTo(l.Gate.Gate), reason), query.Reference), nil
+		return named(gate.Deny(l.image, l.by(), reason), query.Reference), nil
 	}
 	request := query.request(l.Gate, l.image)
 	request.Evidence = j.source.Known(ctx, asked)
@@ -160,7 +160,7 @@ func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome
 	strictest := strictness(q.strictest())
 	for _, l := range listed {
 		if strictness(l.Gate) == strictest {
-			return Outcome{Verdict: gate.Deny(l.image, gate.RefTo(l.Gate.Gate)), Action: action(l.Gate)}
+			return Outcome{Verdict: gate.Deny(l.image, l.by()), Action: action(l.Gate)}
 		}
 	}
 	tagged := ""
@@ -201,7 +201,7 @@ func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 	strictest := v1alpha1.ActionDeny
 	if len(q.Gates) > 0 {
 		g := q.strictest()
-		by, strictest = gate.RefTo(g.Gate), action(g)
+		by, strictest = g.by(), action(g)
 	}
 	verdict := gate.Deny(gate.Image{}, by, gate.NewReason(code, format, arguments...))
 	return Outcome{Verdict: named(verdict, q.Reference), Action: strictest}
@@ -235,7 +235,7 @@ func strictness(g Gate) int {
 
 func (q Query) request(g Gate, image gate.Image) gate.Request {
 	return gate.Request{
-		Gate: g.Gate, Unknown: g.Unknown, Image: image, Namespace: q.Namespace, Stamps: q.Stamps,
+		Gate: g.Gate, Unknown: g.Unknown, Ref: g.Ref, Image: image, Namespace: q.Namespace, Stamps: q.Stamps,
 		Recalls: q.Recalls, Rescheduled: q.Rescheduled, Now: q.Now,
 	}
 }

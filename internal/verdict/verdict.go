@@ -35,6 +35,16 @@ type Gate struct {
 
 	// Unknown are the paths of fields in the document that this version doesn't know.
 	Unknown []string
+	// Ref to it, where it was reckoned before.
+	Ref gate.Ref
+}
+
+// by is the Ref that was given, or the Gate's.
+func (g Gate) by() gate.Ref {
+	if g.Ref.Digest != "" {
+		return g.Ref
+	}
+	return gate.RefTo(g.Gate)
 }
 
 // Query asks about one image in one namespace.

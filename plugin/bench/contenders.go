@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/envladder/envladder/internal/bench"
 	"github.com/envladder/envladder/plugin/pluginpb"
 )
 
@@ -27,24 +28,24 @@ import (
 type contender interface {
 	name() string
 	start(ctx context.Context) error
-	stop()
+	Stop()
 	// render returns how many bytes of manifests there are. Renders of different numbers
 	// have different release names, where the contender does so.
 	render(ctx context.Context, number int) (int, error)
-	// process that the contender is, 0 where it is this one.
-	process() int
+	// PID of the process that the contender is, 0 where it is this one.
+	PID() int
 }
 
 func contenders(o options, r repository, folder string) []contender {
 	ours := func(title string, unique bool) contender {
-		return &plugin{title: title, r: r, unique: unique, server: server{path: o.plugin}, folder: filepath.Join(folder, "sockets-"+r.name)}
+		return &plugin{title: title, r: r, unique: unique, Process: bench.Process{Path: o.plugin}, folder: filepath.Join(folder, "sockets-"+r.name)}
 	}
 	return []contender{
 		ours("envladder, unchanged", false),
 		ours("envladder, each new", true),
 		&transport{plugin{title: "transport alone", r: r, folder: filepath.Join(folder, "transport-"+r.name)}, nil, nil},
-		&plugin{title: "cmp-server, helm template", r: r, unique: true, server: server{path: o.argocd}, folder: filepath.Join(folder, "cmp-"+r.name), helm: o.helm},
-		&repoServer{r: r, server: server{path: o.argocd}, helm: o.helm, folder: filepath.Join(folder, "repo-server-"+r.name)},
+		&plugin{title: "cmp-server, helm template", r: r, unique: true, Process: bench.Process{Path: o.argocd}, folder: filepath.Join(folder, "cmp-"+r.name), helm: o.helm},
+		&repoServer{r: r, Process: bench.Process{Path: o.argocd}, helm: o.helm, folder: filepath.Join(folder, "repo-server-"+r.name)},
 	}
 }
 
@@ -53,7 +54,7 @@ const kubeVersion = "1.33.0"
 // plugin is a config management plugin: ours, or with helm set, Argo CD's own server of
 // plugins which runs helm.
 type plugin struct {
-	server
+	bench.Process
 
 	title  string
 	r      repository
@@ -90,7 +91,7 @@ func (p *plugin) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.server.start(ctx, arguments, environment, func() error { return dial(ctx, "unix", p.socket()) })
+	return p.Start(ctx, arguments, environment, func() error { return bench.Dial(ctx, "unix", p.socket()) })
 }
 
 // excluded is what a repo-server with --plugin-tar-exclude=.git/** doesn't send to any
@@ -163,7 +164,7 @@ type transport struct {
 	answer *pluginpb.ManifestResponse
 }
 
-func (t *transport) process() int { return 0 }
+func (t *transport) PID() int { return 0 }
 
 func (t *transport) start(ctx context.Context) error {
 	if err := os.MkdirAll(t.folder, 0o755); err != nil {
@@ -188,7 +189,7 @@ func (t *transport) start(ctx context.Context) error {
 	return nil
 }
 
-func (t *transport) stop() { t.grpc.Stop() }
+func (t *transport) Stop() { t.grpc.Stop() }
 
 type drain struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
@@ -212,7 +213,7 @@ func (d *drain) GenerateManifest(stream grpc.ClientStreamingServer[pluginpb.AppS
 
 // repoServer is Argo CD's own, with its Helm source; its cache isn't asked.
 type repoServer struct {
-	server
+	bench.Process
 
 	r       repository
 	helm    string
@@ -235,7 +236,7 @@ func (s *repoServer) start(ctx context.Context) error {
 	}
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(folder, "ssh", "ssh_known_hosts"), nil, 0o644),
-		os.Symlink(s.path, filepath.Join(folder, "bin", "argocd")),
+		os.Symlink(s.Path, filepath.Join(folder, "bin", "argocd")),
 	); err != nil {
 		return err
 	}
@@ -243,13 +244,14 @@ func (s *repoServer) start(ctx context.Context) error {
 	if err := s.redis.StartAddr("127.0.0.1:0"); err != nil {
 		return err
 	}
-	address, metrics, err := freeAddresses(ctx)
+	addresses, err := bench.FreeAddresses(ctx, 2)
 	if err != nil {
 		return err
 	}
+	address, metrics := addresses[0], addresses[1]
 	_, port, _ := net.SplitHostPort(address)
 	_, metricsPort, _ := net.SplitHostPort(metrics)
-	err = s.server.start(ctx,
+	err = s.Start(ctx,
 		[]string{
 			"--address", "127.0.0.1", "--port", port, "--metrics-address", "127.0.0.1", "--metrics-port", metricsPort,
 			"--redis", s.redis.Addr(), "--disable-tls", "--loglevel=error",
@@ -259,7 +261,7 @@ func (s *repoServer) start(ctx context.Context) error {
 			"ARGOCD_TLS_DATA_PATH=" + filepath.Join(folder, "tls"), "ARGOCD_SSH_DATA_PATH=" + filepath.Join(folder, "ssh"),
 			"HOME=" + folder, "TMPDIR=" + folder, "PATH=" + filepath.Join(folder, "bin") + ":" + filepath.Dir(s.helm) + ":" + os.Getenv("PATH"),
 		},
-		func() error { return dial(ctx, "tcp", address) })
+		func() error { return bench.Dial(ctx, "tcp", address) })
 	if err != nil {
 		return err
 	}
@@ -267,11 +269,11 @@ func (s *repoServer) start(ctx context.Context) error {
 	return err
 }
 
-func (s *repoServer) stop() {
+func (s *repoServer) Stop() {
 	if s.conn != nil {
 		_ = s.conn.Close()
 	}
-	s.server.stop()
+	s.Process.Stop()
 	if s.redis != nil {
 		s.redis.Close()
 	}

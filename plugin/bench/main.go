@@ -11,10 +11,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/envladder/envladder/internal/bench"
 )
 
 type options struct {
@@ -36,16 +37,13 @@ func main() {
 	flag.DurationVar(&o.time, "time", 6*time.Second, "`time` of each measurement; at least one render of each client")
 	flag.IntVar(&o.cold, "cold", 3, "`times` that each is started to measure its first render")
 	flag.Parse()
-	for text := range strings.SplitSeq(clients, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			fmt.Fprintf(os.Stderr, "bench: -clients: %q is no number of clients\n", text)
-			os.Exit(2)
-		}
-		o.clients = append(o.clients, n)
+	var err error
+	if o.clients, err = bench.Counts(clients); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: -clients:", err)
+		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
+	err = run(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

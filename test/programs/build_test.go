@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,17 @@ func TestTableAgreesWithModules(t *testing.T) {
 		if want := p.Module + " " + p.Version + "\n"; !strings.Contains(string(data)+"\n", want) {
 			t.Errorf("%s/go.mod doesn't require %s", p.Dir, strings.TrimSpace(want))
 		}
+	}
+}
+
+func TestUsualProgramsLeaveOutWhatIsBuiltOnRequest(t *testing.T) {
+	for _, p := range All() {
+		if slices.Contains(usual(), p.Name) == p.OnRequest {
+			t.Errorf("%s: built on request: %v, and whether it is usual: the same", p.Name, p.OnRequest)
+		}
+	}
+	if len(usual()) == len(All()) {
+		t.Error("nothing is built on request alone: the loop above has seen one case only")
 	}
 }
 

@@ -23,7 +23,7 @@ type Program struct {
 	// Cgo tells that it needs a C compiler. All others are built without.
 	Cgo bool
 	// OnRequest programs are built when they are named, not with all others: only
-	// make interop needs them.
+	// make interop and make bench-webhook need them.
 	OnRequest bool
 }
 
@@ -43,6 +43,7 @@ const (
 	timestampVersion    = "v2.1.3"
 	tesseractVersion    = "v0.1.1"
 	localKMSVersion     = "v0.0.0-20260228092603-2a5e92d09ab6"
+	policyVersion       = "v0.13.1"
 )
 
 // ownModule marks programs that are built from the test module itself.
@@ -120,6 +121,12 @@ var table = []Program{
 	{
 		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", OnRequest: true,
 		Module: "github.com/nsmithuk/local-kms", Package: "github.com/nsmithuk/local-kms",
+	},
+	{
+		// A main of the bed's own around its packages: see there.
+		Name: "policy-controller", Version: policyVersion, Dir: "policy-controller",
+		Module: "github.com/sigstore/policy-controller", Package: ".",
+		OnRequest: true,
 	},
 }
 

@@ -6,17 +6,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/envladder/envladder/test/bed"
+	"github.com/envladder/envladder/test/install"
 )
 
 const observerAccount = "envladder-observer"
@@ -25,41 +24,36 @@ const observerAccount = "envladder-observer"
 // Argo CD bring its Gate.
 func (s *Scenario) installObserver(ctx context.Context) error {
 	staging := s.bed.Cluster(bed.Staging)
-	if err := s.applyFiles(ctx, staging, filepath.Join(s.options.Root, "manifests", "crds")); err != nil {
+	if err := install.CRDs(ctx, staging, s.options.Root); err != nil {
 		return err
 	}
-	if _, err := s.applyAccount(ctx, staging, "observer.yaml"); err != nil {
+	if _, err := install.Account(ctx, staging, s.options.Root, "observer.yaml"); err != nil {
 		return err
 	}
-	kubeconfig, err := staging.ServiceAccountKubeconfig(ctx, systemNamespace, observerAccount)
+	kubeconfig, err := staging.ServiceAccountKubeconfig(ctx, install.Namespace, observerAccount)
 	if err != nil {
 		return err
 	}
-	health, err := freeAddress()
+	health, err := install.FreeAddress()
 	if err != nil {
 		return err
 	}
-	if err := s.runDeployment(ctx, local{
-		manifest: "observer.yaml", program: "envladder-observer",
-		pod:    []string{"--kubeconfig=" + kubeconfig, "--leader-election-namespace=" + systemNamespace},
-		mounts: map[string]string{"/key/cosign.key": filepath.Join(s.dir, "keys", "staging-observer.key")},
-		flags:  map[string]string{"--interval": "1s", "--health-listen": health},
-		ready:  "http://" + health + "/readyz",
+	if err := s.runDeployment(ctx, install.Local{
+		Manifest: "observer.yaml", Program: "envladder-observer",
+		Pod:    []string{"--kubeconfig=" + kubeconfig, "--leader-election-namespace=" + install.Namespace},
+		Mounts: map[string]string{"/key/cosign.key": filepath.Join(s.dir, "keys", "staging-observer.key")},
+		Flags:  map[string]string{"--interval": "1s", "--health-listen": health},
+		Ready:  "http://" + health + "/readyz",
 	}); err != nil {
 		return err
 	}
 	return s.applyApplication(ctx, "gates-staging")
 }
 
-func freeAddress() (string, error) {
-	port, err := bed.FreePort()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
-}
-
 // installGenerator runs the previews' generator, with a copy of the team's ladder as a
 // ConfigMap would give it, and applies the ApplicationSet that asks it.
 func (s *Scenario) installGenerator(ctx context.Context) error {
-	address, err := freeAddress()
+	address, err := install.FreeAddress()
 	if err != nil {
 		return err
 	}
@@ -72,9 +66,9 @@ func (s *Scenario) installGenerator(ctx context.Context) error {
 	if err := s.writeGeneratorFiles(); err != nil {
 		return err
 	}
-	if err := s.runDeployment(ctx, local{
-		manifest: "appset-generator.yaml", program: "envladder-appset",
-		mounts: map[string]string{
+	if err := s.runDeployment(ctx, install.Local{
+		Manifest: "appset-generator.yaml", Program: "envladder-appset",
+		Mounts: map[string]string{
 			"/ladders": filepath.Join(s.dir, "ladders"),
 			"/token":   filepath.Join(s.dir, "previews-token"),
 			"/gitea":   filepath.Join(s.dir, "gitea-token"),
@@ -82,8 +76,8 @@ func (s *Scenario) installGenerator(ctx context.Context) error {
 			// The registry here asks for no account.
 			"/registry": filepath.Join(s.dir, "previews-registry"),
 		},
-		flags: map[string]string{"--listen": address, "--gitea-url": s.bed.Gitea.URL},
-		ready: s.climb.previews + "/readyz",
+		Flags: map[string]string{"--listen": address, "--gitea-url": s.bed.Gitea.URL},
+		Ready: s.climb.previews + "/readyz",
 	}); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/test/bed"
+	"github.com/envladder/envladder/test/install"
 )
 
 // What examples/shop says, and the scenario replaces by the bed's.
@@ -25,8 +26,6 @@ const (
 	exampleRegistry = "registry.example.com"
 	exampleGit      = "https://git.example.com"
 	gateFile        = "platform/gates/shop-prod.yaml"
-	systemNamespace = "envladder"
-	webhookAccount  = "envladder-webhook"
 )
 
 // signers of the example's Gate: a key pair each.
@@ -283,99 +282,25 @@ func (s *Scenario) pluginConfig() (string, error) {
 	return dir, os.WriteFile(filepath.Join(dir, "plugin.yaml"), manifest, 0o644)
 }
 
-// installWebhook applies the CRDs and the webhook's own manifests to the prod
-// cluster, and runs the webhook as a local process under its own account.
+// installWebhook runs the webhook of the prod cluster.
 func (s *Scenario) installWebhook(ctx context.Context) error {
-	prod := s.bed.Cluster(bed.Prod)
-	if err := s.applyFiles(ctx, prod, filepath.Join(s.options.Root, "manifests", "crds")); err != nil {
-		return err
-	}
-	registration, err := s.applyAccount(ctx, prod, "webhook.yaml")
-	if err != nil {
-		return err
-	}
-	address, err := s.runWebhook(ctx, prod)
-	if err != nil {
-		return err
-	}
-	for i, text := range registration {
-		if registration[i], err = s.pointAt(text, "https://"+address); err != nil {
-			return err
-		}
-	}
-	return prod.Apply(ctx, systemNamespace, registration...)
+	_, err := install.Webhook(ctx, s.bed, s.bed.Cluster(bed.Prod), s.options.Root, s.runOwn)
+	return err
 }
 
-// applyAccount applies from a part's manifests what a local process needs of them, its
-// account and rights, and returns the webhook configurations.
-func (s *Scenario) applyAccount(ctx context.Context, cluster *bed.Cluster, manifest string) (registrations []string, err error) {
-	documents, err := readDocuments(filepath.Join(s.options.Root, "manifests", manifest))
+// runDeployment runs a part as its manifest says.
+func (s *Scenario) runDeployment(ctx context.Context, l install.Local) error {
+	process, err := l.Process(s.bed, s.options.Root)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var account []string
-	for _, d := range documents {
-		switch d.GetKind() {
-		case "Namespace", "Secret", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
-			account = append(account, render(d))
-		case "ValidatingWebhookConfiguration":
-			registrations = append(registrations, render(d))
-		}
-	}
-	return registrations, cluster.Apply(ctx, systemNamespace, account...)
-}
-
-func (s *Scenario) runWebhook(ctx context.Context, prod *bed.Cluster) (address string, err error) {
-	kubeconfig, err := prod.ServiceAccountKubeconfig(ctx, systemNamespace, webhookAccount)
-	if err != nil {
-		return "", err
-	}
-	pair, err := s.bed.CA.Server("envladder-webhook")
-	if err != nil {
-		return "", err
-	}
-	if address, err = freeAddress(); err != nil {
-		return "", err
-	}
-	return address, s.runDeployment(ctx, local{
-		manifest: "webhook.yaml", program: "envladder-webhook",
-		pod:    []string{"--kubeconfig=" + kubeconfig},
-		mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
-		// The bed's CA makes the certificate: no kubelet mounts one that the webhook makes.
-		flags: map[string]string{"--listen": address, "--certificate-secret": "", "--metrics-listen": ""},
-		ready: "https://" + address + "/readyz",
-	})
-}
-
-// pointAt replaces a webhook configuration's Service by a URL, as the webhook runs
-// outside the cluster here.
-func (s *Scenario) pointAt(text, url string) (string, error) {
-	var config unstructured.Unstructured
-	if err := yaml.Unmarshal([]byte(text), &config.Object); err != nil {
-		return "", err
-	}
-	hooks, _, err := unstructured.NestedSlice(config.Object, "webhooks")
-	if err != nil {
-		return "", err
-	}
-	for _, entry := range hooks {
-		hook, ok := entry.(map[string]any)
-		if !ok {
-			return "", errors.New("reading the webhook configuration: not a map")
-		}
-		path, _, _ := unstructured.NestedString(hook, "clientConfig", "service", "path")
-		hook["clientConfig"] = map[string]any{"url": url + path, "caBundle": s.bed.CA.Base64()}
-	}
-	if err := unstructured.SetNestedSlice(config.Object, hooks, "webhooks"); err != nil {
-		return "", err
-	}
-	return render(&config), nil
+	return s.runOwn(ctx, process)
 }
 
 // applyPlatform applies the platform team's projects, and lets Argo CD bring the Gates
 // to the prod cluster: before a Gate is there, nothing guards its namespaces.
 func (s *Scenario) applyPlatform(ctx context.Context) error {
-	if err := s.applyFiles(ctx, s.bed.Cluster(bed.Staging), filepath.Join(s.dir, "platform", "projects")); err != nil {
+	if err := install.Files(ctx, s.bed.Cluster(bed.Staging), filepath.Join(s.dir, "platform", "projects")); err != nil {
 		return err
 	}
 	if err := s.applyApplication(ctx, "gates"); err != nil {
@@ -412,25 +337,4 @@ func (s *Scenario) awaitAccepted(ctx context.Context, name string) error {
 		}
 		return fmt.Errorf("gate %q isn't accepted: %v", name, conditions)
 	})
-}
-
-// applyFiles applies all documents below a folder, in the order of their names.
-func (s *Scenario) applyFiles(ctx context.Context, cluster *bed.Cluster, dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("applying %s: no files", dir)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := cluster.Apply(ctx, "argocd", string(data)); err != nil {
-			return fmt.Errorf("applying %s: %w", file, err)
-		}
-	}
-	return nil
 }

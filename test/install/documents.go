@@ -1,4 +1,4 @@
-package scenario
+package install
 
 import (
 	"bufio"

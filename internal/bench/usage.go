@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// usage follows a process and all that it starts.
-type usage struct {
+// Usage follows a process and all that it starts.
+type Usage struct {
 	root   int
 	before time.Duration
 	peak   int64
@@ -18,8 +18,9 @@ type usage struct {
 	done   chan struct{}
 }
 
-func watch(root int) *usage {
-	u := &usage{root: root, end: make(chan struct{}), done: make(chan struct{})}
+// Watch begins to follow a process; 0 is this one, of which nothing is told.
+func Watch(root int) *Usage {
+	u := &Usage{root: root, end: make(chan struct{}), done: make(chan struct{})}
 	if root == 0 {
 		close(u.done)
 		return u
@@ -40,9 +41,9 @@ func watch(root int) *usage {
 	return u
 }
 
-// stop returns the processor time since watch, and the most memory that was seen, in
+// Stop returns the processor time since Watch, and the most memory that was seen, in
 // bytes; zero for this process itself.
-func (u *usage) stop() (time.Duration, int64) {
+func (u *Usage) Stop() (time.Duration, int64) {
 	close(u.end)
 	<-u.done
 	if u.root == 0 {
@@ -52,8 +53,8 @@ func (u *usage) stop() (time.Duration, int64) {
 	return max(0, now-u.before), u.peak
 }
 
-// process is what /proc says (proc_pid_stat(5)).
-type process struct {
+// stat is what /proc says (proc_pid_stat(5)).
+type stat struct {
 	parent int
 	cpu    time.Duration
 	memory int64
@@ -62,11 +63,11 @@ type process struct {
 // tree sums up a process and its descendants: the processor time includes that of
 // children which ended and were waited for.
 func tree(root int) (cpu time.Duration, memory int64) {
-	all := map[int]process{}
+	all := map[int]stat{}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
 		id, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if p, ok := readProcess(file); ok {
+		if p, ok := readStat(file); ok {
 			all[id] = p
 		}
 	}
@@ -85,20 +86,26 @@ func tree(root int) (cpu time.Duration, memory int64) {
 // ticks a second in /proc; Linux has no other value on the platforms that Go runs on.
 const ticks = 100
 
-func readProcess(file string) (process, bool) {
+func readStat(file string) (stat, bool) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return process{}, false
+		return stat{}, false
 	}
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) < 22 {
-		return process{}, false
+		return stat{}, false
 	}
 	number := func(i int) int64 { n, _ := strconv.ParseInt(fields[i-3], 10, 64); return n }
 	spent := number(14) + number(15) + number(16) + number(17)
-	return process{
+	return stat{
 		parent: int(number(4)),
 		cpu:    time.Duration(spent) * time.Second / ticks,
 		memory: number(24) * int64(os.Getpagesize()),
 	}, true
+}
+
+// Memory is what a process and its descendants have now, in bytes.
+func Memory(pid int) int64 {
+	_, memory := tree(pid)
+	return memory
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// scrape reads what is served for Prometheus.
+func scrape(ctx context.Context, address string) (map[string]*dto.MetricFamily, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", address, response.Status)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(io.LimitReader(response.Body, 4<<20))
+}
+
+// buckets are the counts of requests by how many seconds they took at most inside of the
+// webhook, as its own histogram has it; none where it has no such.
+func (c *contender) buckets(ctx context.Context) (map[float64]uint64, error) {
+	buckets := map[float64]uint64{}
+	if c.metrics == "" {
+		return buckets, nil
+	}
+	families, err := scrape(ctx, c.metrics)
+	if err != nil {
+		return nil, err
+	}
+	for _, metric := range families["envladder_webhook_phase_seconds"].GetMetric() {
+		for _, label := range metric.GetLabel() {
+			if label.GetName() != "phase" || label.GetValue() != "all" {
+				continue
+			}
+			buckets[math.Inf(1)] = metric.GetHistogram().GetSampleCount()
+			for _, bucket := range metric.GetHistogram().GetBucket() {
+				buckets[bucket.GetUpperBound()] = bucket.GetCumulativeCount()
+			}
+		}
+	}
+	return buckets, nil
+}
+
+// quantile is the upper bound of the bucket that it falls into, of what came between; 0
+// where there is none.
+func quantile(before, after map[float64]uint64, percent uint64) time.Duration {
+	total := after[math.Inf(1)] - before[math.Inf(1)]
+	for _, bound := range slices.Sorted(maps.Keys(after)) {
+		if total > 0 && !math.IsInf(bound, 1) && (after[bound]-before[bound])*100 >= total*percent {
+			return time.Duration(bound * float64(time.Second))
+		}
+	}
+	return 0
+}
