@@ -32,6 +32,9 @@ const (
 	// useInterval is how often a digest's use is noted: often enough for weeks and
 	// months, seldom enough for etcd.
 	useInterval = 24 * time.Hour
+	// retryInterval is when what couldn't be kept is tried again, if it is admitted then:
+	// a registry that is down isn't asked for each admission.
+	retryInterval = time.Minute
 	// collectInterval is how often too much is let go of.
 	collectInterval = time.Hour
 )
@@ -115,6 +118,13 @@ func (k *keeping) forget(a admitted) {
 	delete(k.kept, a.key())
 }
 
+// again notes that it wasn't kept after all.
+func (k *keeping) again(a admitted, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept[a.key()] = now.Add(retryInterval - useInterval)
+}
+
 // run keeps what was noted, until ctx ends.
 func (k *keeping) run(ctx context.Context) error {
 	tick := time.NewTicker(collectInterval)
@@ -126,7 +136,7 @@ func (k *keeping) run(ctx context.Context) error {
 			return nil
 		case a := <-k.waiting:
 			if err = panics.Catch(func() error { return k.keep(ctx, a) }); err != nil {
-				k.forget(a)
+				k.again(a, time.Now())
 			}
 		case <-tick.C:
 			err = panics.Catch(func() error { return k.shelf.collect(ctx) })

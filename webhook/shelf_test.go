@@ -254,3 +254,19 @@ func TestNothingWaitsForWhatIsKept(t *testing.T) {
 		t.Errorf("%d wait, want %d at most", got, maxWaiting)
 	}
 }
+
+func TestWhatCouldNotBeKeptIsTriedAgainAfterAWhile(t *testing.T) {
+	k := newKeeping(nil, nil, nil)
+	a := admitted{query: evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: "sha256:" + sixtyFour('a')}}}
+	now := time.Now()
+	if !k.due(a, now) || k.due(a, now.Add(retryInterval)) {
+		t.Fatal("it is kept once")
+	}
+	k.again(a, now)
+	if k.due(a, now.Add(retryInterval-time.Second)) {
+		t.Error("a registry that is down is asked for each admission")
+	}
+	if !k.due(a, now.Add(retryInterval)) {
+		t.Error("it isn't tried again")
+	}
+}
