@@ -59,6 +59,25 @@ func checkLoaded(c *helm.Chart, name string) error {
 		return fmt.Errorf("its Chart.yaml names dependencies that its folder charts/ lacks: %s: run `helm dependency build %s` and commit what it writes",
 			strings.Join(missing, ", "), name)
 	}
+	return checkNames(c)
+}
+
+// lineBreaks are those of YAML 1.1.
+const lineBreaks = "\n\r\u0085\u2028\u2029"
+
+// checkNames refuses files whose names would end the comment that says which file a
+// manifest is from: the rest of the name would be applied.
+func checkNames(c *helm.Chart) error {
+	for _, file := range c.Raw {
+		if strings.ContainsAny(file.Name, lineBreaks) {
+			return fmt.Errorf("%q: a file's name has a line break", file.Name)
+		}
+	}
+	for _, child := range c.Dependencies() {
+		if err := checkNames(child); err != nil {
+			return fmt.Errorf("its dependency %q: %w", child.Name(), err)
+		}
+	}
 	return nil
 }
 
