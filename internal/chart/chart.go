@@ -35,6 +35,24 @@ type Chart struct {
 	schemas  schemas
 }
 
+// Held is about what the chart takes in memory once it has rendered, in bytes.
+func (c *Chart) Held() int64 { return held(c.pristine) }
+
+// compiledSchema is how many times its text a schema takes once it is compiled: a megabyte
+// of short properties takes 35 MiB.
+const compiledSchema = 40
+
+func held(c *helm.Chart) int64 {
+	size := compiledSchema * int64(len(c.Schema))
+	for _, file := range c.Raw {
+		size += int64(len(file.Name) + cap(file.Data)) // Helm reads packages into room to spare
+	}
+	for _, child := range c.Dependencies() {
+		size += held(child)
+	}
+	return size
+}
+
 // silenceHelm ends Helm's warnings: they have values in them, which may be secrets, and
 // go to the standard logger, which no part of Helm's lets be replaced. Nothing of ours
 // uses that logger; the programs log by slog.
