@@ -449,6 +449,7 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		{"a rendering to nothing", []string{"c/templates/pod.yaml", "{{ if .Values.never }}kind: Pod{{ end }}"}, here, "renders to nothing"},
 		{"a rendering to comments", []string{"c/templates/pod.yaml", "# kind: Pod"}, here, "renders to nothing"},
+		{"a list of nothing", []string{"c/templates/pod.yaml", "kind: List\nitems: []"}, here, "renders to nothing"},
 		{"notes alone", []string{"c/templates/NOTES.txt", "Thanks."}, here, "renders to nothing"},
 		{"a template's error, with its place", []string{"c/templates/pod.yaml", "\n\n{{ fail \"no\" }}"}, here, "small/templates/pod.yaml:3"},
 		{"what isn't YAML, with its template", []string{"c/templates/pod.yaml", "a: b: c"}, here, "small/templates/pod.yaml"},
