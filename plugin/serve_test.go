@@ -635,7 +635,6 @@ func TestHostileStreams(t *testing.T) {
 	})
 }
 
-// Two requests that don't end leave no turn to a third; when one ends, it is served.
 // An archive that was answered before isn't unpacked again, but who announces it must
 // send it.
 func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
@@ -675,6 +674,56 @@ func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
 	}
 }
 
+// TestWhatIsKnownWaitsForNoTurn holds the only turn: what was answered before is answered
+// again, and nothing else is.
+func TestWhatIsKnownWaitsForNoTurn(t *testing.T) {
+	config := newConfig(t.TempDir())
+	config.MaxRequests = 1
+	s := serveConfig(t, config)
+	root := newRepository(t)
+	want, err := s.generate(t, root, app, argoEnv(prodEU)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holding, err := s.client(t).MatchRepository(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holding.Send(asMessage(metadataOf(nil))); err != nil {
+		t.Fatal(err)
+	}
+	// waits asks until it is told that there is no turn; on a busy machine that may come late.
+	waits := func(name string, env []string) {
+		waitFor(t, func() bool {
+			_, err := s.generateWithin(t, 500*time.Millisecond, root, app, env...)
+			if err == nil {
+				t.Errorf("%s: it was answered", name)
+			}
+			return err == nil || status.Code(err) == codes.ResourceExhausted
+		})
+	}
+	waits("until the turn is taken", argoEnv("[]"))
+	for name, env := range map[string][]string{
+		"another environment":             argoEnv(`[{"name":"environment","string":"local"}]`),
+		"another release":                 argoEnv(prodEU, "ARGOCD_APP_NAME=other"),
+		"another namespace":               argoEnv(prodEU, "ARGOCD_APP_NAMESPACE=other"),
+		"another Kubernetes":              argoEnv(prodEU, "KUBE_VERSION=1.33.0"),
+		"other APIs":                      argoEnv(prodEU, "KUBE_API_VERSIONS=v1"),
+		"another place in the repository": argoEnv(prodEU, "ARGOCD_APP_SOURCE_PATH=below/"+app),
+		"tests to skip":                   argoEnv(strings.Replace(prodEU, "[", `[{"name":"skipTests","string":"true"},`, 1)),
+	} {
+		waits(name, env)
+	}
+	got, err := s.generateWithin(t, time.Minute, root, app, argoEnv(prodEU)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("(-first +again)\n%s", diff)
+	}
+}
+
+// Two requests that don't end leave no turn to a third; when one ends, it is served.
 func TestRequestsAreBounded(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	data := pack(t, entry{name: "ladder.yaml"})

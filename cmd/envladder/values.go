@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -89,7 +90,12 @@ type placeFlags struct {
 
 // step resolves the place.
 func (f placeFlags) step(document *ladder.Document, environment string) (ladder.Step, error) {
-	if !ladder.IsPreview(environment) || f.pullRequest == 0 {
+	switch {
+	case ladder.IsPreview(environment) && f.target != "":
+		return ladder.Step{}, errors.New("--target: environment preview has no targets")
+	case !ladder.IsPreview(environment) && (f.pullRequest != 0 || len(f.images) > 0):
+		return ladder.Step{}, fmt.Errorf("--pull-request and --image are for environment preview: what %q runs is in its pins", environment)
+	case !ladder.IsPreview(environment) || f.pullRequest == 0:
 		return document.Step(environment, f.target)
 	}
 	images, err := parseImages(f.images)

@@ -35,6 +35,24 @@ type Chart struct {
 	schemas  schemas
 }
 
+// Held is about what the chart takes in memory once it has rendered, in bytes.
+func (c *Chart) Held() int64 { return held(c.pristine) }
+
+// compiledSchema is how many times its text a schema takes once it is compiled: a megabyte
+// of short properties takes 35 MiB.
+const compiledSchema = 40
+
+func held(c *helm.Chart) int64 {
+	size := compiledSchema * int64(len(c.Schema))
+	for _, file := range c.Raw {
+		size += int64(len(file.Name) + cap(file.Data)) // Helm reads packages into room to spare
+	}
+	for _, child := range c.Dependencies() {
+		size += held(child)
+	}
+	return size
+}
+
 // silenceHelm ends Helm's warnings: they have values in them, which may be secrets, and
 // go to the standard logger, which no part of Helm's lets be replaced. Nothing of ours
 // uses that logger; the programs log by slog.
@@ -58,6 +76,25 @@ func checkLoaded(c *helm.Chart, name string) error {
 	if missing := missingDependencies(c); len(missing) > 0 {
 		return fmt.Errorf("its Chart.yaml names dependencies that its folder charts/ lacks: %s: run `helm dependency build %s` and commit what it writes",
 			strings.Join(missing, ", "), name)
+	}
+	return checkNames(c)
+}
+
+// lineBreaks are those of YAML 1.1.
+const lineBreaks = "\n\r\u0085\u2028\u2029"
+
+// checkNames refuses files whose names would end the comment that says which file a
+// manifest is from: the rest of the name would be applied.
+func checkNames(c *helm.Chart) error {
+	for _, file := range c.Raw {
+		if strings.ContainsAny(file.Name, lineBreaks) {
+			return fmt.Errorf("%q: a file's name has a line break", file.Name)
+		}
+	}
+	for _, child := range c.Dependencies() {
+		if err := checkNames(child); err != nil {
+			return fmt.Errorf("its dependency %q: %w", child.Name(), err)
+		}
 	}
 	return nil
 }

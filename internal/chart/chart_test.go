@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -399,6 +400,30 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// TestANameCantEndTheCommentThatItStandsIn: what a file's name says would be applied, and
+// nobody would have looked at it.
+func TestANameCantEndTheCommentThatItStandsIn(t *testing.T) {
+	for name, lineBreak := range map[string]string{
+		"a line feed": "\n", "a carriage return": "\r", "YAML 1.1's next line": "\u0085", "a line separator": "\u2028", "a paragraph separator": "\u2029",
+	} {
+		for place, inner := range map[string]string{"templates": podYAML, "crds": "kind: CustomResourceDefinition\n"} {
+			t.Run(name+" in "+place, func(t *testing.T) {
+				file := place + "/a" + lineBreak + "kind: Job" + lineBreak + "#.yaml"
+				fsys := files("c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML, "c/"+file, inner)
+				packed := pack(t, fsys, "c", "small")
+				fsys["c.tgz"] = &fstest.MapFile{Data: packed}
+				fsys["parent/Chart.yaml"] = &fstest.MapFile{Data: []byte(chartYAML)}
+				fsys["parent/charts/c.tgz"] = &fstest.MapFile{Data: packed}
+				for _, path := range []string{"c", "c.tgz", "parent"} {
+					if _, err := chart.Load(t.Context(), fsys, path); err == nil || !strings.Contains(err.Error(), strconv.Quote(file)) {
+						t.Errorf("%s: error %v, want one that names the file", path, err)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestAFIFOIsNoFileOfAChart(t *testing.T) {
 	for _, name := range []string{".helmignore", "values.yaml"} {
 		t.Run(name, func(t *testing.T) {
@@ -424,6 +449,7 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		{"a rendering to nothing", []string{"c/templates/pod.yaml", "{{ if .Values.never }}kind: Pod{{ end }}"}, here, "renders to nothing"},
 		{"a rendering to comments", []string{"c/templates/pod.yaml", "# kind: Pod"}, here, "renders to nothing"},
+		{"a list of nothing", []string{"c/templates/pod.yaml", "kind: List\nitems: []"}, here, "renders to nothing"},
 		{"notes alone", []string{"c/templates/NOTES.txt", "Thanks."}, here, "renders to nothing"},
 		{"a template's error, with its place", []string{"c/templates/pod.yaml", "\n\n{{ fail \"no\" }}"}, here, "small/templates/pod.yaml:3"},
 		{"what isn't YAML, with its template", []string{"c/templates/pod.yaml", "a: b: c"}, here, "small/templates/pod.yaml"},

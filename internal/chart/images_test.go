@@ -33,6 +33,7 @@ func TestImagesAreHeldToTheirPins(t *testing.T) {
 		{"an item of a list", "kind: List\nitems: [{kind: Pod, metadata: {name: web}, spec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}]\n", true},
 		{"an item of what has any kind", "kind: Deployment\nitems: [{kind: Pod, metadata: {name: web}, spec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}]\n", true},
 		{"keys with escapes", "kind: Pod\nmetadata: {name: web}\nspec: {containers: [{\"\\x69mage\": \"registry.example.com/shop/web:v1\"}]}\n", true},
+		{"words in base64", "kind: !!binary UG9k\nmetadata: {name: web}\nspec: {containers: [{!!binary aW1hZ2U=: \"registry.example.com/shop/web:v1\"}]}\n", true},
 		{"one of two digests of a repository", pod("registry.example.com/shop/two@" + other), false},
 		{"the other of them", pod("registry.example.com/shop/two@" + digest), false},
 		{"neither of them", pod("registry.example.com/shop/two:v1"), true},

@@ -13,10 +13,10 @@ import (
 func (m Manifest) onlyCRDs() bool { return m.CRDs && !m.Stray }
 
 // mayHave says whether one of the words may be in the document when it is read, and
-// spares most the parsing. Where the text has escapes (\x69mage) or is no UTF-8 text
-// (which has no NUL), only the parser knows.
+// spares most the parsing. Where the text has escapes (\x69mage), tags (!!binary) or is no
+// UTF-8 text (which has no NUL), only the parser knows.
 func mayHave(content string, words ...string) bool {
-	return strings.ContainsAny(content, "\\\x00") ||
+	return strings.ContainsAny(content, "\\!\x00") ||
 		slices.ContainsFunc(words, func(word string) bool { return strings.Contains(content, word) })
 }
 

@@ -12,7 +12,6 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	helmrelease "helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
-	"sigs.k8s.io/yaml"
 )
 
 // Manifest is one rendered document, or one file of CRDs alone.
@@ -175,17 +174,14 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	return manifests, nil
 }
 
-// hasObject says whether there is more than comments.
+// hasObject says whether there is more than comments and lists of nothing.
 func (ms Manifests) hasObject() bool {
-	for _, m := range ms {
-		var head struct {
-			Kind string `json:"kind"`
+	return slices.ContainsFunc(ms, func(m Manifest) bool {
+		objects, err := objectsOf(m.Content)
+		found := err != nil // SortManifests has parsed the objects; a CRD that can't be is for Argo CD to refuse
+		for _, object := range objects {
+			visitItems(object, func(item map[string]any) { found = found || item["kind"] != nil && item["kind"] != "" })
 		}
-		// SortManifests has parsed the objects; a CRD that can't be parsed is for
-		// Argo CD to refuse.
-		if err := yaml.Unmarshal([]byte(m.Content), &head); err != nil || head.Kind != "" {
-			return true
-		}
-	}
-	return false
+		return found
+	})
 }

@@ -87,15 +87,6 @@ func Packaged(name string, data []byte) *Source {
 	return &Source{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), Package: data}
 }
 
-// Size in bytes.
-func (s *Source) Size() int64 {
-	size := int64(len(s.Package))
-	for _, f := range s.Files {
-		size += int64(len(f.Name) + len(f.Data))
-	}
-	return size
-}
-
 // Load parses the chart. Its dependencies must be in its folder charts/.
 func (s *Source) Load() (*Chart, error) {
 	silenceHelm()

@@ -137,6 +137,12 @@ func TestStampEveryKind(t *testing.T) {
 			t.Errorf("%s\n%s", diff, got)
 		}
 	})
+	t.Run("a kind in base64", func(t *testing.T) {
+		got := stamp(t, stamps, "kind: !<tag:yaml.org,2002:%62inary> UG9k\n")
+		if diff := cmp.Diff(own, annotationsAt(t, got)); diff != "" {
+			t.Errorf("%s\n%s", diff, got)
+		}
+	})
 	t.Run("a kind with escapes", func(t *testing.T) {
 		got := stamp(t, stamps, "kind: \"\\x50od\"\n")
 		if diff := cmp.Diff(own, annotationsAt(t, got)); diff != "" {

@@ -158,6 +158,7 @@ func TestOverride(t *testing.T) {
 		environment, path, value, want string
 	}{
 		"another path":          {"dev", "image.digest", hidden, `overriding the value "image.digest": ladder "shop" lets parameters set replicaCount, features.**, hosts.* in environment "dev"`},
+		"an account's number":   {"dev", "features.a", "9007199254740993", "quote it to make it a string"},
 		"above":                 {"dev", "features", hidden, "lets parameters set"},
 		"below one element":     {"dev", "hosts.eu.name", hidden, "lets parameters set"},
 		"nothing is allowed":    {"prod", "replicaCount", "1", `lets parameters set nothing in environment "prod"`},

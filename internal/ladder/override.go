@@ -1,8 +1,10 @@
 package ladder
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -83,8 +85,13 @@ func parseOverride(text string) (any, error) {
 	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
 		return nil, fmt.Errorf("it isn't a YAML scalar: quote it to make it a string")
 	}
-	switch value.(type) {
-	case string, bool, float64:
+	switch value := value.(type) {
+	case string, bool:
+		return value, nil
+	case float64:
+		if math.Abs(value) >= 1<<53 {
+			return nil, errors.New("it is a number of 2^53 or more, whose last digits Helm may lose: quote it to make it a string")
+		}
 		return value, nil
 	case nil:
 		return nil, fmt.Errorf("it is null, which would remove a value: only a layer may")

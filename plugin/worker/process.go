@@ -96,7 +96,7 @@ func (p *process) ask(source *chart.Source, r request, progress func(answer)) (a
 	}
 }
 
-// maxRemembered bounds the hint: a worker's cache of 16 MiB has fewer charts.
+// maxRemembered bounds the hint: a worker keeps fewer charts.
 const maxRemembered = 1000
 
 func (p *process) remember(key string) {

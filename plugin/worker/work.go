@@ -10,8 +10,9 @@ import (
 	"github.com/envladder/envladder/plugin/sized"
 )
 
-// maxCharts bounds the charts that a worker keeps parsed, by their bytes before parsing.
-const maxCharts = 16 << 20
+// chartsPart of a worker's memory may be charts that it keeps parsed: some dozen usual ones
+// by default, and most of the memory stays for what renders.
+const chartsPart = 16
 
 // Work is the worker's side: it answers requests from r on w until r ends. It may use
 // memory bytes beyond what the process has already.
@@ -23,7 +24,7 @@ func Work(r io.Reader, w io.Writer, memory int64) error {
 	// stack is never worth an eighth of it: that is a recursion without end.
 	debug.SetMemoryLimit(memory - memory/8)
 	debug.SetMaxStack(int(memory / 8))
-	work := worker{conn: newConn(r, w), charts: sized.New[*chart.Chart](maxCharts)}
+	work := worker{conn: newConn(r, w), charts: sized.New[*chart.Chart](memory / chartsPart)}
 	for {
 		err := work.one()
 		if errors.Is(err, io.EOF) {
@@ -71,7 +72,7 @@ func (w *worker) chart(r request) (*chart.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.charts.Put(r.Key, loaded, r.Chart.Size())
+	w.charts.Put(r.Key, loaded, loaded.Held())
 	return loaded, nil
 }
 
