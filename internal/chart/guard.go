@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -78,7 +79,7 @@ func (s *survey) addWave(metadata map[string]any) {
 	for _, key := range []string{syncWave, hookWeight} {
 		text, _ := annotations[key].(string)
 		if wave, err := strconv.Atoi(text); err == nil {
-			s.wave = min(s.wave, wave)
+			s.wave = max(min(s.wave, wave), math.MinInt+1) // the guard goes one below
 		}
 	}
 }

@@ -84,10 +84,11 @@ func TestTheGuardNamesEveryImageOnce(t *testing.T) {
 
 func TestTheGuardComesBelowEveryWave(t *testing.T) {
 	for annotation, want := range map[string]string{
-		`argocd.argoproj.io/sync-wave: "-5"`:    "-1000",
-		`argocd.argoproj.io/sync-wave: "-1000"`: "-1001",
-		`helm.sh/hook-weight: "-70000"`:         "-70001",
-		`argocd.argoproj.io/sync-wave: "low"`:   "-1000",
+		`argocd.argoproj.io/sync-wave: "-5"`:                   "-1000",
+		`argocd.argoproj.io/sync-wave: "-1000"`:                "-1001",
+		`helm.sh/hook-weight: "-70000"`:                        "-70001",
+		`argocd.argoproj.io/sync-wave: "low"`:                  "-1000",
+		`argocd.argoproj.io/sync-wave: "-9223372036854775808"`: "-9223372036854775808",
 	} {
 		guards := guard(t, "kind: Pod\nspec: {containers: [{image: a}]}", "kind: ConfigMap\nmetadata: {annotations: {"+annotation+"}}")
 		template, _ := readGuard(t, guards[0])

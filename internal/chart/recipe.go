@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
@@ -99,6 +100,11 @@ func (ms Manifests) finishEach(r Recipe, traced func(template string)) error {
 // leave takes out what the recipe leaves out, and refuses what is too little.
 func (ms Manifests) leave(r Recipe) (Manifests, error) {
 	kept := slices.DeleteFunc(ms, func(m Manifest) bool { return r.SkipCRDs && m.CRDs || r.SkipTests && m.Test })
+	for _, m := range kept {
+		if !utf8.ValidString(m.Content) {
+			return nil, fmt.Errorf("template %q gives what isn't UTF-8 text, which Argo CD can't take", m.Source)
+		}
+	}
 	if !r.AllowEmpty && !kept.hasObject() {
 		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
 	}

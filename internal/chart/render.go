@@ -174,13 +174,17 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	return manifests, nil
 }
 
-// hasObject says whether there is more than comments and lists of nothing.
+// hasObject says whether there is anything that a sync applies: more than comments, lists
+// of nothing, and hooks such as the tests of `helm test`.
 func (ms Manifests) hasObject() bool {
 	return slices.ContainsFunc(ms, func(m Manifest) bool {
 		objects, err := objectsOf(m.Content)
 		found := err != nil // SortManifests has parsed the objects; a CRD that can't be is for Argo CD to refuse
 		for _, object := range objects {
-			visitItems(object, func(item map[string]any) { found = found || item["kind"] != nil && item["kind"] != "" })
+			visitItems(object, func(item map[string]any) {
+				metadata, _ := item["metadata"].(map[string]any)
+				found = found || item["kind"] != nil && item["kind"] != "" && applied(metadata)
+			})
 		}
 		return found
 	})
