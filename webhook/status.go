@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -47,45 +46,45 @@ func addStatusWriter(manager ctrl.Manager) error {
 // Reconcile writes the condition Accepted of one Gate where it isn't right yet. It
 // reads the Gate from the API server, so that it never patches on top of stale status.
 func (w *statusWriter) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	live := emptyOf(gateKind)
-	if err := w.client.Get(ctx, request.NamespacedName, live); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	patched := live.DeepCopy()
-	changed, err := setAccepted(patched)
-	if err != nil || !changed {
-		return ctrl.Result{}, err
-	}
-	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
-	err = w.client.Status().Patch(ctx, patched, patch)
+	err := writeStatus(ctx, w.client, request.Name, func(g guard, status *v1alpha1.GateStatus) bool {
+		changed := meta.SetStatusCondition(&status.Conditions, accepted(g))
+		changed = changed || status.ObservedGeneration != g.Generation
+		status.ObservedGeneration = g.Generation
+		return changed
+	})
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil // another replica was first
 	}
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("writing the status of Gate %q: %w", request.Name, err)
-	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, err
 }
 
-// setAccepted brings the Gate's status up to date, and says whether it wasn't.
-func setAccepted(u *unstructured.Unstructured) (changed bool, err error) {
+// writeStatus writes a Gate's status where change changes it. A Gate that isn't there any
+// more has none.
+func writeStatus(ctx context.Context, c client.Client, name string, change func(guard, *v1alpha1.GateStatus) (changed bool)) error {
+	live := emptyOf(gateKind)
+	if err := c.Get(ctx, client.ObjectKey{Name: name}, live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	patched := live.DeepCopy()
 	var status v1alpha1.GateStatus
-	if raw, ok := u.Object["status"].(map[string]any); ok {
+	if raw, ok := patched.Object["status"].(map[string]any); ok {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &status); err != nil {
 			status = v1alpha1.GateStatus{} // whatever it was, it is ours to write
 		}
 	}
-	changed = meta.SetStatusCondition(&status.Conditions, accepted(readGate(u)))
-	if !changed && status.ObservedGeneration == u.GetGeneration() {
-		return false, nil
+	if !change(readGate(live), &status) {
+		return nil
 	}
-	status.ObservedGeneration = u.GetGeneration()
 	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
-		return false, fmt.Errorf("encoding the status of Gate %q: %w", u.GetName(), err)
+		return fmt.Errorf("encoding the status of Gate %q: %w", name, err)
 	}
-	u.Object["status"] = raw
-	return true, nil
+	patched.Object["status"] = raw
+	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
+	if err := c.Status().Patch(ctx, patched, patch); err != nil {
+		return fmt.Errorf("writing the status of Gate %q: %w", name, err)
+	}
+	return nil
 }
 
 // accepted is the condition that says whether the Gate is judged by.

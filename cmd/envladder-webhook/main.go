@@ -56,6 +56,8 @@ Until it has read the cluster's Gates, Recalls and Exceptions it is not ready an
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
 	flags.StringVar(&o.store, "store-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
 	flags.StringVar(&o.storeSecret, "store-secret", "envladder-webhook-store", "`name` of the Secret in --store-namespace with the key of what is too large to be kept as it is; it may be empty")
+	flags.DurationVar(&o.report.Interval, "report-interval", 0, "`time` between audits of what runs, whose findings the status of Gates has, at least 10s (default: there are none)")
+	flags.StringVar(&o.reportLease, "report-lease", "", "`NAMESPACE/NAME` of the Lease by which several replicas agree on one that audits (default: this one does)")
 	flags.StringVar(&o.metrics, "metrics-listen", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
@@ -72,6 +74,8 @@ Until it has read the cluster's Gates, Recalls and Exceptions it is not ready an
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
 	renewSecret, store, storeSecret, metrics        string
+	reportLease                                     string
+	report                                          webhook.Report
 	renewal                                         webhook.Renewal
 	paths, controllers                              []string
 	trust                                           evidence.TrustOptions
@@ -84,14 +88,41 @@ func (o *options) ownCertificate() (*webhook.Renewal, error) {
 	if o.renewSecret == "" {
 		return nil, nil
 	}
-	namespace, name, ok := strings.Cut(o.renewSecret, "/")
-	if !ok || namespace == "" || name == "" {
-		return nil, fmt.Errorf("--certificate-secret %q: write NAMESPACE/NAME", o.renewSecret)
+	secret, err := parseName(o.renewSecret)
+	if err != nil {
+		return nil, fmt.Errorf("--certificate-secret %w", err)
 	}
 	renewal := o.renewal
-	renewal.Secret = types.NamespacedName{Namespace: namespace, Name: name}
-	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+namespace+".svc")
+	renewal.Secret = secret
+	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+secret.Namespace+".svc")
 	return &renewal, nil
+}
+
+// reporting is how the webhook reports what runs; nil: it doesn't.
+func (o *options) reporting() (report *webhook.Report, err error) {
+	if o.report.Interval == 0 {
+		return nil, nil
+	}
+	if o.report.Interval < minReportInterval {
+		return nil, fmt.Errorf("--report-interval %s: use %s or more", o.report.Interval, minReportInterval)
+	}
+	if o.reportLease != "" {
+		if o.report.Lease, err = parseName(o.reportLease); err != nil {
+			return nil, fmt.Errorf("--report-lease %w", err)
+		}
+	}
+	return &o.report, nil
+}
+
+// minReportInterval keeps an audit from following the one before at once.
+const minReportInterval = 10 * time.Second
+
+func parseName(text string) (types.NamespacedName, error) {
+	namespace, name, ok := strings.Cut(text, "/")
+	if !ok || namespace == "" || name == "" {
+		return types.NamespacedName{}, fmt.Errorf("%q: write NAMESPACE/NAME", text)
+	}
+	return types.NamespacedName{Namespace: namespace, Name: name}, nil
 }
 
 // kinds are those that start pods, with those that the flags add.
@@ -124,6 +155,10 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	renewal, err := o.ownCertificate()
+	if err != nil {
+		return err
+	}
+	report, err := o.reporting()
 	if err != nil {
 		return err
 	}
@@ -169,6 +204,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		Judge:     verdict.New(attestations),
 		Shelf:     shelf,
 		Keeper:    attestations,
+		Report:    report,
 		Metrics:   metrics,
 
 		MetricsListener: metricsListener,
