@@ -16,7 +16,7 @@ import (
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
-	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/cloud"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
@@ -79,7 +79,7 @@ type options struct {
 	renewal                                         webhook.Renewal
 	paths, controllers                              []string
 	trust                                           evidence.TrustOptions
-	registry                                        registry.Options
+	registry                                        cloud.Options
 	log                                             cli.LogFlags
 }
 
