@@ -48,6 +48,8 @@ webhook:
   priorityClassName: system-cluster-critical
   trustedRoots: {configMap: trusted-roots}
   tolerations: [{key: system, operator: Exists}]
+  traces: {endpoint: "https://collector.example.com:4318"}
+  extraEnv: [{name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio}]
   extraArgs: [--log-level=debug]
   kinds:
   - {kind: ray.io/v1/RayCluster, resource: rayclusters, paths: [spec.headGroupSpec.template, "spec.workerGroupSpecs[].template"]}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry/cloud"
+	"github.com/envladder/envladder/internal/tracing"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
@@ -141,6 +143,9 @@ func (o *options) kinds() (*workload.Kinds, error) {
 	return kinds, nil
 }
 
+// traceTime is how long the last spans may take to a collector.
+const traceTime = 3 * time.Second
+
 func (o *options) run(cmd *cobra.Command) error {
 	log, err := o.log.Logger(cmd.ErrOrStderr())
 	if err != nil {
@@ -172,6 +177,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	}
 	metrics, trust := webhook.NewMetrics(), evidence.NewTrust(o.trust)
 	client.Observe(metrics.RegistryCall)
+	client.Wrap(tracing.Transport)
 	attestations := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
 	metrics.CountEvidence(attestations.Counts)
 	var shelf *webhook.Shelf
@@ -192,6 +198,17 @@ func (o *options) run(cmd *cobra.Command) error {
 			return fmt.Errorf("listening on --metrics-listen %q: %w", o.metrics, err)
 		}
 	}
+	stopTracing, err := tracing.Start(cmd.Context(), "envladder-webhook", cli.Version(), log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), traceTime)
+		defer cancel()
+		if err := stopTracing(ctx); err != nil {
+			log.Warn("sending the last traces fails", "error", err)
+		}
+	}()
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
 		Cluster:   cluster,
