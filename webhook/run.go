@@ -21,6 +21,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -38,6 +39,9 @@ type Config struct {
 	Renewal *Renewal
 	// Judge of images.
 	Judge Judge
+	// Trust that the Judge verifies by, for the status of Gates: it says which signers
+	// can't be verified by. nil: it doesn't.
+	Trust *evidence.Trust
 	// Kinds that start pods; nil: those that need no configuration.
 	Kinds *workload.Kinds
 	// Shelf keeps in the cluster what was admitted, as Keeper reads it; nil: nothing is
@@ -91,7 +95,7 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	if err := gates.watch(ctx, manager.GetCache()); err != nil {
 		return nil, err
 	}
-	if err := addStatusWriter(manager); err != nil {
+	if err := addStatusWriter(manager, config.Trust); err != nil {
 		return nil, err
 	}
 	if config.Renewal != nil {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
 )
 
 // maxCondition bounds a condition's message, in runes; the API takes 32,768.
@@ -26,28 +27,36 @@ const maxCondition = 4 << 10
 // by. Every replica writes, and writes the same, so none needs to lead.
 type statusWriter struct {
 	client client.Client
+	trust  *evidence.Trust // nil: signers aren't looked at
 }
 
 // addStatusWriter makes the manager keep the status of Gates. It looks at a Gate when
 // its spec changes, not when its status does: two versions of the webhook that differ
 // about a Gate, during a roll, must not write against each other for ever.
-func addStatusWriter(manager ctrl.Manager) error {
+func addStatusWriter(manager ctrl.Manager, trust *evidence.Trust) error {
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("gate-status").
 		For(emptyOf(gateKind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{SkipNameValidation: new(true)}). // several webhooks in one process have a manager each
-		Complete(&statusWriter{client: manager.GetClient()})
+		Complete(&statusWriter{client: manager.GetClient(), trust: trust})
 	if err != nil {
 		return fmt.Errorf("setting up the status of Gates: %w", err)
 	}
 	return nil
 }
 
-// Reconcile writes the condition Accepted of one Gate where it isn't right yet. It
-// reads the Gate from the API server, so that it never patches on top of stale status.
+// Reconcile writes the conditions of one Gate where they aren't right yet. It reads the
+// Gate from the API server, so that it never patches on top of stale status. What signers
+// name outside of the Gate comes and goes, so it is looked at again.
 func (w *statusWriter) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	var again time.Duration
 	err := writeStatus(ctx, w.client, request.Name, func(g guard, status *v1alpha1.GateStatus) bool {
 		changed := meta.SetStatusCondition(&status.Conditions, accepted(g))
+		if w.trust != nil {
+			signers := signersReady(ctx, w.trust, g)
+			changed = setSigners(status, signers) || changed
+			again = lookAgain[signers.Status]
+		}
 		changed = changed || status.ObservedGeneration != g.Generation
 		status.ObservedGeneration = g.Generation
 		return changed
@@ -55,7 +64,7 @@ func (w *statusWriter) Reconcile(ctx context.Context, request ctrl.Request) (ctr
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil // another replica was first
 	}
-	return ctrl.Result{}, err
+	return ctrl.Result{RequeueAfter: again}, err
 }
 
 // writeStatus writes a Gate's status where change changes it. A Gate that isn't there any

@@ -17,6 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="Namespaces",type=string,JSONPath=`.spec.namespaces`
 // +kubebuilder:printcolumn:name="Action",type=string,JSONPath=`.spec.action`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Signers",type=string,JSONPath=`.status.conditions[?(@.type=="SignersReady")].status`
 // +kubebuilder:printcolumn:name="Refused",type=integer,JSONPath=`.status.running.refused`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Gate struct {
@@ -636,7 +637,9 @@ type GateStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions: Accepted says whether the Gate can be judged by; while it isn't,
-	// its namespaces deny. RunningAllowed says whether all that runs in its namespaces
+	// its namespaces deny. SignersReady says whether its signers can be verified by: what
+	// a signer alone proves is denied while its KMS doesn't answer, or its trusted root
+	// isn't there. RunningAllowed says whether all that runs in its namespaces
 	// would be let in if it was started again.
 	//
 	// +optional
@@ -700,6 +703,8 @@ type RunningImage struct {
 const (
 	// ConditionAccepted says whether the Gate can be judged by.
 	ConditionAccepted = "Accepted"
+	// ConditionSignersReady says whether the signers can be verified by.
+	ConditionSignersReady = "SignersReady"
 	// ConditionRunningAllowed says whether all that runs would be let in again.
 	ConditionRunningAllowed = "RunningAllowed"
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
@@ -151,6 +152,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	klog.SetSlogLogger(log) // client-go's candidate for a Lease has no other
 	unclaimed, err := webhook.ParseUnclaimed(o.unclaimed)
 	if err != nil {
 		return fmt.Errorf("--unclaimed-namespaces %w", err)
@@ -219,6 +221,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
 		Judge:     verdict.New(attestations),
+		Trust:     trust,
 		Shelf:     shelf,
 		Keeper:    attestations,
 		Report:    report,
