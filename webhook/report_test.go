@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -110,17 +111,28 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// TestAReportThatFails is no ruling's concern: here the account may not list a kind that
-// is configured.
+// unlisted is an API server that doesn't list pods.
+type unlisted struct{ http.RoundTripper }
+
+func (u unlisted) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method == http.MethodGet && strings.HasSuffix(request.URL.Path, "/pods") {
+		return nil, errors.New("the connection was reset")
+	}
+	return u.RoundTripper.RoundTrip(request)
+}
+
+// TestAReportThatFails is no ruling's concern.
 func TestAReportThatFails(t *testing.T) {
 	b := up(t)
 	namespace := b.namespace(t)
 	g := b.prodGate(namespace)
 	b.gate(t, g)
-	p := b.restarted(t, reporting, func(c *Config) { c.Kinds = foreignKinds() })
+	p := b.restarted(t, reporting, func(c *Config) {
+		c.Cluster.Wrap(func(inner http.RoundTripper) http.RoundTripper { return unlisted{inner} })
+	})
 	found := b.running(t, g.Name, because("AuditFailed"))
 	condition := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionRunningAllowed)
-	if condition.Status != metav1.ConditionUnknown || !strings.Contains(condition.Message, "forbidden") || found.Status.Running != nil {
+	if condition.Status != metav1.ConditionUnknown || !strings.Contains(condition.Message, "namespace "+namespace) || !strings.Contains(condition.Message, "the connection was reset") || found.Status.Running != nil {
 		t.Errorf("the status is %+v", found.Status)
 	}
 	if codes := p.asked(t, namespace, b.proven(t)); len(codes) > 0 {
