@@ -60,7 +60,6 @@ type bed struct {
 	logs     *syncBuffer
 	store    *evidence.Store
 	shelf    *Shelf
-	roots    string // folder of trusted roots
 	stop     []func()
 }
 
@@ -174,7 +173,6 @@ func (b *bed) startWebhook() error {
 		return err
 	}
 	b.stop = append(b.stop, func() { _ = os.RemoveAll(folder) })
-	b.roots = folder
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -190,7 +188,7 @@ func (b *bed) startWebhook() error {
 		KeyFile:  filepath.Join(folder, "tls.key"),
 		Renewal:  &Renewal{Secret: tlsSecret, Configuration: configuration.Name, Host: "localhost"},
 		Judge:    verdict.New(b.store),
-		Trust:    evidence.NewTrust(evidence.TrustOptions{Roots: b.roots}),
+		Trust:    evidence.NewTrust(evidence.TrustOptions{}),
 		Shelf:    b.shelf,
 		Keeper:   b.store,
 		Kinds:    foreignKinds(),
