@@ -5,10 +5,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strings"
+
+	"github.com/envladder/envladder/internal/files"
 )
 
 // maxToken is far more than any token; a file that is larger is another file.
@@ -17,18 +17,11 @@ const maxToken = 4 << 10
 // ReadToken reads a token from a file. It is read at each use, so that one which is
 // rotated is seen, through the symbolic links of a mounted Secret too.
 func ReadToken(file string) (string, error) {
-	f, err := os.Open(file) //nolint:gosec // named by a flag of who runs the service
-	if err != nil {
-		return "", fmt.Errorf("reading the token: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	data, err := files.Read(file, maxToken)
 	token := strings.TrimSpace(string(data))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("reading the token: %w", err)
-	case len(data) > maxToken:
-		return "", fmt.Errorf("reading the token %q: it has more than %d bytes", file, maxToken)
 	case token == "":
 		return "", fmt.Errorf("reading the token %q: it is empty: anybody could ask", file)
 	case strings.ContainsAny(token, " \t\r\n"):

@@ -196,6 +196,7 @@ func (b *bed) startWebhook() error {
 		KeyFile:  filepath.Join(folder, "tls.key"),
 		Renewal:  &Renewal{Secret: tlsSecret, Configuration: configuration.Name, Host: "localhost"},
 		Judge:    verdict.New(b.store),
+		Trust:    evidence.NewTrust(evidence.TrustOptions{}),
 		Shelf:    b.shelf,
 		Keeper:   b.store,
 		Kinds:    foreignKinds(),

@@ -3,11 +3,9 @@ package webhook
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -65,19 +63,9 @@ func (w owners) standing(ctx context.Context, namespace, named string) (map[stri
 	if !ok || name == "" {
 		return nil, nil
 	}
-	var u unstructured.Unstructured
-	u.SetGroupVersionKind(kind)
-	switch err := w.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &u); {
-	case apierrors.IsNotFound(err):
-		return nil, nil // the first sync, or one that adds it
-	case err != nil:
-		return nil, fmt.Errorf("looking up %s %q beside it: %w", kind.Kind, name, err)
-	case u.GetDeletionTimestamp() != nil || metav1.GetControllerOfNoCopy(&u) != nil:
-		return nil, nil
-	}
-	live, err := w.read(&u)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s %q beside it: %w", kind.Kind, name, err)
+	live, err := w.live(ctx, kind, client.ObjectKey{Namespace: namespace, Name: name}, func(u *unstructured.Unstructured) bool { return metav1.GetControllerOfNoCopy(u) == nil })
+	if live == nil || err != nil {
+		return nil, err // the first sync has none, and one that adds it
 	}
 	return workload.Digests(live.images), nil
 }

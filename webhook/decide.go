@@ -169,6 +169,8 @@ func (d *decider) ask(ctx context.Context, about verdict.Query, questions []ques
 
 // one judges one image. A panic is a denial, and ends no other request.
 func (d *decider) one(ctx context.Context, query verdict.Query) (outcomes []verdict.Outcome) {
+	ctx, span := tracer.Start(ctx, "judge image")
+	defer func() { traceOutcomes(span, query, outcomes); span.End() }()
 	defer func() {
 		if p := recover(); p != nil {
 			d.log.Error("panic while judging an image", "image", gate.Clean(query.Reference, maxReference), "panic", p, "stack", string(debug.Stack()))

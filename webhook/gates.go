@@ -91,12 +91,22 @@ type store struct {
 	// exceptionList is to exceptions what recallList is to recalls.
 	exceptionList []v1alpha1.Exception
 	synced        []func() bool
+	// changed holds a token after something was read that rulings go by.
+	changed chan struct{}
 }
 
 func newStore(log *slog.Logger) *store {
 	return &store{
 		log: log, gates: map[string]guard{}, recalls: map[string]v1alpha1.Recall{}, unread: map[string]error{},
-		exceptions: map[string]v1alpha1.Exception{},
+		exceptions: map[string]v1alpha1.Exception{}, changed: make(chan struct{}, 1),
+	}
+}
+
+// note has whoever waits for changes know of one.
+func (s *store) note() {
+	select {
+	case s.changed <- struct{}{}:
+	default: // there is a token already
 	}
 }
 
@@ -117,13 +127,19 @@ func (s *store) watch(ctx context.Context, informers cache.Informers) error {
 			return fmt.Errorf("watching %s (are envladder's CRDs installed, and may this account list them?): %w", watched.kind, err)
 		}
 		registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    func(o any) { watched.set(received(o)) },
-			UpdateFunc: func(_, o any) { watched.set(received(o)) },
+			AddFunc: func(o any) { watched.set(received(o)); s.note() },
+			UpdateFunc: func(old, o any) {
+				watched.set(received(o))
+				if received(old).GetGeneration() != received(o).GetGeneration() { // else it is a status, which we write
+					s.note()
+				}
+			},
 			DeleteFunc: func(o any) {
 				if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 					o = tombstone.Obj
 				}
 				watched.remove(received(o).GetName())
+				s.note()
 			},
 		})
 		if err != nil {
@@ -157,11 +173,20 @@ func (s *store) ready() bool {
 
 // guarding are the Gates that name a namespace, sorted by name.
 func (s *store) guarding(namespace string) []guard {
+	return s.those(func(g guard) bool { return g.names(namespace) })
+}
+
+// all are all Gates, sorted by name.
+func (s *store) all() []guard {
+	return s.those(func(guard) bool { return true })
+}
+
+func (s *store) those(wanted func(guard) bool) []guard {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var gates []guard
 	for _, g := range s.gates {
-		if g.names(namespace) {
+		if wanted(g) {
 			gates = append(gates, g)
 		}
 	}

@@ -1,13 +1,16 @@
 package webhook
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -349,6 +352,75 @@ func TestRescheduled(t *testing.T) {
 			t.Errorf("denied is %q, want the sidecar", field)
 		}
 	})
+}
+
+// TestPodsOfAnOlderRevision: a StatefulSet with a partition goes on to make pods of the
+// revision before, and of no other.
+func TestPodsOfAnOlderRevision(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	aged, leftBehind, newest := b.aged(t), b.aged(t), b.proven(t)
+	before := b.as(t, unseen, nil)
+	create := func(object client.Object) {
+		t.Helper()
+		if err := before.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, other := newStatefulSet(namespace, newest), newStatefulSet(namespace, newest)
+	other.Name = "other"
+	create(set)
+	create(other)
+	revision := func(name, image string, owner client.Object, number int64) {
+		template, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{
+			"$patch": "replace", "metadata": podTemplate(image).ObjectMeta, "spec": podTemplate(image).Spec,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: runtime.RawExtension{Raw: template}, Revision: number}
+		ownedBy(r, owner, "apps/v1", "StatefulSet")
+		create(r)
+	}
+	revision("web-1", leftBehind, set, 1)
+	revision("web-2", aged, set, 2)
+	revision("web-3", newest, set, 3)
+	revision("other-1", aged, other, 1)
+	status := func(current, update string) {
+		t.Helper()
+		set.Status.CurrentRevision, set.Status.UpdateRevision, set.Status.Replicas = current, update, 0
+		if err := before.Status().Update(t.Context(), set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.gate(t, b.prodGate(namespace))
+
+	old := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		user, current, label, image string
+		want                        []gate.Code
+	}{
+		"the current revision":                  {"system:kube-controller-manager", "web-2", "web-2", aged, nil},
+		"another image":                         {"system:kube-controller-manager", "web-2", "web-2", leftBehind, old},
+		"a revision that was left behind":       {"system:kube-controller-manager", "web-2", "web-1", leftBehind, old},
+		"no revision":                           {"system:kube-controller-manager", "web-2", "", aged, old},
+		"a person":                              {"ana", "web-2", "web-2", aged, old},
+		"when the rollout is through":           {"system:kube-controller-manager", "web-3", "web-2", aged, old},
+		"another StatefulSet's":                 {"system:kube-controller-manager", "other-1", "other-1", aged, old},
+		"one that isn't there":                  {"system:kube-controller-manager", "web-0", "web-0", aged, old},
+		"the newest, in the midst of a rollout": {"system:kube-controller-manager", "web-2", "web-3", newest, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status(test.current, "web-3")
+			pod := newPod(namespace, "", test.image)
+			pod.GenerateName = "made-"
+			if test.label != "" {
+				pod.Labels = map[string]string{appsv1.ControllerRevisionHashLabelKey: test.label}
+			}
+			ownedBy(pod, set, "apps/v1", "StatefulSet")
+			wantCodes(t, b.as(t, test.user, nil).Create(t.Context(), pod), test.want...)
+		})
+	}
 }
 
 func trimSuffix(text, suffix string) string {

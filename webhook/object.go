@@ -12,6 +12,8 @@ type object struct {
 	*workload.Object
 
 	images []workload.Image
+	// rollout is how far that of a live StatefulSet is.
+	rollout rollout
 }
 
 // readImages fills in the images.

@@ -80,7 +80,16 @@ func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest
 	if owner == nil || !d.owners.kinds.MakesFor(req.UserInfo.Username, owner.Kind) {
 		return ask(o.images, o.Stamps(), d.beside(ctx, req, o))
 	}
+	owner = d.revised(ctx, req, o, owner)
 	return ask(o.images, d.stamps(ctx, req, o, owner), workload.Digests(owner.images))
+}
+
+func (d *decider) revised(ctx context.Context, req *admissionv1.AdmissionRequest, o, owner *object) *object {
+	owner, err := d.owners.revised(ctx, o, owner, req.Namespace)
+	if err != nil {
+		d.log.Warn("judging as if the owner made pods of its newest revision alone", "namespace", req.Namespace, "error", err)
+	}
+	return owner
 }
 
 func (d *decider) beside(ctx context.Context, req *admissionv1.AdmissionRequest, o *object) map[string]bool {

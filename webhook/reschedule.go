@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,19 +33,28 @@ func (w owners) of(ctx context.Context, o *object, namespace string) (*object, e
 	if !w.kinds.Owns(kind) {
 		return nil, nil
 	}
+	return w.live(ctx, kind, client.ObjectKey{Namespace: namespace, Name: ref.Name}, func(u *unstructured.Unstructured) bool { return u.GetUID() == ref.UID })
+}
+
+// live is an object as it is now, nil where there is none, where it is on its way out,
+// or where it isn't the one that is wanted.
+func (w owners) live(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey, wanted func(*unstructured.Unstructured) bool) (*object, error) {
 	var u unstructured.Unstructured
 	u.SetGroupVersionKind(kind)
-	if err := w.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &u); err != nil {
-		return nil, fmt.Errorf("looking up the owner %s %q: %w", ref.Kind, ref.Name, err)
-	}
-	if u.GetUID() != ref.UID || u.GetDeletionTimestamp() != nil {
+	switch err := w.api.Get(ctx, key, &u); {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("looking up %s %q: %w", kind.Kind, key.Name, err)
+	case u.GetDeletionTimestamp() != nil || !wanted(&u):
 		return nil, nil
 	}
-	owner, err := w.read(&u)
+	read, err := w.read(&u)
 	if err != nil {
-		return nil, fmt.Errorf("reading the owner %s %q: %w", ref.Kind, ref.Name, err)
+		return nil, fmt.Errorf("reading %s %q: %w", kind.Kind, key.Name, err)
 	}
-	return owner, nil
+	read.rollout = rolloutOf(&u)
+	return read, nil
 }
 
 func (w owners) read(u *unstructured.Unstructured) (*object, error) {

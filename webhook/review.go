@@ -13,6 +13,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -57,7 +59,9 @@ func (h *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A twentieth is left for the answer's way, so that the reason arrives and not a
 	// bare "timed out".
 	spare := timeout / 20
-	ctx, cancel := context.WithTimeout(r.Context(), timeout-spare)
+	// API servers that trace say which trace the request is part of.
+	ctx := otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	ctx, cancel := context.WithTimeout(ctx, timeout-spare)
 	defer cancel()
 	release, status, err := h.inFlight.admit(ctx, r.ContentLength)
 	if err != nil {
@@ -220,7 +224,10 @@ func (h *reviewer) review(ctx context.Context, request *admissionv1.AdmissionReq
 			response = failure("envladder failed while it ruled on the request")
 		}
 	}()
+	ctx, span := beginReview(ctx, request)
+	defer span.End()
 	ruling := h.decider.rule(ctx, request)
+	traceRuling(span, ruling)
 	h.metrics.ruled(request, ruling)
 	h.record(ctx, request, ruling)
 	h.keeping.note(request, ruling)

@@ -110,11 +110,19 @@ func reviewOf(request *admissionv1.AdmissionRequest) []byte {
 }
 
 // ask sends a request to a handler and returns its response.
-func (h *reviewer) ask(t *testing.T, path string, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+func (h *reviewer) ask(t *testing.T, path string, request *admissionv1.AdmissionRequest, change ...func(*http.Request)) *admissionv1.AdmissionResponse {
 	t.Helper()
 	server := httptest.NewServer(handler(h, func() bool { return true }))
 	defer server.Close()
-	answer, err := http.Post(server.URL+path, "application/json", bytes.NewReader(reviewOf(request)))
+	call, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, bytes.NewReader(reviewOf(request)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call.Header.Set("Content-Type", "application/json")
+	for _, edit := range change {
+		edit(call)
+	}
+	answer, err := http.DefaultClient.Do(call)
 	if err != nil {
 		t.Fatal(err)
 	}

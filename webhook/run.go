@@ -21,6 +21,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -28,7 +29,7 @@ import (
 type Config struct {
 	// Cluster whose Gates it follows. The account may get, list and watch Gates,
 	// Recalls and Exceptions, patch the status of Gates, and get the kinds that own
-	// pods and ClusterImagePolicies.
+	// pods and ClusterImagePolicies; for a Report, list the kinds that start pods.
 	Cluster *rest.Config
 	// Listener to serve on.
 	Listener net.Listener
@@ -38,12 +39,17 @@ type Config struct {
 	Renewal *Renewal
 	// Judge of images.
 	Judge Judge
+	// Trust that the Judge verifies by, for the status of Gates: it says which signers
+	// can't be verified by. nil: it doesn't.
+	Trust *evidence.Trust
 	// Kinds that start pods; nil: those that need no configuration.
 	Kinds *workload.Kinds
 	// Shelf keeps in the cluster what was admitted, as Keeper reads it; nil: nothing is
 	// kept. The Judge must look there.
 	Shelf  *Shelf
 	Keeper Keeper
+	// Report has the status of Gates say what runs and would be refused; nil: it doesn't.
+	Report *Report
 	// Metrics to count with, and where to serve them; nil: nothing is counted.
 	Metrics         *Metrics
 	MetricsListener net.Listener
@@ -72,7 +78,8 @@ type program struct {
 	manager      ctrl.Manager
 	gates        *store
 	reviews      *reviewer
-	keeping      *keeping // nil: nothing is kept
+	keeping      *keeping  // nil: nothing is kept
+	reporter     *reporter // nil: nothing is reported
 }
 
 func newProgram(ctx context.Context, config Config) (*program, error) {
@@ -88,7 +95,7 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	if err := gates.watch(ctx, manager.GetCache()); err != nil {
 		return nil, err
 	}
-	if err := addStatusWriter(manager); err != nil {
+	if err := addStatusWriter(manager, config.Trust); err != nil {
 		return nil, err
 	}
 	if config.Renewal != nil {
@@ -110,6 +117,9 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	if config.Shelf != nil {
 		p.keeping = newKeeping(config.Shelf, config.Keeper, config.Log)
 	}
+	if config.Report != nil {
+		p.reporter = newReporter(*config.Report, config, manager, decider)
+	}
 	p.reviews = &reviewer{decider: decider, inFlight: newInFlight(), keeping: p.keeping, metrics: config.Metrics, log: config.Log}
 	return p, nil
 }
@@ -127,6 +137,9 @@ func (p *program) run(ctx context.Context) error {
 	}
 	if p.keeping != nil {
 		group.Go(func() error { return ended(ctx, "keeping what was admitted", p.keeping.run(ctx)) })
+	}
+	if p.reporter != nil {
+		group.Go(func() error { return ended(ctx, "reporting what runs", p.reporter.run(ctx)) })
 	}
 	group.Go(func() error { return ended(ctx, "following Gates, Recalls and Exceptions", follow(ctx, p.manager)) })
 	return group.Wait()

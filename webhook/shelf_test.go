@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +48,14 @@ func (b *bed) kept(t *testing.T, reference string, attestations int) *v1alpha1.E
 }
 
 // restarted is a webhook of the bed's cluster that remembers nothing.
-func (b *bed) restarted(t *testing.T) *program {
+func (b *bed) restarted(t *testing.T, change ...func(*Config)) *program {
+	t.Helper()
+	p, _ := b.another(t, change...)
+	return p
+}
+
+// another is restarted, and how to end it before the test does.
+func (b *bed) another(t *testing.T, change ...func(*Config)) (p *program, end func()) {
 	t.Helper()
 	folder := t.TempDir()
 	if _, err := writeCertificate(folder, "restarted"); err != nil {
@@ -62,27 +70,32 @@ func (b *bed) restarted(t *testing.T) *program {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	p, err := newProgram(ctx, Config{
+	config := Config{
 		Cluster: b.account(), Listener: listener, Judge: verdict.New(store), Shelf: shelf, Keeper: store,
 		CertFile: filepath.Join(folder, "tls.crt"), KeyFile: filepath.Join(folder, "tls.key"),
 		Log: slog.New(slog.NewTextHandler(b.logs, nil)),
-	})
+	}
+	for _, edit := range change {
+		edit(&config)
+	}
+	p, err = newProgram(ctx, config)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- p.run(ctx) }()
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(end)
 	if err := until(p.gates.ready); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p, end
 }
 
 // asked are the codes that a program denies a pod with.

@@ -17,6 +17,8 @@ import (
 // +kubebuilder:printcolumn:name="Namespaces",type=string,JSONPath=`.spec.namespaces`
 // +kubebuilder:printcolumn:name="Action",type=string,JSONPath=`.spec.action`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Signers",type=string,JSONPath=`.status.conditions[?(@.type=="SignersReady")].status`
+// +kubebuilder:printcolumn:name="Refused",type=integer,JSONPath=`.status.running.refused`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Gate struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -635,14 +637,74 @@ type GateStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions: Accepted says whether the Gate can be judged by; while it isn't,
-	// its namespaces deny.
+	// its namespaces deny. SignersReady says whether its signers can be verified by: what
+	// a signer alone proves is denied while its KMS doesn't answer, or its trusted root
+	// isn't there. RunningAllowed says whether all that runs in its namespaces
+	// would be let in if it was started again.
 	//
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// running is what runs in the namespaces and would be refused, as it was found last.
+	//
+	// +optional
+	Running *RunningStatus `json:"running,omitempty"`
 }
 
-// ConditionAccepted says whether the Gate can be judged by.
-const ConditionAccepted = "Accepted"
+// RunningStatus is what runs in a Gate's namespaces, and what of it this Gate would
+// refuse if it was started again, whatever the Gate's action.
+type RunningStatus struct {
+	// images that run, each once a namespace.
+	Images int32 `json:"images"`
+	// refused: how many of them would be refused.
+	Refused int32 `json:"refused"`
+	// recalled: how many of the refused a Recall names.
+	Recalled int32 `json:"recalled"`
+	// unread: how many objects can't be read, whose pods would be refused.
+	Unread int32 `json:"unread"`
+	// list has the refused ones, those that were recalled first; not all where there
+	// are more than it holds.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	List []RunningImage `json:"list,omitempty"`
+}
+
+// RunningImage is an image that runs and would be refused.
+type RunningImage struct {
+	// namespace that it runs in.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// image as those name it that run it.
+	//
+	// +kubebuilder:validation:MaxLength=1024
+	Image string `json:"image"`
+	// objects that run it, KIND/NAME; the first few.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=5
+	// +kubebuilder:validation:items:MaxLength=512
+	Objects []string `json:"objects,omitempty"`
+	// codes of the reasons.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	Codes []string `json:"codes,omitempty"`
+}
+
+// Conditions of a Gate.
+const (
+	// ConditionAccepted says whether the Gate can be judged by.
+	ConditionAccepted = "Accepted"
+	// ConditionSignersReady says whether the signers can be verified by.
+	ConditionSignersReady = "SignersReady"
+	// ConditionRunningAllowed says whether all that runs would be let in again.
+	ConditionRunningAllowed = "RunningAllowed"
+)

@@ -40,16 +40,21 @@ webhook:
   image: {digest: "sha256:` + digits + `"}
   tls: {caBundle: PEM}
   guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}}
-  registrySecret: registry
+  registrySecrets: [registry, mirror]
+  registryKeychains: [amazon, azure]
+  serviceAccountAnnotations: {azure.workload.identity/client-id: id}
+  podLabels: {azure.workload.identity/use: "true"}
   nodeSelector: {pool: system}
   priorityClassName: system-cluster-critical
   trustedRoots: {configMap: trusted-roots}
   tolerations: [{key: system, operator: Exists}]
+  traces: {endpoint: "https://collector.example.com:4318"}
+  extraEnv: [{name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio}]
   extraArgs: [--log-level=debug]
   kinds:
   - {kind: ray.io/v1/RayCluster, resource: rayclusters, paths: [spec.headGroupSpec.template, "spec.workerGroupSpecs[].template"]}
   - {kind: argoproj.io/v1alpha1/Rollout, resource: rollouts, controllers: ["system:serviceaccount:argo-rollouts:argo-rollouts"]}
-observer: {enabled: true, keySecret: key, registrySecret: registry}
+observer: {enabled: true, keySecret: key, registrySecrets: [registry], registryKeychains: [google]}
 appset:
   enabled: true
   tokenSecret: token
@@ -57,7 +62,7 @@ appset:
   gitea: {url: https://git.example.com, tokenSecret: gitea}
   gitHub: {url: https://github.example.com/api/v3, tokenSecret: github}
   stateClaim: state
-  registrySecret: registry
+  registrySecrets: [registry]
 `
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -56,6 +56,7 @@ Registries are asked with the credentials of the docker configuration.`,
 	flags.StringVar(&o.gitHub.TokenFile, "github-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
 	flags.StringVar(&o.state, "state", "", "`file` that keeps over a restart which images previews run, and who has one (default: none)")
 	flags.DurationVar(&o.timeout, "timeout", appset.DefaultTimeout, "`duration` that a request may take; less than requestTimeout in the generator's ConfigMap (30 s by default)")
+	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cobra.CheckErr(root.MarkFlagRequired("token-file"))
 	cobra.CheckErr(root.MarkFlagRequired("ladders"))
@@ -68,6 +69,7 @@ type options struct {
 	listen, certificate, key, token, ladders, state string
 	gitea, gitHub                                   appset.Forge
 	timeout                                         time.Duration
+	registry                                        registry.Options
 	log                                             cli.LogFlags
 }
 
@@ -86,6 +88,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	client, err := o.registry.Client()
+	if err != nil {
+		return err
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
@@ -99,7 +105,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		TokenFile: o.token,
 		Ladders:   o.ladders,
 		Forges:    forges,
-		Registry:  registry.NewClient(),
+		Registry:  client,
 		StateFile: o.state,
 		Timeout:   o.timeout,
 		Log:       log,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
-	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/cloud"
 	"github.com/envladder/envladder/observer"
 )
 
@@ -63,7 +63,7 @@ It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASS
 type options struct {
 	kubeconfig, key, leaderElectionNamespace, healthListen string
 	timestampURL                                           string
-	registry                                               registry.Options
+	registry                                               cloud.Options
 	interval                                               time.Duration
 	leaderElect                                            bool
 	log                                                    cli.LogFlags

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -12,11 +13,13 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
-	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/cloud"
+	"github.com/envladder/envladder/internal/tracing"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
@@ -56,6 +59,8 @@ Until it has read the cluster's Gates, Recalls and Exceptions it is not ready an
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
 	flags.StringVar(&o.store, "store-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
 	flags.StringVar(&o.storeSecret, "store-secret", "envladder-webhook-store", "`name` of the Secret in --store-namespace with the key of what is too large to be kept as it is; it may be empty")
+	flags.DurationVar(&o.report.Interval, "report-interval", 0, "`time` between audits of what runs, whose findings the status of Gates has, at least 10s (default: there are none)")
+	flags.StringVar(&o.reportLease, "report-lease", "", "`NAMESPACE/NAME` of the Lease by which several replicas agree on one that audits (default: this one does)")
 	flags.StringVar(&o.metrics, "metrics-listen", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
 	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
@@ -72,10 +77,12 @@ Until it has read the cluster's Gates, Recalls and Exceptions it is not ready an
 type options struct {
 	kubeconfig, listen, certificate, key, unclaimed string
 	renewSecret, store, storeSecret, metrics        string
+	reportLease                                     string
+	report                                          webhook.Report
 	renewal                                         webhook.Renewal
 	paths, controllers                              []string
 	trust                                           evidence.TrustOptions
-	registry                                        registry.Options
+	registry                                        cloud.Options
 	log                                             cli.LogFlags
 }
 
@@ -84,14 +91,41 @@ func (o *options) ownCertificate() (*webhook.Renewal, error) {
 	if o.renewSecret == "" {
 		return nil, nil
 	}
-	namespace, name, ok := strings.Cut(o.renewSecret, "/")
-	if !ok || namespace == "" || name == "" {
-		return nil, fmt.Errorf("--certificate-secret %q: write NAMESPACE/NAME", o.renewSecret)
+	secret, err := parseName(o.renewSecret)
+	if err != nil {
+		return nil, fmt.Errorf("--certificate-secret %w", err)
 	}
 	renewal := o.renewal
-	renewal.Secret = types.NamespacedName{Namespace: namespace, Name: name}
-	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+namespace+".svc")
+	renewal.Secret = secret
+	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+secret.Namespace+".svc")
 	return &renewal, nil
+}
+
+// reporting is how the webhook reports what runs; nil: it doesn't.
+func (o *options) reporting() (report *webhook.Report, err error) {
+	if o.report.Interval == 0 {
+		return nil, nil
+	}
+	if o.report.Interval < minReportInterval {
+		return nil, fmt.Errorf("--report-interval %s: use %s or more", o.report.Interval, minReportInterval)
+	}
+	if o.reportLease != "" {
+		if o.report.Lease, err = parseName(o.reportLease); err != nil {
+			return nil, fmt.Errorf("--report-lease %w", err)
+		}
+	}
+	return &o.report, nil
+}
+
+// minReportInterval keeps an audit from following the one before at once.
+const minReportInterval = 10 * time.Second
+
+func parseName(text string) (types.NamespacedName, error) {
+	namespace, name, ok := strings.Cut(text, "/")
+	if !ok || namespace == "" || name == "" {
+		return types.NamespacedName{}, fmt.Errorf("%q: write NAMESPACE/NAME", text)
+	}
+	return types.NamespacedName{Namespace: namespace, Name: name}, nil
 }
 
 // kinds are those that start pods, with those that the flags add.
@@ -110,11 +144,15 @@ func (o *options) kinds() (*workload.Kinds, error) {
 	return kinds, nil
 }
 
+// traceTime is how long the last spans may take to a collector.
+const traceTime = 3 * time.Second
+
 func (o *options) run(cmd *cobra.Command) error {
 	log, err := o.log.Logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
+	klog.SetSlogLogger(log) // client-go's candidate for a Lease has no other
 	unclaimed, err := webhook.ParseUnclaimed(o.unclaimed)
 	if err != nil {
 		return fmt.Errorf("--unclaimed-namespaces %w", err)
@@ -124,6 +162,10 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	renewal, err := o.ownCertificate()
+	if err != nil {
+		return err
+	}
+	report, err := o.reporting()
 	if err != nil {
 		return err
 	}
@@ -137,6 +179,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	}
 	metrics, trust := webhook.NewMetrics(), evidence.NewTrust(o.trust)
 	client.Observe(metrics.RegistryCall)
+	client.Wrap(tracing.Transport)
 	attestations := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
 	metrics.CountEvidence(attestations.Counts)
 	var shelf *webhook.Shelf
@@ -157,6 +200,17 @@ func (o *options) run(cmd *cobra.Command) error {
 			return fmt.Errorf("listening on --metrics-listen %q: %w", o.metrics, err)
 		}
 	}
+	stopTracing, err := tracing.Start(cmd.Context(), "envladder-webhook", cli.Version(), log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), traceTime)
+		defer cancel()
+		if err := stopTracing(ctx); err != nil {
+			log.Warn("sending the last traces fails", "error", err)
+		}
+	}()
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
 		Cluster:   cluster,
@@ -167,8 +221,10 @@ func (o *options) run(cmd *cobra.Command) error {
 		CertFile:  o.certificate,
 		KeyFile:   o.key,
 		Judge:     verdict.New(attestations),
+		Trust:     trust,
 		Shelf:     shelf,
 		Keeper:    attestations,
+		Report:    report,
 		Metrics:   metrics,
 
 		MetricsListener: metricsListener,

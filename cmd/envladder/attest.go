@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/cloud"
 )
 
 func newAttestCommand() *cobra.Command {
@@ -43,7 +44,7 @@ type attestation struct {
 	noun          string
 
 	signing   signingFlags
-	registry  registry.Options
+	registry  cloud.Options
 	predicate string
 	evidence  string
 	output    string
@@ -133,7 +134,7 @@ func parsePinned(image string) (registry.Reference, error) {
 const maxPredicateFile = 1 << 20
 
 func (a *attestation) fromFile(evidence.Target, time.Time) (any, error) {
-	raw, err := readFile(a.predicate, maxPredicateFile)
+	raw, err := files.Read(a.predicate, maxPredicateFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading --predicate: %w", err)
 	}
@@ -141,20 +142,6 @@ func (a *attestation) fromFile(evidence.Target, time.Time) (any, error) {
 		return nil, fmt.Errorf("--predicate %q: %w", a.predicate, err)
 	}
 	return json.RawMessage(raw), nil
-}
-
-// readFile reads a file of at most limit bytes.
-func readFile(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // the user names it
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // only read
-	content, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(content)) > limit {
-		err = fmt.Errorf("%s: larger than %d bytes", path, limit)
-	}
-	return content, err
 }
 
 func attestedPrinter(format, noun string) (func(io.Writer, string, evidence.Attested) error, error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/gate"
 )
 
@@ -103,7 +104,7 @@ func (f *exceptionFlags) read() (*v1alpha1.Exception, error) {
 	if f.manifest == "" {
 		return nil, nil //nolint:nilnil // none is an answer
 	}
-	content, err := readFile(f.manifest, v1alpha1.MaxDocument)
+	content, err := files.Read(f.manifest, v1alpha1.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // none is an answer
 	}

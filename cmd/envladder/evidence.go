@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/cloud"
 )
 
 func newEvidenceCommand() *cobra.Command {
@@ -22,7 +23,7 @@ func newEvidenceCommand() *cobra.Command {
 // copyFlags are where attestations are, beside the images.
 type copyFlags struct {
 	fromEvidence, toEvidence string
-	registry                 registry.Options
+	registry                 cloud.Options
 	output                   string
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/files"
 )
 
 // signingFlags say who signs, as cosign's flags do.
@@ -75,7 +76,7 @@ const maxToken = 64 << 10
 
 // token is the OIDC token. What isn't a file is the token itself; errors never repeat it.
 func (f *signingFlags) token() (string, error) {
-	content, err := readFile(f.identityToken, maxToken)
+	content, err := files.Read(f.identityToken, maxToken)
 	switch {
 	case err == nil:
 		return strings.TrimSpace(string(content)), nil

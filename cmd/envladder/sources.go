@@ -6,14 +6,14 @@ import (
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
-	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/registry/cloud"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
 // sourceFlags say where a verdict's evidence comes from, and what it is verified by.
 type sourceFlags struct {
 	trust    evidence.TrustOptions
-	registry registry.Options
+	registry cloud.Options
 }
 
 func (f *sourceFlags) addTo(flags *pflag.FlagSet) {

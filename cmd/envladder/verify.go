@@ -11,6 +11,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
@@ -118,7 +119,7 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 
 // readGate reads a Gate and says everything that is wrong with it.
 func readGate(path string) (verdict.Gate, error) {
-	data, err := readFile(path, v1alpha1.MaxDocument)
+	data, err := files.Read(path, v1alpha1.MaxDocument)
 	if err != nil {
 		return verdict.Gate{}, fmt.Errorf("reading --gate: %w", err)
 	}
@@ -130,7 +131,7 @@ func readGate(path string) (verdict.Gate, error) {
 }
 
 func readRecalls(path string) ([]v1alpha1.Recall, error) {
-	data, err := readFile(path, v1alpha1.MaxDocument)
+	data, err := files.Read(path, v1alpha1.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("reading --recalls: %w", err)
 	}
@@ -142,7 +143,7 @@ func readRecalls(path string) ([]v1alpha1.Recall, error) {
 }
 
 func readExceptions(path string) ([]v1alpha1.Exception, error) {
-	data, err := readFile(path, v1alpha1.MaxDocument)
+	data, err := files.Read(path, v1alpha1.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("reading --exceptions: %w", err)
 	}
@@ -155,7 +156,7 @@ func readExceptions(path string) ([]v1alpha1.Exception, error) {
 
 // readPolicies reads ClusterImagePolicies; what is in them is policy-controller's to read.
 func readPolicies(path string) (map[string][]byte, error) {
-	data, err := readFile(path, v1alpha1.MaxDocument)
+	data, err := files.Read(path, v1alpha1.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("reading --cluster-image-policies: %w", err)
 	}

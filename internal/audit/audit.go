@@ -98,30 +98,38 @@ const parallel = 8
 // couldn't be read, so that the report would say less than there is.
 func Run(ctx context.Context, cluster *Cluster, options Options) (Report, error) {
 	report := Report{Gates: []gate.Ref{}, Images: []Image{}}
-	namespaces := map[string][]verdict.Gate{}
+	var namespaces []string
 	for _, g := range options.Gates {
 		report.Gates = append(report.Gates, gate.RefTo(g.Gate))
-		for _, namespace := range g.Spec.Namespaces {
-			namespaces[namespace] = append(namespaces[namespace], g)
-		}
+		namespaces = append(namespaces, g.Spec.Namespaces...)
 	}
-	var questions []question
-	for namespace := range namespaces {
-		found, unread, err := cluster.running(ctx, namespace)
+	slices.Sort(namespaces)
+	for _, namespace := range slices.Compact(namespaces) {
+		images, unread, err := Namespace(ctx, cluster, options, namespace)
 		if err != nil {
 			return Report{}, err
 		}
-		questions = append(questions, found...)
+		report.Images = append(report.Images, images...)
 		report.Unread = append(report.Unread, unread...)
 	}
-	report.Images = judge(ctx, options, namespaces, questions)
-	if err := ctx.Err(); err != nil {
-		return Report{}, errors.Join(errors.New("the time was over before all was judged"), context.Cause(ctx))
-	}
-	slices.SortFunc(report.Unread, func(a, b Unread) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Object, b.Object))
-	})
+	slices.SortStableFunc(report.Images, func(a, b Image) int { return boolsFirst(!a.Allowed, !b.Allowed) })
 	return report, nil
+}
+
+// Namespace judges all that runs in one namespace, by those of the Gates that name it.
+// The refused images come first.
+func Namespace(ctx context.Context, cluster *Cluster, options Options, namespace string) ([]Image, []Unread, error) {
+	options.Gates = slices.DeleteFunc(slices.Clone(options.Gates), func(g verdict.Gate) bool { return !slices.Contains(g.Spec.Namespaces, namespace) })
+	questions, unread, err := cluster.running(ctx, namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	images := judge(ctx, options, questions)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, errors.Join(errors.New("the time was over before all was judged"), context.Cause(ctx))
+	}
+	slices.SortFunc(unread, func(a, b Unread) int { return strings.Compare(a.Object, b.Object) })
+	return images, unread, nil
 }
 
 // question is an image to be judged, with the stamps of what runs it.
@@ -133,7 +141,7 @@ type question struct {
 	ran []string
 }
 
-func judge(ctx context.Context, options Options, namespaces map[string][]verdict.Gate, questions []question) []Image {
+func judge(ctx context.Context, options Options, questions []question) []Image {
 	var mu sync.Mutex
 	images := map[string]*Image{}
 	var group errgroup.Group
@@ -141,16 +149,15 @@ func judge(ctx context.Context, options Options, namespaces map[string][]verdict
 	for _, q := range questions {
 		group.Go(func() error {
 			outcomes := options.Judge.Judge(ctx, verdict.Query{
-				Gates: namespaces[q.namespace], Recalls: options.Recalls, Exceptions: options.Exceptions, Policies: options.Policies,
+				Gates: options.Gates, Recalls: options.Recalls, Exceptions: options.Exceptions, Policies: options.Policies,
 				Namespace: q.namespace, Reference: q.image, Stamps: q.stamps, Rescheduled: !options.Deploy, Now: options.Now,
 			})
 			mu.Lock()
 			defer mu.Unlock()
-			key := q.namespace + " " + q.image
-			if images[key] == nil {
-				images[key] = &Image{Namespace: q.namespace, Image: gate.Clean(q.image, maxName), Allowed: true}
+			if images[q.image] == nil {
+				images[q.image] = &Image{Namespace: q.namespace, Image: gate.Clean(q.image, maxName), Allowed: true}
 			}
-			images[key].add(q, outcomes, options.Recalls)
+			images[q.image].add(q, outcomes, options.Recalls)
 			return nil
 		})
 	}
@@ -161,7 +168,7 @@ func judge(ctx context.Context, options Options, namespaces map[string][]verdict
 		all = append(all, *image)
 	}
 	slices.SortFunc(all, func(a, b Image) int {
-		return cmp.Or(boolsFirst(!a.Allowed, !b.Allowed), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Image, b.Image))
+		return cmp.Or(boolsFirst(!a.Allowed, !b.Allowed), strings.Compare(a.Image, b.Image))
 	})
 	return all
 }

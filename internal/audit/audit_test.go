@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -211,4 +212,23 @@ func TestAudit(t *testing.T) {
 	if !report.Refused() || len(report.Unread) != 0 {
 		t.Errorf("refused: %t, unread: %v", report.Refused(), report.Unread)
 	}
+
+	t.Run("objects that are too large to be listed at once", func(t *testing.T) {
+		check(t, cluster.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large"}}))
+		const objects = 10
+		for i := range objects {
+			large := &corev1.PodTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "large", Name: fmt.Sprintf("large-%d", i)}}
+			large.Template.Spec = podSpec(signed)
+			large.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LARGE", Value: strings.Repeat("x", 1_000_000)}}
+			check(t, cluster.Create(t.Context(), large))
+		}
+		guarding := *g
+		guarding.Spec.Namespaces = []string{"large"}
+		options.Gates = []verdict.Gate{{Gate: &guarding}}
+		images, unread, err := audit.Namespace(t.Context(), asked, options, "large")
+		check(t, err)
+		if len(unread) > 0 || len(images) != 1 || len(images[0].Objects) != objects || !images[0].Allowed {
+			t.Errorf("found %+v, unread %v", images, unread)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -36,6 +37,8 @@ type Cluster struct {
 
 // NewCluster asks a cluster which kinds it has.
 func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
+	config = rest.CopyConfig(config)
+	config.Wrap(boundAnswers)
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
@@ -51,8 +54,8 @@ func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
 	return &Cluster{client, restmapper.NewDiscoveryRESTMapper(groups), kinds}, nil
 }
 
-// pageSize is what kubectl asks for at once.
-const pageSize = 500
+// pageSize is how many objects are asked for at once, where they are as large as usual.
+const pageSize = 250
 
 // list are all objects of a kind in a namespace, or in the cluster where it is empty;
 // none of a kind that the cluster doesn't have.
@@ -67,6 +70,10 @@ func (c *Cluster) list(ctx context.Context, group, version, kind, namespace stri
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := c.client.Resource(mapping.Resource).Namespace(namespace).List(ctx, options)
+		if errors.Is(err, errTooLarge) && options.Limit > 1 {
+			options.Limit = max(options.Limit/8, 1)
+			continue
+		}
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
@@ -143,11 +150,17 @@ func (c *Cluster) Policies(ctx context.Context, gates []verdict.Gate) (map[strin
 	return policies, err
 }
 
-// found is an object that was listed.
-type found struct {
-	*workload.Object
+// maxObjects bounds the objects of a namespace that are held at once, some hundred bytes
+// and the names of its images each: a cluster is meant to have 150,000 pods at most, in
+// all its namespaces.
+const maxObjects = 20_000
 
-	images []workload.Image
+// found is what is kept of an object that was listed, which isn't its templates.
+type found struct {
+	name   string // KIND/NAME
+	owner  types.UID
+	stamps gate.Stamps
+	images []string
 	ran    map[string]string // reference -> digest, of a pod
 }
 
@@ -159,45 +172,69 @@ func (c *Cluster) running(ctx context.Context, namespace string) (questions []qu
 			if idle(u) {
 				return nil
 			}
-			read, err := c.kinds.Read(u)
-			var images []workload.Image
-			if err == nil {
-				images, err = read.Images()
+			if len(objects)+len(unread) >= maxObjects {
+				return fmt.Errorf("namespace %q has more than %d objects that start pods", namespace, maxObjects)
 			}
+			o, err := c.find(u)
 			if err != nil {
 				unread = append(unread, Unread{namespace, u.GetKind() + "/" + u.GetName(), gate.Clean(err.Error(), maxName)})
 				return nil
 			}
-			objects[u.GetUID()] = found{read, images, ran(u)}
+			objects[u.GetUID()] = o
 			return nil
 		})
 		if err != nil {
 			return nil, nil, err
 		}
 	}
+	return ask(namespace, objects), unread, nil
+}
+
+func (c *Cluster) find(u *unstructured.Unstructured) (found, error) {
+	read, err := c.kinds.Read(u)
+	if err != nil {
+		return found{}, err
+	}
+	images, err := read.Images()
+	if err != nil {
+		return found{}, err
+	}
+	o := found{name: u.GetKind() + "/" + u.GetName(), stamps: read.Stamps(), ran: ran(u)}
+	if ref := metav1.GetControllerOfNoCopy(&read.Metadata); ref != nil {
+		o.owner = ref.UID
+	}
+	for _, image := range images {
+		o.images = append(o.images, image.Reference)
+	}
+	return o, nil
+}
+
+// ask makes one question of what is the same.
+func ask(namespace string, objects map[types.UID]found) []question {
+	type key struct {
+		image  string
+		stamps gate.Stamps
+	}
+	all := map[key]*question{}
 	for _, o := range objects {
 		stamps := stampsOf(objects, o)
 		for _, image := range o.images {
-			q := question{namespace: namespace, image: image.Reference, stamps: stamps, objects: []string{o.Kind.Kind + "/" + o.Metadata.Name}}
-			if digest := o.ran[image.Reference]; digest != "" {
-				q.ran = []string{digest}
+			q := all[key{image, stamps}]
+			if q == nil {
+				q = &question{namespace: namespace, image: image, stamps: stamps}
+				all[key{image, stamps}] = q
 			}
-			questions = merge(questions, q)
+			q.objects = append(q.objects, o.name)
+			if digest := o.ran[image]; digest != "" {
+				q.ran = append(q.ran, digest)
+			}
 		}
 	}
-	return questions, unread, nil
-}
-
-// merge asks once about what is the same.
-func merge(questions []question, q question) []question {
-	for i, other := range questions {
-		if other.namespace == q.namespace && other.image == q.image && other.stamps == q.stamps {
-			questions[i].objects = append(questions[i].objects, q.objects...)
-			questions[i].ran = append(questions[i].ran, q.ran...)
-			return questions
-		}
+	questions := make([]question, 0, len(all))
+	for _, q := range all {
+		questions = append(questions, *q)
 	}
-	return append(questions, q)
+	return questions
 }
 
 // maxOwners is how far up stamps are looked for: Pod, ReplicaSet, Deployment.
@@ -205,17 +242,13 @@ const maxOwners = 3
 
 // stampsOf are the object's own, and what they lack from whoever controls it.
 func stampsOf(objects map[types.UID]found, o found) gate.Stamps {
-	stamps := o.Stamps()
+	stamps := o.stamps
 	for range maxOwners {
-		ref := metav1.GetControllerOfNoCopy(&o.Metadata)
-		if ref == nil {
-			break
-		}
-		owner, ok := objects[ref.UID]
+		owner, ok := objects[o.owner]
 		if !ok {
 			break
 		}
-		stamps = workload.Inherit(stamps, owner.Stamps())
+		stamps = workload.Inherit(stamps, owner.stamps)
 		o = owner
 	}
 	return stamps

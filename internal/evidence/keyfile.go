@@ -2,8 +2,9 @@ package evidence
 
 import (
 	"fmt"
-	"io"
 	"os"
+
+	"github.com/envladder/envladder/internal/files"
 )
 
 // KeyFile is a private key as a file has it.
@@ -19,7 +20,7 @@ const maxKey = 64 << 10
 // ReadKeyFile reads the file that --key names, in a form that ReadSigner takes. An
 // encrypted key's password is in a variable of the environment.
 func ReadKeyFile(path, passwordEnv string) (KeyFile, error) {
-	content, err := readBounded(path, maxKey)
+	content, err := files.Read(path, maxKey)
 	if err != nil {
 		return KeyFile{}, fmt.Errorf("reading --key: %w", err)
 	}
@@ -34,17 +35,4 @@ func ReadKeyFile(path, passwordEnv string) (KeyFile, error) {
 		return KeyFile{}, fmt.Errorf("--key %q: %w", path, err)
 	}
 	return KeyFile{signer, content}, nil
-}
-
-func readBounded(path string, most int64) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // the user names it
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // only read
-	content, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err == nil && int64(len(content)) > most {
-		err = fmt.Errorf("%s: larger than %d bytes", path, most)
-	}
-	return content, err
 }

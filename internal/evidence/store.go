@@ -102,14 +102,20 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 }
 
 // fetch verifies bundle by bundle: none is held for longer than that takes.
-func (s *Store) fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
+func (s *Store) fetch(ctx context.Context, q Query) (found []gate.Evidence, err error) {
+	ctx, span := tracer.Start(ctx, "fetch evidence")
+	defer span.End()
+	defer func() { traceFetch(span, q, found, err) }()
 	s.counts.registry.Add(1)
 	verifier, signerErr := s.trust.Verifier(ctx, q.Signers)
 	key := s.key(ctx, q) // what the signers name is known now
-	found := s.known.get(key)
+	found = s.known.get(key)
 	var mu sync.Mutex
 	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
+		_, span := tracer.Start(ctx, "verify bundle")
+		defer span.End()
 		evidence, err := verifier.Verify(bundle, q.Image.Digest)
+		traceVerified(span, source, evidence, err)
 		if err != nil {
 			return // junk, or somebody else's: it neither proves nor forbids
 		}
@@ -120,7 +126,7 @@ func (s *Store) fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 		defer mu.Unlock()
 		found = union(found, evidence)
 	}}
-	err := f.fetch(ctx)
+	err = f.fetch(ctx)
 	old, legacyErr := s.fetchLegacy(ctx, q)
 	found = union(found, old)
 	admitted, policyErr := s.fetchPolicy(ctx, q)

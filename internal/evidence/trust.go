@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/panics"
 )
 
@@ -192,17 +192,9 @@ func (t *Trust) rootFile(name string) ([]byte, error) {
 	case t.options.Roots == "":
 		return nil, &missingRootError{fmt.Sprintf("there is no trusted root %q, because no folder of them is known (--trusted-roots): %s", name, advice)}
 	}
-	file, err := os.Open(filepath.Join(t.options.Roots, name+".json")) //nolint:gosec // the operator's folder, and a plain name
+	content, err := files.Read(filepath.Join(t.options.Roots, name+".json"), maxRoot)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, &missingRootError{fmt.Sprintf("there is no trusted root %q in the folder of --trusted-roots: %s", name, advice)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading trusted root %q: %w", name, err)
-	}
-	defer func() { _ = file.Close() }() // only read
-	content, err := io.ReadAll(io.LimitReader(file, maxRoot+1))
-	if err == nil && len(content) > maxRoot {
-		err = fmt.Errorf("it has more than %d bytes", maxRoot)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading trusted root %q: %w", name, err)

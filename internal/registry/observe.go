@@ -12,6 +12,12 @@ func (c *Client) Observe(report func(status int, took time.Duration)) {
 	c.base = observed{c.base, report}
 }
 
+// Wrap has each request go through a transport of the caller's, around the Client's own.
+// It is called before the Client is used.
+func (c *Client) Wrap(wrap func(http.RoundTripper) http.RoundTripper) {
+	c.base = wrap(c.base)
+}
+
 type observed struct {
 	inner  http.RoundTripper
 	report func(status int, took time.Duration)

@@ -5,12 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/pflag"
+
+	"github.com/envladder/envladder/internal/files"
 )
 
 // Options are what a Client may do beyond the registries that it is asked for by name.
@@ -21,11 +22,17 @@ type Options struct {
 	// PrivateHosts may be gone to on a registry's word (for a blob, for a token) though
 	// their addresses are private.
 	PrivateHosts []string
+	// Configs are files of docker's configuration (pull secrets) whose credentials are
+	// taken before those of the user's own.
+	Configs []string
+	// Keychains are asked where the files have no credentials.
+	Keychains []authn.Keychain
 }
 
 // AddTo adds the flags that every program has which reads registries.
 func (o *Options) AddTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.CAs, "registry-ca", nil, "`HOST=FILE`: the PEM certificates that this registry is verified by; may be repeated")
+	flags.StringArrayVar(&o.Configs, "registry-config", nil, "`file` of docker's configuration (.dockerconfigjson of a pull secret) with credentials, taken before those in $DOCKER_CONFIG; may be repeated")
 	flags.StringArrayVar(&o.PrivateHosts, "registry-private-host", nil, "`HOST` with a private address that a registry may send us to, for a blob or a token; may be repeated")
 }
 
@@ -48,8 +55,12 @@ func (o *Options) Client() (*Client, error) {
 		own.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 		byHost[host] = own
 	}
+	keychain, err := o.keychain()
+	if err != nil {
+		return nil, err
+	}
 	client := NewClientOver(perHost{byHost, base})
-	client.dialer = dial
+	client.dialer, client.keychain = dial, keychain
 	return client, nil
 }
 
@@ -57,12 +68,7 @@ func (o *Options) Client() (*Client, error) {
 const maxCAs = 1 << 20
 
 func readCAs(path string) (*x509.CertPool, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names it
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // only read
-	content, err := io.ReadAll(io.LimitReader(file, maxCAs))
+	content, err := files.Read(path, maxCAs)
 	if err != nil {
 		return nil, err
 	}

@@ -72,14 +72,35 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* The volume with a registry's credentials, of a part's values. */}}
+{{/* Credentials for registries, of a part's values: the volume, its mount, and the flags. */}}
 {{- define "envladder.registryVolume" -}}
-{{- if .registrySecret }}
+{{- with .registrySecrets }}
       - name: registry
-        secret:
-          secretName: {{ .registrySecret }}
-          items:
-          - key: .dockerconfigjson
-            path: config.json
+        projected:
+          sources:
+          {{- range . }}
+          - secret:
+              name: {{ . }}
+              items:
+              - key: .dockerconfigjson
+                path: {{ . }}.json
+          {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "envladder.registryMount" -}}
+{{- if .registrySecrets }}
+        - name: registry
+          mountPath: /registry
+          readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "envladder.registryArgs" -}}
+{{- range .registrySecrets }}
+        - --registry-config=/registry/{{ . }}.json
+{{- end }}
+{{- range .registryKeychains }}
+        - --registry-keychain={{ . }}
 {{- end }}
 {{- end -}}

@@ -1,0 +1,44 @@
+package evidence
+
+import (
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/envladder/envladder/internal/gate"
+)
+
+var tracer = otel.Tracer("github.com/envladder/envladder/internal/evidence")
+
+// maxStatus bounds what is told of an error, which may be made of hundreds.
+const maxStatus = 1 << 10
+
+// traceFetch tells of a fetch. Callers who ask at once share one, which is in the
+// trace of whoever was first.
+func traceFetch(span trace.Span, q Query, found []gate.Evidence, err error) {
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("envladder.repository", q.place()),
+			attribute.String("envladder.digest", q.Image.Digest),
+			attribute.Int("envladder.evidence", len(found)))
+		if err != nil {
+			span.SetStatus(codes.Error, gate.Clean(err.Error(), maxStatus))
+		}
+	}
+}
+
+// traceVerified tells of a bundle's verification. One that proves nothing is no
+// error: it is junk, or for somebody else.
+func traceVerified(span trace.Span, source string, evidence []gate.Evidence, err error) {
+	if span.IsRecording() {
+		var signers []string
+		for _, e := range evidence {
+			signers = append(signers, e.Signer)
+		}
+		span.SetAttributes(
+			attribute.String("envladder.bundle", source),
+			attribute.StringSlice("envladder.signers", signers),
+			attribute.Bool("envladder.verified", err == nil))
+	}
+}

@@ -1,0 +1,125 @@
+// Package cloud has the credentials that clouds give to what runs in them, for their own
+// registries. It is apart from package registry because the clouds' libraries are large.
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ecr "github.com/awslabs/amazon-ecr-credential-helper/ecr-login"
+	ecrapi "github.com/awslabs/amazon-ecr-credential-helper/ecr-login/api"
+	acr "github.com/chrismellard/docker-credential-acr-env/pkg/credhelper"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/google"
+	"github.com/spf13/pflag"
+
+	"github.com/envladder/envladder/internal/registry"
+)
+
+// Options are those of a registry's Client, with the clouds whose word is asked for.
+type Options struct {
+	registry.Options
+
+	Clouds []string
+}
+
+// AddTo adds the flags that every program has which reads registries as itself.
+func (o *Options) AddTo(flags *pflag.FlagSet) {
+	o.Options.AddTo(flags)
+	flags.StringSliceVar(&o.Clouds, "registry-keychain", nil, "`cloud` to ask who this is, for its own registries: amazon, azure or google; may be repeated (default: none is asked)")
+}
+
+// Client returns a Client with these options. No cloud is asked before one of its
+// registries is.
+func (o *Options) Client() (*registry.Client, error) {
+	options := o.Options
+	for _, name := range o.Clouds {
+		keychain, ok := clouds[name]
+		if !ok {
+			return nil, fmt.Errorf("--registry-keychain %q: use %s", name, strings.Join(slices.Sorted(maps.Keys(clouds)), ", "))
+		}
+		options.Keychains = append(options.Keychains, keychain)
+	}
+	return options.Client()
+}
+
+var clouds = map[string]authn.Keychain{
+	"amazon": only{isAmazon, authn.NewKeychainFromHelper(ecr.NewECRHelper(ecr.WithLogger(io.Discard)))},
+	"azure":  only{isAzure, authn.NewKeychainFromHelper(acr.NewACRCredentialsHelper())},
+	"google": only{isGoogle, &googleKeychain{}},
+}
+
+// only asks a keychain about the cloud's own registries. Azure's looks for its names
+// anywhere in a host's, and sends a token to whoever has one like it.
+type only struct {
+	owns  func(host string) bool
+	inner authn.Keychain
+}
+
+// Resolve implements authn.Keychain.
+func (o only) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return o.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements authn.ContextKeychain.
+func (o only) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	if !o.owns(target.RegistryStr()) {
+		return authn.Anonymous, nil
+	}
+	return authn.Resolve(ctx, o.inner, target)
+}
+
+func isAmazon(host string) bool {
+	_, err := ecrapi.ExtractRegistry(host)
+	return err == nil
+}
+
+func isAzure(host string) bool {
+	return endsIn(host, ".azurecr.io", ".azurecr.cn", ".azurecr.us")
+}
+
+func isGoogle(host string) bool {
+	return host == "gcr.io" || endsIn(host, ".gcr.io", ".pkg.dev")
+}
+
+func endsIn(host string, suffixes ...string) bool {
+	return slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(host, suffix) })
+}
+
+// googleKeychain has the credentials of where the program runs. The library's own would
+// stay anonymous for ever where its first question fails.
+type googleKeychain struct {
+	mu    sync.Mutex
+	auth  authn.Authenticator
+	err   error
+	again time.Time // when to ask again after err
+}
+
+// googlePause keeps each request from waiting for an answer that doesn't come.
+const googlePause = 10 * time.Second
+
+// Resolve implements authn.Keychain.
+func (g *googleKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return g.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements authn.ContextKeychain.
+func (g *googleKeychain) ResolveContext(ctx context.Context, _ authn.Resource) (authn.Authenticator, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.auth == nil && time.Now().After(g.again) {
+		// Tokens are renewed by this context, long after whoever asks first has gone.
+		g.auth, g.err = google.NewEnvAuthenticator(context.WithoutCancel(ctx))
+		g.again = time.Now().Add(googlePause)
+	}
+	if g.auth == nil {
+		return nil, fmt.Errorf("asking google who this is: %w", g.err)
+	}
+	return g.auth, nil
+}

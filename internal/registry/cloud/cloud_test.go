@@ -1,0 +1,74 @@
+package cloud
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// recording is a cloud that notes whom its credentials were asked for.
+type recording struct{ asked []string }
+
+func (r *recording) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	r.asked = append(r.asked, target.RegistryStr())
+	return &authn.Basic{Username: "u", Password: "p"}, nil
+}
+
+// TestACloudIsAskedAboutItsOwnRegistries, and about none that is only called like one.
+func TestACloudIsAskedAboutItsOwnRegistries(t *testing.T) {
+	for host, want := range map[string]string{
+		"123456789012.dkr.ecr.eu-central-1.amazonaws.com":       "amazon",
+		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":      "amazon",
+		"123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com": "amazon",
+		"public.ecr.aws": "amazon",
+		"123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example": "",
+		"evil-123456789012.dkr.ecr.eu-central-1.amazonaws.com":         "",
+		"shop.azurecr.io":              "azure",
+		"shop.azurecr.us":              "azure",
+		"shop.azurecr.io.evil.example": "",
+		"shopazurecr.io":               "",
+		"azurecr.io.evil.example":      "",
+		"gcr.io":                       "google",
+		"eu.gcr.io":                    "google",
+		"europe-docker.pkg.dev":        "google",
+		"evilgcr.io":                   "",
+		"gcr.io.evil.example":          "",
+		"evil.example":                 "",
+		"registry.example.com:5000":    "",
+	} {
+		t.Run(host, func(t *testing.T) {
+			repository, err := name.NewRepository(host + "/shop/web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var asked []string
+			for cloud, keychain := range clouds {
+				recorded := &recording{}
+				auth, err := only{keychain.(only).owns, recorded}.Resolve(repository)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if (auth != authn.Anonymous) != (len(recorded.asked) > 0) {
+					t.Errorf("%s: credentials %v, asked %v", cloud, auth, recorded.asked)
+				}
+				if len(recorded.asked) > 0 {
+					asked = append(asked, cloud)
+				}
+			}
+			if got := strings.Join(asked, ","); got != want {
+				t.Errorf("asked %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestACloudThatIsntKnown(t *testing.T) {
+	if _, err := (&Options{Clouds: []string{"amazon", "cirrus"}}).Client(); err == nil || !strings.Contains(err.Error(), "amazon, azure, google") {
+		t.Errorf("%v doesn't say which there are", err)
+	}
+	if _, err := (&Options{Clouds: []string{"amazon", "azure", "google"}}).Client(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,56 @@
+package webhook
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+var tracer = otel.Tracer("github.com/envladder/envladder/webhook")
+
+// beginReview begins the span of a request. Attributes are made where somebody records.
+func beginReview(ctx context.Context, request *admissionv1.AdmissionRequest) (context.Context, trace.Span) {
+	ctx, span := tracer.Start(ctx, "review", trace.WithSpanKind(trace.SpanKindServer))
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("envladder.operation", string(request.Operation)),
+			attribute.String("envladder.namespace", gate.Clean(request.Namespace, maxReference)),
+			attribute.String("envladder.kind", gate.Clean(request.Kind.Kind, maxReference)),
+			attribute.String("envladder.name", gate.Clean(request.Name, maxReference)),
+			attribute.String("envladder.uid", gate.Clean(string(request.UID), maxReference)),
+			attribute.Bool("envladder.dry_run", request.DryRun != nil && *request.DryRun))
+	}
+	return ctx, span
+}
+
+func traceRuling(span trace.Span, r ruling) {
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("envladder.verdict", r.verdict()), attribute.StringSlice("envladder.codes", r.codes()))
+	}
+}
+
+func traceOutcomes(span trace.Span, query verdict.Query, outcomes []verdict.Outcome) {
+	if !span.IsRecording() {
+		return
+	}
+	allowed := true
+	var gates, codes []string
+	for _, outcome := range outcomes {
+		allowed = allowed && outcome.Allowed
+		gates = append(gates, outcome.Gate.Name)
+		for _, reason := range outcome.Reasons {
+			codes = append(codes, string(reason.Code))
+		}
+	}
+	span.SetAttributes(
+		attribute.String("envladder.image", gate.Clean(query.Reference, maxReference)),
+		attribute.StringSlice("envladder.gates", gates),
+		attribute.Bool("envladder.allowed", allowed && len(outcomes) > 0),
+		attribute.StringSlice("envladder.codes", codes))
+}

@@ -1,0 +1,75 @@
+package webhook
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/tracing"
+	"github.com/envladder/envladder/internal/verdict"
+)
+
+// TestTraces: a review is a child of the API server's span, and has all that was done
+// for it below.
+func TestTraces(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.prodGate(namespace))
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "ci")
+	client := registry.NewClient()
+	client.Wrap(tracing.Transport)
+	p := b.restarted(t, func(c *Config) {
+		c.Judge = verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{})))
+		c.Shelf, c.Keeper = nil, nil
+	})
+
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	otel.SetTracerProvider(provider)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	request := podRequest(image)
+	request.Namespace = namespace
+	p.reviews.ask(t, "/validate", request, func(call *http.Request) {
+		call.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	})
+	defer func() { _ = provider.Shutdown(context.Background()) }() // the package's other tests record nothing
+
+	below := map[string][]string{} // span -> its parent's names
+	names := map[string]string{"b7ad6b7169203331": "the API server's"}
+	mine := slices.DeleteFunc(spans.GetSpans(), func(s tracetest.SpanStub) bool {
+		return s.SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c"
+	})
+	for _, span := range mine {
+		names[span.SpanContext.SpanID().String()] = span.Name
+	}
+	for _, span := range mine {
+		below[span.Name] = append(below[span.Name], names[span.Parent.SpanID().String()])
+	}
+	for name, parent := range map[string]string{
+		"review": "the API server's", "judge image": "review", "fetch evidence": "judge image",
+		"registry GET": "fetch evidence", "verify bundle": "fetch evidence",
+	} {
+		if !slices.Contains(below[name], parent) {
+			t.Errorf("no span %q is below %q, but below %q", name, parent, below[name])
+		}
+	}
+	for _, span := range mine {
+		if span.Name == "review" && !slices.Contains(span.Attributes, attribute.String("envladder.verdict", "Denied")) {
+			t.Errorf("the review's attributes are %v", span.Attributes)
+		}
+		if span.Name == "judge image" && (!slices.Contains(span.Attributes, attribute.String("envladder.image", image)) ||
+			!slices.Contains(span.Attributes, attribute.StringSlice("envladder.codes", []string{"NoSoak"}))) {
+			t.Errorf("the verdict's attributes are %v", span.Attributes)
+		}
+	}
+}
