@@ -1,7 +1,6 @@
 package appset
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 	"github.com/envladder/envladder/internal/scm/scmtest"
@@ -33,7 +33,7 @@ type world struct {
 	images   Registry
 	dir      string
 	clock    *clock
-	log      *lockedBuffer
+	log      *logtest.Buffer
 	url      string
 	timeout  time.Duration
 	server   *httptest.Server
@@ -56,23 +56,6 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // onEach runs a test with each forge.
 func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
@@ -84,7 +67,7 @@ func newWorld(t *testing.T, kind ladder.Forge) *world {
 	t.Helper()
 	w := &world{
 		t: t, kind: kind, registry: registrytest.Start(t, registrytest.WithReferrers), images: registry.NewClient(),
-		dir: t.TempDir(), clock: &clock{now: time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)}, log: &lockedBuffer{}, timeout: 10 * time.Second,
+		dir: t.TempDir(), clock: &clock{now: time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)}, log: &logtest.Buffer{}, timeout: 10 * time.Second,
 	}
 	if w.forge = scmtest.Gitea(t); kind == ladder.ForgeGitHub {
 		w.forge = scmtest.GitHub(t)

@@ -1,7 +1,6 @@
 package observer
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -33,6 +32,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
@@ -151,23 +151,6 @@ func (c *fakeClock) set(jump time.Duration) {
 	c.wall = c.wall.Add(jump)
 }
 
-type logs struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
-
 // staging is a namespace with a Gate that asks for soaks, a Deployment, and a registry
 // with its image.
 type staging struct {
@@ -180,12 +163,12 @@ type staging struct {
 	key       []byte
 	signer    *evidence.Signer
 	wall      time.Time
-	logs      *logs
+	logs      *logtest.Buffer
 }
 
 func newStaging(t *testing.T) *staging {
 	t.Helper()
-	s := &staging{bed: up(t), t: t, registry: registrytest.Start(t, registrytest.WithReferrers), wall: epoch, logs: &logs{}}
+	s := &staging{bed: up(t), t: t, registry: registrytest.Start(t, registrytest.WithReferrers), wall: epoch, logs: &logtest.Buffer{}}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-staging-"}}
 	s.must(s.client.Create(t.Context(), namespace))
 	s.namespace = namespace.Name

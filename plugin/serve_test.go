@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/plugin"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/worker/workertest"
@@ -39,26 +40,9 @@ import (
 // served is a plugin that serves, and Argo CD's own client of it.
 type served struct {
 	socket string
-	logs   *lockedBuffer
+	logs   *logtest.Buffer
 	// stop ends Serve and returns its error.
 	stop func() error
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // maxRequests of the plugins that the tests start.
@@ -86,7 +70,7 @@ func newConfig(folder string) plugin.Config {
 
 func serveConfig(t *testing.T, config plugin.Config) *served {
 	t.Helper()
-	s := &served{socket: filepath.Join(config.Folder, "envladder.sock"), logs: &lockedBuffer{}}
+	s := &served{socket: filepath.Join(config.Folder, "envladder.sock"), logs: &logtest.Buffer{}}
 	config.Log = slog.New(slog.NewTextHandler(s.logs, nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

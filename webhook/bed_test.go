@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -45,6 +44,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
 )
@@ -60,7 +60,7 @@ type bed struct {
 	roots    string // folder of trusted roots
 	keys     map[string]*evidence.Signer
 	glance   glance
-	logs     *syncBuffer
+	logs     *logtest.Buffer
 	store    *evidence.Store
 	shelf    *Shelf
 	stop     []func()
@@ -84,7 +84,7 @@ func TestMain(m *testing.M) {
 func up(t *testing.T) *bed {
 	t.Helper()
 	bedOnce.Do(func() {
-		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &syncBuffer{}, glance: glance{new(atomic.Bool)}}
+		theBed = &bed{keys: map[string]*evidence.Signer{}, logs: &logtest.Buffer{}, glance: glance{new(atomic.Bool)}}
 		errBed = theBed.start()
 	})
 	if errBed != nil {
@@ -370,24 +370,6 @@ func writeCertificate(folder, name string) ([]byte, error) {
 		os.WriteFile(filepath.Join(folder, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
 		os.WriteFile(filepath.Join(folder, "tls.crt"), certificate, 0o600),
 	)
-}
-
-// syncBuffer is a log that can be read while it is written.
-type syncBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }
 
 // as is a client of another user, who may do everything, and whose warnings go to the

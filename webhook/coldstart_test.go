@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -31,7 +32,7 @@ func TestColdStart(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = environment.Stop() })
 	config.QPS = -1
-	b := &bed{admin: config, registry: shared.registry, keys: shared.keys, logs: &syncBuffer{}}
+	b := &bed{admin: config, registry: shared.registry, keys: shared.keys, logs: &logtest.Buffer{}}
 	if b.client, err = client.New(config, client.Options{Scheme: scheme()}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/workload"
 )
@@ -170,7 +171,7 @@ func TestARecallCountsUnderAnException(t *testing.T) {
 // TestAnExceptionThatCantBeRead gives no leave, and keeps nobody out: it ends what an
 // older one of its name gave.
 func TestAnExceptionThatCantBeRead(t *testing.T) {
-	var log syncBuffer
+	var log logtest.Buffer
 	s := newStore(slog.New(slog.NewTextHandler(&log, nil)))
 	exception := func(more map[string]any) *unstructured.Unstructured {
 		spec := map[string]any{

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/logtest"
 )
 
 // served is a handler served as in production.
@@ -195,7 +196,7 @@ func TestFollowingThatFailsIsLogged(t *testing.T) {
 	b := up(t)
 	cluster := rest.CopyConfig(b.admin)
 	cluster.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
-	logs := &syncBuffer{}
+	logs := &logtest.Buffer{}
 	manager, err := newManager(Config{Cluster: cluster, Log: slog.New(slog.NewTextHandler(logs, nil))})
 	if err != nil {
 		t.Fatal(err)
