@@ -90,10 +90,10 @@ func (s *Scenario) writeGeneratorFiles() error {
 		return err
 	}
 	for path, content := range map[string]string{
-		"ladders/shop.yaml":             string(ladder),
-		"previews-token/token":          s.climb.previewsToken,
-		"gitea-token/token":             s.bed.Gitea.Token,
-		"previews-registry/config.json": "{}",
+		"ladders/shop.yaml":    string(ladder),
+		"previews-token/token": s.climb.previewsToken,
+		"gitea-token/token":    s.bed.Gitea.Token,
+		"previews-registry/envladder-appset-registry.json": `{"auths": {}}`,
 	} {
 		path = filepath.Join(s.dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
