@@ -28,6 +28,7 @@ import (
 
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -79,7 +80,8 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 	// What isn't there is an error to policy-controller, as is what it couldn't read:
 	// access tells the two apart.
 	var group errgroup.Group
-	group.Go(func() error {
+	begin := func(ask func() error) { group.Go(func() error { return panics.Catch(ask) }) }
+	begin(func() error {
 		found, err := webhook.ValidatePolicySignaturesForAuthority(ctx, reference, authority, options...)
 		if err == nil {
 			add(signatures(found))
@@ -87,7 +89,7 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 		return nil
 	})
 	for _, predicateType := range attested {
-		group.Go(func() error {
+		begin(func() error {
 			asked := authority
 			asked.Attestations = []clusterimagepolicy.AttestationPolicy{{Name: predicateType, PredicateType: predicateType}}
 			found, err := webhook.ValidatePolicyAttestationsForAuthority(ctx, reference, asked, options...)
@@ -97,8 +99,8 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 			return nil
 		})
 	}
-	_ = group.Wait() // no function returns an error
-	return words, access.Err()
+	err = group.Wait() // a panic; there are no other errors
+	return words, errors.Join(err, access.Err())
 }
 
 func signatures(found []webhook.PolicySignature) []evidence.LegacyWord {
