@@ -22,9 +22,11 @@ import (
 	"github.com/sigstore/policy-controller/pkg/webhook"
 	"github.com/sigstore/policy-controller/pkg/webhook/clusterimagepolicy"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
 	"knative.dev/pkg/apis"
+	"knative.dev/pkg/logging"
 
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
@@ -66,10 +68,12 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 	if err != nil {
 		return nil, fmt.Errorf("parsing image reference: %w", err)
 	}
+	ctx = quiet(ctx)
 	access, options, err := j.access(ctx, image)
 	if err != nil {
 		return nil, err
 	}
+	defer access.Close()
 	var mu sync.Mutex
 	var words []evidence.LegacyWord
 	add := func(more []evidence.LegacyWord) {
@@ -117,6 +121,12 @@ func attestations(predicateType string, found []webhook.PolicyAttestation) []evi
 		words[i] = evidence.LegacyWord{PredicateType: predicateType, Identity: one.Subject, Source: one.Digest, Statement: one.Payload}
 	}
 	return words
+}
+
+// quiet keeps policy-controller from its own log, where it tells whole attestations: they
+// are anybody's to write. What it decides is in the verdict.
+func quiet(ctx context.Context) context.Context {
+	return logging.WithLogger(ctx, zap.NewNop().Sugar())
 }
 
 // access are options for cosign's client, which reads as ours does.

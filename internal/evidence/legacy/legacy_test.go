@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/pkg/logging"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
@@ -411,6 +414,29 @@ func TestAGateNamesAClusterImagePolicy(t *testing.T) {
 	q.Policy = &evidence.Policy{Name: "corp"}
 	if got, err := w.store.Fetch(t.Context(), q); err != nil || len(got) != 1 || got[0].Malformed == "" {
 		t.Errorf("where the cluster has none: %+v, %v", got, err)
+	}
+}
+
+// TestAttestationsArentLogged: policy-controller would tell them in a log of its own.
+func TestAttestationsArentLogged(t *testing.T) {
+	w := newWorld(t)
+	w.signAndAttest(t, w.byKey())
+	core, logged := observer.New(zap.DebugLevel)
+	ctx := logging.WithLogger(t.Context(), zap.New(core).Sugar())
+	policy := w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) {
+		spec["policy"] = map[string]any{"type": "cue", "data": "authorityMatches: {}"}
+	})
+	if refused, err := w.judge.Admits(ctx, policy, w.image); refused != "" || err != nil {
+		t.Fatalf("refused %q, error %v", refused, err)
+	}
+	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
+	check(t, err)
+	words, err := w.judge.Signed(ctx, w.image, evidence.LegacySigner{Key: key})
+	if len(words) == 0 || err != nil {
+		t.Fatalf("words %+v, error %v", words, err)
+	}
+	for _, entry := range logged.All() {
+		t.Errorf("logged: %s", entry.Message)
 	}
 }
 

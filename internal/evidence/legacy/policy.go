@@ -40,10 +40,12 @@ func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (
 	if err != nil {
 		return "", fmt.Errorf("parsing image reference: %w", err)
 	}
+	ctx = quiet(ctx)
 	access, options, err := j.access(ctx, image)
 	if err != nil {
 		return "", err
 	}
+	defer access.Close()
 	result, errs := webhook.ValidatePolicy(withRoots(ctx, roots), "", reference, inner, access.Keychain(), options...)
 	if result != nil {
 		return "", nil
