@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -294,13 +295,22 @@ func idle(u *unstructured.Unstructured) bool {
 		return phase == string(corev1.PodSucceeded) || phase == string(corev1.PodFailed)
 	case "Job":
 		completed, _, _ := unstructured.NestedString(u.Object, "status", "completionTime")
-		return completed != ""
+		return completed != "" || failed(u)
 	case "ReplicaSet", "ReplicationController":
 		replicas, found, _ := unstructured.NestedInt64(u.Object, "spec", "replicas")
 		return found && replicas == 0 && metav1.GetControllerOf(u) != nil
 	default:
 		return false
 	}
+}
+
+// failed says whether a Job has ended without being complete.
+func failed(job *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(one any) bool {
+		condition, _ := one.(map[string]any)
+		return condition["type"] == string(batchv1.JobFailed) && condition["status"] == string(corev1.ConditionTrue)
+	})
 }
 
 var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
