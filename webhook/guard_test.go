@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -88,6 +91,9 @@ func TestTheGuard(t *testing.T) {
 		}
 	}
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`))
+	service := &unstructured.Unstructured{}
+	service.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"})
+	service.SetName("v1alpha1.envladder.dev")
 	for name, change := range map[string]func(client.Client) error{
 		"creating a Gate":    func(c client.Client) error { return c.Create(t.Context(), observing("another"), client.DryRunAll) },
 		"weakening a Gate":   func(c client.Client) error { return c.Patch(t.Context(), g.DeepCopy(), patch, client.DryRunAll) },
@@ -104,6 +110,10 @@ func TestTheGuard(t *testing.T) {
 			return c.DeleteAllOf(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{}, client.DryRunAll)
 		},
 		"changing the CRD": func(c client.Client) error { return c.Patch(t.Context(), crd.DeepCopy(), patch, client.DryRunAll) },
+		"serving Gates by another server": func(c client.Client) error {
+			elsewhere := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":null},"spec":{"service":{"namespace":"default","name":"kubernetes"},"insecureSkipTLSVerify":true}}`))
+			return c.Patch(t.Context(), service.DeepCopy(), elsewhere, client.DryRunAll)
+		},
 		"deleting the CRD": func(c client.Client) error { return c.Delete(t.Context(), crd, client.DryRunAll) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,6 +172,11 @@ func TestTheGuardOfTheNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`))
+	running := newPod("envladder", "running", image)
+	if err := b.client.Create(t.Context(), running); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.client.Delete(context.Background(), running) })
 	role := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "envladder", Name: "mine"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "envladder-webhook"},
@@ -172,6 +187,11 @@ func TestTheGuardOfTheNamespace(t *testing.T) {
 		},
 		"a Job": func(c client.Client) error {
 			return c.Create(t.Context(), newJob("envladder", image), client.DryRunAll)
+		},
+		"another image in a pod that runs": func(c client.Client) error {
+			changed := running.DeepCopy()
+			changed.Spec.Containers[0].Image = "example.com/evil@sha256:" + sixtyFour('f')
+			return c.Update(t.Context(), changed, client.DryRunAll)
 		},
 		"a Secret":       func(c client.Client) error { return c.Patch(t.Context(), secret.DeepCopy(), patch, client.DryRunAll) },
 		"a RoleBinding":  func(c client.Client) error { return c.Create(t.Context(), role.DeepCopy(), client.DryRunAll) },
@@ -185,6 +205,9 @@ func TestTheGuardOfTheNamespace(t *testing.T) {
 				t.Errorf("an admin is kept from it: %v", err)
 			}
 		})
+	}
+	if err := deployer.Patch(t.Context(), running.DeepCopy(), patch, client.DryRunAll); err != nil {
+		t.Errorf("a pod's metadata is guarded too: %v", err)
 	}
 	controller := b.powerful(t, "system:kube-controller-manager") // without an admin's group
 	if err := controller.Create(t.Context(), newPod("envladder", "web", image), client.DryRunAll); err != nil {

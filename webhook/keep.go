@@ -3,6 +3,7 @@ package webhook
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -27,7 +28,7 @@ const (
 	// maxWaiting digests wait to be kept. What finds no room is kept when it is next
 	// admitted.
 	maxWaiting = 256
-	// maxRemembered digests that were kept; each takes some hundred bytes.
+	// maxRemembered digests that were kept; each takes a hundred bytes.
 	maxRemembered = 20_000
 	// useInterval is how often a digest's use is noted: often enough for weeks and
 	// months, seldom enough for etcd.
@@ -59,11 +60,15 @@ type keeping struct {
 	waiting chan admitted
 
 	mu   sync.Mutex
-	kept map[string]time.Time
+	kept map[keptKey]time.Time
 }
 
+// keptKey is the digest of all that would be kept: of an image's evidence there may be
+// hundreds.
+type keptKey [sha256.Size]byte
+
 func newKeeping(shelf *Shelf, keeper Keeper, log *slog.Logger) *keeping {
-	return &keeping{shelf: shelf, keeper: keeper, log: log, waiting: make(chan admitted, maxWaiting), kept: map[string]time.Time{}}
+	return &keeping{shelf: shelf, keeper: keeper, log: log, waiting: make(chan admitted, maxWaiting), kept: map[keptKey]time.Time{}}
 }
 
 // note takes from a ruling what it let in. A dry run leaves no trace.
@@ -87,14 +92,13 @@ func (k *keeping) note(request *admissionv1.AdmissionRequest, r ruling) {
 	}
 }
 
-// key names all that would be kept.
-func (a admitted) key() string {
+func (a admitted) key() keptKey {
 	sources := make([]string, len(a.evidence))
 	for i, e := range a.evidence {
 		sources[i] = e.Source + e.Signer + e.Policy
 	}
 	slices.Sort(sources)
-	return a.repository() + "@" + a.query.Image.Digest + " " + strings.Join(sources, " ")
+	return sha256.Sum256([]byte(a.repository() + "@" + a.query.Image.Digest + " " + strings.Join(sources, " ")))
 }
 
 // due says whether it wasn't kept lately, and notes that it will be.

@@ -25,17 +25,18 @@ type policies struct {
 }
 
 // named are the ClusterImagePolicies that Gates name, by their names, without those that
-// aren't there.
-func (p policies) named(ctx context.Context, gates []verdict.Gate) (map[string][]byte, error) {
-	documents := map[string][]byte{}
+// aren't there; and why those that can't be read can't.
+func (p policies) named(ctx context.Context, gates []verdict.Gate) (documents map[string][]byte, unread map[string]error) {
+	documents, unread = map[string][]byte{}, map[string]error{}
 	for _, name := range verdict.PolicyNames(gates) {
 		document, err := p.read(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("reading ClusterImagePolicy %q: %w", name, err)
+			unread[name] = fmt.Errorf("reading ClusterImagePolicy %q: %w", name, err)
+			continue
 		}
 		documents[name] = document
 	}
-	return documents, nil
+	return documents, unread
 }
 
 // read is a policy's document, nil where there is none.

@@ -93,6 +93,30 @@ func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
 	want("it is gone, memory warm", gate.PolicyRefused)
 }
 
+// TestAPolicyThatCantBeReadByAGateThatAudits stops nothing that another Gate lets by.
+func TestAPolicyThatCantBeReadByAGateThatAudits(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	g := b.prodGate(namespace)
+	b.gate(t, g)
+	trial := b.prodGate(namespace)
+	trial.Name = "trial-" + trial.Name
+	trial.Spec.Action = v1alpha1.ActionAudit
+	trial.Spec.Requires.Signature = &v1alpha1.SignatureRequirement{ClusterImagePolicy: "corp"}
+	b.gate(t, trial)
+	p := b.restarted(t)
+	p.reviews.decider.policies.api = unowned{}
+	request := podRequest(b.proven(t))
+	request.Namespace = namespace
+	response := p.reviews.ask(t, "/validate", request)
+	if !response.Allowed || !strings.Contains(response.AuditAnnotations["codes"], string(gate.InternalError)) {
+		t.Errorf("codes are %v, the annotations %v; want it admitted, and the trial's failure noted", responseCodes(response), response.AuditAnnotations)
+	}
+	if got := p.asked(t, namespace, b.push(t, "shop/web")); !slices.Contains(got, gate.NoSignature) {
+		t.Errorf("what is unproven: codes are %v", got)
+	}
+}
+
 // TestAPolicyThatCantBeRead: the Gate isn't judged by what may be missing.
 func TestAPolicyThatCantBeRead(t *testing.T) {
 	b := up(t)

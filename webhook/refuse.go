@@ -62,6 +62,24 @@ func unreadable(gates []guard) (findings []finding, readable []verdict.Gate) {
 	return findings, readable
 }
 
+// unpolicied are the denials by Gates whose ClusterImagePolicy can't be read, and the Gates
+// that can be judged by: what one that only audits lacks stops nobody.
+func unpolicied(gates []verdict.Gate, unread map[string]error) (findings []finding, rest []verdict.Gate) {
+	for _, g := range gates {
+		var err error
+		for _, name := range verdict.PolicyNames([]verdict.Gate{g}) {
+			err = unread[name]
+		}
+		if err == nil {
+			rest = append(rest, g)
+			continue
+		}
+		findings = append(findings, refuse([]guard{{Gate: g}}, gate.InternalError, err.Error(),
+			"try again; if it stays, look at whether the webhook's account may get ClusterImagePolicies")...)
+	}
+	return findings, rest
+}
+
 // strictness of actions, least first. What isn't in it is Deny, which an unset action
 // means, and an unknown one is taken for.
 var strictness = []v1alpha1.Action{v1alpha1.ActionAudit, v1alpha1.ActionWarn, v1alpha1.ActionDeny}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -227,9 +228,9 @@ func (r *reporter) options(ctx context.Context, gates []verdict.Gate) (*audit.Cl
 	if name, err := r.gates.unreadRecall(); err != nil {
 		return nil, audit.Options{}, fmt.Errorf("reading Recall %q: %w", name, err)
 	}
-	policies, err := r.policies.named(ctx, gates)
-	if err != nil {
-		return nil, audit.Options{}, err
+	policies, unread := r.policies.named(ctx, gates)
+	for _, name := range slices.Sorted(maps.Keys(unread)) {
+		return nil, audit.Options{}, unread[name]
 	}
 	cluster, err := audit.NewCluster(r.cluster, r.kinds) // anew: kinds come and go
 	return cluster, audit.Options{

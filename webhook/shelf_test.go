@@ -256,7 +256,7 @@ func TestNothingWaitsForWhatIsKept(t *testing.T) {
 	}))
 	h.keeping = newKeeping(nil, nil, h.log) // nobody takes what waits
 	for range 3 * maxWaiting {
-		h.keeping.kept = map[string]time.Time{}
+		h.keeping.kept = map[keptKey]time.Time{}
 		request := podRequest("example.com/web@sha256:" + sixtyFour('a'))
 		request.Operation = admissionv1.Create
 		if response := h.review(t.Context(), request); !response.Allowed {

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -150,10 +152,18 @@ func (c *Cluster) Policies(ctx context.Context, gates []verdict.Gate) (map[strin
 	return policies, err
 }
 
-// maxObjects bounds the objects of a namespace that are held at once, some hundred bytes
-// and the names of its images each: a cluster is meant to have 150,000 pods at most, in
-// all its namespaces.
-const maxObjects = 20_000
+// Bounds on what is held of a namespace at once. Who may create objects there decides how
+// many these are, and how long the texts in them.
+const (
+	// maxObjects take some hundred bytes each, without their texts: a cluster is meant to
+	// have 150,000 pods at most, in all its namespaces.
+	maxObjects = 20_000
+	// maxTexts bytes of images and stamps: 20,000 objects with 1.6 KiB, which is ten
+	// images with a digest.
+	maxTexts = 32 << 20
+	// maxQuestions about different images, of which each is answered with some KiB.
+	maxQuestions = 10_000
+)
 
 // found is what is kept of an object that was listed, which isn't its templates.
 type found struct {
@@ -164,9 +174,19 @@ type found struct {
 	ran    map[string]string // reference -> digest, of a pod
 }
 
+// size of its texts, and of their places in lists.
+func (f found) size() int {
+	const place = 32
+	size := len(f.stamps.Ladder) + len(f.stamps.Environment) + len(f.stamps.Target) + len(f.stamps.ChartDigest)
+	for _, image := range f.images {
+		size += len(image) + place
+	}
+	return size
+}
+
 // running are the images in a namespace.
 func (c *Cluster) running(ctx context.Context, namespace string) (questions []question, unread []Unread, err error) {
-	objects := map[types.UID]found{}
+	objects, texts := map[types.UID]found{}, 0
 	for _, kind := range c.kinds.All() {
 		err := c.list(ctx, kind.Group, kind.Version, kind.Kind, namespace, func(u *unstructured.Unstructured) error {
 			if idle(u) {
@@ -180,6 +200,9 @@ func (c *Cluster) running(ctx context.Context, namespace string) (questions []qu
 				unread = append(unread, Unread{namespace, u.GetKind() + "/" + u.GetName(), gate.Clean(err.Error(), maxName)})
 				return nil
 			}
+			if texts += o.size(); texts > maxTexts {
+				return fmt.Errorf("the images and stamps of what starts pods in namespace %q have more than %d bytes", namespace, maxTexts)
+			}
 			objects[u.GetUID()] = o
 			return nil
 		})
@@ -187,7 +210,8 @@ func (c *Cluster) running(ctx context.Context, namespace string) (questions []qu
 			return nil, nil, err
 		}
 	}
-	return ask(namespace, objects), unread, nil
+	questions, err = ask(namespace, objects)
+	return questions, unread, err
 }
 
 func (c *Cluster) find(u *unstructured.Unstructured) (found, error) {
@@ -204,13 +228,18 @@ func (c *Cluster) find(u *unstructured.Unstructured) (found, error) {
 		o.owner = ref.UID
 	}
 	for _, image := range images {
-		o.images = append(o.images, image.Reference)
+		o.images = append(o.images, clip(image.Reference))
 	}
 	return o, nil
 }
 
+// clip leaves of a reference that is too long to be one what is too long to be one.
+func clip(reference string) string {
+	return strings.Clone(reference[:min(len(reference), maxName)])
+}
+
 // ask makes one question of what is the same.
-func ask(namespace string, objects map[types.UID]found) []question {
+func ask(namespace string, objects map[types.UID]found) ([]question, error) {
 	type key struct {
 		image  string
 		stamps gate.Stamps
@@ -221,6 +250,9 @@ func ask(namespace string, objects map[types.UID]found) []question {
 		for _, image := range o.images {
 			q := all[key{image, stamps}]
 			if q == nil {
+				if len(all) == maxQuestions {
+					return nil, fmt.Errorf("more than %d different images run in namespace %q", maxQuestions, namespace)
+				}
 				q = &question{namespace: namespace, image: image, stamps: stamps}
 				all[key{image, stamps}] = q
 			}
@@ -234,7 +266,7 @@ func ask(namespace string, objects map[types.UID]found) []question {
 	for _, q := range all {
 		questions = append(questions, *q)
 	}
-	return questions
+	return questions, nil
 }
 
 // maxOwners is how far up stamps are looked for: Pod, ReplicaSet, Deployment.
@@ -263,13 +295,22 @@ func idle(u *unstructured.Unstructured) bool {
 		return phase == string(corev1.PodSucceeded) || phase == string(corev1.PodFailed)
 	case "Job":
 		completed, _, _ := unstructured.NestedString(u.Object, "status", "completionTime")
-		return completed != ""
+		return completed != "" || failed(u)
 	case "ReplicaSet", "ReplicationController":
 		replicas, found, _ := unstructured.NestedInt64(u.Object, "spec", "replicas")
 		return found && replicas == 0 && metav1.GetControllerOf(u) != nil
 	default:
 		return false
 	}
+}
+
+// failed says whether a Job has ended without being complete.
+func failed(job *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(one any) bool {
+		condition, _ := one.(map[string]any)
+		return condition["type"] == string(batchv1.JobFailed) && condition["status"] == string(corev1.ConditionTrue)
+	})
 }
 
 var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
@@ -289,7 +330,7 @@ func ran(u *unstructured.Unstructured) map[string]string {
 	}
 	digests := map[string]string{}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		digests[named[s.Name]] = digest.FindString(s.ImageID)
+		digests[clip(named[s.Name])] = strings.Clone(digest.FindString(s.ImageID))
 	}
 	return digests
 }

@@ -47,21 +47,22 @@ const (
 // before the Store is used.
 func (s *Store) UseShelf(shelf Shelf) { s.shelf = shelf }
 
-// unshelve verifies what the shelf has, and remembers it. It isn't asked for long: what
-// isn't found there is asked of the registry.
-func (s *Store) unshelve(ctx context.Context, key string, q Query) []gate.Evidence {
+// unshelve verifies what the shelf has, and remembers it beside what is known. It isn't
+// asked for long: what isn't found there is asked of the registry.
+func (s *Store) unshelve(ctx context.Context, q Query) []gate.Evidence {
 	ctx, cancel := context.WithTimeout(ctx, shelfTimeout)
 	defer cancel()
 	kept, err := s.shelf.Load(ctx, q.place(), q.Image.Digest)
 	if err != nil || len(kept) == 0 {
-		return nil
+		return s.known.get(s.key(ctx, q))
 	}
-	verifier, _ := s.trust.Verifier(ctx, q.Signers) // whoever can't be verified by proves nothing
+	verifier, key, _ := s.verifier(ctx, q) // whoever can't be verified by proves nothing
 	secret, err := s.shelf.Key(ctx)
 	if err != nil {
 		secret = nil
 	}
-	var found []gate.Evidence
+	known := s.known.get(key)
+	found := known
 	for _, k := range kept {
 		if k.Receipt != nil {
 			found = union(found, s.readReceipt(ctx, secret, q, k))
@@ -73,10 +74,12 @@ func (s *Store) unshelve(ctx context.Context, key string, q Query) []gate.Eviden
 		}
 		found = union(found, evidence)
 	}
-	if len(found) > 0 {
+	if len(found) > len(known) {
 		s.counts.shelf.Add(1)
 	}
-	s.known.put(key, found)
+	if err == nil { // else receipts may be proof the next time
+		s.known.put(key, found)
+	}
 	return found
 }
 
@@ -95,23 +98,31 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 
 	var mu sync.Mutex
 	read := map[string][]v1alpha1.KeptAttestation{}
-	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
+	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest}
+	vouch := func(source string) []v1alpha1.KeptAttestation {
+		receipts, err := s.writeReceipts(ctx, secret, q, bySource[source])
+		if err != nil {
+			f.fail(err)
+		}
+		return receipts
+	}
+	f.take = func(source string, bundle []byte) {
 		var kept []v1alpha1.KeptAttestation
 		if len(bundle) <= maxKeptBundle {
 			kept = []v1alpha1.KeptAttestation{{Source: source, Bundle: bytes.Clone(bundle)}}
 		} else {
-			kept = s.writeReceipts(ctx, secret, q, bySource[source])
+			kept = vouch(source)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		read[source] = kept
-	}}
+	}
 	var candidates []registry.Descriptor
 	for _, source := range sources {
 		if slices.ContainsFunc(bySource[source], q.bundled) {
 			candidates = append(candidates, registry.Descriptor{Digest: source})
 		} else {
-			read[source] = s.writeReceipts(ctx, secret, q, bySource[source])
+			read[source] = vouch(source)
 		}
 	}
 	each(ctx, &f, candidates, f.find)
@@ -194,14 +205,21 @@ func timeOf(e gate.Evidence) time.Time {
 	}
 }
 
+// errForgotten is about evidence that isn't vouched for.
+var errForgotten = errors.New("some of it isn't known any more: what its signers name has changed, or memory was full")
+
 // writeReceipts are the webhook's word about what it has verified, one for each signer or
-// policy; none without a secret.
-func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evidence []gate.Evidence) []v1alpha1.KeptAttestation {
-	var kept []v1alpha1.KeptAttestation
+// policy; none without a secret. It vouches for no more than what is known: by what its
+// signers named when it was verified, and not by what they have come to name since.
+func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evidence []gate.Evidence) (kept []v1alpha1.KeptAttestation, err error) {
 	for _, e := range evidence {
 		by := s.vouchedBy(ctx, q, e)
-		encoded, err := json.Marshal(e) //nolint:musttag // read by readReceipt alone
-		if len(secret) == 0 || by == "" || err != nil || len(encoded) > maxKeptBundle {
+		encoded, encodeErr := json.Marshal(e) //nolint:musttag // read by readReceipt alone
+		switch {
+		case len(secret) == 0 || by == "" || encodeErr != nil || len(encoded) > maxKeptBundle:
+			continue
+		case !contains(s.known.get(s.key(ctx, q)), e): // asked last: by isn't of a later root
+			err = errForgotten
 			continue
 		}
 		source := digestOf(encoded) // not all evidence has a manifest of its own
@@ -209,7 +227,7 @@ func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evide
 			Signer: by, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, by, string(encoded)),
 		}})
 	}
-	return kept
+	return kept, err
 }
 
 // readReceipt is what a receipt says, for the signer or policy that it was made for.
@@ -238,14 +256,23 @@ func (s *Store) vouchedBy(ctx context.Context, q Query, e gate.Evidence) string 
 		}
 		return s.trust.fingerprint(ctx, q.Signers[i:i+1])
 	}
-	if q.Policy == nil || q.Policy.Name != e.Policy || s.legacy == nil || e.Malformed != "" {
+	if q.Policy == nil || q.Policy.Name != e.Policy || e.Malformed != "" {
 		return ""
 	}
-	resolved, err := s.legacy.Resolve(ctx, q.Policy.Document)
+	return s.policyFingerprint(ctx, q.Policy)
+}
+
+// policyFingerprint changes with a policy and with what it names outside of itself; it is
+// empty where that can't be found.
+func (s *Store) policyFingerprint(ctx context.Context, policy *Policy) string {
+	if s.legacy == nil || len(policy.Document) == 0 {
+		return ""
+	}
+	resolved, err := s.legacy.Resolve(ctx, policy.Document)
 	if err != nil {
 		return ""
 	}
-	return digestOf(append([]byte("ClusterImagePolicy "+e.Policy+" "), resolved...))
+	return digestOf(append([]byte("ClusterImagePolicy "+policy.Name+" "), resolved...))
 }
 
 func digestOf(content []byte) string {

@@ -3,8 +3,13 @@ package evidence
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,13 +22,14 @@ import (
 type shelved struct {
 	kept []v1alpha1.KeptAttestation
 	key  []byte
+	err  error // of the key
 }
 
 func (s shelved) Load(context.Context, string, string) ([]v1alpha1.KeptAttestation, error) {
 	return s.kept, nil
 }
 
-func (s shelved) Key(context.Context) ([]byte, error) { return s.key, nil }
+func (s shelved) Key(context.Context) ([]byte, error) { return s.key, s.err }
 
 // restarted is a Store that remembers nothing, has no registry, and a shelf.
 func (w world) restarted(s shelved) *Store {
@@ -44,7 +50,7 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	check(t, err)
 
 	key := bytes.Repeat([]byte{7}, 32)
-	keeper := NewStore(w.client, NewTrust(TrustOptions{}))
+	keeper := w.store
 	keeper.UseShelf(shelved{key: key})
 	about := func(digest string, signers ...v1alpha1.Signer) Query {
 		return Query{Image: gate.Image{Repository: w.repository, Digest: digest}, Signers: signers}
@@ -66,7 +72,7 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	known := func(s shelved, digest string, signers ...v1alpha1.Signer) int {
 		return len(w.restarted(s).Known(t.Context(), about(digest, signers...)))
 	}
-	if got := w.restarted(shelved{kept, key}).Known(t.Context(), about(w.digest, signer)); len(got) != 2 {
+	if got := w.restarted(shelved{kept: kept, key: key}).Known(t.Context(), about(w.digest, signer)); len(got) != 2 {
 		t.Fatalf("after a restart %d are known, want 2", len(got))
 	} else if diff := cmp.Diff(found, got, bySource); diff != "" {
 		t.Errorf("what is known (-before the restart +after it):\n%s", diff)
@@ -75,26 +81,26 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	other := signer
 	other.Time = v1alpha1.TimeTrustSigner
 	for name, got := range map[string]int{
-		"of another digest":  known(shelved{kept, key}, digestB, signer),
-		"by another key":     known(shelved{kept, key}, w.digest, inGate("ci", newKey(t))),
-		"by nobody":          known(shelved{kept, key}, w.digest),
-		"of nothing":         known(shelved{nil, key}, w.digest, signer),
-		"with bytes swapped": known(shelved{edited(kept, false, func(k *v1alpha1.KeptAttestation) { k.Bundle = []byte("{}") }), nil}, w.digest, signer),
+		"of another digest":  known(shelved{kept: kept, key: key}, digestB, signer),
+		"by another key":     known(shelved{kept: kept, key: key}, w.digest, inGate("ci", newKey(t))),
+		"by nobody":          known(shelved{kept: kept, key: key}, w.digest),
+		"of nothing":         known(shelved{key: key}, w.digest, signer),
+		"with bytes swapped": known(shelved{kept: edited(kept, false, func(k *v1alpha1.KeptAttestation) { k.Bundle = []byte("{}") })}, w.digest, signer),
 	} {
 		if got != 0 {
 			t.Errorf("%s %d are known, want none", name, got)
 		}
 	}
 	for name, got := range map[string]int{
-		"with another MAC key":              known(shelved{kept, bytes.Repeat([]byte{8}, 32)}, w.digest, signer),
-		"without a MAC key":                 known(shelved{kept, nil}, w.digest, signer),
-		"with other words about the signer": known(shelved{kept, key}, w.digest, other),
-		"with an edited receipt": known(shelved{edited(kept, true, func(k *v1alpha1.KeptAttestation) {
+		"with another MAC key":              known(shelved{kept: kept, key: bytes.Repeat([]byte{8}, 32)}, w.digest, signer),
+		"without a MAC key":                 known(shelved{kept: kept}, w.digest, signer),
+		"with other words about the signer": known(shelved{kept: kept, key: key}, w.digest, other),
+		"with an edited receipt": known(shelved{key: key, kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) {
 			k.Receipt.Evidence = bytes.Replace(k.Receipt.Evidence, []byte(gate.PredicateSPDX), []byte(gate.PredicateSoak), 1)
-		}), key}, w.digest, signer),
-		"with another source": known(shelved{edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Source = digestA }), key}, w.digest, signer),
-		"with a cut MAC":      known(shelved{edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Receipt.MAC = k.Receipt.MAC[:8] }), key}, w.digest, signer),
-		"with no MAC":         known(shelved{edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Receipt.MAC = nil }), key}, w.digest, signer),
+		})}, w.digest, signer),
+		"with another source": known(shelved{kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Source = digestA }), key: key}, w.digest, signer),
+		"with a cut MAC":      known(shelved{kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Receipt.MAC = k.Receipt.MAC[:8] }), key: key}, w.digest, signer),
+		"with no MAC":         known(shelved{kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Receipt.MAC = nil }), key: key}, w.digest, signer),
 	} {
 		if got != 1 {
 			t.Errorf("%s %d are known, want the bundle alone", name, got)
@@ -103,8 +109,128 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	forged := edited(kept, true, func(k *v1alpha1.KeptAttestation) {
 		k.Receipt.MAC = macOf([]byte("guessed"), w.repository, w.digest, k.Source, k.Receipt.Signer, string(k.Receipt.Evidence))
 	})
-	if got := known(shelved{forged, key}, w.digest, signer); got != 1 {
+	if got := known(shelved{kept: forged, key: key}, w.digest, signer); got != 1 {
 		t.Errorf("with a MAC by another key %d are known, want the bundle alone", got)
+	}
+}
+
+// keepingStore is a Store that has a shelf to keep on, and trusts these roots.
+func (w world) keepingStore(s *shelved, trust *Trust) *Store {
+	store := NewStore(w.client, trust)
+	store.UseShelf(s)
+	return store
+}
+
+// later has a Trust look at its roots anew.
+func later(trust *Trust, by time.Duration) {
+	now := trust.now().Add(by)
+	trust.now = func() time.Time { return now }
+}
+
+// TestARootThatWasTakenAwayLeavesNothingKnown, though it was first found while the shelf
+// was read.
+func TestARootThatWasTakenAwayLeavesNothingKnown(t *testing.T) {
+	s, w := newSigstore(t), newWorld(t, registrytest.WithReferrers)
+	w.server.Stop()
+	w.digest = digestA
+	signer := keyless("ci", release)
+	bundle := bundleOf(t, s.attested(t, release, soon(), about(gate.PredicateSignature, "{}", digestA)))
+	shelf := &shelved{kept: []v1alpha1.KeptAttestation{{Source: digestB, Bundle: bundle}}}
+	store := w.keepingStore(shelf, s.trust())
+	if got := store.Known(t.Context(), w.query(signer)); len(got) != 1 {
+		t.Fatalf("known are %+v, want what is kept", got)
+	}
+
+	check(t, os.Remove(filepath.Join(s.folder, "corp.json")))
+	later(store.trust, rootLife+time.Second)
+	if got := store.Known(t.Context(), w.query(signer)); len(got) != 0 {
+		t.Errorf("known without the root are %+v", got)
+	}
+	if got, err := store.Fetch(t.Context(), w.query(signer)); len(got) != 0 || err == nil {
+		t.Errorf("found without the root are %+v, error %v", got, err)
+	}
+}
+
+// TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne: what was admitted waits to be kept,
+// and the root may be another one by then.
+func TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne(t *testing.T) {
+	s, other := newSigstore(t), newSigstore(t)
+	w, key := newWorld(t, registrytest.WithReferrers), newKey(t)
+	large := about(gate.PredicateSPDX, `{"packages":"`+strings.Repeat("x", maxKeptBundle)+`"}`, w.digest)
+	w.server.Attach(t, "shop/web", w.digest, bundleType, stamped(t, s, signed(t, key, large)), nil)
+	signer := inGate("ci", key)
+	signer.Timestamp = "corp"
+	shelf := &shelved{key: bytes.Repeat([]byte{7}, 32)}
+	store := w.keepingStore(shelf, s.trust())
+	found, err := store.Fetch(t.Context(), w.query(signer))
+	check(t, err)
+	if len(found) != 1 || found[0].Signed.IsZero() {
+		t.Fatalf("found %+v, want one with a time", found)
+	}
+
+	folder := s.folder
+	other.folder = folder
+	other.mount(t, "corp", everything)
+	later(store.trust, rootLife+time.Second)
+	shelf.kept, err = store.Keep(t.Context(), w.query(signer), found)
+	if !errors.Is(err, errForgotten) {
+		t.Errorf("keeping it: %v, want errForgotten", err)
+	}
+	restarted := w.keepingStore(shelf, NewTrust(TrustOptions{Roots: folder}))
+	if got := restarted.Known(t.Context(), w.query(signer)); len(got) != 0 {
+		t.Errorf("known by the later root are %+v", got)
+	}
+}
+
+// TestTheShelfIsAskedWhereMemoryIsntEnough: another replica may have admitted what this
+// one has seen a part of, before the registry went down.
+func TestTheShelfIsAskedWhereMemoryIsntEnough(t *testing.T) {
+	w, ci := newWorld(t, registrytest.WithReferrers), newKey(t)
+	shelf := &shelved{key: bytes.Repeat([]byte{7}, 32)}
+	here, there := w.keepingStore(shelf, NewTrust(TrustOptions{})), w.keepingStore(shelf, NewTrust(TrustOptions{}))
+	q := w.query(inGate("ci", ci))
+	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
+	if found, err := here.Fetch(t.Context(), q); err != nil || len(found) != 1 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	w.attest(t, ci, gate.PredicateSoak, json.RawMessage(aSoak))
+	found, err := there.Fetch(t.Context(), q)
+	check(t, err)
+	shelf.kept, err = there.Keep(t.Context(), q, found)
+	check(t, err)
+
+	w.server.Stop()
+	if got, err := here.Fetch(t.Context(), q); len(got) != 2 || err == nil {
+		t.Errorf("with the registry down %+v is found (error %v), want what the other one has kept too", got, err)
+	}
+	if got := here.Known(t.Context(), q); len(got) != 2 {
+		t.Errorf("after that %d are known, want 2", len(got))
+	}
+}
+
+// TestReceiptsAreReadAgainWhereTheirKeyCouldntBe: the API server may be slow for once, and
+// the registry down for long.
+func TestReceiptsAreReadAgainWhereTheirKeyCouldntBe(t *testing.T) {
+	w, ci := newWorld(t, registrytest.WithReferrers), newKey(t)
+	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
+	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxKeptBundle)})
+	q := w.query(inGate("ci", ci))
+	shelf := &shelved{key: bytes.Repeat([]byte{7}, 32)}
+	before := w.keepingStore(shelf, NewTrust(TrustOptions{}))
+	found, err := before.Fetch(t.Context(), q)
+	check(t, err)
+	shelf.kept, err = before.Keep(t.Context(), q, found)
+	check(t, err)
+
+	w.server.Stop()
+	restarted := w.keepingStore(shelf, NewTrust(TrustOptions{}))
+	shelf.err = errors.New("the API server is slow")
+	if got := restarted.Known(t.Context(), q); len(got) != 1 {
+		t.Fatalf("known are %+v, want the bundle alone", got)
+	}
+	shelf.err = nil
+	if got := restarted.Known(t.Context(), q); len(got) != 2 {
+		t.Errorf("once the key can be read %d are known, want 2", len(got))
 	}
 }
 

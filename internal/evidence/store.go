@@ -3,7 +3,6 @@ package evidence
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,25 +47,46 @@ type Query struct {
 // place is the repository that the evidence is in.
 func (q Query) place() string { return cmp.Or(q.Image.Evidence, q.Image.Repository) }
 
-// key has the signers in it, and what they name: a key that leaves the Gate takes its
-// evidence along.
+// key has the signers and the policy in it, and what they name: a key that leaves the Gate
+// takes its evidence along.
 func (s *Store) key(ctx context.Context, q Query) string {
-	key := fmt.Sprintf("%s@%s %s", q.place(), q.Image.Digest, s.trust.fingerprint(ctx, q.Signers))
+	return s.keyBy(ctx, q, s.trust.fingerprint(ctx, q.Signers))
+}
+
+// keyBy is key where the signers' fingerprint is known.
+func (s *Store) keyBy(ctx context.Context, q Query, fingerprint string) string {
+	key := fmt.Sprintf("%s@%s %s", q.place(), q.Image.Digest, fingerprint)
 	if q.Policy != nil {
-		key += fmt.Sprintf(" %s %x", q.Policy.Name, sha256.Sum256(q.Policy.Document))
+		key += fmt.Sprintf(" %s %s", q.Policy.Name, s.policyFingerprint(ctx, q.Policy))
 	}
 	return key
+}
+
+// verifier verifies by what the signers name now. key is what it finds is remembered
+// under: the very same roots and keys, though these may be found first, or changed,
+// meanwhile. What an earlier root has verified must not be known for a later one, nor
+// for none.
+func (s *Store) verifier(ctx context.Context, q Query) (v *Verifier, key string, err error) {
+	const most = 3 // a root that changes all the time is remembered under an earlier one
+	var before string
+	for range most {
+		before = s.trust.fingerprint(ctx, q.Signers)
+		v, err = s.trust.Verifier(ctx, q.Signers)
+		if s.trust.fingerprint(ctx, q.Signers) == before {
+			break
+		}
+	}
+	return v, s.keyBy(ctx, q, before), err
 }
 
 // Known returns the evidence that was verified for these very signers before, or that a
 // shelf has kept, without asking the registry.
 func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
-	key := s.key(ctx, q)
-	known := s.known.get(key)
+	known := s.known.get(s.key(ctx, q))
 	if known != nil {
 		s.counts.memory.Add(1)
 	} else if s.shelf != nil {
-		known = s.unshelve(ctx, key, q)
+		known = s.unshelve(ctx, q)
 	}
 	return known
 }
@@ -107,9 +127,13 @@ func (s *Store) fetch(ctx context.Context, q Query) (found []gate.Evidence, err 
 	defer span.End()
 	defer func() { traceFetch(span, q, found, err) }()
 	s.counts.registry.Add(1)
-	verifier, signerErr := s.trust.Verifier(ctx, q.Signers)
-	key := s.key(ctx, q) // what the signers name is known now
+	lasting := q.Policy != nil && s.policyFingerprint(ctx, q.Policy) != "" // else its word isn't remembered
+	verifier, key, signerErr := s.verifier(ctx, q)
 	found = s.known.get(key)
+	if len(found) > 0 && s.shelf != nil {
+		// Another replica may have kept what has come since, and the registry be down.
+		found = s.unshelve(ctx, q)
+	}
 	var mu sync.Mutex
 	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
 		_, span := tracer.Start(ctx, "verify bundle")
@@ -131,7 +155,7 @@ func (s *Store) fetch(ctx context.Context, q Query) (found []gate.Evidence, err 
 	found = union(found, old)
 	admitted, policyErr := s.fetchPolicy(ctx, q)
 	found = union(found, admitted)
-	s.known.put(key, slices.DeleteFunc(slices.Clone(found), func(e gate.Evidence) bool { return e.Policy != "" && e.Malformed != "" }))
+	s.known.put(key, slices.DeleteFunc(slices.Clone(found), func(e gate.Evidence) bool { return e.Policy != "" && (e.Malformed != "" || !lasting) }))
 	return found, errors.Join(signerErr, err, legacyErr, policyErr)
 }
 

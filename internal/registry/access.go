@@ -10,21 +10,37 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/semaphore"
 )
 
 // Access is a way into registries for libraries that bring a client of their own. It has
 // the Client's guards and credentials, and bounds each answer to MaxBlob and all of them
-// to maxAccess.
+// to maxAccess. Whoever has one closes it.
 type Access struct {
 	client *Client
 
-	mu   sync.Mutex
-	left int64
-	err  error
+	mu     sync.Mutex
+	read   int64
+	closed bool
+	err    error
 }
 
-// maxAccess bounds the bytes that are read by one Access: a handful of the largest blobs.
-const maxAccess = 64 << 20
+const (
+	// maxAccess bounds the bytes that are read by one Access: a handful of the largest
+	// blobs.
+	maxAccess = 64 << 20
+	// maxAccesses bounds those of all that are open in the process: libraries hold what
+	// they read. Signatures have some KiB; who attaches much to many images can't take
+	// more memory than this.
+	maxAccesses = 2 * maxAccess
+)
+
+// accesses is the room for what is read by all that are open.
+var accesses = semaphore.NewWeighted(maxAccesses)
+
+// errNoRoom is about an Access that would read what there is no room for. It doesn't wait
+// for room: each might, for the others.
+var errNoRoom = errors.New("too much is read at once; try again")
 
 // Access returns a way into these repositories.
 func (c *Client) Access(repositories ...string) (*Access, error) {
@@ -35,7 +51,7 @@ func (c *Client) Access(repositories ...string) (*Access, error) {
 		}
 		c.named(parsed)
 	}
-	return &Access{client: c, left: maxAccess}, nil
+	return &Access{client: c}, nil
 }
 
 // Options are those for the registry client.
@@ -62,12 +78,30 @@ func (a *Access) fail(err error) {
 	}
 }
 
-// take asks for room for so many bytes.
-func (a *Access) take(n int) bool {
+// Close gives back the room of what was read. Nothing is read any more.
+func (a *Access) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.left -= int64(n)
-	return a.left >= 0
+	if !a.closed {
+		accesses.Release(a.read)
+	}
+	a.closed = true
+}
+
+// take asks for room for so many bytes.
+func (a *Access) take(n int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return errors.New("nobody waits for the answer any more")
+	case a.read+n > maxAccess:
+		return fmt.Errorf("all answers of the registry together: %w", ErrTooLarge)
+	case !accesses.TryAcquire(n):
+		return errNoRoom
+	}
+	a.read += n
+	return nil
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -98,9 +132,10 @@ type boundedBody struct {
 // Read implements io.Reader.
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.left -= int64(n)
-	if b.left < 0 || !b.access.take(n) {
-		err = fmt.Errorf("an answer of the registry, or all of them together: %w", ErrTooLarge)
+	if b.left -= int64(n); b.left < 0 {
+		err = fmt.Errorf("an answer of the registry: %w", ErrTooLarge)
+	} else if full := b.access.take(int64(n)); full != nil {
+		err = full
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.access.fail(err)

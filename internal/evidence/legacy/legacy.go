@@ -22,12 +22,15 @@ import (
 	"github.com/sigstore/policy-controller/pkg/webhook"
 	"github.com/sigstore/policy-controller/pkg/webhook/clusterimagepolicy"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
 	"knative.dev/pkg/apis"
+	"knative.dev/pkg/logging"
 
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -65,10 +68,12 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 	if err != nil {
 		return nil, fmt.Errorf("parsing image reference: %w", err)
 	}
+	ctx = quiet(ctx)
 	access, options, err := j.access(ctx, image)
 	if err != nil {
 		return nil, err
 	}
+	defer access.Close()
 	var mu sync.Mutex
 	var words []evidence.LegacyWord
 	add := func(more []evidence.LegacyWord) {
@@ -79,7 +84,8 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 	// What isn't there is an error to policy-controller, as is what it couldn't read:
 	// access tells the two apart.
 	var group errgroup.Group
-	group.Go(func() error {
+	begin := func(ask func() error) { group.Go(func() error { return panics.Catch(ask) }) }
+	begin(func() error {
 		found, err := webhook.ValidatePolicySignaturesForAuthority(ctx, reference, authority, options...)
 		if err == nil {
 			add(signatures(found))
@@ -87,7 +93,7 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 		return nil
 	})
 	for _, predicateType := range attested {
-		group.Go(func() error {
+		begin(func() error {
 			asked := authority
 			asked.Attestations = []clusterimagepolicy.AttestationPolicy{{Name: predicateType, PredicateType: predicateType}}
 			found, err := webhook.ValidatePolicyAttestationsForAuthority(ctx, reference, asked, options...)
@@ -97,8 +103,8 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 			return nil
 		})
 	}
-	_ = group.Wait() // no function returns an error
-	return words, access.Err()
+	err = group.Wait() // a panic; there are no other errors
+	return words, errors.Join(err, access.Err())
 }
 
 func signatures(found []webhook.PolicySignature) []evidence.LegacyWord {
@@ -115,6 +121,12 @@ func attestations(predicateType string, found []webhook.PolicyAttestation) []evi
 		words[i] = evidence.LegacyWord{PredicateType: predicateType, Identity: one.Subject, Source: one.Digest, Statement: one.Payload}
 	}
 	return words
+}
+
+// quiet keeps policy-controller from its own log, where it tells whole attestations: they
+// are anybody's to write. What it decides is in the verdict.
+func quiet(ctx context.Context) context.Context {
+	return logging.WithLogger(ctx, zap.NewNop().Sugar())
 }
 
 // access are options for cosign's client, which reads as ours does.

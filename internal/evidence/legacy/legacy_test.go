@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,13 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/pkg/logging"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/evidence/sigstoretest"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
@@ -184,6 +190,8 @@ func (w *world) afterRestart(t *testing.T, found []gate.Evidence, before, after 
 	t.Helper()
 	keeper := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})).WithLegacy(w.judge)
 	keeper.UseShelf(shelved{})
+	_, err := keeper.Fetch(t.Context(), before)
+	check(t, err)
 	kept, err := keeper.Keep(t.Context(), before, found)
 	check(t, err)
 	w.server.Before(func(rw http.ResponseWriter, _ *http.Request) bool {
@@ -314,6 +322,17 @@ func TestAClusterImagePolicyJudges(t *testing.T) {
 			authority(spec)["attestations"] = []any{map[string]any{"name": "must", "predicateType": predicateType}}
 		}
 	}
+	const refusing = `predicateType: "none"` // in CUE
+	judging := func(policy map[string]any) func(map[string]any) {
+		return func(spec map[string]any) {
+			authority(spec)["attestations"] = []any{map[string]any{"name": "must", "predicateType": "spdxjson", "policy": policy}}
+		}
+	}
+	above := func(policy map[string]any) func(map[string]any) {
+		return func(spec map[string]any) { spec["policy"] = policy }
+	}
+	inConfigMap := map[string]any{"type": "cue", "configMapRef": map[string]any{"name": "policy", "key": "cue"}}
+	remote := map[string]any{"type": "cue", "remote": map[string]any{"url": "https://example.com/policy", "sha256sum": strings.Repeat("0", 64)}}
 	for name, test := range map[string]struct {
 		change  func(map[string]any)
 		image   gate.Image
@@ -335,7 +354,13 @@ func TestAClusterImagePolicyJudges(t *testing.T) {
 		"a key in a Secret": {func(spec map[string]any) {
 			authority(spec)["key"] = map[string]any{"secretRef": map[string]any{"name": "key"}}
 		}, w.image, "", "Secret"},
-		"a field that nobody knows": {func(spec map[string]any) { spec["quorum"] = 2 }, w.image, "", "quorum"},
+		"a policy that an attestation doesn't meet": {judging(map[string]any{"type": "cue", "data": refusing}), w.image, "conflicting values", ""},
+		"a policy of attestations in a ConfigMap":   {judging(inConfigMap), w.image, "", "configMapRef"},
+		"a policy of attestations that is remote":   {judging(remote), w.image, "", "remote"},
+		"a policy in a ConfigMap":                   {above(inConfigMap), w.image, "", "configMapRef"},
+		"a policy that is remote":                   {above(remote), w.image, "", "remote"},
+		"a policy about the image's configuration":  {above(map[string]any{"type": "cue", "data": "x: 1", "fetchConfigFile": true}), w.image, "", "fetchConfigFile"},
+		"a field that nobody knows":                 {func(spec map[string]any) { spec["quorum"] = 2 }, w.image, "", "quorum"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, version := range []string{"policy.sigstore.dev/v1alpha1", "policy.sigstore.dev/v1beta1"} {
@@ -389,6 +414,46 @@ func TestAGateNamesAClusterImagePolicy(t *testing.T) {
 	q.Policy = &evidence.Policy{Name: "corp"}
 	if got, err := w.store.Fetch(t.Context(), q); err != nil || len(got) != 1 || got[0].Malformed == "" {
 		t.Errorf("where the cluster has none: %+v, %v", got, err)
+	}
+}
+
+// TestAttestationsArentLogged: policy-controller would tell them in a log of its own.
+func TestAttestationsArentLogged(t *testing.T) {
+	w := newWorld(t)
+	w.signAndAttest(t, w.byKey())
+	core, logged := observer.New(zap.DebugLevel)
+	ctx := logging.WithLogger(t.Context(), zap.New(core).Sugar())
+	policy := w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) {
+		spec["policy"] = map[string]any{"type": "cue", "data": "authorityMatches: {}"}
+	})
+	if refused, err := w.judge.Admits(ctx, policy, w.image); refused != "" || err != nil {
+		t.Fatalf("refused %q, error %v", refused, err)
+	}
+	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
+	check(t, err)
+	words, err := w.judge.Signed(ctx, w.image, evidence.LegacySigner{Key: key})
+	if len(words) == 0 || err != nil {
+		t.Fatalf("words %+v, error %v", words, err)
+	}
+	for _, entry := range logged.All() {
+		t.Errorf("logged: %s", entry.Message)
+	}
+}
+
+// broken is a context that panics where policy-controller looks into it.
+type broken struct{ context.Context }
+
+func (broken) Value(any) any { panic("no such value") }
+
+// TestAPanicEndsNothingElse: policy-controller is asked in goroutines, and what it reads is
+// anybody's to write.
+func TestAPanicEndsNothingElse(t *testing.T) {
+	w := newWorld(t)
+	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
+	check(t, err)
+	_, err = w.judge.Signed(broken{t.Context()}, w.image, evidence.LegacySigner{Key: key})
+	if _, caught := errors.AsType[*panics.Error](err); !caught {
+		t.Errorf("error %v, want the panic", err)
 	}
 }
 

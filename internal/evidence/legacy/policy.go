@@ -40,10 +40,12 @@ func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (
 	if err != nil {
 		return "", fmt.Errorf("parsing image reference: %w", err)
 	}
+	ctx = quiet(ctx)
 	access, options, err := j.access(ctx, image)
 	if err != nil {
 		return "", err
 	}
+	defer access.Close()
 	result, errs := webhook.ValidatePolicy(withRoots(ctx, roots), "", reference, inner, access.Keychain(), options...)
 	if result != nil {
 		return "", nil
@@ -101,16 +103,21 @@ func reasons(errs []error) string {
 // policy-controller's own webhook: to overlook it would let by what it was written to stop.
 func (j *Judge) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) error {
 	spec := &policy.Spec
-	switch {
-	case len(spec.Match) > 0:
+	if len(spec.Match) > 0 {
 		return errors.New("it selects resources (match), which isn't judged here")
-	case spec.Policy != nil && (isSet(spec.Policy.IncludeSpec) || isSet(spec.Policy.IncludeObjectMeta) || isSet(spec.Policy.IncludeTypeMeta)):
-		return errors.New("its policy looks at the object (includeSpec, includeObjectMeta, includeTypeMeta), which isn't judged here")
 	}
 	if err := policy.Validate(ctx).Filter(apis.ErrorLevel); err != nil {
 		return err
 	}
+	if err := isWhole(spec.Policy); err != nil {
+		return err
+	}
 	for i := range spec.Authorities {
+		for _, attestation := range spec.Authorities[i].Attestations {
+			if err := isWhole(attestation.Policy); err != nil {
+				return fmt.Errorf("authority %q: attestation %q: %w", spec.Authorities[i].Name, attestation.Name, err)
+			}
+		}
 		for _, source := range spec.Authorities[i].Sources {
 			if len(source.SignaturePullSecrets) > 0 {
 				return fmt.Errorf("authority %q has signaturePullSecrets: registries are read with the webhook's own credentials", spec.Authorities[i].Name)
@@ -121,6 +128,24 @@ func (j *Judge) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy
 		}
 	}
 	return nil
+}
+
+// isWhole refuses a policy in CUE or Rego that is kept elsewhere: policy-controller's
+// reconciler fetches it, and its judge takes one that isn't there for one that lets all by.
+// It refuses one that looks at more than the attestations, too.
+func isWhole(policy *v1alpha1.Policy) error {
+	switch {
+	case policy == nil:
+		return nil
+	case policy.ConfigMapRef != nil || policy.Remote != nil:
+		return errors.New("its policy is elsewhere (configMapRef, remote): put it into the ClusterImagePolicy (data)")
+	case isSet(policy.FetchConfigFile):
+		return errors.New("its policy looks at the image's configuration (fetchConfigFile), which isn't read within bounds")
+	case isSet(policy.IncludeSpec) || isSet(policy.IncludeObjectMeta) || isSet(policy.IncludeTypeMeta):
+		return errors.New("its policy looks at the object (includeSpec, includeObjectMeta, includeTypeMeta), which isn't judged here")
+	default:
+		return nil
+	}
 }
 
 func isSet(flag *bool) bool { return flag != nil && *flag }
