@@ -108,7 +108,7 @@ func TestMoreContainersThanAPodCanHave(t *testing.T) {
 // longer than it may, and then fails; with room again it is ruled on.
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	h := newReviewer(content)
-	server := httptest.NewServer(handler(h, func() bool { return true }))
+	server := httptest.NewServer(handler(h, h.onTrial(), func() bool { return true }))
 	defer server.Close()
 	post := func(body io.Reader, length int64) int {
 		t.Helper()

@@ -28,9 +28,12 @@ type decider struct {
 	judge    Judge
 	// unclaimed is what happens where no Gate guards; unset, it denies.
 	unclaimed Unclaimed
-	now       func() time.Time
-	metrics   *Metrics // nil: nothing is counted
-	log       *slog.Logger
+	// trial is for namespaces that are sent to be tried out: where no Gate guards, it
+	// warns.
+	trial   bool
+	now     func() time.Time
+	metrics *Metrics // nil: nothing is counted
+	log     *slog.Logger
 }
 
 // ruling is all that is said of one request.

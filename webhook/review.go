@@ -47,6 +47,13 @@ type reviewer struct {
 	log      *slog.Logger
 }
 
+// onTrial is h for namespaces that are sent to be tried out.
+func (h *reviewer) onTrial() *reviewer {
+	decider, trial := *h.decider, *h
+	decider.trial, trial.decider = true, &decider
+	return &trial
+}
+
 // ServeHTTP answers an AdmissionReview. What isn't one gets an HTTP error, which the
 // API server takes as a failed call; whatever is one gets a ruling. A ruling has its
 // own deadline; the one here is for all that a ruling can't end by itself.

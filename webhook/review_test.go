@@ -112,7 +112,7 @@ func reviewOf(request *admissionv1.AdmissionRequest) []byte {
 // ask sends a request to a handler and returns its response.
 func (h *reviewer) ask(t *testing.T, path string, request *admissionv1.AdmissionRequest, change ...func(*http.Request)) *admissionv1.AdmissionResponse {
 	t.Helper()
-	server := httptest.NewServer(handler(h, func() bool { return true }))
+	server := httptest.NewServer(handler(h, h.onTrial(), func() bool { return true }))
 	defer server.Close()
 	call, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, bytes.NewReader(reviewOf(request)))
 	if err != nil {
@@ -149,7 +149,7 @@ func responseCodes(response *admissionv1.AdmissionResponse) []gate.Code {
 }
 
 func TestWhatIsNoReviewGetsAnHTTPError(t *testing.T) {
-	server := httptest.NewServer(handler(newReviewer(content), func() bool { return true }))
+	server := httptest.NewServer(handler(newReviewer(content), newReviewer(content).onTrial(), func() bool { return true }))
 	defer server.Close()
 	good := string(reviewOf(podRequest("127.0.0.1:1/shop/web")))
 	padded := func(size int) string { return good + strings.Repeat(" ", size-len(good)) }
@@ -209,7 +209,7 @@ func TestWhatIsNoReviewGetsAnHTTPError(t *testing.T) {
 }
 
 func TestSlowBodyIsCutOff(t *testing.T) {
-	server := httptest.NewServer(handler(newReviewer(content), func() bool { return true }))
+	server := httptest.NewServer(handler(newReviewer(content), newReviewer(content).onTrial(), func() bool { return true }))
 	defer server.Close()
 	connection, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {

@@ -129,7 +129,7 @@ func (p *program) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		p.Log.Info("serving", "address", p.Listener.Addr().String())
-		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.gates.ready), p.Log)
+		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.reviews.onTrial(), p.gates.ready), p.Log)
 	})
 	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.run(ctx)) })
 	if p.Metrics != nil && p.MetricsListener != nil {

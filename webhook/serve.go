@@ -24,10 +24,12 @@ const (
 	maxHeader = 64 << 10
 )
 
-// handler serves reviews, and health to the kubelet, on one port.
-func handler(reviews http.Handler, ready func() bool) http.Handler {
+// handler serves reviews, those of namespaces that are tried out, and health to the
+// kubelet, on one port.
+func handler(reviews, trials http.Handler, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /validate", reviews)
+	mux.Handle("POST /audit", trials)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})

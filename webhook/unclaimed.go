@@ -42,12 +42,26 @@ func (d *decider) unguarded(ctx context.Context, req *admissionv1.AdmissionReque
 	questions, stopped := d.toAsk(ctx, req, nil)
 	switch {
 	case stopped != nil:
-		return *stopped
+		return ruling{note: stopped.note, findings: d.onTrial(stopped.findings)}
 	case d.unclaimed == UnclaimedAllow:
 		return ruling{note: "no Gate names the namespace; Recalls alone were asked", findings: recalled(questions, d.gates.recalled())}
 	}
 	reason := gate.NewReason(gate.NoGate, "no Gate names namespace %q, and the webhook's configuration sends it", gate.Clean(req.Namespace, maxReference))
-	return ruling{findings: refuse(nil, reason.Code, reason.Message, reason.Remedy)}
+	refused := d.onTrial(refuse(nil, reason.Code, reason.Message, reason.Remedy))
+	if d.trial {
+		refused = append(refused, recalled(questions, d.gates.recalled())...)
+	}
+	return ruling{findings: refused}
+}
+
+// onTrial makes denials warnings where things are tried out.
+func (d *decider) onTrial(denials []finding) []finding {
+	if d.trial {
+		for i := range denials {
+			denials[i].Action = v1alpha1.ActionWarn
+		}
+	}
+	return denials
 }
 
 // recalled are the denials of what a Recall names, where no Gate is there to judge.

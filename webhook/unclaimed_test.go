@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,15 +45,7 @@ func TestUnclaimedNamespaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newReviewer(content)
 			h.decider.unclaimed = test.unclaimed
-			recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(bad)}, Reason: "CVE"}}
-			u := emptyOf(recallKind)
-			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(recall)
-			if err != nil {
-				t.Fatal(err)
-			}
-			u.Object = object
-			u.SetGroupVersionKind(recallKind)
-			h.decider.gates.setRecall(u)
+			recallIn(t, h, bad)
 
 			request := podRequest(test.image)
 			test.change(request)
@@ -65,4 +58,53 @@ func TestUnclaimedNamespaces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A day of trying can't stop production: where namespaces are sent to be tried out, what
+// no Gate says is a warning. A Recall is somebody's word.
+func TestUnclaimedNamespacesOnTrial(t *testing.T) {
+	bad, good := "127.0.0.1:1/shop/web@sha256:"+sixtyFour('a'), "127.0.0.1:1/shop/web@sha256:"+sixtyFour('b')
+	for name, test := range map[string]struct {
+		image, warning string
+		broken         bool
+		want           []gate.Code
+	}{
+		"nobody's":   {good, string(gate.NoGate), false, nil},
+		"recalled":   {bad, string(gate.NoGate), false, []gate.Code{gate.Recalled}},
+		"unreadable": {good, string(gate.Undecodable), true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newReviewer(content)
+			recallIn(t, h, bad)
+			request := podRequest(test.image)
+			request.Namespace = "elsewhere"
+			if test.broken {
+				request.Object.Raw = []byte("{}")
+			}
+			response := h.ask(t, "/audit", request)
+			if diff := cmp.Diff(test.want, responseCodes(response)); diff != "" || response.Allowed != (len(test.want) == 0) {
+				t.Errorf("allowed is %t, codes (-want +got):\n%s", response.Allowed, diff)
+			}
+			if !strings.Contains(strings.Join(response.Warnings, "\n"), test.warning) {
+				t.Errorf("warnings are %q, want %s among them", response.Warnings, test.warning)
+			}
+			if response := h.ask(t, "/validate", request); response.Allowed {
+				t.Error("where it is enforced, it is admitted too")
+			}
+		})
+	}
+}
+
+// recallIn recalls an image's digest.
+func recallIn(t *testing.T, h *reviewer, image string) {
+	t.Helper()
+	recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(image)}, Reason: "CVE"}}
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(recall)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := emptyOf(recallKind)
+	u.Object = object
+	u.SetGroupVersionKind(recallKind)
+	h.decider.gates.setRecall(u)
 }
