@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/panics"
 )
 
@@ -24,18 +23,18 @@ type flight struct {
 	waiting int
 	cancel  context.CancelFunc
 
-	done      chan struct{}
-	manifests chart.Manifests
-	err       error
+	done   chan struct{}
+	result documents
+	err    error
 }
 
-type work func(context.Context) (chart.Manifests, error)
+type work func(context.Context) (documents, error)
 
-func (f *flights) do(ctx context.Context, key string, do work) (chart.Manifests, error) {
+func (f *flights) do(ctx context.Context, key string, do work) (documents, error) {
 	joined := f.join(ctx, key, do)
 	select {
 	case <-joined.done:
-		return joined.manifests, joined.err
+		return joined.result, joined.err
 	case <-ctx.Done():
 		f.leave(key, joined)
 		return nil, ctx.Err()
@@ -68,7 +67,7 @@ func (f *flights) join(ctx context.Context, key string, do work) *flight {
 func (f *flights) fly(ctx context.Context, key string, begun *flight, do work) {
 	defer begun.cancel()
 	begun.err = panics.Catch(func() (err error) {
-		begun.manifests, err = do(ctx)
+		begun.result, err = do(ctx)
 		return err
 	})
 	f.mu.Lock()

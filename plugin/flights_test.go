@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/envladder/envladder/internal/chart"
 )
 
 // heldWork is work that begins when it is called and ends when it is told to, or with
@@ -24,12 +22,12 @@ func newHeldWork() *heldWork {
 	return &heldWork{end: make(chan struct{}), ended: make(chan error, 10)}
 }
 
-func (h *heldWork) do(ctx context.Context) (chart.Manifests, error) {
+func (h *heldWork) do(ctx context.Context) (documents, error) {
 	h.begun.Add(1)
 	select {
 	case <-h.end:
 		h.ended <- nil
-		return chart.Manifests{{Source: "done"}}, nil
+		return documents{"done"}, nil
 	case <-ctx.Done():
 		h.ended <- ctx.Err()
 		return nil, ctx.Err()
@@ -110,7 +108,7 @@ func TestNobodyJoinsWhatIsCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flights
 		end := make(chan struct{})
-		slow := func(ctx context.Context) (chart.Manifests, error) {
+		slow := func(ctx context.Context) (documents, error) {
 			<-end
 			return nil, ctx.Err()
 		}
@@ -152,7 +150,7 @@ func TestAHurriedRenderIsNotJoined(t *testing.T) {
 
 func TestAPanicIsTheErrorOfThoseWhoWait(t *testing.T) {
 	var f flights
-	_, err := f.do(t.Context(), "k", func(context.Context) (chart.Manifests, error) { panic("boom") })
+	_, err := f.do(t.Context(), "k", func(context.Context) (documents, error) { panic("boom") })
 	if err == nil {
 		t.Error("no error")
 	}

@@ -15,7 +15,7 @@ import (
 // person refreshes, or a commit changes nothing of this Application.
 type renderer struct {
 	pool    *worker.Pool
-	results *sized.Cache[chart.Manifests]
+	results *sized.Cache[documents]
 	// asked has the keys of results by the keys of requests.
 	asked   *sized.Cache[string]
 	flights flights
@@ -25,14 +25,14 @@ type renderer struct {
 func newRenderer(pool *worker.Pool, metrics *metrics, resultCache int64) *renderer {
 	return &renderer{
 		pool:    pool,
-		results: sized.New[chart.Manifests](resultCache),
+		results: sized.New[documents](resultCache),
 		asked:   sized.New[string](resultCache / 16), // two keys beside a result of some KiB
 		metrics: metrics,
 	}
 }
 
 // again is what a request was answered before. It is shared, as render's are.
-func (r *renderer) again(request string) (chart.Manifests, bool) {
+func (r *renderer) again(request string) (documents, bool) {
 	result, ok := r.asked.Get(request)
 	if !ok {
 		return nil, false
@@ -46,7 +46,7 @@ func (r *renderer) again(request string) (chart.Manifests, bool) {
 
 // render is what the chart renders to by the recipe, to be given again for the request
 // of that key. It is shared: nobody may change it.
-func (r *renderer) render(ctx context.Context, request string, source *chart.Source, recipe chart.Recipe) (chart.Manifests, error) {
+func (r *renderer) render(ctx context.Context, request string, source *chart.Source, recipe chart.Recipe) (documents, error) {
 	key, err := resultKey(source, recipe)
 	if err != nil {
 		return nil, err
@@ -57,12 +57,14 @@ func (r *renderer) render(ctx context.Context, request string, source *chart.Sou
 		return known, nil
 	}
 	r.metrics.misses.Inc()
-	return r.flights.do(ctx, key, func(ctx context.Context) (chart.Manifests, error) {
+	return r.flights.do(ctx, key, func(ctx context.Context) (documents, error) {
 		rendered, err := r.pool.Render(ctx, source, recipe)
-		if err == nil {
-			r.results.Put(key, rendered, sizeOf(rendered))
+		if err != nil {
+			return nil, err
 		}
-		return rendered, err
+		result := documentsOf(rendered)
+		r.results.Put(key, result, result.size())
+		return result, nil
 	})
 }
 
@@ -76,12 +78,24 @@ func resultKey(source *chart.Source, recipe chart.Recipe) (string, error) {
 	return fmt.Sprintf("%s %s %x", source.Digest, source.Path, sha256.Sum256(encoded)), nil
 }
 
-// sizeOf is what manifests take in memory, in bytes.
-func sizeOf(manifests chart.Manifests) int64 {
-	const each = 64 // the struct itself
+// documents are manifests as the protocol wants them, each with the comment that says
+// which template it is from. They are kept so, and all answers share them.
+type documents []string
+
+func documentsOf(manifests chart.Manifests) documents {
+	texts := make(documents, len(manifests))
+	for i, m := range manifests {
+		texts[i] = fmt.Sprintf("# Source: %s\n%s\n", m.Source, m.Content)
+	}
+	return texts
+}
+
+// size is what they take in memory, in bytes.
+func (d documents) size() int64 {
+	const each = 16 // the string itself
 	var size int64
-	for _, m := range manifests {
-		size += int64(len(m.Source)+len(m.Content)) + each
+	for _, text := range d {
+		size += int64(len(text)) + each
 	}
 	return size
 }

@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"path"
@@ -71,7 +70,7 @@ type generateStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, plug
 func (s *service) GenerateManifest(stream generateStream) error {
 	start := time.Now()
 	var request Request
-	var manifests chart.Manifests
+	var manifests documents
 	in, err := open(stream)
 	if err == nil {
 		request, manifests, err = s.answer(stream.Context(), in)
@@ -84,12 +83,12 @@ func (s *service) GenerateManifest(stream generateStream) error {
 		return asStatus(err)
 	}
 	log.Info("generated manifests", "manifests", len(manifests))
-	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: documents(manifests)})
+	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: manifests})
 }
 
 // answer renders what is asked for. Where the same was asked of the same archive before,
 // the archive isn't unpacked, only held against its checksum.
-func (s *service) answer(ctx context.Context, in *incoming) (Request, chart.Manifests, error) {
+func (s *service) answer(ctx context.Context, in *incoming) (Request, documents, error) {
 	// What is wrong with a request is told once its archive is read, by unpack.
 	asked, key, err := in.asked()
 	if err == nil {
@@ -109,7 +108,7 @@ func (s *service) answer(ctx context.Context, in *incoming) (Request, chart.Mani
 
 // generate is Generate in a worker. It takes the repository from the request, so that it
 // isn't held while the chart renders.
-func (s *service) generate(ctx context.Context, request *Request, key string) (chart.Manifests, error) {
+func (s *service) generate(ctx context.Context, request *Request, key string) (documents, error) {
 	request.Charts = s.charts
 	done := s.metrics.phase(phaseResolve)
 	found, err := request.resolve(ctx)
@@ -121,16 +120,6 @@ func (s *service) generate(ctx context.Context, request *Request, key string) (c
 	defer s.metrics.phase(phaseRender)()
 	manifests, err := s.renderer.render(ctx, key, found.source, found.recipe)
 	return manifests, chart.Explain(err, found.merged)
-}
-
-// documents are manifests as the protocol wants them, each with the comment that says
-// which template it is from.
-func documents(manifests chart.Manifests) []string {
-	texts := make([]string, len(manifests))
-	for i, m := range manifests {
-		texts[i] = fmt.Sprintf("# Source: %s\n%s\n", m.Source, m.Content)
-	}
-	return texts
 }
 
 // CheckPluginConfiguration says that Applications name the plugin, and that it isn't
