@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -81,12 +82,12 @@ func newIdleValues(dir string) *idleValues {
 	return &idleValues{dir: dir, places: map[string]int{}, idle: map[strictyaml.Fault]int{}, messages: map[strictyaml.Fault]string{}}
 }
 
-func (i *idleValues) look(view placeView, rendered chart.Manifests) {
+func (i *idleValues) look(ctx context.Context, view placeView, rendered chart.Manifests) error {
 	for file := range view.files() {
 		i.places[file]++
 	}
 	if rendered == nil {
-		return
+		return nil
 	}
 	reads := view.chart.Reads()
 	read, exact := reads.By(view.Values)
@@ -95,8 +96,12 @@ func (i *idleValues) look(view placeView, rendered chart.Manifests) {
 	for n, suspect := range suspects {
 		paths[n] = suspect.Path
 	}
+	unread, err := view.chart.Idle(ctx, view.recipe(), rendered, paths)
+	if err != nil {
+		return fmt.Errorf("looking for values of %s that nothing reads: %w", view.Name, err)
+	}
 	idle := map[string]bool{}
-	for _, path := range view.chart.Idle(view.recipe(), rendered, paths) {
+	for _, path := range unread {
 		idle[layers.PathText(path)] = true
 	}
 	known := knownPaths(view.chart, reads)
@@ -110,6 +115,7 @@ func (i *idleValues) look(view placeView, rendered chart.Manifests) {
 		i.idle[suspect.At]++
 		i.messages[suspect.At] = idleMessage(exact) + strictyaml.DidYouMean(path, known)
 	}
+	return nil
 }
 
 // knownPaths are what a misspelt path may have meant: what templates read, and what the

@@ -30,7 +30,9 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 			faults = append(faults, found...)
 		}
 		images.look(view, rendered)
-		values.look(view, rendered)
+		if err := values.look(ctx, view, rendered); err != nil {
+			return nil, err
+		}
 		if rendered != nil && !view.Template { // previews differ from one to the next anyway
 			chances, err := view.chances(ctx)
 			if err != nil {

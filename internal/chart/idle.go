@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"context"
 	"maps"
 	"slices"
 )
@@ -12,13 +13,13 @@ const maxTries = 50
 // Idle are those of the value paths of r whose values change nothing that is rendered:
 // each is given another value of its kind. rendered is what r renders to. What can't be
 // told counts as not idle, as where two renders differ by chance.
-func (c *Chart) Idle(r Recipe, rendered Manifests, paths [][]string) [][]string {
+func (c *Chart) Idle(ctx context.Context, r Recipe, rendered Manifests, paths [][]string) ([][]string, error) {
 	trial := trial{chart: c, recipe: r, rendered: rendered, left: maxTries}
 	paths = slices.DeleteFunc(slices.Clone(paths), func(path []string) bool {
 		_, ok := changed(r.Values, path)
 		return !ok
 	})
-	return trial.idle(paths)
+	return trial.idle(ctx, paths)
 }
 
 type trial struct {
@@ -29,19 +30,27 @@ type trial struct {
 }
 
 // idle changes all values at once; only where that shows, each half of them.
-func (t *trial) idle(paths [][]string) [][]string {
+func (t *trial) idle(ctx context.Context, paths [][]string) ([][]string, error) {
 	if len(paths) == 0 || t.left == 0 {
-		return nil
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	t.left--
 	if t.same(paths) {
-		return paths
+		return paths, nil
 	}
 	if len(paths) == 1 {
-		return nil
+		return nil, nil
 	}
 	half := len(paths) / 2
-	return slices.Concat(t.idle(paths[:half]), t.idle(paths[half:]))
+	first, err := t.idle(ctx, paths[:half])
+	if err != nil {
+		return nil, err
+	}
+	second, err := t.idle(ctx, paths[half:])
+	return slices.Concat(first, second), err
 }
 
 func (t *trial) same(paths [][]string) bool {

@@ -1,6 +1,8 @@
 package chart_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,9 +59,26 @@ func TestIdleValuesChangeNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(fmt.Sprint(paths(tt.want)), fmt.Sprint(c.Idle(r, rendered, paths(tt.paths)))); diff != "" {
+			got, err := c.Idle(t.Context(), r, rendered, paths(tt.paths))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(fmt.Sprint(paths(tt.want)), fmt.Sprint(got)); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestIdleEndsWithItsContext(t *testing.T) {
+	c, err := chart.Load(t.Context(), files("c/Chart.yaml", chartYAML, "c/templates/x.yaml", "kind: Pod\n"), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := chart.Recipe{Values: map[string]any{"a": "x"}, Release: here}
+	if got, err := c.Idle(ctx, r, nil, [][]string{{"a"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -39,6 +39,15 @@ func Match(patterns []string, path []string) bool {
 	})
 }
 
+// MatchInside says whether one of the patterns may name something inside of what is at
+// the path.
+func MatchInside(patterns []string, path []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		elements := strings.Split(pattern, ".")
+		return len(elements) > len(path) && matches(elements, path)
+	})
+}
+
 // matches compares as many elements as both have: whether the pattern may name the path,
 // something around it, or inside it.
 func matches(pattern, path []string) bool {

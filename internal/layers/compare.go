@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/envladder/envladder/internal/ladder"
@@ -67,12 +68,9 @@ func valueOf(m map[string]any, key string) any {
 	return absent{}
 }
 
-// values compares what stands at path. A mapping beside nothing is compared key by key,
-// so that an empty one is no difference.
+// values compares what stands at path.
 func (c *comparison) values(a, b any, path []string) {
-	aMap, aIsMap := a.(map[string]any)
-	bMap, bIsMap := b.(map[string]any)
-	if (aIsMap || a == absent{}) && (bIsMap || b == absent{}) && (aIsMap || bIsMap) {
+	if aMap, bMap, ok := c.mappings(a, b, path); ok {
 		c.maps(aMap, bMap, path)
 		return
 	}
@@ -91,6 +89,30 @@ func (c *comparison) values(a, b any, path []string) {
 		return // found where it was copied from
 	}
 	c.differs(path, from, to)
+}
+
+// mappings are a and b where they are compared key by key: two mappings, or one beside
+// nothing, so that an empty one is no difference; and so lists, where a pattern may name
+// something inside of them.
+func (c *comparison) mappings(a, b any, path []string) (aMap, bMap map[string]any, ok bool) {
+	aMap, aIsMap := a.(map[string]any)
+	bMap, bIsMap := b.(map[string]any)
+	if (aIsMap || a == absent{}) && (bIsMap || b == absent{}) && (aIsMap || bIsMap) {
+		return aMap, bMap, true
+	}
+	aMap, aIsList := itemsOf(a)
+	bMap, bIsList := itemsOf(b)
+	return aMap, bMap, aIsList && bIsList && ladder.MatchInside(c.mayDiffer, path)
+}
+
+// itemsOf are a list's items by their places in it; nothing is a list without any.
+func itemsOf(v any) (items map[string]any, ok bool) {
+	list, isList := v.([]any)
+	items = make(map[string]any, len(list))
+	for i, item := range list {
+		items[strconv.Itoa(i)] = item
+	}
+	return items, isList || v == absent{}
 }
 
 // exempt says whether a value may differ because of where it comes from: a tier, or no

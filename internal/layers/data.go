@@ -2,9 +2,13 @@ package layers
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
@@ -14,8 +18,9 @@ import (
 // of one. What leads to data is at the paths of mayDiffer's groups endpoints and secrets:
 // what a place with real data has at one of a group's no other place may have at any.
 //
-// Only texts lead somewhere: no numbers (as text neither, such as ports), booleans, empty
-// texts, or templates, which say something else in each place. Of what the chart alone
+// Only texts lead somewhere: no numbers, times or booleans (as text neither, such as ports
+// and intervals), empty texts, templates, which say something else in each place, or
+// loopback addresses, which are each pod's own. Of what the chart alone
 // sets only paths count that a pattern names without stars, since a chart has kinds and
 // intervals too beside what leads to data.
 func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
@@ -58,15 +63,20 @@ type owner struct {
 	path []string
 }
 
-// endpoints visits the endpoints of a place with their paths, those in lists too.
+// endpoints visits the endpoints of a place with their paths, those in lists too: all that
+// is in one, or what a pattern names inside of it.
 func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 	Leaves(v.Values, func(path []string, value any) {
 		for _, g := range groups {
-			if !ladder.Match(g.patterns, path) || !v.sets(path, g) {
+			if !v.sets(path, g) {
+				continue
+			}
+			whole := ladder.Match(g.patterns, path)
+			if !whole && !ladder.MatchInside(g.patterns, path) {
 				continue
 			}
 			eachText(value, path, func(text string, path []string) {
-				if leadsSomewhere(text) {
+				if (whole || ladder.Match(g.patterns, path)) && leadsSomewhere(text) {
 					visit(endpoint{g.name, text}, path)
 				}
 			})
@@ -97,8 +107,22 @@ func eachText(value any, path []string, visit func(text string, path []string)) 
 }
 
 func leadsSomewhere(text string) bool {
-	_, err := strconv.ParseFloat(text, 64)
-	return strings.TrimSpace(text) != "" && err != nil && !isTemplate(text)
+	_, notNumber := strconv.ParseFloat(text, 64)
+	_, notTime := time.ParseDuration(text)
+	return notNumber != nil && notTime != nil && strings.TrimSpace(text) != "" && text != "true" && text != "false" &&
+		!isTemplate(text) && !isLoopback(text)
+}
+
+// isLoopback says whether text is a host, host:port or URL of the pod itself.
+func isLoopback(text string) bool {
+	host := text
+	if address, err := url.Parse(text); err == nil && address.Host != "" {
+		host = address.Hostname()
+	} else if before, _, err := net.SplitHostPort(text); err == nil {
+		host = before
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // shares says that v has what is another's.

@@ -236,7 +236,7 @@ func TestCompare(t *testing.T) {
 		maps.Copy(values, m.Values)
 		return layers.View{Name: name, Values: values, Merged: m}
 	}
-	mayDiffer := []string{"scale.**", "hosts.*", "flag"}
+	mayDiffer := []string{"scale.**", "hosts.*", "flag", "ingress.*.host", "all.**"}
 	for name, test := range map[string]struct {
 		a, b []string
 		want string
@@ -251,11 +251,19 @@ func TestCompare(t *testing.T) {
 			[]string{"replicas: 3"},
 			"a.yaml:1:1: replicas: prod sets it, and dev has another value from chart/values.yaml:2:1 (chart): spec.mayDiffer doesn't name this path",
 		},
-		"what * doesn't cover":     {[]string{"hosts: {eu: {a: 1}}"}, []string{"hosts: {eu: {a: 2}}"}, "a.yaml:1:14: hosts.eu.a: prod sets it, and dev has another value from a.yaml:1:14 (layers): spec.mayDiffer doesn't name this path"},
-		"tiers and the chart":      {[]string{"tier:\nkind: postgres\nx: 1"}, []string{"tier:\nkind: mysql\nz: 2"}, ""},
-		"a layer against a tier":   {[]string{"tier:\nkind: postgres"}, []string{"kind: mysql"}, "a.yaml:1:1: kind: prod sets it, and dev has another value from a.yaml:1:1 (tier full): spec.mayDiffer doesn't name this path"},
-		"an empty mapping":         {[]string{"x: {}"}, []string{""}, ""},
-		"a list is one value":      {[]string{"x: [{a: 1}]"}, []string{"x: [{a: 2}]"}, "a.yaml:1:1: x: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path"},
+		"what * doesn't cover":   {[]string{"hosts: {eu: {a: 1}}"}, []string{"hosts: {eu: {a: 2}}"}, "a.yaml:1:14: hosts.eu.a: prod sets it, and dev has another value from a.yaml:1:14 (layers): spec.mayDiffer doesn't name this path"},
+		"tiers and the chart":    {[]string{"tier:\nkind: postgres\nx: 1"}, []string{"tier:\nkind: mysql\nz: 2"}, ""},
+		"a layer against a tier": {[]string{"tier:\nkind: postgres"}, []string{"kind: mysql"}, "a.yaml:1:1: kind: prod sets it, and dev has another value from a.yaml:1:1 (tier full): spec.mayDiffer doesn't name this path"},
+		"an empty mapping":       {[]string{"x: {}"}, []string{""}, ""},
+		"a list is one value":    {[]string{"x: [{a: 1}]"}, []string{"x: [{a: 2}]"}, "a.yaml:1:1: x: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path"},
+		"inside of lists":        {[]string{"ingress: [{host: a, path: /}]\nall: [1]"}, []string{"ingress: [{host: b, path: /}, {host: c}]\nall: [2, {a: 1}]"}, ""},
+		"what no pattern names inside of a list": {
+			[]string{"ingress: [{host: a, path: /}]"},
+			[]string{"ingress: [{host: b, path: /b}, {path: /}]"},
+			"a.yaml:1:21: ingress.0.path: prod sets it, and dev has another value from a.yaml:1:21 (layers): spec.mayDiffer doesn't name this path\n" +
+				"a.yaml:1:33: ingress.1.path: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path",
+		},
+		"a list and a scalar":      {[]string{"ingress: [{host: a}]"}, []string{"ingress: a"}, "a.yaml:1:1: ingress: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path"},
 		"a mapping and a scalar":   {[]string{"x: {a: 1}"}, []string{"x: 1"}, "a.yaml:1:1: x: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path"},
 		"no value is ever printed": {[]string{"x: hunter2"}, []string{"x: hunter3"}, "a.yaml:1:1: x: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path"},
 	} {

@@ -110,6 +110,23 @@ func nodeAt(root *yamlv3.Node, path []string) *yamlv3.Node {
 	return at
 }
 
+// anchored says whether what is written at path, or around it, has an anchor.
+func (s source) anchored(path []string) bool {
+	if s.document == nil || len(path) < len(s.prefix) {
+		return false
+	}
+	value := s.document()
+	for _, element := range path[len(s.prefix):] {
+		if value == nil || value.Kind == yamlv3.AliasNode {
+			return false
+		}
+		if _, value = child(value, element); value != nil && value.Anchor != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // child is a mapping's or list's element and where it is written, nil where there is
 // none.
 func child(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {

@@ -12,7 +12,8 @@ type Value struct {
 // maxUnread bounds what is looked into: more isn't reported at once.
 const maxUnread = 100
 
-// Unread are values of layers that nothing reads, by read: the first hundred.
+// Unread are values of layers that nothing reads, by read: the first hundred. What has an
+// anchor is there for its aliases, which are judged where they stand.
 func (m *Merged) Unread(read func(path []string) bool) []Value {
 	var unread []Value
 	for _, s := range m.sources {
@@ -20,7 +21,7 @@ func (m *Merged) Unread(read func(path []string) bool) []Value {
 			continue
 		}
 		Leaves(s.values, func(path []string, value any) {
-			if value == nil || isMap(value) || len(unread) == maxUnread || read(path) {
+			if value == nil || isMap(value) || len(unread) == maxUnread || read(path) || s.anchored(path) {
 				return
 			}
 			unread = append(unread, Value{Path: path, At: s.fault(path, "")})
