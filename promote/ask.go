@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -95,11 +96,34 @@ func stampsOf(ctx context.Context, fsys fs.FS, charts *chart.Puller, document *l
 		return gate.Stamps{}, err
 	}
 	source, err := charts.Read(ctx, fsys, name)
-	if err != nil {
+	switch {
+	case err != nil && chart.InRegistry(name):
+		return gate.Stamps{}, &remoteChartError{err}
+	case err != nil:
 		return gate.Stamps{}, err
 	}
 	stamps.ChartDigest = source.Digest
 	return stamps, nil
+}
+
+// remoteChartError is that a chart in a registry can't be read now.
+type remoteChartError struct{ cause error }
+
+func (e *remoteChartError) Error() string { return e.cause.Error() }
+func (e *remoteChartError) Unwrap() error { return e.cause }
+
+// unasked is what stands for the Gates' verdicts on an image while the chart that it runs
+// with can't be read.
+func unasked(image pinnedImage, gates []verdict.Gate, unread *remoteChartError) []Judged {
+	all := make([]Judged, len(gates))
+	for i, g := range gates {
+		reason := gate.NewReason(gate.RegistryUnavailable, "the chart that it runs with: %v", unread)
+		all[i] = Judged{
+			Verdict: gate.Deny(gate.Image{Repository: image.Repository, Digest: image.digest}, gate.RefTo(g.Gate), reason),
+			Name:    image.Name, Action: string(cmp.Or(g.Spec.Action, v1alpha1.ActionDeny)), Environment: g.Spec.Environment, Proofs: []Proof{},
+		}
+	}
+	return all
 }
 
 func asksForChart(gates []verdict.Gate) bool {

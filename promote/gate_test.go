@@ -227,19 +227,26 @@ func TestAChartInARegistryIsTheOneThatSoaked(t *testing.T) {
 		}
 	}
 
-	promotetest.CommitTo(t, w.bare, "main", "prod", map[string]string{"shop/pins/eu.yaml": pin(soaked), "shop/pins/us.yaml": pin(other)})
+	const gone = "oci://127.0.0.1:1/charts/shop@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	promotetest.CommitTo(t, w.bare, "main", "prod", map[string]string{
+		"shop/pins/eu.yaml": pin(soaked), "shop/pins/us.yaml": pin(other), "shop/pins/ap.yaml": pin(gone),
+	})
 	repo, err := ladder.FindRepository(filepath.Join(w.Clone(), "shop"))
 	check(t, err)
 	defer repo.Close()
 	status, err := promote.StatusOf(t.Context(), repo, promote.StatusOptions{Judge: judge, Charts: charts, Now: func() time.Time { return now }})
 	check(t, err)
-	allowed := map[string]bool{}
+	reasons := map[string][]gate.Code{}
 	for _, row := range status.Rows {
 		for _, v := range row.Verdicts {
-			allowed[row.Place] = v.Allowed
+			reasons[row.Place] = nil
+			for _, reason := range v.Reasons {
+				reasons[row.Place] = append(reasons[row.Place], reason.Code)
+			}
 		}
 	}
-	if diff := cmp.Diff(map[string]bool{"prod/eu": true, "prod/us": false}, allowed); diff != "" {
-		t.Errorf("allowed (-want +got):\n%s", diff)
+	want := map[string][]gate.Code{"prod/eu": nil, "prod/us": {gate.OtherChart}, "prod/ap": {gate.RegistryUnavailable}}
+	if diff := cmp.Diff(want, reasons); diff != "" {
+		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
 }

@@ -78,8 +78,8 @@ type Running struct {
 	Desired int32  `json:"desired"`
 }
 
-// StatusOf reads how the ladder of a work tree stands. What can't be read of a cluster is
-// said in the status; the error is of the ladder or a Gate.
+// StatusOf reads how the ladder of a work tree stands. What can't be read of a cluster or a
+// registry is said in the status; the error is of the ladder, a Gate or a chart in Git.
 func StatusOf(ctx context.Context, repo *ladder.Repository, o StatusOptions) (Status, error) {
 	document, err := ladder.Open(repo.FS(), repo.Dir)
 	if err != nil {
@@ -141,7 +141,8 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 			return nil, err
 		}
 		stamps, err := stampsOf(ctx, repo.FS(), o.Charts, document, place, gates)
-		if err != nil {
+		unread, isRemote := errors.AsType[*remoteChartError](err)
+		if err != nil && !isRemote {
 			return nil, err
 		}
 		for _, image := range document.Spec.Images {
@@ -153,8 +154,12 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 			row.Running = slices.DeleteFunc(runningOf(workloads, place, image), func(r Running) bool {
 				return r.Digest != row.Digest && pinnedByOther(document, pins, image, r.Digest)
 			})
-			if row.Digest != "" {
-				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []pinnedImage{{image, row.Digest}})
+			switch pinned := (pinnedImage{image, row.Digest}); {
+			case row.Digest == "":
+			case unread != nil:
+				row.Verdicts = unasked(pinned, gates, unread)
+			default:
+				row.Verdicts = inquiry{o.Judge, o.Recalls, o.Now}.ask(ctx, gates, stamps, []pinnedImage{pinned})
 			}
 			rows = append(rows, row)
 		}
