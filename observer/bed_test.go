@@ -449,6 +449,18 @@ func (r *running) untilState(digest string, state v1alpha1.SoakState, reason v1a
 	})
 }
 
+// untilAllDip waits, without an observation, until all that was observed last was seen
+// not to be healthy.
+func (r *running) untilAllDip() {
+	r.t.Helper()
+	w := r.program.loop.worlds[r.namespace] // between two steps nobody else has the map
+	until(r.t, "all that is measured dips", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.watched) > 0 && len(w.dips) == len(w.watched)
+	})
+}
+
 func (r *running) untilAttested(digest, after string) *v1alpha1.Soak {
 	r.t.Helper()
 	return r.until(digest, "a soak of "+after+" is attested", func(s *v1alpha1.Soak) bool { return s.Status.Attested == after })
