@@ -89,12 +89,11 @@ func (s *service) GenerateManifest(stream generateStream) error {
 // answer renders what is asked for. Where the same was asked of the same archive before,
 // the archive isn't unpacked, only held against its checksum.
 func (s *service) answer(ctx context.Context, in *incoming) (Request, documents, error) {
-	// What is wrong with a request is told once its archive is read, by unpack.
-	asked, key, err := in.asked()
+	key, err := in.key()
 	if err == nil {
 		if known, ok := s.renderer.again(key); ok {
 			defer s.metrics.phase(phaseReceive)()
-			return asked, known, in.verify()
+			return in.asked, known, in.verify()
 		}
 	}
 	request, done, err := s.unpack(ctx, in)

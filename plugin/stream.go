@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
@@ -33,6 +32,11 @@ func (e *brokenStreamError) Unwrap() error { return e.cause }
 type incoming struct {
 	metadata *pluginpb.ManifestRequestMetadata
 	chunks   *chunkReader
+	// asked is the request but for its repository, which goes to place. What is wrong with
+	// it is told once the archive is read.
+	asked Request
+	place checkout
+	wrong error
 }
 
 func open(stream receiver) (*incoming, error) {
@@ -40,7 +44,9 @@ func open(stream receiver) (*incoming, error) {
 	if err != nil {
 		return nil, &brokenStreamError{err}
 	}
-	return &incoming{first.GetMetadata(), &chunkReader{stream: stream, sum: sha256.New()}}, nil
+	in := &incoming{metadata: first.GetMetadata(), chunks: &chunkReader{stream: stream, sum: sha256.New()}}
+	in.asked, in.place, in.wrong = askedBy(in.metadata)
+	return in, nil
 }
 
 // request unpacks the archive.
@@ -52,7 +58,10 @@ func (in *incoming) request(limits archive.Limits) (Request, error) {
 	if archiveErr != nil {
 		return Request{}, archiveErr
 	}
-	return requestOf(in.metadata, files)
+	request, repository := in.asked, in.place
+	repository.sent = files
+	request.Repository = repository
+	return request, in.wrong
 }
 
 // verify reads what is left of the archive, and checks that all of it is what was
@@ -72,31 +81,28 @@ func isTooLarge(err error) bool {
 	return errors.As(err, &tooLarge)
 }
 
-// asked is the request without its repository, and a key that names all which the answer
-// depends on: what is asked, and what the archive is announced to be.
-func (in *incoming) asked() (request Request, key string, err error) {
-	request, err = requestOf(in.metadata, nil)
-	request.Repository = nil
-	if err != nil {
-		return request, "", err
+// key names all that the answer depends on: what is asked, and what the archive is
+// announced to be.
+func (in *incoming) key() (string, error) {
+	if in.wrong != nil {
+		return "", in.wrong
 	}
-	encoded, err := json.Marshal(request) //nolint:musttag // nobody reads it
-	return request, fmt.Sprintf("%q %q %x", in.metadata.GetChecksum(), in.metadata.GetAppRelPath(), sha256.Sum256(encoded)), err
+	encoded, err := json.Marshal(in.asked) //nolint:musttag // nobody reads it
+	return fmt.Sprintf("%q %q %x", in.metadata.GetChecksum(), in.metadata.GetAppRelPath(), sha256.Sum256(encoded)), err
 }
 
-// requestOf is the request of metadata and the files that came with it.
-func requestOf(metadata *pluginpb.ManifestRequestMetadata, sent fs.FS) (Request, error) {
+// askedBy is what metadata asks for, but for the repository, which is to come to place.
+func askedBy(metadata *pluginpb.ManifestRequestMetadata) (asked Request, place checkout, err error) {
 	env := make(map[string]string, len(metadata.GetEnv()))
 	for _, entry := range metadata.GetEnv() {
 		env[entry.GetName()] = entry.GetValue()
 	}
-	request, parametersErr := requestFrom(func(name string) string { return env[name] })
-	var err error
-	request.Repository, request.Dir, err = newCheckout(sent, metadata.GetAppRelPath(), env[envSourcePath])
+	asked, parametersErr := requestFrom(func(name string) string { return env[name] })
+	place, asked.Dir, err = newCheckout(nil, metadata.GetAppRelPath(), env[envSourcePath])
 	if err == nil && parametersErr != nil {
 		err = &parametersError{parametersErr}
 	}
-	return request, err
+	return asked, place, err
 }
 
 // parametersError is of an Application's parameters; the rest of its request is whole.
