@@ -269,12 +269,11 @@ require (
 	sigs.k8s.io/structured-merge-diff/v4 v4.4.2 // indirect
 )
 
-// TODO: this dependency causes issues on webhook startup due
-// to conflicting "log_dir" flags between this and klog (knative)
+// glog and klog both define the flag log_dir, which ends a program that has both at its start.
 replace github.com/golang/glog => github.com/jdolitsky/glog v0.0.0-20220729172235-78744e90d087
 
 replace (
-	// knative deps require to use an old k8s.io/gengo so we need to replace these ones
+	// knative's packages build with an older gengo, and so with older ones of these alone.
 	k8s.io/code-generator => k8s.io/code-generator v0.29.4
 	k8s.io/kube-openapi => k8s.io/kube-openapi v0.0.0-20231010175941-2dd684a91f00
 )
