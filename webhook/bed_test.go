@@ -44,6 +44,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/gate/gatetest"
 	"github.com/envladder/envladder/internal/logtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
@@ -539,20 +540,7 @@ func (b *bed) soak(t testing.TB, reference, key string, ago time.Duration) {
 }
 
 func soakOf(reference string, duration, ago time.Duration) gate.Soak {
-	repository, digest, _ := strings.Cut(reference, "@")
-	finished := time.Now().Add(-ago).Truncate(time.Second)
-	seconds := int64(duration / time.Second)
-	return gate.Soak{
-		Ladder: "shop", Environment: "staging", Cluster: "uid", Namespace: "shop-staging",
-		Image: gate.SoakImage{
-			Repository: repository,
-			Platforms:  []gate.SoakPlatform{{Platform: "linux/amd64", Digest: digest, HealthySeconds: seconds}},
-		},
-		Window: gate.SoakWindow{
-			StartedAt: finished.Add(-duration), FinishedAt: &finished,
-			HealthySeconds: seconds, LongestHealthySeconds: seconds, MinReady: 2,
-		},
-	}
+	return gatetest.Soak("shop", reference, duration, ago)
 }
 
 // proven pushes an image that has all that prodGate asks for.

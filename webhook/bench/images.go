@@ -22,6 +22,7 @@ import (
 	"github.com/envladder/envladder/internal/bench"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/gate/gatetest"
 )
 
 const (
@@ -186,21 +187,7 @@ func send(ctx context.Context, method, address, mediaType string, body []byte) (
 	return location, err
 }
 
-// soakOf is what an observer of staging says of an image that was healthy for 25 hours.
+// soakOf is the soak of an image that was healthy for 25 hours.
 func soakOf(reference string) gate.Soak {
-	repository, digest, _ := strings.Cut(reference, "@")
-	const healthy = 25 * time.Hour
-	finished := time.Now().Truncate(time.Second)
-	seconds := int64(healthy / time.Second)
-	return gate.Soak{
-		Ladder: "bench", Environment: "staging", Cluster: "uid", Namespace: "shop-staging",
-		Image: gate.SoakImage{
-			Repository: repository,
-			Platforms:  []gate.SoakPlatform{{Platform: "linux/amd64", Digest: digest, HealthySeconds: seconds}},
-		},
-		Window: gate.SoakWindow{
-			StartedAt: finished.Add(-healthy), FinishedAt: &finished,
-			HealthySeconds: seconds, LongestHealthySeconds: seconds, MinReady: 2,
-		},
-	}
+	return gatetest.Soak("bench", reference, 25*time.Hour, 0)
 }
