@@ -64,6 +64,24 @@ func (c checkout) ReadDir(name string) ([]fs.DirEntry, error) {
 	return fs.ReadDir(c.sent, inner)
 }
 
+// Lstat implements fs.ReadLinkFS.
+func (c checkout) Lstat(name string) (fs.FileInfo, error) {
+	inner, err := c.inner("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	return fs.Lstat(c.sent, inner)
+}
+
+// ReadLink implements fs.ReadLinkFS.
+func (c checkout) ReadLink(name string) (string, error) {
+	inner, err := c.inner("readlink", name)
+	if err != nil {
+		return "", err
+	}
+	return fs.ReadLink(c.sent, inner)
+}
+
 func (c checkout) inner(op, name string) (string, error) {
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}

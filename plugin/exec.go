@@ -47,7 +47,7 @@ type workingFolder struct {
 func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, error) {
 	top, rel, ok := unpackedBy(dir, getenv)
 	if !ok {
-		found, err := ladder.FindRepository(dir)
+		found, err := ladder.FindSources(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -57,11 +57,21 @@ func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, 
 	if err != nil {
 		return nil, fmt.Errorf("opening the repository: %w", err)
 	}
-	repository, inner, err := newCheckout(root.FS(), filepath.ToSlash(rel), getenv(envSourcePath))
+	repository, inner, err := newCheckout(root.FS(), filepath.ToSlash(rel), sourcePath(root.FS(), filepath.ToSlash(rel), getenv))
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return &workingFolder{repository: repository, dir: inner, Closer: root}, nil
+}
+
+// sourcePath returns the Application's path in the repository. Of a path that is a
+// symbolic link the working directory, rel, shows only where it leads.
+func sourcePath(unpacked fs.FS, rel string, getenv func(string) string) string {
+	source := getenv(envSourcePath)
+	if real, err := ladder.FollowLinks(unpacked, source); err == nil && real == rel {
+		return rel
+	}
+	return source
 }
 
 // unpackedBy says where argocd-cmp-server unpacked the repository that dir is in, and

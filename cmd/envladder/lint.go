@@ -51,7 +51,7 @@ Exit codes: 0 nothing found but warnings, 1 findings, 2 it couldn't be checked.`
 			if err != nil {
 				return err
 			}
-			repo, err := ladder.FindRepository(dir)
+			repo, err := ladder.FindSources(dir)
 			if err != nil {
 				return err
 			}

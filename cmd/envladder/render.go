@@ -32,7 +32,7 @@ files of the repository only, and a chart in a registry where the ladder names o
   envladder render preview --pull-request 7 --image web@sha256:… -C shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			repository, err := ladder.FindRepository(dir)
+			repository, err := ladder.FindSources(dir)
 			if err != nil {
 				return err
 			}

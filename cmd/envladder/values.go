@@ -138,7 +138,7 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	if err != nil {
 		return placeValues{}, err
 	}
-	repository, err := ladder.FindRepository(dir)
+	repository, err := ladder.FindSources(dir)
 	if err != nil {
 		return placeValues{}, err
 	}

@@ -48,7 +48,7 @@ func (d *Document) findChart(written string) (string, error) {
 	info, err := fs.Stat(d.repo, file)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%s", whyUnreadable(err))
+		return "", fmt.Errorf("%s", d.whyUnreadable(file, err))
 	case info.IsDir():
 		return file, d.checkChartFolder(file)
 	case !info.Mode().IsRegular() || !strings.HasSuffix(file, ".tgz"):
@@ -58,10 +58,11 @@ func (d *Document) findChart(written string) (string, error) {
 }
 
 func (d *Document) checkChartFolder(folder string) error {
-	info, err := fs.Stat(d.repo, path.Join(folder, "Chart.yaml"))
+	file := path.Join(folder, "Chart.yaml")
+	info, err := fs.Stat(d.repo, file)
 	switch {
 	case err != nil:
-		return fmt.Errorf("isn't a chart: its Chart.yaml %s", whyUnreadable(err))
+		return fmt.Errorf("isn't a chart: its Chart.yaml %s", d.whyUnreadable(file, err))
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("isn't a chart: its Chart.yaml isn't a file")
 	}

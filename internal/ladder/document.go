@@ -28,15 +28,20 @@ type Document struct {
 }
 
 // Open reads and validates the Ladder of the folder dir. repo is the repository from its
-// root, dir a slash path in it, "." for the root itself. The error is a
+// root, dir a slash path in it, "." for the root itself; its symbolic links are followed
+// first. The error is a
 // strictyaml.Faults with every fault where the document is at fault, and another where
 // it couldn't be read (it matches fs.ErrNotExist where there is none).
 func Open(repo fs.FS, dir string) (*Document, error) {
-	d := &Document{File: path.Join(dir, FileName), repo: repo, dir: path.Clean(dir)}
+	real, err := FollowLinks(repo, dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the folder %q: it %w", dir, err)
+	}
+	d := &Document{File: path.Join(real, FileName), repo: repo, dir: real}
 	data, err := strictyaml.ReadFile(repo, d.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &noLadderError{dir: d.dir}
+		return nil, newNoLadderError(repo, d.dir)
 	case strictyaml.FaultsOf(err) != nil:
 		return nil, err
 	case err != nil:
@@ -78,9 +83,21 @@ func (d *Document) decode(data []byte) error {
 }
 
 // noLadderError is that a folder has no Ladder.
-type noLadderError struct{ dir string }
+type noLadderError struct {
+	dir string
+	// submodule that has the folder and isn't checked out; empty for none.
+	submodule string
+}
+
+func newNoLadderError(repo fs.FS, dir string) error {
+	submodule, _ := missingSubmodule(repo, dir)
+	return &noLadderError{dir, submodule}
+}
 
 func (e *noLadderError) Error() string {
+	if e.submodule != "" {
+		return fmt.Sprintf("finding %s in folder %q of the repository: it %s", FileName, e.dir, notCheckedOut(e.submodule))
+	}
 	return fmt.Sprintf("finding %s in folder %q of the repository: there is none: name the ladder's folder (-C, or the Application's path)", FileName, e.dir)
 }
 
@@ -235,7 +252,7 @@ func (d *Document) file(e entry) (string, *strictyaml.Fault) {
 	info, err := fs.Stat(d.repo, file)
 	switch {
 	case err != nil:
-		fault := d.unreadable(e, err)
+		fault := d.positions.Fault(e.at, "%q %s", e.path, d.whyUnreadable(file, err))
 		return "", &fault
 	case !info.Mode().IsRegular():
 		fault := d.positions.Fault(e.at, "%q isn't a file", e.path)
@@ -248,7 +265,14 @@ func (d *Document) unreadable(e entry, err error) strictyaml.Fault {
 	return d.positions.Fault(e.at, "%q %s", e.path, whyUnreadable(err))
 }
 
-// whyUnreadable says why a file of the repository can't be read, without its path.
+// whyUnreadable returns why a file of the repository can't be read, without its path.
+func (d *Document) whyUnreadable(file string, err error) string {
+	if submodule, missing := missingSubmodule(d.repo, file); missing {
+		return notCheckedOut(submodule)
+	}
+	return whyUnreadable(err)
+}
+
 func whyUnreadable(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "doesn't exist"

@@ -42,6 +42,10 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
 		return nil, &fault
 	}
 	folder, pattern := path.Split(at)
+	if submodule, missing := missingSubmodule(d.repo, path.Clean(folder)); missing {
+		fault := d.positions.Fault(e.at, "%q %s", e.path, notCheckedOut(submodule))
+		return nil, &fault
+	}
 	found, err := readFolder(d.repo, path.Clean(folder))
 	if err != nil && (!e.optional || !errors.Is(err, fs.ErrNotExist)) {
 		fault := d.positions.Fault(e.at, "the folder of %q %s", e.path, whyUnreadable(err))
@@ -79,7 +83,8 @@ func (d *Document) oneFile(e entry) ([]string, *strictyaml.Fault) {
 		if err == nil {
 			_, err = fs.Stat(d.repo, file)
 		}
-		if errors.Is(err, fs.ErrNotExist) {
+		// In a submodule that isn't checked out no one knows whether the file is there.
+		if _, unknown := missingSubmodule(d.repo, file); errors.Is(err, fs.ErrNotExist) && !unknown {
 			return nil, nil
 		}
 	}

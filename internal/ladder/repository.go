@@ -20,13 +20,26 @@ type Repository struct {
 
 // FindRepository finds the repository that the folder dir is in: the nearest folder
 // above with a `.git` (a file, in worktrees and submodules), or dir itself where none
-// has it. Close it after use.
+// has it. It is the repository that git commits to. Close it after use.
 func FindRepository(dir string) (*Repository, error) {
+	return findRepository(dir, func(root string) string { return root })
+}
+
+// FindSources is FindRepository for reading alone: from a submodule it goes on to the
+// repository that checks it out, which is what Argo CD sends to the plugin.
+func FindSources(dir string) (*Repository, error) {
+	return findRepository(dir, superproject)
+}
+
+func findRepository(dir string, widen func(root string) string) (*Repository, error) {
 	dir, err := absolute(dir)
 	if err != nil {
 		return nil, fmt.Errorf("finding the folder %q: %w", dir, err)
 	}
-	top := rootAbove(dir)
+	top := dir
+	if root, ok := rootAbove(dir); ok {
+		top = widen(root)
+	}
 	rel, err := filepath.Rel(top, dir)
 	if err != nil {
 		return nil, fmt.Errorf("finding %q in %q: %w", dir, top, err)
@@ -66,14 +79,15 @@ func absolute(dir string) (string, error) {
 	return resolved, nil
 }
 
-func rootAbove(dir string) string {
+// rootAbove returns the nearest folder with a `.git`, from dir on upwards.
+func rootAbove(dir string) (root string, ok bool) {
 	for at := dir; ; {
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
-			return at
+			return at, true
 		}
 		parent := filepath.Dir(at)
 		if parent == at {
-			return dir
+			return "", false
 		}
 		at = parent
 	}

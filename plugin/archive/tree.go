@@ -175,6 +175,37 @@ func (t *tree) Stat(name string) (fs.FileInfo, error) {
 	return n, nil
 }
 
+// Lstat implements fs.ReadLinkFS.
+func (t *tree) Lstat(name string) (fs.FileInfo, error) { return t.unfollowed("lstat", name) }
+
+// ReadLink implements fs.ReadLinkFS.
+func (t *tree) ReadLink(name string) (string, error) {
+	n, err := t.unfollowed("readlink", name)
+	if err != nil {
+		return "", err
+	}
+	if n.mode&fs.ModeSymlink == 0 {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	return n.link, nil
+}
+
+// unfollowed returns the node at name, which may be a symbolic link itself.
+func (t *tree) unfollowed(op, name string) (*node, error) {
+	if name == "." {
+		return t.lookup(op, name)
+	}
+	parent, err := t.lookup(op, path.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	n, ok := parent.children[path.Base(name)]
+	if !ok {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	return n, nil
+}
+
 // entries of a folder, sorted by name.
 func (n *node) entries() []fs.DirEntry {
 	names := slices.Sorted(maps.Keys(n.children))
