@@ -44,6 +44,7 @@ const (
 	tesseractVersion    = "v0.1.1"
 	localKMSVersion     = "v0.0.0-20260228092603-2a5e92d09ab6"
 	policyVersion       = "v0.13.1"
+	rolloutsVersion     = "v1.9.1"
 )
 
 // ownModule marks programs that are built from the test module itself.
@@ -100,6 +101,11 @@ var table = []Program{
 		LDFlags: []string{"-X main.Version=" + strings.TrimPrefix(giteaVersion, "v")},
 		Tags:    []string{"sqlite", "sqlite_unlock_notify"},
 		Cgo:     true,
+	},
+	{
+		Name: "argo-rollouts", Version: rolloutsVersion, Dir: "argo-rollouts",
+		Module:  "github.com/argoproj/argo-rollouts",
+		Package: "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
 	},
 	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
 	{

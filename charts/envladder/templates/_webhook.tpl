@@ -65,6 +65,37 @@ own
 {{- end }}
 {{- end -}}
 
+{{/*
+CEL that is true where an update changes a pod template of a kind, and for kinds whose
+templates aren't known here. A Pod's template is its spec. A path through a list is
+compared from the list on. The webhook's kinds.go has the same places.
+*/}}
+{{- define "envladder.templateChanges" -}}
+{{- $kinds := dict
+  ".?spec" (list "/Pod")
+  ".?template" (list "/PodTemplate")
+  ".?spec.?template" (list "/ReplicationController" "apps/DaemonSet" "apps/Deployment" "apps/ReplicaSet" "apps/StatefulSet" "batch/Job" "argoproj.io/Rollout" "serving.knative.dev/Configuration" "serving.knative.dev/Service")
+  ".?spec.?jobTemplate.?spec.?template" (list "batch/CronJob") }}
+{{- range $entry := .Values.webhook.kinds }}
+{{- $kind := splitList "/" $entry.kind }}
+{{- range $entry.paths }}
+{{- $field := "" }}
+{{- range splitList "[]" . | first | splitList "." }}
+{{- $field = printf "%s[?'%s']" $field . }}
+{{- end }}
+{{- $_ := set $kinds $field (append (get $kinds $field | default list) (printf "%s/%s" (first $kind) (last $kind)) | uniq) }}
+{{- end }}
+{{- end }}
+{{- $known := list }}
+{{- range $names := $kinds }}
+{{- $known = concat $known $names | uniq }}
+{{- end -}}
+!(kind in ['{{ join "', '" ($known | sortAlpha) }}'])
+{{- range $field, $names := $kinds }} ||
+kind in ['{{ join "', '" $names }}'] && object{{ $field }} != oldObject{{ $field }}
+{{- end }}
+{{- end -}}
+
 {{/* What the program is told of kinds that aren't Kubernetes' own. */}}
 {{- define "envladder.kinds" -}}
 {{- range $entry := .Values.webhook.kinds }}
