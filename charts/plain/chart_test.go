@@ -18,8 +18,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -163,6 +165,125 @@ func wantTheRootsGuarded(t *testing.T, admin *rest.Config) {
 	}
 	if err := create(asAdmin, "trusted-roots"); err != nil {
 		t.Errorf("the policy refuses an admin: %v", err)
+	}
+}
+
+// TestUpdatesOfConfiguredKinds checks which updates of a kind in webhook.kinds are sent: those
+// that may change one of its pod templates. Nothing serves the webhook here, so what is sent
+// fails.
+func TestUpdatesOfConfiguredKinds(t *testing.T) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
+	}
+	environment := &envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{rayClusters()}}
+	config, err := environment.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := environment.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	cluster, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}); err != nil {
+		t.Fatal(err)
+	}
+	ray := object(t, `
+apiVersion: ray.io/v1
+kind: RayCluster
+metadata: {namespace: shop, name: ray}
+spec:
+  headGroupSpec: {template: {spec: {containers: [{name: ray, image: a}]}}}
+  workerGroupSpecs: [{replicas: 2, template: {spec: {containers: [{name: ray, image: a}]}}}]
+`)
+	if err := cluster.Create(t.Context(), ray); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Create(t.Context(), configuration(t)); err != nil {
+		t.Fatal(err)
+	}
+	another := func() error {
+		o := ray.DeepCopy()
+		o.SetName("another")
+		o.SetResourceVersion("")
+		return cluster.Create(t.Context(), o, client.DryRunAll)
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		return unreachable(another()), nil
+	}); err != nil {
+		t.Fatalf("waiting until the API server calls the webhook: %v (last: %v)", err, another())
+	}
+
+	for name, test := range map[string]struct {
+		change string
+		sent   bool
+	}{
+		"a label":                        {`{"metadata":{"labels":{"a":"b"}}}`, false},
+		"a field without templates":      {`{"spec":{"suspend":true}}`, false},
+		"next to a template":             {`{"spec":{"headGroupSpec":{"rayStartParams":{"a":"b"}}}}`, false},
+		"a template":                     {`{"spec":{"headGroupSpec":{"template":{"spec":{"containers":[{"name":"ray","image":"b"}]}}}}}`, true},
+		"the template is gone":           {`{"spec":{"headGroupSpec":null}}`, true},
+		"a list that has templates":      {`{"spec":{"workerGroupSpecs":[]}}`, true},
+		"a template in a list":           {`{"spec":{"workerGroupSpecs":[{"template":{"spec":{"containers":[{"name":"ray","image":"b"}]}}}]}}`, true},
+		"a stamp":                        {`{"metadata":{"annotations":{"envladder.dev/environment":"dev"}}}`, true},
+		"an annotation that is no stamp": {`{"metadata":{"annotations":{"envladder.dev/other":"x"}}}`, false},
+	} {
+		err := cluster.Patch(t.Context(), ray.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(test.change)), client.DryRunAll)
+		if test.sent && !unreachable(err) || !test.sent && err != nil {
+			t.Errorf("%s: sent is %t, want %t: %v", name, unreachable(err), test.sent, err)
+		}
+	}
+}
+
+// configuration returns the webhook's configuration from the chart with everything.
+func configuration(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	manifests, err := renderWith(t, everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range manifests {
+		if o := object(t, m.Content); o.GetKind() == "ValidatingWebhookConfiguration" {
+			return o
+		}
+	}
+	t.Fatal("the chart renders no ValidatingWebhookConfiguration")
+	return nil
+}
+
+func object(t *testing.T, document string) *unstructured.Unstructured {
+	t.Helper()
+	var o unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
+		t.Fatal(err)
+	}
+	return &o
+}
+
+// unreachable reports whether a request failed because the API server couldn't call the
+// webhook.
+func unreachable(err error) bool {
+	return err != nil && strings.Contains(err.Error(), `failed calling webhook "validate.envladder.dev"`)
+}
+
+// rayClusters returns a definition that accepts anything.
+func rayClusters() *apiextensionsv1.CustomResourceDefinition {
+	return &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "rayclusters.ray.io"},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "ray.io", Scope: apiextensionsv1.NamespaceScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Kind: "RayCluster", Plural: "rayclusters", Singular: "raycluster", ListKind: "RayClusterList"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: "v1", Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
+					Type: "object", XPreserveUnknownFields: new(true),
+				}},
+			}},
+		},
 	}
 }
 

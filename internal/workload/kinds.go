@@ -54,7 +54,8 @@ func (p path) String() string {
 	return text.String()
 }
 
-// NewKinds returns the kinds that are known without configuration.
+// NewKinds returns the kinds that are known without configuration. The chart's
+// envladder.templateChanges lists the same places, for what is sent to the webhook.
 func NewKinds() *Kinds {
 	at := func(controller string, keys ...string) kind {
 		p := path{}
