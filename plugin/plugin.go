@@ -134,15 +134,16 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 
 func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.Recipe {
 	recipe := chart.Recipe{
-		Values:     merged.Values,
-		KeepKinds:  true,
-		Nulls:      merged.Nulls(),
-		Release:    release,
-		SkipCRDs:   r.SkipCRDs,
-		SkipTests:  r.SkipTests,
-		AllowEmpty: r.AllowEmpty,
-		Pins:       step.Pins,
-		Guard:      step.Guard,
+		Values:         merged.Values,
+		KeepKinds:      true,
+		Nulls:          merged.Nulls(),
+		Release:        release,
+		SkipCRDs:       r.SkipCRDs,
+		SkipTests:      r.SkipTests,
+		AllowEmpty:     r.AllowEmpty,
+		LiteralSecrets: step.LiteralSecrets,
+		Pins:           step.Pins,
+		Guard:          step.Guard,
 	}
 	if step.Stamps != ladder.StampsOff {
 		recipe.Stamps = &chart.Stamps{

@@ -19,7 +19,10 @@ import (
 )
 
 func newLintCommand() *cobra.Command {
-	var dir, output string
+	var (
+		dir, output string
+		release     releaseFlags
+	)
 	cmd := &cobra.Command{
 		Use:   "lint",
 		Short: "Find what is wrong with a ladder, its pins, layers and charts",
@@ -31,8 +34,10 @@ It checks first the ladder itself; then each file that it names, and that no lay
 secret material; then each environment's values: that layers don't set what the pins
 set or replace a mapping by something else, that environments differ in nothing but
 what spec.mayDiffer names, and that none has an endpoint or a secret of one with real
-data. Last it renders them: it finds images that nothing runs, values that nothing reads,
-and templates that give something else each time (randAlphaNum, genCA, now, …).
+data. Last it renders them, as render and the plugin do, with the release and Kubernetes
+version of the flags: it finds what can't be rendered, images that nothing runs, values
+that nothing reads, and templates that give something else each time (randAlphaNum,
+genCA, now, …).
 
 Each finding is a line: file:line:column: path in the document: what is wrong. With
 -o json they are an array, empty without findings, and files are relative to the
@@ -51,12 +56,15 @@ Exit codes: 0 nothing found but warnings, 1 findings, 2 it couldn't be checked.`
 			if err != nil {
 				return err
 			}
+			if err := release.check(); err != nil {
+				return err
+			}
 			repo, err := ladder.FindSources(dir)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = repo.Close() }() // only read
-			findings, err := lint(cmd.Context(), repo)
+			findings, err := lint(cmd.Context(), repo, release)
 			if err != nil {
 				return err
 			}
@@ -71,11 +79,12 @@ Exit codes: 0 nothing found but warnings, 1 findings, 2 it couldn't be checked.`
 	}
 	cmd.Flags().StringVarP(&dir, "dir", "C", ".", "`folder` of ladder.yaml")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format` of the findings: text or json")
+	release.addTo(cmd.Flags())
 	return cmd
 }
 
 // lint is what is wrong with the ladder of repo.Dir.
-func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, error) {
+func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (strictyaml.Faults, error) {
 	document, err := ladder.Open(repo.FS(), repo.Dir)
 	if findings := strictyaml.FaultsOf(err); findings != nil {
 		return findings, nil
@@ -95,7 +104,7 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts)...)
 	findings = append(findings, lintLayers(repo, document)...)
 	if len(findings) == 0 {
-		ofValues, err := lintValues(ctx, repo, document, charts)
+		ofValues, err := lintValues(ctx, repo, document, charts, release)
 		if err != nil {
 			return nil, err
 		}
@@ -106,8 +115,8 @@ func lint(ctx context.Context, repo *ladder.Repository) (strictyaml.Faults, erro
 }
 
 // lintValues checks what comes of the layers in each place: values, then manifests.
-func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) (strictyaml.Faults, error) {
-	views, err := viewsOf(ctx, repo, document, charts)
+func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags) (strictyaml.Faults, error) {
+	views, err := viewsOf(ctx, repo, document, charts, release)
 	if findings := strictyaml.FaultsOf(err); findings != nil {
 		return findings, nil
 	}

@@ -20,7 +20,11 @@ func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.F
 		if err != nil {
 			continue // Check has it
 		}
-		for _, check := range []func(string, []byte) error{layers.Check, layers.CheckSecrets} {
+		checks := []func(string, []byte) error{layers.Check, layers.CheckSecrets}
+		if !document.LiteralSecrets() {
+			checks = append(checks, layers.CheckUnresolved)
+		}
+		for _, check := range checks {
 			faults = append(faults, strictyaml.FaultsOf(check(file, data))...)
 		}
 	}
@@ -51,7 +55,7 @@ func lintPlaces(views []placeView, mayDiffer *ladder.MayDiffer) strictyaml.Fault
 
 // viewsOf are the values of each environment and target. The error is a strictyaml.Faults
 // where layers or values are at fault.
-func viewsOf(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart) ([]placeView, error) {
+func viewsOf(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags) ([]placeView, error) {
 	var (
 		faults strictyaml.Faults
 		views  []placeView
@@ -65,6 +69,7 @@ func viewsOf(ctx context.Context, repo *ladder.Repository, document *ladder.Docu
 		if err != nil {
 			return nil, fmt.Errorf("checking the values of %s: %w", view.Name, err)
 		}
+		view.release = release
 		view.Real = slices.ContainsFunc(document.Spec.Environments, func(e ladder.Environment) bool {
 			return e.Name == step.Environment && e.Data == ladder.DataReal
 		})
@@ -81,7 +86,8 @@ type placeView struct {
 	// bare are its values without the chart's.
 	bare *layers.Merged
 	// chart is nil where it is in a registry, which isn't asked; then the view is bare.
-	chart *chart.Chart
+	chart   *chart.Chart
+	release releaseFlags
 }
 
 // compare finds what differs from the place before and may not. Where one of the two

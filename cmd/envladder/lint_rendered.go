@@ -45,31 +45,46 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 	return append(faults, values.faults()...), nil
 }
 
-// recipe is what the plugin renders the place by, but for what it adds.
+// recipe returns what the plugin renders the place by, without what it adds. An empty
+// rendering is a finding of its own.
 func (v placeView) recipe() chart.Recipe {
-	return chart.Recipe{Values: v.bare.Values, Release: chart.Release{Name: v.step.Ladder}, AllowEmpty: true, Pins: v.step.Pins}
+	return chart.Recipe{
+		Values: v.bare.Values, Release: v.release.of(v.step), AllowEmpty: true,
+		LiteralSecrets: v.step.LiteralSecrets, Pins: v.step.Pins,
+	}
 }
 
-// render renders the place. That it fails is a warning, since it may be for want of what
-// a cluster has; unless it does for the pins alone.
-func (v placeView) render() (chart.Manifests, strictyaml.Faults) {
+// finished is recipe with all that the plugin adds.
+func (v placeView) finished() chart.Recipe {
 	recipe := v.recipe()
-	rendered, err := v.chart.Manifests(recipe)
-	if err == nil {
-		return append(chart.Manifests{}, rendered...), nil // empty, not nil
+	recipe.Guard = v.step.Guard
+	if v.step.Stamps != ladder.StampsOff {
+		recipe.Stamps = &chart.Stamps{Ladder: v.step.Ladder, Environment: v.step.Environment, Target: v.step.Target, ChartDigest: v.chart.Digest}
 	}
-	recipe.Pins = nil
-	if _, withoutPins := v.chart.Manifests(recipe); withoutPins == nil {
-		return nil, v.deviations(err)
-	}
-	return nil, strictyaml.Faults{{
-		File: v.step.Chart, Warning: true,
-		Message: fmt.Sprintf("%s can't be rendered here, so what only a rendering shows isn't known: %s", v.Name, oneLine(err)),
-	}}
+	return recipe
 }
 
-// deviations are a fault for each object that runs something else than the pins say.
-func (v placeView) deviations(err error) strictyaml.Faults {
+// render renders the place. What render and the plugin would reject is a finding, so that
+// lint passes nothing that can't be deployed.
+func (v placeView) render() (chart.Manifests, strictyaml.Faults) {
+	rendered, err := v.chart.Manifests(v.recipe())
+	if err == nil {
+		_, err = v.chart.Manifests(v.finished())
+	}
+	if err != nil {
+		return nil, v.failures(err)
+	}
+	rendered = append(chart.Manifests{}, rendered...) // empty, not nil
+	if v.release.allowEmpty || rendered.HasObject() {
+		return rendered, nil
+	}
+	return rendered, strictyaml.Faults{{File: v.step.Chart, Message: fmt.Sprintf(
+		"%s renders to nothing, and Argo CD would delete everything: if that is meant, set the Application's parameter allowEmpty and lint with --allow-empty", v.Name)}}
+}
+
+// failures returns a finding for each of the errors that err joins, such as one for each
+// object that runs something else than the pins say.
+func (v placeView) failures(err error) strictyaml.Faults {
 	all := []error{err}
 	if joined, ok := errors.AsType[interface {
 		error

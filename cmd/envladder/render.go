@@ -17,6 +17,7 @@ func newRenderCommand() *cobra.Command {
 		dir     string
 		images  []string
 		set     []string
+		release releaseFlags
 		request plugin.Request
 	)
 	cmd := &cobra.Command{
@@ -40,6 +41,9 @@ files of the repository only, and a chart in a registry where the ladder names o
 			request.Repository, request.Dir = repository.FS(), repository.Dir
 			request.Charts = chart.NewPuller(registry.NewClient(), "", 0)
 			request.Environment = args[0]
+			request.ReleaseName, request.Namespace = release.release.Name, release.release.Namespace
+			request.KubeVersion, request.APIVersions = release.release.KubeVersion, release.release.APIVersions
+			request.AllowEmpty = release.allowEmpty
 			if request.Images, err = parseImages(images); err != nil {
 				return err
 			}
@@ -59,10 +63,7 @@ files of the repository only, and a chart in a registry where the ladder names o
 	flags.StringVar(&request.PullRequest, "pull-request", "", "`number` of the pull request, for environment preview")
 	flags.StringArrayVar(&images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
 	flags.StringArrayVar(&set, "value", nil, valueUsage)
-	flags.StringVar(&request.ReleaseName, "release-name", "", "Helm's release `name`; Argo CD uses the Application's name (default: the ladder's)")
-	flags.StringVar(&request.Namespace, "namespace", "default", "`namespace` of the release")
-	flags.StringVar(&request.KubeVersion, "kube-version", "", "Kubernetes `version` that templates see (default: "+chart.DefaultKubeVersion+", as with helm template)")
-	flags.StringSliceVar(&request.APIVersions, "api-versions", nil, "API `versions` that templates see, beside those that Helm knows")
+	release.addTo(flags)
 	return cmd
 }
 

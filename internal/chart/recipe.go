@@ -27,6 +27,8 @@ type Recipe struct {
 	// AllowEmpty takes a rendering to nothing, which to Argo CD means to delete
 	// everything.
 	AllowEmpty bool
+	// LiteralSecrets admits Secrets with values that another tool would have to resolve.
+	LiteralSecrets bool
 	// Pins are the digests that no object may deviate from.
 	Pins []ladder.Pin
 	// Guard puts an inert object with all images in front; see guardsOf.
@@ -105,8 +107,11 @@ func (ms Manifests) leave(r Recipe) (Manifests, error) {
 			return nil, fmt.Errorf("template %q gives what isn't UTF-8 text, which Argo CD can't take", m.Source)
 		}
 	}
-	if !r.AllowEmpty && !kept.hasObject() {
+	if !r.AllowEmpty && !kept.HasObject() {
 		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
+	}
+	if !r.LiteralSecrets {
+		return kept, kept.checkSecrets()
 	}
 	return kept, nil
 }

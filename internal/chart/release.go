@@ -46,11 +46,26 @@ func CheckReleaseName(name string) error {
 	return nil
 }
 
+// CheckKubeVersion rejects what isn't a version of Kubernetes. An empty one stands for
+// the default.
+func CheckKubeVersion(version string) error {
+	_, err := parseKubeVersion(version)
+	return err
+}
+
+func parseKubeVersion(text string) (*chartutil.KubeVersion, error) {
+	version, err := chartutil.ParseKubeVersion(cmp.Or(text, DefaultKubeVersion))
+	if err != nil {
+		return nil, fmt.Errorf("parsing Kubernetes version %q: %w", text, err)
+	}
+	return version, nil
+}
+
 func capabilitiesOf(release Release) (*chartutil.Capabilities, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
-	version, err := chartutil.ParseKubeVersion(cmp.Or(release.KubeVersion, DefaultKubeVersion))
+	version, err := parseKubeVersion(release.KubeVersion)
 	if err != nil {
-		return nil, fmt.Errorf("parsing Kubernetes version %q: %w", release.KubeVersion, err)
+		return nil, err
 	}
 	capabilities.KubeVersion = *version
 	capabilities.HelmVersion.Version = HelmVersion

@@ -69,7 +69,7 @@ func (c *Chart) render(r Recipe, traced func(template string)) (Manifests, error
 		return nil, err
 	}
 	if want := c.pristine.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, capabilities.KubeVersion.String()) {
-		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s", want, capabilities.KubeVersion.String())
+		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s: choose the destination's version (--kube-version; Argo CD passes that of its cluster)", want, capabilities.KubeVersion.String())
 	}
 	copied := clone(c.pristine)
 	if err := chartutil.ProcessDependenciesWithMerge(copied, r.Values); err != nil {
@@ -174,9 +174,9 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	return manifests, nil
 }
 
-// hasObject says whether there is anything that a sync applies: more than comments, lists
-// of nothing, and hooks such as the tests of `helm test`.
-func (ms Manifests) hasObject() bool {
+// HasObject reports whether there is anything that a sync applies: more than comments,
+// lists of nothing, and hooks such as the tests of `helm test`.
+func (ms Manifests) HasObject() bool {
 	return slices.ContainsFunc(ms, func(m Manifest) bool {
 		objects, err := objectsOf(m.Content)
 		found := err != nil // SortManifests has parsed the objects; a CRD that can't be is for Argo CD to refuse

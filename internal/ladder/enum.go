@@ -29,6 +29,11 @@ func (Forks) Enum() []string { return []string{string(ForksDeny), string(ForksAl
 // Enum lists the values.
 func (Forge) Enum() []string { return []string{string(ForgeGitea), string(ForgeGitHub)} }
 
+// Enum lists the values.
+func (UnresolvedSecrets) Enum() []string {
+	return []string{string(UnresolvedSecretsDeny), string(UnresolvedSecretsLiteral)}
+}
+
 // File is the values file of a tier, empty where it isn't declared.
 func (t *Tiers) File(tier Tier) string {
 	if t == nil {

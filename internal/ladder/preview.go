@@ -21,7 +21,7 @@ func (d *Document) PreviewStep(number int, digests map[string]string) (Step, err
 	if number < 1 || !label.MatchString(environment) {
 		return Step{}, fmt.Errorf("choosing the environment of pull request %d: want a number from 1 on", number)
 	}
-	step := Step{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps(), Overridable: d.overridable("spec.preview", p.Overrides)}
+	step := Step{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Overridable: d.overridable("spec.preview", p.Overrides)}
 	entries := listed("spec.layers", d.Spec.Layers, "layers")
 	entries = append(entries, d.tier(p.Tier)...)
 	entries = append(entries, listed("spec.preview.layers", p.Layers, previewName)...)

@@ -31,7 +31,7 @@ func (d *Document) Step(environment, target string) (Step, error) {
 	}
 	step := Step{
 		Ladder: d.Metadata.Name, Environment: environment, Target: target,
-		Stamps: d.stamps(), Guard: d.Spec.Environments[e].Guard == GuardOn,
+		Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Guard: d.Spec.Environments[e].Guard == GuardOn,
 		Overridable: d.overridable(environmentPath(e), d.Spec.Environments[e].Overrides),
 	}
 	var faults strictyaml.Faults
@@ -60,6 +60,12 @@ func (d *Document) findLayers(entries []entry) (layers []Layer, faults strictyam
 		}
 	}
 	return layers, faults
+}
+
+// LiteralSecrets reports whether values that another tool would have to resolve are
+// rendered as they are written.
+func (d *Document) LiteralSecrets() bool {
+	return d.Spec.UnresolvedSecrets == UnresolvedSecretsLiteral
 }
 
 func (d *Document) stamps() Stamps {

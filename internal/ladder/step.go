@@ -17,6 +17,9 @@ type Step struct {
 	// Pins are the digests to inject last.
 	Pins   []Pin
 	Stamps Stamps
+	// LiteralSecrets is set where values that another tool would have to resolve are
+	// rendered as they are written.
+	LiteralSecrets bool
 	// Guard is set where a sync begins by asking the cluster about all images.
 	Guard bool
 }

@@ -71,7 +71,21 @@ type Spec struct {
 	Preview *Preview `json:"preview,omitempty"`
 	// Stamps: Off leaves the envladder.dev annotations out of what is rendered.
 	Stamps Stamps `json:"stamps,omitempty"`
+	// UnresolvedSecrets: Literal renders values that SOPS has encrypted, and placeholders
+	// of argocd-vault-plugin and vals, as they are written. Deny (the default) makes them
+	// an error, since nothing resolves them.
+	UnresolvedSecrets UnresolvedSecrets `json:"unresolvedSecrets,omitempty"`
 }
+
+// UnresolvedSecrets is what becomes of values that another tool would have to decrypt or
+// replace: Deny (the default) or Literal.
+type UnresolvedSecrets string
+
+// The values of UnresolvedSecrets.
+const (
+	UnresolvedSecretsDeny    UnresolvedSecrets = "Deny"
+	UnresolvedSecretsLiteral UnresolvedSecrets = "Literal"
+)
 
 // Stamps says whether rendered objects are stamped: On (the default) or Off.
 type Stamps string

@@ -39,7 +39,7 @@ type Merged struct {
 // layers are at fault. It is ctx's where that ends.
 func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
 	m := &Merged{pins: step.Pins}
-	if err := m.read(ctx, fsys, step.Layers); err != nil {
+	if err := m.read(ctx, fsys, step); err != nil {
 		return nil, err
 	}
 	m.sources = append(m.sources, overrideSources(step.Overrides)...)
@@ -68,14 +68,14 @@ func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
 }
 
 // read reads each layer once, however often it is listed.
-func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) error {
+func (m *Merged) read(ctx context.Context, fsys fs.FS, step ladder.Step) error {
 	read := map[string]source{}
 	left := newBudget()
 	var (
 		faults strictyaml.Faults
 		errs   []error
 	)
-	for _, layer := range layers {
+	for _, layer := range step.Layers {
 		s, ok := read[layer.Path]
 		if !ok {
 			if err := ctx.Err(); err != nil {
@@ -87,6 +87,9 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 				faults = append(faults, found...)
 			} else if err != nil {
 				errs = append(errs, err)
+			}
+			if !step.LiteralSecrets {
+				faults = append(faults, s.unresolved...)
 			}
 			if left.over() {
 				break // the rest isn't read

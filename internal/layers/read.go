@@ -54,7 +54,7 @@ func parseLayer(layer ladder.Layer, data []byte, left *budget) (source, error) {
 		// The cause would quote values.
 		return source{}, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser doesn't take it", layer.Path, layer.Origin)
 	}
-	return source{file: layer.Path, values: values, document: parsedWhenAsked(data)}, nil
+	return source{file: layer.Path, values: values, document: parsedWhenAsked(data), unresolved: unresolved(layer.Path, root)}, nil
 }
 
 // checkForHelm finds what Helm, whose YAML is an older one, silently takes for something

@@ -46,6 +46,8 @@ type source struct {
 	prefix   []string
 	// line of a source that has no document.
 	line int
+	// unresolved are findings of a layer that count unless secrets are meant literally.
+	unresolved strictyaml.Faults
 }
 
 // name of the source, for messages.

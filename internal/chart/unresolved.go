@@ -1,0 +1,55 @@
+package chart
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/envladder/envladder/internal/secrets"
+)
+
+const secretKind = "Secret"
+
+// checkSecrets refuses Secrets with a value that some other tool would have to decrypt or
+// replace. Layers are checked when they are read; this covers what the chart itself has,
+// and what templates put together.
+func (ms Manifests) checkSecrets() error {
+	var errs []error
+	for _, m := range ms {
+		if m.onlyCRDs() || !strings.Contains(m.Content, secretKind) {
+			continue
+		}
+		objects, err := objectsOf(m.Content)
+		if err != nil {
+			return fmt.Errorf("reading an object of %q: %w", m.Source, err)
+		}
+		for _, object := range objects {
+			visitItems(object, func(object map[string]any) { errs = append(errs, checkSecret(object, m.Source)) })
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkSecret(object map[string]any, source string) error {
+	if object["kind"] != secretKind {
+		return nil
+	}
+	for _, field := range []string{"data", "stringData"} {
+		values, _ := object[field].(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			text, _ := values[key].(string)
+			if decoded, err := base64.StdEncoding.DecodeString(text); field == "data" && err == nil {
+				text = string(decoded)
+			}
+			if what, ok := secrets.FindUnresolved(text); ok {
+				metadata, _ := object["metadata"].(map[string]any)
+				return fmt.Errorf("Secret %q of template %q has %s in %s, and nothing resolves it: let a controller bring the Secret, or set spec.unresolvedSecrets: Literal if values are meant as they are written",
+					fmt.Sprint(metadata["name"]), source, what, field+"."+key)
+			}
+		}
+	}
+	return nil
+}

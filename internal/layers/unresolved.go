@@ -1,0 +1,55 @@
+package layers
+
+import (
+	yamlv3 "go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/secrets"
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// CheckUnresolved finds what would have to be decrypted or replaced before a layer can
+// be rendered: encryption by SOPS, placeholders of argocd-vault-plugin, references of
+// vals. The plugin holds no keys, so they would be rendered as they are written. The
+// error is a strictyaml.Faults. A layer that can't be parsed is left to Check.
+func CheckUnresolved(file string, data []byte) error {
+	root, err := strictyaml.ParseMapping(file, data)
+	if err != nil {
+		return nil //nolint:nilerr // Check has it
+	}
+	return unresolved(file, root).Err()
+}
+
+func unresolved(file string, root *yamlv3.Node) strictyaml.Faults {
+	if key := sopsMetadata(root); key != nil {
+		return strictyaml.Faults{strictyaml.FaultAt(file, key, "sops",
+			"the layer is encrypted by SOPS, and rendering holds no keys: %s", insteadOfSecrets)}
+	}
+	var faults strictyaml.Faults
+	strictyaml.Walk(root, func(n *yamlv3.Node, key bool, path func() string) bool {
+		if n.Kind != yamlv3.ScalarNode || key {
+			return true
+		}
+		if what, ok := secrets.FindUnresolved(n.Value); ok {
+			faults = append(faults, strictyaml.FaultAt(file, n, path(), "has %s, and nothing resolves it: %s", what, insteadOfSecrets))
+		}
+		return !faults.Full()
+	})
+	return faults
+}
+
+const insteadOfSecrets = "let a controller bring the Secret (External Secrets, Sealed Secrets) and name it here, or set spec.unresolvedSecrets: Literal if values are meant as they are written"
+
+// sopsMetadata returns the key of what SOPS appends to a file that it encrypts, nil for
+// none.
+func sopsMetadata(root *yamlv3.Node) *yamlv3.Node {
+	key, metadata := child(root, "sops")
+	if metadata == nil || metadata.Kind != yamlv3.MappingNode {
+		return nil
+	}
+	for _, field := range []string{"mac", "lastmodified"} {
+		if _, value := child(metadata, field); value == nil {
+			return nil
+		}
+	}
+	return key
+}
