@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -180,6 +181,39 @@ func TestAFetchThatGaveNothingSaysSo(t *testing.T) {
 	failing(w, "/referrers/")
 	if _, err := w.fetch(t, inGate("ci", ci)); !errors.As(err, &nothing) {
 		t.Errorf("the list can't be read: %v", err)
+	}
+}
+
+// TestFetchReturnsWhatWasReadUntilItsContextEnds: an answer that doesn't come keeps no
+// other proof from counting.
+func TestFetchReturnsWhatWasReadUntilItsContextEnds(t *testing.T) {
+	w := newWorld(t, registrytest.WithReferrers)
+	ci, observer := newKey(t), newKey(t)
+	signature := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
+	soak := w.attest(t, observer, gate.PredicateSoak, map[string]any{})
+	manifest, err := w.client.Manifest(t.Context(), w.repository, soak.Digest)
+	check(t, err)
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	w.server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/blobs/"+manifest.Layers[0].Digest) {
+			<-ended
+		}
+		return false
+	})
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		got, err := w.store.Fetch(ctx, w.query(inGate("ci", ci), inGate("observer", observer)))
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("error %v, want the context's", err)
+		}
+		if len(got) == 1 && got[0].Source == signature.Digest {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("evidence %+v, want the signature", got)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type Store struct {
 	shelf   Shelf // nil: there is none
 	counts  counts
 	flights singleflight.Group
+	reading sync.Map // of *collector, by the key of a flight
 }
 
 // NewStore returns a Store that reads through client, and verifies by what trust finds.
@@ -97,32 +98,66 @@ const fetchTimeout = 30 * time.Second
 
 // Fetch returns the evidence about a digest that can be found now, what is known
 // included. Callers who ask about one digest for the same signers at once share one
-// fetch. Evidence beside an error is as good as any; the error says what may be missing,
-// and joins: a *registry.Error, a *BoundError, a *SignerError, a *panics.Error; all of it
+// fetch; one whose context ends gets what was verified until then. Evidence returned with an
+// error is as good as any; the error says what may be missing, and joins: a *registry.Error, a *BoundError, a *SignerError, a *panics.Error; all of it
 // in a *NothingReadError where the registry gave nothing.
 func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
-	flight := s.flights.DoChan(s.key(ctx, q), func() (any, error) {
+	key := s.key(ctx, q)
+	flight := s.flights.DoChan(key, func() (any, error) {
+		read := &collector{}
+		s.reading.Store(key, read)
+		defer s.reading.Delete(key)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		var found []gate.Evidence
 		err := panics.Catch(func() (err error) {
-			found, err = s.fetch(ctx, q)
+			found, err = s.fetch(ctx, q, read)
 			return err
 		})
+		if found == nil { // it panicked
+			found = read.all()
+		}
 		return found, err
 	})
 	select {
 	case <-ctx.Done(): // one who stops waiting doesn't stop the others
 		err := &registry.Error{Action: "reading attestations", Repository: q.place(), Err: context.Cause(ctx)}
-		return s.known.get(s.key(ctx, q)), &NothingReadError{err}
+		return s.readSoFar(key), &NothingReadError{err}
 	case result := <-flight:
 		found, _ := result.Val.([]gate.Evidence)
 		return found, result.Err
 	}
 }
 
-// fetch verifies bundle by bundle: none is held for longer than that takes.
-func (s *Store) fetch(ctx context.Context, q Query) (found []gate.Evidence, err error) {
+// readSoFar returns the evidence that a fetch has verified that goes on.
+func (s *Store) readSoFar(key string) []gate.Evidence {
+	var found []gate.Evidence
+	if read, ok := s.reading.Load(key); ok {
+		found = read.(*collector).all() //nolint:forcetypeassert // it holds nothing else
+	}
+	return union(s.known.get(key), found) // known has it all by the time that reading ends
+}
+
+// collector gathers the evidence that a fetch verifies.
+type collector struct {
+	mu    sync.Mutex
+	found []gate.Evidence
+}
+
+func (c *collector) add(evidence []gate.Evidence) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found = union(c.found, evidence)
+}
+
+func (c *collector) all() []gate.Evidence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.found
+}
+
+// fetch verifies bundle by bundle into read: none is held for longer than that takes.
+func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []gate.Evidence, err error) {
 	ctx, span := tracer.Start(ctx, "fetch evidence")
 	defer span.End()
 	defer func() { traceFetch(span, q, found, err) }()
@@ -134,7 +169,6 @@ func (s *Store) fetch(ctx context.Context, q Query) (found []gate.Evidence, err 
 		// Another replica may have kept what has come since, and the registry be down.
 		found = s.unshelve(ctx, q)
 	}
-	var mu sync.Mutex
 	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
 		_, span := tracer.Start(ctx, "verify bundle")
 		defer span.End()
@@ -146,11 +180,10 @@ func (s *Store) fetch(ctx context.Context, q Query) (found []gate.Evidence, err 
 		for i := range evidence {
 			evidence[i].Source = source
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		found = union(found, evidence)
+		read.add(evidence)
 	}}
 	err = f.fetch(ctx)
+	found = union(found, read.all())
 	old, legacyErr := s.fetchLegacy(ctx, q)
 	found = union(found, old)
 	admitted, policyErr := s.fetchPolicy(ctx, q)

@@ -116,7 +116,7 @@ func (c *Client) newTransfer(from, to Places) (*transfer, error) {
 	if t.puller, err = remote.NewPuller(options...); err != nil {
 		return nil, err
 	}
-	t.pusher, err = remote.NewPusher(options...)
+	t.pusher, err = c.newPusher()
 	return t, err
 }
 
@@ -128,7 +128,7 @@ func (t *transfer) copy(ctx context.Context, from, to name.Repository, identifie
 		err = t.pusher.Push(ctx, target, descriptor)
 	}
 	if err != nil {
-		return &Error{Action: fmt.Sprintf("copying %s to %s", identifier, to.Name()), Repository: from.Name(), Err: redact(err)}
+		return &Error{Action: fmt.Sprintf("copying %s to %s", identifier, to.Name()), Repository: from.Name(), Err: brief(redact(err))}
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (t *transfer) copyListed(ctx context.Context, subject, digest string) error
 	}
 	manifest, err := t.puller.Get(ctx, t.fromEvidence.Digest(digest))
 	if err != nil {
-		return &Error{Action: fmt.Sprintf("reading manifest %s", digest), Repository: t.fromEvidence.Name(), Err: redact(err)}
+		return &Error{Action: fmt.Sprintf("reading manifest %s", digest), Repository: t.fromEvidence.Name(), Err: brief(redact(err))}
 	}
 	if err := t.client.putListed(ctx, t.pusher, t.toEvidence, subject, manifest.Manifest); err != nil {
 		return &Error{Action: fmt.Sprintf("attaching %s to %s", digest, subject), Repository: t.toEvidence.Name(), Err: redact(err)}

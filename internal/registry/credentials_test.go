@@ -66,10 +66,12 @@ func TestCredentialsOfPullSecrets(t *testing.T) {
 		"of the registry, as a URL":     {[]map[string]string{{"https://" + server.Host + "/v2/": "robot:secret"}}, true},
 		"of the repository":             {[]map[string]string{{server.Host: "other:no", server.Host + "/shop/web": "robot:secret"}}, true},
 		"of a folder above it":          {[]map[string]string{{server.Host: "other:no", server.Host + "/shop": "robot:secret"}}, true},
-		"of another folder":             {[]map[string]string{{server.Host + "/sho": "robot:secret", server.Host + "/shop/we": "robot:secret"}}, false},
+		"of another folder":             {[]map[string]string{{server.Host + "/blog": "robot:secret", server.Host + "/shop/web/x": "robot:secret"}}, false},
+		"the less specific one":         {[]map[string]string{{server.Host: "robot:secret", server.Host + "/shop": "other:no", server.Host + "/shop/web": "other:no"}}, true},
+		"by a pattern":                  {[]map[string]string{{strings.Replace(server.Host, "127.0.", "*.*.", 1): "robot:secret"}}, true},
 		"of another registry":           {[]map[string]string{{"registry.example.com": "robot:secret", server.Host + ".example.com": "robot:secret"}}, false},
 		"in the second of two secrets":  {[]map[string]string{{"registry.example.com": "else:where"}, {server.Host: "robot:secret"}}, true},
-		"the first of two secrets wins": {[]map[string]string{{server.Host: "other:no"}, {server.Host: "robot:secret"}}, false},
+		"the first of two is refused":   {[]map[string]string{{server.Host: "other:no"}, {server.Host: "robot:secret"}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("HOME", t.TempDir())
@@ -127,6 +129,41 @@ func TestPullSecretsThatCantBeRead(t *testing.T) {
 		_, err := (&registry.Options{Configs: []string{file}}).Client()
 		if err == nil || !strings.Contains(err.Error(), "--registry-config") || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "c2VjcmV0") {
 			t.Errorf("%q: %v", file, err)
+		}
+	}
+}
+
+// TestCredentialsThatAreDeniedOnce stay those that are tried first: a registry may deny one
+// path alone.
+func TestCredentialsThatAreDeniedOnce(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	digest := server.Image(t, "shop/web")
+	shown := locked(server, "robot", "secret")
+	server.Also(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/manifests/sha256-") {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	file := pullSecret(t, filepath.Join(t.TempDir(), "config.json"), map[string]string{server.Host + "/shop": "robot:secret", server.Host: "other:no"})
+	client, err := (&registry.Options{Configs: []string{file}}).Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := client.Referrers(t.Context(), server.Name("shop/web"), digest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Manifest(t.Context(), server.Name("shop/web"), digest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, credentials := range shown() {
+		if credentials != "robot:secret" {
+			t.Errorf("%s were shown for what the first ones are accepted for", credentials)
 		}
 	}
 }

@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -56,13 +53,13 @@ func (c *Client) push(ctx context.Context, repository string, subject Descriptor
 	if err != nil {
 		return "", err
 	}
-	pusher, err := remote.NewPusher(remote.WithTransport(c.base), remote.WithAuthFromKeychain(c.keychain))
+	pusher, err := c.newPusher()
 	if err != nil {
 		return "", err
 	}
 	for _, blob := range []v1.Layer{emptyConfig, layer} {
 		if err := pusher.Upload(ctx, parsed, blob); err != nil {
-			return "", fmt.Errorf("uploading: %w", err)
+			return "", fmt.Errorf("uploading: %w", advise(err))
 		}
 	}
 	return digestOf(manifest), c.putListed(ctx, pusher, parsed, subject.Digest, manifest)
@@ -105,45 +102,75 @@ func describe(layer v1.Layer) (v1.Descriptor, error) {
 	return v1.Descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
 }
 
-// putListed puts the manifest until the subject's referrers name it. Where the list is a
-// tag, another pusher may have read it before this one and write it after: it is looked at
-// again once that must be over.
+// apiAttempts bounds how often the Referrers API is read before the tag is written too:
+// some registries list a manifest a moment after they took it, and some answer requests
+// for referrers with empty lists that they don't maintain. It takes about 3 seconds.
+const apiAttempts = 6
+
+// putListed puts the manifest and waits until the subject's referrers name it. The
+// registry adds it to the list of its Referrers API; without one, it is added to the list
+// under the subject's tag.
 func (c *Client) putListed(ctx context.Context, pusher *remote.Pusher, repository name.Repository, subject string, manifest []byte) error {
-	digest := digestOf(manifest)
+	entry, err := referrerEntry(manifest)
+	if err != nil {
+		return err
+	}
+	if err := pusher.Put(ctx, repository.Digest(entry.Digest.String()), rawManifest(manifest)); err != nil {
+		return fmt.Errorf("putting manifest: %w", advise(err))
+	}
 	for attempt := range pushAttempts {
 		// Pushers that met once shouldn't meet again.
 		if err := wait(ctx, time.Duration(attempt)*(100*time.Millisecond+rand.N(200*time.Millisecond))); err != nil { //nolint:gosec // it keeps no secret
 			return err
 		}
-		began := time.Now()
-		if err := pusher.Put(ctx, repository.Digest(digest), rawManifest(manifest)); err != nil {
-			return fmt.Errorf("putting manifest: %w", advise(err))
-		}
-		listed, err := c.lists(ctx, repository, subject, digest, time.Since(began))
-		if err != nil {
-			return fmt.Errorf("reading back: %w", err)
-		}
-		if listed {
+		found := c.lists(ctx, repository.Name(), subject)
+		if names(found.api, entry) {
 			return nil
 		}
+		if found.apiErr == nil && attempt < apiAttempts && !names(found.tag, entry) {
+			continue
+		}
+		var listed bool
+		listed, err = c.putInTag(ctx, pusher, repository, subject, entry, names(found.tag, entry))
+		if listed || err != nil && found.apiErr != nil {
+			return err
+		}
 	}
-	return fmt.Errorf("%s was put %d times and isn't listed among the referrers: is something else overwriting tag %s?",
-		digest, pushAttempts, fallbackTag(subject))
+	if err != nil { // the API may list it yet, so the tag was no reason to give up
+		return err
+	}
+	return fmt.Errorf("%s was pushed, but isn't listed among the referrers after %d attempts: is something else overwriting tag %s?\n%s",
+		entry.Digest, pushAttempts, fallbackTag(subject), storeElsewhere)
+}
+
+// names reports whether a list names a manifest.
+func names(list []Descriptor, entry v1.Descriptor) bool {
+	return slices.ContainsFunc(list, func(d Descriptor) bool { return d.Digest == entry.Digest.String() })
 }
 
 // minSettling is how long a tag is given at least in which another pusher could write
 // what it has read before: reading and writing it takes some round trips.
 const minSettling = 250 * time.Millisecond
 
-// lists says whether a digest is listed, and stays so.
-func (c *Client) lists(ctx context.Context, repository name.Repository, subject, digest string, took time.Duration) (bool, error) {
-	for looked := range 2 {
-		list, err := c.list(ctx, repository.Name(), subject)
-		listed := slices.ContainsFunc(list.all, func(d Descriptor) bool { return d.Digest == digest })
-		switch {
-		case !listed:
+// putInTag adds the entry to the subject's tag if it isn't there, and reports whether it
+// stays there. Another pusher may have read the tag before this one and write it after:
+// the tag is read again once that must be over.
+func (c *Client) putInTag(ctx context.Context, pusher *remote.Pusher, repository name.Repository, subject string, entry v1.Descriptor, there bool) (bool, error) {
+	began := time.Now()
+	if !there {
+		if err := c.addToTag(ctx, pusher, repository, subject, entry); err != nil {
 			return false, err
-		case looked == 1 || !list.byTag:
+		}
+	}
+	took := time.Since(began)
+	for looked := range 2 {
+		found := c.lists(ctx, repository.Name(), subject)
+		switch {
+		case !names(found.all(), entry) && found.tagErr != nil:
+			return false, fmt.Errorf("reading back: %w", found.tagErr)
+		case !names(found.all(), entry):
+			return false, nil
+		case looked == 1:
 			return true, nil
 		}
 		if err := wait(ctx, max(minSettling, 3*took)); err != nil {
@@ -151,20 +178,6 @@ func (c *Client) lists(ctx context.Context, repository name.Repository, subject,
 		}
 	}
 	return true, nil
-}
-
-// advise says what helps where a registry refuses to write a tag for the second time.
-func advise(err error) error {
-	var answer *transport.Error
-	if !errors.As(err, &answer) || !strings.Contains(answer.Error(), "/manifests/sha256-") {
-		return err
-	}
-	switch answer.StatusCode {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity:
-		return fmt.Errorf("%w\nthe registry has no Referrers API, and it seems that its tags can't be written twice: keep attestations in a repository where they can (--evidence, and the Gate's images[].evidence)", err)
-	default:
-		return err
-	}
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -207,7 +207,7 @@ func (c *Client) request(ctx context.Context, repository, path, accept string) (
 	}
 	if err := transport.CheckError(response, http.StatusOK); err != nil {
 		response.Body.Close()
-		return nil, err
+		return nil, brief(err)
 	}
 	return response, nil
 }

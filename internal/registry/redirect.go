@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 )
 
 const schemeHTTPS = "https"
@@ -28,6 +29,43 @@ func (c *Client) checkRedirect(request *http.Request, via []*http.Request) error
 		return fmt.Errorf("refusing a redirect from %s to the private address %s", from.Hostname(), to.Hostname())
 	}
 	return nil
+}
+
+// apiRedirects answers 404 where a registry redirects a request for referrers away from
+// its API: it has no Referrers API. GHCR does so, to pages with a rate limit of their own.
+type apiRedirects struct{ inner http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t apiRedirects) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.inner.RoundTrip(request)
+	if err != nil || !isReferrersPath(request.URL.Path) || !leavesAPI(request, response) {
+		return response, err
+	}
+	response.Body.Close()
+	return emptyAnswer(request, http.StatusNotFound), nil
+}
+
+// leavesAPI reports whether an answer redirects to a path that isn't below /v2/.
+func leavesAPI(request *http.Request, response *http.Response) bool {
+	location := response.Header.Get("Location")
+	if response.StatusCode/100 != 3 || location == "" {
+		return false
+	}
+	to, err := request.URL.Parse(location)
+	return err != nil || !strings.HasPrefix(to.Path, "/v2/")
+}
+
+func isReferrersPath(path string) bool {
+	return strings.HasPrefix(path, "/v2/") && strings.Contains(path, "/referrers/sha256:")
+}
+
+// emptyAnswer returns an answer that no server gave.
+func emptyAnswer(request *http.Request, status int) *http.Response {
+	return &http.Response{
+		StatusCode: status, Status: fmt.Sprintf("%d %s", status, http.StatusText(status)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, Request: request,
+	}
 }
 
 func isPrivate(host string) bool {

@@ -73,12 +73,8 @@ type Descriptor struct {
 type Client struct {
 	// base has no retries of its own: the client's pushes bring theirs.
 	base     http.RoundTripper
-	keychain authn.Keychain
+	keychain keychains
 	dialer   *dialer // nil over a transport of the caller's
-
-	// lackingAPI are the hosts that had no Referrers API when they were last asked. Like
-	// sessions, they are those that callers name.
-	lackingAPI sync.Map
 
 	mu       sync.Mutex
 	sessions map[name.Repository]*session
@@ -103,8 +99,8 @@ func newTransport(dial *dialer) *http.Transport {
 // NewClientOver returns a Client that speaks through a transport of the caller's.
 func NewClientOver(base http.RoundTripper) *Client {
 	return &Client{
-		base:     guarded{base},
-		keychain: authn.DefaultKeychain,
+		base:     guarded{apiRedirects{base}},
+		keychain: keychains{authn.DefaultKeychain},
 		sessions: map[name.Repository]*session{},
 	}
 }
@@ -179,13 +175,13 @@ func (c *Client) session(ctx context.Context, repository name.Repository) (*sess
 
 func (c *Client) open(ctx context.Context, repository name.Repository) (*http.Client, error) {
 	c.named(repository)
-	auth, err := authn.Resolve(ctx, c.keychain, repository)
+	credentials, err := c.keychain.matching(ctx, repository)
 	if err != nil {
 		return nil, fmt.Errorf("finding credentials for %s: %w", repository.RegistryStr(), err)
 	}
-	authenticated, err := transport.NewWithContext(ctx, repository.Registry, auth, retrying(c.base), []string{repository.Scope(transport.PullScope)})
+	authenticated, err := newAlternatives(ctx, repository, retrying(c.base), credentials)
 	if err != nil {
-		return nil, redact(err)
+		return nil, brief(redact(err))
 	}
 	return &http.Client{Transport: authenticated, CheckRedirect: c.checkRedirect}, nil
 }

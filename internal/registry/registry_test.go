@@ -438,57 +438,98 @@ func TestATagIsMissingOnlyOnTheRegistrysWord(t *testing.T) {
 	}
 }
 
-// TestATagIsAskedForBesideTheAPIThatWasMissing: an answer about the API that comes after
-// the tag was asked for, or never, tells that both are asked at once.
-func TestATagIsAskedForBesideTheAPIThatWasMissing(t *testing.T) {
+// TestReferrers: the API and the tag are read at once, and what only one of them lists
+// counts.
+func TestReferrers(t *testing.T) {
 	t.Parallel()
 	server := registrytest.Start(t, registrytest.WithoutReferrers)
 	digest := server.Image(t, "team/web")
 	client := registry.NewClient()
-	list := func() []registry.Descriptor {
+	attached := server.Attach(t, "team/web", digest, "application/example", []byte("one"), nil)
+	listed := func(t *testing.T, want ...string) {
 		t.Helper()
-		listed, err := client.Referrers(t.Context(), server.Name("team/web"), digest)
+		got, err := client.Referrers(t.Context(), server.Name("team/web"), digest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return listed
-	}
-	attached := server.Attach(t, "team/web", digest, "application/example", []byte("one"), nil)
-	if listed := list(); len(listed) != 1 || listed[0].Digest != attached {
-		t.Fatalf("the first list is %v", listed)
-	}
-
-	tagged := make(chan struct{})
-	var once sync.Once
-	server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
-		switch {
-		case strings.Contains(r.URL.Path, "/manifests/sha256-"):
-			once.Do(func() { close(tagged) })
-		case strings.Contains(r.URL.Path, "/referrers/"):
-			select {
-			case <-tagged:
-			case <-r.Context().Done(): // or else the tag is waited for in vain
-			}
+		var digests []string
+		for _, d := range got {
+			digests = append(digests, d.Digest)
 		}
-		return false
-	})
-	if listed := list(); len(listed) != 1 || listed[0].Digest != attached {
-		t.Errorf("the second list is %v", listed)
+		if diff := cmp.Diff(want, digests); diff != "" {
+			t.Errorf("listed (-want +got):\n%s", diff)
+		}
 	}
+	t.Run("the API's answer waits for the tag's request", func(t *testing.T) {
+		tagged := make(chan struct{})
+		var once sync.Once
+		server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case strings.Contains(r.URL.Path, "/manifests/sha256-"):
+				once.Do(func() { close(tagged) })
+			case strings.Contains(r.URL.Path, "/referrers/"):
+				select {
+				case <-tagged:
+				case <-r.Context().Done(): // they aren't sent at once
+				}
+			}
+			return false
+		})
+		listed(t, attached)
+	})
+	t.Run("the API lists other ones", func(t *testing.T) {
+		api := registrytest.DigestOf([]byte("by the API"))
+		server.Before(listing(api, attached))
+		listed(t, api, attached)
+		server.Before(listing(api))
+		listed(t, api, attached)
+	})
+	t.Run("a tag that takes too long is given up", func(t *testing.T) {
+		api := registrytest.DigestOf([]byte("by the API"))
+		server.Before(listing(api))
+		server.Also(func(_ http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/manifests/sha256-") {
+				return false
+			}
+			<-r.Context().Done()
+			return true
+		})
+		got, err := client.Referrers(t.Context(), server.Name("team/web"), digest)
+		if len(got) != 1 || err == nil || !strings.Contains(err.Error(), "didn't answer within 2s") {
+			t.Errorf("listed %v, error %v", got, err)
+		}
+	})
+}
 
-	// The registry gets the API, and its list counts from then on.
-	api := registrytest.DigestOf([]byte("by the API"))
-	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+// listing has a registry's Referrers API list these digests.
+func listing(digests ...string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, "/referrers/") {
 			return false
 		}
+		var entries []string
+		for _, digest := range digests {
+			entries = append(entries, fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":%q,"size":2}`, digest))
+		}
 		w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
-		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":%q,"size":2}]}`, api)
+		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[%s]}`, strings.Join(entries, ","))
 		return true
-	})
-	for range 2 {
-		if listed := list(); len(listed) != 1 || listed[0].Digest != api {
-			t.Errorf("with the API the list is %v", listed)
+	}
+}
+
+// TestErrorsOfRegistriesAreShort: pages and long messages stay out of what people read.
+func TestErrorsOfRegistriesAreShort(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	digest := digestOf("image")
+	for name, body := range map[string]string{
+		"a page":         "<html>" + strings.Repeat("x", 10_000),
+		"a long message": `{"errors":[{"code":"DENIED","message":"` + strings.Repeat("x", 10_000) + `","detail":{"x":"` + strings.Repeat("x", 10_000) + `"}}]}`,
+		"many messages":  `{"errors":[` + strings.Repeat(`{"code":"DENIED","message":"no"},`, 1000) + `{"code":"DENIED","message":"no"}]}`,
+	} {
+		answer(server, "/manifests/", http.StatusForbidden, nil, body)
+		_, err := registry.NewClient().Manifest(t.Context(), server.Name("shop/web"), digest)
+		if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "403") && !strings.Contains(err.Error(), "DENIED") {
+			t.Errorf("%s: error of %d bytes: %.200s", name, len(fmt.Sprint(err)), err)
 		}
 	}
 }

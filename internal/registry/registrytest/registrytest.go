@@ -49,8 +49,9 @@ type Server struct {
 	// Host is 127.0.0.1:<port>.
 	Host string
 
-	server *httptest.Server
-	before atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+	server  *httptest.Server
+	handler atomic.Pointer[http.Handler]
+	before  atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 }
 
 // Start starts a registry that ends with the test.
@@ -58,11 +59,12 @@ func Start(t T, kind Kind) *Server {
 	t.Helper()
 	handler := registry.New(registry.WithReferrersSupport(bool(kind)), registry.Logger(log.New(io.Discard, "", 0)))
 	s := &Server{}
+	s.handler.Store(&handler)
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if before := s.before.Load(); before != nil && (*before)(w, r) {
 			return
 		}
-		handler.ServeHTTP(w, r)
+		(*s.handler.Load()).ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.server.Close)
 	s.Host = strings.TrimPrefix(s.server.URL, "http://")
@@ -80,6 +82,12 @@ func (s *Server) Also(answer func(http.ResponseWriter, *http.Request) bool) {
 	s.Before(func(w http.ResponseWriter, r *http.Request) bool {
 		return answer(w, r) || next != nil && (*next)(w, r)
 	})
+}
+
+// Wrap puts a handler around the registry's own, for one that behaves otherwise.
+func (s *Server) Wrap(wrap func(http.Handler) http.Handler) {
+	wrapped := wrap(*s.handler.Load())
+	s.handler.Store(&wrapped)
 }
 
 // Stop ends the registry: connections are refused from now on.
