@@ -103,11 +103,11 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	target.Evidence = a.evidence
 	predicate, err := build(target, time.Now().UTC().Truncate(time.Second))
 	if err != nil {
-		return fmt.Errorf("attesting a %s: %w", a.noun, err)
+		return fmt.Errorf("attesting %s: %w", withArticle(a.noun), err)
 	}
 	attested, err := evidence.Attest(ctx, client, signer, target, a.predicateType, predicate)
 	if err != nil {
-		return fmt.Errorf("attesting a %s: %w", a.noun, err)
+		return fmt.Errorf("attesting %s: %w", withArticle(a.noun), err)
 	}
 	if a.after != nil {
 		if err := a.after(attested); err != nil {
@@ -115,6 +115,13 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 		}
 	}
 	return write(stdout, target.Repository+"@"+target.Digest(), attested)
+}
+
+func withArticle(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 // parsePinned refuses a tag: who signs must know what. A tag beside a digest is ignored.

@@ -94,6 +94,7 @@ func prepare(root *cobra.Command, args []string, stdin io.Reader, stdout, stderr
 		return fmt.Errorf("%w\nflags: %s --help", err, cmd.CommandPath())
 	})
 	tellUsage(root)
+	refuseRepeatedFlags(root)
 }
 
 func exitCode(root *cobra.Command, err error) int {
