@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,7 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/workload"
 )
@@ -162,6 +165,102 @@ func TestRolloutsReplicaSet(t *testing.T) {
 			wantCodes(t, b.as(t, test.user, nil).Create(t.Context(), replicaSet), test.want...)
 		})
 	}
+}
+
+// TestReplicaSetOfARolloutWithWorkloadRef checks that a Rollout which takes its pod template
+// from another workload counts as running that workload's digests, and no others.
+func TestReplicaSetOfARolloutWithWorkloadRef(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	aged, otherAged, unproven, recalled := b.aged(t), b.aged(t), b.push(t, "shop/web"), b.aged(t)
+	before := b.as(t, unseen, nil)
+	create := func(o client.Object, name string) client.Object {
+		t.Helper()
+		o.SetName(name)
+		o.SetGenerateName("")
+		if err := before.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	deployment := newDeployment(namespace, aged)
+	create(deployment, "web")
+	create(newDeployment(namespace, unproven), "unproven")
+	create(newDeployment(namespace, recalled), "recalled")
+	create(newReplicaSet(namespace, aged), "standalone")
+	create(newPodTemplate(namespace, aged), "template")
+	create(newStatefulSet(namespace, aged), "stateful")
+	old := newReplicaSet(namespace, otherAged)
+	ownedBy(old, deployment, "apps/v1", "Deployment")
+	create(old, "old")
+	leaving := newDeployment(namespace, aged)
+	leaving.Finalizers = []string{"example.com/stay"}
+	create(leaving, "leaving")
+	if err := before.Delete(t.Context(), leaving); err != nil {
+		t.Fatal(err)
+	}
+	b.gate(t, b.prodGate(namespace))
+	b.recall(t, workload.DigestOf(recalled))
+
+	tooOld := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		user, apiVersion, kind, workload, image string
+		want                                    []gate.Code
+	}{
+		"a Deployment":                      {rolloutController, "apps/v1", "Deployment", "web", aged, nil},
+		"a ReplicaSet of its own":           {rolloutController, "apps/v1", "ReplicaSet", "standalone", aged, nil},
+		"a PodTemplate":                     {rolloutController, "v1", "PodTemplate", "template", aged, nil},
+		"another digest":                    {rolloutController, "apps/v1", "Deployment", "web", otherAged, tooOld},
+		"a ReplicaSet that was left behind": {rolloutController, "apps/v1", "ReplicaSet", "old", otherAged, tooOld},
+		"a Deployment on its way out":       {rolloutController, "apps/v1", "Deployment", "leaving", aged, tooOld},
+		"a Deployment that isn't there":     {rolloutController, "apps/v1", "Deployment", "gone", aged, tooOld},
+		"a kind that Rollouts don't use":    {rolloutController, "apps/v1", "StatefulSet", "stateful", aged, tooOld},
+		"a kind that isn't known":           {rolloutController, "example.com/v1", "Deployment", "web", aged, tooOld},
+		"a person":                          {"ana", "apps/v1", "Deployment", "web", aged, tooOld},
+		"unproven":                          {rolloutController, "apps/v1", "Deployment", "unproven", unproven, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"recalled":                          {rolloutController, "apps/v1", "Deployment", "recalled", recalled, []gate.Code{gate.Recalled}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rollout := foreign(namespace, rolloutKind, map[string]any{
+				"workloadRef": map[string]any{"apiVersion": test.apiVersion, "kind": test.kind, "name": test.workload},
+			})
+			wantCodes(t, b.client.Create(t.Context(), rollout))
+			replicaSet := newReplicaSet(namespace, test.image)
+			replicaSet.Name, replicaSet.GenerateName = "", "made-"
+			ownedBy(replicaSet, rollout, "argoproj.io/v1alpha1", "Rollout")
+			wantCodes(t, b.as(t, test.user, nil).Create(t.Context(), replicaSet), test.want...)
+		})
+	}
+}
+
+// TestChartOfARolloutWithWorkloadRef checks that the chart of a Deployment counts for what a
+// Rollout makes of it.
+func TestChartOfARolloutWithWorkloadRef(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	chart := "sha256:" + sixtyFour('c')
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "ci")
+	soak := soakOf(image, 25*time.Hour, time.Hour)
+	soak.Chart.Digest = chart
+	b.attest(t, image, "observer", gate.PredicateSoak, soak)
+	g := b.prodGate(namespace)
+	g.Spec.Requires.Soak.Chart = v1alpha1.ChartSame
+	b.gate(t, g)
+
+	deployment := newDeployment(namespace, image)
+	deployment.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: chart}
+	wantCodes(t, b.client.Create(t.Context(), deployment))
+	rollout := foreign(namespace, rolloutKind, map[string]any{
+		"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+	})
+	wantCodes(t, b.client.Create(t.Context(), rollout))
+	replicaSet := newReplicaSet(namespace, image)
+	ownedBy(replicaSet, rollout, "argoproj.io/v1alpha1", "Rollout")
+	wantCodes(t, b.as(t, rolloutController, nil).Create(t.Context(), replicaSet))
+	pod := newPod(namespace, "web", image)
+	ownedBy(pod, replicaSet, "apps/v1", "ReplicaSet")
+	wantCodes(t, b.as(t, "system:kube-controller-manager", nil).Create(t.Context(), pod))
 }
 
 // TestInjectedSidecar: what a mutating webhook adds to a pod isn't in its owner's

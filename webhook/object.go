@@ -3,6 +3,7 @@ package webhook
 import (
 	"reflect"
 
+	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -14,6 +15,16 @@ type object struct {
 	images []workload.Image
 	// rollout is how far that of a live StatefulSet is.
 	rollout rollout
+	// source is the live object that TemplateRef names. The images are its.
+	source *object
+}
+
+// Stamps returns the object's stamps, and where it has none those of its source.
+func (o *object) Stamps() gate.Stamps {
+	if o.source == nil {
+		return o.Object.Stamps()
+	}
+	return workload.Inherit(o.Object.Stamps(), o.source.Stamps())
 }
 
 // readImages fills in the images.

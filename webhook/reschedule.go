@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,7 +55,33 @@ func (w owners) live(ctx context.Context, kind schema.GroupVersionKind, key clie
 		return nil, fmt.Errorf("reading %s %q: %w", kind.Kind, key.Name, err)
 	}
 	read.rollout = rolloutOf(&u)
+	if read.source, err = w.source(ctx, read, key.Namespace); err != nil {
+		return nil, err
+	}
+	if read.source != nil {
+		read.images = read.source.images
+	}
 	return read, nil
+}
+
+// sourceKinds are the kinds that Argo Rollouts takes a pod template from.
+var sourceKinds = []schema.GroupVersionKind{
+	{Group: "apps", Version: "v1", Kind: "Deployment"},
+	{Group: "apps", Version: "v1", Kind: "ReplicaSet"},
+	{Version: "v1", Kind: "PodTemplate"},
+}
+
+// source returns the live object whose pod template another one uses, nil if there is
+// none. A ReplicaSet that has a controller doesn't count: it may hold digests that its
+// Deployment left behind.
+func (w owners) source(ctx context.Context, o *object, namespace string) (*object, error) {
+	ref := o.TemplateRef
+	if ref == nil || !slices.Contains(sourceKinds, ref.Kind) {
+		return nil, nil
+	}
+	return w.live(ctx, ref.Kind, client.ObjectKey{Namespace: namespace, Name: ref.Name}, func(u *unstructured.Unstructured) bool {
+		return ref.Kind.Kind != "ReplicaSet" || metav1.GetControllerOfNoCopy(u) == nil
+	})
 }
 
 func (w owners) read(u *unstructured.Unstructured) (*object, error) {

@@ -20,8 +20,9 @@ type Kinds struct {
 type kind struct {
 	// paths of the pod templates. A path without steps is the object itself.
 	paths []path
-	// elsewhere is a field that says where the template is, in place of having one.
-	elsewhere []string
+	// reference is a field that names the object whose pod template is used, in place of
+	// having one.
+	reference []string
 	// controller is the built-in controller's name: that of its ServiceAccount in
 	// kube-controller-manager's source (cmd/kube-controller-manager/app), not that of
 	// its --controllers flag. Empty where none makes pods of it.
@@ -66,7 +67,7 @@ func NewKinds() *Kinds {
 	}
 	template := []string{"spec", "template"}
 	rollout := at("", template...)
-	rollout.elsewhere = []string{"spec", "workloadRef"} // a Deployment's, which is judged as such
+	rollout.reference = []string{"spec", "workloadRef"} // a Deployment's, which is judged as such
 	return &Kinds{map[schema.GroupVersionKind]kind{
 		{Version: "v1", Kind: "Pod"}:                                         at(""),
 		{Version: "v1", Kind: "PodTemplate"}:                                 at("", "template"),

@@ -17,8 +17,17 @@ import (
 type Object struct {
 	Kind     schema.GroupVersionKind
 	Metadata metav1.ObjectMeta
-	// Templates are its pod templates: none where it says that they are elsewhere.
+	// Templates are its pod templates: none where TemplateRef is set.
 	Templates []Template
+	// TemplateRef names the object in the same namespace whose pod template is used: an
+	// Argo Rollout's workloadRef.
+	TemplateRef *Reference
+}
+
+// Reference names another object.
+type Reference struct {
+	Kind schema.GroupVersionKind
+	Name string
 }
 
 // Template is a pod template.
@@ -97,16 +106,24 @@ func (k *Kinds) Read(u *unstructured.Unstructured) (*Object, error) {
 		}
 		o.Templates = append(o.Templates, templates...)
 	}
-	if len(o.Templates) == 0 && !has(u.Object, known.elsewhere) {
+	if len(o.Templates) > 0 {
+		return o, nil
+	}
+	if o.TemplateRef = referenceAt(u.Object, known.reference); o.TemplateRef == nil {
 		return nil, fmt.Errorf("there is no pod's spec at %s", places(known.paths))
 	}
 	return o, nil
 }
 
-// has says whether there is something at a field.
-func has(object map[string]any, field []string) bool {
-	value, found, err := unstructured.NestedFieldNoCopy(object, field...)
-	return len(field) > 0 && err == nil && found && value != nil
+// referenceAt reads a reference to another object, nil if there is none.
+func referenceAt(object map[string]any, field []string) *Reference {
+	value, _, err := unstructured.NestedFieldNoCopy(object, field...)
+	if len(field) == 0 || err != nil || value == nil {
+		return nil
+	}
+	fields, _ := value.(map[string]any)
+	text := func(key string) string { s, _ := fields[key].(string); return s }
+	return &Reference{Kind: schema.FromAPIVersionAndKind(text("apiVersion"), text("kind")), Name: text("name")}
 }
 
 func places(paths []path) string {
