@@ -279,7 +279,7 @@ func TestInjectedSidecar(t *testing.T) {
 		"one that `others` names":         {b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'), nil},
 		"one that it names, by tag":       {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
 		"one that nobody names":           {"registry.example.com/evil@sha256:" + sixtyFour('a'), []gate.Code{gate.UnknownImage}},
-		"a placeholder that stayed":       {"auto", []gate.Code{gate.UnknownImage}},
+		"a placeholder that stayed":       {"auto", []gate.Code{gate.NotInjected}},
 		"an unproven image of the shop's": {b.push(t, "shop/web"), []gate.Code{gate.NoSignature, gate.NoSoak}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,5 +289,57 @@ func TestInjectedSidecar(t *testing.T) {
 			pod.Spec.InitContainers = []corev1.Container{{Name: "proxy", Image: test.sidecar}}
 			wantCodes(t, b.as(t, "system:kube-controller-manager", nil).Create(t.Context(), pod), test.want...)
 		})
+	}
+}
+
+// TestIstioInjection checks that a gateway is judged by the image that Istio gives its pods:
+// the placeholder passes in pod templates, and never in a Pod.
+func TestIstioInjection(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	g := b.prodGate(namespace)
+	g.Spec.Others = append(g.Spec.Others, v1alpha1.OtherImage{Repository: "docker.io/library/auto", Tags: v1alpha1.TagsAllow})
+	b.gate(t, g)
+	notInjected := []gate.Code{gate.NotInjected}
+
+	inject := func(template *corev1.PodTemplateSpec, label, container string) {
+		template.Spec.Containers[0].Name = container
+		if label != "" {
+			template.Labels["sidecar.istio.io/inject"] = label
+		}
+	}
+	for name, test := range map[string]struct {
+		label, container string
+		want             []gate.Code
+	}{
+		"injected by its label":     {"true", "proxy", nil},
+		"injected by its namespace": {"", "istio-proxy", nil},
+		"not Istio's container":     {"", "web", notInjected},
+		"not injected":              {"false", "istio-proxy", notInjected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := newDeployment(namespace, "auto")
+			inject(&gateway.Spec.Template, test.label, test.container)
+			wantCodes(t, b.client.Create(t.Context(), gateway, client.DryRunAll), test.want...)
+		})
+	}
+
+	gateway := newReplicaSet(namespace, "auto")
+	inject(&gateway.Spec.Template, "true", "istio-proxy")
+	wantCodes(t, b.client.Create(t.Context(), gateway))
+	for image, want := range map[string][]gate.Code{
+		"auto": notInjected,
+		b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'):     nil,
+		"registry.example.com/evil/proxy@sha256:" + sixtyFour('a'): {gate.UnknownImage},
+	} {
+		pod := newPod(namespace, "", image)
+		pod.GenerateName = "gateway-"
+		pod.Labels = map[string]string{"sidecar.istio.io/inject": "true"}
+		ownedBy(pod, gateway, "apps/v1", "ReplicaSet")
+		wantCodes(t, b.as(t, "system:kube-controller-manager", nil).Create(t.Context(), pod), want...)
+		if want == nil {
+			pod.Spec.Containers[0].Image = "auto"
+			wantCodes(t, b.client.Update(t.Context(), pod), notInjected...)
+		}
 	}
 }

@@ -113,7 +113,7 @@ func (f finding) sentence(gates []guard) string {
 // registry that is down is one: what couldn't be fetched may well be proven.
 var beyondProof = []gate.Code{
 	gate.Recalled, gate.GateInvalid, gate.Unsupported, gate.InternalError, gate.Undecodable,
-	gate.NoDigest, gate.UnknownImage, gate.NoGate, gate.OtherStamp, gate.RegistryUnavailable,
+	gate.NoDigest, gate.UnknownImage, gate.NotInjected, gate.NoGate, gate.OtherStamp, gate.RegistryUnavailable,
 }
 
 // first is the reason to begin with, and whether proof would mend it.

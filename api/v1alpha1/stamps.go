@@ -20,3 +20,7 @@ var BesideKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "Replicatio
 
 // MaxBeside bounds the workloads that AnnotationBeside names.
 const MaxBeside = 16
+
+// InjectedImage is the image of a container that Istio's injection completes: a
+// placeholder in pod templates, which no pod has once it was injected.
+const InjectedImage = "auto"

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/envladder/envladder/api/v1alpha1"
 )
 
 // guardWave is below every wave that people use; the guard goes below the lowest.
@@ -60,7 +62,8 @@ func (s *survey) add(object map[string]any) {
 	}
 	namespace := namespaceOf(metadata, s.release)
 	for _, image := range imagesOf(object) {
-		if !slices.Contains(s.images[namespace], image) {
+		// Istio replaces its placeholder in pods; nothing would replace it in the guard.
+		if image != v1alpha1.InjectedImage && !slices.Contains(s.images[namespace], image) {
 			s.images[namespace] = append(s.images[namespace], image)
 		}
 	}

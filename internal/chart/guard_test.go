@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,6 +130,22 @@ func TestTheReleasesNamespaceHasOneGuard(t *testing.T) {
 	template, images := readGuard(t, guards[0])
 	if diff := cmp.Diff([]string{"a", "b"}, images); diff != "" || template.Metadata.Namespace != "" {
 		t.Errorf("namespace %q, images (-want +got):\n%s", template.Metadata.Namespace, diff)
+	}
+}
+
+// TestTheGuardLeavesOutIstiosPlaceholder checks that the image which Istio is to inject isn't in
+// the guard: nothing injects a PodTemplate.
+func TestTheGuardLeavesOutIstiosPlaceholder(t *testing.T) {
+	const gateway = "kind: Deployment\nspec: {template: {metadata: {labels: {sidecar.istio.io/inject: 'true'}}, spec: {containers: [{image: auto}]}}}"
+	if guards := guard(t, gateway); len(guards) != 0 {
+		t.Errorf("the guard of a gateway is %v", guards)
+	}
+	guards := guard(t, gateway, "kind: Pod\nspec: {containers: [{image: a}]}")
+	if len(guards) != 1 {
+		t.Fatalf("there are %d guards, want 1", len(guards))
+	}
+	if _, images := readGuard(t, guards[0]); !slices.Equal(images, []string{"a"}) {
+		t.Errorf("the guard names %v, want a alone", images)
 	}
 }
 

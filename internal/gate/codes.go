@@ -55,6 +55,7 @@ const (
 	OtherStamp   Code = "OtherStamp"
 	NoDigest     Code = "NoDigest"
 	UnknownImage Code = "UnknownImage"
+	NotInjected  Code = "NotInjected"
 
 	// It can't be judged.
 	NoGate              Code = "NoGate"
@@ -159,6 +160,10 @@ var codes = []CodeDoc{
 	{
 		NoTrustedTime, "the Gate asks how old the statement is, and nothing proves when it was made",
 		"attest with a timestamp, state the time (and let the Gate say `time: TrustSigner` of the signer)",
+	},
+	{
+		NotInjected, "a container has the image `auto`, which Istio replaces in the pods that it injects",
+		"check that Istio's injector runs and selects the pod (label sidecar.istio.io/inject: \"true\"; in a pod template, on the template)",
 	},
 	{
 		OtherBuilder, "the provenance is of another builder",

@@ -27,6 +27,10 @@ func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 	if len(query.Gates) == 0 {
 		return []Outcome{query.deny(gate.NoGate, "no Gate was asked")}
 	}
+	if query.Reference == v1alpha1.InjectedImage {
+		// Before the Gates: none of them can exempt a pod that wasn't injected.
+		return []Outcome{query.deny(gate.NotInjected, "%q is the placeholder for the image that Istio injects, and Istio didn't inject this pod", query.Reference)}
+	}
 	reference, err := registry.ParseReference(query.Reference)
 	if err != nil {
 		return []Outcome{query.deny(gate.UnknownImage, "%v", err)}

@@ -232,6 +232,24 @@ func TestAReferenceThatIsntListedIsUnknown(t *testing.T) {
 	}
 }
 
+// TestIstiosPlaceholder checks that a pod which Istio didn't inject is denied even if a Gate
+// exempts the image that its placeholder would name.
+func TestIstiosPlaceholder(t *testing.T) {
+	w := newWorld(t)
+	for name, g := range map[string]verdict.Gate{
+		"not listed": w.gate(),
+		"exempted": w.gate(func(spec *v1alpha1.GateSpec) {
+			spec.Others = []v1alpha1.OtherImage{{Repository: "docker.io/library/auto", Tags: v1alpha1.TagsAllow}}
+		}),
+		"listed": w.gate(func(spec *v1alpha1.GateSpec) { spec.Images[0].Repository = "docker.io/library/auto" }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantCodes(t, w.ask(t, "auto", g), c{gate.NotInjected})
+		})
+	}
+	wantCodes(t, w.ask(t, "auto:latest", w.gate()), c{gate.UnknownImage})
+}
+
 func TestOthersAreLetByUnlessRecalled(t *testing.T) {
 	w := newWorld(t)
 	digest := "sha256:" + strings.Repeat("1", 64)

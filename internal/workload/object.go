@@ -180,8 +180,9 @@ func template(mapping map[string]any, at string) ([]Template, error) {
 
 func join(at, key string) string { return strings.TrimPrefix(at+"."+key, ".") }
 
-// Images are all that the object's pods would run or mount. What can't be read fully is
-// an error.
+// Images returns all images that the object's pods would run or mount, but for containers
+// of a pod template that Istio is to inject: their image is known at the Pod. What can't be
+// read fully is an error.
 func (o *Object) Images() ([]Image, error) {
 	parts := 0
 	for _, t := range o.Templates {
@@ -195,7 +196,7 @@ func (o *Object) Images() ([]Image, error) {
 	}
 	var all []Image
 	for _, t := range o.Templates {
-		images, err := t.images()
+		images, err := t.images(o.Kind.Kind != "Pod")
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +205,7 @@ func (o *Object) Images() ([]Image, error) {
 	return all, nil
 }
 
-func (t Template) images() ([]Image, error) {
+func (t Template) images(beforeInjection bool) ([]Image, error) {
 	var spec corev1.PodSpec
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(t.spec, &spec); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", t.At, err)
@@ -215,6 +216,9 @@ func (t Template) images() ([]Image, error) {
 	}
 	if place := unknownImage(t.spec, kept, t.At); place != "" {
 		return nil, fmt.Errorf("%s may name an image, and this version doesn't know the field: upgrade envladder", place)
+	}
+	if beforeInjection {
+		t.dropInjected(&spec)
 	}
 	return imagesOf(&spec, t.At), nil
 }

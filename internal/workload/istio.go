@@ -1,0 +1,37 @@
+package workload
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+const (
+	// injectLabel says for one pod whether Istio injects it; older manifests have it as an
+	// annotation.
+	injectLabel = "sidecar.istio.io/inject"
+	// proxyContainer is the container that Istio injects where nothing else is said.
+	proxyContainer = "istio-proxy"
+)
+
+// dropInjected removes the containers that Istio's injection gives an image. Nothing is
+// admitted by that: mutating webhooks run before validating ones, so each pod is judged
+// with the image that it was given, and denied if it was given none.
+func (t Template) dropInjected(spec *corev1.PodSpec) {
+	injected := func(c corev1.Container) bool { return c.Image == v1alpha1.InjectedImage && t.injects(c.Name) }
+	spec.InitContainers = slices.DeleteFunc(spec.InitContainers, injected)
+	spec.Containers = slices.DeleteFunc(spec.Containers, injected)
+}
+
+// injects reports whether Istio is to inject a container: because the template says so, or
+// because it leaves that to its namespace and the container is Istio's.
+func (t Template) injects(container string) bool {
+	label, _, _ := unstructured.NestedString(t.Value, "metadata", "labels", injectLabel)
+	if label == "" {
+		label = t.Annotations()[injectLabel]
+	}
+	return label == "true" || label == "" && container == proxyContainer
+}
