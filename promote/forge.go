@@ -18,6 +18,9 @@ type Forge struct {
 	URL  string
 	// Repository is owner/name.
 	Repository string
+	// CAFile has the PEM certificates that the forge's certificate must chain to, in place
+	// of the system's.
+	CAFile string
 	// Getenv looks a variable up: the token is in one.
 	Getenv func(string) string
 }
@@ -43,7 +46,10 @@ func (f Forge) options(remote string) (scm.Options, error) {
 	case f.URL == "" && host.base == "" && (f.Kind != scm.GitHub || host.name != "github.com"):
 		return scm.Options{}, errors.New("opening a pull request: say --forge-url https://…: it can't be told from the remote")
 	}
-	options := scm.Options{Forge: f.Kind, URL: cmp.Or(f.URL, host.api(f.Kind)), Repository: cmp.Or(f.Repository, host.repository)}
+	options := scm.Options{
+		HostOptions: scm.HostOptions{Forge: f.Kind, URL: cmp.Or(f.URL, host.api(f.Kind)), CAFile: f.CAFile},
+		Repository:  cmp.Or(f.Repository, host.repository),
+	}
 	token := cmp.Or(f.Getenv(TokenVariable), f.Getenv(tokens[f.Kind]))
 	if token == "" {
 		return scm.Options{}, fmt.Errorf("opening a pull request: there is no token for %s: set $%s (or $%s)", f.Kind, TokenVariable, cmp.Or(tokens[f.Kind], "GITHUB_TOKEN"))

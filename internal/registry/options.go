@@ -2,8 +2,6 @@ package registry
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -47,7 +45,7 @@ func (o *Options) Client() (*Client, error) {
 		if !ok || host == "" || file == "" {
 			return nil, fmt.Errorf("--registry-ca %q: write HOST=FILE", one)
 		}
-		pool, err := readCAs(file)
+		pool, err := files.ReadCertificates(file)
 		if err != nil {
 			return nil, fmt.Errorf("--registry-ca %q: %w", one, err)
 		}
@@ -62,21 +60,6 @@ func (o *Options) Client() (*Client, error) {
 	client := NewClientOver(perHost{byHost, base})
 	client.dialer, client.keychain = dial, keychain
 	return client, nil
-}
-
-// maxCAs bounds a file of certificates: the system's own have 200 KiB.
-const maxCAs = 1 << 20
-
-func readCAs(path string) (*x509.CertPool, error) {
-	content, err := files.Read(path, maxCAs)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, errors.New("it holds no certificate in PEM")
-	}
-	return pool, nil
 }
 
 // perHost has a transport of their own for hosts with certificates of their own.

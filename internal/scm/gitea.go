@@ -69,6 +69,18 @@ func (r giteaRepository) page(api *gitea.Client) page {
 	}
 }
 
+// Check lists one pull request, also right after the repository's first push.
+func (r giteaRepository) Check(ctx context.Context) error {
+	return r.settled(ctx, func() error {
+		return r.call(ctx, "listing the pull requests", func(_ context.Context, api *gitea.Client) (*http.Response, error) {
+			_, response, err := api.ListRepoPullRequests(r.owner, r.name, gitea.ListPullRequestsOptions{
+				ListOptions: gitea.ListOptions{Page: 1, PageSize: 1}, State: gitea.StateOpen,
+			})
+			return httpOf(response), err
+		})
+	})
+}
+
 // Find goes through the list: to ask by branches gives closed ones too, the oldest first.
 func (r giteaRepository) Find(ctx context.Context, head, base string) (PullRequest, bool, error) {
 	var all []PullRequest
@@ -164,9 +176,11 @@ func (r giteaRepository) pullRequest(p *gitea.PullRequest) PullRequest {
 		Number: int(p.Index), Title: strings.TrimPrefix(p.Title, giteaDraft), Draft: p.Draft, URL: p.HTMLURL, Fork: true,
 		CreatedAt: moment(p.Created), UpdatedAt: moment(p.Updated),
 	}
+	var login string
 	if p.Poster != nil {
-		pr.Author = p.Poster.UserName
+		login = p.Poster.UserName
 	}
+	pr.Author = authorOf(login)
 	if p.Base != nil {
 		pr.Base = p.Base.Ref
 	}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/go-github/v84/github"
 )
@@ -32,6 +31,7 @@ func (r gitHubRepository) api() (*github.Client, error) {
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
 	api.BaseURL = &base
 	api.UserAgent = "envladder"
+	api.DisableRateLimitCheck = true // limited remembers it, for all clients of the host
 	return api, nil
 }
 
@@ -47,28 +47,43 @@ func (r gitHubRepository) call(ctx context.Context, action string, call func(con
 	return r.failed(action, response, gitHubMessage(err))
 }
 
-// gitHubMessage is an error without the URL that the library puts in front.
+// gitHubMessage returns an error without the URL that the library puts in front.
 func gitHubMessage(err error) error {
-	if limit, ok := errors.AsType[*github.RateLimitError](err); ok {
-		return fmt.Errorf("%w until %s: %s", errLimited, limit.Rate.Reset.UTC().Format(time.RFC3339), limit.Message)
-	}
-	if limit, ok := errors.AsType[*github.AbuseRateLimitError](err); ok {
-		return fmt.Errorf("%w, again in %v: %s", errLimited, limit.GetRetryAfter(), limit.Message)
-	}
 	answer, ok := errors.AsType[*github.ErrorResponse](err)
 	if !ok {
 		return err
 	}
 	text := answer.Message
 	for _, e := range answer.Errors {
-		if e.Message != "" {
-			text += ": " + e.Message
+		if detail := gitHubDetail(e); detail != "" {
+			text += ": " + detail
 		}
 	}
 	if text == "" { // not an answer of GitHub's, but of something in front
 		text = http.StatusText(answer.Response.StatusCode)
 	}
 	return errors.New(text)
+}
+
+// gitHubDetail returns what is wrong with a field of a request. Only a custom error has a
+// message; the others have a code, such as invalid or already_exists.
+func gitHubDetail(e github.Error) string {
+	field := strings.Trim(e.Resource+"."+e.Field, ".")
+	switch {
+	case e.Message != "" && e.Field != "":
+		return field + ": " + e.Message
+	case e.Message != "":
+		return e.Message
+	}
+	return strings.TrimSpace(field + " " + strings.ReplaceAll(e.Code, "_", " "))
+}
+
+// Check lists one pull request.
+func (r gitHubRepository) Check(ctx context.Context) error {
+	return r.call(ctx, "listing the pull requests", func(ctx context.Context, api *github.Client) (*http.Response, error) {
+		_, response, err := api.PullRequests.List(ctx, r.owner, r.name, &github.PullRequestListOptions{State: "open", ListOptions: github.ListOptions{PerPage: 1}})
+		return responseOf(response), err
+	})
 }
 
 func (r gitHubRepository) Open(ctx context.Context) ([]PullRequest, error) {
@@ -240,7 +255,7 @@ func (r gitHubRepository) pullRequest(p *github.PullRequest) PullRequest {
 		Number: p.GetNumber(), Title: p.GetTitle(), Draft: p.GetDraft(), URL: p.GetHTMLURL(),
 		Head: p.GetHead().GetRef(), HeadSHA: p.GetHead().GetSHA(), Base: p.GetBase().GetRef(),
 		HeadRepository: p.GetHead().GetRepo().GetFullName(),
-		Author:         p.GetUser().GetLogin(),
+		Author:         authorOf(p.GetUser().GetLogin()),
 		CreatedAt:      p.GetCreatedAt().Time, UpdatedAt: p.GetUpdatedAt().Time,
 	}
 	head, base := p.GetHead().GetRepo().GetID(), p.GetBase().GetRepo().GetID()

@@ -3,6 +3,8 @@ package scm
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +19,9 @@ import (
 
 // Bounds on what a forge sends. Pull requests are written by anybody.
 const (
-	// maxBody is for one answer. A page has at most 100 pull requests; each repeats
-	// two repositories (8 KiB) and has a text of at most 64 KiB (GitHub's bound).
+	// maxBody is for one answer, its texts shortened to maxString. A page has at most 100
+	// pull requests; each repeats two repositories (8 KiB) and has a handful of texts that
+	// its author chooses, so that no pull request makes a page too large.
 	maxBody = 16 << 20
 	// maxPages of one listing, of 50 or 100 pull requests each: more open ones than
 	// any repository that is looked after.
@@ -42,8 +45,13 @@ func (c common) failed(action string, response *http.Response, err error) error 
 		return nil
 	}
 	e := &Error{Action: action, Repository: c.base.Host + "/" + c.owner + "/" + c.name, Err: cleanError{redact(err), c.secret()}}
-	if response != nil && response.StatusCode/100 != 2 {
+	if limit, ok := errors.AsType[*limitError](err); ok {
+		e.Status = limit.status
+	} else if response != nil && response.StatusCode/100 != 2 {
 		e.Status = response.StatusCode
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		e.Err = fmt.Errorf("%w (where a private CA signed it, name the file of that CA)", e.Err)
 	}
 	return e
 }
@@ -99,11 +107,12 @@ func (c common) readToken() (string, error) {
 	return strings.TrimSpace(token), nil
 }
 
-func newHTTPClient() *http.Client {
+func newHTTPClient(config *tls.Config, now func() time.Time) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
 	transport.ResponseHeaderTimeout = 30 * time.Second
+	transport.TLSClientConfig = config
 	return &http.Client{
-		Transport: bounded{transport},
+		Transport: &limited{inner: bounded{transport}, now: now},
 		Timeout:   timeout,
 		// An API that redirects has moved; the token must not follow it by itself.
 		CheckRedirect: func(request *http.Request, via []*http.Request) error {
@@ -126,7 +135,7 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	response.Body = &boundedBody{inner: response.Body, left: maxBody}
+	response.Body = &boundedBody{inner: &shortened{inner: response.Body}, left: maxBody}
 	if response.StatusCode/100 != 2 {
 		return response, nil
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -58,6 +57,9 @@ type Change struct {
 // Repository is one repository of a forge. Its methods are safe for concurrent use; an
 // error names the forge's answer and never the token.
 type Repository interface {
+	// Check queries the forge for the repository's pull requests, so that a caller knows
+	// that the forge can be reached and that the token may read them.
+	Check(ctx context.Context) error
 	// Open lists all open pull requests, by number. It is all of them or an error:
 	// a page that is missing must not look like pull requests that were closed.
 	Open(ctx context.Context) ([]PullRequest, error)
@@ -78,55 +80,21 @@ type Repository interface {
 	Draft(ctx context.Context, open PullRequest) (PullRequest, error)
 }
 
-// Options say which repository, and who asks.
+// Options say which repository, and with which credentials it is queried.
 type Options struct {
-	Forge Forge
-	// URL of the forge: https://git.example.com, or https://api.github.com (the
-	// default for GitHub). Plain HTTP is spoken to loopback addresses only.
-	URL string
+	HostOptions
+
 	// Repository is owner/name.
 	Repository string
-	// Token is asked for at each call, so that one that is rotated is seen. Nil asks
-	// without one.
-	Token func() (string, error)
 }
 
-// New returns a repository of a forge. It asks nothing of it yet.
+// New returns a repository of a forge. It sends no request yet.
 func New(o Options) (Repository, error) {
-	owner, name, ok := strings.Cut(o.Repository, "/")
-	if !ok || !isSegment(owner) || !isSegment(name) {
-		return nil, fmt.Errorf("naming the repository %q: want owner/name", o.Repository)
-	}
-	if o.URL == "" && o.Forge == GitHub {
-		o.URL = GitHubURL
-	}
-	base, err := parseURL(o.URL)
+	host, err := NewHost(o.HostOptions)
 	if err != nil {
-		return nil, fmt.Errorf("naming the forge %q: %w", redactURL(o.URL), err)
+		return nil, err
 	}
-	if o.Token == nil {
-		o.Token = func() (string, error) { return "", nil }
-	}
-	c := common{base: base, owner: owner, name: name, token: o.Token, client: newHTTPClient()}
-	switch o.Forge {
-	case Gitea:
-		return giteaRepository{c}, nil
-	case GitHub:
-		return gitHubRepository{c}, nil
-	default:
-		return nil, fmt.Errorf("choosing the forge %q: there are %s and %s", o.Forge, Gitea, GitHub)
-	}
-}
-
-// isSegment says whether s can be an owner or a repository of a forge. It becomes a part
-// of a URL.
-func isSegment(s string) bool {
-	if s == "" || s == "." || s == ".." || len(s) > 100 {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return r > 0x7e || r <= ' ' || strings.ContainsRune(`/\?#%:@[]`, r)
-	})
+	return host.Repository(o.Repository)
 }
 
 func parseURL(text string) (*url.URL, error) {
@@ -144,15 +112,6 @@ func parseURL(text string) (*url.URL, error) {
 		return nil, errors.New("plain HTTP would show the token to the network: want an https URL")
 	}
 	return u, nil
-}
-
-// redactURL is a URL as an error may name it.
-func redactURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "…"
-	}
-	return u.Redacted()
 }
 
 // Error says what a forge didn't do.
@@ -174,7 +133,7 @@ func (e *Error) Error() string {
 	case 401:
 		return text + "401: the forge doesn't know the token (give it one that is valid, and that may read the repository)"
 	case 403:
-		if errors.Is(e.Err, errLimited) {
+		if errors.Is(e.Err, ErrLimited) {
 			return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)
 		}
 		return fmt.Sprintf("%s%d: the token may not do this: %v", text, e.Status, e.Err)
@@ -187,8 +146,5 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("%s%d: %v", text, e.Status, e.Err)
 	}
 }
-
-// errLimited is that the forge answers this token no more for a while.
-var errLimited = errors.New("too many requests")
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -40,10 +40,9 @@ func onEach(t *testing.T, test func(t *testing.T, server *scmtest.Server, reposi
 
 func repository(t *testing.T, forge scm.Forge, url string) scm.Repository {
 	t.Helper()
-	r, err := scm.New(scm.Options{
-		Forge: forge, URL: url, Repository: scmtest.Repository,
-		Token: func() (string, error) { return scmtest.Token + "\n", nil },
-	})
+	r, err := scm.New(scm.Options{Repository: scmtest.Repository, HostOptions: scm.HostOptions{
+		Forge: forge, URL: url, Token: func() (string, error) { return scmtest.Token + "\n", nil },
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,6 +267,80 @@ func TestAnAnswerIsBounded(t *testing.T) {
 	})
 }
 
+// Anyone who may open a pull request chooses its texts; they are no reason to know less
+// of the others.
+func TestLongTextsHideNoPullRequest(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
+		for n := 1; n <= page+3; n++ {
+			server.Add(scmtest.Pull{Number: n, Body: strings.Repeat("\U0001F600", 1<<16), Title: strings.Repeat("<&", 1<<10), Repository: scmtest.Fork})
+		}
+		server.Add(scmtest.Pull{Number: page + 4, Body: strings.Repeat(`"\`, 4<<20+1)})
+		all, err := r.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != page+4 || all[0].Title != strings.Repeat("<&", 1<<10)[:len(all[0].Title)] {
+			t.Errorf("%d pull requests, the first with the title %.40q…", len(all), all[0].Title)
+		}
+		if last := all[len(all)-1]; last.HeadSHA != scmtest.SHA("pull", page+4) || last.Fork {
+			t.Errorf("%+v", last)
+		}
+	})
+}
+
+func TestTheAuthorOfADeletedAccountIsAGhost(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		server.Add(scmtest.Pull{Number: 1, Author: scmtest.Gone})
+		all, err := r.Open(t.Context())
+		if err != nil || len(all) != 1 || all[0].Author != "ghost" {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}
+
+func TestCheck(t *testing.T) {
+	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
+		if err := r.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for n := range 3 {
+			server.Add(scmtest.Pull{Number: n + 1})
+		}
+		if err := r.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for status, want := range map[int]string{401: "the forge doesn't know the token", 404: "there is no such repository", 502: "502"} {
+			server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(status)
+				fmt.Fprint(w, `{"message": "no"}`)
+				return true
+			})
+			wantError(t, r.Check(t.Context()), want)
+		}
+	})
+}
+
+func TestWhatGitHubDoesNotAcceptNamesItsField(t *testing.T) {
+	server := scmtest.GitHub(t)
+	r := repository(t, scm.GitHub, server.URL)
+	for errors, want := range map[string]string{
+		`[{"resource": "PullRequest", "field": "base", "code": "invalid"}]`:                               "422: Validation Failed: PullRequest.base invalid",
+		`[{"resource": "PullRequest", "code": "missing_field", "field": "head_sha"}, {"code": "custom"}]`: "422: Validation Failed: PullRequest.head_sha missing field: custom",
+		`[{"resource": "PullRequest", "code": "custom", "message": "No commits between main and x"}]`:     "422: Validation Failed: No commits between main and x",
+		`[{"resource": "PullRequest", "field": "base", "code": "custom", "message": "is locked"}]`:        "422: Validation Failed: PullRequest.base: is locked",
+		`["a sentence"]`: "422: Validation Failed: a sentence",
+		`[]`:             "422: Validation Failed",
+	} {
+		server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			fmt.Fprintf(w, `{"message": "Validation Failed", "errors": %s}`, errors)
+			return true
+		})
+		_, err := r.Create(t.Context(), scm.Change{Head: "a", Base: "main", Title: "t"})
+		wantError(t, err, want)
+	}
+}
+
 func TestAForgeThatHangsIsLeftInTime(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		released := make(chan struct{})
@@ -324,33 +397,6 @@ func TestNoErrorShowsTheToken(t *testing.T) {
 		_, err = r.Create(t.Context(), scm.Change{Head: "a", Base: "main", Title: "t"})
 		wantError(t, err, "denied: Authorization: ")
 	})
-}
-
-func TestALimitOfGitHubSaysWhenItEnds(t *testing.T) {
-	server := scmtest.GitHub(t)
-	r := repository(t, scm.GitHub, server.URL)
-	reset := time.Now().Add(20 * time.Minute).UTC().Truncate(time.Second)
-	for _, status := range []int{http.StatusForbidden, http.StatusTooManyRequests} {
-		onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("X-Ratelimit-Limit", "5000")
-			w.Header().Set("X-Ratelimit-Remaining", "0")
-			w.Header().Set("X-Ratelimit-Reset", strconv.FormatInt(reset.Unix(), 10))
-			w.WriteHeader(status)
-			fmt.Fprint(w, `{"message": "API rate limit exceeded for user ID 1."}`)
-			return true
-		})
-		_, err := r.Open(t.Context())
-		wantError(t, err, fmt.Sprintf("%d: too many requests until %s: API rate limit exceeded", status, reset.Format(time.RFC3339)))
-
-		onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Retry-After", "60")
-			w.WriteHeader(status)
-			fmt.Fprint(w, `{"message": "You have exceeded a secondary rate limit.", "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"}`)
-			return true
-		})
-		_, err = r.Open(t.Context())
-		wantError(t, err, fmt.Sprintf("%d: too many requests, again in 1m0s: You have exceeded", status))
-	}
 }
 
 func TestCommitsComeNewestFirst(t *testing.T) {
@@ -572,14 +618,14 @@ func TestWhatCannotBeARepositoryIsRefused(t *testing.T) {
 		options scm.Options
 		want    string
 	}{
-		"no name":                    {scm.Options{Forge: scm.GitHub, Repository: "shop"}, `"shop": want owner/name`},
-		"three names":                {scm.Options{Forge: scm.GitHub, Repository: "a/b/c"}, "want owner/name"},
-		"a way out":                  {scm.Options{Forge: scm.GitHub, Repository: "../admin"}, "want owner/name"},
-		"a query":                    {scm.Options{Forge: scm.GitHub, Repository: "a/b?x"}, "want owner/name"},
-		"no URL":                     {scm.Options{Forge: scm.Gitea, Repository: "a/b"}, "its URL is missing"},
-		"plain HTTP":                 {scm.Options{Forge: scm.Gitea, URL: "http://git.example.com", Repository: "a/b"}, "want an https URL"},
-		"a password in the URL":      {scm.Options{Forge: scm.Gitea, URL: "https://u:" + scmtest.Token + "@git.example.com", Repository: "a/b"}, "without a password"},
-		"a forge that we don't know": {scm.Options{Forge: "GitLab", URL: "https://git.example.com", Repository: "a/b"}, `"GitLab": there are Gitea and GitHub`},
+		"no name":                    {scm.Options{Repository: "shop", HostOptions: scm.HostOptions{Forge: scm.GitHub}}, `"shop": want owner/name`},
+		"three names":                {scm.Options{Repository: "a/b/c", HostOptions: scm.HostOptions{Forge: scm.GitHub}}, "want owner/name"},
+		"a way out":                  {scm.Options{Repository: "../admin", HostOptions: scm.HostOptions{Forge: scm.GitHub}}, "want owner/name"},
+		"a query":                    {scm.Options{Repository: "a/b?x", HostOptions: scm.HostOptions{Forge: scm.GitHub}}, "want owner/name"},
+		"no URL":                     {scm.Options{Repository: "a/b", HostOptions: scm.HostOptions{Forge: scm.Gitea}}, "its URL is missing"},
+		"plain HTTP":                 {scm.Options{Repository: "a/b", HostOptions: scm.HostOptions{Forge: scm.Gitea, URL: "http://git.example.com"}}, "want an https URL"},
+		"a password in the URL":      {scm.Options{Repository: "a/b", HostOptions: scm.HostOptions{Forge: scm.Gitea, URL: "https://u:" + scmtest.Token + "@git.example.com"}}, "without a password"},
+		"a forge that we don't know": {scm.Options{Repository: "a/b", HostOptions: scm.HostOptions{Forge: "GitLab", URL: "https://git.example.com"}}, `"GitLab": there are Gitea and GitHub`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := scm.New(c.options)
@@ -590,10 +636,9 @@ func TestWhatCannotBeARepositoryIsRefused(t *testing.T) {
 
 func TestATokenThatCannotBeReadIsAnError(t *testing.T) {
 	server := scmtest.GitHub(t)
-	r, err := scm.New(scm.Options{
-		Forge: scm.GitHub, URL: server.URL, Repository: scmtest.Repository,
-		Token: func() (string, error) { return "", fmt.Errorf("no such file") },
-	})
+	r, err := scm.New(scm.Options{Repository: scmtest.Repository, HostOptions: scm.HostOptions{
+		Forge: scm.GitHub, URL: server.URL, Token: func() (string, error) { return "", fmt.Errorf("no such file") },
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

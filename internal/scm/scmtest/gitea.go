@@ -165,7 +165,7 @@ func giteaPull(p *Pull) object {
 		labels = append(labels, object{"id": id(label), "name": label, "color": "ededed"})
 	}
 	return object{
-		"id": 1000 + p.Number, "number": p.Number, "user": object{"id": id(p.Author), "login": p.Author},
+		"id": 1000 + p.Number, "number": p.Number, "user": user(p.Author),
 		"title": p.Title, "body": p.Body, "labels": labels, "state": "open",
 		// A draft is what its title says: [repository.pull-request] WORK_IN_PROGRESS_PREFIXES.
 		"draft":      strings.HasPrefix(strings.ToUpper(p.Title), "WIP:") || strings.HasPrefix(strings.ToUpper(p.Title), "[WIP]"),

@@ -182,7 +182,7 @@ func gitHubPull(p *Pull) object {
 		"id": 1000 + p.Number, "node_id": fmt.Sprintf("PR_%d", p.Number), "number": p.Number,
 		"html_url": fmt.Sprintf("https://github.example/%s/pull/%d", Repository, p.Number),
 		"state":    "open", "locked": false, "title": p.Title, "body": p.Body, "draft": p.Draft,
-		"user": object{"login": p.Author, "id": id(p.Author), "type": "User"}, "labels": labels,
+		"user": user(p.Author), "labels": labels,
 		"created_at": p.Created, "updated_at": p.Updated, "closed_at": nil, "merged_at": nil,
 		"head": gitHubBranch(p.Repository, p.Branch, p.Commits[len(p.Commits)-1]),
 		"base": gitHubBranch(Repository, p.Base, SHA(p.Base)),

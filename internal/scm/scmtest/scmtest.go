@@ -49,12 +49,13 @@ type Pull struct {
 	Commits []string
 	// Repository that the head is in: Repository, Fork or Gone.
 	Repository string
-	Author     string
-	Draft      bool
-	Closed     bool
-	Labels     []string
-	Created    time.Time
-	Updated    time.Time
+	// Author is a login, or Gone where the account was deleted.
+	Author  string
+	Draft   bool
+	Closed  bool
+	Labels  []string
+	Created time.Time
+	Updated time.Time
 }
 
 // Server is a forge on a loopback port.
@@ -241,6 +242,14 @@ func answer(w http.ResponseWriter, status int, document any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(document) // who went away needs no answer
+}
+
+// user returns an account; nil for one that was deleted.
+func user(login string) object {
+	if login == Gone {
+		return nil
+	}
+	return object{"login": login, "id": id(login), "type": "User"}
 }
 
 // ids of the repositories.
