@@ -111,7 +111,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	d, err := jsonDocument(map[string]string{"error": oneLine(err.Error(), maxError)})
+	d, err := jsonDocument(map[string]string{"error": stableText(err)})
 	if err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
@@ -217,7 +217,7 @@ func (s *server) all(ctx context.Context, names []string) []Report {
 			defer cancel()
 			report, err := s.evaluator.report(ctx, name)
 			if err != nil {
-				report = Report{Ladder: name, Error: oneLine(err.Error(), maxError)}
+				report = Report{Ladder: name, Error: stableText(err)}
 			}
 			reports[i] = report
 			return nil

@@ -3,9 +3,11 @@ package appset
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +23,7 @@ const atOnce = 8
 // evaluator decides which pull requests have a preview.
 type evaluator struct {
 	ladders  folder
-	forges   *forges
+	forges   forges
 	registry Registry
 	memory   *memory
 	now      func() time.Time
@@ -55,18 +57,22 @@ func (e *evaluator) evaluate(ctx context.Context, name string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	remembered, known := e.memory.of(name)
-	candidates := e.candidates(plan, pulls, remembered)
-	e.searchAgain(candidates)
+	before := e.memory.of(name)
+	candidates := e.candidates(plan, pulls, before.Pulls)
 	finder := finder{plan, e.registry, repository.Commits, e.now}
 	if err := findAll(ctx, finder, candidates); err != nil {
+		e.remember(name, before.Answered, candidates)
 		return Report{}, err
 	}
-	choose(plan, candidates, known)
-	if spared := countSpared(candidates); !known && spared > 0 {
+	e.searchAgain(ctx, finder, candidates)
+	choose(plan, candidates, before.Answered)
+	if spared := countSpared(candidates); !before.Answered && spared > 0 {
 		e.log.Warn("nothing is remembered of who has a preview: nobody's is taken, and there are more than the ladder's max", "ladder", name, "max", plan.max, "beyond", spared)
 	}
-	e.remember(name, candidates)
+	for _, c := range candidates {
+		c.answered()
+	}
+	e.remember(name, true, candidates)
 	return reportOf(name, candidates), nil
 }
 
@@ -75,7 +81,9 @@ type candidate struct {
 	pull    scm.PullRequest
 	held    held
 	preview Preview
-	found   *images
+	// known is set once its images were looked up; found is nil where it has none.
+	known bool
+	found *images
 }
 
 // candidates are all open pull requests; those that can't have a preview have their
@@ -83,7 +91,7 @@ type candidate struct {
 func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered map[int]held) []*candidate {
 	all := make([]*candidate, len(pulls))
 	for i, p := range pulls {
-		c := &candidate{pull: p, held: remembered[p.Number], preview: previewOf(p)}
+		c := &candidate{pull: p, held: remembered[p.Number].clone(), preview: previewOf(p)}
 		switch idle := e.now().Sub(p.UpdatedAt); {
 		case p.Fork && !plan.forks:
 			c.preview.out(ReasonFork, "its branch is in another repository, and the ladder says forks: Deny")
@@ -96,36 +104,116 @@ func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered ma
 	return all
 }
 
-// searchAgain forgets of some pull requests that no earlier commit has images: one may
-// have got them since.
-func (e *evaluator) searchAgain(all []*candidate) {
-	again := 0
-	for _, c := range all {
-		old := c.held.Searched == c.pull.HeadSHA && e.now().Sub(c.held.SearchedAt) >= searchAgain
-		if c.preview.Reason == "" && old && again < maxAgain {
-			again++
-			c.held.Searched = ""
+// maxFailures is how many pull requests may fail before the rest is left alone: the
+// registry is down, or refuses us.
+const maxFailures = atOnce
+
+// findAll finds the images of all that could have a preview, those that have one first.
+// One that isn't known makes the whole report unknown: its preview may exist. The error is
+// about the first that failed, in the order in which they are looked up, so that it doesn't
+// depend on which was faster.
+func findAll(ctx context.Context, f finder, all []*candidate) error {
+	order := lookupOrder(all)
+	failed := make([]error, len(order))
+	var failures atomic.Int32
+	goOn := func() bool { return ctx.Err() == nil && failures.Load() < maxFailures }
+	eachAtOnce(len(order), goOn, func(i int) {
+		c := order[i]
+		if failed[i] = panics.Catch(func() (err error) {
+			c.found, err = f.find(ctx, c.pull, &c.held)
+			c.known = err == nil
+			return err
+		}); failed[i] != nil {
+			failures.Add(1)
+		}
+	})
+	for _, err := range failed {
+		if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
+			return err
 		}
 	}
+	known := 0
+	for _, c := range order {
+		if c.known {
+			known++
+		}
+	}
+	if known == len(order) {
+		return nil
+	}
+	return fmt.Errorf("finding the images of %d pull requests: %d are known, and the next request goes on with the others: %w", len(order), known, ctx.Err())
 }
 
-// findAll finds the images of all who could have a preview. One that isn't known makes
-// the whole report unknown: its preview may exist.
-func findAll(ctx context.Context, f finder, all []*candidate) error {
-	group, ctx := errgroup.WithContext(ctx)
+// eachAtOnce calls do for 0 to n-1 in their order, atOnce at a time, while goOn allows it.
+func eachAtOnce(n int, goOn func() bool, do func(i int)) {
+	var group errgroup.Group
 	group.SetLimit(atOnce)
-	for _, c := range all {
-		if c.preview.Reason != "" {
-			continue
-		}
+	for i := 0; i < n && goOn(); i++ {
 		group.Go(func() error {
-			return panics.Catch(func() (err error) {
-				c.found, err = f.find(ctx, c.pull, &c.held)
-				return err
-			})
+			do(i)
+			return nil
 		})
 	}
-	return group.Wait()
+	_ = group.Wait() // none fails
+}
+
+// lookupOrder returns those that could have a preview: first those that have one, then
+// those whose images were seen before, then the others by their numbers.
+func lookupOrder(all []*candidate) []*candidate {
+	var order []*candidate
+	for _, c := range all {
+		if c.preview.Reason == "" {
+			order = append(order, c)
+		}
+	}
+	rank := func(c *candidate) int {
+		switch {
+		case c.held.In:
+			return 0
+		case c.held.SHA != "":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(order, func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.pull.Number, b.pull.Number))
+	})
+	return order
+}
+
+// searchAgain goes through the earlier commits of some pull requests again that have no
+// images: one may have got them since. They have no preview, so that it is no harm if it
+// fails: it goes on with the next answer.
+func (e *evaluator) searchAgain(ctx context.Context, f finder, all []*candidate) {
+	var again []*candidate
+	for _, c := range all {
+		old := c.held.Searched == c.pull.HeadSHA && e.now().Sub(c.held.SearchedAt) >= searchAgain
+		if c.preview.Reason == "" && c.found == nil && old && len(again) < maxAgain {
+			again = append(again, c)
+		}
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2) // the rest is for the answer
+		defer cancel()
+	}
+	eachAtOnce(len(again), func() bool { return ctx.Err() == nil }, func(i int) {
+		c := again[i]
+		if err := panics.Catch(func() (err error) {
+			c.found, err = f.search(ctx, c.pull, &c.held)
+			return err
+		}); err != nil {
+			e.log.Warn("can't search earlier commits for images again; the next request tries it", "pullRequest", c.pull.Number, "error", oneLine(err.Error(), maxError))
+		}
+	})
+}
+
+// answered notes what an answer ends.
+func (c *candidate) answered() {
+	c.held.Head = nil
+	if c.held.In = c.preview.In; !c.held.In {
+		c.held.Spared = 0
+	}
 }
 
 // choose gives each its reason. Where there are more than the ladder's max, those that
@@ -181,17 +269,15 @@ func countSpared(all []*candidate) (spared int) {
 	return spared
 }
 
-// remember keeps what was found, and forgets pull requests that aren't open any more.
-func (e *evaluator) remember(name string, all []*candidate) {
+// remember stores what was found, also where no answer can be given, and forgets pull
+// requests that aren't open any more.
+func (e *evaluator) remember(name string, answered bool, all []*candidate) {
 	pulls := map[int]held{}
 	for _, c := range all {
-		if c.held.In = c.preview.In; !c.held.In {
-			c.held.Spared = 0
-		}
 		pulls[c.pull.Number] = c.held
 	}
 	// It is known all the same, as long as this process lives.
-	if err := e.memory.set(name, pulls); err != nil {
+	if err := e.memory.set(name, remembered{answered, pulls}); err != nil {
 		e.log.Error("what is remembered of previews won't survive a restart", "ladder", name, "error", err)
 	}
 }

@@ -3,7 +3,7 @@ package appset
 import (
 	"fmt"
 	"net/http"
-	"sync"
+	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/scm"
@@ -15,57 +15,43 @@ type Forge struct {
 	URL string
 	// TokenFile is read at each request; without one, it is asked anonymously.
 	TokenFile string
+	// CAFile has the PEM certificates that the forge's certificate must chain to; without
+	// one, those of the system count.
+	CAFile string
 }
 
-// forges have the repositories that were asked for, with their connections.
-type forges struct {
-	configured map[ladder.Forge]Forge
+// forges are the hosts that ladders may name. The repositories of one share its
+// connections and its token's rate limit.
+type forges map[ladder.Forge]*scm.Host
 
-	mu    sync.Mutex
-	known map[ladder.Source]scm.Repository
+// newForges finds at the start what could never work.
+func newForges(configured map[ladder.Forge]Forge, now func() time.Time) (forges, error) {
+	hosts := forges{}
+	for kind, forge := range configured {
+		options := scm.HostOptions{Forge: scm.Forge(kind), URL: forge.URL, CAFile: forge.CAFile, Now: now}
+		if forge.TokenFile != "" {
+			options.Token = func() (string, error) { return ReadToken(forge.TokenFile) }
+			if _, err := ReadToken(forge.TokenFile); err != nil {
+				return nil, err
+			}
+		}
+		host, err := scm.NewHost(options)
+		if err != nil {
+			return nil, err
+		}
+		hosts[kind] = host
+	}
+	return hosts, nil
 }
 
-func (f *forges) repository(source ladder.Source) (scm.Repository, error) {
-	forge, ok := f.configured[source.Forge]
+func (f forges) repository(source ladder.Source) (scm.Repository, error) {
+	host, ok := f[source.Forge]
 	if !ok {
 		return nil, &problem{http.StatusUnprocessableEntity, fmt.Errorf("choosing the forge %s: this service isn't told where it is (--%s-url)", source.Forge, slug(string(source.Forge)))}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if r, ok := f.known[source]; ok {
-		return r, nil
-	}
-	r, err := open(forge, source)
+	repository, err := host.Repository(source.Repository)
 	if err != nil {
 		return nil, &problem{http.StatusUnprocessableEntity, err}
 	}
-	if f.known == nil {
-		f.known = map[ladder.Source]scm.Repository{}
-	}
-	f.known[source] = r
-	return r, nil
-}
-
-func open(forge Forge, source ladder.Source) (scm.Repository, error) {
-	options := scm.Options{Forge: scm.Forge(source.Forge), URL: forge.URL, Repository: source.Repository}
-	if forge.TokenFile != "" {
-		options.Token = func() (string, error) { return ReadToken(forge.TokenFile) }
-	}
-	return scm.New(options)
-}
-
-// check finds at the start what could never work.
-func (f *forges) check() error {
-	for kind, forge := range f.configured {
-		if _, err := open(forge, ladder.Source{Forge: kind, Repository: "owner/name"}); err != nil {
-			return err
-		}
-		if forge.TokenFile == "" {
-			continue
-		}
-		if _, err := ReadToken(forge.TokenFile); err != nil {
-			return err
-		}
-	}
-	return nil
+	return repository, nil
 }

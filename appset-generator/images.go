@@ -11,10 +11,10 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// Registry says which digest a tag names. An error that is registry.ErrNotFound means
-// that the registry knows of none; any other, that it isn't known.
+// Registry returns the digest that a reference, a tag or a digest, names. An error that is
+// registry.ErrNotFound means that the registry has none; any other, that it isn't known.
 type Registry interface {
-	Digest(ctx context.Context, repository, tag string) (string, error)
+	Digest(ctx context.Context, repository, reference string) (string, error)
 }
 
 // maxEarlier is how many earlier commits are looked at for images: a preview that is so
@@ -36,6 +36,10 @@ type images struct {
 	// sha of the commit that they are of: the head's, or an earlier one's.
 	sha     string
 	digests map[string]string
+	// untagged is set where they are the head's, and their tag is gone.
+	untagged bool
+	// deleted names one that the registry doesn't have any more; empty where it has all.
+	deleted string
 }
 
 // finder finds the images of a ladder's pull requests.
@@ -49,23 +53,34 @@ type finder struct {
 // find returns the images of the newest commit that has them all; nil where none has.
 // It changes what is remembered of the pull request to what it found.
 func (f finder) find(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
-	found, err := f.of(ctx, p, p.HeadSHA)
+	found, err := f.of(ctx, p, p.HeadSHA, &h.Head)
 	if err != nil || found != nil {
 		f.remember(found, h)
 		return found, err
 	}
 	if digests, ok := h.digests(f.plan.images); ok {
-		return &images{h.SHA, digests}, nil
+		deleted, err := f.deleted(ctx, p, digests, &h.Head)
+		if err != nil {
+			return nil, err
+		}
+		return &images{sha: h.SHA, digests: digests, untagged: h.SHA == p.HeadSHA, deleted: deleted}, nil
 	}
 	if h.Searched == p.HeadSHA {
 		return nil, nil
 	}
-	if found, err = f.earlier(ctx, p); err != nil {
+	return f.search(ctx, p, h)
+}
+
+// search goes through the pull request's earlier commits, and notes that it did.
+func (f finder) search(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
+	found, err := f.earlier(ctx, p, h)
+	if err != nil {
 		return nil, err
 	}
+	h.Earlier = nil
 	f.remember(found, h)
 	if found == nil {
-		h.Searched, h.SearchedAt = p.HeadSHA, f.now()
+		h.Searched, h.SearchedAt = p.HeadSHA, moment(f.now())
 	}
 	return found, nil
 }
@@ -80,10 +95,25 @@ func (f finder) remember(found *images, h *held) {
 	}
 }
 
+// deleted returns the name of the first image whose digest the registry doesn't have. A
+// preview that runs it is left alone, and its report says so.
+func (f finder) deleted(ctx context.Context, p scm.PullRequest, digests map[string]string, seen *lookups) (string, error) {
+	for _, image := range f.plan.images {
+		_, err := f.digest(ctx, seen, image.Repository, digests[image.Name])
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+			return image.Name, nil
+		case err != nil:
+			return "", fmt.Errorf("finding image %s of pull request %d: %w", image.Name, p.Number, err)
+		}
+	}
+	return "", nil
+}
+
 // earlier goes through the pull request's commits before its head, the newest first.
 // It is how a service that was restarted knows the images of a preview whose next
 // image is being built.
-func (f finder) earlier(ctx context.Context, p scm.PullRequest) (*images, error) {
+func (f finder) earlier(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
 	commits, err := f.commits(ctx, p.Number)
 	if err != nil {
 		return nil, err
@@ -96,7 +126,7 @@ func (f finder) earlier(ctx context.Context, p scm.PullRequest) (*images, error)
 		if looked++; looked > maxEarlier {
 			break
 		}
-		if found, err := f.of(ctx, p, sha); err != nil || found != nil {
+		if found, err := f.of(ctx, p, sha, &h.Earlier); err != nil || found != nil {
 			return found, err
 		}
 	}
@@ -104,8 +134,8 @@ func (f finder) earlier(ctx context.Context, p scm.PullRequest) (*images, error)
 }
 
 // of returns the images of a commit; nil unless all exist.
-func (f finder) of(ctx context.Context, p scm.PullRequest, sha string) (*images, error) {
-	found := &images{sha, map[string]string{}}
+func (f finder) of(ctx context.Context, p scm.PullRequest, sha string, seen *lookups) (*images, error) {
+	found := &images{sha: sha, digests: map[string]string{}}
 	if len(f.plan.images) == 0 {
 		return found, nil
 	}
@@ -114,7 +144,7 @@ func (f finder) of(ctx context.Context, p scm.PullRequest, sha string) (*images,
 		return nil, fmt.Errorf("finding the tag of pull request %d: %w", p.Number, err)
 	}
 	for _, image := range f.plan.images {
-		digest, err := f.registry.Digest(ctx, image.Repository, tag)
+		digest, err := f.digest(ctx, seen, image.Repository, tag)
 		switch {
 		case errors.Is(err, registry.ErrNotFound):
 			return nil, nil

@@ -31,8 +31,42 @@ type held struct {
 	Spared int `json:"spared,omitempty"`
 	// Searched is the head whose earlier commits were gone through in vain, SearchedAt
 	// when that was.
-	Searched   string    `json:"-"`
-	SearchedAt time.Time `json:"-"`
+	Searched   string    `json:"searched,omitempty"`
+	SearchedAt time.Time `json:"searchedAt,omitzero"`
+	// Head has what was looked up for an answer that couldn't be given; an answer ends it.
+	Head lookups `json:"head,omitempty"`
+	// Earlier has what was looked up in a search of earlier commits that didn't end.
+	Earlier lookups `json:"earlier,omitempty"`
+}
+
+// clone returns a copy that can be changed.
+func (h held) clone() held {
+	h.Head, h.Earlier = maps.Clone(h.Head), maps.Clone(h.Earlier)
+	return h
+}
+
+// check refuses what isn't ours: images become references of pods.
+func (h held) check() error {
+	for repository, digest := range h.Images {
+		if !registry.IsDigest(digest) {
+			return fmt.Errorf("%.80q isn't a digest (%.200q)", digest, repository)
+		}
+	}
+	for _, seen := range []lookups{h.Head, h.Earlier} {
+		for reference, l := range seen {
+			if l.Digest != "" && !registry.IsDigest(l.Digest) {
+				return fmt.Errorf("%.80q isn't a digest (%.200q)", l.Digest, reference)
+			}
+		}
+	}
+	return nil
+}
+
+// remembered is what is remembered of a ladder.
+type remembered struct {
+	// Answered is set once an answer was given: it is known since then who has a preview.
+	Answered bool         `json:"answered,omitempty"`
+	Pulls    map[int]held `json:"pulls"`
 }
 
 // digests are the images of a ladder by their names; ok is false where one is missing.
@@ -58,25 +92,25 @@ type memory struct {
 	file string
 
 	mu      sync.Mutex
-	ladders map[string]map[int]held
+	ladders map[string]remembered
 }
 
-// maxState bounds the file: an entry has some 300 bytes, and a repository at most some
+// maxState bounds the file: an entry has some 500 bytes, and a repository at most some
 // thousands of open pull requests.
 const maxState = 64 << 20
 
 // stateVersion is of the file's format.
-const stateVersion = 1
+const stateVersion = 2
 
 type state struct {
-	Version int                     `json:"version"`
-	Ladders map[string]map[int]held `json:"ladders"`
+	Version int                   `json:"version"`
+	Ladders map[string]remembered `json:"ladders"`
 }
 
 // newMemory reads the file. One that is broken is an error rather than forgotten: what
 // it had can't be known otherwise.
 func newMemory(file string) (*memory, error) {
-	m := &memory{file: file, ladders: map[string]map[int]held{}}
+	m := &memory{file: file, ladders: map[string]remembered{}}
 	if file == "" {
 		return m, nil
 	}
@@ -102,7 +136,7 @@ func readState(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxState+1))
 }
 
-func parseState(data []byte) (map[string]map[int]held, error) {
+func parseState(data []byte) (map[string]remembered, error) {
 	if len(data) > maxState {
 		return nil, fmt.Errorf("it has more than %d bytes", maxState)
 	}
@@ -113,45 +147,42 @@ func parseState(data []byte) (map[string]map[int]held, error) {
 	if s.Version != stateVersion {
 		return nil, fmt.Errorf("it has version %d, this program writes %d", s.Version, stateVersion)
 	}
-	for name, pulls := range s.Ladders {
-		for number, h := range pulls {
-			for repository, digest := range h.Images {
-				if !registry.IsDigest(digest) {
-					return nil, fmt.Errorf("%.80q isn't a digest (ladder %.80q, pull request %d, %.200q)", digest, name, number, repository)
-				}
+	for name, l := range s.Ladders {
+		for number, h := range l.Pulls {
+			if err := h.check(); err != nil {
+				return nil, fmt.Errorf("ladder %.80q, pull request %d: %w", name, number, err)
 			}
 		}
 	}
 	if s.Ladders == nil {
-		s.Ladders = map[string]map[int]held{}
+		s.Ladders = map[string]remembered{}
 	}
 	return s.Ladders, nil
 }
 
-// of is a copy of what is remembered of a ladder; known is false where that is nothing:
-// it was never answered for, or by another process whose memory is gone.
-func (m *memory) of(name string) (pulls map[int]held, known bool) {
+// of returns what is remembered of a ladder; nothing where no request was answered for it,
+// or by another process whose memory is gone.
+func (m *memory) of(name string) remembered {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	pulls, known = m.ladders[name]
-	return maps.Clone(pulls), known
+	return m.ladders[name]
 }
 
 // set replaces what is remembered of a ladder. What isn't in it is forgotten.
-func (m *memory) set(name string, pulls map[int]held) error {
+func (m *memory) set(name string, r remembered) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if reflect.DeepEqual(m.ladders[name], pulls) {
+	if reflect.DeepEqual(m.ladders[name], r) {
 		return nil
 	}
-	m.ladders[name] = pulls
+	m.ladders[name] = r
 	if m.file == "" {
 		return nil
 	}
 	return m.save(m.ladders)
 }
 
-func (m *memory) save(ladders map[string]map[int]held) error {
+func (m *memory) save(ladders map[string]remembered) error {
 	data, err := json.Marshal(state{Version: stateVersion, Ladders: ladders})
 	if err == nil {
 		err = replace(m.file, data)

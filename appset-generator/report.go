@@ -1,6 +1,7 @@
 package appset
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -10,13 +11,16 @@ import (
 // Reason says why a pull request has a preview, or has none.
 type Reason string
 
-// The reasons. The first two are of those that have one.
+// The reasons. The first three are of those that have one.
 const (
 	// ReasonCurrent: the images of its head exist.
 	ReasonCurrent Reason = "Current"
 	// ReasonEarlier: those of its head don't exist yet, the images of an earlier
 	// commit are kept until then.
 	ReasonEarlier Reason = "Earlier"
+	// ReasonImageDeleted: it keeps the images that it has, though the registry has lost
+	// one of them.
+	ReasonImageDeleted Reason = "ImageDeleted"
 	// ReasonNoImage: none of its commits has its images yet.
 	ReasonNoImage Reason = "NoImage"
 	// ReasonFork: its head is in another repository, and the ladder says forks: Deny.
@@ -83,15 +87,25 @@ func (p *Preview) out(reason Reason, message string) {
 
 func (p *Preview) in(pull scm.PullRequest, ladder string, found images) {
 	p.In, p.ImageSHA, p.Images = true, found.sha, found.digests
-	p.Reason, p.Message = ReasonCurrent, "its images exist"
-	if found.sha != pull.HeadSHA {
-		p.Reason, p.Message = ReasonEarlier, "the images of "+short(pull.HeadSHA)+" don't exist yet: it keeps those of "+short(found.sha)
-	}
+	p.Reason, p.Message = found.reason(pull.HeadSHA)
 	p.row = row{
 		Number: strconv.Itoa(pull.Number), Name: "pr-" + strconv.Itoa(pull.Number),
 		BranchSlug: slug(pull.Head), TargetSlug: slug(pull.Base), HeadSHA: pull.HeadSHA, HeadShortSHA: short(pull.HeadSHA),
 		ImageSHA: found.sha, Author: slug(pull.Author), Ladder: ladder, Images: found.digests,
 	}
+}
+
+// reason returns why a preview runs these images.
+func (i images) reason(head string) (Reason, string) {
+	switch {
+	case i.deleted != "":
+		return ReasonImageDeleted, fmt.Sprintf("the registry no longer has image %s of %s: running pods are left alone, but new ones can't pull it; build it again, or push another commit", i.deleted, short(i.sha))
+	case i.sha != head:
+		return ReasonEarlier, "the images of " + short(head) + " don't exist yet: it keeps those of " + short(i.sha)
+	case i.untagged:
+		return ReasonCurrent, "its images exist, though their tag is gone"
+	}
+	return ReasonCurrent, "its images exist"
 }
 
 // rows are those of the previews; never nil, which JSON would have as null.

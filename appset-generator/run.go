@@ -71,8 +71,8 @@ func newServer(config Config) (*server, error) {
 	if _, err := folder(config.Ladders).names(); err != nil {
 		return nil, err
 	}
-	forges := &forges{configured: config.Forges}
-	if err := forges.check(); err != nil {
+	forges, err := newForges(config.Forges, config.Now)
+	if err != nil {
 		return nil, err
 	}
 	memory, err := newMemory(config.StateFile)
@@ -83,8 +83,10 @@ func newServer(config Config) (*server, error) {
 		ladders: folder(config.Ladders), forges: forges, registry: config.Registry, memory: memory,
 		now: config.Now, log: config.Log,
 	}
-	e.lists.timeout, e.lists.keep, e.lists.now = config.Timeout, keepLists, config.Now
-	e.reports.timeout, e.reports.now = config.Timeout, config.Now
+	// Less than a request has, so that it is answered with what was found out.
+	limit := config.Timeout - min(config.Timeout/5, time.Second)
+	e.lists.timeout, e.lists.keep, e.lists.now = limit, keepLists, config.Now
+	e.reports.timeout, e.reports.now = limit, config.Now
 	return &server{e, config.TokenFile, config.Timeout, config.Log}, nil
 }
 

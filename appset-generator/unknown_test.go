@@ -43,10 +43,10 @@ func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request) bool
 		want   string
 	}{
-		"500":             {fail("/pulls", 500, `{"message": "database is locked"}`), "500: database is locked"},
+		"500":             {fail("/pulls", 500, `{"message": "database is locked"}`), "500: Internal Server Error"},
 		"401":             {fail("/pulls", 401, `{"message": "Bad credentials"}`), "doesn't know the token"},
 		"404":             {fail("/pulls", 404, `{"message": "Not Found"}`), "no such repository, or the token may not see it"},
-		"429":             {fail("/pulls", 429, `{"message": "slow down"}`), "429: slow down"},
+		"429":             {fail("/pulls", 429, `{"message": "slow down"}`), "429: too many requests"},
 		"an empty answer": {fail("/pulls", 200, ""), "empty"},
 		"null":            {fail("/pulls", 200, "null"), "isn't what its API answers"},
 		"half a page":     {fail("/pulls", 200, `[{"number": 1, "ti`), "isn't JSON"},
@@ -76,6 +76,7 @@ func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
 					w.forge.Before(onPage(page, c.answer))
 					w.wantUnknown("shop", http.StatusBadGateway, c.want)
 					w.forge.Before(nil)
+					w.clock.pass(2 * time.Minute) // a limit ends
 					if rows := w.rows(); len(rows) != count {
 						t.Errorf("healed, there are %d of %d", len(rows), count)
 					}

@@ -36,7 +36,9 @@ type world struct {
 	log      *logtest.Buffer
 	url      string
 	timeout  time.Duration
-	server   *httptest.Server
+	// limit of finding out, where it isn't the timeout's
+	limit  time.Duration
+	server *httptest.Server
 }
 
 type clock struct {
@@ -133,6 +135,9 @@ func (w *world) start(stateFile string) {
 	s, err := newServer(config)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.limit != 0 {
+		s.evaluator.reports.timeout = w.limit
 	}
 	w.server = httptest.NewServer(s.routes())
 	w.t.Cleanup(w.server.Close)

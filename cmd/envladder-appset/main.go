@@ -52,8 +52,10 @@ Registries are asked with the credentials of the docker configuration.`,
 	flags.StringVar(&o.ladders, "ladders", "", "`folder` of the ladders that are served, as NAME.yaml or NAME/ladder.yaml; read again when they change")
 	flags.StringVar(&o.gitea.URL, "gitea-url", "", "`URL` of Gitea or Forgejo, for ladders whose pull requests are there")
 	flags.StringVar(&o.gitea.TokenFile, "gitea-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
+	flags.StringVar(&o.gitea.CAFile, "gitea-ca-file", "", "PEM `file` with the CA that signed its certificate, in place of the system's CAs; read at the start")
 	flags.StringVar(&o.gitHub.URL, "github-url", scm.GitHubURL, "`URL` of GitHub's API; https://HOST/api/v3 for an Enterprise Server")
 	flags.StringVar(&o.gitHub.TokenFile, "github-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
+	flags.StringVar(&o.gitHub.CAFile, "github-ca-file", "", "PEM `file` with the CA that signed its certificate, in place of the system's CAs; read at the start")
 	flags.StringVar(&o.state, "state", "", "`file` that keeps over a restart which images previews run, and who has one (default: none)")
 	flags.DurationVar(&o.timeout, "timeout", appset.DefaultTimeout, "`duration` that a request may take; less than requestTimeout in the generator's ConfigMap (30 s by default)")
 	o.registry.AddTo(flags)
@@ -114,10 +116,13 @@ func (o *options) run(cmd *cobra.Command) error {
 
 func (o *options) forges() (map[ladder.Forge]appset.Forge, error) {
 	forges := map[ladder.Forge]appset.Forge{}
-	if o.gitea.URL != "" {
+	switch {
+	case o.gitea.URL != "":
 		forges[ladder.ForgeGitea] = o.gitea
-	} else if o.gitea.TokenFile != "" {
+	case o.gitea.TokenFile != "":
 		return nil, errors.New("--gitea-token-file: say with --gitea-url where it is for")
+	case o.gitea.CAFile != "":
+		return nil, errors.New("--gitea-ca-file: set --gitea-url too, the forge that it is for")
 	}
 	if o.gitHub.URL != "" {
 		forges[ladder.ForgeGitHub] = o.gitHub

@@ -1,6 +1,9 @@
 package scm
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // maxString is where strings of an answer are cut. It is more than any name or title of a
 // forge has (a ref is a path, of at most 4 KiB); texts of pull requests are longer, and
@@ -36,9 +39,16 @@ func (s *shortened) Read(p []byte) (int, error) {
 
 // filter moves the bytes that are kept to the front, and returns how many there are.
 func (s *shortened) filter(p []byte) (kept int) {
-	for _, b := range p {
-		if s.keep(b) {
-			p[kept] = b
+	for i := 0; i < len(p); i++ {
+		if s.inString && s.cut && s.escape == 0 { // most of a long text
+			next := bytes.IndexAny(p[i:], `"\`)
+			if next < 0 {
+				break
+			}
+			i += next
+		}
+		if s.keep(p[i]) {
+			p[kept] = p[i]
 			kept++
 		}
 	}
