@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -34,11 +35,18 @@ func ParseTag(text string) (Tag, error) {
 		return Tag{}, err
 	}
 	t := Tag{template}
+	if !template.uses("headSHA", "headShortSHA") {
+		return Tag{}, errNoCommit
+	}
 	if _, err := t.Of(tagFields); err != nil {
 		return Tag{}, err
 	}
 	return t, nil
 }
+
+// errNoCommit refuses a tag that several commits share: which of them an image is of could
+// not be told, and branches such as feat/login and feat-login would get each other's.
+var errNoCommit = errors.New("names no commit, so that pull requests, and pushes to one of them, would share an image: add {{.headSHA}} or {{.headShortSHA}}")
 
 // Of is the tag of a pull request, by its fields.
 func (t Tag) Of(values map[string]string) (string, error) {

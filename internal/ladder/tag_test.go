@@ -13,11 +13,10 @@ var pullRequest = map[string]string{
 
 func TestTagOfAPullRequest(t *testing.T) {
 	for template, want := range map[string]string{
-		"pr-{{.number}}-{{.headShortSHA}}": "pr-17-abababab",
-		"{{ .headSHA }}":                   strings.Repeat("ab", 20),
-		"{{- .branchSlug -}}":              "fix-login",
-		"latest":                           "latest",
-		"v1{{/* a comment */}}":            "v1",
+		"pr-{{.number}}-{{.headShortSHA}}":        "pr-17-abababab",
+		"{{ .headSHA }}":                          strings.Repeat("ab", 20),
+		"{{- .branchSlug -}}-{{.headSHA}}":        "fix-login-" + strings.Repeat("ab", 20),
+		"v1-{{.headShortSHA}}{{/* a comment */}}": "v1-abababab",
 	} {
 		tag, err := ladder.ParseTag(template)
 		if err != nil {
@@ -32,11 +31,14 @@ func TestTagOfAPullRequest(t *testing.T) {
 
 func TestWhatIsNoTagIsRefused(t *testing.T) {
 	for template, want := range map[string]string{
-		"":                       "which no registry takes",
-		"pr {{.number}}":         "which no registry takes",
-		"-{{.number}}":           "which no registry takes",
-		strings.Repeat("a", 129): "which no registry takes",
-		strings.Repeat("a", 513): "more than 512 characters",
+		"":                                       "names no commit",
+		"latest":                                 "names no commit",
+		"{{.branchSlug}}":                        "names no commit",
+		"pr-{{.number}}":                         "names no commit, so that pull requests, and pushes to one of them, would share an image: add {{.headSHA}} or {{.headShortSHA}}",
+		"pr {{.headSHA}}":                        "which no registry takes",
+		"-{{.headShortSHA}}":                     "which no registry takes",
+		"{{.headSHA}}" + strings.Repeat("a", 89): "which no registry takes",
+		strings.Repeat("a", 513):                 "more than 512 characters",
 		"{{.headSHA}}{{.headSHA}}{{.headSHA}}{{.headSHA}}": "which no registry takes",
 		"{{.branch}}":                  "no field .branch",
 		"{{.title":                     "unclosed action",
