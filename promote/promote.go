@@ -128,7 +128,8 @@ func (p *promotion) findCandidate(document *ladder.Document) (candidate, error) 
 	return fromBefore(document, p.Environment)
 }
 
-// findForge fails before anything is pushed where no pull request could be opened.
+// findForge fails before anything is pushed where no pull request could be opened: the
+// forge can't be reached, or the token may not read the repository.
 func (p *promotion) findForge(ctx context.Context, document *ladder.Document) error {
 	places, err := document.Places(p.Environment)
 	if err != nil || p.DryRun || places[0].Environment.Promotion == ladder.PromotionCommit {
@@ -142,8 +143,13 @@ func (p *promotion) findForge(ctx context.Context, document *ladder.Document) er
 	if err != nil {
 		return err
 	}
-	p.forge, err = scm.New(options)
-	return err
+	if p.forge, err = scm.New(options); err != nil {
+		return err
+	}
+	if err := p.forge.Check(ctx); err != nil {
+		return fmt.Errorf("checking the forge, before anything is pushed: %w", err)
+	}
+	return nil
 }
 
 // checkClean refuses where the user may think of what isn't pushed yet.

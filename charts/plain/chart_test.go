@@ -61,8 +61,8 @@ appset:
   enabled: true
   tokenSecret: token
   ladders: [{name: shop, configMap: ladder-shop}, {name: bank, configMap: ladders, key: bank.yaml}]
-  gitea: {url: https://git.example.com, tokenSecret: gitea}
-  gitHub: {url: https://github.example.com/api/v3, tokenSecret: github}
+  gitea: {url: https://git.example.com, tokenSecret: gitea, caConfigMap: gitea-ca}
+  gitHub: {url: https://github.example.com/api/v3, tokenSecret: github, caConfigMap: github-ca}
   stateClaim: state
   registrySecrets: [registry]
 `
@@ -404,10 +404,57 @@ func TestTheFolderOfTrustedRoots(t *testing.T) {
 	}
 }
 
+func TestTheCAsOfForges(t *testing.T) {
+	const base = "appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: ladder-shop}], "
+	for values, want := range map[string]map[string]string{
+		"gitea: {url: 'https://git.example.com'}": {},
+		"gitea: {caConfigMap: unused}":            {},
+		"gitea: {url: 'https://git.example.com', caConfigMap: corp-ca}, gitHub: {caConfigMap: other-ca}": {
+			"--gitea-ca-file": "corp-ca", "--github-ca-file": "other-ca",
+		},
+	} {
+		t.Run(values, func(t *testing.T) {
+			pod := podOf(t, base+values+"}")
+			got := map[string]string{}
+			for _, argument := range pod.Containers[0].Args {
+				flag, file, _ := strings.Cut(argument, "=")
+				if !strings.HasSuffix(flag, "-ca-file") {
+					continue
+				}
+				got[flag] = configMapAt(pod, filepath.Dir(file))
+				if filepath.Base(file) != "ca.crt" {
+					t.Errorf("%s is no key of the ConfigMap", file)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the ConfigMap by the flag (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// configMapAt returns the name of the ConfigMap that is mounted in a folder.
+func configMapAt(pod corev1.PodSpec, folder string) string {
+	for _, mount := range pod.Containers[0].VolumeMounts {
+		for _, volume := range pod.Volumes {
+			if mount.MountPath == folder && mount.Name == volume.Name && volume.ConfigMap != nil {
+				return volume.ConfigMap.Name
+			}
+		}
+	}
+	return ""
+}
+
 // webhookPod is the pod of the webhook with these values.
 func webhookPod(t *testing.T, values string) corev1.PodSpec {
 	t.Helper()
-	manifests, err := renderWith(t, "webhook: "+values)
+	return podOf(t, "webhook: "+values)
+}
+
+// podOf returns the pod of the Deployment that the chart renders with these values.
+func podOf(t *testing.T, values string) corev1.PodSpec {
+	t.Helper()
+	manifests, err := renderWith(t, values)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,6 +96,7 @@ that the forge didn't make one): what was done is printed, the reason is on stde
 	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: told from the remote)")
 	f.StringVar(&flags.Forge.URL, "forge-url", "", "`URL` of the forge, of GitHub its API's (default: told from the remote)")
 	f.StringVar(&flags.Forge.Repository, "forge-repository", "", "`OWNER/NAME` on the forge (default: told from the remote)")
+	f.StringVar(&flags.Forge.CAFile, "forge-ca-file", "", "PEM `file` with the CA that signed the forge's certificate (default: the system's CAs)")
 	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` that all of it may take")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
 	return cmd
@@ -157,7 +158,7 @@ func tellFlags(flags *pflag.FlagSet, dir string) []string {
 				continue
 			case f.Value.Type() == "bool": // given as =false: as if it weren't
 				continue
-			case f.Name == "gate", f.Name == "recalls":
+			case f.Name == "gate", f.Name == "recalls", f.Name == "forge-ca-file":
 				value = relative(dir, value)
 			}
 			told = append(told, "--"+f.Name, gitrepo.Redact(value)) // nobody is to write a token into a URL, but somebody will
