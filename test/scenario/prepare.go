@@ -143,7 +143,7 @@ func (s *Scenario) localize(text string) (string, error) {
 		"name: envladder\n", "name: "+s.pluginName()+"\n",
 		"duration: 5s", "duration: 1s",
 		"maxDuration: 1m", "maxDuration: 5s",
-		"requeueAfterSeconds: 60", "requeueAfterSeconds: 2",
+		"requeueAfterSeconds: 180", "requeueAfterSeconds: 2",
 	).Replace(s.hurry(text)))
 }
 
