@@ -105,7 +105,7 @@ func (r Request) resolve(ctx context.Context) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	source, err := r.Charts.Read(ctx, r.Repository, step.Chart)
+	source, err := r.Charts.Read(ctx, r.Repository, step.Chart, document.Owns)
 	if err != nil {
 		return resolved{}, err
 	}

@@ -73,29 +73,8 @@ func TestSymbolicLinkAsPath(t *testing.T) {
 		"services/shop": "services", "apps/top": "root",
 	} {
 		t.Run(path+" renders the same in every way", func(t *testing.T) {
-			served, err := s.generate(t, root, path, sourceAt(path)...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(served) != 1 || !strings.Contains(served[0], "who: "+want+"}") {
-				t.Errorf("serve: got %q, want who: %s", served, want)
-			}
-			inWorkingCopy, err := execIn(t, filepath.Join(root, path), sourceAt(path)...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			unpacked, err := execUnpacked(t, root, path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rendered, err := renderAt(t, filepath.Join(root, path))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for way, got := range map[string]string{"working copy": inWorkingCopy, "argocd-cmp-server": unpacked, "render": rendered} {
-				if diff := gocmp.Diff("---\n"+strings.Join(served, "---\n"), got); diff != "" {
-					t.Errorf("%s (-serve +%s):\n%s", way, way, diff)
-				}
+			if got := everyWay(t, s, root, path); !strings.Contains(got, "who: "+want+"}") {
+				t.Errorf("got %q, want who: %s", got, want)
 			}
 		})
 	}
@@ -106,6 +85,67 @@ func TestSymbolicLinkAsPath(t *testing.T) {
 				t.Errorf("got %v, want an error about symbolic links", err)
 			}
 		})
+	}
+}
+
+// everyWay renders environment dev of the ladder at path as serve does, checks that each
+// other way gives the same, and returns it.
+func everyWay(t *testing.T, s *served, root, path string) string {
+	t.Helper()
+	served, err := s.generate(t, root, path, sourceAt(path)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "---\n" + strings.Join(served, "---\n")
+	inWorkingCopy, err := execIn(t, filepath.Join(root, path), sourceAt(path)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := execUnpacked(t, root, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := renderAt(t, filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for way, got := range map[string]string{"working copy": inWorkingCopy, "argocd-cmp-server": unpacked, "render": rendered} {
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-serve +%s):\n%s", way, way, diff)
+		}
+	}
+	return want
+}
+
+// A chart in the ladder's folder, with a dependency next to it: what isn't part of the
+// chart doesn't change its digest, however it is rendered.
+func TestFlatChartWithALocalDependency(t *testing.T) {
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		".git/HEAD":               "ref: refs/heads/main\n",
+		"svc/ladder.yaml":         strings.NewReplacer("chart: chart", "chart: .", "../org/values.yaml", "values-all.yaml", "{name: dev}", "{name: dev, layers: [values-dev.yaml]}, {name: prod, layers: [values-prod.yaml]}").Replace(linkedLadder),
+		"svc/values-all.yaml":     "who: all\n",
+		"svc/values-dev.yaml":     "",
+		"svc/values-prod.yaml":    "who: prod\n",
+		"svc/Chart.yaml":          "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [{name: common, version: 1.x.x, repository: 'file://../common'}]\n",
+		"svc/templates/a.yaml":    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: {{ include \"common.name\" . }}}\nspec: {template: {spec: {}}}\n",
+		"common/Chart.yaml":       "apiVersion: v2\nname: common\nversion: 1.2.0\ntype: library\n",
+		"common/templates/_h.tpl": "{{ define \"common.name\" }}{{ .Values.who }}{{ end }}",
+	} {
+		writeFile(t, filepath.Join(root, name), content)
+	}
+	s := serve(t, archive.DefaultLimits)
+	before := everyWay(t, s, root, "svc")
+	if !strings.Contains(before, "envladder.dev/chart-digest: ") || !strings.Contains(before, "name: all") {
+		t.Errorf("got %s", before)
+	}
+	writeFile(t, filepath.Join(root, "svc/values-prod.yaml"), "who: other\n")
+	if diff := gocmp.Diff(before, everyWay(t, s, root, "svc")); diff != "" {
+		t.Errorf("another layer of prod changes dev:\n%s", diff)
+	}
+	writeFile(t, filepath.Join(root, "common/templates/_h.tpl"), "{{ define \"common.name\" }}all{{ end }}")
+	if after := everyWay(t, s, root, "svc"); after == before {
+		t.Error("another library doesn't change the chart's digest")
 	}
 }
 

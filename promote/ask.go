@@ -95,7 +95,7 @@ func stampsOf(ctx context.Context, fsys fs.FS, charts *chart.Puller, document *l
 	if err != nil {
 		return gate.Stamps{}, err
 	}
-	source, err := charts.Read(ctx, fsys, name)
+	source, err := charts.Read(ctx, fsys, name, document.Owns)
 	switch {
 	case err != nil && chart.InRegistry(name):
 		return gate.Stamps{}, &remoteChartError{err}

@@ -97,8 +97,11 @@ func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (s
 		if chart.InRegistry(name) {
 			return nil // lint asks no network
 		}
-		loaded, err := chart.Load(ctx, repo.FS(), name)
-		charts[name] = loaded
+		source, err := chart.Read(ctx, repo.FS(), name, document.Owns)
+		if err != nil {
+			return err
+		}
+		charts[name], err = source.Load()
 		return err
 	})
 	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts)...)

@@ -158,7 +158,7 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	if err != nil {
 		return placeValues{}, err
 	}
-	source, err := chart.NewPuller(registry.NewClient(), "", 0).Read(ctx, repository.FS(), step.Chart)
+	source, err := chart.NewPuller(registry.NewClient(), "", 0).Read(ctx, repository.FS(), step.Chart, document.Owns)
 	if err != nil {
 		return placeValues{}, err
 	}

@@ -58,10 +58,11 @@ func held(c *helm.Chart) int64 {
 // uses that logger; the programs log by slog.
 var silenceHelm = sync.OnceFunc(func() { log.SetOutput(io.Discard) })
 
-// Load loads the chart at name, a folder or a .tgz in fsys. Its dependencies must be in
-// its folder charts/. It ends early with ctx while it reads.
+// Load loads the chart at name, a folder or a .tgz in fsys, that isn't a ladder's. Its
+// dependencies must be in its folder charts/, or local. It ends early with ctx while it
+// reads.
 func Load(ctx context.Context, fsys fs.FS, name string) (*Chart, error) {
-	source, err := Read(ctx, fsys, name)
+	source, err := Read(ctx, fsys, name, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -13,11 +13,12 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/ignore"
 )
 
-// The bounds of a chart's folder. Those on bytes are Helm's own for packaged charts:
-// 5 MiB a file, 100 MiB together.
+// The bounds of a chart's folder, with the local dependencies that it names. Those on
+// bytes are Helm's own for packaged charts: 5 MiB a file, 100 MiB together.
 const (
 	// maxFiles: the largest public charts have a few hundred files.
 	maxFiles = 10_000
@@ -32,18 +33,44 @@ const (
 )
 
 // readFolder reads the files of the chart at dir as Helm does: without what .helmignore
-// names, and following symbolic links (fsys keeps them within the repository).
-func readFolder(ctx context.Context, fsys fs.FS, dir string) ([]File, error) {
-	rules, err := ignoreRules(fsys, dir)
-	if err != nil {
-		return nil, err
-	}
-	r := folderReader{fsys: fsys, dir: dir, rules: rules, left: loader.MaxDecompressedChartSize}
-	if err := r.walk(ctx, "", 0); err != nil {
-		return nil, err
+// names, and following symbolic links (fsys keeps them within the repository). Files that
+// own reports are left out too, and returned by name. Local dependencies that the folder
+// charts/ lacks are added to it.
+func readFolder(ctx context.Context, fsys fs.FS, dir string, own func(file string) bool) (files []File, owned []string, err error) {
+	r := &chartReader{fsys: fsys, own: own, left: loader.MaxDecompressedChartSize}
+	if err := r.chart(ctx, dir, "", nil); err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(r.files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	return r.files, nil
+	return r.files, r.owned, nil
+}
+
+// chartReader reads a chart and its local dependencies, within bounds for all of them.
+type chartReader struct {
+	fsys fs.FS
+	own  func(file string) bool
+	// left is how many bytes the chart may still have.
+	left int64
+	// entries is how many were visited.
+	entries int
+	files   []File
+	// owned are the names of files in the chart's folder that aren't part of it.
+	owned []string
+}
+
+// chart reads the chart at dir; prefix is where its files belong in the outermost chart.
+// above are the folders of the charts around it.
+func (r *chartReader) chart(ctx context.Context, dir, prefix string, above []string) error {
+	rules, err := ignoreRules(r.fsys, dir)
+	if err != nil {
+		return err
+	}
+	before := len(r.files)
+	w := folderWalk{chartReader: r, dir: dir, prefix: prefix, rules: rules}
+	if err := w.walk(ctx, "", 0); err != nil {
+		return err
+	}
+	return r.dependencies(ctx, dir, prefix, r.files[before:], above)
 }
 
 func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
@@ -63,68 +90,86 @@ func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
 	return rules, nil
 }
 
-type folderReader struct {
-	fsys  fs.FS
-	dir   string
-	rules *ignore.Rules
-	// left is how many bytes the chart may still have.
-	left int64
-	// entries is how many were visited.
-	entries int
-	files   []File
+// folderWalk reads one chart's folder.
+type folderWalk struct {
+	*chartReader
+
+	dir, prefix string
+	rules       *ignore.Rules
 }
 
-func (r *folderReader) walk(ctx context.Context, rel string, depth int) error {
+func (w folderWalk) walk(ctx context.Context, rel string, depth int) error {
 	if depth > maxPath {
 		return fmt.Errorf("%q is nested deeper than %d: does a symbolic link lead in a circle?", rel, maxPath)
 	}
-	entries, err := fs.ReadDir(r.fsys, path.Join(r.dir, rel))
+	entries, err := fs.ReadDir(w.fsys, path.Join(w.dir, rel))
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		if err := r.visit(ctx, path.Join(rel, entry.Name()), depth); err != nil {
+		if err := w.visit(ctx, path.Join(rel, entry.Name()), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *folderReader) visit(ctx context.Context, rel string, depth int) error {
+func (w folderWalk) visit(ctx context.Context, rel string, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if r.entries++; r.entries > maxEntries {
+	if w.entries++; w.entries > maxEntries {
 		return fmt.Errorf("%q: there are more than %d files and folders up to here: do symbolic links lead to the same folder over and over? Name in .helmignore what is no part of the chart", rel, maxEntries)
 	}
-	info, err := fs.Stat(r.fsys, path.Join(r.dir, rel))
+	info, err := fs.Stat(w.fsys, path.Join(w.dir, rel))
 	switch {
 	case err != nil:
 		return err
-	case r.rules.Ignore(rel, info):
+	case w.rules.Ignore(rel, info):
 		return nil
 	case info.IsDir():
-		return r.walk(ctx, rel, depth+1)
+		return w.walk(ctx, rel, depth+1)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%q is neither a file nor a folder", rel)
 	case strings.ContainsAny(rel, "\n\r\\"):
 		return fmt.Errorf("%q: a file's name has a line break or a backslash", rel)
+	case w.own != nil && !isHelms(rel) && w.own(path.Join(w.dir, rel)):
+		w.owned = append(w.owned, w.prefix+rel)
+		return nil
 	}
-	return r.read(rel)
+	return w.read(rel)
 }
 
-func (r *folderReader) read(rel string) error {
-	if len(r.files) == maxFiles {
+// helmsFiles and helmsFolders are what Helm itself reads of a chart: they belong to it,
+// whatever else uses them.
+var (
+	helmsFiles = []string{
+		chartutil.ChartfileName, "Chart.lock", "requirements.yaml", "requirements.lock",
+		chartutil.ValuesfileName, chartutil.SchemafileName, ignore.HelmIgnore,
+	}
+	helmsFolders = []string{chartutil.TemplatesDir, chartutil.ChartsDir, "crds"}
+)
+
+func isHelms(rel string) bool {
+	first, _, inFolder := strings.Cut(rel, "/")
+	if inFolder {
+		return slices.Contains(helmsFolders, first)
+	}
+	return slices.Contains(helmsFiles, rel)
+}
+
+func (w folderWalk) read(rel string) error {
+	if len(w.files) == maxFiles {
 		return fmt.Errorf("it has more than %d files: name in .helmignore what is no part of it", maxFiles)
 	}
-	data, err := readBounded(r.fsys, path.Join(r.dir, rel), loader.MaxDecompressedFileSize)
+	data, err := readBounded(w.fsys, path.Join(w.dir, rel), loader.MaxDecompressedFileSize)
 	if err != nil {
 		return err
 	}
-	if r.left -= int64(len(data)); r.left < 0 {
+	if w.left -= int64(len(data)); w.left < 0 {
 		return fmt.Errorf("it is larger than %d MiB: name in .helmignore what is no part of it", loader.MaxDecompressedChartSize>>20)
 	}
-	r.files = append(r.files, File{Name: rel, Data: data})
+	w.files = append(w.files, File{Name: w.prefix + rel, Data: data})
 	return nil
 }
 

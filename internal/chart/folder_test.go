@@ -46,13 +46,13 @@ func multiplied(t *testing.T) *os.Root {
 
 func TestLinksThatMultiplyTheWaysEnd(t *testing.T) {
 	root := multiplied(t)
-	_, err := chart.Read(t.Context(), root.FS(), "c")
+	_, err := chart.Read(t.Context(), root.FS(), "c", nil)
 	if err == nil || !strings.Contains(err.Error(), "more than 20000 files and folders") {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := chart.Read(ctx, root.FS(), "c"); !errors.Is(err, context.Canceled) {
+	if _, err := chart.Read(ctx, root.FS(), "c", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -62,14 +62,14 @@ func TestWhatHelmignoreNamesIsVisitedWithinABound(t *testing.T) {
 	for i := range 20_001 {
 		pairs = append(pairs, fmt.Sprintf("c/%d.bin", i), "")
 	}
-	if _, err := chart.Read(t.Context(), files(pairs...), "c"); err == nil || !strings.Contains(err.Error(), "more than 20000 files and folders") {
+	if _, err := chart.Read(t.Context(), files(pairs...), "c", nil); err == nil || !strings.Contains(err.Error(), "more than 20000 files and folders") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestHelmignoreIsBounded(t *testing.T) {
 	fsys := files("c/Chart.yaml", chartYAML, "c/.helmignore", strings.Repeat("*x*y*z\n", 10_000))
-	if _, err := chart.Read(t.Context(), fsys, "c"); err == nil || !strings.Contains(err.Error(), `"c/.helmignore" is larger than 64 KiB`) {
+	if _, err := chart.Read(t.Context(), fsys, "c", nil); err == nil || !strings.Contains(err.Error(), `"c/.helmignore" is larger than 64 KiB`) {
 		t.Errorf("error %v", err)
 	}
 }

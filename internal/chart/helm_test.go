@@ -228,3 +228,26 @@ func TestMergeEqualsHelm(t *testing.T) {
 		}
 	})
 }
+
+// What `helm dependency build` would bring renders the same without it.
+func TestLocalDependenciesRenderAsHelmDoes(t *testing.T) {
+	dir := t.TempDir()
+	for name, file := range umbrella() {
+		write(t, dir, name, string(file.Data))
+	}
+	got := printed(t, render(t, load(t, dir, "svc/shop"), map[string]any{}, chart.Release{Name: "r"}))
+	for _, folder := range []string{"svc/queue", "svc/shop"} { // Helm builds one level
+		cmd := exec.CommandContext(t.Context(), os.Getenv("HELM"), "dependency", "build", filepath.Join(dir, folder))
+		cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+t.TempDir(), "HELM_CONFIG_HOME="+t.TempDir(), "HELM_DATA_HOME="+t.TempDir())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("building the dependencies of %s: %v\n%s", folder, err, out)
+		}
+	}
+	if diff := cmp.Diff(helmTemplate(t, filepath.Join(dir, "svc", "shop"), chart.Release{Name: "r"}), got); diff != "" {
+		t.Errorf("not what Helm prints (-helm +ours):\n%s", diff)
+	}
+	again := printed(t, render(t, load(t, dir, "svc/shop"), map[string]any{}, chart.Release{Name: "r"}))
+	if diff := cmp.Diff(got, again); diff != "" {
+		t.Errorf("vendored it renders otherwise (-local +vendored):\n%s", diff)
+	}
+}

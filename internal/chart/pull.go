@@ -54,10 +54,10 @@ func (p *Puller) Only(hosts []string) {
 }
 
 // Read reads the chart at name: from its registry where name is an address, else from
-// fsys. A nil Puller asks no registry.
-func (p *Puller) Read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
+// fsys, as the function Read does. A nil Puller asks no registry.
+func (p *Puller) Read(ctx context.Context, fsys fs.FS, name string, own func(file string) bool) (*Source, error) {
 	if p == nil || !InRegistry(name) {
-		return Read(ctx, fsys, name)
+		return Read(ctx, fsys, name, own)
 	}
 	return p.Pull(ctx, name)
 }

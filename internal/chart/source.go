@@ -27,11 +27,15 @@ type Source struct {
 	//	<SHA-256 of the file's bytes in hex> <two spaces> <path in the chart> <newline>
 	//
 	// as `sha256sum` prints it, so that it can be recomputed with it. What .helmignore
-	// names is no part of the chart and doesn't count; neither do file modes and
-	// empty folders. Symbolic links count as the files they lead to.
+	// names is no part of the chart and doesn't count; neither do the ladder's own files
+	// (layers, pins), file modes and empty folders. Symbolic links count as the files they
+	// lead to, and local dependencies as files in the folder charts/.
 	Digest string
 	// Files of a folder, sorted by name.
 	Files []File
+	// Owned are the names of files in the folder that are the ladder's own, and so aren't
+	// part of the chart.
+	Owned []string
 	// Package is a packaged chart's file, in place of Files.
 	Package []byte
 }
@@ -53,16 +57,17 @@ const registryScheme = "oci://"
 // InRegistry says whether the chart name is an address in a registry.
 func InRegistry(name string) bool { return strings.HasPrefix(name, registryScheme) }
 
-// Read reads the chart at name, a folder or a .tgz in fsys. It ends early with ctx.
-func Read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
-	source, err := read(ctx, fsys, name)
+// Read reads the chart at name, a folder or a .tgz in fsys. Files in the folder that own
+// reports aren't part of the chart; nil stands for none. It ends early with ctx.
+func Read(ctx context.Context, fsys fs.FS, name string, own func(file string) bool) (*Source, error) {
+	source, err := read(ctx, fsys, name, own)
 	if err != nil {
 		return nil, fmt.Errorf("loading chart %q: %w", name, err)
 	}
 	return source, nil
 }
 
-func read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
+func read(ctx context.Context, fsys fs.FS, name string, own func(file string) bool) (*Source, error) {
 	if InRegistry(name) {
 		return nil, fmt.Errorf("it is in a registry, which isn't asked here: vendor it into the repository (helm pull %s)", name)
 	}
@@ -71,8 +76,8 @@ func read(ctx context.Context, fsys fs.FS, name string) (*Source, error) {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		files, err := readFolder(ctx, fsys, name)
-		return &Source{Path: name, Digest: treeDigest(files), Files: files}, err
+		files, owned, err := readFolder(ctx, fsys, name, own)
+		return &Source{Path: name, Digest: treeDigest(files), Files: files, Owned: owned}, err
 	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
 		data, err := readBounded(fsys, name, maxPackage)
 		return Packaged(name, data), err
@@ -87,12 +92,16 @@ func Packaged(name string, data []byte) *Source {
 	return &Source{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), Package: data}
 }
 
-// Load parses the chart. Its dependencies must be in its folder charts/.
+// Load parses the chart. Its dependencies must be in its folder charts/, but for local
+// ones.
 func (s *Source) Load() (*Chart, error) {
 	silenceHelm()
 	pristine, err := s.parse()
 	if err == nil {
 		err = checkLoaded(pristine, s.Path)
+	}
+	if err == nil {
+		err = checkOwned(pristine, s.Owned)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("loading chart %q: %w", s.Path, err)

@@ -25,6 +25,7 @@ type Document struct {
 	positions strictyaml.Positions
 	// named are the layers' files that the Ladder names without globs.
 	named map[string]bool
+	own   own
 }
 
 // Open reads and validates the Ladder of the folder dir. repo is the repository from its
@@ -79,6 +80,7 @@ func (d *Document) decode(data []byte) error {
 	d.positions = positions
 	faults = append(faults, d.validate(more)...)
 	d.named = d.findNamed()
+	d.own = d.findOwn()
 	return faults.Err()
 }
 

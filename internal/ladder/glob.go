@@ -53,9 +53,7 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
 	}
 	var files []string
 	for _, file := range found {
-		matches, err := path.Match(pattern, file.Name())
-		hidden := strings.HasPrefix(file.Name(), ".") && !strings.HasPrefix(pattern, ".")
-		if err != nil || !matches || hidden || file.IsDir() || d.named[folder+file.Name()] {
+		if !globMatches(pattern, file.Name()) || file.IsDir() || d.named[folder+file.Name()] {
 			continue
 		}
 		// A link may lead out, or to a folder.

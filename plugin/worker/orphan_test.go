@@ -30,7 +30,7 @@ func beParent() {
 	source, err := chart.Read(context.Background(), fstest.MapFS{
 		"c/Chart.yaml":       {Data: []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n")},
 		"c/templates/x.yaml": {Data: []byte("{{ range 9223372036854775807 }}{{ end }}")},
-	}, "c")
+	}, "c", nil)
 	if err != nil {
 		panic(err)
 	}

@@ -65,7 +65,7 @@ func source(t *testing.T, bad string) *chart.Source {
 		"c/templates/bad.yaml":     {Data: []byte(bad)},
 		"c/templates/z.yaml":       {Data: []byte("kind: Secret\n")},
 		"c/templates/_helpers.tpl": {Data: []byte(`{{ define "again" }}{{ include "again" . }}{{ end }}{{ define "deep" }}{{ template "deep" . }}{{ end }}`)},
-	}, "c")
+	}, "c", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestAClosedPoolRefuses(t *testing.T) {
 
 // What a worker costs beside rendering in this process.
 func BenchmarkRender(b *testing.B) {
-	small, err := chart.Read(b.Context(), os.DirFS("../../examples/shop/gitops/shop"), "chart")
+	small, err := chart.Read(b.Context(), os.DirFS("../../examples/shop/gitops/shop"), "chart", nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,315 @@
+package ladder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/internal/strictyaml"
+)
+
+// valuesTree is a folder of values files: of all environments in the folder itself, of
+// one in each folder of it, of a target in each folder of those.
+type valuesTree struct {
+	repo    fs.FS
+	dir     string
+	chart   string
+	service string
+
+	// inChart is set where the folder is the chart's own.
+	inChart      bool
+	common       []string
+	environments []*InferredEnvironment
+	leftOut      []LeftOut
+}
+
+// read reads the folder, a path relative to the ladder's.
+func (v *valuesTree) read(folder string) error {
+	v.inChart = isFile(v.repo, path.Join(v.dir, folder, "Chart.yaml"))
+	found, folders, err := v.folder(folder)
+	if err != nil {
+		return err
+	}
+	for _, file := range found {
+		v.topFile(path.Join(folder, file), stem(file))
+	}
+	for _, name := range folders {
+		if err := v.environmentFolder(path.Join(folder, name), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folder returns the names of a folder's values files and folders; what is neither is
+// left out.
+func (v *valuesTree) folder(name string) (files, folders []string, err error) {
+	entries, err := readFolder(v.repo, path.Join(v.dir, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, errors.New("there is no such folder")
+	case err != nil:
+		return nil, nil, withoutPath(err)
+	}
+	for _, e := range entries {
+		file := path.Join(name, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case isFolder(v.repo, path.Join(v.dir, file)):
+			if e.Name() != "pins" && !isFile(v.repo, path.Join(v.dir, file, "Chart.yaml")) {
+				folders = append(folders, e.Name())
+			}
+		case !isYAML(e.Name()), slices.Contains(otherDocuments, e.Name()):
+		case e.Name() == "values.yaml" && isFile(v.repo, path.Join(v.dir, name, "Chart.yaml")): // the chart's own come first anyway
+		default:
+			if why := v.noValues(file); why != "" {
+				v.leaveOut(file, why)
+				continue
+			}
+			files = append(files, e.Name())
+		}
+	}
+	slices.Sort(files)
+	slices.Sort(folders)
+	return files, folders, nil
+}
+
+// otherDocuments are a chart's and the ladder's own.
+var otherDocuments = []string{FileName, "Chart.yaml", "requirements.yaml"}
+
+func isYAML(name string) bool {
+	name = strings.TrimSuffix(name, templateSuffix)
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
+
+// templateSuffix is what helmfile's templates of values end with.
+const templateSuffix = ".gotmpl"
+
+// otherTools are names of files that belong to other tools.
+var otherTools = regexp.MustCompile(`^(?:docker-compose|compose|kustomization|helmfile|skaffold|taskfile|ct)(?:[-_.].*)?$`)
+
+// secretName matches names of files that are encrypted, or that shouldn't be in Git.
+var secretName = regexp.MustCompile(`(?:^|[-_.])(?:secrets?|credentials?|sops|enc|encrypted)(?:[-_.]|$)`)
+
+// noValues returns why a file isn't a values file that could be rendered, nothing where
+// it is one.
+func (v *valuesTree) noValues(file string) string {
+	name := stem(path.Base(file))
+	switch {
+	case strings.HasSuffix(file, templateSuffix):
+		return "is a template of helmfile's: render it, or write the values out"
+	case otherTools.MatchString(name):
+		return "belongs to another tool"
+	case strings.HasSuffix(name, ".schema"):
+		return "is a schema"
+	case secretName.MatchString(name):
+		return "seems to have secrets, and the plugin decrypts nothing: let a controller bring them"
+	}
+	return v.otherContent(file)
+}
+
+// otherContent returns why what is in a file isn't values.
+func (v *valuesTree) otherContent(file string) string {
+	data, err := strictyaml.ReadFile(v.repo, path.Join(v.dir, file))
+	if err != nil {
+		return "can't be read inside the repository"
+	}
+	var head struct {
+		APIVersion any `json:"apiVersion"`
+		Kind       any `json:"kind"`
+		SOPS       any `json:"sops"`
+	}
+	if yaml.Unmarshal(data, &head) != nil {
+		return "" // lint says what is wrong
+	}
+	_, encrypted := head.SOPS.(map[string]any)
+	switch {
+	case head.APIVersion != nil && head.Kind != nil:
+		return fmt.Sprintf("is a manifest (%.60v)", head.Kind)
+	case encrypted:
+		return "is encrypted by SOPS, and the plugin decrypts nothing: let a controller bring the secrets"
+	}
+	return ""
+}
+
+func (v *valuesTree) leaveOut(file, reason string) {
+	v.leftOut = append(v.leftOut, LeftOut{file, reason})
+}
+
+// commonNames are what files of every environment are called.
+var commonNames = []string{"values", "common", "base", "default", "defaults", "global", "all", "shared"}
+
+// valuesName takes what a file's name says of its environment or service out of it:
+// values-prod, prod-values, values.prod.
+var valuesName = regexp.MustCompile(`^(?:values[-_.])?(.+?)(?:[-_.]values)?$`)
+
+// stem returns a file's name in lower case without its ending.
+func stem(file string) string {
+	file = strings.TrimSuffix(file, templateSuffix)
+	return strings.ToLower(strings.TrimSuffix(file, path.Ext(file)))
+}
+
+// subject returns what a stem tells of, with dashes: prod of values_prod.
+func subject(stem string) string {
+	return strings.ReplaceAll(valuesName.FindStringSubmatch(stem)[1], "_", "-")
+}
+
+// parts are what values files are for that are of no environment.
+var parts = []string{
+	"image", "images", "tag", "tags", "version", "versions", "config", "configs", "settings", "example", "examples",
+	"sample", "samples", "tests", "unittest", "unittests", "schema", "application", "applications", "project", "ingress",
+}
+
+// noEnvironment returns why a name isn't an environment's, nothing where it may be one. A
+// bare name says nothing of values: next to a chart's own files it must be a known one.
+func (v *valuesTree) noEnvironment(name string, bare bool) string {
+	switch {
+	case bare && v.inChart && !knownName(name):
+		return "isn't named after an environment that init knows"
+	case slices.Contains(Tier("").Enum(), name):
+		return "is named after a tier: name it in spec.tiers"
+	case slices.Contains(parts, name):
+		return "isn't named after an environment: add it to the layers that need it"
+	case !label.MatchString(name) || name == previewName || previewEnvironment.MatchString(name):
+		return "has a name that no environment can have"
+	}
+	return ""
+}
+
+// topFile adds a file that stands for an environment by its name, or for all.
+func (v *valuesTree) topFile(file, stem string) {
+	name := subject(stem)
+	if slices.Contains(commonNames, name) {
+		v.common = append(v.common, file)
+		return
+	}
+	if v.service != "" && (name == v.service || name == v.chart) {
+		v.common = append(v.common, file)
+		return
+	}
+	if why := v.noEnvironment(name, name == strings.ReplaceAll(stem, "_", "-")); why != "" {
+		v.leaveOut(file, why)
+		return
+	}
+	e := v.environment(name)
+	e.Layers = append(e.Layers, file)
+}
+
+func (v *valuesTree) environment(name string) *InferredEnvironment {
+	for _, e := range v.environments {
+		if e.Name == name {
+			return e
+		}
+	}
+	e := &InferredEnvironment{Name: name, Unknown: !knownName(name)}
+	v.environments = append(v.environments, e)
+	return e
+}
+
+// chartsFolders are folders that a chart has for other things than environments.
+var chartsFolders = map[string]string{
+	"templates": "", "charts": "", "crds": "", "files": "", "docs": "",
+	"ci": "has values of chart-testing", "tests": "has tests", "unittests": "has tests",
+}
+
+// environmentFolder adds the files of a folder that is named after an environment, and
+// its folders as targets.
+func (v *valuesTree) environmentFolder(folder, name string) error {
+	if why, ok := chartsFolders[name]; ok && v.inChart {
+		if why != "" {
+			v.leaveOut(folder+"/", why)
+		}
+		return nil
+	}
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	files, folders, err := v.folder(folder)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(commonNames, name) {
+		layers, err := v.choose(folder, name, files)
+		v.common = append(v.common, layers...)
+		return err
+	}
+	targets, err := v.targets(folder, name, folders)
+	if err != nil || len(files) == 0 && len(targets) == 0 {
+		return err
+	}
+	if why := v.noEnvironment(name, true); why != "" {
+		v.leaveOut(folder+"/", why)
+		return nil
+	}
+	layers, err := v.choose(folder, name, files)
+	if err != nil {
+		return err
+	}
+	e := v.environment(name)
+	e.Layers = append(e.Layers, layers...)
+	e.Targets = append(e.Targets, targets...)
+	return nil
+}
+
+// targets returns a target for each folder in an environment's that has values files.
+func (v *valuesTree) targets(folder, environment string, names []string) ([]InferredTarget, error) {
+	var targets []InferredTarget
+	for _, name := range names {
+		at := path.Join(folder, name)
+		files, deeper, err := v.folder(at)
+		if err != nil {
+			return nil, err
+		}
+		for _, inner := range deeper {
+			v.leaveOut(path.Join(at, inner)+"/", "is nested deeper than environments and targets are")
+		}
+		if len(files) == 0 {
+			continue
+		}
+		target := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		if !label.MatchString(target) {
+			v.leaveOut(at+"/", "has a name that no target can have")
+			continue
+		}
+		layers, err := v.choose(at, target, files)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, InferredTarget{target, layers})
+	}
+	return targets, nil
+}
+
+// choose returns the layers among a folder's values files: those whose names tell of all,
+// of the folder or of the service. A file alone is one whatever its name is.
+func (v *valuesTree) choose(folder, name string, files []string) (layers []string, err error) {
+	mine := func(file string) bool {
+		subject := subject(stem(file))
+		if v.service != "" {
+			return subject == v.service || subject != "values" && slices.Contains(commonNames, subject)
+		}
+		return subject == name || subject == v.chart || slices.Contains(commonNames, subject)
+	}
+	if len(files) == 1 && v.service == "" {
+		return []string{path.Join(folder, files[0])}, nil
+	}
+	for _, file := range files {
+		if mine(file) {
+			layers = append(layers, path.Join(folder, file))
+		}
+	}
+	if len(layers) == 0 && len(files) > 1 {
+		return nil, fmt.Errorf("%q has %s: are they of several services? Name the ladder's (--service %s), or write the ladder by hand",
+			folder, some(files), subject(stem(files[0])))
+	}
+	for _, file := range files {
+		if !mine(file) {
+			v.leaveOut(path.Join(folder, file), "may be of another service: add it to the layers that need it")
+		}
+	}
+	return layers, nil
+}

@@ -1,0 +1,76 @@
+package ladder
+
+import (
+	"path"
+	"strings"
+)
+
+// own are the files that a ladder has for itself.
+type own struct {
+	files map[string]bool
+	// globs are patterns of layers' names by their folder.
+	globs map[string]map[string]bool
+}
+
+// Owns reports whether a file, by its path in the repository, is the ladder's own: the
+// ladder itself, and the layers, pins and Gates that it names anywhere. Where such a file
+// is in the chart's folder it isn't part of the chart: a digest that is pinned would
+// otherwise change the chart of every environment.
+func (d *Document) Owns(file string) bool {
+	if d.own.files[file] {
+		return true
+	}
+	folder, name := path.Split(file)
+	for pattern := range d.own.globs[path.Clean(folder)] {
+		if globMatches(pattern, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Document) findOwn() own {
+	o := own{files: map[string]bool{d.File: true}, globs: map[string]map[string]bool{}}
+	for _, e := range d.allLayers() {
+		o.add(d.dir, e.path)
+	}
+	for _, e := range d.Spec.Environments {
+		o.addFile(d.dir, e.Pins)
+		o.addFile(d.dir, e.Gate)
+		for _, t := range e.Targets {
+			o.addFile(d.dir, t.Pins)
+		}
+	}
+	return o
+}
+
+// add adds a layer's path or glob.
+func (o own) add(dir, written string) {
+	if !isGlob(written) {
+		o.addFile(dir, written)
+		return
+	}
+	at, err := resolve(dir, written)
+	if err != nil {
+		return
+	}
+	folder, pattern := path.Split(at)
+	folder = path.Clean(folder)
+	if o.globs[folder] == nil {
+		o.globs[folder] = map[string]bool{}
+	}
+	o.globs[folder][pattern] = true
+}
+
+func (o own) addFile(dir, written string) {
+	if file, err := resolve(dir, written); written != "" && err == nil {
+		o.files[file] = true
+	}
+}
+
+// globMatches reports whether a glob's last element matches a file's name. A name that
+// begins with a dot is only matched by a pattern that does.
+func globMatches(pattern, name string) bool {
+	matches, err := path.Match(pattern, name)
+	return err == nil && matches && (!strings.HasPrefix(name, ".") || strings.HasPrefix(pattern, "."))
+}
