@@ -9,13 +9,16 @@ import (
 	"strings"
 
 	"github.com/envladder/envladder/internal/gate"
-	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// attempt is one try at one place, on one tip of the base.
-func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, error) {
-	place, err := w.document.Place(s.environment, s.target())
+// attempt promotes into one pins file, from the newest state of the base.
+func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Result, error) {
+	base, err := p.newest(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	place, err := base.document.Place(s.environment, s.target())
 	if err != nil {
 		return Result{}, err
 	}
@@ -23,38 +26,39 @@ func (p *promotion) attempt(ctx context.Context, w *worktree, s slot) (Result, e
 		return Result{}, fmt.Errorf("promoting to %s: the ladder names other pins than before: try again", s.name())
 	}
 	r := &Result{
-		Ladder: w.document.Metadata.Name, Environment: s.environment, Targets: s.targets, Place: s.name(),
+		Ladder: base.document.Metadata.Name, Environment: s.environment, Targets: s.targets, Place: s.name(),
 		Pins: s.file, Base: p.Base, Changes: []Change{}, Reasons: []Reason{}, Verdicts: []Judged{},
 	}
 	var onBranch proposal
 	if place.Environment.Promotion != ladder.PromotionCommit {
-		r.Branch = s.branch(w.document)
-		if onBranch, err = p.proposed(ctx, w, r.Branch, place); err != nil {
+		r.Branch = s.branch(base.document, p.Base, p.defaultBranch)
+		if onBranch, err = p.proposed(ctx, base, r.Branch, place); err != nil {
 			return *r, err
 		}
 	}
-	r.Changes, r.Notes = p.changes(w.document, place, onBranch, r.Branch)
+	r.Changes, r.Notes = p.changes(base.document, place, onBranch, r.Branch)
 	if !slices.ContainsFunc(r.Changes, func(c Change) bool { return !c.CarriedOver }) {
 		// What others have proposed is theirs to go on with.
 		r.Changes, r.Notes, r.Outcome = []Change{}, nil, UpToDate
 		return *r, nil
 	}
-	if err := p.edit(w, s.file, r.Changes); err != nil {
+	edited, err := p.with(ctx, base, s.file, r.Changes)
+	if err != nil {
 		return *r, err
 	}
-	if err := p.judge(ctx, w, s, r); err != nil {
+	if err := p.judge(ctx, edited, s, r); err != nil {
 		return *r, err
 	}
 	if onBranch.request, err = p.openRequest(ctx, r, onBranch); err != nil {
 		return *r, err
 	}
 	r.describe(p.origin(r))
-	err = p.finish(ctx, w, r, onBranch)
+	err = p.finish(ctx, base, edited, r, onBranch, waiting)
 	return *r, err
 }
 
-// finish does with an edited work tree what is asked for.
-func (p *promotion) finish(ctx context.Context, w *worktree, r *Result, onBranch proposal) (err error) {
+// finish does with edited pins what is asked for.
+func (p *promotion) finish(ctx context.Context, base, edited *snapshot, r *Result, onBranch proposal, waiting *backoff) (err error) {
 	switch {
 	case r.open() && !p.AllowUnproven:
 		r.Outcome = Refused
@@ -62,16 +66,16 @@ func (p *promotion) finish(ctx context.Context, w *worktree, r *Result, onBranch
 		r.Outcome = Planned
 	}
 	if p.DryRun {
-		r.Diff, err = w.Diff(ctx, r.Pins)
+		r.Diff, err = p.quarantine.Diff(ctx, base.tree, edited.tree, r.Pins)
 		return err
 	}
 	if r.Outcome == Refused {
 		return nil
 	}
 	if r.Branch == "" {
-		return p.commit(ctx, w, r)
+		return p.commit(ctx, edited, r, waiting)
 	}
-	return p.propose(ctx, w, r, onBranch)
+	return p.propose(ctx, edited, r, onBranch)
 }
 
 // changes are the values to write: the candidate's, and what others have proposed on the
@@ -118,36 +122,22 @@ func (f fate) note(what, value, branch, base string) string {
 	return ""
 }
 
-// edit writes changes into the work tree's pins.
-func (p *promotion) edit(w *worktree, file string, changes []Change) error {
-	data, err := readPins(w.fs(), file)
-	if err != nil {
-		return err
-	}
-	for _, c := range changes {
-		if data, err = gitrepo.SetString(file, data, c.New, c.key()...); err != nil {
-			return err
-		}
-	}
-	return w.Write(file, data)
-}
-
 // judge asks the Gates and the order of the targets.
-func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) error {
-	early, err := tooEarly(w.document, s, p.candidate)
+func (p *promotion) judge(ctx context.Context, edited *snapshot, s slot, r *Result) error {
+	early, err := tooEarly(edited.document, s, p.candidate)
 	if err != nil {
 		return err
 	}
 	r.Reasons = append(r.Reasons, early...)
-	place, err := w.document.Place(s.environment, s.target()) // with the new pins
+	place, err := edited.document.Place(s.environment, s.target())
 	if err != nil {
 		return err
 	}
-	gates, err := gatesOf(w.fs(), place, p.Gates)
+	gates, err := gatesOf(edited.tree, place, p.Gates)
 	if err != nil {
 		return err
 	}
-	stamps, err := stampsOf(ctx, w.fs(), p.Charts, w.document, place, gates)
+	stamps, err := stampsOf(ctx, edited.tree, p.Charts, edited.document, place, gates)
 	if err != nil {
 		return err
 	}
@@ -155,7 +145,7 @@ func (p *promotion) judge(ctx context.Context, w *worktree, s slot, r *Result) e
 	if !r.asked && place.Environment.Data == ladder.DataReal {
 		r.Reasons = append(r.Reasons, noGate(s.environment))
 	}
-	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, affected(w.document, place.Pins, r.Changes))
+	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, affected(edited.document, place.Pins, r.Changes))
 	if err := ctx.Err(); err != nil { // what was judged then, wasn't
 		return context.Cause(ctx)
 	}
@@ -185,33 +175,76 @@ func (r *Result) note() {
 	}
 }
 
-// commit puts the change on the base branch.
-func (p *promotion) commit(ctx context.Context, w *worktree, r *Result) error {
-	commit, err := w.Commit(ctx, r.Pins, r.message())
+// commit puts the change on the base branch. Where another push came first and changed
+// nothing that the promotion depends on, the same change goes onto the new tip: asking the
+// Gates again would only let the next push come first.
+func (p *promotion) commit(ctx context.Context, edited *snapshot, r *Result, waiting *backoff) error {
+	message, err := p.message(ctx, r)
 	if err != nil {
 		return err
 	}
-	if err := w.Push(ctx, p.Base, w.Base, commit); err != nil {
-		return err
+	p.base = nil
+	for {
+		commit, err := p.quarantine.Commit(ctx, edited.tree, edited.commit, message)
+		if err != nil {
+			return err
+		}
+		err = p.quarantine.Push(ctx, p.Base, edited.commit, commit)
+		if err == nil {
+			r.Commit, r.Outcome = commit, Committed
+			return nil
+		}
+		if !cameFirst(err) {
+			return err
+		}
+		if err := waiting.wait(ctx); err != nil {
+			return fmt.Errorf("promoting to %s: %w", r.Place, err)
+		}
+		tip, err := p.fetchBase(ctx)
+		if err != nil {
+			return err
+		}
+		if !edited.tree.Unchanged(tip) {
+			return errAgain
+		}
+		if edited, err = p.onto(ctx, edited, tip, r.Pins); err != nil {
+			return err
+		}
 	}
-	r.Commit, r.Outcome = commit, Committed
-	return nil
+}
+
+// message returns the message of the commit as the user's hooks leave it, and still marked
+// as a promotion's.
+func (p *promotion) message(ctx context.Context, r *Result) (string, error) {
+	message, err := p.quarantine.EditMessage(ctx, r.message())
+	if err != nil {
+		return "", err
+	}
+	if markOf(message) == "" {
+		message += "\n" + r.mark() + "\n"
+	}
+	return message, nil
 }
 
 // propose puts the change on a branch of its own, and opens or updates its pull request.
-func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranch proposal) error {
-	same, err := p.onBranchAlready(ctx, w, r, onBranch)
+func (p *promotion) propose(ctx context.Context, edited *snapshot, r *Result, onBranch proposal) error {
+	same, err := p.onBranchAlready(edited, r, onBranch)
 	if err != nil {
 		return err
 	}
 	if r.Commit = onBranch.commit; !same {
-		if r.Commit, err = w.Commit(ctx, r.Pins, r.message()); err != nil {
+		message, err := p.message(ctx, r)
+		if err != nil {
 			return err
 		}
-		if err := p.replace(ctx, w, r, onBranch); err != nil {
+		if r.Commit, err = p.quarantine.Commit(ctx, edited.tree, edited.commit, message); err != nil {
+			return err
+		}
+		if err := p.replace(ctx, r, onBranch); err != nil {
 			return err
 		}
 	}
+	r.Outcome = Pushed
 	if err := p.request(ctx, r); err != nil {
 		return errors.Join(fmt.Errorf("branch %s is pushed, and the same command can be run again", r.Branch), err)
 	}
@@ -225,40 +258,33 @@ func (p *promotion) propose(ctx context.Context, w *worktree, r *Result, onBranc
 }
 
 // replace puts the commit in place of what the branch has.
-func (p *promotion) replace(ctx context.Context, w *worktree, r *Result, onBranch proposal) error {
-	amended, err := onBranch.amended(ctx, w, r.Pins, r.Commit)
-	if err != nil {
-		return err
-	}
-	if amended != "" {
-		return p.wouldDrop(r.Branch, fmt.Sprintf("a change of %q that no promotion made", amended))
-	}
+func (p *promotion) replace(ctx context.Context, r *Result, onBranch proposal) error {
 	if err := p.holdBack(ctx, r, onBranch.request); err != nil {
 		return err
 	}
-	return w.Push(ctx, r.Branch, onBranch.commit, r.Commit)
+	return p.quarantine.Push(ctx, r.Branch, onBranch.commit, r.Commit)
 }
 
-// onBranchAlready says whether the branch has this very change: pushing another commit
+// onBranchAlready reports whether the branch has this very change: pushing another commit
 // of it would only start its checks again, and drop its approvals. A branch that began at
-// other pins than the base has now is made anew: what it was merged as and reverted, it
+// other pins than the base has now is recreated: what it was merged as and reverted, it
 // wouldn't bring again.
-func (p *promotion) onBranchAlready(ctx context.Context, w *worktree, r *Result, onBranch proposal) (bool, error) {
+func (p *promotion) onBranchAlready(edited *snapshot, r *Result, onBranch proposal) (bool, error) {
 	if onBranch.commit == "" {
 		return false, nil
 	}
-	here, err := readPins(w.fs(), r.Pins)
+	want, err := readPins(edited.tree, r.Pins)
 	if err != nil {
 		return false, err
 	}
-	there, ok, err := w.Show(ctx, onBranch.commit, r.Pins)
-	if err != nil || !ok || !bytes.Equal(here, there) {
+	has, err := p.pinsFileAt(onBranch.commit, r.Pins)
+	if err != nil || !bytes.Equal(want, has) {
 		return false, err
 	}
-	began, _, err := w.Show(ctx, onBranch.fork, r.Pins)
+	began, err := p.pinsFileAt(onBranch.fork, r.Pins)
 	if err != nil {
 		return false, err
 	}
-	base, _, err := w.Show(ctx, w.Base, r.Pins)
+	base, err := p.pinsFileAt(edited.commit, r.Pins)
 	return bytes.Equal(began, base), err
 }

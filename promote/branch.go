@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,12 +14,25 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// trailer marks the commits that promotions make, with the place and its pins: what it
-// marks may be made anew by a promotion into the same pins, and nothing else.
+// trailer marks the commits that promotions make, with the environment and its pins: a
+// promotion into the same pins may replace what it marks, and nothing else.
 const trailer = "Envladder-Promotion"
 
-// isInto says whether a trailer is of a promotion into these pins. Places with one
-// branch's name (two ladders of one name, prod-eu beside prod/eu) have others.
+// markLine matches a mark. Hooks and people add paragraphs to a message, so that it isn't
+// always among its trailers.
+var markLine = regexp.MustCompile(`(?m)^` + trailer + `: (.+?)\r?$`)
+
+// markOf returns the last mark of a commit's message: empty if it has none.
+func markOf(message string) string {
+	found := markLine.FindAllStringSubmatch(message, -1)
+	if len(found) == 0 {
+		return ""
+	}
+	return found[len(found)-1][1]
+}
+
+// isInto reports whether a mark is of a promotion into these pins. Environments whose
+// branches have one name (of two ladders of one name, prod-eu and prod/eu) have others.
 func isInto(mark, file string) bool {
 	_, pins, _ := strings.Cut(mark, " ")
 	return pins == file
@@ -67,33 +81,57 @@ func (o proposal) fate(of func(ladder.Pins) string, base ladder.Pins) (value str
 }
 
 // proposed reads a promotion's branch. It refuses one with changes of others: the push
-// would drop them.
-func (p *promotion) proposed(ctx context.Context, w *worktree, branch string, place ladder.Place) (o proposal, err error) {
-	if o.commit, err = w.Fetch(ctx, branch); err != nil || o.commit == "" {
-		return o, err
+// would drop them. Of a shallow clone as much history is fetched as that needs.
+func (p *promotion) proposed(ctx context.Context, base *snapshot, branch string, place ladder.Place) (proposal, error) {
+	commit, err := p.quarantine.FetchWithParent(ctx, branch)
+	if err != nil || commit == "" {
+		return proposal{}, err
 	}
-	if o.fork, err = w.MergeBase(ctx, w.Base, o.commit); err != nil {
-		return o, err
+	for {
+		found, foreign, err := p.examine(ctx, base, commit, place.PinsFile)
+		if err == nil && foreign == "" {
+			found.since, err = p.pinsSince(ctx, base, found.fork, place.PinsFile)
+			return found, err
+		}
+		if err != nil {
+			return proposal{}, fmt.Errorf("reading branch %q: %w", branch, err)
+		}
+		// What looks like another's may be the base's, where history is cut.
+		more, err := p.quarantine.Deepen(ctx, p.Base, branch)
+		switch {
+		case err != nil:
+			return proposal{}, err
+		case !more:
+			return proposal{}, p.wouldDrop(branch, foreign)
+		}
 	}
-	if o.fork == "" {
-		return o, fmt.Errorf("promoting by branch %q: it has nothing in common with %s that this clone knows: git fetch --unshallow %s, or delete it (git push %s --delete %s)",
-			branch, p.Base, p.Remote, p.Remote, branch)
+}
+
+// examine reads what the branch proposes, and says what it has that no promotion into
+// these pins made, or that can't be told from such.
+func (p *promotion) examine(ctx context.Context, base *snapshot, commit, file string) (found proposal, foreign string, err error) {
+	found.commit = commit
+	if found.fork, err = p.quarantine.MergeBase(ctx, base.commit, commit); err != nil {
+		return found, "", err
 	}
-	if o.before, err = pinsAt(ctx, w, o.fork, place.PinsFile); err != nil {
-		return o, err
+	if found.fork == "" {
+		return found, fmt.Sprintf("nothing in common with %s", p.Base), nil
 	}
-	if o.now, err = pinsAt(ctx, w, o.commit, place.PinsFile); err != nil {
-		return o, err
-	}
-	foreign, err := o.foreign(ctx, w, place.PinsFile)
+	cut, err := p.quarantine.Cut(ctx, base.commit, commit)
 	if err != nil {
-		return o, err
+		return found, "", err
 	}
-	if foreign != "" {
-		return o, p.wouldDrop(branch, foreign)
+	if cut {
+		return found, "commits whose parents can't be fetched", nil
 	}
-	o.since, err = pinsSince(ctx, w, o.fork, place.PinsFile)
-	return o, err
+	if found.before, err = p.pinsAt(base, found.fork, file); err != nil {
+		return found, "", err
+	}
+	if found.now, err = p.pinsAt(base, commit, file); err != nil {
+		return found, "", err
+	}
+	foreign, err = p.foreign(ctx, base, found, file)
+	return found, foreign, err
 }
 
 // maxMark of a trailer that an error shows: a path.
@@ -106,64 +144,74 @@ func (p *promotion) wouldDrop(branch, what string) error {
 }
 
 // foreign says what the branch has that no promotion into these pins made.
-func (o proposal) foreign(ctx context.Context, w *worktree, file string) (string, error) {
-	commits, err := w.Commits(ctx, w.Base, o.commit, trailer)
+func (p *promotion) foreign(ctx context.Context, base *snapshot, o proposal, file string) (string, error) {
+	commits, err := p.quarantine.Commits(ctx, base.commit, o.commit)
 	if err != nil {
 		return "", err
 	}
 	merged := false
 	for _, c := range commits {
-		switch {
+		switch mark := markOf(c.Message); {
 		case c.Merge:
 			merged = true
-		case c.Trailer == "":
+		case mark == "":
 			return fmt.Sprintf("commits that no promotion made (%.12s)", c.ID), nil
-		case !isInto(c.Trailer, file):
+		case !isInto(mark, file):
 			return fmt.Sprintf("a promotion into other pins than %q (%.12s: %s; places whose branches have one name are promoted one after the other)",
-				file, c.ID, gate.Clean(c.Trailer, maxMark)), nil
+				file, c.ID, gate.Clean(mark, maxMark)), nil
 		}
 	}
-	if !merged {
+	other, err := p.otherFile(ctx, base, o, file)
+	switch {
+	case err != nil:
+		return "", err
+	case other != "" && merged:
+		return fmt.Sprintf("an edit of %q in a merge commit", other), nil
+	case other != "":
+		return fmt.Sprintf("a change of %q that no promotion made", other), nil
+	case !merged:
 		return "", nil
 	}
-	return o.foreignInMerges(ctx, w, file, commits)
+	return p.foreignInMerges(base, o, file, commits)
 }
 
-// foreignInMerges looks for what a person wrote while merging. Such an edit has no commit
-// that could lack a mark, and a resolved conflict is one side's word as often as neither's.
-// So the branch is compared with where it left the base: what differs are values of the
-// pins that marked commits put there, and what else those commits brought (a hook may add
-// to them).
-func (o proposal) foreignInMerges(ctx context.Context, w *worktree, file string, commits []gitrepo.Commit) (string, error) {
-	brought := map[string]string{}
+// otherFile returns a file that the branch has changed, where the base hasn't the same
+// change: a promotion changes its pins alone, so somebody has amended its commit, or edited
+// while merging. It is empty if there is none.
+func (p *promotion) otherFile(ctx context.Context, base *snapshot, o proposal, file string) (string, error) {
+	theirs, err := p.quarantine.Differing(ctx, o.fork, o.commit)
+	if err != nil {
+		return "", err
+	}
+	lost, err := p.quarantine.Differing(ctx, base.commit, o.commit)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range sortedKeys(theirs) {
+		if _, ok := lost[path]; ok && path != file {
+			return path, nil
+		}
+	}
+	return "", nil
+}
+
+// foreignInMerges looks for values of the pins that a person wrote while merging. Such an
+// edit has no commit that could lack a mark, and resolving a conflict may choose one side
+// or neither. So the branch is compared with where it left the base: values that differ
+// are those that marked commits put there.
+func (p *promotion) foreignInMerges(base *snapshot, o proposal, file string, commits []gitrepo.Commit) (string, error) {
 	var put []Change
 	for _, c := range commits {
 		if c.Merge {
 			continue
 		}
-		changed, err := w.Differing(ctx, c.ID+"^", c.ID)
-		if err != nil {
-			return "", err
-		}
-		for path, content := range changed {
-			brought[path+"\x00"+content] = c.ID
-		}
-		values, err := valuesBetween(ctx, w, c.ID+"^", c.ID, file)
+		values, err := p.valuesBetween(base, c.ID+"^", c.ID, file)
 		if err != nil {
 			return "", err
 		}
 		put = append(put, values...)
 	}
-	differing, err := w.Differing(ctx, o.fork, o.commit)
-	if err != nil {
-		return "", err
-	}
-	for _, path := range sortedKeys(differing) {
-		if path != file && brought[path+"\x00"+differing[path]] == "" {
-			return fmt.Sprintf("an edit of %q in a merge commit", path), nil
-		}
-	}
-	values, err := valuesBetween(ctx, w, o.fork, o.commit, file)
+	values, err := p.valuesBetween(base, o.fork, o.commit, file)
 	if err != nil {
 		return "", err
 	}
@@ -172,45 +220,16 @@ func (o proposal) foreignInMerges(ctx context.Context, w *worktree, file string,
 			return fmt.Sprintf("an edit of %q in a merge commit (%s: %s)", file, v.what(), orNone(v.New)), nil
 		}
 	}
-	return o.foreignBytes(ctx, w, file, values)
+	return p.foreignBytes(o, file, values)
 }
 
-// amended is a file, none where it is empty, that the branch has changed and that a new
-// commit in its place has as the base has it: somebody has amended a promotion's commit.
-// What a hook of the user's adds to such commits, it has added to the new one too.
-func (o proposal) amended(ctx context.Context, w *worktree, file, commit string) (string, error) {
-	if o.commit == "" {
-		return "", nil
-	}
-	theirs, err := w.Differing(ctx, o.fork, o.commit)
+// foreignBytes looks for edits of the pins that aren't in their values.
+func (p *promotion) foreignBytes(o proposal, file string, values []Change) (string, error) {
+	want, err := p.pinsFileAt(o.fork, file)
 	if err != nil {
 		return "", err
 	}
-	ours, err := w.Differing(ctx, w.Base, commit)
-	if err != nil {
-		return "", err
-	}
-	between, err := w.Differing(ctx, commit, o.commit)
-	if err != nil {
-		return "", err
-	}
-	for _, path := range sortedKeys(theirs) {
-		_, touched := ours[path]
-		_, differs := between[path]
-		if path != file && differs && !touched {
-			return path, nil
-		}
-	}
-	return "", nil
-}
-
-// foreignBytes looks for edits of the pins beside their values.
-func (o proposal) foreignBytes(ctx context.Context, w *worktree, file string, values []Change) (string, error) {
-	want, _, err := w.Show(ctx, o.fork, file)
-	if err != nil {
-		return "", err
-	}
-	got, _, err := w.Show(ctx, o.commit, file)
+	got, err := p.pinsFileAt(o.commit, file)
 	if err != nil {
 		return "", err
 	}
@@ -232,13 +251,13 @@ func rewritten(file string, data []byte, values []Change) []byte {
 	return data
 }
 
-// valuesBetween are the values of the pins that differ between two commits.
-func valuesBetween(ctx context.Context, w *worktree, from, to, file string) ([]Change, error) {
-	before, err := pinsAt(ctx, w, from, file)
+// valuesBetween returns the values of the pins that differ between two commits.
+func (p *promotion) valuesBetween(base *snapshot, from, to, file string) ([]Change, error) {
+	before, err := p.pinsAt(base, from, file)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pinsAt(ctx, w, to, file)
+	after, err := p.pinsAt(base, to, file)
 	if err != nil {
 		return nil, err
 	}
@@ -248,22 +267,22 @@ func valuesBetween(ctx context.Context, w *worktree, from, to, file string) ([]C
 			values = append(values, c)
 		}
 	}
-	for _, image := range w.document.Spec.Images {
+	for _, image := range base.document.Spec.Images {
 		add(Change{Image: image.Name, Old: before.Images[image.Name], New: after.Images[image.Name]})
 	}
 	add(Change{Old: before.Chart, New: after.Chart})
 	return values, nil
 }
 
-// pinsSince are the pins that the base has had after a commit.
-func pinsSince(ctx context.Context, w *worktree, fork, file string) ([]ladder.Pins, error) {
-	commits, err := w.Touching(ctx, fork, w.Base, file)
+// pinsSince returns the pins that the base has had after a commit.
+func (p *promotion) pinsSince(ctx context.Context, base *snapshot, fork, file string) ([]ladder.Pins, error) {
+	commits, err := p.quarantine.Touching(ctx, fork, base.commit, file)
 	if err != nil {
 		return nil, err
 	}
 	var all []ladder.Pins
 	for _, commit := range commits {
-		pins, err := pinsAt(ctx, w, commit, file)
+		pins, err := p.pinsAt(base, commit, file)
 		if err != nil {
 			return nil, err
 		}
@@ -272,13 +291,22 @@ func pinsSince(ctx context.Context, w *worktree, fork, file string) ([]ladder.Pi
 	return all, nil
 }
 
-// pinsAt are the pins at a commit. What is wrong with them is overlooked: they are of
+// pinsAt returns the pins at a commit. What is wrong with them is overlooked: they are of
 // another ladder than today's, and what is written has been checked.
-func pinsAt(ctx context.Context, w *worktree, commit, file string) (ladder.Pins, error) {
-	data, ok, err := w.Show(ctx, commit, file)
-	if err != nil || !ok {
+func (p *promotion) pinsAt(base *snapshot, commit, file string) (ladder.Pins, error) {
+	data, err := p.pinsFileAt(commit, file)
+	if err != nil || data == nil {
 		return ladder.Pins{}, err
 	}
-	pins, _ := w.document.ParsePins(file, data)
+	pins, _ := base.document.ParsePins(file, data)
 	return pins, nil
+}
+
+// pinsFileAt returns the pins file at a commit: nothing if there is none.
+func (p *promotion) pinsFileAt(commit, file string) ([]byte, error) {
+	tree, err := p.quarantine.Tree(commit)
+	if err != nil {
+		return nil, err
+	}
+	return readPins(tree, file)
 }

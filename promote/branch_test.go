@@ -201,20 +201,6 @@ func TestEditsInAMergeOnTheBranchAreSeen(t *testing.T) {
 	}
 }
 
-// What a person's own hook adds to a promotion's commit is the promotion's.
-func TestWhatAHookAddsIsNoEditOfOthers(t *testing.T) {
-	w := newWorld(t)
-	hook := filepath.Join(w.clone, ".git", "hooks", "pre-commit")
-	check(t, os.WriteFile(hook, []byte("#!/bin/sh\ndate >stamp && git add stamp\n"), 0o700))
-	w.promote("staging", images("web@"+digest("c")))
-	promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{"shop/README": "x"})
-	git, _ := w.scratch(stagingBranch)
-	git("merge", "--quiet", "--no-ff", "--message", "Merge branch 'main'", "origin/main")
-	git("push", "--quiet", "origin", stagingBranch)
-	w.want(w.promote("staging", images("api@"+digest("f"))), "staging Updated")
-	w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "f"))
-}
-
 // Two ladders of one name, and prod-eu beside prod/eu, have one branch: the second
 // doesn't take it from the first.
 func TestABranchOfOtherPinsIsLeftAlone(t *testing.T) {
@@ -269,17 +255,4 @@ func TestAnAmendedCommitIsNotDropped(t *testing.T) {
 	git("commit", "--quiet", "--all", "--amend", "--no-edit")
 	git("push", "--quiet", "--force", "origin", stagingBranch)
 	w.refuses(`a change of "shop/chart/Chart.yaml" that no promotion made`, w.options("staging", images("api@"+digest("f"))))
-}
-
-// What a hook adds to each commit of a promotion is no hindrance to the next.
-func TestWhatAHookAddsIsMadeAnew(t *testing.T) {
-	w := newWorld(t)
-	hook := filepath.Join(w.clone, ".git", "hooks", "pre-commit")
-	check(t, os.WriteFile(hook, []byte("#!/bin/sh\ncp shop/pins/staging.yaml stamp && git add stamp\n"), 0o700))
-	w.promote("staging", images("web@"+digest("c")))
-	w.want(w.promote("staging", images("api@"+digest("f"))), "staging Updated")
-	w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "f"))
-	if got := promotetest.Git(t, w.bare, "show", stagingBranch+":stamp") + "\n"; got != pins("c", "f") {
-		t.Errorf("the stamp is %q", got)
-	}
 }

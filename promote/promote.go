@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -48,8 +46,8 @@ type Options struct {
 	Now    func() time.Time
 }
 
-// Run promotes, into one place or into all of a wave. Results beside an error are of
-// what was done before it.
+// Run promotes, into one environment or target, or into all of a wave. Results that come
+// with an error are of what was done before it.
 func Run(ctx context.Context, o Options) ([]Result, error) {
 	repository, err := gitrepo.Open(ctx, o.Dir, o.Remote)
 	if err != nil {
@@ -61,13 +59,13 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return nil, err
 		}
 	}
-	if p.Base == "" {
-		if p.Base, err = repository.DefaultBranch(ctx); err != nil {
-			return nil, err
-		}
-	} else if err := repository.CheckBranch(ctx, p.Base); err != nil {
+	if err := p.findBase(ctx); err != nil {
 		return nil, err
 	}
+	if p.quarantine, err = repository.Quarantine(ctx); err != nil {
+		return nil, err
+	}
+	defer p.quarantine.Close()
 	slots, err := p.plan(ctx)
 	if err != nil {
 		return nil, err
@@ -75,7 +73,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	var results []Result
 	for _, s := range slots {
 		result, err := p.write(ctx, s)
-		if err == nil || result.PullRequest != nil {
+		if err == nil || result.done() {
 			results = append(results, result)
 		}
 		if err != nil {
@@ -90,35 +88,58 @@ type promotion struct {
 	Options
 
 	repository *gitrepo.Repository
+	quarantine *gitrepo.Quarantine
+	// defaultBranch is the remote's own.
+	defaultBranch string
+	// base is its newest known state; nil where it has moved.
+	base *snapshot
 	// candidate and forge are found once; everything else is read again from the base
 	// at each attempt.
 	candidate candidate
 	forge     scm.Repository
 }
 
+// findBase finds the branch that is promoted on.
+func (p *promotion) findBase(ctx context.Context) (err error) {
+	if p.Base != "" {
+		if err := p.repository.CheckBranch(ctx, p.Base); err != nil {
+			return err
+		}
+	}
+	p.defaultBranch, err = p.repository.DefaultBranch(ctx)
+	switch {
+	case p.Base == "":
+		p.Base = p.defaultBranch
+		return err
+	case errors.Is(err, gitrepo.ErrNoDefaultBranch):
+		return nil
+	}
+	return err
+}
+
 // plan finds the candidate, and where it goes.
 func (p *promotion) plan(ctx context.Context) (slots []slot, err error) {
-	err = p.inWorktree(ctx, func(w *worktree) error {
-		if err := p.checkClean(ctx, w.document); err != nil {
-			return err
-		}
-		if _, err := w.document.Places(p.Environment); err != nil { // a typo is said first
-			return err
-		}
-		if p.candidate, err = p.findCandidate(w.document); err != nil {
-			return err
-		}
-		if slots, err = choose(w.document, p.Environment, p.Target, p.candidate); err != nil {
-			return err
-		}
-		if len(slots) == 0 { // all are on it: each says so
-			places, err := w.document.Places(p.Environment)
-			slots = slotsOf(places)
-			return err
-		}
-		return p.findForge(ctx, w.document)
-	})
-	return slots, err
+	base, err := p.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.checkClean(ctx, base.document); err != nil {
+		return nil, err
+	}
+	if _, err := base.document.Places(p.Environment); err != nil { // a typo is said first
+		return nil, err
+	}
+	if p.candidate, err = p.findCandidate(base.document); err != nil {
+		return nil, err
+	}
+	if slots, err = choose(base.document, p.Environment, p.Target, p.candidate); err != nil {
+		return nil, err
+	}
+	if len(slots) == 0 { // all are on it: each says so
+		places, err := base.document.Places(p.Environment)
+		return slotsOf(places), err
+	}
+	return slots, p.findForge(ctx, base.document)
 }
 
 func (p *promotion) findCandidate(document *ladder.Document) (candidate, error) {
@@ -177,67 +198,4 @@ func (p *promotion) checkClean(ctx context.Context, document *ladder.Document) e
 			strings.Join(changed, ", "), p.Base, p.Remote)
 	}
 	return nil
-}
-
-// worktree is a temporary work tree with the ladder in it.
-type worktree struct {
-	*gitrepo.Worktree
-
-	repo     *ladder.Repository
-	document *ladder.Document
-}
-
-func (w *worktree) fs() fs.FS { return w.repo.FS() }
-
-// inWorktree does something in a work tree of the base's tip, and takes it away.
-func (p *promotion) inWorktree(ctx context.Context, do func(*worktree) error) (err error) {
-	tree, err := p.repository.Worktree(ctx, p.Base)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, tree.Close(ctx)) }()
-	repo, err := ladder.FindRepository(tree.Root)
-	if err != nil {
-		return err
-	}
-	defer repo.Close()
-	document, err := ladder.Open(repo.FS(), p.repository.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading the ladder: folder %q has none on branch %s of %s, where a promotion starts from: push it first, or name the branch (--base)",
-			p.repository.Dir, p.Base, p.Remote)
-	}
-	if err != nil {
-		return fmt.Errorf("reading the ladder of branch %s: %w", p.Base, err)
-	}
-	return do(&worktree{Worktree: tree, repo: repo, document: document})
-}
-
-// maxAttempts: each failed one means that somebody else's push came through, so that ten
-// who promote at once are all served.
-const maxAttempts = 12
-
-// errAgain is that another one came first.
-var errAgain = errors.New("the branch has moved")
-
-// write promotes into one place, again from the new tip where another push came first.
-func (p *promotion) write(ctx context.Context, s slot) (Result, error) {
-	for attempt := 1; ; attempt++ {
-		var result Result
-		err := p.inWorktree(ctx, func(w *worktree) (err error) {
-			result, err = p.attempt(ctx, w, s)
-			return err
-		})
-		again := errors.Is(err, gitrepo.ErrMoved) || errors.Is(err, errAgain)
-		if err == nil || !again {
-			return result, err
-		}
-		if attempt == maxAttempts {
-			return result, fmt.Errorf("promoting to %s: others came first %d times: %w", s.name(), maxAttempts, err)
-		}
-		select {
-		case <-ctx.Done():
-			return result, context.Cause(ctx)
-		case <-time.After(rand.N(time.Duration(attempt) * 50 * time.Millisecond)): //nolint:gosec // who comes next is no secret
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/scm"
 )
 
@@ -15,12 +16,30 @@ func (p *promotion) openRequest(ctx context.Context, r *Result, onBranch proposa
 	if onBranch.commit == "" || p.DryRun || r.open() && !p.AllowUnproven {
 		return scm.PullRequest{}, nil
 	}
-	found, _, err := p.forge.Find(ctx, r.Branch, r.Base)
+	found, err := p.requestFrom(ctx, r.Branch)
 	if err == nil && found.Draft && !r.asked && !r.open() {
 		r.stays = true
 		r.Notes = append(r.Notes, fmt.Sprintf("pull request %d stays a draft, since no Gate was asked: name one (--gate), or mark it ready by hand", found.Number))
 	}
 	return found, err
+}
+
+// requestFrom returns the branch's open pull request into the base; there is none without
+// a number. It refuses a branch from which another one is open: a push would change what
+// that one proposes, into a branch that the promotion isn't about.
+func (p *promotion) requestFrom(ctx context.Context, branch string) (found scm.PullRequest, err error) {
+	all, err := p.forge.From(ctx, branch)
+	if err != nil {
+		return found, err
+	}
+	for _, request := range all {
+		if request.Base != p.Base {
+			return found, fmt.Errorf("promoting by branch %q: pull request %d from it into %q is open (%s), and a push would change what it proposes: close it, or delete the branch (git push %s --delete %s)",
+				branch, request.Number, gate.Clean(request.Base, maxMark), request.URL, p.Remote, branch)
+		}
+		found = request
+	}
+	return found, nil
 }
 
 // holdBack makes a draft of an open pull request before what is unproven is pushed onto its

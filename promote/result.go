@@ -17,6 +17,8 @@ const (
 	UpToDate Outcome = "UpToDate"
 	// Committed to the base branch.
 	Committed Outcome = "Committed"
+	// Pushed to a branch whose pull request couldn't be opened or updated.
+	Pushed Outcome = "Pushed"
 	// Opened and Updated are said of the pull request.
 	Opened  Outcome = "Opened"
 	Updated Outcome = "Updated"
@@ -110,6 +112,11 @@ func (j Judged) denies() bool { return !j.Allowed && j.Action == "Deny" }
 // open says whether the promotion has reasons that are still open.
 func (r *Result) open() bool {
 	return len(r.Reasons) > 0 || slices.ContainsFunc(r.Verdicts, Judged.denies)
+}
+
+// done reports whether something was pushed.
+func (r *Result) done() bool {
+	return slices.Contains([]Outcome{Committed, Pushed, Opened, Updated}, r.Outcome)
 }
 
 // has says whether a code is among the reasons beside the Gate's.

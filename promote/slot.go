@@ -35,9 +35,15 @@ func (s slot) target() string {
 	return s.targets[0]
 }
 
-// branch is where the pull request comes from.
-func (s slot) branch(document *ladder.Document) string {
-	return "envladder/" + document.Metadata.Name + "/" + strings.ReplaceAll(s.name(), "/", "-")
+// branch returns the branch of the pull request. A base that isn't the remote's default
+// branch is a part of its name, so that two bases never share one: no environment's name
+// has an @.
+func (s slot) branch(document *ladder.Document, base, defaultBranch string) string {
+	name := "envladder/" + document.Metadata.Name + "/" + strings.ReplaceAll(s.name(), "/", "-")
+	if base == defaultBranch {
+		return name
+	}
+	return name + "@" + base
 }
 
 // slotsOf groups places by their pins.

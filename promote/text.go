@@ -64,8 +64,13 @@ func (r *Result) message() string {
 			fmt.Fprintf(&b, "%s: %s\n", reason.Code, reason.Message)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s: %s/%s %s\n", trailer, r.Ladder, r.Place, r.Pins)
+	b.WriteString("\n" + r.mark() + "\n")
 	return b.String()
+}
+
+// mark is the line by which the commit is known as a promotion's.
+func (r *Result) mark() string {
+	return fmt.Sprintf("%s: %s/%s %s", trailer, r.Ladder, r.Place, r.Pins)
 }
 
 // what the change is of.

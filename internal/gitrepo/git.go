@@ -1,6 +1,8 @@
-// Package gitrepo is a working copy of a Git repository by the git program itself, so
-// that a user's credential helpers, ssh agent, signing, hooks and proxies work, and the
-// edit of one YAML value that changes no other byte.
+// Package gitrepo reads and changes branches of a remote through a user's clone, by the
+// git program itself, so that the user's credential helpers, ssh agent, signing and
+// proxies work. It checks nothing out: files are read from commits, and a commit is made
+// from objects, in a quarantine that leaves the user's clone as it is. It also edits one
+// value of a YAML document and changes no other byte.
 //
 // What a change means it leaves to its callers.
 package gitrepo
@@ -20,8 +22,7 @@ import (
 
 // Bounds on what git prints.
 const (
-	// maxOutput of a command: the longest that are asked for are a file (a pins file
-	// has a few KiB, strictyaml reads no more than 1 MiB) and lists of changed files.
+	// maxOutput of a command: the longest are lists of changed files.
 	maxOutput = 4 << 20
 	// maxComplaint is what is kept of its complaints: a hook's refusal with its hints.
 	maxComplaint = 16 << 10
@@ -49,30 +50,43 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// settings of every command: no refreshed index of the user's, and no housekeeping in the
-// background that would outlive a temporary work tree.
+// settings of every command: git doesn't refresh the user's index, and starts no
+// housekeeping in the background that would outlive the quarantine.
 var settings = []string{"--no-optional-locks", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false"}
+
+// invocation is how git is run: in which folder, with which variables, and with what to
+// read.
+type invocation struct {
+	dir   string
+	env   []string
+	stdin string
+}
 
 // run runs git in the folder dir and returns what it prints.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
-	return runWith(ctx, dir, "", args...)
+	return invocation{dir: dir, env: environment()}.run(ctx, args...)
 }
 
-// runWith is run with something to read.
-func runWith(ctx context.Context, dir, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...) //nolint:gosec // what is foreign in it stands behind --, or was checked
-	cmd.Dir = dir
-	cmd.Env = environment()
-	cmd.Stdin = strings.NewReader(stdin)
+// command prepares git with its settings. It is told to end when ctx ends.
+func (i invocation) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...) //nolint:gosec // what is untrusted in it stands behind --, or was checked
+	cmd.Dir, cmd.Env = i.dir, i.env
+	cmd.Stdin = strings.NewReader(i.stdin)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = killAfter
+	return cmd
+}
+
+// run runs git and returns what it prints.
+func (i invocation) run(ctx context.Context, args ...string) (string, error) {
+	cmd := i.command(ctx, args...)
 	stdout := &bounded{limit: maxOutput}
 	stderr := &bounded{limit: maxComplaint}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = killAfter
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("running git: it isn't installed (or not in $PATH)")
+		return "", errNotInstalled
 	case ctx.Err() != nil:
 		return "", &Error{Command: command(args), Err: context.Cause(ctx)}
 	case err != nil:
@@ -83,6 +97,14 @@ func runWith(ctx context.Context, dir, stdin string, args ...string) (string, er
 	return stdout.String(), nil
 }
 
+var errNotInstalled = errors.New("running git: it isn't installed (or not in $PATH)")
+
+// isNo reports whether git answered no: it ended with an error and said nothing.
+func isNo(ctx context.Context, err error) bool {
+	refused, ok := errors.AsType[*Error](err)
+	return ok && refused.Output == "" && ctx.Err() == nil
+}
+
 // command is git's verb among its arguments, behind its settings.
 func command(args []string) string {
 	for len(args) > 2 && args[0] == "-c" {
@@ -91,17 +113,19 @@ func command(args []string) string {
 	return args[0]
 }
 
-// environment is the process's, without what ties git to another repository: envladder
-// may be run from a hook. The list is that of `git rev-parse --local-env-vars`, without
-// the configuration that a caller may pass on purpose (GIT_CONFIG_*).
+// localVariables tie git to another repository: envladder may be run from a hook. The
+// list is that of `git rev-parse --local-env-vars`, without the configuration that a
+// caller may pass on purpose (GIT_CONFIG_*).
+var localVariables = []string{
+	"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE",
+	"GIT_GRAFT_FILE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR",
+}
+
+// environment returns the variables of the process without localVariables.
 func environment() []string {
-	local := []string{
-		"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE",
-		"GIT_GRAFT_FILE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR",
-	}
 	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return slices.Contains(local, name)
+		return slices.Contains(localVariables, name)
 	})
 	return append(kept, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C", "LANGUAGE=C", "GIT_LITERAL_PATHSPECS=1")
 }

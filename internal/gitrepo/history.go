@@ -2,78 +2,83 @@ package gitrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 )
 
-// Show is a file (a path in the repository) at a commit; ok is false where there is none.
-func (w *Worktree) Show(ctx context.Context, commit, file string) (content []byte, ok bool, err error) {
-	listed, err := w.git(ctx, "ls-tree", "-z", "--full-tree", commit, "--", file)
-	if err != nil {
-		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
-	}
-	if listed == "" {
-		return nil, false, nil
-	}
-	out, err := w.git(ctx, "cat-file", "blob", commit+":"+file)
-	if err != nil {
-		return nil, false, fmt.Errorf("reading %q at %s: %w", file, commit, err)
-	}
-	return []byte(out), true, nil
-}
-
-// MergeBase is where two commits parted, empty where they have nothing in common that
-// this clone knows.
-func (w *Worktree) MergeBase(ctx context.Context, a, b string) (string, error) {
-	out, err := w.git(ctx, "merge-base", a, b)
-	if refused, ok := errors.AsType[*Error](err); ok && refused.Output == "" && ctx.Err() == nil {
-		return "", nil // it ends with 1 and says nothing
+// MergeBase returns where two commits parted: empty if they have nothing in common in the
+// history that has been fetched.
+func (q *Quarantine) MergeBase(ctx context.Context, a, b string) (string, error) {
+	out, err := q.git(ctx, "merge-base", a, b)
+	if isNo(ctx, err) {
+		return "", nil
 	}
 	return strings.TrimSpace(out), err
+}
+
+// Cut reports whether history between two commits and where they parted is cut off, as in
+// a shallow clone.
+func (q *Quarantine) Cut(ctx context.Context, a, b string) (bool, error) {
+	if !q.isShallow() {
+		return false, nil
+	}
+	// A cut commit has parents in its object, and none in git's eyes.
+	out, err := q.git(ctx, "rev-list", "--max-parents=0", a+"..."+b)
+	if err != nil {
+		return false, fmt.Errorf("listing the commits of %.12s: %w", b, err)
+	}
+	for commit := range strings.FieldsSeq(out) {
+		o, err := q.objects.read(commit)
+		if err != nil {
+			return false, fmt.Errorf("reading commit %.12s: %w", commit, err)
+		}
+		if strings.Contains(string(o.content), "\nparent ") {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Commit is a commit of a branch.
 type Commit struct {
 	ID string
-	// Merge is set where it has several parents.
+	// Merge is set if it has several parents.
 	Merge bool
-	// Trailer is the value of the trailer that was asked for, empty where it has none.
-	Trailer string
+	// Message of the commit.
+	Message string
 }
 
-// Commits are those in tip that base lacks, the newest first, with the value of a trailer.
-func (w *Worktree) Commits(ctx context.Context, base, tip, key string) ([]Commit, error) {
+// Commits returns those in tip that base lacks, the newest first.
+func (q *Quarantine) Commits(ctx context.Context, base, tip string) ([]Commit, error) {
 	const parts = 3
-	out, err := w.git(ctx, "log", "--no-show-signature", "-z",
-		"--format=%H%x09%P%x09%(trailers:key="+key+",valueonly,separator=%x2C)", base+".."+tip)
+	out, err := q.git(ctx, "log", "--no-show-signature", "-z", "--encoding=UTF-8", "--format=%H%x09%P%x09%B", base+".."+tip)
 	if err != nil {
 		return nil, fmt.Errorf("listing the commits of %.12s: %w", tip, err)
 	}
 	var commits []Commit
-	for line := range strings.SplitSeq(out, "\x00") {
-		part := strings.SplitN(line, "\t", parts)
+	for record := range strings.SplitSeq(out, "\x00") {
+		part := strings.SplitN(record, "\t", parts)
 		if len(part) == parts {
-			commits = append(commits, Commit{ID: part[0], Merge: strings.Contains(part[1], " "), Trailer: strings.TrimSpace(part[2])})
+			commits = append(commits, Commit{ID: part[0], Merge: strings.Contains(part[1], " "), Message: part[2]})
 		}
 	}
 	return commits, nil
 }
 
-// Touching are the commits in tip that base lacks and that change a file, those of merged
-// branches too.
-func (w *Worktree) Touching(ctx context.Context, base, tip, file string) ([]string, error) {
-	out, err := w.git(ctx, "log", "--no-show-signature", "--full-history", "--format=%H", base+".."+tip, "--", file)
+// Touching returns the commits in tip that base lacks and that change a file, those of
+// merged branches too.
+func (q *Quarantine) Touching(ctx context.Context, base, tip, file string) ([]string, error) {
+	out, err := q.git(ctx, "log", "--no-show-signature", "--full-history", "--format=%H", base+".."+tip, "--", file)
 	if err != nil {
 		return nil, fmt.Errorf("listing the commits of %q: %w", file, err)
 	}
 	return strings.Fields(out), nil
 }
 
-// Differing are the files (paths in the repository) that differ between two commits, with
-// mode and object of each as they are in the second one.
-func (w *Worktree) Differing(ctx context.Context, from, to string) (map[string]string, error) {
-	out, err := w.git(ctx, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", from, to)
+// Differing returns the files (paths in the repository) that differ between two commits,
+// with mode and object of each as they are in the second one.
+func (q *Quarantine) Differing(ctx context.Context, from, to string) (map[string]string, error) {
+	out, err := q.git(ctx, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", from, to)
 	if err != nil {
 		return nil, fmt.Errorf("comparing %.12s with %.12s: %w", from, to, err)
 	}

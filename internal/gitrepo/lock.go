@@ -8,9 +8,9 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// lock waits until no other temporary work tree is at this repository, of this process or
-// another one: while git adds or removes one, a fetch beside it fails ("bad object
-// worktrees/…/HEAD"). The lock goes with the process that holds it.
+// lock waits until there is no other quarantine in this clone, of this process or another
+// one: what is found then has been left by a killed process. The lock goes with the process
+// that holds it.
 func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 	mutex := lockedfile.MutexAt(filepath.Join(r.common, "envladder.lock"))
 	type locked struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 )
 
 // ErrMoved is that the branch isn't any more where the change was made from: made again
@@ -14,22 +15,22 @@ var ErrMoved = errors.New("the branch has moved")
 // Push moves a branch of the remote from the commit that was seen there (empty: there is
 // none) to another one, and nothing but from that one. The error matches
 // ErrMoved, or has git's words: of a hook, a protected branch, missing rights.
-func (w *Worktree) Push(ctx context.Context, branch, seen, commit string) error {
+func (q *Quarantine) Push(ctx context.Context, branch, seen, commit string) error {
 	ref := "refs/heads/" + branch
-	out, err := w.git(ctx, "push", "--porcelain", "--no-follow-tags", "--force-with-lease="+ref+":"+seen, "--", w.repository.Remote, commit+":"+ref)
+	out, err := q.git(ctx, "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--force-with-lease="+ref+":"+seen, "--", q.repository.Remote, commit+":"+ref)
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("pushing branch %q to %q: %w", branch, w.repository.Remote, withStatus(err, out))
+	err = fmt.Errorf("pushing branch %q to %q: %w", branch, q.repository.Remote, withStatus(err, out))
 	if ctx.Err() != nil {
-		return err
+		return q.checkArrived(ctx, branch, commit, err)
 	}
 	if raced.MatchString(out) {
 		return errors.Join(ErrMoved, err)
 	}
 	// Whatever git and the remote's hooks call it: if the branch is elsewhere, that is
 	// why, or it is reason enough to try again.
-	tip, tipErr := w.repository.Tip(ctx, branch)
+	tip, tipErr := q.repository.Tip(ctx, branch)
 	switch {
 	case tipErr != nil:
 		return err
@@ -39,6 +40,19 @@ func (w *Worktree) Push(ctx context.Context, branch, seen, commit string) error 
 		return errors.Join(ErrMoved, err)
 	}
 	return err
+}
+
+// arrival is how long the remote may take to say what became of a push that was stopped.
+const arrival = 5 * time.Second
+
+// checkArrived returns no error if a push that was stopped has arrived all the same.
+func (q *Quarantine) checkArrived(ctx context.Context, branch, commit string, stopped error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), arrival)
+	defer cancel()
+	if tip, err := q.repository.Tip(ctx, branch); err == nil && tip == commit {
+		return nil
+	}
+	return stopped
 }
 
 // raced is what git answers where another push came first: it has seen that itself

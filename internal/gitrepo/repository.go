@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -23,9 +26,11 @@ type Repository struct {
 	common string
 }
 
-// Open finds the repository that the folder dir is in.
+// Open finds the repository that the folder dir is in. In a sparse check-out the folder
+// itself may be missing.
 func Open(ctx context.Context, dir, remote string) (*Repository, error) {
-	out, err := run(ctx, dir, "rev-parse", "--show-toplevel", "--show-prefix", "--path-format=absolute", "--git-common-dir")
+	there, missing := existing(dir)
+	out, err := run(ctx, there, "rev-parse", "--show-toplevel", "--show-prefix", "--path-format=absolute", "--git-common-dir")
 	if err != nil {
 		return nil, fmt.Errorf("finding the repository of %q: %w", dir, err)
 	}
@@ -33,7 +38,20 @@ func Open(ctx context.Context, dir, remote string) (*Repository, error) {
 	if len(lines) != 3 || lines[0] == "" {
 		return nil, fmt.Errorf("finding the repository of %q: it has no work tree, or a line break in its path", dir)
 	}
-	return &Repository{Root: lines[0], Dir: path.Clean(lines[1]), Remote: remote, common: lines[2]}, nil
+	return &Repository{Root: lines[0], Dir: path.Join(lines[1], filepath.ToSlash(missing)), Remote: remote, common: lines[2]}, nil
+}
+
+// existing splits a path into the folder that is there and what is missing behind it.
+func existing(dir string) (there, missing string) {
+	there = filepath.Clean(dir)
+	for {
+		_, err := os.Stat(there)
+		parent := filepath.Dir(there)
+		if !errors.Is(err, fs.ErrNotExist) || parent == there {
+			return there, missing
+		}
+		there, missing = parent, filepath.Join(filepath.Base(there), missing)
+	}
 }
 
 // RemoteURL is where the remote is pushed to. It may have a password in it.
@@ -48,6 +66,9 @@ func (r *Repository) RemoteURL(ctx context.Context) (string, error) {
 // defaultBranch is a line of `git ls-remote --symref`.
 var defaultBranch = regexp.MustCompile(`(?m)^ref: refs/heads/(\S+)\tHEAD$`)
 
+// ErrNoDefaultBranch means that a remote has no default branch, or hides it.
+var ErrNoDefaultBranch = errors.New("it has none (name one)")
+
 // DefaultBranch asks the remote: what a clone remembers of it (origin/HEAD) may be old,
 // and clones of CI often remember nothing.
 func (r *Repository) DefaultBranch(ctx context.Context) (string, error) {
@@ -57,7 +78,7 @@ func (r *Repository) DefaultBranch(ctx context.Context) (string, error) {
 	}
 	found := defaultBranch.FindStringSubmatch(out)
 	if found == nil {
-		return "", fmt.Errorf("asking %q for its default branch: it has none (name one)", r.Remote)
+		return "", fmt.Errorf("asking %q for its default branch: %w", r.Remote, ErrNoDefaultBranch)
 	}
 	return found[1], nil
 }
@@ -103,9 +124,17 @@ func (r *Repository) CheckIdentity(ctx context.Context) error {
 	return nil
 }
 
-// Changed are those of the files (paths in the repository) that have changes which
-// aren't committed, new ones included.
+// Changed returns those of the files (paths in the repository) that have changes which
+// aren't committed, new ones included. Where nothing is checked out (a clone with
+// --no-checkout), nothing was changed.
 func (r *Repository) Changed(ctx context.Context, files ...string) ([]string, error) {
+	index, err := run(ctx, r.Root, "rev-parse", "--path-format=absolute", "--git-path", "index")
+	if err != nil {
+		return nil, fmt.Errorf("finding the index: %w", err)
+	}
+	if _, err := os.Stat(strings.TrimSuffix(index, "\n")); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	args := append([]string{"status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--"}, files...)
 	out, err := run(ctx, r.Root, args...)
 	if err != nil {

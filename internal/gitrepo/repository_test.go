@@ -1,16 +1,11 @@
 package gitrepo
 
 import (
-	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -66,139 +61,6 @@ func state(t *testing.T, r *Repository) string {
 	}, "\n")
 }
 
-func TestAWorktreeLeavesNothingBehind(t *testing.T) {
-	r, bare := world(t)
-	if r.Dir != "shop" {
-		t.Errorf("the folder is %q, want shop", r.Dir)
-	}
-	check(t, os.WriteFile(filepath.Join(r.Root, "mine.txt"), []byte("mine"), 0o600))
-	before := state(t, r)
-
-	w, err := r.Worktree(t.Context(), "main")
-	check(t, err)
-	check(t, w.Write("shop/pins/dev.yaml", []byte("images: {web: x}\n")))
-	check(t, w.Write("shop/pins/new/prod.yaml", []byte("images: {}\n")))
-	commit, err := w.Commit(t.Context(), "shop/pins/dev.yaml", "pins\n\n# not a comment\n\nMark: shop/dev\n")
-	check(t, err)
-	check(t, w.Push(t.Context(), "main", w.Base, commit))
-	check(t, w.Close(t.Context()))
-
-	if _, err := os.Stat(w.Root); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the work tree is still there: %v", err)
-	}
-	// Git itself notes what it has pushed in origin/main.
-	git(t, r.Root, "update-ref", "refs/remotes/origin/main", w.Base)
-	if diff := cmp.Diff(before, state(t, r)); diff != "" {
-		t.Errorf("the user's repository changed (-before +after):\n%s", diff)
-	}
-	if got := git(t, bare, "rev-parse", "main"); got != commit {
-		t.Errorf("main is %s, want %s", got, commit)
-	}
-	if got := git(t, bare, "log", "-1", "--format=%an <%ae>%n%B", "main"); !strings.HasPrefix(got, "Ana <ana@example.com>\npins\n\n# not a comment") {
-		t.Errorf("the commit is %q", got)
-	}
-}
-
-// To git, a fetch beside a work tree that comes or goes is a fetch of a broken repository.
-func TestWorktreesOfOneCloneComeOneAfterAnother(t *testing.T) {
-	r, _ := world(t)
-	before := state(t, r)
-	var group sync.WaitGroup
-	var open atomic.Int32
-	for range 6 {
-		group.Go(func() {
-			w, err := r.Worktree(t.Context(), "main")
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if n := open.Add(1); n != 1 {
-				t.Errorf("%d at once", n)
-			}
-			if _, err := w.Fetch(t.Context(), "main"); err != nil {
-				t.Error(err)
-			}
-			open.Add(-1)
-			if err := w.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-	if diff := cmp.Diff(before, state(t, r)); diff != "" {
-		t.Errorf("the user's repository changed (-before +after):\n%s", diff)
-	}
-
-	held, err := r.Worktree(t.Context(), "main")
-	check(t, err)
-	defer held.Close(t.Context())
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := r.Worktree(ctx, "main"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another promotion in this clone") {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestAPushAfterAnothersIsToldFromOneThatIsRefused(t *testing.T) {
-	r, bare := world(t)
-	ours, err := r.Worktree(t.Context(), "main")
-	check(t, err)
-	defer ours.Close(t.Context())
-	git(t, r.Root, "clone", "--quiet", "file://"+bare, "../other")
-	other, err := Open(t.Context(), filepath.Join(r.Root, "..", "other"), "origin")
-	check(t, err)
-	theirs, err := other.Worktree(t.Context(), "main")
-	check(t, err)
-	defer theirs.Close(t.Context())
-	check(t, ours.Write("a", []byte("ours")))
-	check(t, theirs.Write("a", []byte("theirs")))
-	our, err := ours.Commit(t.Context(), "a", "ours")
-	check(t, err)
-	their, err := theirs.Commit(t.Context(), "a", "theirs")
-	check(t, err)
-	check(t, theirs.Push(t.Context(), "main", theirs.Base, their))
-	if err := ours.Push(t.Context(), "main", ours.Base, our); !errors.Is(err, ErrMoved) {
-		t.Errorf("error %v, want that the branch has moved", err)
-	}
-	if err := ours.Push(t.Context(), "main", "", our); !errors.Is(err, ErrMoved) {
-		t.Errorf("error %v, want that there is a branch already", err)
-	}
-
-	hook := "#!/bin/sh\necho 'main is protected: open a pull request' >&2\nexit 1\n"
-	check(t, os.WriteFile(filepath.Join(bare, "hooks", "pre-receive"), []byte(hook), 0o700))
-	err = ours.Push(t.Context(), "feature", "", our)
-	if err == nil || errors.Is(err, ErrMoved) || !strings.Contains(err.Error(), "main is protected: open a pull request") {
-		t.Errorf("error %v, want the hook's words", err)
-	}
-}
-
-func TestACanceledPromotionLeavesNothingBehind(t *testing.T) {
-	r, _ := world(t)
-	before := state(t, r)
-	hooks := filepath.Join(r.Root, ".git", "hooks")
-	reached := filepath.Join(t.TempDir(), "reached")
-	// The hook tells that it runs, and goes on for longer than git is given.
-	check(t, os.WriteFile(filepath.Join(hooks, "post-checkout"), []byte("#!/bin/sh\ntouch "+reached+"\nexec sleep 20\n"), 0o700))
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for {
-			if _, err := os.Stat(reached); err == nil || t.Context().Err() != nil {
-				cancel()
-				return
-			}
-			time.Sleep(10 * time.Millisecond) // until it is asked again
-		}
-	}()
-	w, err := r.Worktree(ctx, "main")
-	if !errors.Is(err, context.Canceled) {
-		t.Fatalf("%v, %v", w, err)
-	}
-	check(t, os.Remove(filepath.Join(hooks, "post-checkout")))
-	if diff := cmp.Diff(before, state(t, r)); diff != "" {
-		t.Errorf("the user's repository changed (-before +after):\n%s", diff)
-	}
-}
-
 func TestIdentity(t *testing.T) {
 	r, _ := world(t)
 	check(t, r.CheckIdentity(t.Context()))
@@ -237,8 +99,9 @@ func TestBranches(t *testing.T) {
 	if got, err := r.Tip(t.Context(), "none"); got != "" || err != nil {
 		t.Errorf("a branch that isn't there: %q, %v", got, err)
 	}
-	if _, err := r.Worktree(t.Context(), "none"); err == nil || !strings.Contains(err.Error(), "no such branch") {
-		t.Errorf("error %v", err)
+	q := quarantine(t, r)
+	if got, err := q.Fetch(t.Context(), "none"); got != "" || err != nil {
+		t.Errorf("a branch that isn't there: %q, %v", got, err)
 	}
 	for _, name := range []string{"-x", "a..b", "a b", ""} {
 		if err := r.CheckBranch(t.Context(), name); err == nil {

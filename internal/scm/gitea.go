@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,16 +84,21 @@ func (r giteaRepository) Check(ctx context.Context) error {
 
 // Find goes through the list: to ask by branches gives closed ones too, the oldest first.
 func (r giteaRepository) Find(ctx context.Context, head, base string) (PullRequest, bool, error) {
-	var all []PullRequest
-	err := r.settled(ctx, func() (err error) {
-		all, err = r.Open(ctx)
-		return err
-	})
+	all, err := r.From(ctx, head)
 	if err != nil {
 		return PullRequest{}, false, err
 	}
 	found, ok := find(all, head, base)
 	return found, ok, nil
+}
+
+// From goes through the list, as Find does.
+func (r giteaRepository) From(ctx context.Context, head string) (all []PullRequest, err error) {
+	err = r.settled(ctx, func() error {
+		all, err = r.Open(ctx)
+		return err
+	})
+	return from(all, head), err
 }
 
 // Commits lists one page: Gitea has the newest first.
@@ -212,6 +218,11 @@ func moment(t *time.Time) time.Time {
 		return time.Time{}
 	}
 	return *t
+}
+
+// from returns the pull requests from a branch of the repository itself.
+func from(all []PullRequest, head string) []PullRequest {
+	return slices.DeleteFunc(all, func(p PullRequest) bool { return p.Fork || p.Head != head })
 }
 
 // find is the pull request between two branches of the repository itself.

@@ -126,6 +126,12 @@ func (r gitHubRepository) Find(ctx context.Context, head, base string) (PullRequ
 	return found, ok, nil
 }
 
+// From asks by the branch: GitHub has only open ones, since the list is of those.
+func (r gitHubRepository) From(ctx context.Context, head string) ([]PullRequest, error) {
+	all, err := r.open(ctx, github.PullRequestListOptions{Head: r.owner + ":" + head})
+	return from(all, head), err
+}
+
 // maxCommitPages is what GitHub lists of a pull request's commits: 250 at most.
 const maxCommitPages = 3
 

@@ -66,6 +66,9 @@ type Repository interface {
 	// Find returns the open pull request from branch head of this repository into
 	// branch base; ok is false where there is none.
 	Find(ctx context.Context, head, base string) (found PullRequest, ok bool, err error)
+	// From lists the open pull requests from branch head of this repository, into
+	// whichever branch.
+	From(ctx context.Context, head string) ([]PullRequest, error)
 	// Commits lists the commits of a pull request, the newest first. Of more than some
 	// hundred, it may not have all.
 	Commits(ctx context.Context, number int) ([]string, error)

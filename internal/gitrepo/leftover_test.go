@@ -20,7 +20,7 @@ const (
 	stopFolder = "GITREPO_TEST_STOP_DIR"
 )
 
-// TestMain is also the process that is killed: it makes a work tree, commits and pushes.
+// TestMain is also the process that is killed: it fetches, commits and pushes.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(victimDir)
 	if dir == "" {
@@ -31,29 +31,39 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	w, err := r.Worktree(ctx, "main")
+	q, err := r.Quarantine(ctx)
 	if err != nil {
 		panic(err)
 	}
-	if err := w.Write("new", []byte("x")); err != nil {
-		panic(err)
-	}
-	commit, err := w.Commit(ctx, "new", "new")
+	base, err := q.Fetch(ctx, "main")
 	if err != nil {
 		panic(err)
 	}
-	panic(w.Push(ctx, "feature", "", commit))
+	tree, err := q.Tree(base)
+	if err == nil {
+		tree, err = tree.With(ctx, "new", []byte("x"))
+	}
+	if err != nil {
+		panic(err)
+	}
+	message, err := q.EditMessage(ctx, "new\n")
+	if err != nil {
+		panic(err)
+	}
+	commit, err := q.Commit(ctx, tree, base, message)
+	if err != nil {
+		panic(err)
+	}
+	panic(q.Push(ctx, "feature", "", commit))
 }
 
-// stop is a script that git runs: where it is meant to, it says so and waits. Git then
-// fails, so that a git that outlives the process changes nothing more.
+// stop is a script that git runs in place of a program or as a hook: where it is meant to,
+// it says so and waits. Git then fails, so that a git that outlives the process changes
+// nothing more.
 const stop = `#!/bin/sh
 name=$(basename "$0")
-if [ "$name" = reference-transaction ]; then
-  [ "$1" = committed ] && grep -q refs/envladder || exit 0
-fi
 if [ "$name" != "$GITREPO_TEST_STOP" ]; then
-  [ "$name" != smudge ] || cat
+  [ "$name" = upload-pack ] && exec git-upload-pack "$@"
   exit 0
 fi
 touch "$GITREPO_TEST_STOP_DIR/reached"
@@ -62,19 +72,12 @@ while [ ! -e "$GITREPO_TEST_STOP_DIR/released" ] && [ $n -lt 600 ]; do sleep 0.0
 exit 1
 `
 
-// Killed anywhere, alone or with all that it has started, a promotion leaves nothing that
-// the next one doesn't take away.
-func TestWhatAKilledProcessLeavesIsTakenAway(t *testing.T) {
-	for _, point := range []string{"reference-transaction", "smudge", "post-checkout", "pre-commit", "pre-push"} {
-		for name, alone := range map[string]bool{"alone": true, "with its programs": false} {
-			t.Run(point+" "+name, func(t *testing.T) {
-				r, _ := world(t)
-				t.Setenv("TMPDIR", t.TempDir())
-				prepareStops(t, r)
-				// A person's own work tree, whose folder is gone for now and whose name begins like ours.
-				own := filepath.Join(filepath.Dir(r.Root), "envladder-fix")
-				git(t, r.Root, "worktree", "add", "--quiet", "--detach", own)
-				check(t, os.Rename(own, own+".away"))
+func TestLeftovers(t *testing.T) {
+	for _, point := range []string{"upload-pack", "commit-msg", "pre-receive"} {
+		for name, alone := range map[string]bool{"without its programs": true, "with its programs": false} {
+			t.Run("the next quarantine removes what a process killed in "+point+" "+name+" has left", func(t *testing.T) {
+				r, bare := world(t)
+				prepareStops(t, r, bare)
 				openAndClose(t, r)
 				before := remains(t, r)
 
@@ -83,7 +86,7 @@ func TestWhatAKilledProcessLeavesIsTakenAway(t *testing.T) {
 					t.Fatal("it has left nothing: it wasn't killed where it should be")
 				}
 				openAndClose(t, r)
-				if alone { // git is still at work
+				if alone { // git is still running
 					release()
 				} else if diff := cmp.Diff(before, remains(t, r)); diff != "" {
 					t.Errorf("left (-before +after):\n%s", diff)
@@ -100,21 +103,14 @@ func TestWhatAKilledProcessLeavesIsTakenAway(t *testing.T) {
 	}
 }
 
-// prepareStops has git run the script in each of the places.
-func prepareStops(t *testing.T, r *Repository) {
+// prepareStops has git run the script at each of the points.
+func prepareStops(t *testing.T, r *Repository, bare string) {
 	t.Helper()
-	hooks := filepath.Join(r.Root, ".git", "hooks")
-	for _, name := range []string{"reference-transaction", "smudge", "post-checkout", "pre-commit", "pre-push"} {
-		check(t, os.WriteFile(filepath.Join(hooks, name), []byte(stop), 0o700))
+	own := filepath.Join(r.Root, ".git", "upload-pack")
+	for _, name := range []string{own, filepath.Join(r.Root, ".git", "hooks", "commit-msg"), filepath.Join(bare, "hooks", "pre-receive")} {
+		check(t, os.WriteFile(name, []byte(stop), 0o700))
 	}
-	git(t, r.Root, "config", "filter.slow.smudge", filepath.Join(hooks, "smudge"))
-	git(t, r.Root, "config", "filter.slow.clean", "cat")
-	git(t, r.Root, "config", "filter.slow.required", "true")
-	check(t, os.WriteFile(filepath.Join(r.Root, ".gitattributes"), []byte("slow filter=slow\n"), 0o600))
-	check(t, os.WriteFile(filepath.Join(r.Root, "slow"), []byte("x\n"), 0o600))
-	git(t, r.Root, "add", "--all")
-	git(t, r.Root, "commit", "--quiet", "-m", "slow")
-	git(t, r.Root, "push", "--quiet", "origin", "main")
+	git(t, r.Root, "config", "remote.origin.uploadpack", own)
 }
 
 // kill starts a promotion and kills it at a point. The function lets what it has started,
@@ -154,19 +150,16 @@ func kill(t *testing.T, r *Repository, point string, alone bool) (release func()
 
 func openAndClose(t *testing.T, r *Repository) {
 	t.Helper()
-	w, err := r.Worktree(t.Context(), "main")
+	q, err := r.Quarantine(t.Context())
 	check(t, err)
-	check(t, w.Close(t.Context()))
+	q.Close()
 }
 
-// remains is everything that must be as it was.
+// remains returns everything that must be as it was.
 func remains(t *testing.T, r *Repository) string {
 	t.Helper()
 	all := []string{state(t, r)}
-	for _, pattern := range []string{
-		filepath.Join(os.Getenv("TMPDIR"), "*"), filepath.Join(r.common, "worktrees", "*"), filepath.Join(r.common, "refs", "envladder", "*", "*"),
-		filepath.Join(r.common, "*"),
-	} {
+	for _, pattern := range []string{filepath.Join(r.common, "envladder", "*"), filepath.Join(r.common, "*")} {
 		found, err := filepath.Glob(pattern)
 		check(t, err)
 		all = append(all, strings.Join(found, "\n"))

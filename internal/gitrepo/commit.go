@@ -1,0 +1,72 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// messageHooks are the hooks that see a commit's message and nothing else, with what git
+// tells them behind the file's name. Those that check or change a work tree can't be run
+// without one.
+var messageHooks = [][]string{{"prepare-commit-msg", "message"}, {"commit-msg"}}
+
+// Commit makes a commit of a tree with the user's identity and signature, and returns its
+// id. The message is committed as it is: EditMessage runs the hooks on it.
+func (q *Quarantine) Commit(ctx context.Context, tree *Tree, parent, message string) (string, error) {
+	args := []string{"-c", "user.useConfigOnly=true", "-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree.root.id, "-p", parent, "-F", "-"}
+	sign, err := q.signs(ctx)
+	if err != nil {
+		return "", err
+	}
+	if sign {
+		args = append(args, "-S")
+	}
+	out, err := q.gitWith(ctx, message, args...)
+	if err != nil {
+		return "", fmt.Errorf("committing: %w", err)
+	}
+	return strings.TrimSpace(out), nil
+}
+
+// signs reports whether the user's commits are signed.
+func (q *Quarantine) signs(ctx context.Context) (bool, error) {
+	out, err := q.git(ctx, "config", "--type=bool", "--default=false", "--get", "commit.gpgSign")
+	if err != nil {
+		return false, fmt.Errorf("reading commit.gpgSign: %w", err)
+	}
+	return strings.TrimSpace(out) == "true", nil
+}
+
+// EditMessage runs the user's hooks on the message of a commit (prepare-commit-msg and
+// commit-msg), in the user's work tree, and returns what they make of it. The error has
+// the words of a hook that refuses it.
+func (q *Quarantine) EditMessage(ctx context.Context, message string) (string, error) {
+	file := filepath.Join(q.dir, "COMMIT_EDITMSG")
+	if err := os.WriteFile(file, []byte(message), 0o600); err != nil {
+		return "", fmt.Errorf("writing the commit message: %w", err)
+	}
+	inClone := invocation{dir: q.repository.Root, env: append(environment(), "GIT_EDITOR=:")}
+	for _, hook := range messageHooks {
+		args := append([]string{"hook", "run", "--ignore-missing", hook[0], "--", file}, hook[1:]...)
+		if _, err := inClone.run(ctx, args...); err != nil {
+			if refused, ok := errors.AsType[*Error](err); ok {
+				refused.Command = "hook " + hook[0]
+			}
+			return "", fmt.Errorf("committing: %w", err)
+		}
+	}
+	edited, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("reading the commit message: %w", err)
+	}
+	return q.gitWith(ctx, string(edited), "stripspace")
+}
+
+// Diff returns what differs in a file between two trees, as git shows it.
+func (q *Quarantine) Diff(ctx context.Context, from, to *Tree, file string) (string, error) {
+	return q.git(ctx, "diff", "--no-color", "--no-ext-diff", "--no-textconv", from.root.id, to.root.id, "--", file)
+}

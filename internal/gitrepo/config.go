@@ -1,0 +1,65 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// setting is one entry of git's configuration.
+type setting struct{ key, value string }
+
+// configuration returns the settings that git uses in the user's clone, whichever file
+// they come from. Git itself evaluates conditional includes (includeIf) for that, so that
+// what depends on the folder of the clone (an identity, credentials of a CI checkout) is
+// among them.
+func (r *Repository) configuration(ctx context.Context) ([]setting, error) {
+	out, err := run(ctx, r.Root, "config", "--list", "-z")
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of git: %w", err)
+	}
+	var all []setting
+	for entry := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+		key, value, ok := strings.Cut(entry, "\n")
+		if !ok {
+			value = "true" // a key without "="
+		}
+		if key != "" && !isLocal(key) {
+			all = append(all, setting{key, value})
+		}
+	}
+	return all, nil
+}
+
+// localSections and localKeys are settings of one repository's own layout, or of commands
+// that are never run here. Includes have been followed already. Trailers that the user has
+// configured are for `git interpret-trailers`, not for commits.
+var (
+	localSections = []string{"include", "includeif", "extensions", "branch", "submodule", "alias", "trailer"}
+	localKeys     = []string{
+		"core.bare", "core.worktree", "core.repositoryformatversion", "core.hookspath", "core.fsmonitor",
+		"core.sparsecheckout", "core.sparsecheckoutcone", "core.splitindex", "core.untrackedcache",
+	}
+)
+
+// isLocal reports whether a setting must not be used in another repository.
+func isLocal(key string) bool {
+	section, _, _ := strings.Cut(key, ".")
+	return slices.Contains(localSections, section) || slices.Contains(localKeys, key)
+}
+
+// withSettings returns an environment in which git has these settings and reads no file of
+// the user's: read from there too, settings with several values would have each twice, and
+// a forge refuses a request with two Authorization headers.
+func withSettings(env []string, settings []setting) []string {
+	kept := slices.DeleteFunc(slices.Clone(env), func(variable string) bool {
+		return strings.HasPrefix(variable, "GIT_CONFIG")
+	})
+	kept = append(kept, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(settings)))
+	for i, s := range settings {
+		kept = append(kept, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, s.key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, s.value))
+	}
+	return kept
+}

@@ -1,0 +1,78 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// fetchArgs of every fetch: it brings the named branches and nothing else.
+var fetchArgs = []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-show-forced-updates", "--no-prune", "--refmap="}
+
+// Fetch fetches a branch of the remote and returns its commit: empty if there is no such
+// branch. Of a shallow clone it fetches the newest commit alone.
+func (q *Quarantine) Fetch(ctx context.Context, branch string) (string, error) {
+	return q.fetch(ctx, branch, q.depth(1)...)
+}
+
+// FetchWithParent fetches a branch like Fetch, and of a shallow clone its newest commit
+// with the parents, without their files: those that are read are fetched then.
+func (q *Quarantine) FetchWithParent(ctx context.Context, branch string) (string, error) {
+	return q.fetch(ctx, branch, q.depth(2, "--filter=blob:none")...) //nolint:mnd // the commit and its parents
+}
+
+// depth returns the arguments that limit a fetch into a shallow clone, whose history it
+// may have nothing in common with: without a limit it would bring all of the branch's.
+func (q *Quarantine) depth(commits int, more ...string) []string {
+	if !q.shallow {
+		return nil
+	}
+	return append(more, fmt.Sprintf("--depth=%d", commits))
+}
+
+func (q *Quarantine) fetch(ctx context.Context, branch string, args ...string) (string, error) {
+	args = append(append(fetchArgs[:len(fetchArgs):len(fetchArgs)], args...), "--", q.repository.Remote, refspec(branch))
+	if _, err := q.git(ctx, args...); err != nil {
+		// Whatever git calls it: a branch that isn't there can't be fetched.
+		if tip, tipErr := q.repository.Tip(ctx, branch); tipErr == nil && tip == "" {
+			return "", nil
+		}
+		return "", fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err)
+	}
+	out, err := q.git(ctx, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch+"^{commit}")
+	return strings.TrimSpace(out), err
+}
+
+func refspec(branch string) string { return "+refs/heads/" + branch + ":refs/heads/" + branch }
+
+// deepenings are how many commits each deepening adds; after them all that is missing.
+var deepenings = []int{50, 500, 5000}
+
+// Deepen fetches more of the history of branches that have been fetched. It reports
+// whether there was more to fetch: a clone that isn't shallow has all of it.
+func (q *Quarantine) Deepen(ctx context.Context, branches ...string) (bool, error) {
+	if !q.isShallow() {
+		return false, nil
+	}
+	more := "--unshallow"
+	if q.deepened < len(deepenings) {
+		more = fmt.Sprintf("--deepen=%d", deepenings[q.deepened])
+	}
+	q.deepened++
+	args := append(fetchArgs[:len(fetchArgs):len(fetchArgs)], "--filter=blob:none", more, "--", q.repository.Remote)
+	for _, branch := range branches {
+		args = append(args, refspec(branch))
+	}
+	if _, err := q.git(ctx, args...); err != nil {
+		return false, fmt.Errorf("fetching more of the history of %s from %q: %w", strings.Join(branches, " and "), q.repository.Remote, err)
+	}
+	return true, nil
+}
+
+// isShallow reports whether history is still cut somewhere.
+func (q *Quarantine) isShallow() bool {
+	info, err := os.Stat(filepath.Join(q.dir, "shallow"))
+	return err == nil && info.Size() > 0
+}

@@ -1,0 +1,285 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Modes of a tree's entries.
+const (
+	modeFile      = "100644"
+	modeExecFile  = "100755"
+	modeTree      = "40000"
+	modeLink      = "120000"
+	modeSubmodule = "160000"
+)
+
+// Tree is the files of a commit as they are in the repository: no filter, line end or
+// sparse check-out changes them. It is an fs.FS that follows symbolic links inside the
+// tree and refuses others.
+type Tree struct {
+	// Commit is the commit that it was read from; empty if it was changed since.
+	Commit string
+
+	quarantine *Quarantine
+	root       entry
+	memory     *treeMemory
+}
+
+// treeMemory is what a tree and those derived from it share.
+type treeMemory struct {
+	mu      sync.Mutex
+	folders map[string]map[string]entry
+	// last is the newest blob: a file is opened right after it was looked for.
+	last object
+	// seen are the paths that were looked for, with what was found.
+	seen map[string]entry
+}
+
+// entry is one entry of a tree; without an id there is none.
+type entry struct{ mode, id string }
+
+func (e entry) regular() bool { return e.mode == modeFile || e.mode == modeExecFile }
+
+// Tree returns the files of a commit.
+func (q *Quarantine) Tree(commit string) (*Tree, error) {
+	root, err := q.objects.read(commit + "^{tree}")
+	if err != nil {
+		return nil, fmt.Errorf("reading the files of commit %.12s: %w", commit, err)
+	}
+	memory := &treeMemory{folders: map[string]map[string]entry{}, seen: map[string]entry{}}
+	return &Tree{Commit: commit, quarantine: q, root: entry{modeTree, root.id}, memory: memory}, nil
+}
+
+// Unchanged reports whether another tree has the same content at each path that was looked
+// for in t: what was concluded from t then holds for the other one, too.
+func (t *Tree) Unchanged(other *Tree) bool {
+	t.memory.mu.Lock()
+	defer t.memory.mu.Unlock()
+	for name, was := range t.memory.seen {
+		is, err := other.find(name)
+		if (err != nil && !errors.Is(err, fs.ErrNotExist)) || is != was {
+			return false
+		}
+	}
+	return true
+}
+
+// lookUp finds a path and remembers what it found.
+func (t *Tree) lookUp(op, name string) (entry, error) {
+	if !fs.ValidPath(name) {
+		return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	found, err := t.find(name)
+	t.memory.mu.Lock()
+	defer t.memory.mu.Unlock()
+	if _, ok := t.memory.seen[name]; !ok {
+		t.memory.seen[name] = found
+	}
+	if err != nil {
+		return entry{}, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return found, nil
+}
+
+// maxLinks bounds the symbolic links on the way to a file, as an operating system does.
+const maxLinks = 40
+
+// find walks to a path, through symbolic links.
+func (t *Tree) find(name string) (entry, error) {
+	at, folder := []entry{t.root}, []string{}
+	links := 0
+	for rest := elements(name); len(rest) > 0; {
+		next := rest[0]
+		rest = rest[1:]
+		if next == ".." {
+			if len(folder) == 0 {
+				return entry{}, errors.New("a symbolic link leads out of the repository")
+			}
+			at, folder = at[:len(at)-1], folder[:len(folder)-1]
+			continue
+		}
+		found, err := t.child(at[len(at)-1], next, path.Join(folder...))
+		if err != nil {
+			return entry{}, err
+		}
+		if found.mode != modeLink {
+			at, folder = append(at, found), append(folder, next)
+			continue
+		}
+		if links++; links > maxLinks {
+			return entry{}, errors.New("too many symbolic links")
+		}
+		target, err := t.link(found)
+		if err != nil {
+			return entry{}, err
+		}
+		rest = append(target, rest...)
+	}
+	return at[len(at)-1], nil
+}
+
+// elements splits a slash path; "." stands for the folder itself.
+func elements(name string) []string {
+	return slices.DeleteFunc(strings.Split(name, "/"), func(e string) bool { return e == "" || e == "." })
+}
+
+// child returns the entry of a folder.
+func (t *Tree) child(folder entry, name, at string) (entry, error) {
+	switch {
+	case folder.mode == modeSubmodule:
+		return entry{}, fmt.Errorf("%q is a submodule: its files are in another repository", at)
+	case folder.mode != modeTree:
+		return entry{}, fs.ErrNotExist
+	}
+	entries, err := t.folder(folder.id)
+	if err != nil {
+		return entry{}, err
+	}
+	found, ok := entries[name]
+	if !ok {
+		return entry{}, fs.ErrNotExist
+	}
+	return found, nil
+}
+
+// link returns where a symbolic link leads, relative to its folder.
+func (t *Tree) link(e entry) ([]string, error) {
+	o, err := t.blob(e.id)
+	if err != nil {
+		return nil, err
+	}
+	if path.IsAbs(string(o.content)) {
+		return nil, errors.New("a symbolic link leads out of the repository")
+	}
+	return elements(string(o.content)), nil
+}
+
+// blob reads the content of a file.
+func (t *Tree) blob(id string) (object, error) {
+	t.memory.mu.Lock()
+	last := t.memory.last
+	t.memory.mu.Unlock()
+	if last.id == id {
+		return last, nil
+	}
+	o, err := t.quarantine.objects.read(id)
+	if err == nil {
+		t.memory.mu.Lock()
+		t.memory.last = o
+		t.memory.mu.Unlock()
+	}
+	return o, err
+}
+
+// folder reads the entries of a tree object.
+func (t *Tree) folder(id string) (map[string]entry, error) {
+	t.memory.mu.Lock()
+	known, ok := t.memory.folders[id]
+	t.memory.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	o, err := t.quarantine.objects.read(id)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseTree(o.content, len(id)/2)
+	if err != nil {
+		return nil, err
+	}
+	t.memory.mu.Lock()
+	t.memory.folders[id] = entries
+	t.memory.mu.Unlock()
+	return entries, nil
+}
+
+// parseTree parses a tree object: `MODE NAME`, a zero byte and the binary id, repeated.
+func parseTree(data []byte, idSize int) (map[string]entry, error) {
+	entries := map[string]entry{}
+	for len(data) > 0 {
+		end := bytes.IndexByte(data, 0)
+		mode, name, ok := strings.Cut(string(data[:max(end, 0)]), " ")
+		if end < 0 || !ok || len(data) < end+1+idSize {
+			return nil, errors.New("parsing a tree object: it is cut off")
+		}
+		entries[name] = entry{mode, hex.EncodeToString(data[end+1 : end+1+idSize])}
+		data = data[end+1+idSize:]
+	}
+	return entries, nil
+}
+
+// With returns the tree with a file in it that has this content, and the mode that it has
+// now. It refuses a path through symbolic links: two files of the work tree would change.
+func (t *Tree) With(ctx context.Context, file string, data []byte) (*Tree, error) {
+	q := t.quarantine
+	blob, err := q.gitWith(ctx, string(data), "hash-object", "-w", "--stdin")
+	if err != nil {
+		return nil, fmt.Errorf("writing %q: %w", file, err)
+	}
+	root, err := t.replace(ctx, t.root, elements(file), strings.TrimSpace(blob))
+	if err != nil {
+		return nil, fmt.Errorf("writing %q: %w", file, err)
+	}
+	return &Tree{quarantine: q, root: root, memory: t.memory}, nil
+}
+
+// replace returns a folder in which the file at a path is another blob.
+func (t *Tree) replace(ctx context.Context, folder entry, at []string, blob string) (entry, error) {
+	entries := map[string]entry{}
+	if folder.id != "" {
+		known, err := t.folder(folder.id)
+		if err != nil {
+			return entry{}, err
+		}
+		for name, e := range known {
+			entries[name] = e
+		}
+	}
+	old := entries[at[0]]
+	switch last := len(at) == 1; {
+	case old.mode == modeLink:
+		return entry{}, fmt.Errorf("%q is a symbolic link: put the file itself there", at[0])
+	case old.mode == modeSubmodule:
+		return entry{}, fmt.Errorf("%q is a submodule: its files are in another repository", at[0])
+	case last && old.mode == modeTree:
+		return entry{}, fmt.Errorf("%q is a folder", at[0])
+	case !last && old.regular():
+		return entry{}, fmt.Errorf("%q isn't a folder", at[0])
+	case last && old.regular():
+		entries[at[0]] = entry{old.mode, blob}
+	case last:
+		entries[at[0]] = entry{modeFile, blob}
+	default:
+		inner, err := t.replace(ctx, old, at[1:], blob)
+		if err != nil {
+			return entry{}, err
+		}
+		entries[at[0]] = inner
+	}
+	return t.quarantine.writeTree(ctx, entries)
+}
+
+// writeTree writes a tree object; git sorts its entries. In a partial clone it may lack
+// what the entries name.
+func (q *Quarantine) writeTree(ctx context.Context, entries map[string]entry) (entry, error) {
+	kinds := map[string]string{modeTree: "tree", modeSubmodule: "commit"}
+	var list strings.Builder
+	for name, e := range entries {
+		kind, ok := kinds[e.mode]
+		if !ok {
+			kind = "blob"
+		}
+		fmt.Fprintf(&list, "%s %s %s\t%s\x00", e.mode, kind, e.id, name)
+	}
+	id, err := q.gitWith(ctx, list.String(), "mktree", "-z", "--missing")
+	return entry{modeTree, strings.TrimSpace(id)}, err
+}

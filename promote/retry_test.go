@@ -1,0 +1,132 @@
+package promote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/promotetest"
+)
+
+func TestRetry(t *testing.T) {
+	t.Run("fifty services that commit at once are all served", func(t *testing.T) {
+		w := newWorld(t)
+		const services = 50
+		files := map[string]string{}
+		for i := range services {
+			name := fmt.Sprintf("svc%d", i)
+			files[name+"/ladder.yaml"] = strings.Replace(ladderYAML, "name: shop}", "name: "+name+"}", 1)
+			files[name+"/pins/dev.yaml"] = pins("b", "b")
+		}
+		promotetest.CommitTo(t, w.bare, "main", "services", files)
+		var group sync.WaitGroup
+		errs := make([]error, services)
+		clone := w.Clone("--depth=1")
+		for i := range services {
+			o := w.options("dev", images("web@"+digest("c")))
+			own := filepath.Join(t.TempDir(), "clone")
+			check(t, os.CopyFS(own, os.DirFS(clone)))
+			o.Dir = filepath.Join(own, fmt.Sprintf("svc%d", i))
+			group.Go(func() { _, errs[i] = promote.Run(t.Context(), o) })
+		}
+		group.Wait()
+		check(t, errors.Join(errs...))
+		for i := range services {
+			if got := promotetest.Git(t, w.bare, "show", fmt.Sprintf("main:svc%d/pins/dev.yaml", i)) + "\n"; got != pins("c", "b") {
+				t.Errorf("svc%d has %s", i, got)
+			}
+		}
+	})
+
+	// asked counts how often a Gate is asked, while others push before us.
+	asked := func(t *testing.T, file string) int {
+		w := newWorld(t)
+		var asked atomic.Int32
+		o := w.options("dev", guard("dev"), images("web@"+digest("c")))
+		o.Judge = judgeFunc(func(q verdict.Query) []verdict.Outcome {
+			if asked.Add(1) == 1 {
+				promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{file: "# " + file + "\n" + pins("b", "b")})
+			}
+			return judge(nil).Judge(t.Context(), q)
+		})
+		_, err := promote.Run(t.Context(), o)
+		check(t, err)
+		if got := w.file("main", "pins/dev.yaml"); !strings.Contains(got, "web: "+digest("c")) {
+			t.Errorf("main has %s", got)
+		}
+		if got := promotetest.Git(t, w.bare, "show", "main:"+file); !strings.Contains(got, "# "+file) {
+			t.Errorf("the other's change is lost: %s", got)
+		}
+		return int(asked.Load())
+	}
+	t.Run("a push of another service doesn't have the Gate asked again", func(t *testing.T) {
+		if n := asked(t, "other/pins/dev.yaml"); n != 1 {
+			t.Errorf("asked %d times, want once", n)
+		}
+	})
+	t.Run("a push that changes the pins has it asked again", func(t *testing.T) {
+		if n := asked(t, "shop/pins/dev.yaml"); n != 2 {
+			t.Errorf("asked %d times, want twice", n)
+		}
+	})
+
+	t.Run("the time limit ends it, and the error says how often others came first", func(t *testing.T) {
+		w := newWorld(t)
+		// A remote where another push always comes first.
+		check(t, os.WriteFile(filepath.Join(w.bare, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+
+			"unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n"+
+			"git update-ref refs/heads/main $(git -c user.name=Bo -c user.email=bo@example.com commit-tree -m x -p main 'main^{tree}')\n"), 0o700))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("it took longer than --timeout 3s"))
+		defer cancel()
+		_, err := promote.Run(ctx, w.options("dev", images("web@"+digest("c"))))
+		if err == nil || !strings.Contains(err.Error(), "it took longer than --timeout 3s") {
+			t.Errorf("error %v", err)
+		}
+		if n := promotetest.Git(t, w.bare, "rev-list", "--count", "main"); n == "1" || n == "2" {
+			t.Errorf("%s commits on main: it didn't try again", n)
+		}
+		w.clean()
+	})
+}
+
+func TestResults(t *testing.T) {
+	t.Run("what was pushed is told though its pull request can't be opened", func(t *testing.T) {
+		w := newWorld(t)
+		results, err := promote.Run(t.Context(), w.options("staging", func(o *promote.Options) {
+			o.Forge.Getenv = func(string) string { return "wr0ng" }
+		}))
+		if err == nil || !strings.Contains(err.Error(), "the same command can be run again") {
+			t.Errorf("error %v", err)
+		}
+		w.want(results, "staging Pushed")
+		if got := promotetest.Git(t, w.bare, "rev-parse", stagingBranch); results[0].Commit != got {
+			t.Errorf("commit %q, want %s", results[0].Commit, got)
+		}
+		w.want(w.promote("staging"), "staging Opened")
+	})
+
+	t.Run("a quarantine that can't be removed is no failure", func(t *testing.T) {
+		w := newWorld(t)
+		// The hook makes a folder that can't be emptied, where root isn't the user.
+		hook := filepath.Join(w.clone, ".git", "hooks", "commit-msg")
+		check(t, os.WriteFile(hook, []byte("#!/bin/sh\nmkdir \"$(dirname \"$1\")/stuck\" && touch \"$(dirname \"$1\")/stuck/file\" && chmod 0 \"$(dirname \"$1\")/stuck\"\n"), 0o700))
+		w.want(w.promote("dev", images("web@"+digest("c"))), "dev Committed")
+		left, err := filepath.Glob(filepath.Join(w.clone, ".git", "envladder", "*", "stuck"))
+		check(t, err)
+		for _, dir := range left {
+			check(t, os.Chmod(dir, 0o700))
+		}
+		check(t, os.Remove(hook))
+		w.want(w.promote("staging"), "staging Opened")
+		w.clean()
+	})
+}
