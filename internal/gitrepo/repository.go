@@ -38,7 +38,7 @@ func Open(ctx context.Context, dir, remote string) (*Repository, error) {
 	if len(lines) != 3 || lines[0] == "" {
 		return nil, fmt.Errorf("finding the repository of %q: it has no work tree, or a line break in its path", dir)
 	}
-	return &Repository{Root: lines[0], Dir: path.Join(lines[1], filepath.ToSlash(missing)), Remote: remote, common: lines[2]}, nil
+	return &Repository{Root: lines[0], Dir: path.Clean(path.Join(lines[1], filepath.ToSlash(missing))), Remote: remote, common: lines[2]}, nil
 }
 
 // existing splits a path into the folder that is there and what is missing behind it.
