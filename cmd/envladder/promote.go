@@ -34,7 +34,7 @@ type promoteFlags struct {
 	sources    sourceFlags
 }
 
-// promoteGrace is for taking the temporary work tree away, and for git to end before.
+// promoteGrace is for git to end, and for asking the remote what became of a push.
 const promoteGrace = 20 * time.Second
 
 func newPromoteCommand() *cobra.Command {
@@ -47,8 +47,10 @@ pinned, or those that --image names. As the ladder's "promotion" says, that is a
 on the base branch, or (the default) a pull request from a branch of its own. Run again,
 the command updates the same pull request.
 
-It starts from the remote's base branch, in a temporary work tree: yours, its index and
-its branches stay as they are. Git runs with your credentials, hooks and identity.
+It starts from the remote's base branch and checks nothing out: your work tree, its index
+and its branches stay as they are. Git runs with your configuration: credentials, identity,
+signing. Of your hooks, prepare-commit-msg and commit-msg run; those that check a work tree
+or an index don't.
 
 The Gate that the ladder names (or --gate) is asked first: about each image that moves, or
 about all of them where the packaged chart moves. What the cluster would refuse isn't
@@ -249,6 +251,8 @@ func (p *printer) promoted(r promote.Result) {
 		p.linef("%s: would be promoted", r.Place)
 	case promote.Committed:
 		p.linef("%s: promoted by commit %.12s on %s", r.Place, r.Commit, r.Base)
+	case promote.Pushed:
+		p.linef("%s: commit %.12s is pushed to branch %s; its pull request isn't opened or updated", r.Place, r.Commit, r.Branch)
 	default:
 		p.linef("%s: pull request %d %s: %s", r.Place, r.PullRequest.Number, requestState(r), r.PullRequest.URL)
 	}

@@ -44,6 +44,35 @@ func (t *Tree) Stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
+// Lstat describes a file, a folder or a symbolic link, as fs.ReadLinkFS.
+func (t *Tree) Lstat(name string) (fs.FileInfo, error) {
+	found, err := t.lookUpLink("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	info, _, err := t.info(path.Base(name), found)
+	if err != nil {
+		return nil, &fs.PathError{Op: "lstat", Path: name, Err: err}
+	}
+	return info, nil
+}
+
+// ReadLink returns where a symbolic link leads, as fs.ReadLinkFS.
+func (t *Tree) ReadLink(name string) (string, error) {
+	found, err := t.lookUpLink("readlink", name)
+	if err != nil {
+		return "", err
+	}
+	if found.mode != modeLink {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	o, err := t.blob(found.id)
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return string(o.content), nil
+}
+
 // ReadFile reads a file, as fs.ReadFileFS.
 func (t *Tree) ReadFile(name string) ([]byte, error) {
 	found, err := t.lookUp("read", name)

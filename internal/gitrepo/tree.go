@@ -40,8 +40,9 @@ type treeMemory struct {
 	folders map[string]map[string]entry
 	// last is the newest blob: a file is opened right after it was looked for.
 	last object
-	// seen are the paths that were looked for, with what was found.
-	seen map[string]entry
+	// seen are the paths that were looked for, with what was found; links are those
+	// that were looked for without following the last element.
+	seen, links map[string]entry
 }
 
 // entry is one entry of a tree; without an id there is none.
@@ -55,7 +56,7 @@ func (q *Quarantine) Tree(commit string) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the files of commit %.12s: %w", commit, err)
 	}
-	memory := &treeMemory{folders: map[string]map[string]entry{}, seen: map[string]entry{}}
+	memory := &treeMemory{folders: map[string]map[string]entry{}, seen: map[string]entry{}, links: map[string]entry{}}
 	return &Tree{Commit: commit, quarantine: q, root: entry{modeTree, root.id}, memory: memory}, nil
 }
 
@@ -64,8 +65,13 @@ func (q *Quarantine) Tree(commit string) (*Tree, error) {
 func (t *Tree) Unchanged(other *Tree) bool {
 	t.memory.mu.Lock()
 	defer t.memory.mu.Unlock()
-	for name, was := range t.memory.seen {
-		is, err := other.find(name)
+	return leadToSame(t.memory.seen, other.find) && leadToSame(t.memory.links, other.findLink)
+}
+
+// leadToSame reports whether paths lead to what they led to.
+func leadToSame(seen map[string]entry, find func(string) (entry, error)) bool {
+	for name, was := range seen {
+		is, err := find(name)
 		if (err != nil && !errors.Is(err, fs.ErrNotExist)) || is != was {
 			return false
 		}
@@ -75,14 +81,23 @@ func (t *Tree) Unchanged(other *Tree) bool {
 
 // lookUp finds a path and remembers what it found.
 func (t *Tree) lookUp(op, name string) (entry, error) {
+	return t.remember(op, name, t.memory.seen, t.find)
+}
+
+// lookUpLink is lookUp that doesn't follow the last element of the path.
+func (t *Tree) lookUpLink(op, name string) (entry, error) {
+	return t.remember(op, name, t.memory.links, t.findLink)
+}
+
+func (t *Tree) remember(op, name string, seen map[string]entry, find func(string) (entry, error)) (entry, error) {
 	if !fs.ValidPath(name) {
 		return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	found, err := t.find(name)
+	found, err := find(name)
 	t.memory.mu.Lock()
 	defer t.memory.mu.Unlock()
-	if _, ok := t.memory.seen[name]; !ok {
-		t.memory.seen[name] = found
+	if _, ok := seen[name]; !ok {
+		seen[name] = found
 	}
 	if err != nil {
 		return entry{}, &fs.PathError{Op: op, Path: name, Err: err}
@@ -90,8 +105,23 @@ func (t *Tree) lookUp(op, name string) (entry, error) {
 	return found, nil
 }
 
+// findLink walks to a path, through symbolic links on the way to its last element.
+func (t *Tree) findLink(name string) (entry, error) {
+	if name == "." {
+		return t.root, nil
+	}
+	at := path.Dir(name)
+	folder, err := t.find(at)
+	if err != nil {
+		return entry{}, err
+	}
+	return t.child(folder, path.Base(name), at)
+}
+
 // maxLinks bounds the symbolic links on the way to a file, as an operating system does.
 const maxLinks = 40
+
+var errLinkOut = errors.New("a symbolic link leads out of the repository")
 
 // find walks to a path, through symbolic links.
 func (t *Tree) find(name string) (entry, error) {
@@ -102,7 +132,7 @@ func (t *Tree) find(name string) (entry, error) {
 		rest = rest[1:]
 		if next == ".." {
 			if len(folder) == 0 {
-				return entry{}, errors.New("a symbolic link leads out of the repository")
+				return entry{}, errLinkOut
 			}
 			at, folder = at[:len(at)-1], folder[:len(folder)-1]
 			continue
@@ -158,7 +188,7 @@ func (t *Tree) link(e entry) ([]string, error) {
 		return nil, err
 	}
 	if path.IsAbs(string(o.content)) {
-		return nil, errors.New("a symbolic link leads out of the repository")
+		return nil, errLinkOut
 	}
 	return elements(string(o.content)), nil
 }

@@ -42,6 +42,12 @@ func TestTree(t *testing.T) {
 				t.Errorf("%s: %q, %v, %v", name, data, err, info)
 			}
 		}
+		if target, err := fs.ReadLink(tree, "shop/link"); target != "pins/dev.yaml" || err != nil {
+			t.Errorf("%q, %v", target, err)
+		}
+		if info, err := fs.Lstat(tree, "folder"); err != nil || info.Mode().Type() != fs.ModeSymlink {
+			t.Errorf("%v, %v", info, err)
+		}
 		if info, err := fs.Stat(tree, "shop/run.sh"); err != nil || info.Mode() != 0o755 {
 			t.Errorf("%v, %v", info, err)
 		}
@@ -120,5 +126,20 @@ func TestUnchanged(t *testing.T) {
 		if got := edited.Unchanged(other); got != step.want {
 			t.Errorf("after a change of %s: unchanged %t", step.file, got)
 		}
+	}
+}
+
+func TestUnchangedLink(t *testing.T) {
+	tree := linkWorld(t)
+	q := tree.quarantine
+	_, err := fs.ReadLink(tree, "folder")
+	check(t, err)
+	git(t, q.repository.Root, "rm", "--quiet", "folder")
+	check(t, os.Symlink("shop", filepath.Join(q.repository.Root, "folder")))
+	git(t, q.repository.Root, "add", "--all")
+	git(t, q.repository.Root, "commit", "--quiet", "-m", "retargeted")
+	git(t, q.repository.Root, "push", "--quiet", "origin", "main")
+	if tree.Unchanged(newest(t, q)) {
+		t.Error("a link that leads elsewhere counts as unchanged")
 	}
 }
