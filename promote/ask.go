@@ -71,6 +71,10 @@ func gatesOf(fsys fs.FS, place ladder.Place, given []verdict.Gate) ([]verdict.Ga
 		return given, nil
 	}
 	data, err := strictyaml.ReadFile(fsys, place.GateFile)
+	if submodule, ok := ladder.SubmoduleOf(fsys, place.GateFile); ok && err != nil {
+		return nil, fmt.Errorf("reading the Gate of %q: %q is in submodule %q, which promotions don't read: name a copy of it (--gate FILE), or keep the Gate's file in this repository",
+			place.Environment.Name, place.GateFile, submodule)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the Gate of %q: %w", place.Environment.Name, err)
 	}

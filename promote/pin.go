@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
+
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
@@ -25,6 +27,11 @@ type Pinned struct {
 // Pin writes a digest into the pins of the work tree, changes no other byte, and commits
 // nothing. image is NAME@DIGEST or REPOSITORY@DIGEST.
 func Pin(repo *ladder.Repository, environment, target, image string) (Pinned, error) {
+	unlock, err := lockLadder(repo)
+	if err != nil {
+		return Pinned{}, err
+	}
+	defer unlock()
 	document, err := ladder.Open(repo.FS(), repo.Dir)
 	if err != nil {
 		return Pinned{}, err
@@ -58,6 +65,20 @@ func Pin(repo *ladder.Repository, environment, target, image string) (Pinned, er
 	return done, overwrite(repo.Root, place.PinsFile, edited)
 }
 
+// lockLadder waits until no other process edits pins of this ladder: of two at once, the
+// later one would write the other's old value. A ladder that isn't there needs no lock.
+func lockLadder(repo *ladder.Repository) (unlock func(), err error) {
+	name := filepath.Join(repo.Root, filepath.FromSlash(repo.Dir), ladder.FileName)
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return func() {}, nil //nolint:nilerr // opening the ladder gives the better error
+	}
+	file, err := lockedfile.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("locking %q, so that no other pin is written at once: %w", name, err)
+	}
+	return func() { _ = file.Close() }, nil // nothing was written
+}
+
 // readPins reads a pins file; one that isn't there is empty.
 func readPins(fsys fs.FS, file string) ([]byte, error) {
 	data, err := strictyaml.ReadFile(fsys, file)
@@ -67,8 +88,8 @@ func readPins(fsys fs.FS, file string) ([]byte, error) {
 	return data, err
 }
 
-// overwrite writes beside the file and renames, so that nobody sees half of it. A
-// symbolic link is followed, as git and editors do, but not out of the repository.
+// overwrite writes a new file and renames it, so that no reader sees half of it. The
+// ladder has refused symbolic links.
 func overwrite(dir, file string, data []byte) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -76,9 +97,6 @@ func overwrite(dir, file string, data []byte) error {
 	}
 	defer root.Close()
 	name := filepath.FromSlash(file)
-	if info, err := root.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return wrapWrite(file, root.WriteFile(name, data, 0o644))
-	}
 	mode := fs.FileMode(0o644)
 	if info, err := root.Stat(name); err == nil {
 		mode = info.Mode().Perm()

@@ -16,6 +16,7 @@ import (
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/verdict"
 )
 
 func newLintCommand() *cobra.Command {
@@ -104,7 +105,11 @@ func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (s
 		charts[name], err = source.Load()
 		return err
 	})
-	findings := append(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts)...)
+	ofGates := document.CheckGates(func(file string, data []byte) error {
+		_, err := verdict.ReadGate(file, data)
+		return err
+	})
+	findings := slices.Concat(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts), strictyaml.FaultsOf(ofGates))
 	findings = append(findings, lintLayers(repo, document)...)
 	if len(findings) == 0 {
 		ofValues, err := lintValues(ctx, repo, document, charts, release)

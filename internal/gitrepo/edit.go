@@ -64,8 +64,8 @@ func find(src source, root *yaml.Node, value string, path []string) (splice, err
 		switch {
 		case at.Kind == yaml.AliasNode:
 			return splice{}, errors.New("it is an alias (*) of another value")
-		case at.Anchor != "":
-			return splice{}, errors.New("it has an anchor (&): aliases of it would change too")
+		case isAliased(root, at):
+			return splice{}, errAliased
 		case at.Kind != yaml.MappingNode:
 			return splice{}, fmt.Errorf("it is in %s, and not in a mapping", strictyaml.KindOf(at))
 		}
@@ -78,10 +78,26 @@ func find(src source, root *yaml.Node, value string, path []string) (splice, err
 		}
 		at = found
 		if i == len(path)-1 {
+			if isAliased(root, at) {
+				return splice{}, errAliased
+			}
 			return replace(src, keyNode, at, value)
 		}
 	}
 	return splice{}, errors.New("it has no path")
+}
+
+var errAliased = errors.New("it has an anchor (&): aliases of it would change too")
+
+// isAliased reports whether an alias in a document refers to a node.
+func isAliased(root, node *yaml.Node) bool {
+	if node.Anchor == "" {
+		return false
+	}
+	if root.Kind == yaml.AliasNode {
+		return root.Alias == node
+	}
+	return slices.ContainsFunc(root.Content, func(child *yaml.Node) bool { return isAliased(child, node) })
 }
 
 // lookup finds a key of a mapping. What is merged into it (<<) is overridden by a key.
@@ -99,6 +115,9 @@ func replace(src source, key, old *yaml.Node, value string) (splice, error) {
 	from, to, err := src.scalar(old)
 	if err != nil {
 		return splice{}, err
+	}
+	if from == to && old.Anchor != "" {
+		return splice{}, errors.New("it is empty and has an anchor (&)")
 	}
 	if from == to { // nothing stands there: `web:`
 		colon, err := src.colon(key)
@@ -147,7 +166,7 @@ func put(at *yaml.Node, value string, path []string) {
 		}
 		at = next
 	}
-	*at = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+	*at = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Anchor: at.Anchor}
 }
 
 // same compares what nodes mean. A mapping's order counts: nothing may move, and a key

@@ -59,16 +59,14 @@ func (s source) offset(n *yaml.Node) (int, error) {
 	return at, nil
 }
 
-// scalar is where a scalar stands, its quotes included; nowhere (from == to) where it is
-// empty.
+// scalar is where a scalar stands, its quotes included and its anchor not; nowhere
+// (from == to) where it is empty.
 func (s source) scalar(n *yaml.Node) (from, to int, err error) {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		return 0, 0, errors.New("it is an alias (*) of another value")
 	case n.Kind != yaml.ScalarNode:
 		return 0, 0, errors.New("it isn't a string")
-	case n.Anchor != "":
-		return 0, 0, errors.New("it has an anchor (&): aliases of it would change too")
 	case n.Style&yaml.TaggedStyle != 0:
 		return 0, 0, errors.New("it has a tag (!!)")
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
@@ -77,6 +75,7 @@ func (s source) scalar(n *yaml.Node) (from, to int, err error) {
 	if from, err = s.offset(n); err != nil {
 		return 0, 0, err
 	}
+	from += anchor(s.data[from:])
 	rest := s.data[from:]
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
@@ -89,6 +88,19 @@ func (s source) scalar(n *yaml.Node) (from, to int, err error) {
 		err = errors.New("it goes over several lines")
 	}
 	return from, from + to, err
+}
+
+// anchor returns the length of an anchor (&name) at the beginning of text, with the space
+// that follows it.
+func anchor(text []byte) int {
+	if len(text) == 0 || text[0] != '&' {
+		return 0
+	}
+	end := bytes.IndexAny(text, " \t\r\n,]}")
+	if end < 0 {
+		return len(text)
+	}
+	return len(text) - len(bytes.TrimLeft(text[end:], " \t\r\n"))
 }
 
 // closing is the length of a quoted scalar at the beginning of text.

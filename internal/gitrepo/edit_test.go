@@ -43,6 +43,14 @@ func TestSetString(t *testing.T) {
 		"an explicit null":             {"images:\n  web: ~\n", "images:\n  web: B\n"},
 		"anchors elsewhere":            {"chart: &c x.tgz\nimages:\n  web: A\n", "chart: &c x.tgz\nimages:\n  web: B\n"},
 
+		"an anchor without aliases":   {"images:\n  web: &now A # x\n  api: A\n", "images:\n  web: &now B # x\n  api: A\n"},
+		"an anchor and quotes":        {"images: {web: &now   'A', api: A}\n", "images: {web: &now   'B', api: A}\n"},
+		"an anchor on another line":   {"images:\n  web: &now\n    A\n", "images:\n  web: &now\n    B\n"},
+		"an anchor of the map":        {"images: &all\n  web: A\n", "images: &all\n  web: B\n"},
+		"an anchor that is redefined": {"images:\n  web: &x A\n  api: &x A\n  job: *x\n", "images:\n  web: &x B\n  api: &x A\n  job: *x\n"},
+		"an anchor of a sibling":      {"images:\n  api: &x A\nchart: x.tgz\n", "images:\n  api: &x A\n  web: B\nchart: x.tgz\n"},
+		"a merge that it overrides":   {"x: &x {web: A}\nimages: {<<: *x, web: A}\n", "x: &x {web: A}\nimages: {<<: *x, web: B}\n"},
+
 		"a missing key":                   {"images:\n    api: A # x\n# end\n", "images:\n    api: A # x\n    web: B\n# end\n"},
 		"a missing key, CRLF":             {"images:\r\n  api: A\r\n", "images:\r\n  api: A\r\n  web: B\r\n"},
 		"a missing key, no final newline": {"images:\n  api: A", "images:\n  api: A\n  web: B"},
@@ -89,7 +97,10 @@ func TestSetStringRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ document, want string }{
 		"an alias":                {"chart: &x a.tgz\nimages:\n  web: *x\n", "alias"},
 		"an anchor":               {"images:\n  web: &x a\nchart: *x\n", "anchor"},
-		"an anchor of the map":    {"images: &x\n  web: a\n", "anchor"},
+		"an anchor of the map":    {"images: &x\n  web: a\nother: *x\n", "anchor"},
+		"an anchor merged":        {"images: &x\n  web: a\nother: {<<: *x}\n", "anchor"},
+		"an anchor around it":     {"all: &x\n  images: {web: a}\nother: *x\n", "edit it by hand"},
+		"an empty anchored value": {"images:\n  web: &x\n", "anchor"},
 		"an alias of the map":     {"x: &x\n  web: a\nimages: *x\n", "alias"},
 		"a tag":                   {"images:\n  web: !!str a\n", "tag"},
 		"a block of text":         {"images:\n  web: |\n    a\n", "block of text"},

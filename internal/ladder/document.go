@@ -150,6 +150,36 @@ func (d *Document) CheckCharts(load func(chart string) error) error {
 	return faults.Err()
 }
 
+// CheckGates reads each Gate that an environment names, but those that Check finds missing.
+// An error of check becomes a fault of where the Gate is named. The error is a
+// strictyaml.Faults.
+func (d *Document) CheckGates(check func(file string, data []byte) error) error {
+	var faults strictyaml.Faults
+	for e, environment := range d.Spec.Environments {
+		if environment.Gate == "" {
+			continue
+		}
+		own := entry{at: strictyaml.Key(environmentPath(e), "gate"), path: environment.Gate}
+		file, fault := d.file(own)
+		if fault != nil {
+			continue
+		}
+		if submodule, ok := SubmoduleOf(d.repo, file); ok {
+			warning := d.positions.Fault(own.at, "warning: %q is in submodule %q, which promotions don't read: keep the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
+			warning.Warning = true
+			faults = append(faults, warning)
+		}
+		data, err := strictyaml.ReadFile(d.repo, file)
+		if err == nil {
+			err = check(file, data)
+		}
+		if err != nil {
+			faults = append(faults, d.positions.Fault(own.at, "%.500s", oneLine(err)))
+		}
+	}
+	return faults.Err()
+}
+
 // oneLine is a foreign error without what would break a fault's line.
 func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {

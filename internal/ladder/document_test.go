@@ -418,6 +418,51 @@ func TestExampleShop(t *testing.T) {
 	}
 }
 
+// TestPinsThroughSymbolicLinks: pins are named by their own path, so that two environments
+// can't share a file unseen.
+func TestPinsThroughSymbolicLinks(t *testing.T) {
+	for name, link := range map[string]func(top string) error{
+		"the file": func(top string) error {
+			return errors.Join(os.Rename(top+"/shop/pins/dev.yaml", top+"/org/dev.yaml"), os.Symlink("../../org/dev.yaml", top+"/shop/pins/dev.yaml"))
+		},
+		"its folder": func(top string) error {
+			return errors.Join(os.Rename(top+"/shop/pins", top+"/org/pins"), os.Symlink("../org/pins", top+"/shop/pins"))
+		},
+		"a file that isn't there": func(top string) error {
+			return errors.Join(os.Remove(top+"/shop/pins/dev.yaml"), os.Symlink("../../org/none.yaml", top+"/shop/pins/dev.yaml"))
+		},
+		"a loop": func(top string) error {
+			return errors.Join(os.Remove(top+"/shop/pins/dev.yaml"), os.Symlink("dev.yaml", top+"/shop/pins/dev.yaml"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			if err := os.CopyFS(top, shop()); err != nil {
+				t.Fatal(err)
+			}
+			if err := link(top); err != nil {
+				t.Fatal(err)
+			}
+			root, err := os.OpenRoot(top)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer root.Close()
+			document, err := ladder.Open(root.FS(), "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, stepErr := document.Step("dev", "")
+			_, placeErr := document.Place("dev", "")
+			for _, err := range []error{stepErr, placeErr, document.Check()} {
+				if err == nil || !strings.Contains(err.Error(), "symbolic link") || !strings.Contains(err.Error(), "spec.environments[1].pins") {
+					t.Errorf("error %v, want that the pins lead through a symbolic link", err)
+				}
+			}
+		})
+	}
+}
+
 func TestSymbolicLinks(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "secret.yaml")
 	write(t, outside, "password: hunter2\n")

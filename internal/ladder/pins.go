@@ -84,8 +84,32 @@ func (d *Document) devPins(e int) (pinned, strictyaml.Faults) {
 	return p, faults
 }
 
+// pinsFile returns the path of a pins file in the repository, whether it is there or not.
+// A path with symbolic links is refused: two of them could be one file, and a promotion
+// into one environment would move the other.
+func (d *Document) pinsFile(e entry) (string, *strictyaml.Fault) {
+	file, err := resolve(d.dir, e.path)
+	if err != nil {
+		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
+		return "", &fault
+	}
+	real, err := FollowLinks(d.repo, file)
+	switch {
+	case err != nil:
+		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
+		return "", &fault
+	case real != file:
+		fault := d.positions.Fault(e.at, "%q leads through a symbolic link to %q of the repository: name that file itself, since each environment has pins of its own", e.path, real)
+		return "", &fault
+	}
+	return file, nil
+}
+
 // readPins reads and checks the pins file that an entry names.
 func (d *Document) readPins(e entry) (pinned, strictyaml.Faults) {
+	if _, fault := d.pinsFile(e); fault != nil {
+		return pinned{}, strictyaml.Faults{*fault}
+	}
 	file, fault := d.file(e)
 	if fault != nil {
 		return pinned{}, strictyaml.Faults{*fault}

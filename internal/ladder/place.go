@@ -69,19 +69,19 @@ func (d *Document) place(e, t int) (Place, strictyaml.Faults) {
 	var faults strictyaml.Faults
 	if p.Environment.Gate != "" {
 		at := strictyaml.Key(environmentPath(e), "gate")
-		file, fault := d.file(entry{at: at, path: p.Environment.Gate})
-		if fault != nil {
-			faults = append(faults, *fault)
+		file, err := resolve(d.dir, p.Environment.Gate)
+		if err != nil {
+			faults = append(faults, d.positions.Fault(at, "%q %v", p.Environment.Gate, err))
 		}
-		p.GateFile = file
+		p.GateFile = file // whether it can be read matters where no other Gate is given
 	}
 	own := d.pinsEntry(e, t)
 	if own.path == "" {
 		return p, faults
 	}
-	file, err := resolve(d.dir, own.path)
-	if err != nil {
-		return p, append(faults, d.positions.Fault(own.at, "%q %v", own.path, err))
+	file, fault := d.pinsFile(own)
+	if fault != nil {
+		return p, append(faults, *fault)
 	}
 	p.PinsFile = file
 	data, err := strictyaml.ReadFile(d.repo, file)

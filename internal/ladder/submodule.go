@@ -43,6 +43,17 @@ func submodules(repo fs.FS, root string) []string {
 	return paths
 }
 
+// SubmoduleOf returns the outermost submodule that file is in, and reports whether there is
+// one.
+func SubmoduleOf(repo fs.FS, file string) (submodule string, ok bool) {
+	all := submodules(repo, ".")
+	i := slices.IndexFunc(all, func(s string) bool { return file == s || strings.HasPrefix(file, s+"/") })
+	if i < 0 {
+		return "", false
+	}
+	return all[i], true
+}
+
 // missingSubmodule returns the submodule that file is in, if that isn't checked out: its
 // folder is missing or empty.
 func missingSubmodule(repo fs.FS, file string) (submodule string, missing bool) {

@@ -61,17 +61,17 @@ func TestCredentialsOfPullSecrets(t *testing.T) {
 		credentials []map[string]string
 		want        bool
 	}{
-		"none":                          {nil, false},
-		"of the registry":               {[]map[string]string{{server.Host: "robot:secret"}}, true},
-		"of the registry, as a URL":     {[]map[string]string{{"https://" + server.Host + "/v2/": "robot:secret"}}, true},
-		"of the repository":             {[]map[string]string{{server.Host: "other:no", server.Host + "/shop/web": "robot:secret"}}, true},
-		"of a folder above it":          {[]map[string]string{{server.Host: "other:no", server.Host + "/shop": "robot:secret"}}, true},
-		"of another folder":             {[]map[string]string{{server.Host + "/blog": "robot:secret", server.Host + "/shop/web/x": "robot:secret"}}, false},
-		"the less specific one":         {[]map[string]string{{server.Host: "robot:secret", server.Host + "/shop": "other:no", server.Host + "/shop/web": "other:no"}}, true},
-		"by a pattern":                  {[]map[string]string{{strings.Replace(server.Host, "127.0.", "*.*.", 1): "robot:secret"}}, true},
-		"of another registry":           {[]map[string]string{{"registry.example.com": "robot:secret", server.Host + ".example.com": "robot:secret"}}, false},
-		"in the second of two secrets":  {[]map[string]string{{"registry.example.com": "else:where"}, {server.Host: "robot:secret"}}, true},
-		"the first of two is refused":   {[]map[string]string{{server.Host: "other:no"}, {server.Host: "robot:secret"}}, true},
+		"none":                         {nil, false},
+		"of the registry":              {[]map[string]string{{server.Host: "robot:secret"}}, true},
+		"of the registry, as a URL":    {[]map[string]string{{"https://" + server.Host + "/v2/": "robot:secret"}}, true},
+		"of the repository":            {[]map[string]string{{server.Host: "other:no", server.Host + "/shop/web": "robot:secret"}}, true},
+		"of a folder above it":         {[]map[string]string{{server.Host: "other:no", server.Host + "/shop": "robot:secret"}}, true},
+		"of another folder":            {[]map[string]string{{server.Host + "/blog": "robot:secret", server.Host + "/shop/web/x": "robot:secret"}}, false},
+		"the less specific one":        {[]map[string]string{{server.Host: "robot:secret", server.Host + "/shop": "other:no", server.Host + "/shop/web": "other:no"}}, true},
+		"by a pattern":                 {[]map[string]string{{strings.Replace(server.Host, "127.0.", "*.*.", 1): "robot:secret"}}, true},
+		"of another registry":          {[]map[string]string{{"registry.example.com": "robot:secret", server.Host + ".example.com": "robot:secret"}}, false},
+		"in the second of two secrets": {[]map[string]string{{"registry.example.com": "else:where"}, {server.Host: "robot:secret"}}, true},
+		"the first of two is refused":  {[]map[string]string{{server.Host: "other:no"}, {server.Host: "robot:secret"}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("HOME", t.TempDir())
