@@ -165,7 +165,7 @@ func (d *Document) CheckGates(check func(file string, data []byte) error) error 
 			continue
 		}
 		if submodule, ok := SubmoduleOf(d.repo, file); ok {
-			warning := d.positions.Fault(own.at, "warning: %q is in submodule %q, which promotions don't read: keep the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
+			warning := d.positions.Fault(own.at, "%q is in submodule %q, which promotions don't read: keep the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
 			warning.Warning = true
 			faults = append(faults, warning)
 		}
