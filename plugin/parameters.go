@@ -18,8 +18,10 @@ const (
 	// ParameterPullRequest and ParameterImages are for environment preview alone.
 	ParameterPullRequest = "pullRequest"
 	ParameterImages      = "images"
-	// ParameterValues are values that the ladder lets an Application set.
-	ParameterValues = "values"
+	// ParameterValues are values that the ladder lets an Application set, as helm --set
+	// reads them; ParameterStringValues are read as helm --set-string does.
+	ParameterValues       = "values"
+	ParameterStringValues = "stringValues"
 	// The last three are switches: "true" or "false".
 	ParameterSkipCRDs   = "skipCrds"
 	ParameterSkipTests  = "skipTests"
@@ -52,6 +54,7 @@ func requestFrom(getenv func(string) string) (Request, error) {
 		PullRequest: parameters.texts[ParameterPullRequest],
 		Images:      parameters.images,
 		Values:      parameters.values,
+		Strings:     parameters.strings,
 		AppName:     getenv(envAppName),
 		Namespace:   getenv(envAppNamespace),
 		KubeVersion: getenv(envKubeVersion),
@@ -91,6 +94,8 @@ type parameters struct {
 	texts  map[string]string
 	images map[string]string
 	values map[string]string
+	// strings are values that are always strings.
+	strings map[string]string
 }
 
 // textParameters are those that are strings.
@@ -98,6 +103,9 @@ var textParameters = []string{
 	ParameterEnvironment, ParameterTarget, ParameterReleaseName, ParameterPullRequest,
 	ParameterSkipCRDs, ParameterSkipTests, ParameterAllowEmpty,
 }
+
+// mapParameters are those that are maps of strings.
+var mapParameters = []string{ParameterImages, ParameterValues, ParameterStringValues}
 
 // parseParameters reads ARGOCD_APP_PARAMETERS, and the variable of each parameter where
 // that isn't set, as by a person who tries the plugin in a shell.
@@ -125,22 +133,33 @@ func parseParameters(getenv func(string) string) (parameters, error) {
 // set takes one parameter, the last of its name.
 func (p *parameters) set(given parameter) error {
 	switch {
-	case given.Name == ParameterImages:
-		if !given.isMap() {
-			return fmt.Errorf("parameter %q must be a map of digests by the image's name", given.Name)
-		}
-		p.images = given.Map
-	case given.Name == ParameterValues:
-		if !given.isMap() {
-			return fmt.Errorf("parameter %q must be a map of values by their dotted paths", given.Name)
-		}
-		p.values = given.Map
+	case slices.Contains(mapParameters, given.Name):
+		return p.setMap(given)
 	case !slices.Contains(textParameters, given.Name):
-		return fmt.Errorf("parameter %q is unknown: there are %s, %s, %s", given.Name, strings.Join(textParameters, ", "), ParameterImages, ParameterValues)
+		return fmt.Errorf("parameter %q is unknown: there are %s, %s", given.Name, strings.Join(textParameters, ", "), strings.Join(mapParameters, ", "))
 	case given.String == nil || given.Array != nil || given.Map != nil:
 		return fmt.Errorf("parameter %q must be a string", given.Name)
 	default:
 		p.texts[given.Name] = *given.String
+	}
+	return nil
+}
+
+// setMap takes one of the parameters that are maps.
+func (p *parameters) setMap(given parameter) error {
+	switch {
+	case given.Name == ParameterImages && !given.isMap():
+		return fmt.Errorf("parameter %q must be a map of digests by the image's name", given.Name)
+	case !given.isMap():
+		return fmt.Errorf("parameter %q must be a map of values by their paths", given.Name)
+	}
+	switch given.Name {
+	case ParameterImages:
+		p.images = given.Map
+	case ParameterValues:
+		p.values = given.Map
+	case ParameterStringValues:
+		p.strings = given.Map
 	}
 	return nil
 }
@@ -196,6 +215,13 @@ func announce(document *ladder.Document) []*pluginpb.ParameterAnnouncement {
 			CollectionType: "map",
 		},
 		{
+			Name:           ParameterStringValues,
+			Title:          "String values",
+			Tooltip:        "As values, and always strings, as with helm --set-string",
+			ItemType:       "string",
+			CollectionType: "map",
+		},
+		{
 			Name:           ParameterReleaseName,
 			Title:          "Release name",
 			Tooltip:        "Helm's release name, if it isn't the Application's name; at most 53 characters",
@@ -235,9 +261,9 @@ func previewTooltip(document *ladder.Document, what string) string {
 
 func valuesTooltip(document *ladder.Document) string {
 	if len(document.Spec.Overrides) == 0 {
-		return "Values by dotted paths, as far as the ladder's overrides allow for the environment"
+		return "Values by their paths, as helm --set reads them, as far as the ladder's overrides allow for the environment"
 	}
-	return "Values by dotted paths, as far as the ladder allows: " + strings.Join(document.Spec.Overrides, ", ") + ", unless the environment has overrides of its own"
+	return "Values by their paths, as helm --set reads them, as far as the ladder allows: " + strings.Join(document.Spec.Overrides, ", ") + ", unless the environment has overrides of its own"
 }
 
 func targetTooltip(document *ladder.Document) string {

@@ -35,9 +35,10 @@ type Request struct {
 	// their pins, which only Git can change.
 	PullRequest string
 	Images      map[string]string
-	// Values to set after all layers, scalars in YAML by dotted paths, as far as the
-	// Ladder's overrides allow.
-	Values map[string]string
+	// Values to set after all layers by their paths, as helm --set reads them, as far as
+	// the Ladder's overrides allow. Strings are the same as helm --set-string reads them.
+	Values  map[string]string
+	Strings map[string]string
 	// AppName is the Application's name as Argo CD gives it: name, or
 	// namespace_name for an Application outside of Argo CD's own namespace.
 	AppName string
@@ -94,7 +95,7 @@ func (r Request) resolve(ctx context.Context) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	if step, err = step.Override(r.Values); err != nil {
+	if step, err = r.override(step); err != nil {
 		return resolved{}, fmt.Errorf("parameter %s: %w", ParameterValues, err)
 	}
 	release, err := r.release(step)
@@ -130,6 +131,15 @@ func (r Request) step(document *ladder.Document) (ladder.Step, error) {
 		return ladder.Step{}, fmt.Errorf("parameter %s is %.40q: environment preview wants the number of a pull request", ParameterPullRequest, r.PullRequest)
 	}
 	return document.PreviewStep(number, r.Images)
+}
+
+// override sets the values that the parameters have.
+func (r Request) override(step ladder.Step) (ladder.Step, error) {
+	values, err := chart.ParseOverrides(r.Values, r.Strings)
+	if err != nil {
+		return ladder.Step{}, err
+	}
+	return step.Override(values)
 }
 
 func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.Recipe {

@@ -9,6 +9,7 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // idleImages finds images that are pinned and run nowhere: then what climbs by the pins
@@ -102,12 +103,12 @@ func (i *idleValues) look(ctx context.Context, view placeView, rendered chart.Ma
 	}
 	idle := map[string]bool{}
 	for _, path := range unread {
-		idle[layers.PathText(path)] = true
+		idle[valuepath.Format(path)] = true
 	}
 	known := knownPaths(view.chart, reads)
 	counted := map[strictyaml.Fault]bool{}
 	for _, suspect := range suspects {
-		path := layers.PathText(suspect.Path)
+		path := valuepath.Format(suspect.Path)
 		if !idle[path] || counted[suspect.At] {
 			continue
 		}
@@ -123,10 +124,10 @@ func (i *idleValues) look(ctx context.Context, view placeView, rendered chart.Ma
 func knownPaths(c *chart.Chart, reads chart.Reads) []string {
 	var known []string
 	for _, path := range reads.Paths {
-		known = append(known, layers.PathText(path))
+		known = append(known, valuepath.Format(path))
 	}
 	if reads.Unknown {
-		layers.Leaves(c.Defaults()[0].Values, func(path []string, _ any) { known = append(known, layers.PathText(path)) })
+		layers.Leaves(c.Defaults()[0].Values, func(path []string, _ any) { known = append(known, valuepath.Format(path)) })
 	}
 	return known
 }

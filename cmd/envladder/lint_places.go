@@ -10,6 +10,7 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // lintLayers checks each layer by itself.
@@ -140,7 +141,7 @@ func asFaults(err error, merged *layers.Merged, loaded *chart.Chart) error {
 			faults = append(faults, strictyaml.Fault{File: loaded.Path, Message: unfit.Cause + message})
 		}
 		for _, breach := range unfit.Breaches {
-			f := strictyaml.Fault{File: loaded.Path, Path: layers.PathText(unfit.Path(breach)), Message: breach.Message + message}
+			f := strictyaml.Fault{File: loaded.Path, Path: valuepath.Format(unfit.Path(breach)), Message: breach.Message + message}
 			if s, ok := merged.At(unfit.Path(breach)); ok {
 				f.File, f.Line, f.Column = s.File, s.Line, s.Column
 			}

@@ -16,7 +16,7 @@ func newRenderCommand() *cobra.Command {
 	var (
 		dir     string
 		images  []string
-		set     []string
+		set     valueFlags
 		release releaseFlags
 		request plugin.Request
 	)
@@ -47,7 +47,7 @@ files of the repository only, and a chart in a registry where the ladder names o
 			if request.Images, err = parseImages(images); err != nil {
 				return err
 			}
-			if request.Values, err = parseValues(set); err != nil {
+			if request.Values, request.Strings, err = set.parse(); err != nil {
 				return err
 			}
 			manifests, err := plugin.Generate(cmd.Context(), request)
@@ -62,7 +62,7 @@ files of the repository only, and a chart in a registry where the ladder names o
 	flags.StringVar(&request.Target, "target", "", "`target` of the environment")
 	flags.StringVar(&request.PullRequest, "pull-request", "", "`number` of the pull request, for environment preview")
 	flags.StringArrayVar(&images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
-	flags.StringArrayVar(&set, "value", nil, valueUsage)
+	set.add(flags)
 	release.addTo(flags)
 	return cmd
 }

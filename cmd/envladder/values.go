@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -16,6 +16,7 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/secrets"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 func newValuesCommand() *cobra.Command {
@@ -47,7 +48,7 @@ What looks like a secret is masked.`,
 			if explained && !cmd.Flags().Changed("output") {
 				output = "table"
 			}
-			path, err := layers.ParsePath(explain)
+			path, err := parseExplained(explain)
 			if err != nil {
 				return fmt.Errorf("--explain %q: %w", explain, err)
 			}
@@ -76,8 +77,16 @@ What looks like a secret is masked.`,
 	flags.StringArrayVar(&place.images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
 	flags.StringVarP(&output, "output", "o", "yaml", "`format`: yaml, json or table (default with --explain: table)")
 	flags.StringVar(&explain, "explain", "", "`path` of values, such as image.digest; . for all")
-	flags.StringArrayVar(&place.values, "value", nil, valueUsage)
+	place.set.add(flags)
 	return cmd
+}
+
+// parseExplained reads the path that --explain names; "." and nothing are the whole.
+func parseExplained(text string) ([]string, error) {
+	if text == "" || text == "." {
+		return nil, nil
+	}
+	return valuepath.Parse(text)
 }
 
 // placeFlags say which place of an environment.
@@ -85,7 +94,16 @@ type placeFlags struct {
 	target      string
 	pullRequest int
 	images      []string
-	values      []string
+	set         valueFlags
+}
+
+// overrides returns the values of the flags.
+func (f placeFlags) overrides() (map[string]any, error) {
+	values, texts, err := f.set.parse()
+	if err != nil {
+		return nil, err
+	}
+	return chart.ParseOverrides(values, texts)
 }
 
 // step resolves the place.
@@ -105,18 +123,35 @@ func (f placeFlags) step(document *ladder.Document, environment string) (ladder.
 	return document.PreviewStep(f.pullRequest, images)
 }
 
-const valueUsage = "`PATH=VALUE` of the Application's parameter values (repeat it for each)"
+// valueFlags are the values that an Application's parameters would set.
+type valueFlags struct {
+	values, strings []string
+}
+
+func (f *valueFlags) add(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.values, "value", nil, "`PATH=VALUE` of the Application's parameter values, read as helm --set does (repeat it for each)")
+	flags.StringArrayVar(&f.strings, "string-value", nil, "`PATH=TEXT` of the Application's parameter stringValues, read as helm --set-string does (repeat it for each)")
+}
+
+// parse reads both flags.
+func (f *valueFlags) parse() (values, texts map[string]string, err error) {
+	if values, err = parseValues("--value", f.values); err != nil {
+		return nil, nil, err
+	}
+	texts, err = parseValues("--string-value", f.strings)
+	return values, texts, err
+}
 
 // parseValues reads PATH=VALUE, each path once.
-func parseValues(texts []string) (map[string]string, error) {
+func parseValues(flag string, texts []string) (map[string]string, error) {
 	values := map[string]string{}
 	for _, text := range texts {
-		path, value, ok := strings.Cut(text, "=")
+		path, value, ok := valuepath.Cut(text)
 		if !ok {
-			return nil, fmt.Errorf("--value %q: want PATH=VALUE, such as replicaCount=3", text)
+			return nil, fmt.Errorf("%s %q: want PATH=VALUE, such as replicaCount=3", flag, text)
 		}
 		if _, twice := values[path]; twice {
-			return nil, fmt.Errorf("--value: %q has a value already", path)
+			return nil, fmt.Errorf("%s: %q has a value already", flag, path)
 		}
 		values[path] = value
 	}
@@ -134,7 +169,7 @@ type placeValues struct {
 }
 
 func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (placeValues, error) {
-	overrides, err := parseValues(place.values)
+	overrides, err := place.overrides()
 	if err != nil {
 		return placeValues{}, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/secrets"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // explanation is where one value comes from.
@@ -53,7 +54,7 @@ func (v placeValues) explain(path []string) ([]explanation, error) {
 }
 
 func (v placeValues) explainOne(path []string, value any) explanation {
-	e := explanation{Path: layers.PathText(path), Value: value}
+	e := explanation{Path: valuepath.Format(path), Value: value}
 	for _, s := range v.merged.Chain(path) {
 		// What says that it is a secret may be in another layer.
 		if _, isMap := s.Value.(map[string]any); value == secrets.Mask && s.Value != nil && !isMap {

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,17 +39,26 @@ type Recipe struct {
 }
 
 // Encode writes the recipe for DecodeRecipe of the same program. Equal recipes have equal
-// encodings. JSON does no harm to the values that Helm's YAML parser gives: they come
-// from it.
+// encodings. Numbers keep their types.
 func (r Recipe) Encode() ([]byte, error) {
-	return json.Marshal(r) //nolint:musttag // nobody else reads it, so the names are Go's
+	r.Values = mapValues(r.Values, encodeNumbers)
+	return json.Marshal(r) //nolint:musttag // read by this program alone, so the names are Go's
 }
 
 // DecodeRecipe reads what Encode wrote.
 func DecodeRecipe(data []byte) (Recipe, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
 	var r Recipe
-	err := json.Unmarshal(data, &r) //nolint:musttag // as Encode has written it
-	return r, err
+	if err := decoder.Decode(&r); err != nil { //nolint:musttag // as Encode has written it
+		return Recipe{}, err
+	}
+	values, err := decodeNumbers(r.Values)
+	if err != nil {
+		return Recipe{}, err
+	}
+	r.Values, _ = values.(map[string]any)
+	return r, nil
 }
 
 // Manifests renders the chart by the recipe. Where values are at fault the error is a

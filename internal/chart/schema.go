@@ -13,6 +13,7 @@ import (
 	helm "helm.sh/helm/v3/pkg/chart"
 
 	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // schemaURL is the name under which a chart's schema is compiled, as Helm does it.
@@ -209,7 +210,7 @@ func describe(invalid *jsonschema.ValidationError) []Breach {
 	for _, property := range slices.Sorted(slices.Values(extra.Properties)) {
 		all = append(all, Breach{
 			At: invalid.InstanceLocation, Of: append(slices.Clone(invalid.InstanceLocation), property),
-			Message: "has what isn't allowed here: " + layers.PathText([]string{property}) + where,
+			Message: "has what isn't allowed here: " + valuepath.Format([]string{property}) + where,
 		})
 	}
 	return all

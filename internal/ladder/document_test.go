@@ -235,7 +235,7 @@ func TestFaultsOfFiles(t *testing.T) {
 			`shop/ladder.yaml:22:34: spec.preview.layers[0]: "values" isn't a file`,
 		},
 		"layers that aren't right, each once": {
-			with("shop/values/common.yaml", "a: 1\na: 2\n---\n"),
+			with("shop/values/common.yaml", "a: 1\na: 2\n---\nb: 1\n"),
 			"shop/values/common.yaml:2:1: a: duplicate key, the first is in line 1\n" +
 				"shop/values/common.yaml:3:1: has a second document: one file, one document",
 		},

@@ -1,12 +1,14 @@
 package ladder
 
 import (
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // repositoryPattern is HOST[:PORT]/PATH as OCI's distribution spec has it, with a host,
@@ -31,14 +33,11 @@ func (v *validator) images() {
 	v.unique(names, func(i int) string { return strictyaml.Index("spec.images", i) + ".name" })
 }
 
-// wantPath is what a value path looks like.
-const wantPath = "want keys of letters, digits, - and _ with dots between them, such as image or web.image"
-
 // imagePaths checks where the i-th image goes in the values, by itself.
 func (v *validator) imagePaths(i int) {
 	image, at := v.Spec.Images[i], strictyaml.Index("spec.images", i)
-	if image.ValuesPath != "" && !isValuesPath(image.ValuesPath) {
-		v.faultf(at+".valuesPath", "is %.120q: %s", image.ValuesPath, wantPath)
+	if _, err := valuepath.ParseKeys(image.ValuesPath); image.ValuesPath != "" && err != nil {
+		v.faultf(at+".valuesPath", "is %.120q: %v", image.ValuesPath, whyNotKeys(err))
 	}
 	if !v.positions.Has(at+".valuesPath") && !v.positions.Has(at+".set") && v.positions.Has(at) {
 		v.faultf(at, `needs "valuesPath" or "set": where in the values does the image go?`)
@@ -46,11 +45,8 @@ func (v *validator) imagePaths(i int) {
 	digest := image.ValuesPath != "" || v.faulty(at+".set")
 	for _, path := range slices.Sorted(maps.Keys(image.Set)) {
 		here := strictyaml.Key(at+".set", path)
-		switch {
-		case strings.Contains(path, "["):
-			v.faultf(here, "has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that")
-		case !isValuesPath(path):
-			v.faultf(here, "isn't a value path: %s", wantPath)
+		if _, err := valuepath.ParseKeys(path); err != nil {
+			v.faultf(here, "%v", whyNotKeys(err))
 		}
 		template, err := parseFields(image.Set[path], maxImageTemplate, imageFields)
 		if err != nil && image.Set[path] != "" {
@@ -63,11 +59,21 @@ func (v *validator) imagePaths(i int) {
 	}
 }
 
+// whyNotKeys returns what is wrong with a path that an image goes to.
+func whyNotKeys(err error) error {
+	if errors.Is(err, valuepath.ErrIndex) {
+		return errors.New("it has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that")
+	}
+	return err
+}
+
 // claim is a value path that an image has for itself.
 type claim struct {
 	image int
-	path  string
+	path  []string
 	at    string
+	// whole is set for a valuesPath, whose mapping gets several keys.
+	whole bool
 }
 
 // claims are the paths of all images.
@@ -75,12 +81,12 @@ func (d *Document) claims() []claim {
 	var all []claim
 	for i, image := range d.Spec.Images {
 		at := strictyaml.Index("spec.images", i)
-		if isValuesPath(image.ValuesPath) {
-			all = append(all, claim{i, image.ValuesPath, at + ".valuesPath"})
+		if path, err := valuepath.ParseKeys(image.ValuesPath); err == nil {
+			all = append(all, claim{i, path, at + ".valuesPath", true})
 		}
-		for _, path := range slices.Sorted(maps.Keys(image.Set)) {
-			if isValuesPath(path) {
-				all = append(all, claim{i, path, strictyaml.Key(at+".set", path)})
+		for _, text := range slices.Sorted(maps.Keys(image.Set)) {
+			if path, err := valuepath.ParseKeys(text); err == nil {
+				all = append(all, claim{i, path, strictyaml.Key(at+".set", text), false})
 			}
 		}
 	}
@@ -93,35 +99,39 @@ func (v *validator) ownPaths() {
 	claims := v.claims()
 	first := map[string]claim{}
 	for _, c := range claims {
-		if other, ok := first[c.path]; ok {
-			v.faultf(c.at, "%.120q is inside of %s: they would overwrite each other", c.path, other.at)
+		path := pathID(c.path)
+		if other, ok := first[path]; ok {
+			v.overwrites(c, other)
 			continue
 		}
-		first[c.path] = c
+		first[path] = c
 	}
 	for _, c := range claims {
-		for above, ok := parentPath(c.path); ok; above, ok = parentPath(above) {
-			other, taken := first[above]
-			if !taken || other.image == c.image && strings.HasSuffix(other.at, ".valuesPath") && !isShortForm(strings.TrimPrefix(c.path, above+".")) {
+		id := pathID(c.path)
+		for depth := len(c.path) - 1; depth > 0; depth-- {
+			id = id[:strings.LastIndex(id, separator)]
+			other, taken := first[id]
+			if !taken || other.image == c.image && other.whole && !isShortForm(c.path[depth]) {
 				continue
 			}
-			v.faultf(c.at, "%.120q is inside of %s: they would overwrite each other", c.path, other.at)
+			v.overwrites(c, other)
 			break
 		}
 	}
 }
 
-// isShortForm says whether a path below a valuesPath is one of those that it sets, or
-// inside of them.
-func isShortForm(below string) bool {
-	first, _, _ := strings.Cut(below, ".")
-	return first == keyRepository || first == keyDigest
+func (v *validator) overwrites(c, other claim) {
+	v.faultf(c.at, "%.120q is inside of %s: they would overwrite each other", valuepath.Format(c.path), other.at)
 }
 
-func parentPath(path string) (string, bool) {
-	last := strings.LastIndexByte(path, '.')
-	return path[:max(last, 0)], last > 0
-}
+// separator of keys: YAML has no NUL.
+const separator = "\x00"
+
+// pathID returns a text that no other path has.
+func pathID(path []string) string { return strings.Join(path, separator) }
+
+// isShortForm reports whether a key in the mapping at a valuesPath is one that it sets.
+func isShortForm(key string) bool { return key == keyRepository || key == keyDigest }
 
 // wrongRepository says what is wrong with an image's repository, nothing where it is
 // one.
@@ -148,14 +158,6 @@ func hasHost(s string) bool {
 	first, _, more := strings.Cut(s, "/")
 	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
 }
-
-// valuesPath is a dotted path into the values.
-var valuesPath = regexp.MustCompile(ValuesPathPattern)
-
-// maxValuesPath in bytes bounds what comparing paths costs; charts nest a few keys.
-const maxValuesPath = 300
-
-func isValuesPath(s string) bool { return len(s) <= maxValuesPath && valuesPath.MatchString(s) }
 
 // ImageWarning is a warning of where the Ladder says what becomes of an image's digest.
 func (d *Document) ImageWarning(name, format string, args ...any) strictyaml.Fault {

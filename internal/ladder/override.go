@@ -1,61 +1,65 @@
 package ladder
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strings"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // Override is a value that a parameter of an Application sets.
 type Override struct {
 	// Path in the values.
 	Path []string
-	// Value is a string, a float64 or a bool.
+	// Value is a string, an int64, a bool, or a list of such: what `helm --set` gives.
 	Value any
 }
 
-// Override is the step with values set after all layers, as parameters of an Application
-// set them: a scalar in YAML by its dotted path. The Ladder must allow each path in
-// overrides, since whoever can write a file .argocd-source.yaml into the repository sets
+// maxOverrides bounds how many values parameters set, which are compared in pairs. More
+// than a few are a layer's business.
+const maxOverrides = 100
+
+// Override returns the step with values set after all layers, as parameters of an
+// Application set them, by their paths. The Ladder must allow each path in overrides,
+// since anyone who can write a file .argocd-source.yaml into the repository sets
 // parameters too.
-func (s Step) Override(values map[string]string) (Step, error) {
+func (s Step) Override(values map[string]any) (Step, error) {
 	if len(values) > maxOverrides {
 		return Step{}, fmt.Errorf("overriding %d values: at most %d can be: set them in a layer", len(values), maxOverrides)
 	}
+	overridable := valuepath.ParsePatterns(s.Overridable)
 	overrides := slices.Clone(s.Overrides)
-	for _, path := range slices.Sorted(maps.Keys(values)) {
-		if !isValuesPath(path) {
-			return Step{}, fmt.Errorf("overriding the value %.120q: it isn't a value path: %s", path, wantPath)
-		}
-		elements := strings.Split(path, ".")
-		if !Match(s.Overridable, elements) {
-			return Step{}, fmt.Errorf("overriding the value %q: ladder %q lets parameters set %s in environment %q: add it to overrides, or set it in a layer",
-				path, s.Ladder, s.overridable(), s.Environment)
-		}
-		value, err := parseOverride(values[path])
+	for _, text := range slices.Sorted(maps.Keys(values)) {
+		path, err := valuepath.ParseKeys(text)
 		if err != nil {
-			return Step{}, fmt.Errorf("overriding the value %q: %w", path, err)
+			return Step{}, fmt.Errorf("overriding the value %.120q: %w", text, err)
 		}
-		overrides = append(overrides, Override{elements, value})
+		if !overridable.Match(path) {
+			return Step{}, fmt.Errorf("overriding the value %q: ladder %q lets parameters set %s in environment %q: add it to overrides, or set it in a layer",
+				text, s.Ladder, s.overridable(), s.Environment)
+		}
+		overrides = append(overrides, Override{path, values[text]})
 	}
-	for i, o := range overrides[:max(len(overrides)-1, 0)] {
-		// They are sorted, so a path comes right before those inside of it, or before
-		// others that begin with its name.
-		for _, next := range overrides[i+1:] {
-			if len(next.Path) > len(o.Path) && slices.Equal(o.Path, next.Path[:len(o.Path)]) {
-				return Step{}, fmt.Errorf("overriding the values %q and %q: one is inside of the other", strings.Join(o.Path, "."), strings.Join(next.Path, "."))
-			}
-		}
+	if err := checkOverlap(overrides); err != nil {
+		return Step{}, err
 	}
 	s.Overrides = overrides
 	return s, nil
+}
+
+// checkOverlap rejects two values of which one would replace the other.
+func checkOverlap(overrides []Override) error {
+	for i, o := range overrides {
+		for _, other := range overrides[i+1:] {
+			shared := min(len(o.Path), len(other.Path))
+			if slices.Equal(o.Path[:shared], other.Path[:shared]) {
+				return fmt.Errorf("overriding the values %q and %q: they are the same, or one is inside of the other", valuepath.Format(o.Path), valuepath.Format(other.Path))
+			}
+		}
+	}
+	return nil
 }
 
 func (s Step) overridable() string {
@@ -63,40 +67,6 @@ func (s Step) overridable() string {
 		return "nothing"
 	}
 	return some(s.Overridable)
-}
-
-// maxOverrides bounds how many values parameters set, which are compared in pairs. More
-// than a few are a layer's business.
-const maxOverrides = 100
-
-// maxOverride bounds a value: a hostname, a number, a flag. What is longer belongs in a
-// layer.
-const maxOverride = 4 << 10
-
-// parseOverride reads a scalar as Helm reads one of a layer. Errors leave it out.
-func parseOverride(text string) (any, error) {
-	if len(text) > maxOverride {
-		return nil, fmt.Errorf("it has more than %d bytes", maxOverride)
-	}
-	if _, err := strictyaml.Parse("value", []byte(text)); err != nil {
-		return nil, fmt.Errorf("it isn't a YAML scalar: quote it to make it a string")
-	}
-	var value any
-	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-		return nil, fmt.Errorf("it isn't a YAML scalar: quote it to make it a string")
-	}
-	switch value := value.(type) {
-	case string, bool:
-		return value, nil
-	case float64:
-		if math.Abs(value) >= 1<<53 {
-			return nil, errors.New("it is a number of 2^53 or more, whose last digits Helm may lose: quote it to make it a string")
-		}
-		return value, nil
-	case nil:
-		return nil, fmt.Errorf("it is null, which would remove a value: only a layer may")
-	}
-	return nil, fmt.Errorf("it is a mapping or a list: only scalars can be set so")
 }
 
 // overridable are the patterns for an environment that has its own at the path at, if it
@@ -108,17 +78,16 @@ func (d *Document) overridable(at string, own []string) []string {
 	return d.Spec.Overrides
 }
 
-// pinnedPaths are the value paths of all images, and of their tags.
+// pinnedPaths returns the value paths of all images, and of their tags.
 func (d *Document) pinnedPaths() []pinnedPath {
 	var all []pinnedPath
 	for _, c := range d.claims() {
-		path := strings.Split(c.path, ".")
-		if !strings.HasSuffix(c.at, ".valuesPath") {
-			all = append(all, pinnedPath{path, c.at})
+		if !c.whole {
+			all = append(all, pinnedPath{c.path, c.at})
 			continue
 		}
 		for _, key := range []string{keyRepository, keyDigest, keyTag} {
-			all = append(all, pinnedPath{append(slices.Clone(path), key), c.at})
+			all = append(all, pinnedPath{append(slices.Clone(c.path), key), c.at})
 		}
 	}
 	return all
@@ -134,15 +103,15 @@ type pinnedPath struct {
 func (v *validator) overrides(at string, patterns []string) {
 	at = strictyaml.Key(at, "overrides")
 	v.patterns(at, patterns)
-	for i, pattern := range patterns {
-		if wrongPattern(pattern) != "" || pattern == "" {
+	for i, text := range patterns {
+		pattern, err := valuepath.ParsePattern(text)
+		if err != nil {
 			continue
 		}
-		elements := strings.Split(pattern, ".")
-		inside := slices.IndexFunc(v.pinned, func(p pinnedPath) bool { return matches(elements, p.path) })
+		inside := slices.IndexFunc(v.pinned, func(p pinnedPath) bool { return pattern.Overlaps(p.path) })
 		if inside >= 0 {
 			p := v.pinned[inside]
-			v.faultf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", pattern, strings.Join(p.path, "."), p.at)
+			v.faultf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", text, valuepath.Format(p.path), p.at)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // The fields of an image's templates.
@@ -40,7 +42,10 @@ type PinnedValue struct {
 func (p Pin) Values() ([]PinnedValue, error) {
 	var values []PinnedValue
 	if p.ValuesPath != "" {
-		at := strings.Split(p.ValuesPath, ".")
+		at, err := valuepath.ParseKeys(p.ValuesPath)
+		if err != nil {
+			return nil, fmt.Errorf("setting %q of image %q: %w", p.ValuesPath, p.Name, err)
+		}
 		values = append(values,
 			PinnedValue{append(slices.Clone(at), keyDigest), p.Digest},
 			PinnedValue{append(slices.Clone(at), keyRepository), p.Repository})
@@ -50,16 +55,20 @@ func (p Pin) Values() ([]PinnedValue, error) {
 		fieldRepository: p.Repository, fieldRegistry: registry, fieldPath: rest,
 		fieldDigest: p.Digest, fieldHex: strings.TrimPrefix(p.Digest, "sha256:"),
 	}
-	for _, path := range slices.Sorted(maps.Keys(p.Set)) {
-		template, err := parseFields(p.Set[path], maxImageTemplate, imageFields)
+	for _, text := range slices.Sorted(maps.Keys(p.Set)) {
+		template, err := parseFields(p.Set[text], maxImageTemplate, imageFields)
 		if err != nil {
-			return nil, fmt.Errorf("setting %q of image %q: the template %w", path, p.Name, err)
+			return nil, fmt.Errorf("setting %q of image %q: the template %w", text, p.Name, err)
+		}
+		path, err := valuepath.ParseKeys(text)
+		if err != nil {
+			return nil, fmt.Errorf("setting %q of image %q: %w", text, p.Name, err)
 		}
 		value, err := template.fill(of)
 		if err != nil {
-			return nil, fmt.Errorf("setting %q of image %q: %w", path, p.Name, err)
+			return nil, fmt.Errorf("setting %q of image %q: %w", text, p.Name, err)
 		}
-		values = append(values, PinnedValue{strings.Split(path, "."), value})
+		values = append(values, PinnedValue{path, value})
 	}
 	slices.SortFunc(values, func(a, b PinnedValue) int { return slices.Compare(a.Path, b.Path) })
 	return values, nil
@@ -68,8 +77,15 @@ func (p Pin) Values() ([]PinnedValue, error) {
 // TagPath is where a tag would stand beside the digest, empty where no such place is
 // known.
 func (p Pin) TagPath() []string {
-	if p.ValuesPath == "" || p.Set[p.ValuesPath+"."+keyTag] != "" {
+	at, err := valuepath.ParseKeys(p.ValuesPath)
+	if err != nil {
 		return nil
 	}
-	return append(strings.Split(p.ValuesPath, "."), keyTag)
+	tag := append(at, keyTag)
+	for text := range p.Set {
+		if path, err := valuepath.ParseKeys(text); err == nil && slices.Equal(path, tag) {
+			return nil
+		}
+	}
+	return tag
 }

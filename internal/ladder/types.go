@@ -11,9 +11,6 @@ const NamePattern = `^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 // DigestPattern is what images are pinned by.
 const DigestPattern = `^sha256:[0-9a-f]{64}$`
 
-// ValuesPathPattern is what dotted paths into the values look like.
-const ValuesPathPattern = `^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`
-
 // APIVersion and Kind of the document.
 const (
 	APIVersion = "envladder.dev/v1alpha1"
@@ -102,7 +99,7 @@ type Image struct {
 	Name string `json:"name"`
 	// Repository with its registry, without tag or digest: the pins say which digest.
 	Repository string `json:"repository"`
-	// ValuesPath is the dotted path of the map that gets `repository` and `digest`.
+	// ValuesPath is the path of the map that gets `repository` and `digest`.
 	ValuesPath string `json:"valuesPath,omitempty"`
 	// Set is for charts that want the image in another form, or in several places: a
 	// template by the dotted path of the value that it gives. The fields are

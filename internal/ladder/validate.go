@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // validator gathers the faults of a Ladder that its types don't show. An empty value is
@@ -149,8 +150,8 @@ func (v *validator) mayDiffer() {
 
 func (v *validator) patterns(at string, patterns []string) {
 	for i, pattern := range patterns {
-		if why := wrongPattern(pattern); pattern != "" && why != "" {
-			v.faultf(strictyaml.Index(at, i), "%.120q %s", pattern, why)
+		if _, err := valuepath.ParsePattern(pattern); pattern != "" && err != nil {
+			v.faultf(strictyaml.Index(at, i), "is %.120q: %v", pattern, err)
 		}
 	}
 }

@@ -159,17 +159,17 @@ func TestFaultsOfTheLadder(t *testing.T) {
 				"  - {name: d, repository: docker.io/d, valuesPath: web.image}\n" +
 				"  - {name: e, repository: docker.io/e, valuesPath: web}\n" +
 				"  - {name: f, repository: docker.io/f, valuesPath: webs}\n",
-			"ladder.yaml:8:52: spec.images[0].valuesPath: is \".image\": want keys of letters, digits, - and _ with dots between them, such as image or web.image\n" +
-				"ladder.yaml:9:52: spec.images[1].valuesPath: is \"image[0]\": want keys of letters, digits, - and _ with dots between them, such as image or web.image\n" +
+			"ladder.yaml:8:52: spec.images[0].valuesPath: is \".image\": it isn't a path of values, such as image.digest, hosts[0] or annotations[\"example.com/a\"]\n" +
+				"ladder.yaml:9:52: spec.images[1].valuesPath: is \"image[0]\": it has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that\n" +
 				"ladder.yaml:11:52: spec.images[3].valuesPath: \"web.image\" is inside of spec.images[2].valuesPath: they would overwrite each other\n" +
 				"ladder.yaml:12:52: spec.images[4].valuesPath: \"web\" is inside of spec.images[2].valuesPath: they would overwrite each other",
 		},
 		"patterns of what may differ": {
 			"spec:\n" + rest + "  mayDiffer: {scale: [a.b, 'a.*.c', 'a.**'], flags: [a..b, '**', 'a.**.b', 'a*', ''], other: [a]}\n",
-			"ladder.yaml:7:54: spec.mayDiffer.flags[0]: \"a..b\" has an empty element\n" +
-				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: \"**\" stands for everything: name the paths\n" +
-				"ladder.yaml:7:66: spec.mayDiffer.flags[2]: \"a.**.b\" has ** before its end: ** stands for all below, * for one element\n" +
-				"ladder.yaml:7:76: spec.mayDiffer.flags[3]: \"a*\" has the element \"a*\": want a key, * (any one) or a last **\n" +
+			"ladder.yaml:7:54: spec.mayDiffer.flags[0]: is \"a..b\": it isn't a path of values, such as image.digest, hosts[0] or annotations[\"example.com/a\"]\n" +
+				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: is \"**\": it stands for everything: name the paths\n" +
+				"ladder.yaml:7:66: spec.mayDiffer.flags[2]: is \"a.**.b\": it has ** before its end: ** stands for all below, * for one element\n" +
+				"ladder.yaml:7:76: spec.mayDiffer.flags[3]: is \"a*\": it has * within a key: * stands for one whole element, and a key that has a star is quoted ([\"*\"])\n" +
 				"ladder.yaml:7:82: spec.mayDiffer.flags[4]: is empty: give it a value or leave it out\n" +
 				"ladder.yaml:7:87: spec.mayDiffer.other: unknown field: the fields here are endpoints, flags, rollout, scale, secrets",
 		},
@@ -194,8 +194,8 @@ func TestFaultsOfTheLadder(t *testing.T) {
 				"  - {name: e, repository: docker.io/e, set: {image.tag: '{{.Digest}}', d.path: '{{.Digest}}'}}\n",
 			"ladder.yaml:8:53: spec.images[0].set.image: is \"{{.Repositry}}@{{.Digest}}\": there is no field .Repositry: want text and {{.Repository}}, {{.Registry}}, {{.Path}}, {{.Digest}}, {{.Hex}} alone\n" +
 				"ladder.yaml:9:49: spec.images[1].set.b: is \"{{printf \\\"%1000000d\\\" 1}}\": want text and {{.Repository}}, {{.Registry}}, {{.Path}}, {{.Digest}}, {{.Hex}} alone\n" +
-				"ladder.yaml:9:91: spec.images[1].set[\"c[0].image\"]: has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that\n" +
-				"ladder.yaml:9:110: spec.images[1].set[\".d\"]: isn't a value path: want keys of letters, digits, - and _ with dots between them, such as image or web.image\n" +
+				"ladder.yaml:9:91: spec.images[1].set[\"c[0].image\"]: it has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that\n" +
+				"ladder.yaml:9:110: spec.images[1].set[\".d\"]: it isn't a path of values, such as image.digest, hosts[0] or annotations[\"example.com/a\"]\n" +
 				"ladder.yaml:10:45: spec.images[2].set: has no {{.Digest}}: the chart wouldn't know which digest to run\n" +
 				"ladder.yaml:11:104: spec.images[3].set[\"d.digest.hex\"]: \"d.digest.hex\" is inside of spec.images[3].valuesPath: they would overwrite each other\n" +
 				"ladder.yaml:12:57: spec.images[4].set[\"image.tag\"]: \"image.tag\" is inside of spec.images[0].set.image: they would overwrite each other\n" +
@@ -204,9 +204,9 @@ func TestFaultsOfTheLadder(t *testing.T) {
 		"what parameters may not override": {
 			"spec:\n" + rest[:len("  chart: chart\n")] + "  images: [{name: a, repository: docker.io/a, valuesPath: web.image, set: {global.image: '{{.Digest}}'}}]\n" +
 				"  overrides: ['**', web.image.**, a.**.b]\n  environments: [{name: dev, overrides: [web.image.pullPolicy, '*.image.tag', web, global.image.x]}]\n  preview: {overrides: [global.*]}\n",
-			"ladder.yaml:7:15: spec.overrides[0]: \"**\" stands for everything: name the paths\n" +
+			"ladder.yaml:7:15: spec.overrides[0]: is \"**\": it stands for everything: name the paths\n" +
 				"ladder.yaml:7:21: spec.overrides[1]: \"web.image.**\" covers web.image.repository (spec.images[0].valuesPath): the pins alone say that\n" +
-				"ladder.yaml:7:35: spec.overrides[2]: \"a.**.b\" has ** before its end: ** stands for all below, * for one element\n" +
+				"ladder.yaml:7:35: spec.overrides[2]: is \"a.**.b\": it has ** before its end: ** stands for all below, * for one element\n" +
 				"ladder.yaml:8:64: spec.environments[0].overrides[1]: \"*.image.tag\" covers web.image.tag (spec.images[0].valuesPath): the pins alone say that\n" +
 				"ladder.yaml:8:79: spec.environments[0].overrides[2]: \"web\" covers web.image.repository (spec.images[0].valuesPath): the pins alone say that\n" +
 				"ladder.yaml:8:84: spec.environments[0].overrides[3]: \"global.image.x\" covers global.image (spec.images[0].set[\"global.image\"]): the pins alone say that\n" +

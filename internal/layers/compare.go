@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // View is a place's values as its chart's templates see them.
@@ -27,16 +27,16 @@ type View struct {
 
 // Compare finds value paths that differ between two places and may not. What the pins
 // set differs by design, and so does what tiers set alone: the layers of tiers, or the
-// chart below them. mayDiffer are patterns as ladder.Match has them.
+// chart below them. mayDiffer are patterns as the Ladder has them.
 func Compare(a, b View, mayDiffer []string) strictyaml.Faults {
-	c := comparison{a: a, b: b, mayDiffer: mayDiffer}
+	c := comparison{a: a, b: b, mayDiffer: valuepath.ParsePatterns(mayDiffer)}
 	c.maps(a.Values, b.Values, nil)
 	return c.faults
 }
 
 type comparison struct {
 	a, b      View
-	mayDiffer []string
+	mayDiffer valuepath.Patterns
 	faults    strictyaml.Faults
 }
 
@@ -74,7 +74,7 @@ func (c *comparison) values(a, b any, path []string) {
 		c.maps(aMap, bMap, path)
 		return
 	}
-	if c.faults.Full() || reflect.DeepEqual(a, b) || ladder.Match(c.mayDiffer, path) {
+	if c.faults.Full() || reflect.DeepEqual(a, b) || c.mayDiffer.Match(path) {
 		return
 	}
 	if c.a.Template && isTemplate(a) || c.b.Template && isTemplate(b) {
@@ -102,7 +102,7 @@ func (c *comparison) mappings(a, b any, path []string) (aMap, bMap map[string]an
 	}
 	aMap, aIsList := itemsOf(a)
 	bMap, bIsList := itemsOf(b)
-	return aMap, bMap, aIsList && bIsList && ladder.MatchInside(c.mayDiffer, path)
+	return aMap, bMap, aIsList && bIsList && c.mayDiffer.MatchInside(path)
 }
 
 // itemsOf are a list's items by their places in it; nothing is a list without any.
@@ -123,7 +123,7 @@ func (s Setting) exempt(found bool) bool {
 
 // copied says whether a setting was found at another path, as globals are.
 func copied(path []string, s Setting, found bool) bool {
-	return !found || !strings.HasPrefix(PathText(path), s.Path)
+	return !found || !strings.HasPrefix(valuepath.Format(path), s.Path)
 }
 
 func isTemplate(v any) bool {
@@ -143,7 +143,7 @@ func (c *comparison) differs(path []string, from, to Setting) {
 		message = fmt.Sprintf("%s sets it, and %s has another value from %s", name, otherName, other.where())
 	}
 	c.faults = append(c.faults, strictyaml.Fault{
-		File: here.File, Line: here.Line, Column: here.Column, Path: PathText(path),
+		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
 		Message: message + ": spec.mayDiffer doesn't name this path",
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // CheckData finds places that have an endpoint of a place with real data, or name a secret
@@ -24,7 +25,10 @@ import (
 // sets only paths count that a pattern names without stars, since a chart has kinds and
 // intervals too beside what leads to data.
 func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
-	groups := []group{{"endpoints", mayDiffer.Endpoints}, {"secrets", mayDiffer.Secrets}}
+	groups := []group{
+		{"endpoints", valuepath.ParsePatterns(mayDiffer.Endpoints)},
+		{"secrets", valuepath.ParsePatterns(mayDiffer.Secrets)},
+	}
 	owners := map[endpoint]owner{}
 	for _, view := range views {
 		if view.Real {
@@ -51,7 +55,7 @@ func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
 // group of mayDiffer.
 type group struct {
 	name     string
-	patterns []string
+	patterns valuepath.Patterns
 }
 
 // endpoint is a value that leads to data.
@@ -71,12 +75,12 @@ func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 			if !v.sets(path, g) {
 				continue
 			}
-			whole := ladder.Match(g.patterns, path)
-			if !whole && !ladder.MatchInside(g.patterns, path) {
+			whole := g.patterns.Match(path)
+			if !whole && !g.patterns.MatchInside(path) {
 				continue
 			}
 			eachText(value, path, func(text string, path []string) {
-				if (whole || ladder.Match(g.patterns, path)) && leadsSomewhere(text) {
+				if (whole || g.patterns.Match(path)) && leadsSomewhere(text) {
 					visit(endpoint{g.name, text}, path)
 				}
 			})
@@ -87,7 +91,7 @@ func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 // sets says whether a layer sets the value, or the chart one that the group names.
 func (v View) sets(path []string, g group) bool {
 	s, ok := v.Merged.At(path)
-	return ok && (s.Kind != KindChart || slices.Contains(g.patterns, strings.Join(path, ".")))
+	return ok && (s.Kind != KindChart || g.patterns.Name(path))
 }
 
 // eachText visits the texts of a value that is no mapping.
@@ -130,7 +134,7 @@ func (v View) shares(theirs owner, path []string, group string) strictyaml.Fault
 	here, _ := v.Merged.At(path)
 	there, _ := theirs.view.Merged.At(theirs.path)
 	return strictyaml.Fault{
-		File: here.File, Line: here.Line, Column: here.Column, Path: PathText(path),
+		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
 		Message: fmt.Sprintf("%s has what %s, whose data is real, has from %s: give it its own, or, if this leads to no data, name spec.mayDiffer.%s more exactly",
 			v.Name, theirs.view.Name, there.where(), group),
 	}

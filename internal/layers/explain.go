@@ -3,6 +3,8 @@ package layers
 import (
 	"maps"
 	"slices"
+
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // Outcome is what became of a setting.
@@ -77,7 +79,7 @@ func (s source) setting(path []string, depth int, value any) Setting {
 	line, column := s.position(path)
 	return Setting{
 		Kind: s.kind, Layer: s.origin, File: s.file, Line: line, Column: column,
-		Path: PathText(path[:depth]), Value: value, Outcome: Wins,
+		Path: valuepath.Format(path[:depth]), Value: value, Outcome: Wins,
 	}
 }
 

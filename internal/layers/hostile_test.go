@@ -14,6 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // bomb is nine aliases of nine aliases, nine levels deep.
@@ -231,7 +232,7 @@ func FuzzLayers(f *testing.F) {
 				return // explaining costs as much as the path is long
 			}
 			s, ok := m.At(path)
-			if _, isMap := value.(map[string]any); !ok || s.Path != layers.PathText(path) || !isMap && !cmp.Equal(s.Value, value) {
+			if _, isMap := value.(map[string]any); !ok || s.Path != valuepath.Format(path) || !isMap && !cmp.Equal(s.Value, value) {
 				t.Fatalf("%q is %v, and explained by %+v", path, value, s)
 			}
 			if s.Kind == layers.KindLayer && s.Line == 0 {

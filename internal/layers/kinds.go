@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // KindsError says where values are of another kind than a chart's own: a mapping in place
@@ -26,7 +27,7 @@ type KindChange struct {
 func (e *KindsError) Error() string {
 	lines := make([]string, len(e.Changes))
 	for i, change := range e.Changes {
-		lines[i] = PathText(change.Path) + ": " + change.Message
+		lines[i] = valuepath.Format(change.Path) + ": " + change.Message
 	}
 	return strings.Join(lines, "\n")
 }
@@ -82,7 +83,7 @@ func (m *Merged) CheckChart() error {
 func (m *Merged) Explain(e *KindsError) error {
 	var faults strictyaml.Faults
 	for _, change := range e.Changes {
-		f := strictyaml.Fault{Path: PathText(change.Path), Message: change.Message}
+		f := strictyaml.Fault{Path: valuepath.Format(change.Path), Message: change.Message}
 		if setter, ok := m.At(change.Path); ok {
 			f.File, f.Line, f.Column = setter.File, setter.Line, setter.Column
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -183,7 +184,7 @@ func TestChain(t *testing.T) {
 		"none":       "",
 		"list.x.z.z": "a.yaml:2 layer list wins",
 	} {
-		parsed, err := layers.ParsePath(path)
+		parsed, err := valuepath.Parse(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,28 +203,12 @@ func TestChain(t *testing.T) {
 		"sub.host":      "chart/charts/sub/values.yaml:2:1 (subchart sub)",
 		"nothing.there": "",
 	} {
-		parsed, err := layers.ParsePath(path)
+		parsed, err := valuepath.Parse(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := m.Where(parsed); got != want {
 			t.Errorf("%s comes from %q, want %q", path, got, want)
-		}
-	}
-}
-
-func TestPaths(t *testing.T) {
-	for text, want := range map[string][]string{
-		"": nil, ".": nil, "a": {"a"}, "a.b-c": {"a", "b-c"}, "a[0].b": {"a", "0", "b"}, `a["x.y/z"].b`: {"a", "x.y/z", "b"}, `["a\"b"]`: {`a"b`}, "a/b.c": {"a/b", "c"},
-	} {
-		got, err := layers.ParsePath(text)
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%q: %v %s", text, err, diff)
-		}
-	}
-	for _, text := range []string{"..", ".a", "a..b", "a[", "a[x]", `a["`, "a]"} {
-		if got, err := layers.ParsePath(text); err == nil {
-			t.Errorf("%q is the path %q", text, got)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // Kind is what sort of a source a value comes from.
@@ -96,7 +97,7 @@ func (s source) place(path []string) string { return s.setting(path, len(path), 
 
 func (s source) fault(path []string, format string, args ...any) strictyaml.Fault {
 	line, column := s.position(path)
-	return strictyaml.Fault{File: s.file, Line: line, Column: column, Path: PathText(path), Message: fmt.Sprintf(format, args...)}
+	return strictyaml.Fault{File: s.file, Line: line, Column: column, Path: valuepath.Format(path), Message: fmt.Sprintf(format, args...)}
 }
 
 // nodeAt is the key (or the list's item) that path leads to, or the last one on the way.

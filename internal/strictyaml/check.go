@@ -138,16 +138,28 @@ func finite(scalar *yaml.Node) bool {
 	return scalar.Decode(&value) == nil && !math.IsInf(value, 0) && !math.IsNaN(value)
 }
 
-// checkSingle expects the end of the file after the first document.
+// checkSingle reports a second document that has content. Empty ones, as after a closing
+// `---`, are no difference: Helm reads the first document alone.
 func (c *checker) checkSingle(decoder *yaml.Decoder) {
-	var next yaml.Node
-	switch err := decoder.Decode(&next); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		c.faults = append(c.faults, syntaxFault(c.file, err))
-	default:
-		c.faultf(&next, "", "has a second document: one file, one document")
+	for {
+		var next yaml.Node
+		switch err := decoder.Decode(&next); {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			c.faults = append(c.faults, syntaxFault(c.file, err))
+			return
+		case !isEmpty(&next):
+			c.faultf(&next, "", "has a second document: one file, one document")
+			return
+		}
 	}
+}
+
+// isEmpty reports whether a document has nothing but comments.
+func isEmpty(document *yaml.Node) bool {
+	root := document.Content[0]
+	return IsNull(root) && root.Value == "" && root.Anchor == "" && root.Style&yaml.TaggedStyle == 0
 }
 
 // checkAliased bounds what following the aliases costs.

@@ -49,6 +49,14 @@ func TestFaults(t *testing.T) {
 			"a: 1\n---\nb: 2\n",
 			"f.yaml:2:1: has a second document: one file, one document",
 		},
+		"a second document that is null": {
+			"a: 1\n---\nnull\n",
+			"f.yaml:2:1: has a second document: one file, one document",
+		},
+		"a document after an empty one": {
+			"---\n---\na: 1\n",
+			"f.yaml:2:1: has a second document: one file, one document",
+		},
 		"a syntax error in a second document": {
 			"a: 1\n---\nb: [\n",
 			"f.yaml:4:1: isn't valid YAML: did not find expected node content",
@@ -188,6 +196,8 @@ func TestWhatIsFine(t *testing.T) {
 		"a mark of UTF-8":      "\ufeffa: 1\n",
 		"CRLF":                 "a: 1\r\nb: 2\r\n",
 		"an end of document":   "---\na: 1\n...\n",
+		"a closing separator":  "---\na: 1\n---\n",
+		"empty documents":      "a: 1\n---\n# nothing\n---\n",
 		"as deep as it may be": strings.Repeat("[", 64) + strings.Repeat("]", 64),
 		"core tags":            "a: !!str 1\nb: !!int 7\nc: !!float 7\nd: !!bool true\ne: !!map {}\nf: !!seq []\ng: !!null ~\n",
 		"merges":               "x: &x {a: 1}\nb: {<<: [*x, {c: 1}]}\nd: {\"<<\": 3}\n",

@@ -10,7 +10,7 @@ import (
 const maxGuess = 64
 
 // DidYouMean is a hint such as `, did you mean "tier"?` where one of the names is near to
-// what was written, and empty where none is.
+// what was written, and empty where none is. What was written is no suggestion itself.
 func DidYouMean(written string, names []string) string {
 	// Two slips in a word; nobody slips twice in three letters.
 	best, least := "", min(2, len(written)/2)+1
@@ -18,7 +18,7 @@ func DidYouMean(written string, names []string) string {
 		return ""
 	}
 	for _, name := range names {
-		if len(name) > maxGuess {
+		if len(name) > maxGuess || name == written {
 			continue
 		}
 		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < least {

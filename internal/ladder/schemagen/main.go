@@ -17,6 +17,7 @@ import (
 
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
 )
 
 //go:generate go run . ../../../schemas
@@ -113,8 +114,13 @@ func constrain(schema *jsonschema.Schema, typeName string) {
 			property.MinItems = new(uint64(1))
 		case "Preview.max":
 			property.Minimum = "1"
+		case "Image.valuesPath":
+			property.Pattern = valuepath.KeysRegexp
+		case "MayDiffer.scale", "MayDiffer.endpoints", "MayDiffer.flags", "MayDiffer.secrets", "MayDiffer.rollout",
+			"Spec.overrides", "Environment.overrides", "Preview.overrides":
+			property.Items.Pattern = valuepath.PatternRegexp
 		case "Image.set":
-			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.ValuesPathPattern}
+			property.PropertyNames = &jsonschema.Schema{Pattern: valuepath.KeysRegexp}
 		case "Pins.images":
 			property.AdditionalProperties.Pattern = ladder.DigestPattern
 			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.NamePattern}
