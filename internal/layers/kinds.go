@@ -33,8 +33,8 @@ func (e *KindsError) Error() string {
 }
 
 // CheckKinds finds values of another kind than the chart's own, which Helm only warns of.
-// nulls are where a layer says that it is meant, as Merged.Nulls gives them. The chart's
-// empty strings and lists, and false, stand for anything. The error is a *KindsError.
+// nulls are where a layer says that it is meant, as Merged.Nulls gives them. Empty
+// strings, lists and mappings, and false, stand for anything. The error is a *KindsError.
 func CheckKinds(values map[string]any, nulls [][]string, chart []Default) error {
 	bare := &Merged{Values: values}
 	for _, path := range nulls {
@@ -95,21 +95,36 @@ func (m *Merged) Explain(e *KindsError) error {
 // maxChanges is one more than strictyaml.Faults reports.
 const maxChanges = 101
 
+// kindChanges compares the layers' values with what the chart has by itself: an outer
+// chart's value is what counts of those that its subcharts have too.
 func (m *Merged) kindChanges() []KindChange {
-	var changes []KindChange
-	for i, s := range m.sources {
-		if s.kind != KindChart {
-			continue
+	defaults := map[string]any{}
+	for _, s := range m.sources {
+		if s.kind == KindChart {
+			defaults = over(defaults, s.values)
 		}
-		kindsDiffer(s.values, m.Values, nil, func(path []string, chart, value any) {
-			if len(changes) == maxChanges || m.wasNull(path, i) {
-				return
-			}
-			changes = append(changes, KindChange{Path: path, Message: fmt.Sprintf("is %s, and %s has %s there: keep the kind, or let a layer before set it to null", kindName(value), s.place(path), kindName(chart))})
-		})
 	}
+	var changes []KindChange
+	kindsDiffer(defaults, m.Values, nil, func(path []string, chart, value any) {
+		i := m.lastDefault(path, chart)
+		if len(changes) == maxChanges || i < 0 || m.wasNull(path, i) {
+			return
+		}
+		changes = append(changes, KindChange{Path: path, Message: fmt.Sprintf("is %s, and %s has %s there: keep the kind, or let a layer before set it to null", kindName(value), m.sources[i].place(path), kindName(chart))})
+	})
 	slices.SortStableFunc(changes, func(a, b KindChange) int { return slices.Compare(a.Path, b.Path) })
 	return changes
+}
+
+// lastDefault returns the index of the chart's source that decides the default at path,
+// which is of value's kind.
+func (m *Merged) lastDefault(path []string, value any) int {
+	for i, s := range slices.Backward(m.sources) {
+		if depth, v := s.walk(path); s.kind == KindChart && depth == len(path) && v != nil && isMap(v) == isMap(value) {
+			return i
+		}
+	}
+	return -1
 }
 
 func kindsDiffer(chart, values map[string]any, at []string, found func(path []string, chart, value any)) {
@@ -128,7 +143,8 @@ func kindsDiffer(chart, values map[string]any, at []string, found func(path []st
 	}
 }
 
-// placeholder says whether a chart's value stands for whatever a layer gives.
+// placeholder reports whether a value stands for anything that a later layer gives: charts
+// document fields as "a string or a mapping" and leave them empty.
 func placeholder(v any) bool {
 	switch v := v.(type) {
 	case string:
@@ -136,6 +152,8 @@ func placeholder(v any) bool {
 	case bool:
 		return !v
 	case []any:
+		return len(v) == 0
+	case map[string]any:
 		return len(v) == 0
 	}
 	return false

@@ -78,6 +78,7 @@ func TestAnotherKindIsRefused(t *testing.T) {
 		},
 		"a null in between":          {[]string{"a: 1\n", "a: null\n", "a: {b: 1}\n"}, ""},
 		"a null above it":            {[]string{"a: {b: 1}\n", "a:\n", "a: {b: {c: 1}}\n"}, ""},
+		"what a layer leaves open":   {[]string{"a: {}\nb: ''\nc: []\nd: false\n", "a: []\nb: {x: 1}\nc: {x: 1}\nd: {x: 1}\n"}, ""},
 		"lists and scalars, at odds": {[]string{"a: 1\nb: []\n", "a: []\nb: text\n"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,8 +91,8 @@ func TestAnotherKindIsRefused(t *testing.T) {
 
 func TestAnotherKindThanTheChart(t *testing.T) {
 	chart := []layers.Default{
-		{File: "chart/values.yaml", Values: map[string]any{"a": map[string]any{"b": 1.0}, "c": "x", "sub": map[string]any{"port": 1.0}, "e": "", "f": []any{}, "g": false, "m": nil}, Data: []byte("a:\n  b: 1\nc: x\nsub: {port: 1}\ne: ''\nf: []\ng: false\nm:\n")},
-		{File: "chart/charts/sub/values.yaml", Prefix: []string{"sub"}, Values: map[string]any{"d": map[string]any{}}, Data: []byte("# sub\nd: {}\n")},
+		{File: "chart/values.yaml", Values: map[string]any{"a": map[string]any{"b": 1.0}, "c": "x", "sub": map[string]any{"port": 1.0}, "e": "", "f": []any{}, "g": false, "m": nil, "p": map[string]any{}, "o": map[string]any{}}, Data: []byte("a:\n  b: 1\nc: x\nsub: {port: 1}\ne: ''\nf: []\ng: false\nm:\np: {}\no: {}\n")},
+		{File: "chart/charts/sub/values.yaml", Prefix: []string{"sub"}, Values: map[string]any{"d": map[string]any{"x": 1.0}, "port": map[string]any{"number": 1.0}}, Data: []byte("# sub\nd: {x: 1}\nport: {number: 1}\n")},
 	}
 	for name, test := range map[string]struct {
 		contents []string
@@ -105,7 +106,12 @@ func TestAnotherKindThanTheChart(t *testing.T) {
 		},
 		"a null says that it is meant": {[]string{"a: null\nc:\n", "a: text\nc: {z: 1}\n"}, ""},
 		"null alone removes":           {[]string{"a: null\n"}, ""},
-		"the chart leaves it open":     {[]string{"e: {x: 1}\nf: {x: 1}\ng: {x: 1}\nm: {x: 1}\n"}, ""},
+		"the chart leaves it open":     {[]string{"e: {x: 1}\nf: {x: 1}\ng: {x: 1}\nm: {x: 1}\np: [1]\no: text\n"}, ""},
+		"an outer chart's default counts, not its subchart's": {[]string{"sub: {port: 2}\n"}, ""},
+		"against the outer chart's": {
+			[]string{"sub: {port: {number: 2}}\n"},
+			"a.yaml:1:7: sub.port: is a mapping, and chart/values.yaml:4:7 (chart) has a number there: keep the kind, or let a layer before set it to null",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantFaults(t, test.want, merge(t, test.contents...).WithChart(chart).CheckChart())

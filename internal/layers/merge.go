@@ -126,7 +126,7 @@ func (c *conflicts) merge(base, top map[string]any, at []string) map[string]any 
 			merged[key] = c.merge(baseMap, topMap, append(at, key))
 			continue
 		}
-		if there && isMap != wasMap && before != nil && value != nil {
+		if there && isMap != wasMap && before != nil && value != nil && !placeholder(before) {
 			c.found(append(slices.Clone(at), key), value, before)
 		}
 		merged[key] = value
