@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/envladder/envladder/internal/chart"
@@ -114,9 +116,23 @@ func (i *idleValues) look(ctx context.Context, view placeView, rendered chart.Ma
 		}
 		counted[suspect.At] = true // once, though a layer may be listed twice
 		i.idle[suspect.At]++
-		i.messages[suspect.At] = idleMessage(exact) + strictyaml.DidYouMean(path, known)
+		i.messages[suspect.At] = idleMessage(exact) + cmp.Or(nestedHint(view.chart, suspect.Path), strictyaml.DidYouMean(path, known))
 	}
 	return nil
+}
+
+// nestedHint is a hint such as `, did you mean "monitor.retention"?` where a subchart has a
+// value at the path: an umbrella chart's values for it go below its name.
+func nestedHint(c *chart.Chart, path []string) string {
+	for _, d := range c.Defaults() {
+		if len(d.Prefix) == 0 {
+			continue
+		}
+		if _, has := valueAt(d.Values, path); has {
+			return fmt.Sprintf(", did you mean %q?", valuepath.Format(slices.Concat(d.Prefix, path)))
+		}
+	}
+	return ""
 }
 
 // knownPaths are what a misspelt path may have meant: what templates read, and what the

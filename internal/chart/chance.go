@@ -46,7 +46,7 @@ var clocks = []string{"now", "ago"}
 // (tpl), isn't rendered. What changes by the day or the hour isn't seen.
 func (c *Chart) Chances(ctx context.Context, r Recipe) ([]Chance, error) {
 	calls := callsOf(c.pristine)
-	evaluates := c.Reads().Evaluates && (hasAction(r.Values) || chartHasAction(c.pristine))
+	evaluates := c.evaluates() && (hasAction(r.Values) || chartHasAction(c.pristine))
 	if !calls.some() && !evaluates {
 		return nil, nil
 	}

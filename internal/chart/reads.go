@@ -88,9 +88,11 @@ func wordsOf(text string) []string {
 // Reads looks at the templates without running them. What belongs to subcharts counts as
 // read.
 func (c *Chart) Reads() Reads {
-	r := reader{reads: Reads{words: map[string]bool{}}}
-	r.chart(c.pristine)
-	if r.templates == 0 || r.broken {
+	r := c.reader()
+	for _, file := range r.files {
+		r.node(file.Root)
+	}
+	if len(r.files)+len(r.others) == 0 || r.broken {
 		r.reads.Unknown, r.reads.words = true, nil
 	}
 	r.reads.Paths = append(r.reads.Paths, []string{"global"}, []string{"tags"})
@@ -112,39 +114,90 @@ func (c *Chart) Reads() Reads {
 	return r.reads
 }
 
-type reader struct {
-	reads     Reads
-	templates int
-	broken    bool
+// evaluates reports whether any template evaluates something, those of subcharts included.
+func (c *Chart) evaluates() bool {
+	r := c.reader()
+	for _, file := range slices.Concat(r.files, r.others) {
+		r.node(file.Root)
+	}
+	r.include("")
+	return r.reads.Evaluates
 }
 
-// chart reads the templates of a chart and, since a library's are run with the values of
-// who includes them, of its dependencies.
-func (r *reader) chart(c *helm.Chart) {
+func (c *Chart) reader() *reader {
+	r := &reader{reads: Reads{words: map[string]bool{}}, defined: map[string]*syntax.Tree{}, visited: map[string]bool{}}
+	r.gather(c.pristine, true)
+	return r
+}
+
+type reader struct {
+	reads Reads
+	// files are those of the chart itself, which run with its values; others are those of
+	// its dependencies.
+	files, others []*syntax.Tree
+	// defined are the templates of all charts by their names. They run with the values of
+	// the template that includes them.
+	defined map[string]*syntax.Tree
+	visited map[string]bool
+	broken  bool
+}
+
+// gather parses the templates of a chart and of its dependencies. own is set for the chart
+// whose values are asked for: an application chart's files below it run with their own
+// values, and only what they define may be run with others.
+func (r *reader) gather(c *helm.Chart, own bool) {
+	partial := !own && c.Metadata.Type != "library"
 	for _, file := range c.Templates {
-		if path.Base(file.Name) == "NOTES.txt" {
-			continue
-		}
-		r.templates++
-		tree := syntax.New(file.Name)
-		tree.Mode = syntax.SkipFuncCheck
-		trees := map[string]*syntax.Tree{}
-		if _, err := tree.Parse(string(file.Data), "", "", trees); err != nil {
-			r.reads.Unknown, r.broken = true, true // a render says what is wrong
-			return
-		}
-		addWords(r.reads.words, string(file.Data))
-		for _, t := range trees {
-			r.node(t.Root)
+		if path.Base(file.Name) != "NOTES.txt" {
+			r.parse(c.ChartFullPath()+"/"+file.Name, file, own, partial)
 		}
 	}
 	for _, file := range c.Files {
-		if hasAction(string(file.Data)) {
+		if !partial && hasAction(string(file.Data)) {
 			addWords(r.reads.words, string(file.Data))
 		}
 	}
 	for _, child := range c.Dependencies() {
-		r.chart(child)
+		r.gather(child, false)
+	}
+}
+
+// parse parses one file of templates, with name for the file itself.
+func (r *reader) parse(name string, file *helm.File, own, partial bool) {
+	tree := syntax.New(name)
+	tree.Mode = syntax.SkipFuncCheck
+	trees := map[string]*syntax.Tree{}
+	if _, err := tree.Parse(string(file.Data), "", "", trees); err != nil {
+		r.reads.Unknown, r.broken = true, true // a render says what is wrong
+		return
+	}
+	if !partial {
+		addWords(r.reads.words, string(file.Data))
+	}
+	for defined, t := range trees {
+		switch {
+		case defined != name:
+			r.defined[defined] = t
+			addWords(r.reads.words, t.Root.String())
+		case own:
+			r.files = append(r.files, t)
+		default:
+			r.others = append(r.others, t)
+		}
+	}
+}
+
+// include reads the template of a name once; an empty name is one that is computed.
+func (r *reader) include(name string) {
+	if name == "" {
+		for name := range r.defined {
+			r.include(name)
+		}
+		return
+	}
+	if t := r.defined[name]; t != nil && !r.visited[name] {
+		r.visited[name] = true
+		r.node(t.Root)
 	}
 }
 
@@ -166,6 +219,7 @@ func (r *reader) node(n syntax.Node) {
 	case *syntax.WithNode:
 		r.branch(&n.BranchNode)
 	case *syntax.TemplateNode:
+		r.include(n.Name)
 		r.pipe(n.Pipe)
 	}
 }
@@ -185,10 +239,26 @@ func (r *reader) pipe(n *syntax.PipeNode) {
 			r.reads.Evaluates = true
 			r.reads.Unknown = r.reads.Unknown || len(command.Args) < 2 || !isValue(command.Args[1])
 		}
+		if isCall(command, "include") {
+			r.include(nameOf(command))
+		}
 		for _, argument := range command.Args {
 			r.argument(argument)
 		}
 	}
+}
+
+// nameOf returns the name of the template that a command includes, empty where it is
+// computed.
+func nameOf(include *syntax.CommandNode) string {
+	if len(include.Args) < 2 {
+		return "" // piped
+	}
+	name, ok := include.Args[1].(*syntax.StringNode)
+	if !ok {
+		return ""
+	}
+	return name.Text
 }
 
 func isCall(command *syntax.CommandNode, functions ...string) bool {
