@@ -1,9 +1,12 @@
 package plugin
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/envladder/envladder/internal/chart"
 )
 
 // valued is a repository whose ladder lets parameters set replicaCount in dev alone.
@@ -57,6 +60,50 @@ func TestParametersSetWhatTheLadderAllows(t *testing.T) {
 		if _, err := generateValued(t, parameters); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s:\nerror %v\nwant %s", parameters, err, want)
 		}
+	}
+}
+
+// A number reaches the templates as it does by Argo CD's helm.parameters, through a worker's
+// JSON too.
+func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
+	repository := maps.Clone(valued)
+	repository["chart/values.schema.json"] = &fstest.MapFile{Data: []byte("{}")}
+	repository["ladder.yaml"] = &fstest.MapFile{Data: []byte(strings.Replace(string(valued["ladder.yaml"].Data), "overrides: [replicaCount]", "overrides: ['notes.**']", 1))}
+	repository["chart/templates/x.yaml"] = &fstest.MapFile{Data: []byte("kind: Pod\nmetadata: {name: x}\nnotes:\n{{ range $k, $v := .Values.notes }}  {{ $k }}: {{ $v | quote }} # {{ kindOf $v }}\n{{ end }}")}
+	request, err := requestFrom(argo(`[{"name":"environment","string":"dev"},
+		{"name":"values","map":{"notes.sha":"4651090","notes.version":"1.10","notes[\"example.com/on\"]":"on"}},
+		{"name":"stringValues","map":{"notes.zip":"20261130"}}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Repository, request.Dir = repository, "."
+	found, err := request.resolve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := found.recipe.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := chart.DecodeRecipe(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := found.source.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := loaded.Render(recipe.Values, recipe.Release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `  example.com/on: "on" # string
+  sha: "4651090" # int64
+  version: "1.10" # string
+  zip: "20261130" # string
+`
+	if got := manifests[0].String(); !strings.Contains(got, want) {
+		t.Errorf("got:\n%s\nwant it to have:\n%s", got, want)
 	}
 }
 

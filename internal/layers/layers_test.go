@@ -104,9 +104,9 @@ func TestAnotherKindThanTheChart(t *testing.T) {
 				"a.yaml:2:1: c: is a mapping, and chart/values.yaml:3:1 (chart) has a string there: keep the kind, or let a layer before set it to null\n" +
 				"b.yaml:2:3: sub.d: is a number, and chart/charts/sub/values.yaml:2:1 (subchart sub) has a mapping there: keep the kind, or let a layer before set it to null",
 		},
-		"a null says that it is meant": {[]string{"a: null\nc:\n", "a: text\nc: {z: 1}\n"}, ""},
-		"null alone removes":           {[]string{"a: null\n"}, ""},
-		"the chart leaves it open":     {[]string{"e: {x: 1}\nf: {x: 1}\ng: {x: 1}\nm: {x: 1}\np: [1]\no: text\n"}, ""},
+		"a null says that it is meant":                        {[]string{"a: null\nc:\n", "a: text\nc: {z: 1}\n"}, ""},
+		"null alone removes":                                  {[]string{"a: null\n"}, ""},
+		"the chart leaves it open":                            {[]string{"e: {x: 1}\nf: {x: 1}\ng: {x: 1}\nm: {x: 1}\np: [1]\no: text\n"}, ""},
 		"an outer chart's default counts, not its subchart's": {[]string{"sub: {port: 2}\n"}, ""},
 		"against the outer chart's": {
 			[]string{"sub: {port: {number: 2}}\n"},
