@@ -40,25 +40,31 @@ type Setting struct {
 }
 
 // Chain is what each source says about a path, in their order; the last may be decided
-// by an earlier one, where a mapping came after a null.
+// by an earlier one, where a mapping came after a null. What is copied to the path, as
+// globals are, comes with the path that it is copied from.
 func (m *Merged) Chain(path []string) []Setting {
-	winner := m.winner(path)
+	winner := origin{m.winner(path), path}
+	if found, inside, ok := m.origins.find(path); ok {
+		winner = origin{found.source, slices.Concat(found.path, inside)}
+	}
 	var chain []Setting
-	for i, s := range m.sources {
-		depth, value := s.walk(path)
-		if depth < len(path) && isMap(value) {
-			continue
+	for _, stated := range m.origins.copiesOf(path) {
+		for i, s := range m.sources {
+			depth, value := s.walk(stated)
+			if depth < len(stated) && isMap(value) {
+				continue
+			}
+			setting := s.setting(stated, depth, value)
+			switch {
+			case depth == len(stated) && isMap(value):
+				setting.Outcome = Merges
+			case i != winner.source || !slices.Equal(stated, winner.path):
+				setting.Outcome = Overridden
+			case value == nil:
+				setting.Outcome = Removes
+			}
+			chain = append(chain, setting)
 		}
-		setting := s.setting(path, depth, value)
-		switch {
-		case depth == len(path) && isMap(value):
-			setting.Outcome = Merges
-		case i != winner:
-			setting.Outcome = Overridden
-		case value == nil:
-			setting.Outcome = Removes
-		}
-		chain = append(chain, setting)
 	}
 	return chain
 }
@@ -87,6 +93,12 @@ func (s source) setting(path []string, depth int, value any) Setting {
 // mapping it is the last source that has it, of what is inside a list the one of the
 // list, with its place in it.
 func (m *Merged) At(path []string) (Setting, bool) {
+	if found, inside, ok := m.origins.find(path); ok {
+		s := m.sources[found.source]
+		whole := slices.Concat(found.path, inside)
+		depth, value := s.walk(whole)
+		return s.setting(whole, depth, value), true
+	}
 	i := m.winner(path)
 	if i < 0 {
 		return m.copied(path)
@@ -107,8 +119,7 @@ func (m *Merged) Where(path []string) (string, bool) {
 
 // copied is the setting of a global value, which Helm copies into each subchart.
 func (m *Merged) copied(path []string) (Setting, bool) {
-	const global = "global"
-	if i := slices.Index(path, global); i > 0 {
+	if i := slices.Index(path, globalKey); i > 0 {
 		return m.At(path[i:])
 	}
 	return Setting{}, false

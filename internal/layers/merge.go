@@ -25,6 +25,8 @@ type Merged struct {
 	// the overrides, the pins.
 	sources []source
 	pins    []ladder.Pin
+	// origins is set once a chart is known, by WithOrigins.
+	origins *origins
 }
 
 // Merge reads the step's layers from fsys, the repository, and merges them in their

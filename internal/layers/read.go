@@ -63,6 +63,8 @@ func checkForHelm(file string, root *yamlv3.Node) strictyaml.Faults {
 	var faults strictyaml.Faults
 	strictyaml.Walk(root, func(n *yamlv3.Node, key bool, path func() string) bool {
 		switch {
+		case n.Kind == yamlv3.MappingNode:
+			faults = append(faults, overriddenByMerge(file, n, path)...)
 		case n.Kind != yamlv3.ScalarNode || n.Style&(yamlv3.SingleQuotedStyle|yamlv3.DoubleQuotedStyle|yamlv3.LiteralStyle|yamlv3.FoldedStyle) != 0:
 		case key:
 			if other, ok := otherKey(n.Value); ok {
@@ -74,6 +76,37 @@ func checkForHelm(file string, root *yamlv3.Node) strictyaml.Faults {
 		return !faults.Full()
 	})
 	return faults
+}
+
+// overriddenByMerge finds keys that a merge key below them overrides. Helm's reader takes a
+// mapping from top to bottom; YAML's specification, yq and people let the key win.
+func overriddenByMerge(file string, mapping *yamlv3.Node, path func() string) strictyaml.Faults {
+	var faults strictyaml.Faults
+	for i := 2; i+1 < len(mapping.Content); i += 2 {
+		merge := mapping.Content[i]
+		if merge.ShortTag() != "!!merge" {
+			continue
+		}
+		for j := 0; j < i; j += 2 {
+			key, value := mapping.Content[j], mapping.Content[j+1]
+			if _, merged := mergedKey(mapping.Content[i+1], key.Value); merged != nil && !sameScalar(value, merged) {
+				faults = append(faults, strictyaml.FaultAt(file, key, strictyaml.Key(path(), key.Value),
+					"is overridden by the merge key (<<) in line %d, as Helm reads it; other readers let this key win: move << above it", merge.Line))
+			}
+		}
+	}
+	return faults
+}
+
+// sameScalar reports whether both are the same scalar, or one node.
+func sameScalar(a, b *yamlv3.Node) bool {
+	if a.Kind == yamlv3.AliasNode {
+		a = a.Alias
+	}
+	if b.Kind == yamlv3.AliasNode {
+		b = b.Alias
+	}
+	return a == b || a.Kind == yamlv3.ScalarNode && b.Kind == yamlv3.ScalarNode && a.Value == b.Value && a.ShortTag() == b.ShortTag()
 }
 
 // mayBeOther are keys that may be something else than strings: numbers, dates, and words

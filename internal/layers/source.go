@@ -79,6 +79,15 @@ func (s source) walk(path []string) (depth int, value any) {
 	return depth, value
 }
 
+// at returns the value at path, nil where there is none.
+func (s source) at(path []string) any {
+	depth, value := s.walk(path)
+	if depth < len(path) {
+		return nil
+	}
+	return value
+}
+
 // position of what stands at path, or of what is nearest around it.
 func (s source) position(path []string) (line, column int) {
 	if s.document == nil || len(path) < len(s.prefix) {
@@ -130,7 +139,7 @@ func (s source) anchored(path []string) bool {
 	return false
 }
 
-// child is a mapping's or list's element and where it is written, nil where there is
+// child returns a mapping's or list's element and where it is written, nil where there is
 // none.
 func child(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
 	if n.Kind == yamlv3.AliasNode {
@@ -142,30 +151,37 @@ func child(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
 			return n.Content[i], n.Content[i]
 		}
 	case yamlv3.MappingNode:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == element && n.Content[i].ShortTag() != "!!merge" {
-				return n.Content[i], n.Content[i+1]
-			}
-		}
-		return merged(n, element)
+		return valueOfKey(n, element)
 	}
 	return nil, nil
 }
 
-// merged looks an element up in what a mapping merges by <<.
-func merged(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].ShortTag() != "!!merge" {
+// valueOfKey looks a key up as Helm's reader does: what is written last wins, a merge key
+// (<<) over the keys above it too.
+func valueOfKey(mapping *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		name, v := mapping.Content[i], mapping.Content[i+1]
+		if name.ShortTag() != "!!merge" {
+			if name.Value == wanted {
+				key, value = name, v
+			}
 			continue
 		}
-		from := []*yamlv3.Node{n.Content[i+1]}
-		if from[0].Kind == yamlv3.SequenceNode {
-			from = from[0].Content
+		if k, v := mergedKey(v, wanted); v != nil {
+			key, value = k, v
 		}
-		for _, m := range from {
-			if key, value := child(m, element); value != nil {
-				return key, value
-			}
+	}
+	return key, value
+}
+
+// mergedKey looks a key up in what a merge key has: of a list the first mapping wins.
+func mergedKey(from *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
+	if from.Kind != yamlv3.SequenceNode {
+		return child(from, wanted)
+	}
+	for _, m := range from.Content {
+		if key, value := child(m, wanted); value != nil {
+			return key, value
 		}
 	}
 	return nil, nil

@@ -62,7 +62,7 @@ func (c *checker) checkMapping(n *yaml.Node, at *trail, depth int) {
 			below = at
 		default:
 			if before, ok := first[key.Value]; ok {
-				c.faultAtf(key, below, "duplicate key, the first is in line %d", before.Line)
+				c.faultAtf(key, below, "duplicate key, the first is in line %d%s", before.Line, mergeHint(key))
 			} else {
 				first[key.Value] = key
 			}
@@ -73,6 +73,14 @@ func (c *checker) checkMapping(n *yaml.Node, at *trail, depth int) {
 		}
 		c.check(value, below, depth+1)
 	}
+}
+
+// mergeHint says how to merge several mappings.
+func mergeHint(key *yaml.Node) string {
+	if key.ShortTag() != tagMerge {
+		return ""
+	}
+	return ": merge several by one list, such as <<: [*a, *b], of which the first wins"
 }
 
 // checkMerge checks what a merge key (<<) has for its value.

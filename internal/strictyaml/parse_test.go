@@ -43,7 +43,7 @@ func TestFaults(t *testing.T) {
 		},
 		"two merges in one mapping": {
 			"a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a\n",
-			`f.yaml:4:3: b["<<"]: duplicate key, the first is in line 3`,
+			`f.yaml:4:3: b["<<"]: duplicate key, the first is in line 3: merge several by one list, such as <<: [*a, *b], of which the first wins`,
 		},
 		"a second document": {
 			"a: 1\n---\nb: 2\n",
