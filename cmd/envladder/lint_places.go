@@ -118,7 +118,7 @@ func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, load
 		view.Merged, view.Values = merged, merged.Values
 		return view, nil
 	}
-	view.Merged = merged.WithChart(loaded.Defaults())
+	view.Merged = loaded.Below(merged)
 	if err := view.Merged.CheckChart(); err != nil {
 		return view, err
 	}

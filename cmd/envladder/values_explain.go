@@ -60,7 +60,7 @@ func (v placeValues) explainOne(path []string, value any) explanation {
 		if _, isMap := s.Value.(map[string]any); value == secrets.Mask && s.Value != nil && !isMap {
 			s.Value = secrets.Mask
 		}
-		if s.Line > 0 {
+		if s.Line > 0 || s.Kind == layers.KindChart {
 			s.File = v.fromHere(s.File)
 		}
 		e.Chain = append(e.Chain, s)

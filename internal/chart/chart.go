@@ -21,6 +21,8 @@ import (
 	"sync"
 
 	helm "helm.sh/helm/v3/pkg/chart"
+
+	"github.com/envladder/envladder/internal/layers"
 )
 
 // Chart is a loaded chart. It is safe for concurrent use: Helm changes a chart while it
@@ -33,6 +35,9 @@ type Chart struct {
 
 	pristine *helm.Chart
 	schemas  schemas
+
+	findDefaults sync.Once
+	defaults     []layers.Default
 }
 
 // Held is about what the chart takes in memory once it has rendered, in bytes.

@@ -1,9 +1,13 @@
 package chart
 
 import (
+	"bytes"
+	"path"
 	"slices"
+	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 
 	"github.com/envladder/envladder/internal/layers"
@@ -12,31 +16,106 @@ import (
 // Defaults are the chart's own values and those of its subcharts, each below its name,
 // parents first. Whether a subchart takes part in a rendering they leave open.
 func (c *Chart) Defaults() []layers.Default {
-	return defaults(c.pristine, c.Path, nil)
+	c.findDefaults.Do(func() { c.defaults = defaults(c.pristine, folderOf(c.Path), nil) })
+	return c.defaults
 }
 
-func defaults(c *helm.Chart, folder string, prefix []string) []layers.Default {
-	own := layers.Default{File: folder + "/" + chartutil.ValuesfileName, Prefix: prefix, Values: c.Values}
-	for _, file := range c.Raw {
-		if file.Name == chartutil.ValuesfileName {
-			own.Data = file.Data
-		}
+// location is where a chart's files are.
+type location struct {
+	path string
+	// packed is set where path is a package, whose files can't be opened by name.
+	packed bool
+}
+
+func folderOf(name string) location {
+	return location{path: name, packed: !InRegistry(name) && path.Ext(name) == packageSuffix}
+}
+
+// values returns the default values of a chart at the location.
+func (l location) values(c *helm.Chart, prefix []string) layers.Default {
+	own := layers.Default{File: l.path, Prefix: prefix, Values: c.Values}
+	if !l.packed {
+		own.File += "/" + chartutil.ValuesfileName
+		own.Data = rawFile(c, chartutil.ValuesfileName)
 	}
-	all := []layers.Default{own}
+	return own
+}
+
+// child returns the location of a chart's dependency.
+func (l location) child(parent, child *helm.Chart) location {
+	if l.packed {
+		return l
+	}
+	entry := entryOf(parent, child)
+	return location{path: l.path + "/charts/" + entry, packed: path.Ext(entry) == packageSuffix}
+}
+
+func defaults(c *helm.Chart, at location, prefix []string) []layers.Default {
+	all := []layers.Default{at.values(c, prefix)}
 	for _, child := range c.Dependencies() {
 		for _, name := range namesOf(child, c) {
-			all = append(all, defaults(child, folder+"/charts/"+child.Name(), append(slices.Clone(prefix), name))...)
+			all = append(all, defaults(child, at.child(c, child), append(slices.Clone(prefix), name))...)
 		}
 	}
 	return all
 }
 
-// namesOf are the names under which a parent has its child: aliases where it gives any.
+// entryOf returns the name of the folder or package in charts/ that a dependency was
+// loaded from, which may be another than the dependency's. It is found by the content of
+// Chart.yaml.
+func entryOf(parent, child *helm.Chart) string {
+	metadata := rawFile(child, chartutil.ChartfileName)
+	for _, file := range parent.Raw {
+		rest, isChild := strings.CutPrefix(file.Name, "charts/")
+		entry, inside, nested := strings.Cut(rest, "/")
+		switch {
+		case !isChild:
+		case nested && inside == chartutil.ChartfileName && bytes.Equal(file.Data, metadata):
+			return entry
+		case !nested && path.Ext(entry) == packageSuffix && bytes.Equal(packedMetadata(file.Data), metadata):
+			return entry
+		}
+	}
+	return child.Name()
+}
+
+// packedMetadata returns a package's Chart.yaml.
+func packedMetadata(data []byte) []byte {
+	files, err := loader.LoadArchiveFiles(bytes.NewReader(data))
+	if err != nil {
+		return nil // it was loaded before
+	}
+	for _, file := range files {
+		if file.Name == chartutil.ChartfileName {
+			return file.Data
+		}
+	}
+	return nil
+}
+
+func rawFile(c *helm.Chart, name string) []byte {
+	for _, file := range c.Raw {
+		if file.Name == name {
+			return file.Data
+		}
+	}
+	return nil
+}
+
+// namesOf are the names under which a parent has its child: for each dependency that the
+// child fits its alias, or its own name.
 func namesOf(child, parent *helm.Chart) []string {
 	var names []string
 	for _, dependency := range parent.Metadata.Dependencies {
-		if dependency != nil && dependency.Name == child.Name() && dependency.Alias != "" {
-			names = append(names, dependency.Alias)
+		if dependency == nil || dependency.Name != child.Name() || !chartutil.IsCompatibleRange(dependency.Version, child.Metadata.Version) {
+			continue
+		}
+		name := dependency.Name
+		if dependency.Alias != "" {
+			name = dependency.Alias
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {
