@@ -304,11 +304,11 @@ func TestSecretsInLayers(t *testing.T) {
 // it, which people, yq and YAML's specification read the other way.
 func TestMergeKeyOverKeysAboveIsRefused(t *testing.T) {
 	for name, test := range map[string]struct{ layer, want string }{
-		"below a key":             {"x: &x {a: 1, b: 2}\ny:\n  a: 3\n  <<: *x\n", "a.yaml:3:3: y.a: is overridden by the merge key (<<) in line 4, as Helm reads it; other readers let this key win: move << above it"},
-		"of several":              {"x: &x {a: 1}\nz: &z {a: 2, b: 3}\ny:\n  b: 4\n  <<: [*x, *z]\n", "a.yaml:4:3: y.b: is overridden by the merge key (<<) in line 5, as Helm reads it; other readers let this key win: move << above it"},
-		"above the keys":          {"x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  a: 3\n", ""},
-		"the same value":          {"x: &x {a: 1, b: 2}\ny:\n  a: 1\n  <<: *x\n", ""},
-		"without a key in common": {"x: &x {a: 1}\ny:\n  b: 1\n  <<: *x\n", ""},
+		"below a key":             {"x: &x {a: 1, b: 2}\nw:\n  a: 3\n  <<: *x\n", "a.yaml:3:3: w.a: is overridden by the merge key (<<) in line 4, as Helm reads it; other readers let this key win: move << above it"},
+		"of several":              {"x: &x {a: 1}\nz: &z {a: 2, b: 3}\nw:\n  b: 4\n  <<: [*x, *z]\n", "a.yaml:4:3: w.b: is overridden by the merge key (<<) in line 5, as Helm reads it; other readers let this key win: move << above it"},
+		"above the keys":          {"x: &x {a: 1, b: 2}\nw:\n  <<: *x\n  a: 3\n", ""},
+		"the same value":          {"x: &x {a: 1, b: 2}\nw:\n  a: 1\n  <<: *x\n", ""},
+		"without a key in common": {"x: &x {a: 1}\nw:\n  b: 1\n  <<: *x\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantFaults(t, test.want, layers.Check("a.yaml", []byte(test.layer)))
