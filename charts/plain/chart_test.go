@@ -17,13 +17,11 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -35,13 +33,13 @@ import (
 // everything enables all parts, with all that a part can be given.
 const everything = `
 image: {registry: registry.example.com/platform, pullSecrets: [{name: pull}]}
+guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}, namespace: {writers: [calico-system/calico-node]}}
 webhook:
   enabled: true
   enforce: [shop, bank]
   audit: [trial]
   image: {digest: "sha256:` + digits + `"}
   tls: {caBundle: PEM}
-  guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}}
   registrySecrets: [registry, mirror]
   registryKeychains: [amazon, azure]
   serviceAccountAnnotations: {azure.workload.identity/client-id: id}
@@ -68,6 +66,9 @@ appset:
 `
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// withRegistry is what each part needs.
+const withRegistry = "image: {registry: registry.example.com/platform}\n"
 
 func renderWith(t *testing.T, values string) (chart.Manifests, error) {
 	t.Helper()
@@ -122,49 +123,8 @@ func TestAnAPIServerTakesTheChart(t *testing.T) {
 		}
 		kinds[object.GetKind()]++
 	}
-	wantTheRootsGuarded(t, config)
 	if kinds["Deployment"] != 3 || kinds["CustomResourceDefinition"] < 3 || kinds["ValidatingWebhookConfiguration"] != 1 {
 		t.Errorf("the chart with everything on has %v", kinds)
-	}
-}
-
-// wantTheRootsGuarded: one who may do everything, but isn't named, doesn't change the
-// trusted roots, and may change other ConfigMaps.
-func wantTheRootsGuarded(t *testing.T, admin *rest.Config) {
-	t.Helper()
-	deployer := rest.CopyConfig(admin)
-	deployer.Impersonate = rest.ImpersonationConfig{UserName: "deployer", Groups: []string{"system:authenticated"}}
-	asAdmin, err := client.New(admin, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	everything := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "deployer"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "deployer"}},
-		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-	}
-	if err := asAdmin.Create(t.Context(), everything); err != nil {
-		t.Fatal(err)
-	}
-	asDeployer, err := client.New(deployer, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	create := func(c client.Client, name string) error {
-		return c.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}, client.DryRunAll)
-	}
-	// API servers look at policies and roles with a delay.
-	var roots error
-	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
-		roots = create(asDeployer, "trusted-roots")
-		return roots != nil && strings.Contains(roots.Error(), "envladder-guard-namespace"), nil
-	}); err != nil {
-		t.Errorf("the policy lets somebody change the trusted roots: %v", roots)
-	}
-	if err := create(asDeployer, "other"); err != nil {
-		t.Errorf("the policy refuses other ConfigMaps: %v", err)
-	}
-	if err := create(asAdmin, "trusted-roots"); err != nil {
-		t.Errorf("the policy refuses an admin: %v", err)
 	}
 }
 
@@ -311,14 +271,20 @@ func TestEachPartIsSwitchable(t *testing.T) {
 		"appset":   "appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: ladder-shop}]}",
 	} {
 		t.Run(part, func(t *testing.T) {
-			manifests, err := renderWith(t, "crds: {install: false}\n"+values)
+			manifests, err := renderWith(t, "crds: {install: false}\n"+withRegistry+values)
 			if err != nil {
 				t.Fatal(err)
 			}
+			guarded := false
 			for _, m := range manifests {
-				if !strings.HasPrefix(filepath.Base(m.Source), part) {
+				source := strings.TrimSuffix(filepath.Base(m.Source), ".yaml")
+				guarded = guarded || source == "guard"
+				if source != part && source != "guard" {
 					t.Errorf("there is an object of %s", m.Source)
 				}
+			}
+			if guarded != (part != "appset") {
+				t.Errorf("the guard comes with it: %v", guarded)
 			}
 		})
 	}
@@ -333,18 +299,71 @@ func TestTheChartRefuses(t *testing.T) {
 		"another word for unclaimed":   {"webhook: {enabled: true, enforce: [shop], unclaimedNamespaces: Maybe}", "use Allow or Deny"},
 		"a certificate of nobody":      {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
 		"a kind without a version":     {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
-		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {groups: []}}}", "webhook.guard.admins is empty"},
-		"an account of no namespace":   {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, guard: {admins: {serviceAccounts: [argocd]}}}", "write namespace/name"},
+		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {groups: []}}", "guard.admins is empty"},
+		"an account of no namespace":   {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {serviceAccounts: [argocd]}}", "write namespace/name"},
+		"a writer of no namespace":     {"observer: {enabled: true, keySecret: key}\nguard: {namespace: {writers: [calico]}}", "write namespace/name"},
+		"trusted roots that are open":  {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: ladder-roots}}", "leaves ConfigMaps"},
 		"two folders of trusted roots": {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: a, secret: b}}", "name one"},
 		"an observer without a key":    {"observer: {enabled: true}", "observer.keySecret is empty"},
 		"previews without a token":     {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
 		"previews without a ladder":    {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := renderWith(t, test.values); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := renderWith(t, withRegistry+test.values); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestImageWithoutRegistry is an error of each part: a name without a host is Docker Hub's.
+func TestImageWithoutRegistry(t *testing.T) {
+	for part, values := range map[string]string{
+		"webhook":  "webhook: {enabled: true, enforce: [shop]IMAGE}",
+		"observer": "observer: {enabled: true, keySecret: keyIMAGE}",
+		"appset":   "appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: ladder-shop}]IMAGE}",
+	} {
+		for registry, test := range map[string]struct{ repository, want string }{
+			``:                                     {"", "Docker Hub"},
+			`image: {registry: acme}`:              {"", "Docker Hub"},
+			`image: {registry: docker.io/acme}`:    {"", ""},
+			`image: {registry: "localhost:5000/"}`: {"", ""},
+			`image: {registry: ""}`:                {"registry.example.com/platform/it", ""},
+		} {
+			image := ""
+			if test.repository != "" {
+				image = ", image: {repository: " + test.repository + "}"
+			}
+			_, err := renderWith(t, registry+"\n"+strings.Replace(values, "IMAGE", image, 1))
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("%s with %q: %v", part, registry, err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), part)):
+				t.Errorf("%s with %q: error %v, want one that names it and %s", part, registry, err, test.want)
+			}
+		}
+	}
+}
+
+// TestThePartsBringOneGuard: where both are applied to one cluster, it doesn't matter which
+// one is last.
+func TestThePartsBringOneGuard(t *testing.T) {
+	var guards []string
+	for _, part := range []string{"webhook", "observer"} {
+		text := ""
+		for _, object := range readPart(t, part) {
+			if strings.HasPrefix(object.GetKind(), "ValidatingAdmissionPolicy") {
+				data, err := yaml.Marshal(object)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text += string(data)
+			}
+		}
+		guards = append(guards, text)
+	}
+	if diff := cmp.Diff(guards[0], guards[1]); diff != "" || guards[0] == "" {
+		t.Errorf("manifests/webhook.yaml and observer.yaml (-webhook +observer):\n%s", diff)
 	}
 }
 
@@ -454,7 +473,7 @@ func webhookPod(t *testing.T, values string) corev1.PodSpec {
 // podOf returns the pod of the Deployment that the chart renders with these values.
 func podOf(t *testing.T, values string) corev1.PodSpec {
 	t.Helper()
-	manifests, err := renderWith(t, values)
+	manifests, err := renderWith(t, withRegistry+values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -471,7 +490,7 @@ func podOf(t *testing.T, values string) corev1.PodSpec {
 // selectors are the namespaces that each webhook is for, by its name.
 func selectors(t *testing.T, values string) map[string]string {
 	t.Helper()
-	manifests, err := renderWith(t, values)
+	manifests, err := renderWith(t, withRegistry+values)
 	if err != nil {
 		t.Fatal(err)
 	}

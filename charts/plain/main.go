@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +18,7 @@ import (
 
 func main() {
 	if err := run(context.Background(), "."); err != nil {
-		slog.Error("writing the plain manifests", "error", err)
+		fmt.Fprintln(os.Stderr, "writing the plain manifests:", err)
 		os.Exit(1)
 	}
 }

@@ -27,12 +27,15 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* The image of a part: (list IMAGE .). */}}
+{{/* The image of a part: (list PART IMAGE .). A name without a host would be Docker Hub's. */}}
 {{- define "envladder.image" -}}
-{{- $image := index . 0 -}}
-{{- $registry := (index . 1).Values.image.registry -}}
-{{- if $registry }}{{ $registry | trimSuffix "/" }}/{{ end -}}
-{{- $image.repository -}}
+{{- $image := index . 1 -}}
+{{- $registry := (index . 2).Values.image.registry | trimSuffix "/" -}}
+{{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") -}}
+{{- if not (regexMatch "^(localhost|[^/]*[.:][^/]*)/" $name) -}}
+{{- fail (printf "image.registry is %q, so the image of %s would be pulled from Docker Hub: name the registry that envladder's images are in, with its host (registry.example.com/platform, docker.io/acme)" $registry (index . 0)) -}}
+{{- end -}}
+{{- $name -}}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag }}{{ end -}}
 {{- end -}}
 

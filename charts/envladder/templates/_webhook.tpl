@@ -111,48 +111,14 @@ kind in ['{{ join "', '" $names }}'] && object{{ $field }} != oldObject{{ $field
 {{- end }}
 {{- end -}}
 
-{{/* Users whom the guard lets change everything, as a list of CEL. */}}
-{{- define "envladder.admins" -}}
-{{- $admins := .Values.webhook.guard.admins -}}
-{{- $users := $admins.users | default list -}}
-{{- range $admins.serviceAccounts -}}
-{{- if not (regexMatch "^[a-z0-9-]+/[a-z0-9.-]+$" .) -}}
-{{- fail (printf "webhook.guard.admins.serviceAccounts names %q: write namespace/name" .) -}}
-{{- end -}}
-{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .)) -}}
-{{- end -}}
-{{- if not (or $users $admins.groups) -}}
-{{- fail "webhook.guard.admins is empty: name who may change Gates and the webhook's configuration, or nobody could" -}}
-{{- end -}}
-{{- $users | toJson -}}
-{{- end -}}
-
-{{/* Users who may put another CA into the webhook's configuration, as a list of CEL. */}}
-{{- define "envladder.renewers" -}}
-{{- $users := list -}}
-{{- if .Values.webhook.tls.certManager.enabled -}}
-{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.injector)) -}}
-{{- end -}}
-{{- if eq (include "envladder.certificate" .) "own" -}}
-{{- $users = append $users (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "envladder.name" (list "webhook" .))) -}}
-{{- end -}}
-{{- $users | toJson -}}
-{{- end -}}
-
-{{/* Users who may change Secrets in envladder's namespace, as a list of CEL. */}}
-{{- define "envladder.keepers" -}}
-{{- $users := list (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "envladder.name" (list "webhook" .))) -}}
-{{- if .Values.webhook.tls.certManager.enabled -}}
-{{- $users = append $users (printf "system:serviceaccount:%s" (replace "/" ":" .Values.webhook.tls.certManager.controller)) -}}
-{{- end -}}
-{{- $users | toJson -}}
-{{- end -}}
-
 {{/* The folder of trusted roots. */}}
 {{- define "envladder.trustedRootsVolume" -}}
 {{- with .trustedRoots }}
 {{- if and .configMap .secret }}
 {{- fail "webhook.trustedRoots names a ConfigMap and a Secret: name one" }}
+{{- end }}
+{{- if hasPrefix "ladder-" .configMap }}
+{{- fail (printf "webhook.trustedRoots.configMap is %q: the guard leaves ConfigMaps whose names begin with ladder- to the teams, so name it otherwise" .configMap) }}
 {{- end }}
 {{- if .configMap }}
       - name: trusted-roots

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// guardFile lists what a verdict or a soak depends on.
+const guardFile = "../envladder/files/guard.yaml"
+
+// guardList is the content of guardFile.
+type guardList struct {
+	Cluster   []guardEntry `json:"cluster"`
+	Namespace []guardEntry `json:"namespace"`
+	Open      []guardEntry `json:"open"`
+	RBAC      []guardEntry `json:"rbac"`
+}
+
+type guardEntry struct {
+	Name    string      `json:"name"`
+	Reason  string      `json:"reason"`
+	Rules   []guardRule `json:"rules"`
+	When    string      `json:"when"`
+	Also    string      `json:"also"`
+	Writers []string    `json:"writers"`
+}
+
+// guardRule names resources of an API group. Without operations it is about all of them.
+type guardRule struct {
+	Group      string   `json:"group"`
+	Resources  []string `json:"resources"`
+	Operations []string `json:"operations"`
+}
+
+func readGuard(t *testing.T) guardList {
+	t.Helper()
+	data, err := os.ReadFile(guardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list guardList
+	if err := yaml.UnmarshalStrict(data, &list); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
