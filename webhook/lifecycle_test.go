@@ -504,9 +504,19 @@ func TestTheTemplateThatSoaked(t *testing.T) {
 	g.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
 	b.gate(t, g)
 
-	changed := newDeployment(namespace, image)
-	changed.Spec.Template.Spec.Containers[0].Args = []string{"--debug"}
-	wantCodes(t, b.client.Create(t.Context(), changed), gate.OtherTemplate)
+	always := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}}
+	for what, change := range map[string]func(*corev1.Container){
+		"arguments":     func(c *corev1.Container) { c.Args = []string{"--debug"} },
+		"command":       func(c *corev1.Container) { c.Command = []string{"sleep", "inf"} },
+		"environment":   func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "MODE", Value: "idle"}} },
+		"another probe": func(c *corev1.Container) { c.ReadinessProbe = always },
+	} {
+		t.Run("another pod template: "+what, func(t *testing.T) {
+			changed := newDeployment(namespace, image)
+			change(&changed.Spec.Template.Spec.Containers[0])
+			wantCodes(t, b.client.Create(t.Context(), changed), gate.OtherTemplate)
+		})
+	}
 	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", image)), gate.OtherTemplate)
 
 	deployment := newDeployment(namespace, image)

@@ -34,8 +34,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuard_values tries the accounts that the chart's values name.
-func TestGuard_values(t *testing.T) {
+// TestGuardAccounts tries the accounts that the chart's values name.
+func TestGuardAccounts(t *testing.T) {
 	manifests, err := renderWith(t, `
 crds: {install: false}
 image: {registry: registry.example.com/platform}
@@ -109,8 +109,8 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 	}
 }
 
-// TestGuard_list holds that the list has every kind that envladder defines.
-func TestGuard_list(t *testing.T) {
+// TestGuardList holds that the list has every kind that envladder defines.
+func TestGuardList(t *testing.T) {
 	listed := map[string]bool{}
 	list := readGuard(t)
 	for _, entry := range slices.Concat(list.Cluster, list.Namespace) {

@@ -23,7 +23,8 @@ const Namespace = "envladder"
 const webhookAccount = "envladder-webhook"
 
 // Account applies from a part's manifests what a local process needs of them, its account
-// and rights, and returns the webhook configurations.
+// and rights, and returns the webhook configurations. It leaves out the guard's policies:
+// the bed's Argo CD brings Gates with the account that it deploys everything with.
 func Account(ctx context.Context, cluster *bed.Cluster, root, manifest string) (registrations []*unstructured.Unstructured, err error) {
 	documents, err := readDocuments(filepath.Join(root, "manifests", manifest))
 	if err != nil {
