@@ -36,7 +36,7 @@ var merges = map[string]func(git func(...string) string){
 func (w *world) merge(how string) {
 	w.Helper()
 	git, dir := w.scratch("main")
-	check(w.T, os.WriteFile(filepath.Join(dir, "other"), []byte(fmt.Sprint(how, len(w.PullRequests()))), 0o600)) // so that main has moved on
+	check(w.TB, os.WriteFile(filepath.Join(dir, "other"), []byte(fmt.Sprint(how, len(w.PullRequests()))), 0o600)) // so that main has moved on
 	if how != "fast-forward" {
 		git("add", "other")
 		git("commit", "--quiet", "--message", "other")

@@ -54,15 +54,15 @@ func pins(web, api string) string {
 
 // world is a forge with the repository team/gitops, and a clone of it.
 type world struct {
-	*testing.T
+	testing.TB
 	*promotetest.Forge
 
 	bare, clone string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, Forge: promotetest.StartForge(t)}
+	w := &world{TB: t, Forge: promotetest.StartForge(t)}
 	home := t.TempDir()
 	for name, value := range map[string]string{
 		"HOME": home, "XDG_CONFIG_HOME": home, "GIT_CONFIG_NOSYSTEM": "1",
@@ -89,7 +89,7 @@ func (w *world) Clone(args ...string) string {
 	return dir
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -630,7 +630,7 @@ func TestPromotionsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := *w
-			inner.T = t
+			inner.TB = t
 			inner.refuses(test.want, w.options(test.environment, test.change...))
 		})
 	}
