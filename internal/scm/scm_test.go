@@ -460,6 +460,23 @@ func TestAPullRequestIsOpenedFoundAndUpdated(t *testing.T) {
 		if diff := cmp.Diff(created, found); diff != "" {
 			t.Error("(-created +found)", diff)
 		}
+		// From finds those into any base; no fork's, and none of another branch.
+		server.Push("release")
+		server.Add(scmtest.Pull{Branch: "other"})
+		if _, err := r.Create(t.Context(), scm.Change{Head: "promote/staging", Base: "release", Title: "Promote"}); err != nil {
+			t.Fatal(err)
+		}
+		from, err := r.From(t.Context(), "promote/staging")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bases []string
+		for _, p := range from {
+			bases = append(bases, p.Base)
+		}
+		if diff := cmp.Diff([]string{"main", "release"}, bases); diff != "" {
+			t.Error("(-want +got)", diff)
+		}
 		for _, draft := range []bool{false, true, true} {
 			updated, err := r.Update(t.Context(), created.Number, scm.Change{Title: "Promote 2", Body: "", Draft: draft})
 			if err != nil {
