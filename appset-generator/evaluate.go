@@ -3,7 +3,6 @@ package appset
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -119,16 +118,18 @@ func findAll(ctx context.Context, f finder, all []*candidate) error {
 	goOn := func() bool { return ctx.Err() == nil && failures.Load() < maxFailures }
 	eachAtOnce(len(order), goOn, func(i int) {
 		c := order[i]
-		if failed[i] = panics.Catch(func() (err error) {
+		err := panics.Catch(func() (err error) {
 			c.found, err = f.find(ctx, c.pull, &c.held)
 			c.known = err == nil
 			return err
-		}); failed[i] != nil {
+		})
+		if err != nil && ctx.Err() == nil { // else it failed because the time is over
+			failed[i] = err
 			failures.Add(1)
 		}
 	})
 	for _, err := range failed {
-		if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
+		if err != nil {
 			return err
 		}
 	}
