@@ -40,7 +40,7 @@ test: build ## Run the tests, with a real API server and the real cosign
 		go test -count=1 -timeout 20m ./...
 
 .PHONY: e2e
-e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, and the bed's own tests
+e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, the webhook with real controllers, and the bed's own tests
 	@bin/bed build
 	cd test && go test -count=1 -timeout 45m -v $$(go list ./... | grep -v /interop)
 
