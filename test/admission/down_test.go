@@ -72,6 +72,8 @@ func TestWhileTheWebhookIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("what waited goes on", func(t *testing.T) {
+		// Controllers that failed often wait for many minutes, unless an object changes.
+		e.kubectl(t, "annotate", "deployments,replicasets,jobs", "--all", "example.com/retry=now")
 		e.pods(t, "up", 5)
 		e.pods(t, "evicted", 3)
 		e.pods(t, "recreate", 3)
