@@ -91,7 +91,7 @@ func TestMatchConditions(t *testing.T) {
 			sent:   []change{image(template), {"spec", map[string]any{"workloadRef": map[string]any{"kind": "Deployment", "name": "web"}}}},
 		},
 		"Rollout with workloadRef": {
-			passes: []change{{"spec.replicas", int64(0)}, {"spec.workloadRef.scaleDown", "onsuccess"}},
+			passes: []change{{"spec.replicas", int64(0)}, {"spec.workloadRef.scaleDown", "onsuccess"}, {"spec.workloadRef.name", "other"}},
 			sent:   []change{{"spec.template", foreignTemplate("evil")}},
 		},
 		"Knative Service": {
