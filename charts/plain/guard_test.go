@@ -48,7 +48,7 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects := parse(t, `{apiVersion: v1, kind: Namespace, metadata: {name: envladder}}`)
+	objects := parse(t, "{apiVersion: v1, kind: Namespace, metadata: {name: envladder}}\n---\n{apiVersion: v1, kind: Namespace, metadata: {name: envladder-platform}}\n")
 	for _, m := range manifests {
 		for _, object := range parse(t, m.Content) {
 			if strings.HasPrefix(object.GetKind(), "ValidatingAdmissionPolicy") {
@@ -65,6 +65,7 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 	)
 	const (
 		gate   = `{apiVersion: envladder.dev/v1alpha1, kind: Gate, metadata: {name: a}, spec: {environment: prod, namespaces: [a], observe: {attestAfter: [1h]}}}`
+		pod    = `{apiVersion: v1, kind: Pod, metadata: {namespace: envladder-platform, name: a}, spec: {serviceAccountName: gates, containers: [{name: a, image: a}]}}`
 		secret = `{apiVersion: v1, kind: Secret, metadata: {namespace: envladder, name: NAME}}`
 		ladder = `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: envladder, name: shops-ladder}}`
 	)
@@ -77,6 +78,11 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 		"an admin creates a Gate":                             {account{"ana", nil}, gate, ""},
 		"a service account that is an admin creates a Gate":   {platform, gate, ""},
 		"the default's group isn't an admin's any more":       {account{"bo", []string{"kubeadm:cluster-admins"}}, gate, clusterPolicy},
+		"Argo CD starts no pod that could be an admin":        {argoCD, pod, namespacePolicy},
+		"cert-manager writes nothing in an admin's namespace": {certManager, strings.Replace(named(secret, "envladder-webhook-tls"), "envladder,", "envladder-platform,", 1), namespacePolicy},
+		"a neighbour of an admin starts a pod":                {serviceAccount("envladder-platform", "other"), pod, ""},
+		"a controller starts a pod next to an admin":          {controller("replicaset-controller"), pod, ""},
+		"an admin is no neighbour in envladder's namespace":   {observerAccount, named(secret, "a"), namespacePolicy},
 		"cert-manager makes the certificate":                  {certManager, named(secret, "envladder-webhook-tls"), ""},
 		"cert-manager makes the next key":                     {certManager, named(secret, "envladder-webhook-x7k2p"), ""},
 		"cert-manager doesn't write the store's key":          {certManager, named(secret, "envladder-webhook-store"), namespacePolicy},

@@ -30,6 +30,16 @@ system:serviceaccount:{{ replace "/" ":" (index . 1) }}
 {{- $users | default list | toJson -}}
 {{- end -}}
 
+{{/* Namespaces that the guard closes, as a list of CEL: envladder's, and those of the service
+accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
+{{- define "envladder.closedNamespaces" -}}
+{{- $namespaces := list .Release.Namespace -}}
+{{- range .Values.guard.admins.serviceAccounts -}}
+{{- $namespaces = append $namespaces (splitList "/" . | first) -}}
+{{- end -}}
+{{- without $namespaces "kube-system" | uniq | toJson -}}
+{{- end -}}
+
 {{/* Users who may put another CA into the webhook's configuration, as a list of CEL. */}}
 {{- define "envladder.renewers" -}}
 {{- $tls := .Values.webhook.tls -}}
@@ -76,6 +86,8 @@ system:serviceaccount:{{ replace "/" ":" (index . 1) }}
   expression: request.userInfo.username == "{{ include "envladder.ownUsername" (list "observer" .) }}"
 - name: webhookName
   expression: '"{{ include "envladder.name" (list "webhook" .) }}"'
+- name: ownNamespace
+  expression: '"{{ .Release.Namespace }}"'
 - name: resource
   expression: |-
     request.resource.resource + (has(request.subResource) && request.subResource != "" ? "/" + request.subResource : "")
@@ -87,13 +99,13 @@ system:serviceaccount:{{ replace "/" ":" (index . 1) }}
 
 {{/* And in that of the cluster. */}}
 {{- define "envladder.guardClusterVariables" -}}
+- name: closedNamespaces
+  expression: '{{ include "envladder.closedNamespaces" . }}'
 - name: byRenewer
   expression: request.userInfo.username in {{ include "envladder.renewers" . }}
 - name: byPolicyController
   expression: |-
     request.userInfo.username in {{ include "envladder.usernames" (list "guard.policyController" .Values.guard.policyController) }}
-- name: ownNamespace
-  expression: '"{{ .Release.Namespace }}"'
 - name: observerName
   expression: '"{{ include "envladder.name" (list "observer" .) }}"'
 {{- end -}}
