@@ -45,7 +45,10 @@ Each finding is a line: file:line:column: path in the document: what is wrong. W
 repository's root instead of the working directory. Each step is taken once the one
 before it finds nothing.
 
-Exit codes: 0 nothing found but warnings, 1 findings, 2 it couldn't be checked.`,
+A finding with a code in parentheses can be accepted in .envladder-lint.yaml next to
+ladder.yaml, with a reason. It is still listed; an entry that accepts nothing is a finding.
+
+Exit codes: 0 nothing found but warnings and accepted findings, 1 findings, 2 it couldn't be checked.`,
 		Example: `  # The ladder of this folder
   envladder lint
 
@@ -72,7 +75,7 @@ Exit codes: 0 nothing found but warnings, 1 findings, 2 it couldn't be checked.`
 			if err := show(cmd.OutOrStdout(), repo, findings); err != nil {
 				return fmt.Errorf("printing the findings: %w", err)
 			}
-			if slices.ContainsFunc(findings, func(f strictyaml.Fault) bool { return !f.Warning }) {
+			if slices.ContainsFunc(findings, func(f strictyaml.Fault) bool { return !f.Warning && f.Accepted == "" }) {
 				return cli.ErrNo
 			}
 			return nil
@@ -110,20 +113,24 @@ func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (s
 		return err
 	})
 	findings := slices.Concat(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts), strictyaml.FaultsOf(ofGates))
-	findings = append(findings, lintLayers(repo, document)...)
-	if len(findings) == 0 {
-		ofValues, err := lintValues(ctx, repo, document, charts, release)
+	accepted, err := readAcceptance(repo)
+	if err != nil {
+		return append(findings, strictyaml.FaultsOf(err)...), errUnlessFaults(err)
+	}
+	findings = accepted.apply(append(findings, lintLayers(repo, document)...))
+	if !open(findings) {
+		ofValues, err := lintValues(ctx, repo, document, charts, release, accepted)
 		if err != nil {
 			return nil, err
 		}
-		findings = ofValues
+		findings = append(findings, ofValues...)
 	}
 	findings = append(findings, chartsNotAsked(document)...)
 	return strictyaml.FaultsOf(findings.Err()), nil
 }
 
 // lintValues checks what comes of the layers in each place: values, then manifests.
-func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags) (strictyaml.Faults, error) {
+func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags, accepted *acceptance) (strictyaml.Faults, error) {
 	views, err := viewsOf(ctx, repo, document, charts, release)
 	if findings := strictyaml.FaultsOf(err); findings != nil {
 		return findings, nil
@@ -131,10 +138,23 @@ func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.D
 	if err != nil {
 		return nil, err
 	}
-	if findings := lintPlaces(views, document.Spec.MayDiffer); len(findings) > 0 {
+	findings := accepted.apply(lintPlaces(views, document.Spec.MayDiffer))
+	if open(findings) {
 		return findings, nil
 	}
-	return lintRendered(ctx, document, repo.Dir, views)
+	rendered, err := lintRendered(ctx, document, repo.Dir, views)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(findings, accepted.apply(rendered), accepted.unused()), nil
+}
+
+// errUnlessFaults returns err unless it is faults, which are findings.
+func errUnlessFaults(err error) error {
+	if strictyaml.FaultsOf(err) != nil {
+		return nil
+	}
+	return err
 }
 
 // chartsNotAsked are warnings of the charts that lint doesn't look at.
@@ -165,7 +185,7 @@ func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, stricty
 func printFindings(w io.Writer, repo *ladder.Repository, findings strictyaml.Faults) error {
 	for _, f := range findings {
 		f.File = fromHere(repo, f.File)
-		if _, err := fmt.Fprintln(w, f); err != nil {
+		if _, err := fmt.Fprintln(w, findingText(f)); err != nil {
 			return err
 		}
 	}

@@ -21,13 +21,14 @@ func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.F
 		if err != nil {
 			continue // Check has it
 		}
-		checks := []func(string, []byte) error{layers.Check, layers.CheckSecrets}
+		checks := []func(string, []byte) error{layers.Check}
 		if !document.LiteralSecrets() {
 			checks = append(checks, layers.CheckUnresolved)
 		}
 		for _, check := range checks {
 			faults = append(faults, strictyaml.FaultsOf(check(file, data))...)
 		}
+		faults = append(faults, coded(codeSecret, strictyaml.FaultsOf(layers.CheckSecrets(file, data)))...)
 	}
 	return faults
 }
@@ -42,14 +43,14 @@ func lintPlaces(views []placeView, mayDiffer *ladder.MayDiffer) strictyaml.Fault
 	for i, view := range views {
 		all[i] = view.View
 	}
-	faults := layers.CheckData(all, mayDiffer)
+	faults := coded(codeRealData, layers.CheckData(all, mayDiffer))
 	for i, view := range views[min(1, len(views)):] {
 		before := views[i]
 		if view.Template {
 			dev := slices.IndexFunc(views, func(v placeView) bool { return v.Name == "dev" })
 			before = views[max(dev, 0)]
 		}
-		faults = append(faults, view.compare(before, mayDiffer.Patterns())...)
+		faults = append(faults, coded(codeMayDiffer, view.compare(before, mayDiffer.Patterns()))...)
 	}
 	return faults
 }

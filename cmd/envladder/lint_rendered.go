@@ -38,11 +38,11 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 			if err != nil {
 				return nil, err
 			}
-			faults = append(faults, chances...)
+			faults = append(faults, coded(codeNondeterministic, chances)...)
 		}
 	}
-	faults = append(faults, images.faults(document)...)
-	return append(faults, values.faults()...), nil
+	faults = append(faults, coded(codeUnusedImage, images.faults(document))...)
+	return append(faults, coded(codeUnusedValue, values.faults())...), nil
 }
 
 // recipe returns what the plugin renders the place by, without what it adds. An empty

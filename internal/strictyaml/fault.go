@@ -27,6 +27,9 @@ type Fault struct {
 	Message string `json:"message"`
 	// Warning: nothing is refused for it.
 	Warning bool `json:"warning,omitempty"`
+	// Code of the kind of a finding that can be accepted, and the reason where it is.
+	Code     string `json:"code,omitempty"`
+	Accepted string `json:"accepted,omitempty"`
 }
 
 // String is `file:line:column: path: message`, without what there isn't.
