@@ -21,6 +21,9 @@ func (t *track) statement(open bool, cluster string, observer v1alpha1.SoakObser
 		Window:   gate.SoakWindow{StartedAt: t.account.StartedAt, MinReady: t.account.MinReady},
 		Observer: gate.SoakObserver{Version: observer.Version, Instance: observer.Instance},
 	}
+	if !t.firstSeen.IsZero() {
+		soak.FirstSeenAt = new(t.firstSeen)
+	}
 	for _, w := range t.workloads {
 		soak.Workloads = append(soak.Workloads, gate.Workload(w))
 	}

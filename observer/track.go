@@ -19,6 +19,9 @@ type track struct {
 	spec      v1alpha1.SoakSpec
 	namespace string
 	account   account
+	// firstSeen is when a workload first named the digest, by a clock that is still
+	// believed.
+	firstSeen time.Time
 
 	message      string
 	workloads    []v1alpha1.SoakWorkload
@@ -51,6 +54,9 @@ func (t *track) resume(soak *v1alpha1.Soak) {
 	status := soak.Status.DeepCopy()
 	t.live = soak
 	t.account = readAccount(status)
+	if status.FirstSeenAt != nil && t.account.begun() {
+		t.firstSeen = status.FirstSeenAt.UTC()
+	}
 	t.message = status.Message
 	t.workloads, t.chart, t.chartChanged = status.Workloads, status.ChartDigest, status.ChartChanged
 	t.pods = readPods(status)
@@ -66,8 +72,12 @@ func (t *track) observe(h health, o observation, maxInterval time.Duration) {
 	if began := t.account.observe(o, maxInterval); began || !t.account.begun() {
 		t.start, t.attestations = nil, nil
 		t.chart, t.chartChanged = "", false
+		if begun { // by a clock that was wrong
+			t.firstSeen = time.Time{}
+		}
 		begun = false
 	}
+	t.noteFirstSeen(o, begun)
 	if len(h.Workloads) > 0 {
 		t.workloads = nil
 	}
@@ -76,6 +86,18 @@ func (t *track) observe(h health, o observation, maxInterval time.Duration) {
 			t.workloads = append(t.workloads, w.identity)
 		}
 		t.noteChart(w.chartDigest, !begun && w == h.Workloads[0])
+	}
+}
+
+// noteFirstSeen keeps since when the digest was seen to run. Before the window begins no
+// interruption is recorded, so a time at which it may not have run begins that again.
+func (t *track) noteFirstSeen(o observation, begun bool) {
+	absent := func(reason v1alpha1.SoakReason) bool { return reason == v1alpha1.SoakNotRunning || unseen(reason) }
+	if !begun && (absent(o.Reason) || absent(o.Dip)) {
+		t.firstSeen = time.Time{}
+	}
+	if t.firstSeen.IsZero() && !absent(o.Reason) {
+		t.firstSeen = o.At.Truncate(time.Second)
 	}
 }
 
@@ -184,6 +206,9 @@ func (t *track) status(observer v1alpha1.SoakObserver) v1alpha1.SoakStatus {
 		ChartDigest: t.chart, ChartChanged: t.chartChanged,
 		Start: t.start, Attestations: t.attestations,
 		Observer: &observer,
+	}
+	if !t.firstSeen.IsZero() {
+		status.FirstSeenAt = &metav1.Time{Time: t.firstSeen}
 	}
 	if len(t.attestations) > 0 {
 		status.Attested = span(t.longestAttested())

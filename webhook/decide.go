@@ -25,6 +25,7 @@ type decider struct {
 	gates    *store
 	owners   owners
 	policies policies
+	cluster  *clusterID
 	judge    Judge
 	// unclaimed is what happens where no Gate guards; unset, it denies.
 	unclaimed Unclaimed
@@ -94,9 +95,18 @@ func (d *decider) guarded(ctx context.Context, req *admissionv1.AdmissionRequest
 	}
 	about := verdict.Query{
 		Gates: readable, Recalls: d.gates.recalled(), Policies: documents, Exceptions: d.gates.excepted(),
-		Namespace: req.Namespace, Now: d.now(),
+		Namespace: req.Namespace, Cluster: d.clusterOf(ctx, readable), Now: d.now(),
 	}
 	return ruling{gates: gates, findings: append(findings, d.ask(ctx, about, questions)...)}
+}
+
+// clusterOf returns the cluster's UID, or nothing where it can't be read.
+func (d *decider) clusterOf(ctx context.Context, gates []verdict.Gate) string {
+	uid, err := d.cluster.of(ctx, gates)
+	if err != nil {
+		d.log.Warn("judging without provenHere", "error", err)
+	}
+	return uid
 }
 
 // toAsk is what must be judged of a request, or the ruling where nothing must or can.

@@ -64,6 +64,7 @@ type reporter struct {
 	kinds    *workload.Kinds
 	gates    *store
 	policies policies
+	self     *clusterID
 	judge    audit.Judge
 	client   client.Client
 	log      *slog.Logger
@@ -85,7 +86,7 @@ func newReporter(report Report, config Config, manager ctrl.Manager, d *decider)
 	cluster := rest.CopyConfig(config.Cluster)
 	cluster.QPS, cluster.Burst = 20, 40
 	return &reporter{
-		Report: report, cluster: cluster, kinds: d.owners.kinds, gates: d.gates, policies: d.policies,
+		Report: report, cluster: cluster, kinds: d.owners.kinds, gates: d.gates, policies: d.policies, self: d.cluster,
 		judge: guardedJudge{d}, client: manager.GetClient(), log: config.Log,
 	}
 }
@@ -232,9 +233,13 @@ func (r *reporter) options(ctx context.Context, gates []verdict.Gate) (*audit.Cl
 	for _, name := range slices.Sorted(maps.Keys(unread)) {
 		return nil, audit.Options{}, unread[name]
 	}
-	cluster, err := audit.NewCluster(r.cluster, r.kinds) // anew: kinds come and go
+	uid, err := r.self.of(ctx, gates)
+	if err != nil {
+		return nil, audit.Options{}, err
+	}
+	cluster, err := audit.NewCluster(r.cluster, r.kinds) // each time: kinds come and go
 	return cluster, audit.Options{
-		Gates: gates, Recalls: r.gates.recalled(), Exceptions: r.gates.excepted(), Policies: policies,
+		Gates: gates, Cluster: uid, Recalls: r.gates.recalled(), Exceptions: r.gates.excepted(), Policies: policies,
 		Judge: r.judge, Now: time.Now(),
 	}, err
 }

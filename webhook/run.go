@@ -107,6 +107,7 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 		gates:     gates,
 		owners:    owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
 		policies:  policies{manager.GetAPIReader()},
+		cluster:   &clusterID{api: manager.GetAPIReader()},
 		judge:     config.Judge,
 		unclaimed: config.Unclaimed,
 		now:       time.Now,

@@ -14,6 +14,9 @@ func (g *Gate) SetDefaults() {
 	if a := g.Spec.Requires.Approvals; a != nil && a.Count == 0 {
 		a.Count = 1
 	}
+	if p := g.Spec.ProvenHere; p != nil && p.MaxAge == nil {
+		p.MaxAge = new(p.MaxAgeOrDefault())
+	}
 	if e := g.Spec.Exceptions; e != nil && e.Count == 0 {
 		e.Count = 1
 	}

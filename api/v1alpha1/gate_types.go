@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -117,8 +119,10 @@ type GateSpec struct {
 	//
 	// +optional
 	Requires Requirements `json:"requires,omitempty"`
-	// provenHere lets by, in place of soak, tests and approvals, a digest that has
-	// proven itself in this environment before.
+	// provenHere accepts, in place of soak, tests and approvals, a digest that has proven
+	// itself in this environment before: it met those requirements when it was deployed here,
+	// and was healthy since. Running under an Exception, or under Warn or Audit, proves
+	// nothing.
 	//
 	// +optional
 	ProvenHere *ProvenHere `json:"provenHere,omitempty"`
@@ -420,7 +424,8 @@ type ProvenanceRequirement struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Builder string `json:"builder,omitempty"`
-	// source that was built.
+	// source that must have been built. All sources that the provenance states must be this
+	// one.
 	//
 	// +optional
 	Source *ProvenanceSource `json:"source,omitempty"`
@@ -428,7 +433,9 @@ type ProvenanceRequirement struct {
 
 // ProvenanceSource is a repository of source code and what of it was built.
 type ProvenanceSource struct {
-	// repository, such as https://github.com/example/shop.
+	// repository, such as https://github.com/example/shop. It is compared by host and path:
+	// ssh://git@HOST/PATH, git@HOST:PATH and HOST/PATH, with or without git+ in front and .git
+	// behind, name the same one. A ref behind it (@refs/heads/main) is required like ref.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -492,6 +499,17 @@ type SoakRequirement struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxRestarts *int32 `json:"maxRestarts,omitempty"`
+	// platforms that this environment runs, as OS/ARCHITECTURE such as linux/arm64. Each must
+	// have soaked for the duration where the image is an index. Without it, all platforms of
+	// the index must have.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$`
+	Platforms []string `json:"platforms,omitempty"`
 	// minReady is the least number of ready pods during the soak.
 	//
 	// +optional
@@ -577,7 +595,11 @@ type ApprovalRequirement struct {
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
 }
 
-// ProvenHere asks for healthy time in this very environment.
+// DefaultProvenHereMaxAge is provenHere.maxAge where a Gate doesn't set it.
+const DefaultProvenHereMaxAge = 2160 * time.Hour
+
+// ProvenHere accepts healthy time in this very environment: in this cluster and in the
+// Gate's namespaces, of a digest that met the requirements when it was deployed there.
 type ProvenHere struct {
 	// by names the signers who count.
 	//
@@ -587,7 +609,7 @@ type ProvenHere struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	By []string `json:"by"`
-	// duration of healthy time.
+	// duration of healthy time here.
 	//
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=duration
@@ -595,6 +617,34 @@ type ProvenHere struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	Duration metav1.Duration `json:"duration"`
+	// maxAge since the end of the soak here. 2160h (90 days) if unset.
+	//
+	// +optional
+	// +kubebuilder:default="2160h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
+	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
+	// clusters are further clusters whose soaks count, by the UIDs of their namespaces
+	// kube-system; the cluster that the Gate is in always counts. Name the cluster that this
+	// one replaces, so that what ran there starts here after a disaster.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	Clusters []string `json:"clusters,omitempty"`
+}
+
+// MaxAgeOrDefault returns maxAge, or its default where it isn't set.
+func (p *ProvenHere) MaxAgeOrDefault() metav1.Duration {
+	if p.MaxAge == nil {
+		return metav1.Duration{Duration: DefaultProvenHereMaxAge}
+	}
+	return *p.MaxAge
 }
 
 // ExceptionPolicy says who may let a digest by unproven.

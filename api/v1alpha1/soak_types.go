@@ -117,6 +117,10 @@ type SoakStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Attested string `json:"attested,omitempty"`
+	// firstSeenAt is when a workload first named the digest.
+	//
+	// +optional
+	FirstSeenAt *metav1.Time `json:"firstSeenAt,omitempty"`
 	// window has the figures; it is absent until the digest is healthy for the first
 	// time.
 	//

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/envladder/envladder/internal/audit"
 	"github.com/envladder/envladder/internal/cli"
+	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -129,6 +131,11 @@ func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *au
 	options.Recalls = append(options.Recalls, recalls...)
 	if options.Exceptions, err = cluster.Exceptions(ctx); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(options.Gates, func(g verdict.Gate) bool { return g.Spec.ProvenHere != nil }) {
+		if options.Cluster, err = cluster.ID(ctx); err != nil {
+			return err
+		}
 	}
 	options.Policies, err = cluster.Policies(ctx, options.Gates)
 	return err

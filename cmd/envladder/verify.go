@@ -19,7 +19,7 @@ import (
 
 // verifyFlags are what a cluster would know.
 type verifyFlags struct {
-	gate, recalls, exceptions, policies, namespace string
+	gate, recalls, exceptions, policies, namespace, cluster string
 
 	stamps  gate.Stamps
 	sources sourceFlags
@@ -55,6 +55,7 @@ the Recalls can't be judged by.`,
 	f.StringVar(&flags.exceptions, "exceptions", "", "`file` of Exceptions")
 	f.StringVar(&flags.policies, "cluster-image-policies", "", "`file` of ClusterImagePolicies, for a Gate that names one")
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` that it is to run in, for exceptions (default: the Gate's, where it names one)")
+	f.StringVar(&flags.cluster, "cluster-uid", "", "`UID` of the namespace kube-system of the cluster that it is to run in, for provenHere")
 	flags.sources.addTo(f)
 	f.StringVar(&flags.stamps.Ladder, "ladder", "", "`name` of the ladder that the workload is stamped with")
 	f.StringVar(&flags.stamps.Environment, "environment", "", "`name` of the environment that the workload is stamped with")
@@ -77,7 +78,7 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	if _, err := registry.ParseReference(image); err != nil {
 		return err
 	}
-	query := verdict.Query{Reference: image, Namespace: f.namespace, Stamps: f.stamps, Now: time.Now()}
+	query := verdict.Query{Reference: image, Namespace: f.namespace, Cluster: f.cluster, Stamps: f.stamps, Now: time.Now()}
 	guard, err := readGate(f.gate)
 	if err != nil {
 		return err

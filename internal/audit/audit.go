@@ -37,6 +37,8 @@ type Options struct {
 	Exceptions []v1alpha1.Exception
 	// Policies are ClusterImagePolicies, by their names: those that the Gates name.
 	Policies map[string][]byte
+	// Cluster that it runs in, as gate.Request has it.
+	Cluster string
 	// Deploy judges as if all was deployed anew: with the ages of proof. Without it, as
 	// what is started again where it runs.
 	Deploy bool
@@ -150,7 +152,7 @@ func judge(ctx context.Context, options Options, questions []question) []Image {
 		group.Go(func() error {
 			outcomes := options.Judge.Judge(ctx, verdict.Query{
 				Gates: options.Gates, Recalls: options.Recalls, Exceptions: options.Exceptions, Policies: options.Policies,
-				Namespace: q.namespace, Reference: q.image, Stamps: q.stamps, Rescheduled: !options.Deploy, Now: options.Now,
+				Namespace: q.namespace, Cluster: options.Cluster, Reference: q.image, Stamps: q.stamps, Rescheduled: !options.Deploy, Now: options.Now,
 			})
 			mu.Lock()
 			defer mu.Unlock()

@@ -107,6 +107,17 @@ func (c *Cluster) Gates(ctx context.Context) (gates []verdict.Gate, err error) {
 	return gates, err
 }
 
+// ID returns the UID of the cluster's namespace kube-system, by which soaks name the
+// cluster.
+func (c *Cluster) ID(ctx context.Context) (string, error) {
+	namespaces := schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	system, err := c.client.Resource(namespaces).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("reading namespace %q, by whose UID soaks name the cluster: %w", metav1.NamespaceSystem, err)
+	}
+	return string(system.GetUID()), nil
+}
+
 // Recalls are the cluster's.
 func (c *Cluster) Recalls(ctx context.Context) (recalls []v1alpha1.Recall, err error) {
 	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Recall", "", func(u *unstructured.Unstructured) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
 )
 
 // The two types of an in-toto Statement that are written today: `cosign attest` writes
@@ -60,9 +61,12 @@ func parseStatement(payload []byte) (statement, error) {
 	return parsed, nil
 }
 
-// isAbout says whether a subject has exactly this digest, sha256:<64 lowercase hex
-// digits>. Names prove nothing.
+// isAbout reports whether a subject has exactly this digest, sha256:<64 lowercase hex
+// digits>. Names prove nothing, and a subject without a digest is about none.
 func (s statement) isAbout(digest string) bool {
+	if !registry.IsDigest(digest) {
+		return false
+	}
 	for _, subject := range s.Subject {
 		if "sha256:"+subject.Digest["sha256"] == digest {
 			return true

@@ -82,6 +82,15 @@ func (c *checker) rest() {
 		c.by(".spec.provenHere.by", p.By)
 		c.positive(".spec.provenHere.duration", p.Duration.Duration)
 		c.trustedTime(".spec.provenHere.duration", p.By)
+		if p.MaxAge != nil {
+			c.positive(".spec.provenHere.maxAge", p.MaxAge.Duration)
+		}
+		for i, cluster := range p.Clusters {
+			if cluster == "" {
+				c.faultf(fmt.Sprintf(".spec.provenHere.clusters[%d]", i), "is empty")
+			}
+		}
+		c.unique(".spec.provenHere.clusters", p.Clusters)
 	}
 	if e := c.spec.Exceptions; e != nil {
 		c.by(".spec.exceptions.by", e.By)

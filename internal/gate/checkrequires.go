@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
@@ -17,8 +18,10 @@ func (c *checker) requires() {
 	}
 	if r.Provenance != nil {
 		c.by(".spec.requires.provenance.by", r.Provenance.By)
-		if s := r.Provenance.Source; s != nil && s.Repository == "" {
-			c.faultf(".spec.requires.provenance.source.repository", "name the repository")
+		if s := r.Provenance.Source; s != nil {
+			if _, err := requiredSource(s); err != nil {
+				c.faultf(".spec.requires.provenance.source", "%v", err)
+			}
 		}
 	}
 	if r.Soak != nil {
@@ -44,6 +47,8 @@ func (c *checker) signature(path string, s *v1alpha1.SignatureRequirement) {
 	}
 }
 
+var platformSyntax = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$`)
+
 func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 	c.by(path+".by", s.By)
 	c.label(path+".environment", s.Environment)
@@ -58,6 +63,12 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 	if s.MaxRestarts != nil && *s.MaxRestarts < 0 {
 		c.faultf(path+".maxRestarts", "must be at least 0, is %d", *s.MaxRestarts)
 	}
+	for i, platform := range s.Platforms {
+		if !platformSyntax.MatchString(platform) {
+			c.faultf(fmt.Sprintf("%s.platforms[%d]", path, i), "%s must be OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/arm64", quote(platform))
+		}
+	}
+	c.unique(path+".platforms", s.Platforms)
 	if s.MinReady != nil && *s.MinReady < 1 {
 		c.faultf(path+".minReady", "must be at least 1, is %d", *s.MinReady)
 	}

@@ -22,6 +22,7 @@ const (
 	OtherLadder      Code = "OtherLadder"
 	OtherRepository  Code = "OtherRepository"
 	OtherTemplate    Code = "OtherTemplate"
+	NotProvenHere    Code = "NotProvenHere"
 	OtherBuilder     Code = "OtherBuilder"
 	OtherSource      Code = "OtherSource"
 	SignerEnded      Code = "SignerEnded"
@@ -41,6 +42,7 @@ const (
 	SoakGap          Code = "SoakGap"
 	SoakRestarts     Code = "SoakRestarts"
 	SoakFewPods      Code = "SoakFewPods"
+	SoakPlatforms    Code = "SoakPlatforms"
 	NoReadinessProbe Code = "NoReadinessProbe"
 
 	// What a test or an approval shows isn't enough.
@@ -166,6 +168,10 @@ var codes = []CodeDoc{
 		"check that Istio's injector runs and selects the pod (label sidecar.istio.io/inject: \"true\"; in a pod template, on the template)",
 	},
 	{
+		NotProvenHere, "the digest ran in this environment, but not as provenHere requires it: in this cluster and these namespaces, lately, and deployed by proof",
+		"prove the digest as for a first deploy; what ran under an Exception, Warn or Audit isn't proven by that",
+	},
+	{
 		OtherBuilder, "the provenance is of another builder",
 		"build it where the Gate says",
 	},
@@ -236,6 +242,10 @@ var codes = []CodeDoc{
 	{
 		SoakOpen, "the soak has begun but not ended: a signed start proves nothing by itself",
 		"wait until its observer attests the end",
+	},
+	{
+		SoakPlatforms, "a platform of the image hasn't soaked for the time that the Gate requires",
+		"let the image run on nodes of that platform, or name in the Gate the platforms that this environment runs (soak.platforms)",
 	},
 	{
 		SoakRestarts, "containers restarted more often during the soak than the Gate lets by",

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 )
@@ -16,7 +17,7 @@ func Decide(r Request) Verdict {
 	if r.Gate == nil {
 		return Deny(r.Image, Ref{}, NewReason(NoGate, "there is no Gate to judge by"))
 	}
-	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}}
+	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}, at: r.Now, ageless: r.Rescheduled}
 	for _, signer := range r.Gate.Spec.Signers {
 		j.signers[signer.Name] = signer
 	}
@@ -65,6 +66,12 @@ func (i Image) String() string {
 type judge struct {
 	Request
 	signers map[string]v1alpha1.Signer
+	// at is the time that ages are measured to, and ageless whether ages count at all:
+	// those of the request, or an earlier deploy's.
+	at      time.Time
+	ageless bool
+	// unmet are the requirements that weren't met at earlier times.
+	unmet map[time.Time][]Reason
 }
 
 // all are the reasons for a denial, and the exception that stands in for proof.
@@ -98,14 +105,25 @@ func codesOf(reasons []Reason) []Code {
 	return slices.Compact(codes)
 }
 
-// required are the requirements that aren't met. What has proven itself here needs no
-// proof from elsewhere.
+// required are the requirements that aren't met. What has proven itself here isn't asked
+// again for proof from elsewhere.
 func (j *judge) required() []Reason {
 	missing := slices.Concat(j.signature(), j.sbom(), j.provenance())
-	if j.provenHere() {
-		return missing
+	elsewhere := j.provenElsewhere()
+	if len(elsewhere) > 0 {
+		proven, why := j.provenHere()
+		if proven {
+			return missing
+		}
+		elsewhere = append(elsewhere, why...)
 	}
-	return slices.Concat(missing, j.soak(), j.tests(), j.approvals())
+	return append(missing, elsewhere...)
+}
+
+// provenElsewhere are the requirements that aren't met of those that provenHere stands in
+// for.
+func (j *judge) provenElsewhere() []Reason {
+	return slices.Concat(j.soak(), j.tests(), j.approvals())
 }
 
 // request refuses what callers can get wrong.

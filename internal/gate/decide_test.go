@@ -86,7 +86,7 @@ var verdicts = []struct {
 	{"an index whose child soaked less", soak(func(s *gate.Soak) {
 		s.Image.Digest = digest
 		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digestOf("child"), HealthySeconds: 60}}
-	}), nil},
+	}), codes{gate.SoakPlatforms}},
 	{"a child of an index that ran, but not this child", soak(func(s *gate.Soak) {
 		s.Image.Digest = digestOf("index")
 		s.Image.Platforms = []gate.SoakPlatform{{Platform: "linux/arm64", Digest: digestOf("child"), HealthySeconds: 24 * 3600}}
@@ -309,21 +309,17 @@ var verdicts = []struct {
 	{"another pod template", sameTemplate(digestOf("other")), codes{gate.OtherTemplate}},
 	{"no pod template", sameTemplate(""), codes{gate.OtherTemplate}},
 
-	// What has proven itself here.
+	// What has proven itself here; provenhere_test.go has the rest.
 	{"proven here", provenHere(func(*gate.Soak) {}), nil},
 	{"proven here for a second less", provenHere(func(s *gate.Soak) { s.Window.HealthySeconds-- }), notProvenHere},
-	{"proven elsewhere", provenHere(func(s *gate.Soak) { s.Environment = "staging" }), notProvenHere},
-	{"proven here in another ladder", provenHere(func(s *gate.Soak) { s.Ladder = "blog" }), notProvenHere},
-	{"proven here with figures that contradict", provenHere(func(s *gate.Soak) { s.Window.Restarts = -1 }), notProvenHere},
-	{"begun here", provenHere(func(s *gate.Soak) { s.Window.FinishedAt = nil }), notProvenHere},
-	{"proven here long ago", provenHere(func(s *gate.Soak) { older(&s.Window, 3000*day) }), nil},
-	{"proven here by who doesn't count", func(r *gate.Request) {
+	{"proven in another cluster", provenHere(func(s *gate.Soak) { s.Cluster = "there" }), notProvenHere},
+	{"proven here, and never deployed by proof", func(r *gate.Request) {
 		provenHere(func(*gate.Soak) {})(r)
-		r.Gate.Spec.ProvenHere.By = []string{"e2e"}
-	}, notProvenHere},
+		r.Evidence = slices.Delete(r.Evidence, theApproval, theApproval+1)
+	}, codes{gate.NoApproval, gate.NotProvenHere, gate.SoakTooOld, gate.TestTooOld}},
 	{"proven here without signature", func(r *gate.Request) {
 		provenHere(func(*gate.Soak) {})(r)
-		r.Evidence = slices.DeleteFunc(r.Evidence, func(e gate.Evidence) bool { return e.PredicateType == gate.PredicateSignature })
+		r.Evidence = slices.Delete(r.Evidence, theSignature, theSignature+1)
 	}, codes{gate.NoSignature}},
 
 	// Provenance; provenance_test.go has the rest.
@@ -385,27 +381,12 @@ var verdicts = []struct {
 	}, nil},
 }
 
-// notProvenHere is what elsewhere's proof would be needed for.
-var notProvenHere = codes{gate.NoApproval, gate.NoTest, gate.NoTest}
-
 // sameTemplate asks for the pod template that soaked.
 func sameTemplate(is string) func(*gate.Request) {
 	return func(r *gate.Request) {
 		r.Gate.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
 		r.Stamps.TemplateDigest = is
 		r.Evidence[theSoak].Soak.Workloads = []gate.Workload{{TemplateDigest: digestOf("worker")}, {TemplateDigest: digestOf("template")}}
-	}
-}
-
-// provenHere leaves of the evidence signature, SBOM and provenance, and adds a soak here.
-func provenHere(change func(*gate.Soak)) func(*gate.Request) {
-	return func(r *gate.Request) {
-		r.Gate.Spec.ProvenHere = &v1alpha1.ProvenHere{By: []string{"observer"}, Duration: asked(day)}
-		r.Gate.Spec.Requires.Soak = nil // what it would say of a soak here is of no interest
-		here := r.Evidence[theSoak]
-		here.Soak.Environment, here.Soak.Chart.Digest = "prod", ""
-		change(here.Soak)
-		r.Evidence = []gate.Evidence{r.Evidence[theSignature], r.Evidence[theSBOM], r.Evidence[theProvenance], here}
 	}
 }
 

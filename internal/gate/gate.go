@@ -23,7 +23,10 @@ type Request struct {
 	// Namespace that it is to run in; an exception counts in the namespaces that it
 	// names.
 	Namespace string
-	Stamps    Stamps
+	// Cluster that it is to run in: the UID of its namespace kube-system, as soaks name it.
+	// Where it is empty, provenHere counts only soaks of the clusters that the Gate names.
+	Cluster string
+	Stamps  Stamps
 	// Evidence was verified: every signer is one of the Gate's, every subject is
 	// the image's digest.
 	Evidence []Evidence

@@ -55,6 +55,9 @@ func soaks() *rapid.Generator[gate.Soak] {
 		if rapid.Bool().Draw(t, "proven") {
 			return s
 		}
+		s.Cluster = rapid.SampledFrom([]string{"here", "here", "there", ""}).Draw(t, "cluster")
+		s.Namespace = rapid.SampledFrom([]string{"shop", "shop", "blog", ""}).Draw(t, "namespace")
+		s.FirstSeenAt = maybe(times()).Draw(t, "firstSeenAt")
 		s.Ladder, s.Environment = ladders.Draw(t, "ladder"), environments.Draw(t, "environment")
 		s.Image.Repository = rapid.SampledFrom([]string{repository, "registry.example.com/blog/web", ""}).Draw(t, "repository")
 		s.Image.Platforms = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) gate.SoakPlatform {
@@ -156,8 +159,15 @@ func requests() *rapid.Generator[gate.Request] {
 		r.Evidence = append(kept, rapid.SliceOfN(evidence(), 0, 4).Draw(t, "evidence")...)
 		r.Rescheduled = rapid.Bool().Draw(t, "rescheduled")
 		r.Exceptions = rapid.SliceOfN(exceptions(), 0, 2).Draw(t, "exceptions")
-		if rapid.Bool().Draw(t, "provenHere") {
+		switch rapid.SampledFrom([]string{"", "of anything", "of this"}).Draw(t, "provenHere") {
+		case "of anything":
+			r.Cluster = rapid.SampledFrom([]string{"here", ""}).Draw(t, "cluster")
 			r.Gate.Spec.ProvenHere = &v1alpha1.ProvenHere{By: []string{"observer"}, Duration: asked(time.Hour)}
+		case "of this":
+			q := proven()
+			provenHere(func(*gate.Soak) {})(&q)
+			r.Cluster, r.Gate.Spec.ProvenHere = q.Cluster, q.Gate.Spec.ProvenHere
+			r.Evidence = append(q.Evidence, rapid.SliceOfN(evidence(), 0, 3).Draw(t, "more")...)
 		}
 		if rapid.Bool().Draw(t, "ending") {
 			r.Gate.Spec.Signers[1].NotAfter = new(metav1.NewTime(times().Draw(t, "notAfter")))

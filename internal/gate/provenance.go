@@ -2,12 +2,15 @@ package gate
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// Provenance is the predicate of SLSA's provenance v1, as far as it is looked at.
+// Provenance is the predicate of SLSA's provenance v1, as far as a Gate judges it.
 type Provenance struct {
 	BuildDefinition BuildDefinition `json:"buildDefinition"`
 	RunDetails      RunDetails      `json:"runDetails"`
@@ -15,14 +18,20 @@ type Provenance struct {
 
 // BuildDefinition is what a builder was told to build.
 type BuildDefinition struct {
-	BuildType string `json:"buildType"`
-	// ExternalParameters are each build type's own. Two of them name the source: `workflow`
-	// (GitHub's) and `source` (the specification's examples).
-	ExternalParameters struct {
-		Workflow json.RawMessage `json:"workflow,omitempty"`
-		Source   json.RawMessage `json:"source,omitempty"`
-	} `json:"externalParameters"`
+	BuildType            string               `json:"buildType"`
+	ExternalParameters   ExternalParameters   `json:"externalParameters"`
 	ResolvedDependencies []ResolvedDependency `json:"resolvedDependencies,omitempty"`
+}
+
+// ExternalParameters are each build type's own. These are the ones that state a source:
+// workflow is GitHub's, configSource BuildKit's, the last two are Cloud Build's, and source
+// is that of the specification's examples, of GitLab and of slsa-github-generator.
+type ExternalParameters struct {
+	Workflow          json.RawMessage `json:"workflow,omitempty"`
+	Source            json.RawMessage `json:"source,omitempty"`
+	ConfigSource      json.RawMessage `json:"configSource,omitempty"`
+	BuildConfigSource json.RawMessage `json:"buildConfigSource,omitempty"`
+	SourceToBuild     json.RawMessage `json:"sourceToBuild,omitempty"`
 }
 
 // ResolvedDependency is an in-toto ResourceDescriptor.
@@ -53,73 +62,136 @@ func assessProvenance(e Evidence, required *v1alpha1.ProvenanceRequirement) cand
 	if is := e.Provenance.RunDetails.Builder.ID; required.Builder != "" && is != required.Builder {
 		c.faults = append(c.faults, NewReason(OtherBuilder, "%s is of builder %s, not %s", e.title(), quote(is), quote(required.Builder)))
 	}
-	want := required.Source
-	if want == nil {
-		return c
-	}
-	is, known := e.Provenance.source()
-	switch {
-	case !known:
-		c.faults = append(c.faults, NewReason(OtherSource, "%s doesn't say which source was built, or not in a way that can be read", e.title()))
-	case is.repository != source(want.Repository).repository:
-		c.faults = append(c.faults, NewReason(OtherSource, "%s is of %s, not %s", e.title(), quote(is.repository), quote(want.Repository)))
-	case want.Ref != "" && is.ref != want.Ref:
-		c.faults = append(c.faults, NewReason(OtherSource, "%s is of ref %s, not %s", e.title(), quote(is.ref), quote(want.Ref)))
+	if required.Source != nil {
+		c.faults = append(c.faults, assessSource(e, required.Source)...)
 	}
 	return c
 }
 
-// sourceCode is a repository and a ref of it.
-type sourceCode struct{ repository, ref string }
-
-// source reads git+https://github.com/example/shop.git@refs/heads/main.
-func source(uri string) sourceCode {
-	scheme, rest, _ := strings.Cut(strings.TrimPrefix(uri, "git+"), "://")
-	host, path, _ := strings.Cut(rest, "/") // a user's name ends in @ too
-	path, ref, _ := strings.Cut(path, "@")
-	if host == "" || path == "" {
-		return sourceCode{}
+func assessSource(e Evidence, required *v1alpha1.ProvenanceSource) []Reason {
+	want, err := requiredSource(required)
+	if err != nil { // Check reports it too
+		return []Reason{NewReason(OtherSource, "%s can't be compared with the Gate's source: %v", e.title(), err)}
 	}
-	return sourceCode{scheme + "://" + host + "/" + strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git"), ref}
+	is, err := e.Provenance.source()
+	switch {
+	case err != nil:
+		return []Reason{NewReason(OtherSource, "%s %v", e.title(), err)}
+	case is.repository != want.repository:
+		return []Reason{NewReason(OtherSource, "%s is of %s, not %s", e.title(), quote(is.repository), quote(want.repository))}
+	case want.ref != "" && is.ref != want.ref:
+		return []Reason{NewReason(OtherSource, "%s is of ref %s, not %s", e.title(), quote(is.ref), quote(want.ref))}
+	}
+	return nil
 }
 
-// source is what was built. A dependency counts only where it is the only repository: a
-// build of something else may have this one among its dependencies.
-func (p *Provenance) source() (sourceCode, bool) {
-	external := p.BuildDefinition.ExternalParameters
-	if len(external.Workflow) > 0 {
-		var workflow struct {
-			Repository string `json:"repository"`
-			Ref        string `json:"ref"`
+// source returns the one source that all parts of the provenance state. A build may have
+// used other repositories too, so a dependency says what was built only where it is the
+// only repository; where the parameters say it, the dependencies must have it among them.
+func (p *Provenance) source() (sourceCode, error) {
+	stated, err := p.BuildDefinition.ExternalParameters.sources()
+	if err != nil {
+		return sourceCode{}, err
+	}
+	dependencies := p.BuildDefinition.repositories()
+	if len(stated) > 0 {
+		same := slices.DeleteFunc(slices.Clone(dependencies), func(d sourceCode) bool { return d.repository != stated[0].repository })
+		if len(dependencies) > 0 && len(same) == 0 {
+			return sourceCode{}, fmt.Errorf("states source %s, which is not among the repositories of its resolvedDependencies", quote(stated[0].repository))
 		}
-		ok := json.Unmarshal(external.Workflow, &workflow) == nil && workflow.Repository != ""
-		return sourceCode{source(workflow.Repository).repository, workflow.Ref}, ok
+		return agree(append(stated, same...)...)
 	}
-	if len(external.Source) > 0 {
-		return externalSource(external.Source)
+	if len(dependencies) == 0 || dependencies[0].repository == "" {
+		return sourceCode{}, errors.New("states no source that can be read")
 	}
-	var found []sourceCode
-	for _, dependency := range p.BuildDefinition.ResolvedDependencies {
-		if strings.HasPrefix(dependency.URI, "git+") {
-			found = append(found, source(dependency.URI))
-		}
-	}
-	if len(found) != 1 {
-		return sourceCode{}, false
-	}
-	return found[0], found[0].repository != ""
+	return agree(dependencies...)
 }
 
-// externalSource is a URI, or a ResourceDescriptor with one.
-func externalSource(raw json.RawMessage) (sourceCode, bool) {
-	var uri string
-	if json.Unmarshal(raw, &uri) != nil {
-		var descriptor ResolvedDependency
-		if json.Unmarshal(raw, &descriptor) != nil {
-			return sourceCode{}, false
+// sources returns the sources that the parameters state. One that can't be read is an
+// error: it may be another one.
+func (e ExternalParameters) sources() ([]sourceCode, error) {
+	var all []sourceCode
+	for _, parameter := range []struct {
+		name  string
+		value json.RawMessage
+	}{
+		{"workflow", e.Workflow},
+		{"source", e.Source},
+		{configSource, e.ConfigSource},
+		{"buildConfigSource", e.BuildConfigSource},
+		{"sourceToBuild", e.SourceToBuild},
+	} {
+		if len(parameter.value) == 0 {
+			continue
 		}
-		uri = descriptor.URI
+		stated, err := readSource(parameter.name, parameter.value)
+		if err != nil {
+			return nil, fmt.Errorf("has a source that can't be read: externalParameters.%s: %w", parameter.name, err)
+		}
+		all = append(all, stated...)
 	}
-	found := source(uri)
-	return found, found.repository != ""
+	return all, nil
+}
+
+const configSource = "configSource"
+
+// readSource reads a parameter: the spelling of a repository, an in-toto
+// ResourceDescriptor, or an object with repository and ref.
+func readSource(name string, value json.RawMessage) ([]sourceCode, error) {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		stated, err := parseSource(text)
+		return []sourceCode{stated}, err
+	}
+	var object struct {
+		URI        string `json:"uri"`
+		Repository string `json:"repository"`
+		Ref        string `json:"ref"`
+	}
+	if err := json.Unmarshal(value, &object); err != nil {
+		return nil, errors.New("it is neither a text nor an object with uri or repository")
+	}
+	var all []sourceCode
+	for _, spelling := range []string{object.URI, object.Repository} {
+		if spelling == "" {
+			continue
+		}
+		stated, err := parseSource(spelling)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, stated, sourceCode{stated.repository, object.Ref})
+	}
+	if len(all) == 0 && name != configSource { // BuildKit's is empty where the context is a folder
+		return nil, errors.New("it names no repository")
+	}
+	return all, nil
+}
+
+// repositories returns the dependencies that are repositories of source code. One that
+// can't be read has no repository, so that it equals none.
+func (b BuildDefinition) repositories() []sourceCode {
+	var all []sourceCode
+	for _, dependency := range b.ResolvedDependencies {
+		if !dependency.isRepository() {
+			continue
+		}
+		stated, err := parseSource(dependency.URI)
+		if err != nil {
+			stated = sourceCode{}
+		}
+		all = append(all, stated)
+	}
+	return all
+}
+
+// isRepository reports whether a dependency is a repository: by git+ in front, as SLSA
+// writes it, or by a commit or Git's own spelling, as BuildKit does.
+func (d ResolvedDependency) isRepository() bool {
+	beforeRef, _, _ := strings.Cut(d.URI, "#")
+	if strings.HasPrefix(d.URI, "pkg:") {
+		return false
+	}
+	return strings.HasPrefix(d.URI, "git+") || strings.HasPrefix(d.URI, "ssh://") || strings.HasPrefix(d.URI, "git@") ||
+		strings.HasSuffix(beforeRef, ".git") || d.Digest["gitCommit"] != "" || d.Digest["sha1"] != ""
 }

@@ -16,7 +16,13 @@ func (j *judge) soak() []Reason {
 	k := soakKind
 	k.need = fmt.Sprintf("a soak of %s in %s", span(required.Duration.Duration), quote(required.Environment))
 	k.about = func(e Evidence) bool { return e.Soak != nil }
-	return j.need(k, required.By, func(e Evidence) candidate { return j.assessSoak(e, required) })
+	return j.need(k, required.By, func(e Evidence) candidate {
+		c := j.assessSoak(e, required)
+		if c.figure > 0 { // else its figures aren't compared, or there is no time at all
+			c.faults = append(c.faults, j.soakPlatforms(e, required)...)
+		}
+		return c
+	})
 }
 
 // assessSoak says everything that keeps a soak from counting. Figures that contradict
@@ -91,19 +97,6 @@ func (j *judge) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []
 	return []Reason{NewReason(OtherTemplate, "%s has no workload with the pod template that is deployed (%s)", e.title(), short(is))}
 }
 
-// provenHere says whether the digest has proven itself in this very environment.
-func (j *judge) provenHere() bool {
-	asked := j.Gate.Spec.ProvenHere
-	if asked == nil {
-		return false
-	}
-	required := &v1alpha1.SoakRequirement{By: asked.By, Environment: j.Gate.Spec.Environment, Duration: asked.Duration}
-	k := soakKind
-	k.about = func(e Evidence) bool { return e.Soak != nil }
-	f := j.find(k, required.By, func(e Evidence) candidate { return j.assessSoak(e, required) })
-	return slices.ContainsFunc(f.candidates, func(c candidate) bool { return len(c.faults) == 0 })
-}
-
 // soakTime judges how long it soaked and how long ago.
 func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy int64) []Reason {
 	var reasons []Reason
@@ -120,8 +113,8 @@ func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy
 		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", span(need), how, quote(required.Environment), span(has), e.title()))
 		reasons = append(reasons, e.noReadinessProbe()...)
 	}
-	if required.MaxAge != nil && reason == nil && !j.Rescheduled {
-		if age := j.Now.Sub(at); age > required.MaxAge.Duration {
+	if required.MaxAge != nil && reason == nil && !j.ageless {
+		if age := j.at.Sub(at); age > required.MaxAge.Duration {
 			reasons = append(reasons, NewReason(SoakTooOld, "%s ended %s ago, at most %s are allowed", e.title(), span(age), span(required.MaxAge.Duration)))
 		}
 	}

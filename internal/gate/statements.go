@@ -22,15 +22,18 @@ const (
 
 // Soak is the predicate soak/v0.1: time that a digest was healthy, as observed.
 type Soak struct {
-	Ladder      string       `json:"ladder"`
-	Environment string       `json:"environment"`
-	Target      string       `json:"target"`
-	Cluster     string       `json:"cluster"`
-	Namespace   string       `json:"namespace"`
-	Image       SoakImage    `json:"image"`
-	Workloads   []Workload   `json:"workloads"`
-	Chart       SoakChart    `json:"chart"`
-	Source      SoakSource   `json:"source,omitzero"`
+	Ladder      string     `json:"ladder"`
+	Environment string     `json:"environment"`
+	Target      string     `json:"target"`
+	Cluster     string     `json:"cluster"`
+	Namespace   string     `json:"namespace"`
+	Image       SoakImage  `json:"image"`
+	Workloads   []Workload `json:"workloads"`
+	Chart       SoakChart  `json:"chart"`
+	Source      SoakSource `json:"source,omitzero"`
+	// FirstSeenAt is when a workload first named the digest, which may be long before the
+	// window begins with its first healthy moment.
+	FirstSeenAt *time.Time   `json:"firstSeenAt,omitempty"`
 	Window      SoakWindow   `json:"window"`
 	Observer    SoakObserver `json:"observer"`
 }

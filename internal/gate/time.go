@@ -30,8 +30,8 @@ func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 	default:
 		at = *claimed
 	}
-	if at.After(j.Now.Add(clockSkew)) {
-		reason := NewReason(FromFuture, "%s is of %s, now is %s", e.title(), stamp(at), stamp(j.Now))
+	if at.After(j.at.Add(clockSkew)) {
+		reason := NewReason(FromFuture, "%s is of %s, now is %s", e.title(), stamp(at), stamp(j.at))
 		return time.Time{}, &reason
 	}
 	return at, nil
@@ -40,14 +40,14 @@ func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 // tooOld judges maxAge: exactly that age passes. What already runs here isn't judged
 // by age.
 func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, code Code) []Reason {
-	if j.Rescheduled {
+	if j.ageless {
 		return nil
 	}
 	at, reason := j.since(e, claimed)
 	if reason != nil {
 		return []Reason{*reason}
 	}
-	if age := j.Now.Sub(at); age > maxAge {
+	if age := j.at.Sub(at); age > maxAge {
 		return []Reason{NewReason(code, "%s is %s old, at most %s are allowed", e.title(), span(age), span(maxAge))}
 	}
 	return nil

@@ -239,7 +239,7 @@ func strictness(g Gate) int {
 
 func (q Query) request(g Gate, image gate.Image) gate.Request {
 	return gate.Request{
-		Gate: g.Gate, Unknown: g.Unknown, Ref: g.Ref, Image: image, Namespace: q.Namespace, Stamps: q.Stamps,
+		Gate: g.Gate, Unknown: g.Unknown, Ref: g.Ref, Image: image, Namespace: q.Namespace, Cluster: q.Cluster, Stamps: q.Stamps,
 		Recalls: q.Recalls, Rescheduled: q.Rescheduled, Now: q.Now,
 	}
 }

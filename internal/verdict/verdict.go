@@ -59,6 +59,8 @@ type Query struct {
 	Exceptions []v1alpha1.Exception
 	// Namespace that it is asked for. Where it is empty, no exception counts.
 	Namespace string
+	// Cluster that it is asked for, as gate.Request has it.
+	Cluster string
 	// Reference is the image as the pod names it.
 	Reference string
 	// Stamps of the object that is judged.

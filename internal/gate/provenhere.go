@@ -1,0 +1,178 @@
+package gate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+)
+
+// provenHere reports whether the digest has proven itself in this environment, and where
+// it ran here without that, why its nearest soak doesn't count.
+//
+// To run proves nothing by itself: it may have run under an Exception, or while the Gate
+// only warned. So the soak counts if the digest met the requirements when it began to run
+// here, which is judged again from the same evidence and rests on no record.
+func (j *judge) provenHere() (bool, []Reason) {
+	policy := j.Gate.Spec.ProvenHere
+	if policy == nil {
+		return false, nil
+	}
+	k := soakKind
+	k.about = func(e Evidence) bool { return e.Soak != nil && e.Soak.Environment == j.Gate.Spec.Environment }
+	f := j.find(k, policy.By, func(e Evidence) candidate { return j.assessHere(e, policy) })
+	switch {
+	case len(f.candidates) == 0:
+		return false, nil
+	case len(f.candidates[0].faults) == 0:
+		return true, nil
+	}
+	var why []string
+	for _, fault := range f.candidates[0].faults {
+		why = append(why, fault.Message)
+	}
+	slices.Sort(why)
+	return false, []Reason{NewReason(NotProvenHere, "it ran in %s, and that doesn't count: %s", quote(j.Gate.Spec.Environment), strings.Join(slices.Compact(why), "; "))}
+}
+
+// assessHere reports everything that keeps a soak of this environment from standing in for
+// soak, tests and approvals.
+func (j *judge) assessHere(e Evidence, policy *v1alpha1.ProvenHere) candidate {
+	maxAge := policy.MaxAgeOrDefault()
+	c := j.assessSoak(e, &v1alpha1.SoakRequirement{By: policy.By, Environment: j.Gate.Spec.Environment, Duration: policy.Duration, MaxAge: &maxAge})
+	c.faults = append(c.faults, j.otherPlace(e, policy)...)
+	if len(c.faults) == 0 {
+		c.faults = j.unprovenHere(e, maxAge.Duration)
+	}
+	return c
+}
+
+// otherPlace compares cluster and namespace. A cluster that isn't known equals none.
+func (j *judge) otherPlace(e Evidence, policy *v1alpha1.ProvenHere) []Reason {
+	var reasons []Reason
+	cluster, namespace := e.Soak.Cluster, e.Soak.Namespace
+	if cluster == "" || cluster != j.Cluster && !slices.Contains(policy.Clusters, cluster) {
+		reasons = append(reasons, NewReason(NotProvenHere, "%s is of cluster %s, and not of this one", e.title(), quote(cluster)))
+	}
+	if !slices.Contains(j.Gate.Spec.Namespaces, namespace) {
+		reasons = append(reasons, NewReason(NotProvenHere, "%s is of namespace %s, which the Gate doesn't name", e.title(), quote(namespace)))
+	}
+	return reasons
+}
+
+// maxReturns bounds how often a digest may have been away for longer than maxAge. Each
+// return is judged like a first deploy, and the signer of a soak chooses how many there are.
+const maxReturns = 8
+
+// unprovenHere reports what the digest lacked when it was deployed here: the first time,
+// and each time that it had been away for so long that provenHere would not have admitted
+// it either. Without that, a digest could come back under an Exception and be as good as
+// one that never left.
+func (j *judge) unprovenHere(e Evidence, maxAge time.Duration) []Reason {
+	returns, why := e.Soak.returns(maxAge)
+	if why != "" {
+		return []Reason{NewReason(NotProvenHere, "%s: %s", e.title(), why)}
+	}
+	for _, at := range append([]time.Time{e.Soak.deployedAt()}, returns...) {
+		if missing := j.unmetAt(at); len(missing) > 0 {
+			return []Reason{NewReason(NotProvenHere, "%s: the requirements weren't met when the digest was deployed, %s (%s)", e.title(), stamp(at), joinCodes(codesOf(missing)))}
+		}
+	}
+	return nil
+}
+
+// unmetAt reports which of the requirements that provenHere stands in for weren't met at a
+// time, by what had been signed until then. Whether a signer has ended is judged now: its
+// key may have signed something with an older date since.
+func (j *judge) unmetAt(at time.Time) []Reason {
+	if missing, known := j.unmet[at]; known {
+		return missing
+	}
+	then := *j
+	then.at, then.ageless = at, false
+	then.Evidence = slices.DeleteFunc(slices.Clone(j.Evidence), func(e Evidence) bool { return e.madeAfter(at.Add(clockSkew)) })
+	missing := then.provenElsewhere()
+	if j.unmet == nil {
+		j.unmet = map[time.Time][]Reason{}
+	}
+	j.unmet[at] = missing
+	return missing
+}
+
+// madeAfter reports whether any time says that a statement was made after an instant.
+func (e Evidence) madeAfter(at time.Time) bool {
+	var claimed *time.Time
+	switch {
+	case e.Soak != nil:
+		claimed = e.Soak.Window.FinishedAt
+	case e.Test != nil:
+		claimed = e.Test.FinishedAt
+	case e.Approval != nil:
+		claimed = e.Approval.ApprovedAt
+	}
+	return e.Signed.After(at) || (claimed != nil && claimed.After(at))
+}
+
+// deployedAt returns when a workload first named the digest. It is healthy only later: a
+// canary may take hours.
+func (s *Soak) deployedAt() time.Time {
+	if seen := s.FirstSeenAt; seen != nil && seen.Before(s.Window.StartedAt) {
+		return *seen
+	}
+	return s.Window.StartedAt
+}
+
+// returns are the times at which the digest came back after it had been away for longer
+// than a bound, or why they can't be known.
+func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
+	w := s.Window
+	pieces := slices.Clone(w.Interruptions)
+	slices.SortFunc(pieces, func(a, b Interruption) int { return a.From.Compare(b.From) })
+	var away, listed time.Duration
+	var last time.Time
+	leave := func() {
+		if away > bound && last.Before(*w.FinishedAt) {
+			times = append(times, last)
+		}
+		away = 0
+	}
+	for _, piece := range pieces {
+		length := piece.To.Sub(piece.From)
+		listed += length
+		if ran(piece.Reason) || piece.From.After(last) {
+			leave()
+		}
+		if !ran(piece.Reason) {
+			away, last = away+length, piece.To
+		}
+	}
+	leave()
+	switch cut := time.Duration(w.InterruptedSeconds)*time.Second - listed; {
+	case cut > bound:
+		return nil, fmt.Sprintf("for %s of its window nothing says whether it ran", span(cut))
+	case len(times) > maxReturns:
+		return nil, fmt.Sprintf("it was away for longer than %s more than %d times", span(bound), maxReturns)
+	}
+	return times, ""
+}
+
+// ran reports whether the digest ran during an interruption. A reason that isn't known may
+// mean that it didn't.
+func ran(reason string) bool {
+	switch reason {
+	case "Degraded", "MixedDigests", InterruptedNoReadinessProbe, "OtherImage", "Progressing":
+		return true
+	default:
+		return false
+	}
+}
+
+func joinCodes(codes []Code) string {
+	texts := make([]string, len(codes))
+	for i, code := range codes {
+		texts[i] = string(code)
+	}
+	return strings.Join(texts, ", ")
+}
