@@ -82,6 +82,9 @@ func TestHealthyTimeIsAttestedAndTheGateBelievesIt(t *testing.T) {
 	if statement.Ladder != "shop" || statement.Environment != "staging" || statement.Target != "eu" || statement.Namespace != s.namespace || statement.Cluster == "" || statement.Image.Repository != s.web() {
 		t.Errorf("it says: %+v", statement)
 	}
+	if seen := statement.FirstSeenAt; seen == nil || !seen.Equal(epoch) || !done.Status.FirstSeenAt.Time.Equal(epoch) {
+		t.Errorf("it says that the digest was first seen %v, the Soak %v, want %v", seen, done.Status.FirstSeenAt, epoch)
+	}
 	if len(statement.Workloads) != 1 || statement.Workloads[0].Kind != "Deployment" || !strings.HasPrefix(statement.Workloads[0].TemplateDigest, "sha256:") {
 		t.Errorf("its workloads are %+v", statement.Workloads)
 	}
@@ -696,9 +699,15 @@ func TestAnIndexAndItsPlatforms(t *testing.T) {
 	r.pass(time.Minute)
 	r.untilAttested(index, "1m")
 	found := s.attestations(index)
-	for digest, want := range map[string]bool{index: true, children[0]: false, children[1]: true} {
+	for digest, want := range map[string]bool{index: false, children[0]: false, children[1]: true} {
 		if v := s.decideBy(found, digest, time.Minute); v.Allowed != want {
 			t.Errorf("%s: allowed %v, want %v: %+v", digest, v.Allowed, want, v.Reasons)
+		}
+	}
+	for platform, want := range map[string]bool{"linux/amd64": false, "linux/arm64": true} {
+		v := s.decideBy(found, index, time.Minute, func(q *v1alpha1.SoakRequirement) { q.Platforms = []string{platform} })
+		if v.Allowed != want {
+			t.Errorf("the index on %s: allowed %v, want %v: %+v", platform, v.Allowed, want, v.Reasons)
 		}
 	}
 }

@@ -15,7 +15,8 @@ func TestThePageNamesTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	folders := map[string]string{
-		"webhook": ".", "plain": "../charts/plain", "evidence": "../internal/evidence", "registry": "../internal/registry", "verdict": "../internal/verdict",
+		"webhook": ".", "plain": "../charts/plain", "gate": "../internal/gate", "observer": "../observer",
+		"evidence": "../internal/evidence", "registry": "../internal/registry", "verdict": "../internal/verdict",
 	}
 	code := map[string]string{}
 	for name, folder := range folders {

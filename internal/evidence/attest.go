@@ -31,7 +31,8 @@ type Target struct {
 	// Evidence is the repository that its attestations are kept in, where that is
 	// another one.
 	Evidence string
-	// Platforms are an index's runnable children; none where the image is no index.
+	// Platforms are the children of an index that may run; none where the image is no
+	// index.
 	Platforms []registry.Descriptor
 
 	descriptor registry.Descriptor
@@ -58,12 +59,13 @@ func FindTarget(ctx context.Context, client *registry.Client, repository, digest
 	}, nil
 }
 
-// runnable leaves out what builders put beside the platforms: attestation manifests,
-// which say that they run nowhere.
+// runnable leaves out what builders put next to the platforms: attestation manifests,
+// which say that they run nowhere. A child that says no platform may run on any: container
+// runtimes take it where none is of theirs.
 func runnable(children []registry.Descriptor) []registry.Descriptor {
 	var platforms []registry.Descriptor
 	for _, child := range children {
-		if child.Platform != "" && !strings.HasPrefix(child.Platform, "unknown/") {
+		if !strings.HasPrefix(child.Platform, "unknown/") {
 			platforms = append(platforms, child)
 		}
 	}

@@ -192,6 +192,23 @@ func TestTheSubjectMustHaveTheDigest(t *testing.T) {
 	}
 }
 
+// TestNothingIsAboutNoDigest: a digest without digits equals no subject without one.
+func TestNothingIsAboutNoDigest(t *testing.T) {
+	signer := newKey(t)
+	v := verifier(t, inGate("ci", signer))
+	claim := about(gate.PredicateSignature, "{}")
+	claim.Subject = []subject{{Name: "web", Digest: map[string]string{}}, {Name: "web", Digest: map[string]string{"sha256": ""}}}
+	bundle := signed(t, signer, claim)
+	for _, digest := range []string{"", "sha256:", "sha256"} {
+		if claim.isAbout(digest) {
+			t.Errorf("a subject without a digest is about %q", digest)
+		}
+		if got, err := v.Verify(bundle, digest); err == nil || len(got) > 0 {
+			t.Errorf("about %q there is %+v", digest, got)
+		}
+	}
+}
+
 func TestStatementsAreReadStrictly(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ci", signer))
@@ -458,13 +475,13 @@ func TestAnIndexIsAttestedWithItsPlatforms(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			w, observer := newWorld(t, kind), newKey(t)
-			digest, children := w.server.Index(t, "shop/web", "linux/amd64", "linux/arm64", "unknown/unknown")
+			digest, children := w.server.Index(t, "shop/web", "linux/amd64", "linux/arm64", "unknown/unknown", "")
 			w.digest = digest
 			attested := w.attest(t, observer, gate.PredicateSoak, json.RawMessage(aSoak))
-			if diff := cmp.Diff([]string{digest, children[0], children[1]}, attested.Subjects); diff != "" {
+			if diff := cmp.Diff([]string{digest, children[0], children[1], children[3]}, attested.Subjects); diff != "" {
 				t.Errorf("subjects (-want +got):\n%s", diff)
 			}
-			for digest, want := range map[string]int{digest: 1, children[0]: 1, children[1]: 1, children[2]: 0} {
+			for digest, want := range map[string]int{digest: 1, children[0]: 1, children[1]: 1, children[2]: 0, children[3]: 1} {
 				w.digest = digest
 				found, err := w.fetch(t, inGate("observer", observer))
 				check(t, err)

@@ -130,8 +130,18 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	w := s.Window
 	pieces := slices.Clone(w.Interruptions)
 	slices.SortFunc(pieces, func(a, b Interruption) int { return a.From.Compare(b.From) })
-	var away, listed time.Duration
+	cut := time.Duration(w.InterruptedSeconds) * time.Second
+	for _, piece := range pieces {
+		cut -= piece.To.Sub(piece.From)
+	}
+	if cut > bound {
+		return nil, fmt.Sprintf("for %s of its window nothing says whether it ran", span(cut))
+	}
+	var away time.Duration
 	var last time.Time
+	if cut > 0 && len(pieces) > 0 { // it may have been away right before the oldest that is listed
+		away, last = cut, pieces[0].From
+	}
 	leave := func() {
 		if away > bound && last.Before(*w.FinishedAt) {
 			times = append(times, last)
@@ -139,20 +149,15 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 		away = 0
 	}
 	for _, piece := range pieces {
-		length := piece.To.Sub(piece.From)
-		listed += length
 		if ran(piece.Reason) || piece.From.After(last) {
 			leave()
 		}
 		if !ran(piece.Reason) {
-			away, last = away+length, piece.To
+			away, last = away+piece.To.Sub(piece.From), piece.To
 		}
 	}
 	leave()
-	switch cut := time.Duration(w.InterruptedSeconds)*time.Second - listed; {
-	case cut > bound:
-		return nil, fmt.Sprintf("for %s of its window nothing says whether it ran", span(cut))
-	case len(times) > maxReturns:
+	if len(times) > maxReturns {
 		return nil, fmt.Sprintf("it was away for longer than %s more than %d times", span(bound), maxReturns)
 	}
 	return times, ""

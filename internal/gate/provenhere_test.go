@@ -166,6 +166,18 @@ func TestProvenHere(t *testing.T) {
 			w := &r.Evidence[theSoakHere].Soak.Window
 			w.Interruptions = w.Interruptions[:1]
 		}), notProvenHere},
+		"away in pieces of which the older was cut from the list": {within(15*day, func(r *gate.Request) {
+			away(10, "NotRunning")(r)
+			w := &r.Evidence[theSoakHere].Soak.Window
+			w.Interruptions = w.Interruptions[1:]
+			w.InterruptedSeconds += int64(8 * day / time.Second)
+			w.StartedAt = w.StartedAt.Add(-8 * day)
+			r.Evidence[theSoakHere].Soak.FirstSeenAt = nil
+			r.Gate.Spec.Requires.Soak.MaxAge, r.Gate.Spec.Requires.Tests[1].MaxAge, r.Gate.Spec.Requires.Approvals.MaxAge = nil, upTo(15*day), nil
+			older(&r.Evidence[theSoak].Soak.Window, 8*day)
+			r.Evidence[theLoad].Test.FinishedAt = new(deployed.Add(-8 * day))
+			r.Evidence[theApproval].Approval.ApprovedAt, r.Evidence[theApproval].Approval.ExpiresAt = new(deployed.Add(-8*day)), nil
+		}), codes{gate.NotProvenHere, gate.TestTooOld}},
 		"away for longer than maxAge, and proven again when it came back": {within(15*day, func(r *gate.Request) {
 			away(20, "NotRunning")(r)
 			r.Gate.Spec.Requires.Soak.MaxAge, r.Gate.Spec.Requires.Tests[1].MaxAge, r.Gate.Spec.Requires.Approvals.MaxAge = upTo(30*day+time.Hour), nil, nil

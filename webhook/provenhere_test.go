@@ -1,0 +1,148 @@
+package webhook
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+)
+
+// provenHereGate is lenientGate, and accepts what was healthy in the namespace for an hour.
+func (b *bed) provenHereGate(namespace string) *v1alpha1.Gate {
+	g := b.lenientGate(namespace)
+	g.Spec.ProvenHere = &v1alpha1.ProvenHere{
+		By: []string{"observer"}, Duration: metav1.Duration{Duration: time.Hour}, MaxAge: &metav1.Duration{Duration: 48 * time.Hour},
+	}
+	return g
+}
+
+// clusterUID is the name that the observer of the API server's cluster signs.
+func (b *bed) clusterUID(t *testing.T) string {
+	t.Helper()
+	var system corev1.Namespace
+	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "kube-system"}, &system); err != nil {
+		t.Fatal(err)
+	}
+	return string(system.UID)
+}
+
+// ran attests that the image was healthy in a namespace of this cluster for 25h.
+func (b *bed) ran(t *testing.T, reference, namespace string, change ...func(*gate.Soak)) {
+	t.Helper()
+	soak := soakOf(reference, 25*time.Hour, time.Hour)
+	soak.Environment, soak.Cluster, soak.Namespace = "prod", b.clusterUID(t), namespace
+	for _, c := range change {
+		c(&soak)
+	}
+	b.attest(t, reference, "observer", gate.PredicateSoak, soak)
+}
+
+// outdated is a signed image whose soak in staging was young enough when it was deployed,
+// 26 hours ago, and is too old for another deploy.
+func (b *bed) outdated(t *testing.T) string {
+	t.Helper()
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "ci")
+	b.soak(t, image, "observer", 90*time.Hour)
+	return image
+}
+
+// anyPod is a pod that the API server names.
+func anyPod(namespace, image string) *corev1.Pod {
+	pod := newPod(namespace, "", image)
+	pod.GenerateName = "web-"
+	return pod
+}
+
+func TestProvenHere(t *testing.T) {
+	b := up(t)
+	namespace := b.namespace(t)
+	b.gate(t, b.provenHereGate(namespace))
+	at := func(ago time.Duration) func(*gate.Soak) {
+		return func(s *gate.Soak) {
+			s.Window.StartedAt, s.Window.FinishedAt = time.Now().Add(-ago-25*time.Hour), new(time.Now().Add(-ago))
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*gate.Soak)
+		want   []gate.Code
+	}{
+		"deployed by proof, here": {func(*gate.Soak) {}, nil},
+		"in another cluster":      {func(s *gate.Soak) { s.Cluster = "11111111-2222-3333-4444-555555555555" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"in no known cluster":     {func(s *gate.Soak) { s.Cluster = "" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"in another namespace":    {func(s *gate.Soak) { s.Namespace = "trial" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"too long ago":            {at(49 * time.Hour), []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"deployed when proof was too old": {func(s *gate.Soak) {
+			const seconds = 16 * 3600
+			s.Window.StartedAt = s.Window.FinishedAt.Add(-seconds * time.Second)
+			s.Window.HealthySeconds, s.Window.LongestHealthySeconds, s.Image.Platforms[0].HealthySeconds = seconds, seconds, seconds
+		}, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := b.outdated(t)
+			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), gate.SoakTooOld)
+			b.ran(t, image, namespace, test.change)
+			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), test.want...)
+
+			if got := b.restarted(t).asked(t, namespace, image); !slices.Equal(got, test.want) {
+				t.Errorf("after a restart the codes are %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestRunningProvesNothing: what ran under an Exception, or while its Gate only warned, is
+// denied once that is over, however long it was healthy.
+func TestRunningProvesNothing(t *testing.T) {
+	b := up(t)
+	unproven := func(t *testing.T) string {
+		t.Helper()
+		image := b.push(t, "shop/web")
+		b.sign(t, image, "ci")
+		return image
+	}
+	t.Run("under an Exception", func(t *testing.T) {
+		namespace := b.namespace(t)
+		b.gate(t, b.provenHereGate(namespace))
+		image := unproven(t)
+		exception := b.leave(t, image, namespace, time.Now().Add(time.Hour), "ana", "bo")
+		wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)))
+		b.ran(t, image, namespace)
+		if err := b.client.Delete(t.Context(), exception); err != nil {
+			t.Fatal(err)
+		}
+		if err := until(func() bool { return !b.knows(exception.Name) }); err != nil {
+			t.Fatal(err)
+		}
+		wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
+	})
+	for _, action := range []v1alpha1.Action{v1alpha1.ActionWarn, v1alpha1.ActionAudit} {
+		t.Run("under "+string(action), func(t *testing.T) {
+			namespace := b.namespace(t)
+			g := b.provenHereGate(namespace)
+			g.Spec.Action = action
+			b.gate(t, g)
+			image := unproven(t)
+			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)))
+			b.ran(t, image, namespace)
+			denying := g.DeepCopy()
+			denying.Spec.Action = v1alpha1.ActionDeny
+			if err := b.client.Patch(t.Context(), denying, client.MergeFrom(g)); err != nil {
+				t.Fatal(err)
+			}
+			if err := until(func() bool {
+				known := b.program.gates.guarding(namespace)
+				return len(known) == 1 && known[0].Spec.Action == v1alpha1.ActionDeny
+			}); err != nil {
+				t.Fatal(err)
+			}
+			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
+		})
+	}
+}
