@@ -458,7 +458,7 @@ type SoakRequirement struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	By []string `json:"by"`
-	// environment that the digest must have been healthy in.
+	// environment that the digest must have been healthy in: an earlier one than the Gate's.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63

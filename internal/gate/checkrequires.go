@@ -52,6 +52,9 @@ var platformSyntax = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$`)
 func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 	c.by(path+".by", s.By)
 	c.label(path+".environment", s.Environment)
+	if s.Environment == c.spec.Environment {
+		c.faultf(path+".environment", "is the Gate's own environment, where a digest runs only after it was admitted: by an Exception, it would prove itself; name an earlier environment (provenHere is for what was proven here)")
+	}
 	c.positive(path+".duration", s.Duration.Duration)
 	c.trustedTime(path+".duration", s.By) // says it for maxAge too
 	if s.MaxAge != nil {

@@ -359,6 +359,9 @@ var verdicts = []struct {
 	{"rendered for another environment", func(r *gate.Request) { r.Stamps.Environment = "staging" }, codes{gate.OtherStamp}},
 	{"rendered from another ladder", func(r *gate.Request) { r.Stamps.Ladder = "blog" }, codes{gate.OtherStamp}},
 	{"without stamps", func(r *gate.Request) { r.Stamps = gate.Stamps{ChartDigest: chart} }, nil},
+	{"a Gate that asks for a soak in its own environment", func(r *gate.Request) {
+		r.Gate.Spec.Requires.Soak.Environment, r.Evidence[theSoak].Soak.Environment = "prod", "prod"
+	}, codes{gate.GateInvalid}},
 	{"a Gate that is invalid", func(r *gate.Request) { r.Gate.Spec.Namespaces = nil }, codes{gate.GateInvalid}},
 	{"a signer whose clock isn't believed", func(r *gate.Request) { r.Gate.Spec.Signers[1].Time = "" }, codes{gate.GateInvalid, gate.NoTrustedTime}},
 
