@@ -25,6 +25,11 @@ func (q *Quarantine) Push(ctx context.Context, branch, seen, commit string) erro
 	if ctx.Err() != nil {
 		return q.checkArrived(ctx, branch, commit, err)
 	}
+	if seen == "" {
+		if blocked := q.repository.checkBlocked(ctx, branch, err); blocked != nil {
+			return blocked
+		}
+	}
 	if raced.MatchString(out) {
 		return errors.Join(ErrMoved, err)
 	}

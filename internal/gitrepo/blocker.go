@@ -1,0 +1,41 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// blocker returns a branch of the remote whose name keeps another one from being created:
+// git stores branches as paths, so that envladder and envladder/shop/dev can't both exist.
+// It is empty where there is none.
+func (r *Repository) blocker(ctx context.Context, branch string) (string, error) {
+	patterns := []string{"refs/heads/" + branch + "/*"}
+	for i, c := range branch {
+		if c == '/' {
+			patterns = append(patterns, "refs/heads/"+branch[:i])
+		}
+	}
+	out, err := run(ctx, r.Root, append([]string{"ls-remote", "--", r.Remote}, patterns...)...)
+	if err != nil {
+		return "", fmt.Errorf("looking for branches of %q that block %q: %w", r.Remote, branch, err)
+	}
+	for line := range strings.Lines(out) {
+		_, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		name, ok := strings.CutPrefix(ref, "refs/heads/")
+		if ok && (strings.HasPrefix(branch, name+"/") || strings.HasPrefix(name, branch+"/")) {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// checkBlocked returns an error with advice if another branch blocks the one whose push
+// was refused.
+func (r *Repository) checkBlocked(ctx context.Context, branch string, refused error) error {
+	name, _ := r.blocker(ctx, branch) // what was refused says more than a remote that is gone now
+	if name == "" {
+		return nil
+	}
+	return fmt.Errorf("branch %q of %q blocks the name %q: rename or delete it: %w", name, r.Remote, branch, refused)
+}
