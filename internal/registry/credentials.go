@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ import (
 // keychains have the credentials in the order in which they are taken.
 type keychains []authn.Keychain
 
-// keychain returns the files, then docker's own configuration, then the caller's keychains.
+// keychain returns the files, then Helm's and docker's own configurations, then the
+// caller's keychains.
 func (o *Options) keychain() (keychains, error) {
 	var all keychains
 	for _, path := range o.Configs {
@@ -29,7 +31,20 @@ func (o *Options) keychain() (keychains, error) {
 		}
 		all = append(all, pullSecret(path))
 	}
+	if path := helmConfig(); path != "" {
+		all = append(all, pullSecret(path))
+	}
 	return append(append(all, authn.DefaultKeychain), o.Keychains...), nil
+}
+
+// helmConfig returns the file in which `helm registry login` stores credentials where
+// $HELM_REGISTRY_CONFIG names one, and nothing where it isn't there.
+func helmConfig() string {
+	path := os.Getenv("HELM_REGISTRY_CONFIG")
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return path
 }
 
 // Resolve implements authn.Keychain with the credentials that are tried first.

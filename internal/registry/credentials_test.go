@@ -100,6 +100,24 @@ func TestCredentialsOfPullSecrets(t *testing.T) {
 	}
 }
 
+// What `helm registry login` stored opens a registry to a chart's pull.
+func TestCredentialsOfHelm(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	digest := server.Image(t, "charts/web")
+	locked(server, "robot", "secret")
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	file := filepath.Join(t.TempDir(), "config.json")
+	t.Setenv("HELM_REGISTRY_CONFIG", file)
+	if _, err := registry.NewClient().Referrers(t.Context(), server.Name("charts/web"), digest); err == nil {
+		t.Error("the registry is open without credentials")
+	}
+	pullSecret(t, file, map[string]string{server.Host: "robot:secret"})
+	if _, err := registry.NewClient().Referrers(t.Context(), server.Name("charts/web"), digest); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAPullSecretThatChanges is seen without a restart: by a repository that wasn't
 // asked for yet, and by the others when their session ends.
 func TestAPullSecretThatChanges(t *testing.T) {
