@@ -20,6 +20,7 @@ const (
 	codeNondeterministic = "Nondeterministic"
 	codeUnusedValue      = "UnusedValue"
 	codeUnusedImage      = "UnusedImage"
+	codeNumberFormat     = "NumberFormat"
 )
 
 // acceptFile is in the ladder's folder.
@@ -63,7 +64,7 @@ func readAcceptance(repo *ladder.Repository) (*acceptance, error) {
 	}
 	var document acceptDocument
 	positions, faults := strictyaml.Decode(file, root, &document)
-	codes := []string{codeSecret, codeRealData, codeMayDiffer, codeNondeterministic, codeUnusedValue, codeUnusedImage}
+	codes := []string{codeSecret, codeRealData, codeMayDiffer, codeNondeterministic, codeUnusedValue, codeUnusedImage, codeNumberFormat}
 	for i, e := range document.Accept {
 		if e.Code != "" && !slices.Contains(codes, e.Code) {
 			faults = append(faults, positions.Fault(strictyaml.Index("accept", i)+".code", "is %.60q, which no finding that can be accepted has%s", e.Code, strictyaml.DidYouMean(e.Code, codes)))

@@ -33,6 +33,13 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 		if err := values.look(ctx, view, rendered); err != nil {
 			return nil, err
 		}
+		if rendered != nil {
+			numbers, err := view.numbers(ctx, rendered)
+			if err != nil {
+				return nil, err
+			}
+			faults = append(faults, coded(codeNumberFormat, numbers)...)
+		}
 		if rendered != nil && !view.Template { // previews differ from one to the next anyway
 			chances, err := view.chances(ctx)
 			if err != nil {

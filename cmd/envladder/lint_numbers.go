@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/valuepath"
+)
+
+// numbers returns a warning for each number of a layer that the place's templates print in
+// another form than is written.
+func (v placeView) numbers(ctx context.Context, rendered chart.Manifests) (strictyaml.Faults, error) {
+	numbers := v.bare.Reformatted()
+	texts := make([]chart.Text, len(numbers))
+	for i, n := range numbers {
+		texts[i] = chart.Text{Path: n.Path, Written: n.Written}
+	}
+	shown, err := v.chart.PrintedOtherwise(ctx, v.recipe(), rendered, texts)
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s with numbers as they are written: %w", v.Name, err)
+	}
+	found := map[string]bool{}
+	for _, text := range shown {
+		found[valuepath.Format(text.Path)] = true
+	}
+	var faults strictyaml.Faults
+	for _, n := range numbers {
+		if found[valuepath.Format(n.Path)] {
+			f := n.At
+			f.Warning = true
+			f.Message = fmt.Sprintf("is written %.40s, and templates print the number %s: quote it to make it a string", n.Written, n.Printed)
+			faults = append(faults, f)
+		}
+	}
+	return faults, nil
+}

@@ -1,0 +1,61 @@
+package layers
+
+import (
+	"fmt"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+)
+
+// Number is a number in a layer that templates print in another form than is written: to
+// Helm every number is a float64, so 20261130 is printed as 2.026113e+07, and 1.10 as 1.1.
+type Number struct {
+	Value
+
+	Written, Printed string
+}
+
+// maxNumbers bounds what is looked into: more isn't reported at once.
+const maxNumbers = 100
+
+// Reformatted returns the winning numbers of layers whose printed form isn't what is
+// written, outside of lists.
+func (m *Merged) Reformatted() []Number {
+	var numbers []Number
+	for i, s := range m.sources {
+		if s.kind != KindLayer && s.kind != KindTier {
+			continue
+		}
+		Leaves(s.values, func(path []string, value any) {
+			number, ok := value.(float64)
+			if !ok || len(numbers) == maxNumbers || m.winner(path) != i {
+				return
+			}
+			written, printed := s.written(path), fmt.Sprint(number)
+			if written != "" && written != printed {
+				numbers = append(numbers, Number{Value{path, s.fault(path, "")}, written, printed})
+			}
+		})
+	}
+	return numbers
+}
+
+// written returns a scalar as it is written, empty where there is none.
+func (s source) written(path []string) string {
+	if s.document == nil {
+		return ""
+	}
+	n := s.document()
+	for _, element := range path {
+		if n == nil {
+			return ""
+		}
+		_, n = child(n, element)
+	}
+	if n != nil && n.Kind == yamlv3.AliasNode {
+		n = n.Alias
+	}
+	if n == nil || n.Kind != yamlv3.ScalarNode {
+		return ""
+	}
+	return n.Value
+}
