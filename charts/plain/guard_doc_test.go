@@ -37,7 +37,7 @@ func TestGuardPage(t *testing.T) {
 	}
 	want := guardTables(readGuard(t))
 	if *update {
-		if err := os.WriteFile(guardPage, []byte(before+guardBegin+want+guardEnd+after), 0o644); err != nil { //nolint:gosec // a public page
+		if err := os.WriteFile(guardPage, []byte(before+guardBegin+want+guardEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -246,7 +246,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 	} {
 		_, sub, _ := strings.Cut(test.resource, "/")
 		for _, s := range c.sample(t, guardRule{Group: test.group}, test.resource) {
-			for _, operation := range strings.Fields(test.operations) {
+			for operation := range strings.FieldsSeq(test.operations) {
 				t.Run(test.account.user+" "+operation+" "+test.resource, func(t *testing.T) {
 					if err := attempts(t, s, strings.TrimSuffix("/"+sub, "/"))[operation](c.as(t, test.account)); err != nil {
 						t.Error(err)
