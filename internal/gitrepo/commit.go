@@ -59,7 +59,7 @@ func (q *Quarantine) EditMessage(ctx context.Context, message string) (string, e
 			return "", fmt.Errorf("committing: %w", err)
 		}
 	}
-	edited, err := os.ReadFile(file)
+	edited, err := os.ReadFile(file) //nolint:gosec // a file of the quarantine
 	if err != nil {
 		return "", fmt.Errorf("reading the commit message: %w", err)
 	}

@@ -20,7 +20,7 @@ func (q *Quarantine) Fetch(ctx context.Context, branch string) (string, error) {
 // FetchWithParent fetches a branch like Fetch, and of a shallow clone its newest commit
 // with the parents, without their files: those that are read are fetched then.
 func (q *Quarantine) FetchWithParent(ctx context.Context, branch string) (string, error) {
-	return q.fetch(ctx, branch, q.depth(2, "--filter=blob:none")...) //nolint:mnd // the commit and its parents
+	return q.fetch(ctx, branch, q.depth(2, "--filter=blob:none")...)
 }
 
 // depth returns the arguments that limit a fetch into a shallow clone, whose history it
@@ -35,14 +35,19 @@ func (q *Quarantine) depth(commits int, more ...string) []string {
 func (q *Quarantine) fetch(ctx context.Context, branch string, args ...string) (string, error) {
 	args = append(append(fetchArgs[:len(fetchArgs):len(fetchArgs)], args...), "--", q.repository.Remote, refspec(branch))
 	if _, err := q.git(ctx, args...); err != nil {
-		// Whatever git calls it: a branch that isn't there can't be fetched.
-		if tip, tipErr := q.repository.Tip(ctx, branch); tipErr == nil && tip == "" {
-			return "", nil
-		}
-		return "", fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err)
+		return "", q.unlessAbsent(ctx, branch, fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err))
 	}
 	out, err := q.git(ctx, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch+"^{commit}")
 	return strings.TrimSpace(out), err
+}
+
+// unlessAbsent returns the error of a fetch, unless the remote has no such branch, whatever
+// git calls that.
+func (q *Quarantine) unlessAbsent(ctx context.Context, branch string, failed error) error {
+	if tip, err := q.repository.Tip(ctx, branch); err == nil && tip == "" {
+		return nil
+	}
+	return failed
 }
 
 func refspec(branch string) string { return "+refs/heads/" + branch + ":refs/heads/" + branch }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -270,9 +271,7 @@ func (t *Tree) replace(ctx context.Context, folder entry, at []string, blob stri
 		if err != nil {
 			return entry{}, err
 		}
-		for name, e := range known {
-			entries[name] = e
-		}
+		entries = maps.Clone(known)
 	}
 	old := entries[at[0]]
 	switch last := len(at) == 1; {
