@@ -120,7 +120,7 @@ func (v placeView) chances(ctx context.Context) (strictyaml.Faults, error) {
 	for _, chance := range chances {
 		fault := strictyaml.Fault{File: v.step.Chart, Message: chance.String()}
 		if chance.File != "" && path.Ext(v.step.Chart) != ".tgz" {
-			fault.File, fault.Line, fault.Column = path.Join(v.step.Chart, chance.File), chance.Line, chance.Column
+			fault.File, fault.Line, fault.Column = v.chart.Locate(chance.File), chance.Line, chance.Column
 		}
 		faults = append(faults, fault)
 	}

@@ -89,7 +89,7 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 	if options.Clusters, err = f.clusters(); err != nil {
 		return err
 	}
-	repo, err := ladder.FindRepository(f.dir)
+	repo, err := ladder.FindSources(f.dir)
 	if err != nil {
 		return err
 	}

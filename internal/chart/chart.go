@@ -35,6 +35,7 @@ type Chart struct {
 
 	pristine *helm.Chart
 	schemas  schemas
+	local    []LocalChart
 
 	findDefaults sync.Once
 	defaults     []layers.Default

@@ -16,7 +16,14 @@ import (
 // Defaults are the chart's own values and those of its subcharts, each below its name,
 // parents first. Whether a subchart takes part in a rendering they leave open.
 func (c *Chart) Defaults() []layers.Default {
-	c.findDefaults.Do(func() { c.defaults = defaults(c.pristine, folderOf(c.Path), nil) })
+	c.findDefaults.Do(func() {
+		c.defaults = defaults(c.pristine, folderOf(c.Path), nil)
+		for i, d := range c.defaults {
+			if name, ok := strings.CutPrefix(d.File, c.Path+"/"); ok {
+				c.defaults[i].File = c.Locate(name)
+			}
+		}
+	})
 	return c.defaults
 }
 

@@ -76,8 +76,21 @@ func (r *chartReader) dependency(ctx context.Context, dir, prefix string, taken 
 	if err := checkDependency(r.fsys, folder, wanted, locked[wanted.Name]); err != nil {
 		return err
 	}
-	inside := taken.folderFor(wanted.Name)
-	return r.chart(ctx, folder, prefix+chartutil.ChartsDir+"/"+inside+"/", above)
+	inside := prefix + chartutil.ChartsDir + "/" + taken.folderFor(wanted.Name)
+	r.local = append(r.local, LocalChart{inside, folder})
+	return r.chart(ctx, folder, inside+"/", above)
+}
+
+// Locate returns the path in the repository of a file by its name in the chart: a local
+// dependency's is in the folder that it was read from.
+func (c *Chart) Locate(name string) string {
+	located := path.Join(c.Path, name)
+	for _, local := range c.local { // inner ones come after those around them
+		if rel, ok := strings.CutPrefix(name, local.Inside+"/"); ok {
+			located = path.Join(local.Folder, rel)
+		}
+	}
+	return located
 }
 
 // localFolder returns the folder in the repository that a file:// address names.

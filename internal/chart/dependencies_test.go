@@ -2,6 +2,7 @@ package chart_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -75,6 +76,18 @@ func TestLocalDependencies(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 
+	t.Run("have their values where they are", func(t *testing.T) {
+		var files []string
+		for _, d := range loaded.Defaults() {
+			files = append(files, d.File)
+		}
+		if !slices.Contains(files, "svc/queue/values.yaml") || !slices.Contains(files, "svc/shop/values.yaml") {
+			t.Errorf("files %v", files)
+		}
+		if got := loaded.Locate("charts/queue/charts/common/templates/_h.tpl"); got != "lib/common/templates/_h.tpl" {
+			t.Errorf("a file of the inner dependency is at %q", got)
+		}
+	})
 	t.Run("count for the chart's digest", func(t *testing.T) {
 		changed, err := chart.Read(t.Context(), umbrella("lib/common/templates/_h.tpl", "{{- define \"common.name\" }}x{{ end }}"), "svc/shop", nil)
 		if err != nil {

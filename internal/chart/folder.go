@@ -34,15 +34,15 @@ const (
 
 // readFolder reads the files of the chart at dir as Helm does: without what .helmignore
 // names, and following symbolic links (fsys keeps them within the repository). Files that
-// own reports are left out too, and returned by name. Local dependencies that the folder
-// charts/ lacks are added to it.
-func readFolder(ctx context.Context, fsys fs.FS, dir string, own func(file string) bool) (files []File, owned []string, err error) {
+// own reports are left out too. Local dependencies that the folder charts/ lacks are added
+// to it.
+func readFolder(ctx context.Context, fsys fs.FS, dir string, own func(file string) bool) (*Source, error) {
 	r := &chartReader{fsys: fsys, own: own, left: loader.MaxDecompressedChartSize}
 	if err := r.chart(ctx, dir, "", nil); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	slices.SortFunc(r.files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	return r.files, r.owned, nil
+	return &Source{Path: dir, Digest: treeDigest(r.files), Files: r.files, Owned: r.owned, Local: r.local}, nil
 }
 
 // chartReader reads a chart and its local dependencies, within bounds for all of them.
@@ -54,8 +54,9 @@ type chartReader struct {
 	// entries is how many were visited.
 	entries int
 	files   []File
-	// owned are the names of files in the chart's folder that aren't part of it.
+	// owned and local are as Source has them.
 	owned []string
+	local []LocalChart
 }
 
 // chart reads the chart at dir; prefix is where its files belong in the outermost chart.

@@ -36,8 +36,18 @@ type Source struct {
 	// Owned are the names of files in the folder that are the ladder's own, and so aren't
 	// part of the chart.
 	Owned []string
+	// Local are the dependencies that are read from elsewhere in the repository.
+	Local []LocalChart
 	// Package is a packaged chart's file, in place of Files.
 	Package []byte
+}
+
+// LocalChart is a dependency in a folder of the repository (file://).
+type LocalChart struct {
+	// Inside is the folder in the chart that it takes, such as charts/common.
+	Inside string
+	// Folder in the repository.
+	Folder string
 }
 
 // File is one file of a chart's folder.
@@ -76,8 +86,7 @@ func read(ctx context.Context, fsys fs.FS, name string, own func(file string) bo
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		files, owned, err := readFolder(ctx, fsys, name, own)
-		return &Source{Path: name, Digest: treeDigest(files), Files: files, Owned: owned}, err
+		return readFolder(ctx, fsys, name, own)
 	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
 		data, err := readBounded(fsys, name, maxPackage)
 		return Packaged(name, data), err
@@ -106,7 +115,7 @@ func (s *Source) Load() (*Chart, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading chart %q: %w", s.Path, err)
 	}
-	return &Chart{Path: s.Path, Digest: s.Digest, pristine: pristine}, nil
+	return &Chart{Path: s.Path, Digest: s.Digest, pristine: pristine, local: s.Local}, nil
 }
 
 // utf8BOM is what Helm's loader of folders takes off a file's beginning.

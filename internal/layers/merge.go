@@ -41,7 +41,7 @@ type Merged struct {
 // layers are at fault. It is ctx's where that ends.
 func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
 	m := &Merged{pins: step.Pins}
-	if err := m.read(ctx, fsys, step); err != nil {
+	if err := m.read(ctx, fsys, step.Layers); err != nil {
 		return nil, err
 	}
 	m.sources = append(m.sources, overrideSources(step.Overrides)...)
@@ -54,6 +54,9 @@ func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
 		c := conflicts{sources: m.sources[:i], over: s, faults: faults}
 		m.Values = c.merge(m.Values, s.values, nil)
 		faults = c.faults
+		if !step.LiteralSecrets {
+			faults = append(faults, s.unresolved...)
+		}
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -70,14 +73,14 @@ func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
 }
 
 // read reads each layer once, however often it is listed.
-func (m *Merged) read(ctx context.Context, fsys fs.FS, step ladder.Step) error {
+func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) error {
 	read := map[string]source{}
 	left := newBudget()
 	var (
 		faults strictyaml.Faults
 		errs   []error
 	)
-	for _, layer := range step.Layers {
+	for _, layer := range layers {
 		s, ok := read[layer.Path]
 		if !ok {
 			if err := ctx.Err(); err != nil {
@@ -89,9 +92,6 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, step ladder.Step) error {
 				faults = append(faults, found...)
 			} else if err != nil {
 				errs = append(errs, err)
-			}
-			if !step.LiteralSecrets {
-				faults = append(faults, s.unresolved...)
 			}
 			if left.over() {
 				break // the rest isn't read

@@ -10,6 +10,7 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/secrets"
 	"github.com/envladder/envladder/internal/strictyaml"
 	"github.com/envladder/envladder/internal/valuepath"
 )
@@ -47,7 +48,7 @@ type source struct {
 	prefix   []string
 	// line of a source that has no document.
 	line int
-	// unresolved are findings of a layer that count unless secrets are meant literally.
+	// unresolved are findings that count unless secrets are meant literally.
 	unresolved strictyaml.Faults
 }
 
@@ -191,10 +192,15 @@ func mergedKey(from *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
 func overrideSources(overrides []ladder.Override) []source {
 	var sources []source
 	for _, o := range overrides {
-		sources = append(sources, source{
+		s := source{
 			kind: KindOverride, origin: "parameter", file: "the Application's parameter values",
 			values: nested(o.Path, o.Value),
-		})
+		}
+		text, _ := o.Value.(string)
+		if what, ok := secrets.FindUnresolved(text); ok {
+			s.unresolved = strictyaml.Faults{s.fault(o.Path, unresolvedValue, what, insteadOfSecrets)}
+		}
+		sources = append(sources, s)
 	}
 	return sources
 }

@@ -30,12 +30,14 @@ func unresolved(file string, root *yamlv3.Node) strictyaml.Faults {
 			return true
 		}
 		if what, ok := secrets.FindUnresolved(n.Value); ok {
-			faults = append(faults, strictyaml.FaultAt(file, n, path(), "has %s, and nothing resolves it: %s", what, insteadOfSecrets))
+			faults = append(faults, strictyaml.FaultAt(file, n, path(), unresolvedValue, what, insteadOfSecrets))
 		}
 		return !faults.Full()
 	})
 	return faults
 }
+
+const unresolvedValue = "has %s, and nothing resolves it: %s"
 
 const insteadOfSecrets = "let a controller bring the Secret (External Secrets, Sealed Secrets) and name it here, or set spec.unresolvedSecrets: Literal if values are meant as they are written"
 
