@@ -68,7 +68,7 @@ func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, 
 // symbolic link the working directory, rel, shows only where it leads.
 func sourcePath(unpacked fs.FS, rel string, getenv func(string) string) string {
 	source := getenv(envSourcePath)
-	if real, err := ladder.FollowLinks(unpacked, source); err == nil && real == rel {
+	if led, err := ladder.FollowLinks(unpacked, source); err == nil && led == rel {
 		return rel
 	}
 	return source

@@ -34,11 +34,11 @@ type Document struct {
 // strictyaml.Faults with every fault where the document is at fault, and another where
 // it couldn't be read (it matches fs.ErrNotExist where there is none).
 func Open(repo fs.FS, dir string) (*Document, error) {
-	real, err := FollowLinks(repo, dir)
+	folder, err := FollowLinks(repo, dir)
 	if err != nil {
 		return nil, fmt.Errorf("finding the folder %q: it %w", dir, err)
 	}
-	d := &Document{File: path.Join(real, FileName), repo: repo, dir: real}
+	d := &Document{File: path.Join(folder, FileName), repo: repo, dir: folder}
 	data, err := strictyaml.ReadFile(repo, d.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

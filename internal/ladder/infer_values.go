@@ -237,7 +237,7 @@ func (v *valuesTree) environmentFolder(folder, name string) error {
 		v.common = append(v.common, layers...)
 		return err
 	}
-	targets, err := v.targets(folder, name, folders)
+	targets, err := v.targets(folder, folders)
 	if err != nil || len(files) == 0 && len(targets) == 0 {
 		return err
 	}
@@ -256,7 +256,7 @@ func (v *valuesTree) environmentFolder(folder, name string) error {
 }
 
 // targets returns a target for each folder in an environment's that has values files.
-func (v *valuesTree) targets(folder, environment string, names []string) ([]InferredTarget, error) {
+func (v *valuesTree) targets(folder string, names []string) ([]InferredTarget, error) {
 	var targets []InferredTarget
 	for _, name := range names {
 		at := path.Join(folder, name)
