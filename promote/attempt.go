@@ -37,7 +37,21 @@ func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Resu
 		}
 	}
 	r.Changes, r.Notes = p.changes(base.document, place, onBranch, r.Branch)
-	if !slices.ContainsFunc(r.Changes, func(c Change) bool { return !c.CarriedOver }) {
+	gone := p.withdrawn(base.document, place.Pins, onBranch)
+	for _, c := range gone {
+		r.Notes = append(r.Notes, withdrawnNote(c.what(), c.Old, r.Branch, onBranch.source.name))
+	}
+	isNew := slices.ContainsFunc(r.Changes, func(c Change) bool { return !c.CarriedOver })
+	switch {
+	case isNew:
+	case len(gone) > 0 && len(r.Changes) == 0:
+		err := p.withdraw(ctx, r, base.document)
+		return *r, err
+	case len(gone) > 0: // what others have proposed stays
+		if err := p.findForge(ctx, base.document); err != nil {
+			return *r, err
+		}
+	default:
 		// What others have proposed is theirs to go on with.
 		r.Changes, r.Notes, r.Outcome = []Change{}, nil, UpToDate
 		return *r, nil
@@ -85,7 +99,10 @@ func (p *promotion) changes(document *ladder.Document, place ladder.Place, onBra
 		c.Old, c.New = of(place.Pins), candidate
 		if candidate == "" {
 			value, what := onBranch.fate(of, place.Pins)
-			if note := what.note(c.what(), value, branch, p.Base); note != "" {
+			switch note := what.note(c.what(), value, branch, p.Base); {
+			case what == withdrawn:
+				notes = append(notes, withdrawnNote(c.what(), value, branch, onBranch.source.name))
+			case note != "":
 				notes = append(notes, note)
 			}
 			if what != carriedOver {
@@ -117,7 +134,7 @@ func (f fate) note(what, value, branch, base string) string {
 		return fmt.Sprintf("%s %s was on the branch %s, has been on %s since, and is there no more: it isn't proposed again", what, value, branch, base)
 	case overtaken:
 		return fmt.Sprintf("%s %s was on the branch %s, but %s has got another since: it isn't proposed any more", what, value, branch, base)
-	case settled:
+	case settled, withdrawn:
 	}
 	return ""
 }

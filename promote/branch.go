@@ -46,6 +46,8 @@ type proposal struct {
 	before, now  ladder.Pins
 	// since are the pins that the base has had after the fork.
 	since []ladder.Pins
+	// source is the environment before.
+	source source
 	// request is the branch's open pull request; without a number there is none, or none
 	// that is needed.
 	request scm.PullRequest
@@ -64,6 +66,8 @@ const (
 	takenBack
 	// overtaken: the base got another value while it was proposed.
 	overtaken
+	// withdrawn: the environment before has had it, and has gone back from it.
+	withdrawn
 )
 
 // fate of a value of the pins, and which value it is.
@@ -76,6 +80,8 @@ func (o proposal) fate(of func(ladder.Pins) string, base ladder.Pins) (value str
 		return now, takenBack
 	case of(base) != before:
 		return now, overtaken
+	case o.source.withdrew(of, now):
+		return now, withdrawn
 	}
 	return now, carriedOver
 }
@@ -90,7 +96,10 @@ func (p *promotion) proposed(ctx context.Context, base *snapshot, branch string,
 	for {
 		found, foreign, err := p.examine(ctx, base, commit, place.PinsFile)
 		if err == nil && foreign == "" {
-			found.since, err = p.pinsSince(ctx, base, found.fork, place.PinsFile)
+			if found.since, err = p.pinsSince(ctx, base, found.fork, place.PinsFile); err != nil {
+				return found, err
+			}
+			found.source, err = p.sourceOf(ctx, base, found.fork)
 			return found, err
 		}
 		if err != nil {

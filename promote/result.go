@@ -22,6 +22,9 @@ const (
 	// Opened and Updated are said of the pull request.
 	Opened  Outcome = "Opened"
 	Updated Outcome = "Updated"
+	// Withdrawn: the place has the candidate, and the pull request that proposed what the
+	// environment before has gone back from was closed.
+	Withdrawn Outcome = "Withdrawn"
 	// Refused: the cluster would deny it, or another target comes first.
 	Refused Outcome = "Refused"
 	// Planned is what a dry run says in place of the last three.
@@ -116,7 +119,7 @@ func (r *Result) open() bool {
 
 // done reports whether something was pushed.
 func (r *Result) done() bool {
-	return slices.Contains([]Outcome{Committed, Pushed, Opened, Updated}, r.Outcome)
+	return slices.Contains([]Outcome{Committed, Pushed, Opened, Updated, Withdrawn}, r.Outcome)
 }
 
 // has says whether a code is among the reasons beside the Gate's.

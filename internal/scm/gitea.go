@@ -152,6 +152,11 @@ func (r giteaRepository) Draft(ctx context.Context, open PullRequest) (PullReque
 	return r.edit(ctx, "making a draft of a pull request", open.Number, gitea.EditPullRequestOption{Title: giteaDraft + open.Title})
 }
 
+func (r giteaRepository) Close(ctx context.Context, number int, body string) (PullRequest, error) {
+	closed := gitea.StateClosed
+	return r.edit(ctx, "closing a pull request", number, gitea.EditPullRequestOption{State: &closed, Body: &body})
+}
+
 func (r giteaRepository) edit(ctx context.Context, action string, number int, option gitea.EditPullRequestOption) (edited PullRequest, err error) {
 	err = r.call(ctx, action, func(_ context.Context, api *gitea.Client) (*http.Response, error) {
 		p, response, err := api.EditPullRequest(r.owner, r.name, int64(number), option)

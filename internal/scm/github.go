@@ -181,8 +181,23 @@ func (r gitHubRepository) Draft(ctx context.Context, open PullRequest) (PullRequ
 	return r.edit(ctx, "making a draft of a pull request", open.Number, &github.PullRequest{Title: &open.Title}, true)
 }
 
-func (r gitHubRepository) edit(ctx context.Context, action string, number int, edit *github.PullRequest, draft bool) (edited PullRequest, err error) {
-	var node string
+// Close leaves the draft state as it is.
+func (r gitHubRepository) Close(ctx context.Context, number int, body string) (PullRequest, error) {
+	closed := "closed"
+	done, _, err := r.editREST(ctx, "closing a pull request", number, &github.PullRequest{State: &closed, Body: &body})
+	return done, err
+}
+
+func (r gitHubRepository) edit(ctx context.Context, action string, number int, edit *github.PullRequest, draft bool) (PullRequest, error) {
+	edited, node, err := r.editREST(ctx, action, number, edit)
+	if err != nil || edited.Draft == draft {
+		return edited, err
+	}
+	return r.turn(ctx, edited, node, draft)
+}
+
+// editREST also returns what GraphQL knows the pull request by.
+func (r gitHubRepository) editREST(ctx context.Context, action string, number int, edit *github.PullRequest) (edited PullRequest, node string, err error) {
 	err = r.call(ctx, action, func(ctx context.Context, api *github.Client) (*http.Response, error) {
 		p, response, err := api.PullRequests.Edit(ctx, r.owner, r.name, number, edit)
 		if err == nil {
@@ -191,10 +206,7 @@ func (r gitHubRepository) edit(ctx context.Context, action string, number int, e
 		}
 		return responseOf(response), err
 	})
-	if err != nil || edited.Draft == draft {
-		return edited, err
-	}
-	return r.turn(ctx, edited, node, draft)
+	return edited, node, err
 }
 
 // turn makes a pull request a draft, or ready for review.

@@ -81,6 +81,8 @@ type Repository interface {
 	// Draft makes a draft of an open pull request, and leaves its text alone. Whether
 	// it is one the answer says, as that of Create.
 	Draft(ctx context.Context, open PullRequest) (PullRequest, error)
+	// Close closes an open pull request without merging it, and replaces its text.
+	Close(ctx context.Context, number int, body string) (PullRequest, error)
 }
 
 // Options say which repository, and with which credentials it is queried.

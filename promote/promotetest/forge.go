@@ -151,6 +151,7 @@ type change struct {
 	Body  *string `json:"body"`
 	Head  string  `json:"head"`
 	Base  string  `json:"base"`
+	State string  `json:"state"`
 }
 
 func (f *Forge) create(w http.ResponseWriter, r *http.Request) {
@@ -194,6 +195,9 @@ func (f *Forge) edit(w http.ResponseWriter, r *http.Request) {
 	}
 	if c.Body != nil {
 		p.Body = *c.Body
+	}
+	if c.State == "closed" {
+		p.State = c.State
 	}
 	answer(w, http.StatusCreated, f.json(r, p))
 }

@@ -124,6 +124,7 @@ func (s *Server) giteaEdit(w http.ResponseWriter, r *http.Request) {
 	var change struct {
 		Title string  `json:"title"`
 		Body  *string `json:"body"`
+		State string  `json:"state"`
 	}
 	if json.NewDecoder(r.Body).Decode(&change) != nil {
 		giteaError(w, http.StatusUnprocessableEntity, "[]: invalid JSON")
@@ -135,6 +136,7 @@ func (s *Server) giteaEdit(w http.ResponseWriter, r *http.Request) {
 	if change.Body != nil {
 		p.Body = *change.Body
 	}
+	p.Closed = p.Closed || change.State == "closed"
 	answer(w, http.StatusCreated, giteaPull(p))
 }
 

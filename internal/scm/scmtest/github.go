@@ -104,6 +104,7 @@ func (s *Server) gitHubEdit(w http.ResponseWriter, r *http.Request) {
 	var change struct {
 		Title *string `json:"title"`
 		Body  *string `json:"body"`
+		State string  `json:"state"`
 	}
 	if json.NewDecoder(r.Body).Decode(&change) != nil {
 		gitHubError(w, http.StatusBadRequest, "Problems parsing JSON")
@@ -115,6 +116,7 @@ func (s *Server) gitHubEdit(w http.ResponseWriter, r *http.Request) {
 	if change.Body != nil {
 		p.Body = *change.Body
 	}
+	p.Closed = p.Closed || change.State == "closed"
 	answer(w, http.StatusOK, gitHubPull(p))
 }
 
