@@ -13,8 +13,13 @@ func TestBackoff(t *testing.T) {
 			failed        int
 			attempt, want time.Duration
 		}{
-			{1, 0, shortestWait}, {1, time.Second, time.Second}, {2, time.Second, 2 * time.Second}, {4, time.Second, 8 * time.Second},
-			{6, time.Second, longestWait}, {1000, time.Second, longestWait}, {1, time.Hour, longestWait},
+			{1, 0, shortestWait},
+			{1, time.Second, time.Second},
+			{2, time.Second, 2 * time.Second},
+			{4, time.Second, 8 * time.Second},
+			{6, time.Second, longestWait},
+			{1000, time.Second, longestWait},
+			{1, time.Hour, longestWait},
 		} {
 			b := backoff{failed: test.failed}
 			if got := b.longest(test.attempt); got != test.want {

@@ -101,8 +101,10 @@ func TestMatchConditions(t *testing.T) {
 	} {
 		always := []change{{"metadata.labels", map[string]any{"app": "web", "more": "x"}}, {"metadata.finalizers", []any{"example.com/stay"}}, {"metadata.annotations", map[string]any{"deployment.kubernetes.io/revision": "2"}}}
 		stamps := []change{
-			{"metadata.annotations", map[string]any{v1alpha1.AnnotationEnvironment: "dev"}}, {"metadata.annotations", map[string]any{v1alpha1.AnnotationLadder: "bank"}},
-			{"metadata.annotations", map[string]any{v1alpha1.AnnotationTarget: "eu"}}, {"metadata.annotations", map[string]any{v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('c')}},
+			{"metadata.annotations", map[string]any{v1alpha1.AnnotationEnvironment: "dev"}},
+			{"metadata.annotations", map[string]any{v1alpha1.AnnotationLadder: "bank"}},
+			{"metadata.annotations", map[string]any{v1alpha1.AnnotationTarget: "eu"}},
+			{"metadata.annotations", map[string]any{v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('c')}},
 		}
 		t.Run(kind, func(t *testing.T) {
 			for _, c := range append(test.passes, always...) {
@@ -242,7 +244,7 @@ func webhookConfiguration(t *testing.T) *admissionregistrationv1.ValidatingWebho
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, document := range strings.Split(string(manifests), "\n---\n") {
+	for document := range strings.SplitSeq(string(manifests), "\n---\n") {
 		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
 		if strings.Contains(document, "\nkind: ValidatingWebhookConfiguration\n") {
 			if err := yaml.UnmarshalStrict([]byte(document), configuration); err != nil {

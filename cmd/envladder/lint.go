@@ -151,10 +151,10 @@ func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.D
 
 // errUnlessFaults returns err unless it is faults, which are findings.
 func errUnlessFaults(err error) error {
-	if strictyaml.FaultsOf(err) != nil {
-		return nil
+	if strictyaml.FaultsOf(err) == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // chartsNotAsked are warnings of the charts that lint doesn't look at.

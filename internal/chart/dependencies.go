@@ -84,7 +84,7 @@ func (r *chartReader) dependency(ctx context.Context, dir, prefix string, taken 
 // Locate returns the path in the repository of a file by its name in the chart: a local
 // dependency's is in the folder that it was read from.
 func (c *Chart) Locate(name string) string {
-	located := c.Path + "/" + name // an address keeps its slashes
+	located := c.Path + "/" + name  // an address keeps its slashes
 	for _, local := range c.local { // inner ones come after those around them
 		if rel, ok := strings.CutPrefix(name, local.Inside+"/"); ok {
 			located = path.Join(local.Folder, rel)

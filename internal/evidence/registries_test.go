@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -198,9 +199,7 @@ func tryList(t *testing.T, kind registrytest.Kind, path string, change func(entr
 				body, _ = json.Marshal(index)
 				recorder.Header().Set("Content-Length", fmt.Sprint(len(body)))
 			}
-			for key, values := range recorder.Header() {
-				response.Header()[key] = values
-			}
+			maps.Copy(response.Header(), recorder.Header())
 			response.WriteHeader(recorder.Code)
 			_, _ = response.Write(body)
 		})
@@ -287,12 +286,10 @@ func trySubjectHeader(t *testing.T, kind registrytest.Kind) {
 		return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
 			recorder := httptest.NewRecorder()
 			next.ServeHTTP(recorder, r)
-			for key, values := range recorder.Header() {
-				response.Header()[key] = values
-			}
-			response.Header().Del("OCI-Subject")
+			maps.Copy(response.Header(), recorder.Header())
+			response.Header().Del("Oci-Subject")
 			if kind == registrytest.WithoutReferrers && r.Method == http.MethodPut {
-				response.Header().Set("OCI-Subject", w.digest)
+				response.Header().Set("Oci-Subject", w.digest)
 			}
 			response.WriteHeader(recorder.Code)
 			_, _ = response.Write(recorder.Body.Bytes())

@@ -46,7 +46,7 @@ func (q *Quarantine) signs(ctx context.Context) (bool, error) {
 // the words of a hook that refuses it.
 func (q *Quarantine) EditMessage(ctx context.Context, message string) (string, error) {
 	file := filepath.Join(q.dir, "COMMIT_EDITMSG")
-	if err := os.WriteFile(file, []byte(message), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(message), 0o600); err != nil { //nolint:gosec // git names the folder
 		return "", fmt.Errorf("writing the commit message: %w", err)
 	}
 	inClone := invocation{dir: q.repository.Root, env: append(environment(), "GIT_EDITOR=:")}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ func (q *Quarantine) depth(commits int, more ...string) []string {
 }
 
 func (q *Quarantine) fetch(ctx context.Context, branch string, args ...string) (string, error) {
-	args = append(append(fetchArgs[:len(fetchArgs):len(fetchArgs)], args...), "--", q.repository.Remote, refspec(branch))
+	args = slices.Concat(fetchArgs, args, []string{"--", q.repository.Remote, refspec(branch)})
 	if _, err := q.git(ctx, args...); err != nil {
 		return "", q.unlessAbsent(ctx, branch, fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err))
 	}
@@ -66,7 +67,7 @@ func (q *Quarantine) Deepen(ctx context.Context, branches ...string) (bool, erro
 		more = fmt.Sprintf("--deepen=%d", deepenings[q.deepened])
 	}
 	q.deepened++
-	args := append(fetchArgs[:len(fetchArgs):len(fetchArgs)], "--filter=blob:none", more, "--", q.repository.Remote)
+	args := slices.Concat(fetchArgs, []string{"--filter=blob:none", more, "--", q.repository.Remote})
 	for _, branch := range branches {
 		args = append(args, refspec(branch))
 	}

@@ -11,4 +11,6 @@ func (r *Repository) quarantines() string { return filepath.Join(r.common, "envl
 // removeLeftovers removes all quarantines. Under the lock there are none but the caller's
 // own and those of killed processes. Programs that a killed process has started may still
 // write there; what they leave is removed by the next quarantine.
-func (r *Repository) removeLeftovers() { _ = os.RemoveAll(r.quarantines()) }
+func (r *Repository) removeLeftovers() {
+	_ = os.RemoveAll(r.quarantines()) //nolint:gosec // git names the folder
+}

@@ -89,7 +89,7 @@ func (q *Quarantine) borrow() error {
 		return err
 	}
 	q.shallow = true
-	return os.WriteFile(filepath.Join(q.dir, "shallow"), shallow, 0o600)
+	return os.WriteFile(filepath.Join(q.dir, "shallow"), shallow, 0o600) //nolint:gosec // git names the folder
 }
 
 // Close removes the quarantine. A folder that can't be removed now is removed by the next

@@ -81,7 +81,7 @@ func (p Pin) TagPath() []string {
 	if err != nil {
 		return nil
 	}
-	tag := append(at, keyTag)
+	tag := slices.Concat(at, []string{keyTag})
 	for text := range p.Set {
 		if path, err := valuepath.ParseKeys(text); err == nil && slices.Equal(path, tag) {
 			return nil

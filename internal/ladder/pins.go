@@ -93,13 +93,13 @@ func (d *Document) pinsFile(e entry) (string, *strictyaml.Fault) {
 		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
 		return "", &fault
 	}
-	real, err := FollowLinks(d.repo, file)
+	target, err := FollowLinks(d.repo, file)
 	switch {
 	case err != nil:
 		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
 		return "", &fault
-	case real != file:
-		fault := d.positions.Fault(e.at, "%q leads through a symbolic link to %q of the repository: name that file itself, since each environment has pins of its own", e.path, real)
+	case target != file:
+		fault := d.positions.Fault(e.at, "%q leads through a symbolic link to %q of the repository: name that file itself, since each environment has pins of its own", e.path, target)
 		return "", &fault
 	}
 	return file, nil

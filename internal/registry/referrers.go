@@ -112,8 +112,9 @@ func (c *Client) listByAPI(ctx context.Context, repository, digest string, list 
 	for page := range maxPages {
 		header, err := c.referrersPage(ctx, repository, next, list)
 		if page > 0 && lacksReferrersAPI(err) {
-			// The first page was there, so this one is missing.
-			return fmt.Errorf("reading page %d: %s", page+1, err.Error()) //nolint:errorlint // it mustn't count as a missing API
+			// The first page was there, so this one is missing. The cause isn't
+			// wrapped, or it would count as a missing API.
+			return fmt.Errorf("reading page %d: %s", page+1, err.Error())
 		}
 		if err != nil {
 			return err
