@@ -288,15 +288,16 @@ func TestServeToArgoCD(t *testing.T) {
 			got[a.Name] = fmt.Sprintf("%v %s", a.Required, a.Tooltip)
 		}
 		want := map[string]string{
-			"environment": `true Environment of the ladder "shop": local, prod`,
-			"target":      "false Target of prod: eu, us; empty for the other environments",
-			"pullRequest": "false This ladder has no spec.preview: leave it empty",
-			"images":      "false This ladder has no spec.preview: leave it empty",
-			"values":      "false Values by dotted paths, as far as the ladder's overrides allow for the environment",
-			"releaseName": "false Helm's release name, if it isn't the Application's name; at most 53 characters",
-			"skipCrds":    "false true leaves out the chart's folder crds/; false if empty",
-			"skipTests":   "false true leaves out Helm's test hooks; false if empty",
-			"allowEmpty":  "false true takes a rendering without objects, by which Argo CD deletes everything; false if empty",
+			"environment":  `true Environment of the ladder "shop": local, prod`,
+			"target":       "false Target of prod: eu, us; empty for the other environments",
+			"pullRequest":  "false This ladder has no spec.preview: leave it empty",
+			"images":       "false This ladder has no spec.preview: leave it empty",
+			"values":       "false Values by their paths, as helm --set reads them, as far as the ladder's overrides allow for the environment",
+			"stringValues": "false As values, and always strings, as with helm --set-string",
+			"releaseName":  "false Helm's release name, if it isn't the Application's name; at most 53 characters",
+			"skipCrds":     "false true leaves out the chart's folder crds/; false if empty",
+			"skipTests":    "false true leaves out Helm's test hooks; false if empty",
+			"allowEmpty":   "false true takes a rendering without objects, by which Argo CD deletes everything; false if empty",
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Error(diff)

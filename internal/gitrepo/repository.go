@@ -45,7 +45,7 @@ func Open(ctx context.Context, dir, remote string) (*Repository, error) {
 func existing(dir string) (there, missing string) {
 	there = filepath.Clean(dir)
 	for {
-		_, err := os.Stat(there)
+		_, err := os.Stat(there) //nolint:gosec // the folder that the user names
 		parent := filepath.Dir(there)
 		if !errors.Is(err, fs.ErrNotExist) || parent == there {
 			return there, missing

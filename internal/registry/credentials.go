@@ -41,7 +41,7 @@ func (o *Options) keychain() (keychains, error) {
 // $HELM_REGISTRY_CONFIG names one, and nothing where it isn't there.
 func helmConfig() string {
 	path := os.Getenv("HELM_REGISTRY_CONFIG")
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { //nolint:gosec // the file that the user names
 		return ""
 	}
 	return path
