@@ -256,3 +256,11 @@ func TestAnAmendedCommitIsNotDropped(t *testing.T) {
 	git("push", "--quiet", "--force", "origin", stagingBranch)
 	w.refuses(`a change of "shop/chart/Chart.yaml" that no promotion made`, w.options("staging", images("api@"+digest("f"))))
 }
+
+func TestRemoteWithoutForcePushes(t *testing.T) {
+	w := newWorld(t)
+	w.promote("staging")
+	promotetest.Git(t, w.bare, "config", "receive.denyNonFastForwards", "true")
+	w.promote("dev", images("web@"+digest("c")))
+	w.refuses("allow force pushes to the branches of promotions", w.options("staging"))
+}

@@ -30,6 +30,9 @@ func (q *Quarantine) Push(ctx context.Context, branch, seen, commit string) erro
 			return blocked
 		}
 	}
+	if denied := replacementDenied(branch, seen, out, err); denied != nil {
+		return denied
+	}
 	if raced.MatchString(out) {
 		return errors.Join(ErrMoved, err)
 	}
