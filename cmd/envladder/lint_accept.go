@@ -23,9 +23,6 @@ const (
 	codeNumberFormat     = "NumberFormat"
 )
 
-// acceptFile is in the ladder's folder.
-const acceptFile = ".envladder-lint.yaml"
-
 // acceptDocument says which findings are accepted.
 type acceptDocument struct {
 	Accept []acceptEntry `json:"accept" max:"100" required:"true"`
@@ -50,7 +47,7 @@ type acceptance struct {
 // readAcceptance reads the file of accepted findings, if there is one. The error is a
 // strictyaml.Faults where the file is wrong.
 func readAcceptance(repo *ladder.Repository) (*acceptance, error) {
-	file := path.Join(repo.Dir, acceptFile)
+	file := path.Join(repo.Dir, ladder.AcceptFileName)
 	data, err := strictyaml.ReadFile(repo.FS(), file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &acceptance{}, nil

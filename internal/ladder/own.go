@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// AcceptFileName is the file in the ladder's folder that accepts findings of lint.
+const AcceptFileName = ".envladder-lint.yaml"
+
 // own are the files that a ladder has for itself.
 type own struct {
 	files map[string]bool
@@ -13,7 +16,8 @@ type own struct {
 }
 
 // Owns reports whether a file, by its path in the repository, is the ladder's own: the
-// ladder itself, and the layers, pins and Gates that it names anywhere. Where such a file
+// ladder itself, the findings that are accepted of it, and the layers, pins and Gates that
+// it names anywhere. Where such a file
 // is in the chart's folder it isn't part of the chart: a digest that is pinned would
 // otherwise change the chart of every environment.
 func (d *Document) Owns(file string) bool {
@@ -30,7 +34,7 @@ func (d *Document) Owns(file string) bool {
 }
 
 func (d *Document) findOwn() own {
-	o := own{files: map[string]bool{d.File: true}, globs: map[string]map[string]bool{}}
+	o := own{files: map[string]bool{d.File: true, path.Join(d.dir, AcceptFileName): true}, globs: map[string]map[string]bool{}}
 	for _, e := range d.allLayers() {
 		o.add(d.dir, e.path)
 	}
