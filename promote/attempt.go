@@ -37,6 +37,11 @@ func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Resu
 		}
 	}
 	r.Changes, r.Notes = p.changes(base.document, place, onBranch, r.Branch)
+	var held []string
+	if r.Changes, held, err = p.withoutRolledBack(ctx, base, s.file, r.Changes); err != nil {
+		return *r, err
+	}
+	r.Notes = append(r.Notes, held...)
 	gone := p.withdrawn(base.document, place.Pins, onBranch)
 	for _, c := range gone {
 		r.Notes = append(r.Notes, withdrawnNote(c.what(), c.Old, r.Branch, onBranch.source.name))
@@ -51,6 +56,9 @@ func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Resu
 		if err := p.findForge(ctx, base.document); err != nil {
 			return *r, err
 		}
+	case len(held) > 0:
+		r.Changes, r.Notes, r.Outcome = []Change{}, held, RolledBack
+		return *r, nil
 	default:
 		// What others have proposed is theirs to go on with.
 		r.Changes, r.Notes, r.Outcome = []Change{}, nil, UpToDate

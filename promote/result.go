@@ -25,6 +25,9 @@ const (
 	// Withdrawn: the place has the candidate, and the pull request that proposed what the
 	// environment before has gone back from was closed.
 	Withdrawn Outcome = "Withdrawn"
+	// RolledBack: the place was rolled back from the candidate, which isn't proposed again
+	// unless it is named.
+	RolledBack Outcome = "RolledBack"
 	// Refused: the cluster would deny it, or another target comes first.
 	Refused Outcome = "Refused"
 	// Planned is what a dry run says in place of the last three.

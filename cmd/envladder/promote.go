@@ -253,6 +253,8 @@ func (p *printer) promoted(r promote.Result) {
 		p.linef("%s: promoted by commit %.12s on %s", r.Place, r.Commit, r.Base)
 	case promote.Pushed:
 		p.linef("%s: commit %.12s is pushed to branch %s; its pull request isn't opened or updated", r.Place, r.Commit, r.Branch)
+	case promote.RolledBack:
+		p.linef("%s: was rolled back; nothing to do", r.Place)
 	case promote.Withdrawn:
 		p.linef("%s: has the digests already; pull request %d is closed: %s", r.Place, r.PullRequest.Number, r.PullRequest.URL)
 	default:

@@ -75,6 +75,16 @@ func (q *Quarantine) Touching(ctx context.Context, base, tip, file string) ([]st
 	return strings.Fields(out), nil
 }
 
+// Recent returns the newest commits up to tip that change a file, at most limit of them. A
+// merged branch counts as the commit that merged it.
+func (q *Quarantine) Recent(ctx context.Context, tip, file string, limit int) ([]string, error) {
+	out, err := q.git(ctx, "log", "--no-show-signature", "--first-parent", fmt.Sprintf("--max-count=%d", limit), "--format=%H", tip, "--", file)
+	if err != nil {
+		return nil, fmt.Errorf("listing the newest commits of %q: %w", file, err)
+	}
+	return strings.Fields(out), nil
+}
+
 // Differing returns the files (paths in the repository) that differ between two commits,
 // with mode and object of each as they are in the second one.
 func (q *Quarantine) Differing(ctx context.Context, from, to string) (map[string]string, error) {
