@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/verdict"
 )
@@ -25,12 +27,18 @@ type StatusOptions struct {
 	// Charts reads those that are in registries, where a Gate asks for their digest.
 	Charts *chart.Puller
 	Now    func() time.Time
+	// Remote that promotions' branches are read from; empty: they aren't.
+	Remote string
 }
 
 // Status is how a ladder stands.
 type Status struct {
 	Ladder string `json:"ladder"`
 	Rows   []Row  `json:"rows"`
+	// Proposals are what promotions' branches propose, and ProposalsError is why some
+	// couldn't be read.
+	Proposals      []Proposal `json:"proposals"`
+	ProposalsError string     `json:"proposalsError,omitempty"`
 	// Clusters that were asked, and what couldn't be read of them.
 	Clusters []ClusterStatus `json:"clusters"`
 }
@@ -86,6 +94,7 @@ func StatusOf(ctx context.Context, repo *ladder.Repository, o StatusOptions) (St
 		return Status{}, err
 	}
 	s := Status{Ladder: document.Metadata.Name, Rows: []Row{}}
+	o.readProposals(ctx, repo, &s)
 	workloads := o.lookAround(ctx, &s)
 	for _, environment := range document.Spec.Environments {
 		rows, err := o.rows(ctx, repo, document, environment.Name, workloads)
@@ -98,6 +107,26 @@ func StatusOf(ctx context.Context, repo *ladder.Repository, o StatusOptions) (St
 		return Status{}, context.Cause(ctx)
 	}
 	return s, nil
+}
+
+// readProposals reads what is proposed, in no more than a third of the time. Outside of a
+// Git repository nothing is.
+func (o StatusOptions) readProposals(ctx context.Context, repo *ladder.Repository, s *Status) {
+	s.Proposals = []Proposal{}
+	if o.Remote == "" {
+		return
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		const share = 3
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/share)
+		defer cancel()
+	}
+	found, err := Proposals(ctx, filepath.Join(repo.Root, filepath.FromSlash(repo.Dir)), o.Remote)
+	s.Proposals = append(s.Proposals, found...)
+	if err != nil && !errors.Is(err, gitrepo.ErrNoRepository) {
+		s.ProposalsError = gate.Clean(err.Error(), 500) // a remote's answer
+	}
 }
 
 // lookAround asks all clusters at once, so that one that doesn't answer costs its time

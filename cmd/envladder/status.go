@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,11 +22,11 @@ import (
 
 // statusFlags are the flags of status.
 type statusFlags struct {
-	dir, kubeconfig, namespace, recalls string
-	contexts, gates                     []string
-	timeout                             time.Duration
-	output                              string
-	sources                             sourceFlags
+	dir, remote, kubeconfig, namespace, recalls string
+	contexts, gates                             []string
+	timeout                                     time.Duration
+	output                                      string
+	sources                                     sourceFlags
 }
 
 func newStatusCommand() *cobra.Command {
@@ -37,6 +38,9 @@ func newStatusCommand() *cobra.Command {
 whether that is what the environment before has, what runs, and what the Gate of the
 environment sees: the evidence there is, and the codes of what is missing. Both are of the
 digest that is pinned; what the next one lacks says envladder promote --dry-run.
+
+What promotions propose is read from their branches on the remote: a digest that the
+environment before has gone back from is marked as withdrawn.
 
 What runs is read from the clusters of the kubeconfig's contexts that are named:
 Deployments, StatefulSets and DaemonSets that carry the ladder's stamps. Without --context
@@ -58,6 +62,7 @@ be shown. For a yes or no ask envladder verify.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&flags.dir, "dir", "C", ".", "`folder` of ladder.yaml")
+	f.StringVar(&flags.remote, "remote", "origin", "`name` of the remote whose promotions' branches are read; empty for none")
 	f.StringArrayVar(&flags.contexts, "context", nil, "`name` of a kubeconfig's context to look at; may be repeated")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to look at (default: all)")
@@ -82,7 +87,7 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options := promote.StatusOptions{Now: time.Now, Judge: judge, Charts: charts}
+	options := promote.StatusOptions{Now: time.Now, Judge: judge, Charts: charts, Remote: f.remote}
 	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
 		return err
 	}
@@ -148,6 +153,10 @@ func printStatus(w io.Writer, s promote.Status) error {
 			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, pinned(r), before(r), runs(r), missingOf(r))
 		}
 	})
+	if len(s.Proposals) > 0 {
+		p.linef("")
+		p.table(func(p *printer) { p.proposals(s.Proposals) })
+	}
 	if slices.ContainsFunc(s.Rows, hasEvidence) {
 		p.linef("")
 		p.table(func(p *printer) { p.evidence(s.Rows) })
@@ -165,6 +174,21 @@ func (p *printer) table(lines func(*printer)) {
 	inner := printer{w: table}
 	lines(&inner)
 	p.err = errors.Join(inner.err, table.Flush())
+}
+
+// proposals has a line for each value that a branch proposes.
+func (p *printer) proposals(proposals []promote.Proposal) {
+	p.linef("ENVIRONMENT\tIMAGE\tPROPOSED\tBRANCH")
+	for _, proposal := range proposals {
+		value := proposal.Value
+		if proposal.Image != "" {
+			value = gate.Short(value)
+		}
+		if proposal.Withdrawn {
+			value += " (withdrawn: " + proposal.Source + " has gone back from it; promote " + strings.Split(proposal.Place, "/")[0] + " again)"
+		}
+		p.linef("%s\t%s\t%s\t%s", proposal.Place, cmp.Or(proposal.Image, "(chart)"), value, proposal.Branch)
+	}
 }
 
 func hasEvidence(r promote.Row) bool {
@@ -191,6 +215,9 @@ func (p *printer) notes(s promote.Status) {
 	}
 	if len(s.Clusters) == 0 {
 		p.linef("\nNo cluster was asked what runs: name a context (--context).")
+	}
+	if s.ProposalsError != "" {
+		p.linef("\nWhat is proposed couldn't be read: %s", s.ProposalsError)
 	}
 	for _, cluster := range s.Clusters {
 		if cluster.Error != "" {

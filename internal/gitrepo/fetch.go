@@ -36,19 +36,22 @@ func (q *Quarantine) depth(commits int, more ...string) []string {
 func (q *Quarantine) fetch(ctx context.Context, branch string, args ...string) (string, error) {
 	args = slices.Concat(fetchArgs, args, []string{"--", q.repository.Remote, refspec(branch)})
 	if _, err := q.git(ctx, args...); err != nil {
-		return "", q.unlessAbsent(ctx, branch, fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err))
+		failed := fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err)
+		// Git has no status of its own for a branch that isn't there.
+		tip, err := q.repository.Tip(ctx, branch)
+		switch {
+		case err != nil:
+			return "", failed
+		case tip == "":
+			return "", nil
+		}
+		// Another promotion may have created it since.
+		if _, err := q.git(ctx, args...); err != nil {
+			return "", failed
+		}
 	}
 	out, err := q.git(ctx, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch+"^{commit}")
 	return strings.TrimSpace(out), err
-}
-
-// unlessAbsent returns the error of a fetch, unless the remote has no such branch, whatever
-// git calls that.
-func (q *Quarantine) unlessAbsent(ctx context.Context, branch string, failed error) error {
-	if tip, err := q.repository.Tip(ctx, branch); err == nil && tip == "" {
-		return nil
-	}
-	return failed
 }
 
 func refspec(branch string) string { return "+refs/heads/" + branch + ":refs/heads/" + branch }

@@ -26,11 +26,17 @@ type Repository struct {
 	common string
 }
 
+// ErrNoRepository is that a folder is in no Git repository.
+var ErrNoRepository = errors.New("no Git repository")
+
 // Open finds the repository that the folder dir is in. In a sparse check-out the folder
-// itself may be missing.
+// itself may be missing. The error matches ErrNoRepository where there is none.
 func Open(ctx context.Context, dir, remote string) (*Repository, error) {
 	there, missing := existing(dir)
 	out, err := run(ctx, there, "rev-parse", "--show-toplevel", "--show-prefix", "--path-format=absolute", "--git-common-dir")
+	if failed, ok := errors.AsType[*Error](err); ok && strings.Contains(failed.Output, "not a git repository") {
+		return nil, fmt.Errorf("finding the repository of %q: %w: %w", dir, ErrNoRepository, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finding the repository of %q: %w", dir, err)
 	}
