@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/envladder/envladder/internal/ladder"
 )
 
 // checkout is what Argo CD sent of a repository, at its place in the repository. With
@@ -39,7 +41,7 @@ func newCheckout(sent fs.FS, appRelPath, sourcePath string) (checkout, string, e
 
 // Open, Stat and ReadDir take paths from the repository's root.
 func (c checkout) Open(name string) (fs.File, error) {
-	inner, err := c.inner("open", name)
+	inner, err := c.follow("open", name)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +50,7 @@ func (c checkout) Open(name string) (fs.File, error) {
 
 // Stat implements fs.StatFS.
 func (c checkout) Stat(name string) (fs.FileInfo, error) {
-	inner, err := c.inner("stat", name)
+	inner, err := c.follow("stat", name)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +59,7 @@ func (c checkout) Stat(name string) (fs.FileInfo, error) {
 
 // ReadDir implements fs.ReadDirFS.
 func (c checkout) ReadDir(name string) ([]fs.DirEntry, error) {
-	inner, err := c.inner("read", name)
+	inner, err := c.follow("read", name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +84,21 @@ func (c checkout) ReadLink(name string) (string, error) {
 	return fs.ReadLink(c.sent, inner)
 }
 
+// follow returns the path in what was sent. Symbolic links are followed from the
+// repository's root: one that leads out of what was sent needs advice, and may lead back
+// into it.
+func (c checkout) follow(op, name string) (string, error) {
+	if c.at == "." || !fs.ValidPath(name) {
+		return c.inner(op, name)
+	}
+	target, err := ladder.FollowLinks(c, name)
+	if err != nil {
+		return "", &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return c.inner(op, target)
+}
+
+// inner returns the path in what was sent, without following symbolic links.
 func (c checkout) inner(op, name string) (string, error) {
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}

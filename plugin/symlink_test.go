@@ -188,3 +188,33 @@ func TestSymbolicLinkOutOfWhatWasSent(t *testing.T) {
 		t.Errorf("got %v, want advice on manifest-generate-paths", err)
 	}
 }
+
+func TestLayerAsSymbolicLinkInAPartOfTheRepository(t *testing.T) {
+	for name, tt := range map[string]struct {
+		target, want string
+	}{
+		"a target that wasn't sent is named":           {target: "../../elsewhere/prod.yaml", want: "add /elsewhere/prod.yaml to the Application's annotation"},
+		"a link may leave what was sent and come back": {target: "../../gitops/elsewhere/prod.yaml"},
+		"a link out of the repository is refused":      {target: "../../../prod.yaml", want: "leads outside the repository"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := newRepository(t)
+			replace(t, filepath.Join(root, app, "ladder.yaml"), "  layers: [../../org/values.yaml]\n", "")
+			move(t, root, app+"/prod.yaml", "gitops/elsewhere/prod.yaml")
+			symlink(t, root, tt.target, app+"/prod.yaml")
+			s := serve(t, archive.DefaultLimits)
+			_, err := s.generate(t, filepath.Join(root, "gitops"), "shop", argoEnv(prodEU)...)
+			if text := errorText(err); (text != "" && tt.want == "") || !strings.Contains(text, tt.want) {
+				t.Errorf("got %q, want %q", text, tt.want)
+			}
+		})
+	}
+}
+
+// errorText returns the text of an error, empty for none.
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
