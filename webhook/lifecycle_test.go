@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -419,6 +420,110 @@ func TestPodsOfAnOlderRevision(t *testing.T) {
 			}
 			ownedBy(pod, set, "apps/v1", "StatefulSet")
 			wantCodes(t, b.as(t, test.user, nil).Create(t.Context(), pod), test.want...)
+		})
+	}
+}
+
+// TestTheTemplateOfARevision: under template: Same a StatefulSet's pod has the template of
+// its revision, and none where that isn't known. Nothing judges ControllerRevisions.
+func TestTheTemplateOfARevision(t *testing.T) {
+	b := up(t)
+	staging, namespace := b.namespace(t), b.namespace(t)
+	image := b.push(t, "shop/web")
+	b.sign(t, image, "ci")
+	before := b.as(t, unseen, nil)
+	create := func(object client.Object) {
+		t.Helper()
+		if err := before.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	templateOf := func(set client.Object) map[string]any {
+		t.Helper()
+		live := &unstructured.Unstructured{}
+		live.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+		if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(set), live); err != nil {
+			t.Fatal(err)
+		}
+		template, _, err := unstructured.NestedMap(live.Object, "spec", "template")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return template
+	}
+	soaked, older := newStatefulSet(staging, image), newStatefulSet(staging, image)
+	older.Name, older.Spec.Template.Spec.Containers[0].Args = "older", []string{"--old"}
+	set := newStatefulSet(namespace, image)
+	create(soaked)
+	create(older)
+	create(set)
+	soak := soakOf(image, 25*time.Hour, time.Hour)
+	soak.Workloads = []gate.Workload{{TemplateDigest: podtemplate.Digest(templateOf(soaked))}, {TemplateDigest: podtemplate.Digest(templateOf(older))}}
+	b.attest(t, image, "observer", gate.PredicateSoak, soak)
+
+	revision := func(name string, owner client.Object, patch string, change func(template map[string]any)) {
+		template := templateOf(older)
+		template["$patch"] = patch
+		if change != nil {
+			change(template)
+		}
+		data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: runtime.RawExtension{Raw: data}, Revision: 1}
+		if owner != nil {
+			ownedBy(r, owner, "apps/v1", "StatefulSet")
+		}
+		create(r)
+	}
+	other := func(template map[string]any) {
+		spec, _ := template["spec"].(map[string]any)
+		spec["hostNetwork"] = true
+	}
+	revision("web-old", set, "replace", nil)
+	revision("web-new", set, "replace", func(template map[string]any) {
+		clear(template)
+		maps.Copy(template, templateOf(set))
+		template["$patch"] = "replace"
+	})
+	revision("web-evil", set, "replace", other)
+	revision("web-orphan", nil, "replace", other)
+	revision("web-mixture", set, "merge", nil)
+	g := b.prodGate(namespace)
+	g.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
+	b.gate(t, g)
+
+	denied := []gate.Code{gate.OtherTemplate}
+	for name, test := range map[string]struct {
+		current, label string
+		want           []gate.Code
+	}{
+		"the newest, and no status yet":     {"", "web-new", nil},
+		"the newest":                        {"web-old", "web-new", nil},
+		"an older one that soaked":          {"web-old", "web-old", nil},
+		"one that didn't soak":              {"web-evil", "web-evil", denied},
+		"one that nobody controls":          {"web-orphan", "web-orphan", denied},
+		"one that isn't there":              {"web-gone", "web-gone", denied},
+		"one that is mixed with the newest": {"web-mixture", "web-mixture", denied},
+		"one that the status doesn't name":  {"web-old", "web-evil", denied},
+		"none":                              {"web-old", "", denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set.Status.CurrentRevision, set.Status.UpdateRevision, set.Status.Replicas = test.current, "", 0
+			if test.current != "" {
+				set.Status.UpdateRevision = "web-new"
+			}
+			if err := before.Status().Update(t.Context(), set); err != nil {
+				t.Fatal(err)
+			}
+			pod := newPod(namespace, "", image)
+			pod.GenerateName = "made-"
+			if test.label != "" {
+				pod.Labels = map[string]string{appsv1.ControllerRevisionHashLabelKey: test.label}
+			}
+			ownedBy(pod, set, "apps/v1", "StatefulSet")
+			wantCodes(t, b.as(t, "system:kube-controller-manager", nil).Create(t.Context(), pod), test.want...)
 		})
 	}
 }

@@ -17,14 +17,21 @@ type object struct {
 	rollout rollout
 	// source is the live object that TemplateRef names. The images are its.
 	source *object
+	// lends is the digest of the pod template of what it owns, empty if not known; nil
+	// where that is its own.
+	lends *string
 }
 
 // Stamps returns the object's stamps, and where it has none those of its source.
 func (o *object) Stamps() gate.Stamps {
-	if o.source == nil {
-		return o.Object.Stamps()
+	stamps := o.Object.Stamps()
+	if o.source != nil {
+		stamps = workload.Inherit(stamps, o.source.Stamps())
 	}
-	return workload.Inherit(o.Object.Stamps(), o.source.Stamps())
+	if o.lends != nil {
+		stamps.TemplateDigest = *o.lends
+	}
+	return stamps
 }
 
 // readImages fills in the images.

@@ -87,7 +87,7 @@ func (d *decider) created(ctx context.Context, req *admissionv1.AdmissionRequest
 func (d *decider) revised(ctx context.Context, req *admissionv1.AdmissionRequest, o, owner *object) *object {
 	owner, err := d.owners.revised(ctx, o, owner, req.Namespace)
 	if err != nil {
-		d.log.Warn("judging as if the owner made pods of its newest revision alone", "namespace", req.Namespace, "error", err)
+		d.log.Warn("judging without the pod template of the StatefulSet's revision", "namespace", req.Namespace, "error", err)
 	}
 	return owner
 }
