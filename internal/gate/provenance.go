@@ -117,14 +117,14 @@ func (e ExternalParameters) sources() ([]sourceCode, error) {
 	}{
 		{"workflow", e.Workflow},
 		{"source", e.Source},
-		{configSource, e.ConfigSource},
+		{"configSource", e.ConfigSource},
 		{"buildConfigSource", e.BuildConfigSource},
 		{"sourceToBuild", e.SourceToBuild},
 	} {
 		if len(parameter.value) == 0 {
 			continue
 		}
-		stated, err := readSource(parameter.name, parameter.value)
+		stated, err := readSource(parameter.value)
 		if err != nil {
 			return nil, fmt.Errorf("has a source that can't be read: externalParameters.%s: %w", parameter.name, err)
 		}
@@ -133,11 +133,9 @@ func (e ExternalParameters) sources() ([]sourceCode, error) {
 	return all, nil
 }
 
-const configSource = "configSource"
-
 // readSource reads a parameter: the spelling of a repository, an in-toto
 // ResourceDescriptor, or an object with repository and ref.
-func readSource(name string, value json.RawMessage) ([]sourceCode, error) {
+func readSource(value json.RawMessage) ([]sourceCode, error) {
 	var text string
 	if json.Unmarshal(value, &text) == nil {
 		stated, err := parseSource(text)
@@ -162,7 +160,9 @@ func readSource(name string, value json.RawMessage) ([]sourceCode, error) {
 		}
 		all = append(all, stated, sourceCode{stated.repository, object.Ref})
 	}
-	if len(all) == 0 && name != configSource { // BuildKit's is empty where the context is a folder
+	// BuildKit's configSource names none where the context is a folder. A repository among
+	// the dependencies isn't what was built then: a Dockerfile may add any.
+	if len(all) == 0 {
 		return nil, errors.New("it names no repository")
 	}
 	return all, nil

@@ -69,7 +69,7 @@ func TestProvenance(t *testing.T) {
 		"BuildKit's configSource":                     {external(`"configSource":{"uri":"https://github.com/example/shop.git#refs/heads/main:app","path":"Dockerfile"}`), nil},
 		"a configSource of another branch":            {external(`"configSource":{"uri":"https://github.com/example/shop.git#refs/heads/feature"}`), denied},
 		"a configSource of another repository":        {external(`"configSource":{"uri":"https://github.com/evil/shop.git#refs/heads/main"}`), denied},
-		"a configSource without repository":           {with(`"configSource":{"path":"Dockerfile"}`, dependencies(this)), nil},
+		"a configSource without repository":           {with(`"configSource":{"path":"Dockerfile"}`, dependencies(this)), denied},
 		"Cloud Build's sources":                       {external(`"buildConfigSource":{"repository":"` + shop + `","ref":"` + main + `"},"sourceToBuild":{"repository":"` + shop + `"}`), nil},
 		"another sourceToBuild":                       {external(`"buildConfigSource":{"repository":"` + shop + `","ref":"` + main + `"},"sourceToBuild":{"repository":"https://github.com/evil/shop"}`), denied},
 
