@@ -272,6 +272,13 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 			t.Errorf("it may name another conversion webhook: %v", err)
 		}
 	})
+	t.Run("nobody else annotates envladder's namespace, by which a service mesh injects containers", func(t *testing.T) {
+		s := c.sample(t, guardRule{}, "namespaces")[0]
+		_, err := c.as(t, argoCD).of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		if !deniedBy(err, clusterPolicy) {
+			t.Error(err)
+		}
+	})
 	t.Run("a part's account writes nothing of another's", func(t *testing.T) {
 		for _, test := range []struct {
 			account         account
@@ -345,10 +352,6 @@ func (c *guardedCluster) tryOthers(t *testing.T) {
 			if apierrors.IsTooManyRequests(err) {
 				return nil // by its PodDisruptionBudget
 			}
-			return err
-		}},
-		"envladder's namespace gets an annotation": {"", "namespaces", func(s *sample) error {
-			_, err := deployer.of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, annotate, metav1.PatchOptions{DryRun: dry})
 			return err
 		}},
 		"policy-controller adds a finalizer": {"policy.sigstore.dev", "clusterimagepolicies", func(s *sample) error {

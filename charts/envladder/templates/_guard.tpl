@@ -84,6 +84,8 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
   expression: request.userInfo.username == "{{ include "envladder.ownUsername" (list "webhook" .) }}"
 - name: byObserver
   expression: request.userInfo.username == "{{ include "envladder.ownUsername" (list "observer" .) }}"
+- name: byWriter
+  expression: request.userInfo.username in {{ include "envladder.usernames" (list "guard.namespace.writers" .Values.guard.namespace.writers) }}
 - name: webhookName
   expression: '"{{ include "envladder.name" (list "webhook" .) }}"'
 - name: ownNamespace
@@ -116,8 +118,6 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
   expression: request.userInfo.?groups.orValue([]).exists(group, group == "system:nodes")
 - name: byCertManager
   expression: request.userInfo.username in {{ include "envladder.certManagers" . }}
-- name: byWriter
-  expression: request.userInfo.username in {{ include "envladder.usernames" (list "guard.namespace.writers" .Values.guard.namespace.writers) }}
 - name: tlsSecret
   expression: '"{{ include "envladder.tlsSecret" . }}"'
 - name: storeSecret
