@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -129,8 +130,12 @@ func (c *Cluster) addNode(ctx context.Context, name string) error {
 	return nil
 }
 
+// nodesTimeout is longer than defaultTimeout: controllers that have an account each start
+// one after the other, and on a busy machine it takes long until they remove the taint.
+const nodesTimeout = 4 * time.Minute
+
 func (c *Cluster) waitNodes(ctx context.Context, count int) error {
-	return Poll(ctx, defaultTimeout, func(ctx context.Context) error {
+	return Poll(ctx, nodesTimeout, func(ctx context.Context) error {
 		nodes, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -138,7 +143,7 @@ func (c *Cluster) waitNodes(ctx context.Context, count int) error {
 		var waiting []string
 		for _, node := range nodes.Items {
 			if !nodeUsable(node) {
-				waiting = append(waiting, node.Name)
+				waiting = append(waiting, fmt.Sprintf("%s (taints %v)", node.Name, node.Spec.Taints))
 			}
 		}
 		if len(waiting) > 0 || len(nodes.Items) < count {
