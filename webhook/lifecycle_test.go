@@ -503,7 +503,7 @@ func TestTheTemplateOfARevision(t *testing.T) {
 		"the newest":                        {"web-old", "web-new", nil},
 		"an older one that soaked":          {"web-old", "web-old", nil},
 		"one that didn't soak":              {"web-evil", "web-evil", denied},
-		"one that nobody controls":          {"web-orphan", "web-orphan", denied},
+		"one without a controller":          {"web-orphan", "web-orphan", denied},
 		"one that isn't there":              {"web-gone", "web-gone", denied},
 		"one that is mixed with the newest": {"web-mixture", "web-mixture", denied},
 		"one that the status doesn't name":  {"web-old", "web-evil", denied},

@@ -100,7 +100,7 @@ const maxOwners = 2
 // stamps are the object's own, what is missing filled in by its owner, and by the
 // owner's owner while the chart's digest is missing still. The nearest goes first: an
 // older ReplicaSet keeps the stamps of the chart that it was judged with. The pod template
-// is the owner's, and nobody's further up.
+// is the owner's, and never that of an owner further up.
 func (w owners) stamps(ctx context.Context, o, owner *object, namespace string) (gate.Stamps, error) {
 	stamps := o.Stamps()
 	for distance := range maxOwners {

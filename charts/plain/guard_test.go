@@ -272,7 +272,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 			t.Errorf("it may name another conversion webhook: %v", err)
 		}
 	})
-	t.Run("nobody else annotates envladder's namespace, by which a service mesh injects containers", func(t *testing.T) {
+	t.Run("no one else may annotate envladder's namespace, by which a service mesh injects containers", func(t *testing.T) {
 		s := c.sample(t, guardRule{}, "namespaces")[0]
 		_, err := c.as(t, argoCD).of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 		if !deniedBy(err, clusterPolicy) {
