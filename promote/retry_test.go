@@ -20,7 +20,7 @@ import (
 func TestRetry(t *testing.T) {
 	t.Run("services that commit at once are all served", func(t *testing.T) {
 		w := newWorld(t)
-		const services = 24 // twice the attempts that once ended a promotion
+		const services = 50
 		files := map[string]string{}
 		for i := range services {
 			name := fmt.Sprintf("svc%d", i)
