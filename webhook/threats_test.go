@@ -15,7 +15,7 @@ func TestThePageNamesTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	folders := map[string]string{
-		"webhook": ".", "plain": "../charts/plain", "gate": "../internal/gate", "observer": "../observer",
+		"webhook": ".", "plain": "../hack/plain", "gate": "../internal/gate", "observer": "../observer",
 		"evidence": "../internal/evidence", "registry": "../internal/registry", "verdict": "../internal/verdict",
 	}
 	code := map[string]string{}

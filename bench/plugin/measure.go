@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 )
 
 // result is one line of the table.
 type result struct {
-	bench.Sample
+	harness.Sample
 
 	chart, contender string
 	// clients at once; 0 is the first render after a start.
@@ -37,14 +37,14 @@ func measure(ctx context.Context, o options, r repository, c contender) ([]resul
 		return nil, err
 	}
 	for _, clients := range o.clients {
-		sample, err := bench.Load(ctx, c.PID(), clients, o.time, &number, func(ctx context.Context, number int) error {
+		sample, err := harness.Load(ctx, c.PID(), clients, o.time, &number, func(ctx context.Context, number int) error {
 			_, err := c.render(ctx, number)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(os.Stderr, "%s, %s, %d at once: %.1f a second, p50 %s\n", r.name, c.name(), clients, sample.Rate(), bench.Round(sample.P50))
+		fmt.Fprintf(os.Stderr, "%s, %s, %d at once: %.1f a second, p50 %s\n", r.name, c.name(), clients, sample.Rate(), harness.Round(sample.P50))
 		results = append(results, result{chart: r.name, contender: c.name(), clients: clients, Sample: sample})
 	}
 	return results, nil
@@ -68,6 +68,6 @@ func measureCold(ctx context.Context, o options, r repository, c contender) (res
 		}
 	}
 	// The transport alone answers as much as ours, which was before it.
-	cold := result{chart: r.name, contender: c.name(), Sample: bench.SampleOf(times)}
+	cold := result{chart: r.name, contender: c.name(), Sample: harness.SampleOf(times)}
 	return cold, os.WriteFile(filepath.Join(filepath.Dir(r.root), "size-"+r.name), []byte(strconv.Itoa(size)), 0o600)
 }

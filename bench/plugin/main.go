@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 )
 
 type options struct {
@@ -36,11 +36,11 @@ func main() {
 	flag.IntVar(&o.cold, "cold", 3, "`times` that each is started to measure its first render")
 	flag.Parse()
 	var err error
-	if o.clients, err = bench.Counts(clients); err != nil {
+	if o.clients, err = harness.Counts(clients); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: -clients:", err)
 		os.Exit(2)
 	}
-	bench.Main(func(ctx context.Context) error { return run(ctx, o) })
+	harness.Main(func(ctx context.Context) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) error {

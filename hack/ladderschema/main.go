@@ -20,12 +20,12 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-//go:generate go run . ../../../schemas
+//go:generate go run . ../../schemas
 
 // This package, from which the comments of its parent's types are found.
 const (
-	thisPackage   = "github.com/envladder/envladder/internal/ladder/schemagen"
-	parentPackage = ".."
+	thisPackage   = "github.com/envladder/envladder/hack/ladderschema"
+	ladderFolder  = "../../internal/ladder"
 )
 
 // baseID is where the schemas can be fetched.
@@ -57,7 +57,7 @@ func run(args []string) error {
 // generate is the schemas by their files' names.
 func generate() (map[string][]byte, error) {
 	r := &jsonschema.Reflector{Mapper: enum, ExpandedStruct: true}
-	if err := r.AddGoComments(thisPackage, parentPackage, jsonschema.WithFullComment()); err != nil {
+	if err := r.AddGoComments(thisPackage, ladderFolder, jsonschema.WithFullComment()); err != nil {
 		return nil, fmt.Errorf("reading the types' comments: %w", err)
 	}
 	unwrap(r.CommentMap)

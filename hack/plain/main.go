@@ -1,7 +1,7 @@
 // Command plain writes the plain manifests, for those who don't use Helm: one file a
 // part, rendered from the chart, so that there is one place to change.
 //
-//	go run ./charts/plain (by `make generate`)
+//	go run ./hack/plain (by `make generate`)
 package main
 
 import (
@@ -33,7 +33,7 @@ func run(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	files, err := fs.Glob(repository, "charts/plain/*.yaml")
+	files, err := fs.Glob(repository, "hack/plain/*.yaml")
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 )
 
 // What is asked.
@@ -77,7 +77,7 @@ func (w *world) measure(ctx context.Context, c *contender, q question, clients i
 		return cell{}, err
 	}
 	var counter atomic.Int64
-	if measured.Sample, err = bench.Load(ctx, c.PID(), clients, w.time, &counter, q.ask); err != nil {
+	if measured.Sample, err = harness.Load(ctx, c.PID(), clients, w.time, &counter, q.ask); err != nil {
 		return cell{}, fmt.Errorf("%s, %s, %d at once: %w", c.title, q.what, clients, err)
 	}
 	after, err := c.buckets(ctx)
@@ -85,7 +85,7 @@ func (w *world) measure(ctx context.Context, c *contender, q question, clients i
 		return cell{}, err
 	}
 	measured.inside = quantile(before, after, 99)
-	fmt.Fprintf(os.Stderr, "%s, %s, %d at once: %.0f a second, p99 %s\n", c.title, q.what, clients, measured.Rate(), bench.Round(measured.P99))
+	fmt.Fprintf(os.Stderr, "%s, %s, %d at once: %.0f a second, p99 %s\n", c.title, q.what, clients, measured.Rate(), harness.Round(measured.P99))
 	return measured, nil
 }
 
@@ -164,7 +164,7 @@ func (w *world) measureCold(ctx context.Context, r *results, c *contender) error
 	once := func(what string, review func(image string) []byte) question {
 		return question{what, func(ctx context.Context, number int) error {
 			if number > w.cold { // the rest is for the next measurement
-				return bench.ErrEnough
+				return harness.ErrEnough
 			}
 			return c.admit(ctx, review(w.unasked[next.Add(1)]))
 		}}
@@ -251,9 +251,9 @@ func learn(ctx context.Context, c *contender, reviews [][]byte) error {
 		bound    = 10 * time.Minute
 	)
 	var counter atomic.Int64
-	_, err := bench.Load(ctx, 0, learners, bound, &counter, func(ctx context.Context, number int) error {
+	_, err := harness.Load(ctx, 0, learners, bound, &counter, func(ctx context.Context, number int) error {
 		if number > len(reviews) {
-			return bench.ErrEnough
+			return harness.ErrEnough
 		}
 		return c.admit(ctx, reviews[number-1])
 	})

@@ -257,7 +257,7 @@ func TestHelmLintFindsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, arguments := range [][]string{nil, {"--values", values}} {
-		lint := exec.CommandContext(t.Context(), helm, append([]string{"lint", "--strict", "../envladder"}, arguments...)...)
+		lint := exec.CommandContext(t.Context(), helm, append([]string{"lint", "--strict", "../../charts/envladder"}, arguments...)...)
 		if output, err := lint.CombinedOutput(); err != nil {
 			t.Errorf("helm lint %v: %v\n%s", arguments, err, output)
 		}

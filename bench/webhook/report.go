@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 )
 
 // cell is one measurement.
 type cell struct {
-	bench.Sample
+	harness.Sample
 
 	title, what string
 	clients     int
@@ -41,21 +41,21 @@ type results struct {
 // print prints tables in Markdown.
 func (r *results) print(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString(bench.Head("asked for", "clients", "", "admissions/s", "p50", "p99", "p99 inside", "CPU each", "memory", "× policy-controller"))
+	b.WriteString(harness.Head("asked for", "clients", "", "admissions/s", "p50", "p99", "p99 inside", "CPU each", "memory", "× policy-controller"))
 	for _, c := range r.cells {
-		b.WriteString(bench.Row(append(append([]string{c.what, strconv.Itoa(c.clients), c.title}, c.figures()...), r.ratio(c))...))
+		b.WriteString(harness.Row(append(append([]string{c.what, strconv.Itoa(c.clients), c.title}, c.figures()...), r.ratio(c))...))
 	}
-	b.WriteString("\n" + bench.Head("", "memory at rest"))
+	b.WriteString("\n" + harness.Head("", "memory at rest"))
 	for _, rest := range r.resting {
-		b.WriteString(bench.Row(rest.title, bench.MiB(rest.memory)))
+		b.WriteString(harness.Row(rest.title, harness.MiB(rest.memory)))
 	}
-	b.WriteString("\n" + bench.Head("asked for", "", "requests to the registry"))
+	b.WriteString("\n" + harness.Head("asked for", "", "requests to the registry"))
 	for _, q := range r.requests {
-		b.WriteString(bench.Row(q.what, q.title, strconv.Itoa(q.count)))
+		b.WriteString(harness.Row(q.what, q.title, strconv.Itoa(q.count)))
 	}
-	b.WriteString("\n" + bench.Head("", "admissions/s", "p50", "p99", "p99 inside", "CPU each", "memory"))
+	b.WriteString("\n" + harness.Head("", "admissions/s", "p50", "p99", "p99 inside", "CPU each", "memory"))
 	for _, c := range r.known {
-		b.WriteString(bench.Row(append([]string{c.what}, c.figures()...)...))
+		b.WriteString(harness.Row(append([]string{c.what}, c.figures()...)...))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -66,7 +66,7 @@ func (c cell) figures() []string {
 	if c.inside > 0 {
 		inside = "≤ " + c.inside.String()
 	}
-	return []string{fmt.Sprintf("%.0f", c.Rate()), bench.Round(c.P50).String(), bench.Round(c.P99).String(), inside, bench.CPU(c.CPU), bench.MiB(c.Peak)}
+	return []string{fmt.Sprintf("%.0f", c.Rate()), harness.Round(c.P50).String(), harness.Round(c.P99).String(), inside, harness.CPU(c.CPU), harness.MiB(c.Peak)}
 }
 
 // ratio says how many times as many admissions ours does as policy-controller with as many

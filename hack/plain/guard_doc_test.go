@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the guard's tables into docs/inst
 // does.
 const (
 	guardPage  = "../../docs/install.md"
-	guardBegin = "<!-- guard: begin (go test ./charts/plain -run TestGuardPage -update) -->\n"
+	guardBegin = "<!-- guard: begin (go test ./hack/plain -run TestGuardPage -update) -->\n"
 	guardEnd   = "<!-- guard: end -->\n"
 )
 
@@ -43,7 +43,7 @@ func TestGuardPage(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, listed); diff != "" {
-		t.Errorf("%s doesn't list what %s has (go test ./charts/plain -run TestGuardPage -update writes it):\n%s", guardPage, guardFile, diff)
+		t.Errorf("%s doesn't list what %s has (go test ./hack/plain -run TestGuardPage -update writes it):\n%s", guardPage, guardFile, diff)
 	}
 }
 

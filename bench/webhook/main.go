@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 )
 
 type options struct {
@@ -41,13 +41,13 @@ func main() {
 		flag, text string
 		counts     *[]int
 	}{{"clients", clients, &o.clients}, {"known", known, &o.known}} {
-		if *list.counts, err = bench.Counts(list.text); err != nil {
+		if *list.counts, err = harness.Counts(list.text); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: -%s: %v\n", list.flag, err)
 			os.Exit(2)
 		}
 	}
 	slices.Sort(o.known)
-	bench.Main(func(ctx context.Context) error { return run(ctx, o) })
+	harness.Main(func(ctx context.Context) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) error {

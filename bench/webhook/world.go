@@ -20,7 +20,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/envladder/envladder/api/v1alpha1"
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/registry"
 )
@@ -143,7 +143,7 @@ func until(ctx context.Context, condition func(context.Context) error) error {
 // registries are one without the referrers API, which nearly all of the run is about, and
 // one with it.
 type registries struct {
-	distribution, referrers bench.Process
+	distribution, referrers harness.Process
 	// plain and modern are their addresses, and metrics where distribution counts what it
 	// is asked.
 	plain, modern, metrics string
@@ -151,7 +151,7 @@ type registries struct {
 
 func (w *world) startRegistries(ctx context.Context) error {
 	r := &w.registries
-	addresses, err := bench.FreeAddresses(ctx, 3)
+	addresses, err := harness.FreeAddresses(ctx, 3)
 	if err != nil {
 		return err
 	}
@@ -168,8 +168,8 @@ http: {addr: %q, debug: {addr: %q, prometheus: {enabled: true}}}
 	r.distribution.Path, r.referrers.Path = w.distribution, w.referrers
 	modern := filepath.Join(w.folder, "referrers")
 	return errors.Join(
-		r.distribution.Start(ctx, []string{"serve", config}, []string{"OTEL_TRACES_EXPORTER=none"}, func() error { return bench.Dial(ctx, "tcp", r.plain) }),
-		r.referrers.Start(ctx, []string{"-addr", r.modern, "-dir", modern}, nil, func() error { return bench.Dial(ctx, "tcp", r.modern) }),
+		r.distribution.Start(ctx, []string{"serve", config}, []string{"OTEL_TRACES_EXPORTER=none"}, func() error { return harness.Dial(ctx, "tcp", r.plain) }),
+		r.referrers.Start(ctx, []string{"-addr", r.modern, "-dir", modern}, nil, func() error { return harness.Dial(ctx, "tcp", r.modern) }),
 	)
 }
 

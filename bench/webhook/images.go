@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/gate/gatetest"
@@ -104,7 +104,7 @@ func (w *world) pushProven(ctx context.Context, count int, repository func(n int
 		})
 	}
 	err := group.Wait()
-	fmt.Fprintf(os.Stderr, "pushed %d images in %s\n", count, bench.Round(time.Since(began)))
+	fmt.Fprintf(os.Stderr, "pushed %d images in %s\n", count, harness.Round(time.Since(began)))
 	return references, err
 }
 

@@ -1,6 +1,4 @@
-// Package bench is what the benchmarks of the parts share: the processes that are measured,
-// clients that ask again and again, and how figures are written.
-package bench
+package harness
 
 import (
 	"context"

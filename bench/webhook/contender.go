@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 )
 
 // Titles of the contenders.
@@ -31,7 +31,7 @@ const (
 
 // contender is a webhook that runs.
 type contender struct {
-	bench.Process
+	harness.Process
 	caller
 
 	title string
@@ -43,7 +43,7 @@ type contender struct {
 
 // startOurs runs envladder-webhook as its manifests do.
 func (w *world) startOurs(ctx context.Context) (*contender, error) {
-	addresses, err := bench.FreeAddresses(ctx, 2)
+	addresses, err := harness.FreeAddresses(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +56,13 @@ func (w *world) startOurs(ctx context.Context) (*contender, error) {
 		return nil, err
 	}
 	c := &contender{
-		title: ours, Process: bench.Process{Path: w.webhook}, metrics: "http://" + addresses[1] + "/metrics",
+		title: ours, Process: harness.Process{Path: w.webhook}, metrics: "http://" + addresses[1] + "/metrics",
 		caller: newCaller(addresses[0], "/validate", ourGuarded, certificate),
 	}
 	err = c.Start(ctx, []string{
 		"--kubeconfig", w.kubeconfig, "--listen", addresses[0], "--metrics-listen", addresses[1], "--tls-cert", cert, "--tls-key", keyFile,
 		"--store-namespace", ourNamespace, "--log-format", "json",
-	}, []string{"HOME=" + w.folder, "GOMEMLIMIT=900MiB"}, func() error { return bench.Dial(ctx, "tcp", addresses[0]) })
+	}, []string{"HOME=" + w.folder, "GOMEMLIMIT=900MiB"}, func() error { return harness.Dial(ctx, "tcp", addresses[0]) })
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (w *world) settled(ctx context.Context, c *contender) (*contender, error) {
 		c.Stop()
 		return nil, fmt.Errorf("waiting until %s judges: %w", c.title, err)
 	}
-	c.resting = bench.Memory(c.PID())
+	c.resting = harness.Memory(c.PID())
 	return c, nil
 }
 
@@ -152,16 +152,16 @@ func (w *world) called(ctx context.Context, c *contender) error {
 // startTheirs runs policy-controller's webhook with a limit of questions to the API
 // server; the policies are there already.
 func (w *world) startTheirs(ctx context.Context, title string, qps int) (*contender, error) {
-	addresses, err := bench.FreeAddresses(ctx, 1)
+	addresses, err := harness.FreeAddresses(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addresses[0])
-	c := &contender{title: title, Process: bench.Process{Path: w.policyController}}
+	c := &contender{title: title, Process: harness.Process{Path: w.policyController}}
 	err = c.Start(ctx, []string{"-kubeconfig", w.kubeconfig, "-port", port, fmt.Sprintf("-qps=%d", qps)}, []string{
 		"HOME=" + w.folder, "SYSTEM_NAMESPACE=" + theirNamespace, "METRICS_DOMAIN=sigstore.dev/policy",
 		"CONFIG_LOGGING_NAME=config-logging", "CONFIG_OBSERVABILITY_NAME=config-observability", "WEBHOOK_NAME=localhost",
-	}, func() error { return bench.Dial(ctx, "tcp", addresses[0]) })
+	}, func() error { return harness.Dial(ctx, "tcp", addresses[0]) })
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	committed = "../../../schemas"
-	example   = "../../../examples/shop/gitops/shop"
+	committed = "../../schemas"
+	example   = "../../examples/shop/gitops/shop"
 )
 
 func TestCommittedSchemasAreCurrent(t *testing.T) {
@@ -32,7 +32,7 @@ func TestCommittedSchemasAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(string(want), string(got)); diff != "" {
-			t.Errorf("%s isn't current: run go generate ./internal/ladder/schemagen (-generated +committed):\n%s", name, diff)
+			t.Errorf("%s isn't current: run go generate ./hack/ladderschema (-generated +committed):\n%s", name, diff)
 		}
 	}
 }

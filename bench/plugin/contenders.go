@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/envladder/envladder/internal/bench"
+	"github.com/envladder/envladder/bench/internal/harness"
 	"github.com/envladder/envladder/plugin/pluginpb"
 )
 
@@ -38,14 +38,14 @@ type contender interface {
 
 func contenders(o options, r repository, folder string) []contender {
 	ours := func(title string, unique bool) contender {
-		return &plugin{title: title, r: r, unique: unique, Process: bench.Process{Path: o.plugin}, folder: filepath.Join(folder, "sockets-"+r.name)}
+		return &plugin{title: title, r: r, unique: unique, Process: harness.Process{Path: o.plugin}, folder: filepath.Join(folder, "sockets-"+r.name)}
 	}
 	return []contender{
 		ours("envladder, unchanged", false),
 		ours("envladder, each new", true),
 		&transport{plugin{title: "transport alone", r: r, folder: filepath.Join(folder, "transport-"+r.name)}, nil, nil},
-		&plugin{title: "cmp-server, helm template", r: r, unique: true, Process: bench.Process{Path: o.argocd}, folder: filepath.Join(folder, "cmp-"+r.name), helm: o.helm},
-		&repoServer{r: r, Process: bench.Process{Path: o.argocd}, helm: o.helm, folder: filepath.Join(folder, "repo-server-"+r.name)},
+		&plugin{title: "cmp-server, helm template", r: r, unique: true, Process: harness.Process{Path: o.argocd}, folder: filepath.Join(folder, "cmp-"+r.name), helm: o.helm},
+		&repoServer{r: r, Process: harness.Process{Path: o.argocd}, helm: o.helm, folder: filepath.Join(folder, "repo-server-"+r.name)},
 	}
 }
 
@@ -54,7 +54,7 @@ const kubeVersion = "1.33.0"
 // plugin is a config management plugin: ours, or with helm set, Argo CD's own server of
 // plugins which runs helm.
 type plugin struct {
-	bench.Process
+	harness.Process
 
 	title  string
 	r      repository
@@ -91,7 +91,7 @@ func (p *plugin) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.Start(ctx, arguments, environment, func() error { return bench.Dial(ctx, "unix", p.socket()) })
+	return p.Start(ctx, arguments, environment, func() error { return harness.Dial(ctx, "unix", p.socket()) })
 }
 
 // excluded is what a repo-server with --plugin-tar-exclude=.git/** doesn't send to any
@@ -213,7 +213,7 @@ func (d *drain) GenerateManifest(stream grpc.ClientStreamingServer[pluginpb.AppS
 
 // repoServer is Argo CD's own, with its Helm source; its cache isn't asked.
 type repoServer struct {
-	bench.Process
+	harness.Process
 
 	r       repository
 	helm    string
@@ -244,7 +244,7 @@ func (s *repoServer) start(ctx context.Context) error {
 	if err := s.redis.StartAddr("127.0.0.1:0"); err != nil {
 		return err
 	}
-	addresses, err := bench.FreeAddresses(ctx, 2)
+	addresses, err := harness.FreeAddresses(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (s *repoServer) start(ctx context.Context) error {
 			"ARGOCD_TLS_DATA_PATH=" + filepath.Join(folder, "tls"), "ARGOCD_SSH_DATA_PATH=" + filepath.Join(folder, "ssh"),
 			"HOME=" + folder, "TMPDIR=" + folder, "PATH=" + filepath.Join(folder, "bin") + ":" + filepath.Dir(s.helm) + ":" + os.Getenv("PATH"),
 		},
-		func() error { return bench.Dial(ctx, "tcp", address) })
+		func() error { return harness.Dial(ctx, "tcp", address) })
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // guardFile lists what a verdict or a soak depends on.
-const guardFile = "../envladder/files/guard.yaml"
+const guardFile = "../../charts/envladder/files/guard.yaml"
 
 // guardList is the content of guardFile.
 type guardList struct {
