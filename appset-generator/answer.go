@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // maxBody bounds a question: an ApplicationSet's name has at most 253 characters, a
@@ -103,7 +104,7 @@ func (d document) send(w http.ResponseWriter, status int) {
 // ApplicationSet's status.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(err)
-	attributes := []any{"method", r.Method, "path", r.URL.Path, "status", status, "error", oneLine(err.Error(), maxError)}
+	attributes := []any{"method", r.Method, "path", r.URL.Path, "status", status, "error", printable.Line(err.Error(), maxError)}
 	if caught, ok := errors.AsType[*panics.Error](err); ok {
 		attributes = append(attributes, "stack", string(caught.Stack))
 	}

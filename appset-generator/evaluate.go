@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/scm"
 )
 
@@ -204,7 +205,7 @@ func (e *evaluator) searchAgain(ctx context.Context, f finder, all []*candidate)
 			c.found, err = f.search(ctx, c.pull, &c.held)
 			return err
 		}); err != nil {
-			e.log.Warn("can't search earlier commits for images again; the next request tries it", "pullRequest", c.pull.Number, "error", oneLine(err.Error(), maxError))
+			e.log.Warn("can't search earlier commits for images again; the next request tries it", "pullRequest", c.pull.Number, "error", printable.Line(err.Error(), maxError))
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/ladder"
-	"github.com/envladder/envladder/internal/registry"
 )
 
 // held is what is remembered of a pull request: its last images, until newer ones exist.
@@ -48,13 +48,13 @@ func (h held) clone() held {
 // check refuses what isn't ours: images become references of pods.
 func (h held) check() error {
 	for repository, digest := range h.Images {
-		if !registry.IsDigest(digest) {
+		if !digests.Valid(digest) {
 			return fmt.Errorf("%.80q isn't a digest (%.200q)", digest, repository)
 		}
 	}
 	for _, seen := range []lookups{h.Head, h.Earlier} {
 		for reference, l := range seen {
-			if l.Digest != "" && !registry.IsDigest(l.Digest) {
+			if l.Digest != "" && !digests.Valid(l.Digest) {
 				return fmt.Errorf("%.80q isn't a digest (%.200q)", l.Digest, reference)
 			}
 		}

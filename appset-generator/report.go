@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/scm"
 )
 
@@ -76,7 +77,7 @@ type row struct {
 
 func previewOf(p scm.PullRequest) Preview {
 	return Preview{
-		Number: p.Number, Title: oneLine(p.Title, maxTitle), Branch: oneLine(p.Head, maxTitle), Author: oneLine(p.Author, maxTitle),
+		Number: p.Number, Title: printable.Line(p.Title, maxTitle), Branch: printable.Line(p.Head, maxTitle), Author: printable.Line(p.Author, maxTitle),
 		HeadSHA: p.HeadSHA, Draft: p.Draft, Updated: p.UpdatedAt,
 	}
 }

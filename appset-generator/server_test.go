@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
@@ -129,7 +130,7 @@ func FuzzSlug(f *testing.F) {
 		if !dnsLabel(s) || len(s) > maxSlug {
 			t.Errorf("%q of %q is no DNS label", s, text)
 		}
-		if line := oneLine(text, maxTitle); strings.ContainsAny(line, "\n\r\t\x1b\u202e\u2028") || len([]rune(line)) > maxTitle {
+		if line := printable.Line(text, maxTitle); strings.ContainsAny(line, "\n\r\t\x1b\u202e\u2028") || len([]rune(line)) > maxTitle {
 			t.Errorf("%q of %q is no line", line, text)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
-	"unicode"
 )
 
 // maxSlug leaves room in a DNS label of 63 for what a template puts around it. It is
@@ -36,14 +35,3 @@ func slug(text string) string {
 
 // maxTitle is what a terminal's line has room for.
 const maxTitle = 100
-
-// oneLine makes a text that somebody else wrote fit for a line that people read:
-// without control characters, and without those that turn the direction of writing.
-func oneLine(text string, most int) string {
-	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
-	cut := []rune(strings.ToValidUTF8(strings.Join(words, " "), "�"))
-	if len(cut) > most {
-		cut = append(cut[:most-1], '…')
-	}
-	return string(cut)
-}

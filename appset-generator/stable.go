@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/scm"
 )
@@ -23,7 +24,7 @@ func stableText(err error) string {
 	if e, ok := errors.AsType[*registry.Error](err); ok && e.Err != nil {
 		text = replaceCause(text, e.Err, registryCause(e))
 	}
-	return oneLine(text, maxError)
+	return printable.Line(text, maxError)
 }
 
 func replaceCause(text string, cause error, stable string) string {

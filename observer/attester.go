@@ -11,6 +11,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -110,7 +111,7 @@ func (l *loop) conclude(ctx context.Context, o outcome) error {
 	if !t.account.StartedAt.Equal(o.statement.Window.StartedAt) {
 		return nil // it began anew meanwhile
 	}
-	what := fmt.Sprintf("a soak of %s", span(o.after))
+	what := fmt.Sprintf("a soak of %s", printable.Duration(o.after))
 	if o.after == 0 {
 		what = "the start of a soak"
 	}
@@ -118,7 +119,7 @@ func (l *loop) conclude(ctx context.Context, o outcome) error {
 		t.failures++
 		wait := backoff(t.failures)
 		t.retry = l.elapsed() + wait
-		t.failure = cut(fmt.Sprintf("%s couldn't be signed and pushed: %v", what, o.err))
+		t.failure = printable.Cut(fmt.Sprintf("%s couldn't be signed and pushed: %v", what, o.err), maxMessage)
 		l.recorder.Event(t.live, corev1.EventTypeWarning, "AttestationFailed", t.failure)
 		l.log.Error("a statement couldn't be signed and pushed; measuring goes on", "namespace", t.namespace, "soak", t.live.Name, "error", o.err, "again", wait)
 		return l.save(ctx, o.key, t)

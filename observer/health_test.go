@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
@@ -314,7 +315,7 @@ func FuzzParseImageID(f *testing.F) {
 			return
 		}
 		before, whole := strings.CutSuffix(s, id.digest)
-		if !whole || !registry.IsDigest(id.digest) {
+		if !whole || !digests.Valid(id.digest) {
 			t.Fatalf("%q is read as %+v", s, id)
 		}
 		_, rest, schemed := strings.Cut(before, "://")

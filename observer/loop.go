@@ -15,6 +15,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 const (
@@ -387,7 +388,7 @@ func (l *loop) advise(gates []*observedGate, tagged map[string]string) {
 
 // say tells the platform team something about a Gate, once.
 func (l *loop) say(about client.Object, reason, message string) {
-	message = cut(message)
+	message = printable.Cut(message, maxMessage)
 	key := string(about.GetUID()) + reason
 	if l.said[key] == message {
 		return

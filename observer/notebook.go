@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 const (
@@ -48,18 +49,6 @@ func shortDigest(digest string) string {
 	return digest[:min(len(digest), 12)]
 }
 
-// span writes whole seconds as people do: 24h, 6h12m, 90s is 1m30s.
-func span(d time.Duration) string {
-	s := d.Truncate(time.Second).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 // writeAccount puts the account's figures into a status.
 func writeAccount(a *account, status *v1alpha1.SoakStatus) {
 	status.Reason = a.Reason
@@ -77,7 +66,7 @@ func writeAccount(a *account, status *v1alpha1.SoakStatus) {
 	if !a.begun() {
 		return
 	}
-	status.Healthy = span(time.Duration(a.Healthy) * time.Second)
+	status.Healthy = printable.Duration(time.Duration(a.Healthy) * time.Second)
 	status.Window = &v1alpha1.SoakWindow{
 		StartedAt: metav1.NewTime(a.StartedAt), ObservedAt: metav1.NewTime(a.ObservedAt),
 		HealthySeconds: a.Healthy, LongestHealthySeconds: a.LongestHealthy, LongestGapSeconds: a.LongestGap,
@@ -134,13 +123,4 @@ func writePods(pods map[types.UID]int32, status *v1alpha1.SoakStatus) {
 		}
 		status.Pods = append(status.Pods, v1alpha1.SoakPod{UID: string(uid), Restarts: pods[uid]})
 	}
-}
-
-// cut shortens a message to the API's bound.
-func cut(message string) string {
-	runes := []rune(message)
-	if len(runes) <= maxMessage {
-		return message
-	}
-	return string(runes[:maxMessage-1]) + "…"
 }

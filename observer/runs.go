@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -83,7 +84,7 @@ func parseImageID(s string) imageID {
 	if !found {
 		repository, digest = "", s
 	}
-	if !registry.IsDigest(digest) {
+	if !digests.Valid(digest) {
 		return imageID{}
 	}
 	return imageID{digest: digest, bare: repository == ""}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // track is one Soak while it is measured. Memory is the truth: the Soak in the cluster
@@ -68,7 +69,7 @@ func (t *track) observe(h health, o observation, maxInterval time.Duration) {
 	o.Reason, o.Ready = h.Reason, h.Ready
 	begun := t.account.begun()
 	o.Restarts = t.countRestarts(h.Restarts, begun)
-	t.message = cut(h.Message)
+	t.message = printable.Cut(h.Message, maxMessage)
 	if began := t.account.observe(o, maxInterval); began || !t.account.begun() {
 		t.start, t.attestations = nil, nil
 		t.chart, t.chartChanged = "", false
@@ -187,11 +188,11 @@ func (t *track) record(after time.Duration, at time.Time, digest string) {
 func (t *track) goal() string {
 	for _, after := range t.thresholds {
 		if !t.attested(after) {
-			return span(after)
+			return printable.Duration(after)
 		}
 	}
 	if n := len(t.thresholds); n > 0 {
-		return span(t.thresholds[n-1])
+		return printable.Duration(t.thresholds[n-1])
 	}
 	return ""
 }
@@ -211,7 +212,7 @@ func (t *track) status(observer v1alpha1.SoakObserver) v1alpha1.SoakStatus {
 		status.FirstSeenAt = &metav1.Time{Time: t.firstSeen}
 	}
 	if len(t.attestations) > 0 {
-		status.Attested = span(t.longestAttested())
+		status.Attested = printable.Duration(t.longestAttested())
 	}
 	writeAccount(&t.account, &status)
 	writePods(t.pods, &status)

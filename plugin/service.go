@@ -6,9 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
-	"strings"
 	"time"
-	"unicode"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
 	"github.com/envladder/envladder/plugin/worker"
@@ -167,7 +166,7 @@ func asStatus(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return status.FromContextError(err).Err()
 	}
-	return status.Error(codeOf(err), printable(worker.Shorten(err.Error())))
+	return status.Error(codeOf(err), printable.Lines(worker.Shorten(err.Error())))
 }
 
 func codeOf(err error) codes.Code {
@@ -180,14 +179,4 @@ func codeOf(err error) codes.Code {
 	default:
 		return codes.InvalidArgument
 	}
-}
-
-// printable replaces what steers a terminal: a template's error may have it.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/scm"
 )
 
@@ -167,7 +167,7 @@ func (p *promotion) foreign(ctx context.Context, base *snapshot, o proposal, fil
 			return fmt.Sprintf("commits that no promotion made (%.12s)", c.ID), nil
 		case !isInto(mark, file):
 			return fmt.Sprintf("a promotion into other pins than %q (%.12s: %s; places whose branches have one name are promoted one after the other)",
-				file, c.ID, gate.Clean(mark, maxMark)), nil
+				file, c.ID, printable.Line(mark, maxMark)), nil
 		}
 	}
 	other, err := p.otherFile(ctx, base, o, file)

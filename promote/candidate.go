@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/registry"
 )
@@ -37,7 +38,7 @@ func ParseImage(document *ladder.Document, text string) (image ladder.Image, dig
 	switch {
 	case !ok:
 		return ladder.Image{}, "", fmt.Errorf("naming the image %q: want it with its digest, %s@sha256:…: a tag can be moved", text, withoutTag(text))
-	case !registry.IsDigest(digest):
+	case !digests.Valid(digest):
 		return ladder.Image{}, "", fmt.Errorf("naming the image %q: %q isn't a digest: want sha256: and 64 lowercase hex digits", text, digest)
 	case !strings.Contains(name, "/") && strings.Contains(name, ":"):
 		return ladder.Image{}, "", fmt.Errorf("naming the image %q: it has a tag: the digest alone says which it is", text)

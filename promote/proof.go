@@ -8,6 +8,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Proof is the evidence that there is for one requirement of a Gate, whether it is
@@ -88,7 +89,7 @@ func soakProof(r *v1alpha1.SoakRequirement, evidence []gate.Evidence) (Proof, bo
 	seconds := min(max(best.Soak.Window.HealthySeconds, 0), int64(time.Duration(1<<63-1)/time.Second))
 	return Proof{
 		Requirement: "soak", Signers: []string{signer(best)}, At: best.Soak.Window.FinishedAt,
-		Figure: gate.Span(time.Duration(seconds)*time.Second) + "/" + gate.Span(r.Duration.Duration),
+		Figure: printable.Duration(time.Duration(seconds)*time.Second) + "/" + printable.Duration(r.Duration.Duration),
 	}, true
 }
 
@@ -129,7 +130,7 @@ func approvalProof(environment string, r *v1alpha1.ApprovalRequirement, evidence
 
 // signer names who signed; of a keyless signer the person.
 func signer(e gate.Evidence) string {
-	return gate.Clean(cmp.Or(e.Identity, e.Signer), 100) // a name or an address
+	return printable.Line(cmp.Or(e.Identity, e.Signer), 100) // a name or an address
 }
 
 func moment(t time.Time) *time.Time {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/scm"
 )
 
@@ -35,7 +35,7 @@ func (p *promotion) requestFrom(ctx context.Context, branch string) (found scm.P
 	for _, request := range all {
 		if request.Base != p.Base {
 			return found, fmt.Errorf("promoting by branch %q: pull request %d from it into %q is open (%s), and a push would change what it proposes: close it, or delete the branch (git push %s --delete %s)",
-				branch, request.Number, gate.Clean(request.Base, maxMark), request.URL, p.Remote, branch)
+				branch, request.Number, printable.Line(request.Base, maxMark), request.URL, p.Remote, branch)
 		}
 		found = request
 	}

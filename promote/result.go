@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/verdict"
 )
@@ -151,5 +152,5 @@ func short(digest string) string {
 	if digest == "" {
 		return "nothing"
 	}
-	return gate.Short(digest)
+	return digests.Short(digest)
 }

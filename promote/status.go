@@ -10,9 +10,9 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/chart"
-	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/gitrepo"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -125,7 +125,7 @@ func (o StatusOptions) readProposals(ctx context.Context, repo *ladder.Repositor
 	found, err := Proposals(ctx, filepath.Join(repo.Root, filepath.FromSlash(repo.Dir)), o.Remote)
 	s.Proposals = append(s.Proposals, found...)
 	if err != nil && !errors.Is(err, gitrepo.ErrNoRepository) {
-		s.ProposalsError = gate.Clean(err.Error(), 500) // a remote's answer
+		s.ProposalsError = printable.Line(err.Error(), 500) // a remote's answer
 	}
 }
 
@@ -145,7 +145,7 @@ func (o StatusOptions) lookAround(ctx context.Context, s *Status) []Workload {
 			s.Clusters[i].Name = cluster.Name
 			var err error
 			if found[i], err = cluster.Workloads(ctx, s.Ladder); err != nil {
-				s.Clusters[i].Error = gate.Clean(err.Error(), 500) // an API server's answer
+				s.Clusters[i].Error = printable.Line(err.Error(), 500) // an API server's answer
 			}
 		})
 	}

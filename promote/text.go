@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // maxText of a pull request: GitHub takes 65,536 characters, Gitea more.
@@ -142,7 +143,7 @@ func (r *Result) command(target string, flags []string) string {
 	for _, flag := range flags {
 		words = append(words, shellWord(flag))
 	}
-	return gate.Clean(strings.Join(words, " "), maxCommand)
+	return printable.Line(strings.Join(words, " "), maxCommand)
 }
 
 // plainWord is what no shell takes for more than a word.
@@ -209,5 +210,5 @@ var markdown = strings.NewReplacer(
 
 // cell is foreign text for a table.
 func cell(text string) string {
-	return markdown.Replace(gate.Clean(text, 1200)) // a reason's message has 1,024 at most
+	return markdown.Replace(printable.Line(text, 1200)) // a reason's message has 1,024 at most
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/ladder"
 )
 
@@ -108,7 +108,7 @@ func (r *Result) withdrawnText() string {
 // withdrawnNote says that a proposal was taken back.
 func withdrawnNote(what, value, branch, before string) string {
 	if strings.HasPrefix(value, "sha256:") {
-		value = gate.Short(value)
+		value = digests.Short(value)
 	}
 	return fmt.Sprintf("%s %s was on the branch %s, but %s has gone back from it: it isn't proposed any more", what, value, branch, before)
 }

@@ -12,6 +12,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -186,7 +187,7 @@ func (d *decider) one(ctx context.Context, query verdict.Query) (outcomes []verd
 	defer func() { traceOutcomes(span, query, outcomes); span.End() }()
 	defer func() {
 		if p := recover(); p != nil {
-			d.log.Error("panic while judging an image", "image", gate.Clean(query.Reference, maxReference), "panic", p, "stack", string(debug.Stack()))
+			d.log.Error("panic while judging an image", "image", printable.Line(query.Reference, maxReference), "panic", p, "stack", string(debug.Stack()))
 			outcomes = failed(query.Gates, query.Reference, "envladder failed while it judged the image", "")
 		}
 	}()

@@ -6,13 +6,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 const (
@@ -133,7 +133,7 @@ func (f finding) first() (reason gate.Reason, proof bool) {
 func (f finding) environment(gates []guard) string {
 	var names []string
 	for _, g := range gates {
-		if name := gate.Clean(g.Spec.Environment, maxReference); g.Name == f.Gate.Name {
+		if name := printable.Line(g.Spec.Environment, maxReference); g.Name == f.Gate.Name {
 			return name
 		} else if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -189,14 +189,14 @@ func causes(findings []finding) []metav1.StatusCause {
 func (r ruling) warnings() []string {
 	var texts []string
 	for _, f := range r.exempted() {
-		texts = append(texts, cut("UNPROVEN: "+short(f.reference)+" by "+f.leave(), maxWarning))
+		texts = append(texts, printable.Cut("UNPROVEN: "+short(f.reference)+" by "+f.leave(), maxWarning))
 	}
 	for _, f := range r.denials(v1alpha1.ActionWarn) {
 		text := "would be denied: " + f.sentence(r.gates)
 		if codes := f.codes(); len(codes) == 1 {
 			text += " (" + codes[0] + ")"
 		}
-		texts = append(texts, cut(text, maxWarning))
+		texts = append(texts, printable.Cut(text, maxWarning))
 	}
 	if more := len(texts) - (maxWarnings - 1); more > 1 {
 		texts = append(texts[:maxWarnings-1], fmt.Sprintf("and %d more warnings", more))
@@ -244,11 +244,11 @@ func (r ruling) annotations() map[string]string {
 		annotations["note"] = r.note
 	}
 	if leaves := r.leaves(); len(leaves) > 0 {
-		annotations["exceptions"] = cut(strings.Join(leaves, "; "), maxAnnotation)
+		annotations["exceptions"] = printable.Cut(strings.Join(leaves, "; "), maxAnnotation)
 	}
 	for key, values := range map[string][]string{"gates": r.asked(), "images": r.images(), "codes": r.codes(), "missing": r.missing()} {
 		if len(values) > 0 {
-			annotations[key] = cut(strings.Join(values, " "), maxAnnotation)
+			annotations[key] = printable.Cut(strings.Join(values, " "), maxAnnotation)
 		}
 	}
 	return annotations
@@ -283,7 +283,7 @@ func (r ruling) asked() []string {
 func (r ruling) images() []string {
 	var images []string
 	for _, f := range r.findings {
-		if name := gate.Clean(f.reference, maxReference); name != "" && !slices.Contains(images, name) {
+		if name := printable.Line(f.reference, maxReference); name != "" && !slices.Contains(images, name) {
 			images = append(images, name)
 		}
 	}
@@ -314,7 +314,7 @@ func (f finding) codes() []string {
 // short is a reference without its registry's host and most of its digest, as people
 // speak of it.
 func short(reference string) string {
-	reference = gate.Clean(reference, maxReference)
+	reference = printable.Line(reference, maxReference)
 	if host, rest, ok := strings.Cut(reference, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		reference = rest
 	}
@@ -329,13 +329,5 @@ func short(reference string) string {
 
 // line makes one clean line of foreign text.
 func line(text string) string {
-	return gate.Clean(text, maxLine)
-}
-
-// cut shortens to at most limit runes.
-func cut(text string, limit int) string {
-	if utf8.RuneCountInString(text) <= limit {
-		return text
-	}
-	return string([]rune(text)[:limit-1]) + "…"
+	return printable.Line(text, maxLine)
 }

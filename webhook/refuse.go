@@ -6,6 +6,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -29,7 +30,7 @@ func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.O
 		action = stricter(action, g.Spec.Action)
 	}
 	outcome := verdict.Outcome{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, reason), Action: action}
-	outcome.Image = gate.Clean(reference, maxReference)
+	outcome.Image = printable.Line(reference, maxReference)
 	return []verdict.Outcome{outcome}
 }
 

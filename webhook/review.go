@@ -20,6 +20,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 const (
@@ -158,7 +159,7 @@ func timeoutOf(query url.Values) (time.Duration, error) {
 	if text := query.Get("timeout"); text != "" {
 		parsed, err := time.ParseDuration(text)
 		if err != nil || parsed <= 0 {
-			return 0, fmt.Errorf("timeout %q: use a duration such as 10s", gate.Clean(text, 64))
+			return 0, fmt.Errorf("timeout %q: use a duration such as 10s", printable.Line(text, 64))
 		}
 		timeout = min(parsed, maxTimeout)
 	}
@@ -169,7 +170,7 @@ func timeoutOf(query url.Values) (time.Duration, error) {
 // status to answer with.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("content type %q: send application/json", gate.Clean(r.Header.Get("Content-Type"), 128))
+		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("content type %q: send application/json", printable.Line(r.Header.Get("Content-Type"), 128))
 	}
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(bodyTime)); err != nil {
@@ -213,7 +214,7 @@ func parseReview(body []byte) (*admissionv1.AdmissionRequest, error) {
 	want := admissionv1.SchemeGroupVersion.WithKind("AdmissionReview")
 	switch {
 	case review.GroupVersionKind() != want:
-		return nil, fmt.Errorf("the body is a %q: send %s", gate.Clean(review.GroupVersionKind().String(), 256), want)
+		return nil, fmt.Errorf("the body is a %q: send %s", printable.Line(review.GroupVersionKind().String(), 256), want)
 	case review.Request == nil:
 		return nil, errors.New("the AdmissionReview has no request")
 	case review.Request.UID == "":
@@ -248,7 +249,7 @@ func (h *reviewer) record(ctx context.Context, request *admissionv1.AdmissionReq
 	if len(codes) == 0 && len(leaves) == 0 {
 		return
 	}
-	clean := func(text string) string { return gate.Clean(text, maxReference) }
+	clean := func(text string) string { return printable.Line(text, maxReference) }
 	name := request.Name
 	if name == "" {
 		name = "(generated)"

@@ -11,6 +11,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/audit"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Bounds on what a Gate's status lists; the API has the same ones.
@@ -29,7 +30,7 @@ func summarize(g guard, found map[string]audited) (*v1alpha1.RunningStatus, meta
 	condition := metav1.Condition{Type: v1alpha1.ConditionRunningAllowed, ObservedGeneration: g.Generation}
 	unknown := func(why string) (*v1alpha1.RunningStatus, metav1.Condition) {
 		condition.Status, condition.Reason = metav1.ConditionUnknown, "AuditFailed"
-		condition.Message = cut("what runs couldn't be audited: "+line(why), maxCondition)
+		condition.Message = printable.Cut("what runs couldn't be audited: "+line(why), maxCondition)
 		return nil, condition
 	}
 	if g.unreadable != nil {
@@ -99,7 +100,7 @@ func verdictOn(running v1alpha1.RunningStatus) (metav1.ConditionStatus, string, 
 	for _, image := range running.List[:min(len(running.List), maxSentences)] {
 		texts = append(texts, fmt.Sprintf("%s: %s: %s", image.Namespace, line(image.Image), strings.Join(image.Codes, ", ")))
 	}
-	return metav1.ConditionFalse, reason, cut(strings.Join(texts, "; "), maxCondition)
+	return metav1.ConditionFalse, reason, printable.Cut(strings.Join(texts, "; "), maxCondition)
 }
 
 func count[T any](list []T) int32 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // lookAgain is when a Gate's signers are looked at again: soon where somebody mends them.
@@ -43,7 +44,7 @@ func signersReady(ctx context.Context, trust *evidence.Trust, g guard) metav1.Co
 	}
 	names, whys := signerFaults(err)
 	condition.Status, condition.Reason = metav1.ConditionFalse, "SignerUnavailable"
-	condition.Message = cut(fmt.Sprintf("%s%s%s%s", cantVerify, strings.Join(names, ", "), soDenied, strings.Join(whys, "; ")), maxCondition)
+	condition.Message = printable.Cut(fmt.Sprintf("%s%s%s%s", cantVerify, strings.Join(names, ", "), soDenied, strings.Join(whys, "; ")), maxCondition)
 	return condition
 }
 

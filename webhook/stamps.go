@@ -3,7 +3,7 @@ package webhook
 import (
 	"fmt"
 
-	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/workload"
 )
 
@@ -12,7 +12,7 @@ import (
 func contradiction(o *object) string {
 	said := workload.ReadStamps(o.Metadata.Annotations)
 	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
-	clean := func(text string) string { return gate.Clean(text, maxReference) }
+	clean := func(text string) string { return printable.Line(text, maxReference) }
 	for _, template := range o.Templates {
 		own := workload.ReadStamps(template.Annotations())
 		switch {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // maxCondition bounds a condition's message, in runes; the API takes 32,768.
@@ -115,6 +116,6 @@ func accepted(g guard) metav1.Condition {
 	}
 	condition.Status = metav1.ConditionFalse
 	condition.Reason = string(faults[0].Code)
-	condition.Message = cut("its namespaces deny: "+strings.Join(texts, "; "), maxCondition)
+	condition.Message = printable.Cut("its namespaces deny: "+strings.Join(texts, "; "), maxCondition)
 	return condition
 }

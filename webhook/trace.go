@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	admissionv1 "k8s.io/api/admission/v1"
 
-	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -20,10 +20,10 @@ func beginReview(ctx context.Context, request *admissionv1.AdmissionRequest) (co
 	if span.IsRecording() {
 		span.SetAttributes(
 			attribute.String("envladder.operation", string(request.Operation)),
-			attribute.String("envladder.namespace", gate.Clean(request.Namespace, maxReference)),
-			attribute.String("envladder.kind", gate.Clean(request.Kind.Kind, maxReference)),
-			attribute.String("envladder.name", gate.Clean(request.Name, maxReference)),
-			attribute.String("envladder.uid", gate.Clean(string(request.UID), maxReference)),
+			attribute.String("envladder.namespace", printable.Line(request.Namespace, maxReference)),
+			attribute.String("envladder.kind", printable.Line(request.Kind.Kind, maxReference)),
+			attribute.String("envladder.name", printable.Line(request.Name, maxReference)),
+			attribute.String("envladder.uid", printable.Line(string(request.UID), maxReference)),
 			attribute.Bool("envladder.dry_run", request.DryRun != nil && *request.DryRun))
 	}
 	return ctx, span
@@ -49,7 +49,7 @@ func traceOutcomes(span trace.Span, query verdict.Query, outcomes []verdict.Outc
 		}
 	}
 	span.SetAttributes(
-		attribute.String("envladder.image", gate.Clean(query.Reference, maxReference)),
+		attribute.String("envladder.image", printable.Line(query.Reference, maxReference)),
 		attribute.StringSlice("envladder.gates", gates),
 		attribute.Bool("envladder.allowed", allowed && len(outcomes) > 0),
 		attribute.StringSlice("envladder.codes", codes))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 )
@@ -46,7 +47,7 @@ func (d *decider) unguarded(ctx context.Context, req *admissionv1.AdmissionReque
 	case d.unclaimed == UnclaimedAllow:
 		return ruling{note: "no Gate names the namespace; Recalls alone were asked", findings: recalled(questions, d.gates.recalled())}
 	}
-	reason := gate.NewReason(gate.NoGate, "no Gate names namespace %q, and the webhook's configuration sends it", gate.Clean(req.Namespace, maxReference))
+	reason := gate.NewReason(gate.NoGate, "no Gate names namespace %q, and the webhook's configuration sends it", printable.Line(req.Namespace, maxReference))
 	refused := d.onTrial(refuse(nil, reason.Code, reason.Message, reason.Remedy))
 	if d.trial {
 		refused = append(refused, recalled(questions, d.gates.recalled())...)
@@ -73,12 +74,12 @@ func recalled(questions []question, recalls []v1alpha1.Recall) []finding {
 			if slices.ContainsFunc(recall.Spec.Digests, func(digest string) bool {
 				return strings.EqualFold(strings.TrimSpace(digest), workload.DigestOf(q.reference))
 			}) {
-				reasons = append(reasons, gate.NewReason(gate.Recalled, "Recall %q names the digest: %s", recall.Name, gate.Clean(recall.Spec.Reason, maxReference)))
+				reasons = append(reasons, gate.NewReason(gate.Recalled, "Recall %q names the digest: %s", recall.Name, printable.Line(recall.Spec.Reason, maxReference)))
 			}
 		}
 		if len(reasons) > 0 {
 			v := gate.Deny(gate.Image{}, gate.Ref{}, reasons...)
-			v.Image = gate.Clean(q.reference, maxReference)
+			v.Image = printable.Line(q.reference, maxReference)
 			findings = append(findings, finding{q.reference, q.fields, verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
 		}
 	}

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // MaxDocument bounds what is decoded, in bytes: etcd takes no larger request, so no
@@ -171,7 +172,7 @@ func decodeException(data []byte) (*Exception, []string, error) {
 		return nil, nil, err
 	}
 	switch spec := exception.Spec; {
-	case !digestSyntax.MatchString(spec.Digest):
+	case !digests.Valid(spec.Digest):
 		return nil, nil, fmt.Errorf(".spec.digest: want sha256:<64 hex digits>, have %q", spec.Digest)
 	case len(spec.Namespaces) == 0:
 		return nil, nil, errors.New(".spec.namespaces: name at least one")
@@ -196,8 +197,6 @@ func RecallFrom(object map[string]any) (*Recall, error) {
 	return nil, fmt.Errorf("decoding Recall: %w", err)
 }
 
-var digestSyntax = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
 func decodeRecall(data []byte) (*Recall, []string, error) {
 	recall := &Recall{}
 	unknown, err := strict(data, recall)
@@ -211,7 +210,7 @@ func decodeRecall(data []byte) (*Recall, []string, error) {
 		return nil, nil, errors.New(".spec.digests: name at least one")
 	}
 	for i, digest := range recall.Spec.Digests {
-		if !digestSyntax.MatchString(digest) {
+		if !digests.Valid(digest) {
 			return nil, nil, fmt.Errorf(".spec.digests[%d]: want sha256:<64 hex digits>, have %q", i, digest)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"path"
 
 	"github.com/envladder/envladder/internal/chart"
-	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
@@ -101,13 +101,10 @@ func (v placeView) failures(err error) strictyaml.Faults {
 	}
 	var faults strictyaml.Faults
 	for _, one := range all {
-		faults = append(faults, strictyaml.Fault{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %s", v.Name, oneLine(one))})
+		faults = append(faults, strictyaml.Fault{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %s", v.Name, printable.Line(one.Error(), 500))})
 	}
 	return faults
 }
-
-// oneLine is what a chart's author may have written, as part of a finding.
-func oneLine(err error) string { return gate.Clean(err.Error(), 500) }
 
 // chances finds what makes two renders of the place differ: then Argo CD never sees it in
 // sync, and what was reviewed isn't what is applied.

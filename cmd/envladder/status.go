@@ -15,6 +15,7 @@ import (
 	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/promote"
@@ -182,7 +183,7 @@ func (p *printer) proposals(proposals []promote.Proposal) {
 	for _, proposal := range proposals {
 		value := proposal.Value
 		if proposal.Image != "" {
-			value = gate.Short(value)
+			value = digests.Short(value)
 		}
 		if proposal.Withdrawn {
 			value += " (withdrawn: " + proposal.Source + " has gone back from it; promote " + strings.Split(proposal.Place, "/")[0] + " again)"
@@ -236,9 +237,9 @@ func orDash(text string) string {
 // pinned is the digest, and the place that has it pinned where it is another one.
 func pinned(r promote.Row) string {
 	if r.Digest == "" || r.PinnedBy == "" {
-		return orDash(gate.Short(r.Digest))
+		return orDash(digests.Short(r.Digest))
 	}
-	return gate.Short(r.Digest) + " (" + r.PinnedBy + ")"
+	return digests.Short(r.Digest) + " (" + r.PinnedBy + ")"
 }
 
 // before says how the digest stands to the environment before.
@@ -251,7 +252,7 @@ func before(r promote.Row) string {
 	case r.BeforeDigest == "":
 		return r.Before + ": none, or several"
 	default:
-		return r.Before + ": " + gate.Short(r.BeforeDigest)
+		return r.Before + ": " + digests.Short(r.BeforeDigest)
 	}
 }
 
@@ -259,7 +260,7 @@ func before(r promote.Row) string {
 func runs(r promote.Row) string {
 	var parts []string
 	for _, running := range r.Running {
-		digest := gate.Short(running.Digest)
+		digest := digests.Short(running.Digest)
 		switch running.Digest {
 		case "": // before the pinned one, which may be none
 			digest = "a tag"

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/secrets"
 	"github.com/envladder/envladder/internal/valuepath"
 )
@@ -137,9 +138,5 @@ func short(value any) string {
 	if err != nil {
 		return "(unprintable)"
 	}
-	runes := []rune(string(text))
-	if len(runes) > maxShown {
-		return string(runes[:maxShown]) + "…"
-	}
-	return string(runes)
+	return printable.Cut(printable.Lines(string(text)), maxShown)
 }

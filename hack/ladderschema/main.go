@@ -15,6 +15,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
 	"github.com/envladder/envladder/internal/valuepath"
@@ -24,8 +25,8 @@ import (
 
 // This package, from which the comments of its parent's types are found.
 const (
-	thisPackage   = "github.com/envladder/envladder/hack/ladderschema"
-	ladderFolder  = "../../internal/ladder"
+	thisPackage  = "github.com/envladder/envladder/hack/ladderschema"
+	ladderFolder = "../../internal/ladder"
 )
 
 // baseID is where the schemas can be fetched.
@@ -122,7 +123,7 @@ func constrain(schema *jsonschema.Schema, typeName string) {
 		case "Image.set":
 			property.PropertyNames = &jsonschema.Schema{Pattern: valuepath.KeysRegexp}
 		case "Pins.images":
-			property.AdditionalProperties.Pattern = ladder.DigestPattern
+			property.AdditionalProperties.Pattern = digests.Pattern
 			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.NamePattern}
 		}
 		notEmpty(property)

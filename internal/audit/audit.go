@@ -19,6 +19,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -157,7 +158,7 @@ func judge(ctx context.Context, options Options, questions []question) []Image {
 			mu.Lock()
 			defer mu.Unlock()
 			if images[q.image] == nil {
-				images[q.image] = &Image{Namespace: q.namespace, Image: gate.Clean(q.image, maxName), Allowed: true}
+				images[q.image] = &Image{Namespace: q.namespace, Image: printable.Line(q.image, maxName), Allowed: true}
 			}
 			images[q.image].add(q, outcomes, options.Recalls)
 			return nil
@@ -199,7 +200,7 @@ func (i *Image) add(q question, outcomes []verdict.Outcome, recalls []v1alpha1.R
 	for _, recall := range recalls {
 		for _, digest := range q.ran {
 			if slices.Contains(recall.Spec.Digests, digest) && !i.Recalled {
-				v := gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.Recalled, "Recall %q names %s, which a pod runs for this tag: %s", recall.Name, digest, gate.Clean(recall.Spec.Reason, maxName)))
+				v := gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.Recalled, "Recall %q names %s, which a pod runs for this tag: %s", recall.Name, digest, printable.Line(recall.Spec.Reason, maxName)))
 				v.Image = i.Image
 				i.Allowed, i.Recalled, i.Verdicts = false, true, append(i.Verdicts, v)
 			}

@@ -24,8 +24,10 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 )
@@ -208,7 +210,7 @@ func (c *Cluster) running(ctx context.Context, namespace string) (questions []qu
 			}
 			o, err := c.find(u)
 			if err != nil {
-				unread = append(unread, Unread{namespace, u.GetKind() + "/" + u.GetName(), gate.Clean(err.Error(), maxName)})
+				unread = append(unread, Unread{namespace, u.GetKind() + "/" + u.GetName(), printable.Line(err.Error(), maxName)})
 				return nil
 			}
 			if texts += o.size(); texts > maxTexts {
@@ -324,7 +326,7 @@ func failed(job *unstructured.Unstructured) bool {
 	})
 }
 
-var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+var digest = regexp.MustCompile(digests.Syntax)
 
 // ran are the digests that a pod's status says it runs, by the image as it names it.
 func ran(u *unstructured.Unstructured) map[string]string {

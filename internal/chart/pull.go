@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -87,7 +88,7 @@ func (p *Puller) Pull(ctx context.Context, address string) (*Source, error) {
 
 func (p *Puller) pull(ctx context.Context, address string) ([]byte, error) {
 	repository, digest, ok := strings.Cut(strings.TrimPrefix(address, registryScheme), "@")
-	if !InRegistry(address) || !ok || !registry.IsDigest(digest) {
+	if !InRegistry(address) || !ok || !digests.Valid(digest) {
 		return nil, errors.New("want oci://HOST/REPOSITORY@sha256:…")
 	}
 	if host, _, _ := strings.Cut(repository, "/"); p.refused != nil {
@@ -126,7 +127,7 @@ func (p *Puller) kept(manifest string) ([]byte, bool) {
 	}
 	defer folder.Close() // only read
 	pointer, err := readBounded(folder.FS(), fileName(manifest), int64(len(manifest)))
-	if err != nil || !registry.IsDigest(string(pointer)) {
+	if err != nil || !digests.Valid(string(pointer)) {
 		return nil, false
 	}
 	name := fileName(string(pointer)) + packageSuffix

@@ -3,8 +3,6 @@ package chart
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +11,8 @@ import (
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Source is a chart as it is stored: read within bounds, and not looked into. To look
@@ -97,8 +97,7 @@ func read(ctx context.Context, fsys fs.FS, name string, own func(file string) bo
 
 // Packaged is a packaged chart whose file is data.
 func Packaged(name string, data []byte) *Source {
-	sum := sha256.Sum256(data)
-	return &Source{Path: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), Package: data}
+	return &Source{Path: name, Digest: digests.Sum(data), Package: data}
 }
 
 // Load parses the chart. Its dependencies must be in its folder charts/, but for local

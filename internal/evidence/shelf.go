@@ -7,7 +7,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/registry"
 )
@@ -222,7 +222,7 @@ func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evide
 			err = errForgotten
 			continue
 		}
-		source := digestOf(encoded) // not all evidence has a manifest of its own
+		source := digests.Sum(encoded) // not all evidence has a manifest of its own
 		kept = append(kept, v1alpha1.KeptAttestation{Source: source, Receipt: &v1alpha1.KeptReceipt{
 			Signer: by, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, by, string(encoded)),
 		}})
@@ -272,12 +272,7 @@ func (s *Store) policyFingerprint(ctx context.Context, policy *Policy) string {
 	if err != nil {
 		return ""
 	}
-	return digestOf(append([]byte("ClusterImagePolicy "+policy.Name+" "), resolved...))
-}
-
-func digestOf(content []byte) string {
-	sum := sha256.Sum256(content)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return digests.Sum(append([]byte("ClusterImagePolicy "+policy.Name+" "), resolved...))
 }
 
 // macOf has the length of each part before it, so that none can be taken for another.

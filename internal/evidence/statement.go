@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/gate"
-	"github.com/envladder/envladder/internal/registry"
 )
 
 // The two types of an in-toto Statement that are written today: `cosign attest` writes
@@ -64,7 +64,7 @@ func parseStatement(payload []byte) (statement, error) {
 // isAbout reports whether a subject has exactly this digest, sha256:<64 lowercase hex
 // digits>. Names prove nothing, and a subject without a digest is about none.
 func (s statement) isAbout(digest string) bool {
-	if !registry.IsDigest(digest) {
+	if !digests.Valid(digest) {
 		return false
 	}
 	for _, subject := range s.Subject {

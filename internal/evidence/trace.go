@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 var tracer = otel.Tracer("github.com/envladder/envladder/internal/evidence")
@@ -23,7 +24,7 @@ func traceFetch(span trace.Span, q Query, found []gate.Evidence, err error) {
 			attribute.String("envladder.digest", q.Image.Digest),
 			attribute.Int("envladder.evidence", len(found)))
 		if err != nil {
-			span.SetStatus(codes.Error, gate.Clean(err.Error(), maxStatus))
+			span.SetStatus(codes.Error, printable.Line(err.Error(), maxStatus))
 		}
 	}
 }

@@ -1,15 +1,14 @@
 package gate
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
+	"github.com/envladder/envladder/internal/printable"
 )
-
-var digestSyntax = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // Decide judges a digest by a Gate. It judges every requirement and reports every
 // reason; it never fails: what it can't judge is denied.
@@ -35,8 +34,8 @@ func Deny(image Image, by Ref, reasons ...Reason) Verdict {
 	name := image.String()
 	clean := make([]Reason, 0, len(reasons))
 	for _, reason := range reasons {
-		reason.Message = Clean(reason.Message, maxMessage)
-		reason.Remedy = Clean(reason.Remedy, maxMessage)
+		reason.Message = printable.Line(reason.Message, maxMessage)
+		reason.Remedy = printable.Line(reason.Remedy, maxMessage)
 		clean = append(clean, reason)
 	}
 	slices.SortFunc(clean, compareReasons)
@@ -59,7 +58,7 @@ func (i Image) String() string {
 	if i.Repository == "" && i.Digest == "" {
 		return ""
 	}
-	return Clean(i.Repository+"@"+i.Digest, 2*maxName)
+	return printable.Line(i.Repository+"@"+i.Digest, 2*maxName)
 }
 
 // judge is a request while it is judged.
@@ -129,7 +128,7 @@ func (j *judge) provenElsewhere() []Reason {
 // request refuses what callers can get wrong.
 func (j *judge) request() []Reason {
 	var reasons []Reason
-	if !digestSyntax.MatchString(j.Image.Digest) {
+	if !digests.Valid(j.Image.Digest) {
 		reasons = append(reasons, NewReason(NoDigest, "the image has no digest (sha256:<64 hex digits>): %s", quote(j.Image.String())))
 	}
 	if _, listed := FindImage(&j.Gate.Spec, j.Image.Repository); !listed {
@@ -161,7 +160,7 @@ func (j *judge) recalled() []Reason {
 	for _, recall := range j.Recalls {
 		for _, digest := range recall.Spec.Digests {
 			if strings.EqualFold(strings.TrimSpace(digest), j.Image.Digest) {
-				reasons = append(reasons, NewReason(Recalled, "Recall %s names the digest: %s", quote(recall.Name), Clean(recall.Spec.Reason, maxName)))
+				reasons = append(reasons, NewReason(Recalled, "Recall %s names the digest: %s", quote(recall.Name), printable.Line(recall.Spec.Reason, maxName)))
 			}
 		}
 	}

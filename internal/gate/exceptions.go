@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Exception is one of the cluster's Exceptions, with what was verified of the statements
@@ -72,7 +73,7 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 	}
 	slices.Sort(signers)
 	return &Exempted{
-		Name: Clean(x.Name, maxName), Reason: Clean(x.Spec.Reason, maxMessage),
+		Name: printable.Line(x.Name, maxName), Reason: printable.Line(x.Spec.Reason, maxMessage),
 		By: slices.Compact(signers), ExpiresAt: end,
 	}, Reason{}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // soakPlatforms reports the platforms of an index that haven't soaked for long enough:
@@ -40,7 +41,7 @@ func (j *judge) soakPlatforms(e Evidence, required *v1alpha1.SoakRequirement) []
 		return nil
 	}
 	slices.Sort(lacking)
-	return []Reason{NewReason(SoakPlatforms, "needs %s on each platform, and has less on %s: %s", span(required.Duration.Duration), names(slices.Compact(lacking)), e.title())}
+	return []Reason{NewReason(SoakPlatforms, "needs %s on each platform, and has less on %s: %s", printable.Duration(required.Duration.Duration), names(slices.Compact(lacking)), e.title())}
 }
 
 // isPlatform reports whether os/arch[/variant] is the wanted platform, of any variant where

@@ -3,6 +3,8 @@ package gate
 import (
 	"slices"
 	"strings"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // The kinds of statements.
@@ -73,7 +75,7 @@ func (j *judge) policy(name string) []Reason {
 			refused = e.Malformed
 		}
 	}
-	return []Reason{NewReason(PolicyRefused, "ClusterImagePolicy %s doesn't let the image by: %s", quote(name), Clean(refused, maxName))}
+	return []Reason{NewReason(PolicyRefused, "ClusterImagePolicy %s doesn't let the image by: %s", quote(name), printable.Line(refused, maxName))}
 }
 
 func (j *judge) sbom() []Reason {

@@ -2,8 +2,9 @@ package gate
 
 import (
 	"cmp"
+	"github.com/envladder/envladder/internal/digests"
+	"github.com/envladder/envladder/internal/printable"
 	"slices"
-	"strings"
 )
 
 // kind is a kind of statement as a requirement asks for it.
@@ -113,7 +114,7 @@ func (f found) asides(k kind, by []string) []Reason {
 	var reasons []Reason
 	unreadable := make([]Reason, 0, len(f.unreadable))
 	for _, e := range f.unreadable {
-		unreadable = append(unreadable, NewReason(Undecodable, "%s can't be read: %s", e.title(), Clean(e.Malformed, maxName)))
+		unreadable = append(unreadable, NewReason(Undecodable, "%s can't be read: %s", e.title(), printable.Line(e.Malformed, maxName)))
 	}
 	slices.SortFunc(unreadable, compareReasons)
 	reasons = append(reasons, unreadable[:min(most, len(unreadable))]...)
@@ -131,12 +132,7 @@ func (e Evidence) title() string {
 	}
 	text += " by " + quote(e.Signer)
 	if e.Source != "" {
-		text += " (" + short(e.Source) + ")"
+		text += " (" + digests.Short(e.Source) + ")"
 	}
 	return text
-}
-
-// short cuts a digest to what people compare.
-func short(digest string) string {
-	return strings.TrimSuffix(Clean(digest, len("sha256:")+12), "…")
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Values that are likely to meet each other, and some that break things.
@@ -19,7 +20,7 @@ var (
 	signerNames  = rapid.SampledFrom([]string{"ci", "observer", "e2e", "ana", "bo", "mallory", ""})
 	environments = rapid.SampledFrom([]string{"staging", "prod", "dev", ""})
 	ladders      = rapid.SampledFrom([]string{"shop", "blog", ""})
-	digests      = rapid.SampledFrom([]string{digest, chart, digestOf("other"), "", "v1"})
+	someDigests  = rapid.SampledFrom([]string{digest, chart, digestOf("other"), "", "v1"})
 	suites       = rapid.SampledFrom([]string{"e2e", "load", "unit", ""})
 	types        = rapid.SampledFrom([]string{
 		gate.PredicateSignature, gate.PredicateSPDX, gate.PredicateCycloneDX,
@@ -61,10 +62,10 @@ func soaks() *rapid.Generator[gate.Soak] {
 		s.Ladder, s.Environment = ladders.Draw(t, "ladder"), environments.Draw(t, "environment")
 		s.Image.Repository = rapid.SampledFrom([]string{repository, "registry.example.com/blog/web", ""}).Draw(t, "repository")
 		s.Image.Platforms = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) gate.SoakPlatform {
-			return gate.SoakPlatform{Digest: digests.Draw(t, "child"), HealthySeconds: seconds().Draw(t, "seconds")}
+			return gate.SoakPlatform{Digest: someDigests.Draw(t, "child"), HealthySeconds: seconds().Draw(t, "seconds")}
 		}), 0, 2).Draw(t, "platforms")
 		s.Image.Digest = rapid.SampledFrom([]string{"", digest, digestOf("index")}).Draw(t, "named")
-		s.Chart.Digest = digests.Draw(t, "chart")
+		s.Chart.Digest = someDigests.Draw(t, "chart")
 		s.Window = gate.SoakWindow{
 			StartedAt: times().Draw(t, "startedAt"), FinishedAt: maybe(times()).Draw(t, "finishedAt"),
 			HealthySeconds: seconds().Draw(t, "healthy"), LongestHealthySeconds: seconds().Draw(t, "longest"),
@@ -122,7 +123,7 @@ func exceptions() *rapid.Generator[gate.Exception] {
 	return rapid.Custom(func(t *rapid.T) gate.Exception {
 		x := exception("x", rapid.SampledFrom([][]string{{"ana", "bo"}, {"ana", "bo", "ci"}, {"ana"}, {"ci", "e2e"}, nil}).Draw(t, "by")...)
 		if rapid.Bool().Draw(t, "other") {
-			x.Spec.Digest = digests.Draw(t, "digest")
+			x.Spec.Digest = someDigests.Draw(t, "digest")
 			x.Spec.ExpiresAt = metav1.NewTime(times().Draw(t, "end"))
 			x.Evidence = append(x.Evidence, evidence().Draw(t, "junk"))
 		}
@@ -137,7 +138,7 @@ func evidence() *rapid.Generator[gate.Evidence] {
 			Signer: signerNames.Draw(t, "signer"), Identity: texts.Draw(t, "identity"), Key: texts.Draw(t, "key"),
 			Signed:        *rapid.OneOf(rapid.Just(&time.Time{}), rapid.Ptr(times(), false)).Draw(t, "signed"),
 			PredicateType: types.Draw(t, "type"), Malformed: texts.Draw(t, "malformed"),
-			Source: digests.Draw(t, "source"),
+			Source: someDigests.Draw(t, "source"),
 			Soak:   maybe(soaks()).Draw(t, "soak"), Test: maybe(results()).Draw(t, "test"),
 			Approval:   maybe(approvals()).Draw(t, "approval"),
 			Provenance: maybe(provenances()).Draw(t, "provenance"),
@@ -317,7 +318,7 @@ func TestNothingPanics(t *testing.T) {
 			t.Fatalf("allowed %v with %+v", v.Allowed, v.Reasons)
 		}
 		for _, reason := range v.Reasons {
-			if reason.Message != gate.Clean(reason.Message, 2000) || len([]rune(reason.Message)) > 1025 {
+			if reason.Message != printable.Line(reason.Message, 2000) || len([]rune(reason.Message)) > 1024 {
 				t.Fatalf("message %q", reason.Message)
 			}
 		}

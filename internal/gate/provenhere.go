@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // provenHere reports whether the digest has proven itself in this environment, and where
@@ -135,7 +136,7 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 		cut -= piece.To.Sub(piece.From)
 	}
 	if cut > bound {
-		return nil, fmt.Sprintf("for %s of its window nothing says whether it ran", span(cut))
+		return nil, fmt.Sprintf("for %s of its window nothing says whether it ran", printable.Duration(cut))
 	}
 	var away time.Duration
 	var last time.Time
@@ -158,7 +159,7 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	}
 	leave()
 	if len(times) > maxReturns {
-		return nil, fmt.Sprintf("it was away for longer than %s more than %d times", span(bound), maxReturns)
+		return nil, fmt.Sprintf("it was away for longer than %s more than %d times", printable.Duration(bound), maxReturns)
 	}
 	return times, ""
 }

@@ -1,11 +1,9 @@
 package gate
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // RefTo says which Gate a verdict is by. Its digest is the SHA-256 of the spec as JSON
@@ -35,6 +33,5 @@ func specDigest(g *v1alpha1.Gate) string {
 	var sorted any
 	_ = json.Unmarshal(ordered, &sorted)
 	canonical, _ := json.Marshal(sorted)
-	sum := sha256.Sum256(canonical)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return digests.Sum(canonical)
 }

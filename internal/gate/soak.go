@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 func (j *judge) soak() []Reason {
@@ -14,7 +16,7 @@ func (j *judge) soak() []Reason {
 		return nil
 	}
 	k := soakKind
-	k.need = fmt.Sprintf("a soak of %s in %s", span(required.Duration.Duration), quote(required.Environment))
+	k.need = fmt.Sprintf("a soak of %s in %s", printable.Duration(required.Duration.Duration), quote(required.Environment))
 	k.about = func(e Evidence) bool { return e.Soak != nil }
 	return j.need(k, required.By, func(e Evidence) candidate {
 		c := j.assessSoak(e, required)
@@ -74,7 +76,7 @@ func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Rea
 	case want == "":
 		return []Reason{NewReason(OtherChart, "%s doesn't say which chart soaked", e.title())}
 	case is != want:
-		return []Reason{NewReason(OtherChart, "%s is of chart %s, what is deployed is %s", e.title(), short(want), short(is))}
+		return []Reason{NewReason(OtherChart, "%s is of chart %s, what is deployed is %s", e.title(), digests.Short(want), digests.Short(is))}
 	}
 	return nil
 }
@@ -94,7 +96,7 @@ func (j *judge) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []
 			return nil
 		}
 	}
-	return []Reason{NewReason(OtherTemplate, "%s has no workload with the pod template that is deployed (%s)", e.title(), short(is))}
+	return []Reason{NewReason(OtherTemplate, "%s has no workload with the pod template that is deployed (%s)", e.title(), digests.Short(is))}
 }
 
 // soakTime judges how long it soaked and how long ago.
@@ -110,12 +112,12 @@ func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy
 		if required.Contiguous {
 			how = " in one piece"
 		}
-		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", span(need), how, quote(required.Environment), span(has), e.title()))
+		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", printable.Duration(need), how, quote(required.Environment), printable.Duration(has), e.title()))
 		reasons = append(reasons, e.noReadinessProbe()...)
 	}
 	if required.MaxAge != nil && reason == nil && !j.ageless {
 		if age := j.at.Sub(at); age > required.MaxAge.Duration {
-			reasons = append(reasons, NewReason(SoakTooOld, "%s ended %s ago, at most %s are allowed", e.title(), span(age), span(required.MaxAge.Duration)))
+			reasons = append(reasons, NewReason(SoakTooOld, "%s ended %s ago, at most %s are allowed", e.title(), printable.Duration(age), printable.Duration(required.MaxAge.Duration)))
 		}
 	}
 	return reasons
@@ -139,7 +141,7 @@ func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 		reasons = append(reasons, NewReason(SoakFewPods, "%s had %d ready pods at its least, needs %d", e.title(), w.MinReady, *need))
 	}
 	if gap, most := time.Duration(w.LongestGapSeconds)*time.Second, required.MaxGap; most != nil && gap > most.Duration {
-		reasons = append(reasons, NewReason(SoakGap, "%s went unobserved for %s, at most %s are allowed", e.title(), span(gap), span(most.Duration)))
+		reasons = append(reasons, NewReason(SoakGap, "%s went unobserved for %s, at most %s are allowed", e.title(), printable.Duration(gap), printable.Duration(most.Duration)))
 	}
 	if most := required.MaxRestarts; most != nil && w.Restarts > *most {
 		reasons = append(reasons, NewReason(SoakRestarts, "%s had %d restarts, at most %d are allowed", e.title(), w.Restarts, *most))

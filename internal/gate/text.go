@@ -1,11 +1,9 @@
 package gate
 
 import (
-	"strconv"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 const (
@@ -17,42 +15,8 @@ const (
 	maxMessage = 1024
 )
 
-// Clean makes foreign text fit for a terminal and a log: one line without control
-// characters, escape sequences or invisible ones, of at most limit runes.
-func Clean(text string, limit int) string {
-	var clean strings.Builder
-	runes := 0
-	for i, r := range text {
-		if runes == limit {
-			clean.WriteRune('…')
-			break
-		}
-		runes++
-		switch {
-		case r == utf8.RuneError && !utf8.ValidString(text[i:i+1]):
-			clean.WriteRune(utf8.RuneError)
-		case unicode.IsSpace(r):
-			clean.WriteRune(' ')
-		case !unicode.IsPrint(r):
-			clean.WriteRune(utf8.RuneError)
-		default:
-			clean.WriteRune(r)
-		}
-	}
-	return clean.String()
-}
-
-// quote is Clean for names: bounded, in quotes, with what is invisible made visible.
-func quote(name string) string {
-	runes := 0
-	for i := range name {
-		if runes == maxName {
-			return strconv.Quote(name[:i] + "…")
-		}
-		runes++
-	}
-	return strconv.Quote(name)
-}
+// quote returns a name in quotes, bounded, with invisible characters escaped.
+func quote(name string) string { return printable.Quote(name, maxName) }
 
 // names is a list of names for a message, bounded.
 func names(list []string) string { return join(list, ", ") }
@@ -75,37 +39,3 @@ func join(list []string, separator string) string {
 	}
 	return text.String()
 }
-
-// span prints a duration as people write it: 24h, 6h12m, 1h5s; whole seconds from
-// one second on.
-func span(d time.Duration) string {
-	if d < 0 {
-		if d == minDuration {
-			d++ // its negation doesn't fit
-		}
-		return "-" + span(-d)
-	}
-	if d < time.Second {
-		return d.String()
-	}
-	d = d.Truncate(time.Second)
-	var text strings.Builder
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
-		if n := d / unit.size; n > 0 {
-			text.WriteString(strconv.FormatInt(int64(n), 10) + unit.name)
-			d %= unit.size
-		}
-	}
-	return text.String()
-}
-
-const minDuration = time.Duration(-1 << 63)
-
-// Span prints a duration as messages have it: 24h, 6h12m.
-func Span(d time.Duration) string { return span(d) }
-
-// Short cuts a digest to what people compare: sha256:0123456789ab.
-func Short(digest string) string { return short(digest) }

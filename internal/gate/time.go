@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // clockSkew is how far ahead of ours another clock may be. Clocks that are kept by NTP
@@ -48,7 +49,7 @@ func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, cod
 		return []Reason{*reason}
 	}
 	if age := j.at.Sub(at); age > maxAge {
-		return []Reason{NewReason(code, "%s is %s old, at most %s are allowed", e.title(), span(age), span(maxAge))}
+		return []Reason{NewReason(code, "%s is %s old, at most %s are allowed", e.title(), printable.Duration(age), printable.Duration(maxAge))}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/printable"
 )
 
 func (j *judge) unsupported() []Reason { return CheckSupported(j.Gate, j.Unknown) }
@@ -15,7 +16,7 @@ func (j *judge) unsupported() []Reason { return CheckSupported(j.Gate, j.Unknown
 func CheckSupported(g *v1alpha1.Gate, unknown []string) []Reason {
 	var reasons []Reason
 	add := func(path, why string) {
-		reasons = append(reasons, NewReason(Unsupported, "%s: %s", Clean(path, maxName), why))
+		reasons = append(reasons, NewReason(Unsupported, "%s: %s", printable.Line(path, maxName), why))
 	}
 	for _, path := range unknown {
 		add(path, "this version doesn't know the field")

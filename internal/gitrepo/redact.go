@@ -3,7 +3,8 @@ package gitrepo
 import (
 	"regexp"
 	"strings"
-	"unicode"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // credentials are what stands between a URL's scheme and its host, and its query: both
@@ -26,20 +27,10 @@ func complaint(text string) string {
 		if cr := strings.LastIndexByte(strings.TrimRight(line, "\r\n"), '\r'); cr >= 0 {
 			line = line[cr+1:] // what a terminal would show of it
 		}
-		line = strings.TrimSpace(strings.Map(printable, line))
+		line = strings.TrimSpace(printable.Lines(line))
 		if line != "" && !strings.HasPrefix(line, "hint:") && line != "remote:" {
 			lines = append(lines, line)
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-func printable(r rune) rune {
-	switch {
-	case r == '\t':
-		return ' '
-	case unicode.IsPrint(r):
-		return r
-	}
-	return -1
 }

@@ -145,7 +145,7 @@ func TestNoCredentialsInErrors(t *testing.T) {
 
 func TestComplaintIsFitForATerminal(t *testing.T) {
 	got := complaint("remote: \x1b[31mno\x1b[0m  \nremote:\nhint: git pull\nCounting 1%\rCounting 100%\nerror: bad\r\n")
-	if want := "remote: [31mno[0m\nCounting 100%\nerror: bad"; got != want {
+	if want := "remote: \uFFFD[31mno\uFFFD[0m\nCounting 100%\nerror: bad"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

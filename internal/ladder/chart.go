@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
@@ -14,7 +15,7 @@ import (
 const ociScheme = "oci://"
 
 // ociChart is a chart in a registry by its digest.
-var ociChart = regexp.MustCompile(`^oci://` + repositoryPattern + `@sha256:[0-9a-f]{64}$`)
+var ociChart = regexp.MustCompile(`^oci://` + repositoryPattern + `@` + digests.Syntax + `$`)
 
 // chart is the step's chart: that of the pins, else the Ladder's.
 func (d *Document) chart(p pinned) (string, strictyaml.Faults) {

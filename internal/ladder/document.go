@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"unicode"
 
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
@@ -140,7 +140,7 @@ func (d *Document) CheckCharts(load func(chart string) error) error {
 		if wrong == nil && !loaded[chart] {
 			loaded[chart] = true
 			if err := load(chart); err != nil {
-				faults = append(faults, d.chartFault(p, "%.500s", oneLine(err)))
+				faults = append(faults, d.chartFault(p, "%s", printable.Line(err.Error(), 500)))
 			}
 		}
 		return !faults.Full()
@@ -174,17 +174,10 @@ func (d *Document) CheckGates(check func(file string, data []byte) error) error 
 			err = check(file, data)
 		}
 		if err != nil {
-			faults = append(faults, d.positions.Fault(own.at, "%.500s", oneLine(err)))
+			faults = append(faults, d.positions.Fault(own.at, "%s", printable.Line(err.Error(), 500)))
 		}
 	}
 	return faults.Err()
-}
-
-// oneLine is a foreign error without what would break a fault's line.
-func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
 }
 
 // eachPins reads the pins of every environment and target, those that several share

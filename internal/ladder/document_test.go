@@ -342,7 +342,7 @@ func TestCheckChartsLoadsEachOnce(t *testing.T) {
 		}
 		return nil
 	})
-	diffFaults(t, "shop/ladder.yaml:5:10: spec.chart: loading it: no [31mtemplates\n"+
+	diffFaults(t, "shop/ladder.yaml:5:10: spec.chart: loading it: no \uFFFD[31mtemplates\n"+
 		"shop/pins/eu.yaml:4:8: chart: not supported", err)
 	want := []string{"shop/chart", "shop/charts/shop-1.tgz", "oci://registry.example.com/charts/shop@" + digestC}
 	if diff := cmp.Diff(want, loaded); diff != "" {

@@ -3,14 +3,12 @@ package ladder
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/strictyaml"
 )
-
-var digestPattern = regexp.MustCompile(DigestPattern)
 
 // pinned is a pins file as it stands in the repository.
 type pinned struct {
@@ -180,7 +178,7 @@ func knownImages(name string, names []string) string {
 // wrongDigest says what is wrong with a digest, nothing where it is one.
 func wrongDigest(digest string) string {
 	switch {
-	case digestPattern.MatchString(digest):
+	case digests.Valid(digest):
 		return ""
 	case strings.Contains(digest, "@"):
 		return fmt.Sprintf("is %.120q: want the digest alone, the repository is in %s", digest, FileName)

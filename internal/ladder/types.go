@@ -8,9 +8,6 @@ package ladder
 // of Kubernetes' objects.
 const NamePattern = `^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 
-// DigestPattern is what images are pinned by.
-const DigestPattern = `^sha256:[0-9a-f]{64}$`
-
 // APIVersion and Kind of the document.
 const (
 	APIVersion = "envladder.dev/v1alpha1"

@@ -4,10 +4,10 @@
 package podtemplate
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"strings"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Digest is the SHA-256 of a pod template (as JSON is decoded) as canonical JSON: keys
@@ -35,8 +35,7 @@ func Digest(template map[string]any) string {
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(canonical)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return digests.Sum(canonical)
 }
 
 // isControllers knows the labels by which controllers tell their pods apart.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // storeElsewhere is what to do where a registry can't store attestations.
@@ -77,16 +79,9 @@ func brief(err error) error {
 		if d.Detail != nil && len(fmt.Sprint(d.Detail)) > maxDiagnostic {
 			d.Detail = nil
 		}
-		d.Code = transport.ErrorCode(clipTo(string(d.Code), maxDiagnostic))
-		d.Message = clipTo(d.Message, maxDiagnostic)
+		d.Code = transport.ErrorCode(printable.Line(string(d.Code), maxDiagnostic))
+		d.Message = printable.Line(d.Message, maxDiagnostic)
 		short.Errors = append(short.Errors, d)
 	}
 	return short
-}
-
-func clipTo(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

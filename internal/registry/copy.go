@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Copied is what was copied.
@@ -169,7 +171,7 @@ func (t *transfer) copyTags(ctx context.Context, subject string) ([]string, erro
 }
 
 func reference(repository name.Repository, identifier string) name.Reference {
-	if IsDigest(identifier) {
+	if digests.Valid(identifier) {
 		return repository.Digest(identifier)
 	}
 	return repository.Tag(identifier)

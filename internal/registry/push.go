@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Artifact is what is attached to a digest: one layer.
@@ -62,7 +64,7 @@ func (c *Client) push(ctx context.Context, repository string, subject Descriptor
 			return "", fmt.Errorf("uploading: %w", advise(err))
 		}
 	}
-	return digestOf(manifest), c.putListed(ctx, pusher, parsed, subject.Digest, manifest)
+	return digests.Sum(manifest), c.putListed(ctx, pusher, parsed, subject.Digest, manifest)
 }
 
 func artifactManifest(subject Descriptor, layer v1.Layer, artifact Artifact) ([]byte, error) {

@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Manifest is an image's, an index's or an artifact's manifest.
@@ -67,8 +67,8 @@ func (c *Client) manifest(ctx context.Context, repository, identifier string, li
 	if err != nil {
 		return Manifest{}, err
 	}
-	digest := digestOf(body)
-	if IsDigest(identifier) && digest != identifier {
+	digest := digests.Sum(body)
+	if digests.Valid(identifier) && digest != identifier {
 		return Manifest{}, fmt.Errorf("the registry sent other content, %s", digest)
 	}
 	manifest, err := parseManifest(body)
@@ -118,7 +118,7 @@ func descriptors(raw []json.RawMessage) []Descriptor {
 
 func parseDescriptor(raw json.RawMessage) (Descriptor, bool) {
 	var d v1.Descriptor
-	if json.Unmarshal(raw, &d) != nil || !IsDigest(d.Digest.String()) {
+	if json.Unmarshal(raw, &d) != nil || !digests.Valid(d.Digest.String()) {
 		return Descriptor{}, false
 	}
 	descriptor := Descriptor{
@@ -161,8 +161,8 @@ func (c *Client) blob(ctx context.Context, repository, digest string, size int64
 		return nil, fmt.Errorf("more than %d bytes: %w", size, ErrOtherSize)
 	case err != nil:
 		return nil, err
-	case digestOf(body) != digest:
-		return nil, fmt.Errorf("the registry sent other content, %s", digestOf(body))
+	case digests.Sum(body) != digest:
+		return nil, fmt.Errorf("the registry sent other content, %s", digests.Sum(body))
 	case int64(len(body)) != size:
 		return nil, fmt.Errorf("%d bytes instead of %d: %w", len(body), size, ErrOtherSize)
 	}
@@ -256,9 +256,4 @@ func readAtMost(response *http.Response, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("the bound is %d bytes: %w", limit, ErrTooLarge)
 	}
 	return body, nil
-}
-
-func digestOf(body []byte) string {
-	sum := sha256.Sum256(body)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -1,6 +1,10 @@
 package registry
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/envladder/envladder/internal/digests"
+)
 
 func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"` + digest + `","size":3,"platform":{"os":"linux","architecture":"amd64"}}]}`))
@@ -11,7 +15,7 @@ func FuzzParseManifest(f *testing.F) {
 			return
 		}
 		for _, d := range append(manifest.Layers, manifest.Children...) {
-			if !IsDigest(d.Digest) {
+			if !digests.Valid(d.Digest) {
 				t.Errorf("%q names %q", body, d.Digest)
 			}
 		}

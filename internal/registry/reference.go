@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Reference is an image as a pod or a person names it, normalised: a name without a
@@ -31,10 +33,6 @@ func (r Reference) String() string {
 	return s
 }
 
-// digestPattern is the only form that is taken: an uppercase or a short digest is
-// another string to a registry or to a kubelet, so it proves nothing here.
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
 // tagPattern is the distribution specification's.
 var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
@@ -48,7 +46,7 @@ func ParseReference(s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("parsing image reference %q…: longer than %d bytes", s[:64], maxReference)
 	}
 	rest, digest, hasDigest := strings.Cut(s, "@")
-	if hasDigest && !IsDigest(digest) {
+	if hasDigest && !digests.Valid(digest) {
 		return Reference{}, fmt.Errorf("parsing image reference %q: %q isn't sha256: and 64 lowercase hex digits", s, digest)
 	}
 	base, tag := cutTag(rest)
@@ -75,9 +73,6 @@ func cutTag(s string) (string, *string) {
 	tag := s[colon+1:]
 	return s[:colon], &tag
 }
-
-// IsDigest says whether s is sha256: and 64 lowercase hex digits.
-func IsDigest(s string) bool { return digestPattern.MatchString(s) }
 
 // ParseRepository reads [host[:port]/]path, without tag or digest, and normalises it.
 func ParseRepository(s string) (string, error) {

@@ -15,6 +15,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // fallbackTag returns the tag of the distribution specification's "referrers tag schema".
@@ -74,7 +76,7 @@ func (c *Client) tagIndex(ctx context.Context, repository, subject string) (*v1.
 		return none, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading tag %q: %w", tag, adviseReading(err))
-	case digestOf(body) == subject: // GitLab takes the tag for the digest
+	case digests.Sum(body) == subject: // GitLab takes the tag for the digest
 		return none, nil
 	}
 	index := &v1.IndexManifest{}
@@ -101,7 +103,7 @@ func referrerEntry(manifest []byte) (v1.Descriptor, error) {
 	if err := json.Unmarshal(manifest, &parsed); err != nil {
 		return v1.Descriptor{}, fmt.Errorf("parsing manifest: %w", err)
 	}
-	digest, err := v1.NewHash(digestOf(manifest))
+	digest, err := v1.NewHash(digests.Sum(manifest))
 	if err != nil {
 		return v1.Descriptor{}, err
 	}

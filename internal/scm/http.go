@@ -14,7 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Bounds on what a forge sends. Pull requests are written by anybody.
@@ -65,15 +66,6 @@ func redact(err error) error {
 	return err
 }
 
-// clean makes a forge's text fit for a line of a log.
-func clean(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
-	}
-	return text
-}
-
 // cleanError is an error whose text is fit for a line of a log, without the token: a
 // proxy may send back the request that it didn't like.
 type cleanError struct {
@@ -87,7 +79,7 @@ func (e cleanError) Error() string {
 	if e.secret != "" {
 		text = strings.ReplaceAll(text, e.secret, "…")
 	}
-	return clean(text)
+	return printable.Line(text, maxText)
 }
 
 func (e cleanError) Unwrap() error { return e.error }

@@ -180,7 +180,7 @@ func TestWhatIsNotAWholeListIsAnError(t *testing.T) {
 		"a pull request without commit":        {write(200, "application/json", `[{"number": 1}]`), "without number or commit"},
 		"a commit that is none":                {write(200, "application/json", `[{"number": 1, "head": {"sha": "../../main"}}]`), "without number or commit"},
 		"a number that is none":                {write(200, "application/json", `[{"number": "1"}]`), "number"},
-		"500":                                  {write(500, "application/json", `{"message": "internal\u001b[31m error"}`), "500: internal [31m error"},
+		"500":                                  {write(500, "application/json", `{"message": "internal\u001b[31m error"}`), "500: internal\uFFFD[31m error"},
 		"502 by a proxy":                       {write(502, "text/html", "<html>Bad Gateway</html>"), "502"},
 		"a token that the forge doesn't know":  {write(401, "application/json", `{"message": "Bad credentials"}`), "doesn't know the token"},
 		"a token that may not":                 {write(403, "application/json", `{"message": "Resource not accessible"}`), "the token may not do this: Resource not accessible"},

@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // checker gathers the faults of one document.
@@ -124,7 +126,7 @@ func (c *checker) checkTag(n *yaml.Node, at *trail) {
 		kind, ok := coreTags[tag]
 		switch {
 		case !ok:
-			c.faultAtf(n, at, "has the tag %q, which isn't supported", shorten(tag))
+			c.faultAtf(n, at, "has the tag %s, which isn't supported", printable.Quote(tag, maxShownKey))
 			return
 		case kind != n.Kind || kind == yaml.ScalarNode && !decodes(n):
 			c.faultAtf(n, at, "has the tag %s, and isn't written as one", tag)
@@ -176,9 +178,9 @@ func (c *checker) checkAliased(root *yaml.Node) {
 	whole := e.measure(root, nil, 1)
 	switch {
 	case e.cycle.node != nil:
-		c.faultAtf(e.cycle.node, e.cycle.at, "alias *%s contains itself", shorten(e.cycle.node.Value))
+		c.faultAtf(e.cycle.node, e.cycle.at, "alias *%s contains itself", printable.Cut(e.cycle.node.Value, maxShownKey))
 	case e.deep.node != nil:
-		c.faultAtf(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, shorten(e.deep.node.Value))
+		c.faultAtf(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, printable.Cut(e.deep.node.Value, maxShownKey))
 	case whole.nodes-e.written > MaxAliased:
 		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
 	case whole.size-e.size > MaxAliasedSize:

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Enum is a string type with few values.
@@ -223,7 +225,7 @@ func (d *decoder) decodeString(n *yaml.Node, path string, into reflect.Value) {
 	}
 	if enum, ok := reflect.TypeAssert[Enum](into); ok && !slices.Contains(enum.Enum(), n.Value) {
 		values := enum.Enum()
-		d.faultf(n, path, "is %q: want %s%s", shorten(n.Value), orList(values), DidYouMean(n.Value, values))
+		d.faultf(n, path, "is %s: want %s%s", printable.Quote(n.Value, maxShownKey), orList(values), DidYouMean(n.Value, values))
 		return
 	}
 	into.SetString(n.Value)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/secrets"
 )
 
@@ -104,7 +105,7 @@ func (f Fault) compare(g Fault) int {
 // is quoted, `a["b.c"]`, so that a hostile one can't break the line.
 func Key(path, key string) string {
 	if !plain(key) {
-		return path + "[" + strconv.Quote(shorten(key)) + "]"
+		return path + "[" + printable.Quote(key, maxShownKey) + "]"
 	}
 	if path == "" {
 		return key
@@ -131,10 +132,3 @@ func plain(key string) bool {
 // maxShownKey: Kubernetes' longest names are 253 bytes and a prefix; what is longer is
 // cut in messages.
 const maxShownKey = 320
-
-func shorten(s string) string {
-	if len(s) <= maxShownKey {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShownKey], "") + "…"
-}

@@ -2,9 +2,10 @@ package strictyaml
 
 import (
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // trail is the way from a document's root (nil) to a node. It is written out as a path
@@ -47,8 +48,8 @@ func (t *trail) String() string {
 		} else {
 			path = Key(path, step.name)
 		}
-		if len(path) > maxShownPath {
-			return strings.ToValidUTF8(path[:maxShownPath], "") + "…"
+		if cut := printable.Cut(path, maxShownPath); cut != path {
+			return cut
 		}
 	}
 	return path

@@ -49,7 +49,7 @@ func doubts(ctx context.Context, err error) []gate.Reason {
 		if len(messages[code]) == 0 {
 			codes = append(codes, code)
 		}
-		messages[code] = append(messages[code], oneLine(part))
+		messages[code] = append(messages[code], strings.ReplaceAll(part.Error(), "\n", "; "))
 	}
 	reasons := make([]gate.Reason, len(codes))
 	for i, code := range codes {
@@ -90,9 +90,6 @@ func parts(err error) []error {
 	}
 	return []error{err}
 }
-
-// oneLine is an error without its line breaks.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func has(verdict gate.Verdict, code gate.Code) bool {
 	return slices.ContainsFunc(verdict.Reasons, func(r gate.Reason) bool { return r.Code == code })

@@ -11,6 +11,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -254,6 +255,6 @@ const maxName = 512
 // named gives a verdict the image's name as the pod has it, where it has no digest or
 // isn't in the Gate.
 func named(verdict gate.Verdict, reference string) gate.Verdict {
-	verdict.Image = gate.Clean(reference, maxName)
+	verdict.Image = printable.Line(reference, maxName)
 	return verdict
 }

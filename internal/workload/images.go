@@ -5,6 +5,8 @@ import (
 	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/envladder/envladder/internal/digests"
 )
 
 // Image is one place in an object that names an image.
@@ -39,7 +41,7 @@ func imagesOf(spec *corev1.PodSpec, at string) []Image {
 	return images
 }
 
-var digestAtEnd = regexp.MustCompile(`@(sha256:[0-9a-f]{64})$`)
+var digestAtEnd = regexp.MustCompile("@(" + digests.Syntax + ")$")
 
 // DigestOf is the digest that a reference ends in, or empty.
 func DigestOf(reference string) string {

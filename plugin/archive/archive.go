@@ -13,6 +13,8 @@ import (
 	"path"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/envladder/envladder/internal/printable"
 )
 
 // Limits bound what a repo-server may send. A repository beyond them is refused, with
@@ -137,7 +139,7 @@ func (u *untarrer) run() error {
 			return err
 		}
 		if err := u.entry(header); err != nil {
-			return fmt.Errorf("%q: %w", shorten(header.Name), err)
+			return fmt.Errorf("%s: %w", printable.Quote(header.Name, maxShownName), err)
 		}
 		// A long path makes many folders at once, so those count too.
 		if u.entries++; max(u.entries, len(u.tree.nodes)) > u.limits.Entries {
@@ -265,11 +267,5 @@ func (r *ratioReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// shorten cuts a hostile name in a message.
-func shorten(s string) string {
-	const longest = 200
-	if len(s) <= longest {
-		return s
-	}
-	return s[:longest] + "…"
-}
+// maxShownName bounds the name of a file in an error.
+const maxShownName = 200

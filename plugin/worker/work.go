@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/plugin/sized"
 )
 
@@ -95,9 +96,4 @@ func (w *worker) render(loaded *chart.Chart, r request) (chart.Manifests, error)
 const maxError = 16 << 10
 
 // Shorten cuts an error's text to what gRPC sends.
-func Shorten(text string) string {
-	if len(text) <= maxError {
-		return text
-	}
-	return text[:maxError] + "…"
-}
+func Shorten(text string) string { return printable.Cut(text, maxError) }
