@@ -177,7 +177,7 @@ func newStaging(t *testing.T) *staging {
 		ObjectMeta: metav1.ObjectMeta{Name: "gate-" + s.namespace},
 		Spec: v1alpha1.GateSpec{
 			Environment: "staging", Namespaces: []string{s.namespace}, Action: v1alpha1.ActionAudit,
-			Images:  []v1alpha1.GateImage{{Repository: s.registry.Name("shop/*"), Ladder: "shop", PulledFrom: []string{"mirror.example.com/shop/*"}}},
+			Images:  []v1alpha1.GateImage{{Repository: s.registry.Name("shop/*"), Ladder: "shop", Mirrors: []string{"mirror.example.com/shop/*"}}},
 			Observe: &v1alpha1.Observe{AttestAfter: []metav1.Duration{{Duration: time.Minute}, {Duration: 2 * time.Minute}}},
 		},
 	}

@@ -99,8 +99,8 @@ func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
 		"recalled":                              {recalled, []gate.Code{gate.Recalled}},
 		"rebuilt under the proven one's tag":    {rebuilt, []gate.Code{gate.NoSignature, gate.NoSoak}},
 		"not in the Gate":                       {b.registry + "/other/web@" + digest, []gate.Code{gate.UnknownImage}},
-		"in others, by digest":                  {b.registry + "/sidecar/proxy@" + digest, nil},
-		"in others, by tag":                     {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
+		"in exemptImages, by digest":                  {b.registry + "/sidecar/proxy@" + digest, nil},
+		"in exemptImages, by tag":                     {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
 		"digest too short":                      {strings.TrimSuffix(proven, proven[len(proven)-1:]), []gate.Code{gate.UnknownImage}},
 		"digest in upper case":                  {repository + "@" + strings.ToUpper(digest), []gate.Code{gate.UnknownImage}},
 		"registry down":                         {dead + "/shop/web@" + digest, []gate.Code{gate.RegistryUnavailable}},
@@ -347,7 +347,7 @@ func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
 	t.Run("the other lets the image by", func(t *testing.T) {
 		namespace := b.namespace(t)
 		shop := b.prodGate(namespace)
-		shop.Spec.Others = append(shop.Spec.Others, v1alpha1.OtherImage{Repository: b.registry + "/bank/*"})
+		shop.Spec.ExemptImages = append(shop.Spec.ExemptImages, v1alpha1.ExemptImage{Repository: b.registry + "/bank/*"})
 		b.gate(t, shop)
 		bank := b.bankGate(namespace)
 		bank.Spec.Action = v1alpha1.ActionWarn

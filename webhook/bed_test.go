@@ -323,7 +323,7 @@ func (b *bed) waitForCalls() error {
 		return err
 	}
 	canary := newGate("canary", "canary")
-	canary.Spec.Others = []v1alpha1.OtherImage{{Repository: "example.com/none"}}
+	canary.Spec.ExemptImages = []v1alpha1.ExemptImage{{Repository: "example.com/none"}}
 	canary.Spec.Observe = &v1alpha1.Observe{AttestAfter: []metav1.Duration{{Duration: time.Hour}}}
 	if err := b.client.Create(ctx, canary); err != nil {
 		return err
@@ -467,7 +467,7 @@ func newGate(gateName, namespace string) *v1alpha1.Gate {
 func (b *bed) prodGate(namespace string) *v1alpha1.Gate {
 	g := newGate("gate-"+namespace, namespace)
 	g.Spec.Images = []v1alpha1.GateImage{{Repository: b.registry + "/shop/*", Ladder: "shop"}}
-	g.Spec.Others = []v1alpha1.OtherImage{{Repository: b.registry + "/sidecar/*"}}
+	g.Spec.ExemptImages = []v1alpha1.ExemptImage{{Repository: b.registry + "/sidecar/*"}}
 	g.Spec.Signers = []v1alpha1.Signer{
 		{Name: "ci", Key: &v1alpha1.KeySigner{Data: b.keys["ci"].PublicPEM()}},
 		{Name: "observer", Key: &v1alpha1.KeySigner{Data: b.keys["observer"].PublicPEM()}, Time: v1alpha1.TimeTrustSigner},
@@ -488,7 +488,7 @@ func (b *bed) bankGate(namespace string) *v1alpha1.Gate {
 	g := b.prodGate(namespace)
 	g.Name += "-bank"
 	g.Spec.Images = []v1alpha1.GateImage{{Repository: b.registry + "/bank/*", Ladder: "bank"}}
-	g.Spec.Others = nil
+	g.Spec.ExemptImages = nil
 	g.Spec.Requires.Soak = nil
 	return g
 }

@@ -21,7 +21,7 @@ import (
 
 // Keeper reads again what is to be kept of evidence. evidence.Store is one.
 type Keeper interface {
-	Keep(ctx context.Context, query evidence.Query, found []gate.Evidence) ([]v1alpha1.KeptAttestation, error)
+	Keep(ctx context.Context, query evidence.Query, found []gate.Evidence) ([]v1alpha1.CachedAttestation, error)
 }
 
 const (

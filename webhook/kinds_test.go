@@ -264,7 +264,7 @@ func TestChartOfARolloutWithWorkloadRef(t *testing.T) {
 }
 
 // TestInjectedSidecar: what a mutating webhook adds to a pod isn't in its owner's
-// template. It is judged where it appears, by `others`.
+// template. It is judged where it appears, by `exemptImages`.
 func TestInjectedSidecar(t *testing.T) {
 	b := up(t)
 	namespace := b.namespace(t)
@@ -276,7 +276,7 @@ func TestInjectedSidecar(t *testing.T) {
 		sidecar string
 		want    []gate.Code
 	}{
-		"one that `others` names":         {b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'), nil},
+		"one that `exemptImages` names":         {b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'), nil},
 		"one that it names, by tag":       {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
 		"one that nobody names":           {"registry.example.com/evil@sha256:" + sixtyFour('a'), []gate.Code{gate.UnknownImage}},
 		"a placeholder that stayed":       {"auto", []gate.Code{gate.NotInjected}},
@@ -298,7 +298,7 @@ func TestIstioInjection(t *testing.T) {
 	b := up(t)
 	namespace := b.namespace(t)
 	g := b.prodGate(namespace)
-	g.Spec.Others = append(g.Spec.Others, v1alpha1.OtherImage{Repository: "docker.io/library/auto", Tags: v1alpha1.TagsAllow})
+	g.Spec.ExemptImages = append(g.Spec.ExemptImages, v1alpha1.ExemptImage{Repository: "docker.io/library/auto", Tags: v1alpha1.TagsAllow})
 	b.gate(t, g)
 	notInjected := []gate.Code{gate.NotInjected}
 

@@ -47,12 +47,12 @@ const (
 	maxObjects = 5000
 	// maxObjectBytes of all Evidence: an eighth of etcd's default quota of 2 GiB.
 	maxObjectBytes = 256 << 20
-	// keyName is the Secret's entry with the key of receipts, and keySize its bytes.
-	keyName = "receipts.key"
+	// keyName is the Secret's entry with the key of verification records, and keySize its bytes.
+	keyName = "verification.key"
 	keySize = 32
 )
 
-// NewShelf returns a Shelf in a namespace. The Secret is for the key of receipts; it must
+// NewShelf returns a Shelf in a namespace. The Secret is for the key of verification records; it must
 // be there, and may be empty. The account may get, list, create, update and delete
 // Evidence there, and get and update the Secret.
 func NewShelf(cluster *rest.Config, namespace, secret string, log *slog.Logger) (*Shelf, error) {
@@ -80,8 +80,8 @@ func nameOf(repository, digest string) string {
 }
 
 // Load implements evidence.Shelf.
-func (s *Shelf) Load(ctx context.Context, repository, digest string) ([]v1alpha1.KeptAttestation, error) {
-	var kept v1alpha1.Evidence
+func (s *Shelf) Load(ctx context.Context, repository, digest string) ([]v1alpha1.CachedAttestation, error) {
+	var kept v1alpha1.EvidenceCache
 	err := s.client.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: nameOf(repository, digest)}, &kept)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -102,20 +102,20 @@ func (s *Shelf) Key(ctx context.Context) ([]byte, error) {
 	}
 	var secret corev1.Secret
 	if err := s.client.Get(ctx, s.secret, &secret); err != nil {
-		return nil, fmt.Errorf("reading the key of receipts: %w", err)
+		return nil, fmt.Errorf("reading the key of verification records: %w", err)
 	}
 	key := secret.Data[keyName]
 	if len(key) < keySize {
 		key = make([]byte, keySize)
 		if _, err := rand.Read(key); err != nil {
-			return nil, fmt.Errorf("making the key of receipts: %w", err)
+			return nil, fmt.Errorf("making the key of verification records: %w", err)
 		}
 		if secret.Data == nil {
 			secret.Data = map[string][]byte{}
 		}
 		secret.Data[keyName] = key
 		if err := s.client.Update(ctx, &secret); err != nil { // a conflict: another replica has made it
-			return nil, fmt.Errorf("keeping the key of receipts: %w", err)
+			return nil, fmt.Errorf("keeping the key of verification records: %w", err)
 		}
 	}
 	s.key = key
@@ -123,8 +123,8 @@ func (s *Shelf) Key(ctx context.Context) ([]byte, error) {
 }
 
 // put keeps attestations, what is kept already behind them.
-func (s *Shelf) put(ctx context.Context, repository, digest string, kept []v1alpha1.KeptAttestation) error {
-	object := &v1alpha1.Evidence{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: nameOf(repository, digest)}}
+func (s *Shelf) put(ctx context.Context, repository, digest string, kept []v1alpha1.CachedAttestation) error {
+	object := &v1alpha1.EvidenceCache{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: nameOf(repository, digest)}}
 	err := s.client.Get(ctx, client.ObjectKeyFromObject(object), object)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the Evidence about %s@%s: %w", repository, digest, err)
@@ -134,11 +134,11 @@ func (s *Shelf) put(ctx context.Context, repository, digest string, kept []v1alp
 		return nil
 	}
 	for _, old := range object.Spec.Attestations {
-		if !slices.ContainsFunc(kept, func(k v1alpha1.KeptAttestation) bool { return same(k, old) }) {
+		if !slices.ContainsFunc(kept, func(k v1alpha1.CachedAttestation) bool { return same(k, old) }) {
 			kept = append(kept, old)
 		}
 	}
-	object.Spec = v1alpha1.EvidenceSpec{Repository: repository, Digest: digest, Attestations: evidence.Bounded(kept)}
+	object.Spec = v1alpha1.EvidenceCacheSpec{Repository: repository, Digest: digest, Attestations: evidence.Bounded(kept)}
 	size := 0
 	for _, k := range object.Spec.Attestations {
 		size += evidence.SizeOf(k)
@@ -161,15 +161,15 @@ func (s *Shelf) put(ctx context.Context, repository, digest string, kept []v1alp
 	return nil
 }
 
-func same(a, b v1alpha1.KeptAttestation) bool {
-	return a.Source == b.Source && (a.Receipt == nil) == (b.Receipt == nil) && (a.Receipt == nil || a.Receipt.Signer == b.Receipt.Signer)
+func same(a, b v1alpha1.CachedAttestation) bool {
+	return a.Source == b.Source && (a.VerificationRecord == nil) == (b.VerificationRecord == nil) && (a.VerificationRecord == nil || a.VerificationRecord.Signer == b.VerificationRecord.Signer)
 }
 
 // collect deletes what was used longest ago while there is too much. Every replica does:
 // they choose the same.
 func (s *Shelf) collect(ctx context.Context) error {
 	var list metav1.PartialObjectMetadataList
-	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("EvidenceList"))
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("EvidenceCacheList"))
 	if err := s.client.List(ctx, &list, client.InNamespace(s.namespace)); err != nil {
 		return fmt.Errorf("listing Evidence: %w", err)
 	}

@@ -34,9 +34,9 @@ func (b *bed) withRegistry() (own *bed, stop func()) {
 }
 
 // kept is the Evidence about an image; it is waited for.
-func (b *bed) kept(t *testing.T, reference string, attestations int) *v1alpha1.Evidence {
+func (b *bed) kept(t *testing.T, reference string, attestations int) *v1alpha1.EvidenceCache {
 	t.Helper()
-	var object v1alpha1.Evidence
+	var object v1alpha1.EvidenceCache
 	repository, digest, _ := strings.Cut(reference, "@")
 	key := types.NamespacedName{Namespace: "envladder", Name: nameOf(repository, digest)}
 	if err := until(func() bool {
@@ -140,7 +140,7 @@ func TestRestartWithTheRegistryDown(t *testing.T) {
 	})
 	t.Run("under the name of another digest", func(t *testing.T) {
 		repository, digest, _ := strings.Cut(notAsked, "@")
-		forged := &v1alpha1.Evidence{ObjectMeta: metav1.ObjectMeta{Namespace: "envladder", Name: nameOf(repository, digest)}, Spec: object.Spec}
+		forged := &v1alpha1.EvidenceCache{ObjectMeta: metav1.ObjectMeta{Namespace: "envladder", Name: nameOf(repository, digest)}, Spec: object.Spec}
 		forged.Spec.Digest = digest
 		if err := b.client.Create(t.Context(), forged); err != nil {
 			t.Fatal(err)
@@ -171,7 +171,7 @@ func TestADryRunIsntKept(t *testing.T) {
 	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "wet", wet)))
 	b.kept(t, wet, 2) // they are kept in turn, so the first would be there by now
 	repository, digest, _ := strings.Cut(dry, "@")
-	err := b.client.Get(t.Context(), types.NamespacedName{Namespace: "envladder", Name: nameOf(repository, digest)}, &v1alpha1.Evidence{})
+	err := b.client.Get(t.Context(), types.NamespacedName{Namespace: "envladder", Name: nameOf(repository, digest)}, &v1alpha1.EvidenceCache{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("a dry run has left Evidence: %v", err)
 	}
@@ -182,9 +182,9 @@ func TestWhatWasUsedLongestAgoGoesFirst(t *testing.T) {
 	namespace := b.namespace(t)
 	shelf := &Shelf{client: b.client, namespace: namespace, log: slog.New(slog.DiscardHandler), maxObjects: 3, maxBytes: 1000}
 	create := func(name, used, size string) {
-		object := &v1alpha1.Evidence{
+		object := &v1alpha1.EvidenceCache{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{v1alpha1.AnnotationLastUsed: used, v1alpha1.AnnotationSize: size}},
-			Spec:       v1alpha1.EvidenceSpec{Repository: "example.com/web", Digest: "sha256:" + sixtyFour('a')},
+			Spec:       v1alpha1.EvidenceCacheSpec{Repository: "example.com/web", Digest: "sha256:" + sixtyFour('a')},
 		}
 		if err := b.client.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
@@ -194,7 +194,7 @@ func TestWhatWasUsedLongestAgoGoesFirst(t *testing.T) {
 		if err := shelf.collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var list v1alpha1.EvidenceList
+		var list v1alpha1.EvidenceCacheList
 		if err := b.client.List(t.Context(), &list, client.InNamespace(namespace)); err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func TestWhatWasUsedLongestAgoGoesFirst(t *testing.T) {
 	}
 }
 
-func TestTheKeyOfReceiptsIsMadeOnce(t *testing.T) {
+func TestTheKeyOfRecordsIsMadeOnce(t *testing.T) {
 	b := up(t)
 	first, err := b.shelf.Key(t.Context())
 	if err != nil || len(first) != keySize {

@@ -6,9 +6,9 @@ func (g *Gate) SetDefaults() {
 	if g.Spec.Action == "" {
 		g.Spec.Action = ActionDeny
 	}
-	for i := range g.Spec.Others {
-		if g.Spec.Others[i].Tags == "" {
-			g.Spec.Others[i].Tags = TagsDeny
+	for i := range g.Spec.ExemptImages {
+		if g.Spec.ExemptImages[i].Tags == "" {
+			g.Spec.ExemptImages[i].Tags = TagsDeny
 		}
 	}
 	if a := g.Spec.Requires.Approvals; a != nil && a.Count == 0 {

@@ -100,13 +100,13 @@ type GateSpec struct {
 	// +listMapKey=repository
 	// +kubebuilder:validation:MaxItems=64
 	Images []GateImage `json:"images,omitempty"`
-	// others are images that it lets by unjudged; what neither list names is denied.
+	// exemptImages are admitted without proof. An image that neither list names is denied.
 	//
 	// +optional
 	// +listType=map
 	// +listMapKey=repository
 	// +kubebuilder:validation:MaxItems=64
-	Others []OtherImage `json:"others,omitempty"`
+	ExemptImages []ExemptImage `json:"exemptImages,omitempty"`
 	// signers are those whose word can count; a claim is believed from the signers
 	// that its requirement names, and from nobody else.
 	//
@@ -150,7 +150,7 @@ const (
 
 // GateImage is a repository, or a pattern of repositories, that a Gate judges.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.pulledFrom) || self.pulledFrom.all(p, p.endsWith('/*') == self.repository.endsWith('/*'))",message="pulledFrom must end in /* exactly where repository does, or it isn't clear which image it is",fieldPath=".pulledFrom"
+// +kubebuilder:validation:XValidation:rule="!has(self.mirrors) || self.mirrors.all(p, p.endsWith('/*') == self.repository.endsWith('/*'))",message="mirrors must end in /* exactly where repository does, or it isn't clear which image it is",fieldPath=".mirrors"
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.evidence) || self.evidence.endsWith('/*') == self.repository.endsWith('/*')",message="evidence must end in /* exactly where repository does",fieldPath=".evidence"
 type GateImage struct {
@@ -178,7 +178,7 @@ type GateImage struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
 	Ladder string `json:"ladder,omitempty"`
-	// pulledFrom are other repositories (mirrors) that pods may name for it, in the
+	// mirrors are other repositories that pods may name for it, in the
 	// same form. A pattern's `*` matches what the repository's `*` matches.
 	//
 	// +optional
@@ -187,11 +187,11 @@ type GateImage struct {
 	// +kubebuilder:validation:items:MinLength=3
 	// +kubebuilder:validation:items:MaxLength=255
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
-	PulledFrom []string `json:"pulledFrom,omitempty"`
+	Mirrors []string `json:"mirrors,omitempty"`
 }
 
-// OtherImage is a repository that a Gate lets by.
-type OtherImage struct {
+// ExemptImage is a repository whose images the Gate admits without judging them.
+type ExemptImage struct {
 	// repository as pods name it: host/path; a last path element `*` stands for one
 	// element of any name.
 	//

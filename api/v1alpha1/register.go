@@ -11,7 +11,7 @@ var GroupVersion = schema.GroupVersion{Group: "envladder.dev", Version: "v1alpha
 
 // AddToScheme registers envladder's resources.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &Gate{}, &GateList{}, &Recall{}, &RecallList{}, &Exception{}, &ExceptionList{}, &Soak{}, &SoakList{}, &Evidence{}, &EvidenceList{})
+	s.AddKnownTypes(GroupVersion, &Gate{}, &GateList{}, &Recall{}, &RecallList{}, &Exception{}, &ExceptionList{}, &Soak{}, &SoakList{}, &EvidenceCache{}, &EvidenceCacheList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

@@ -74,7 +74,7 @@ func TestDefaultsAreTheServers(t *testing.T) {
 	delete(spec["requires"].(map[string]any)["approvals"].(map[string]any), "count")
 	delete(spec["exceptions"].(map[string]any), "count")
 	delete(spec["provenHere"].(map[string]any), "maxAge")
-	delete(spec["others"].([]any)[0].(map[string]any), "tags")
+	delete(spec["exemptImages"].([]any)[0].(map[string]any), "tags")
 
 	file, _, err := v1alpha1.GateFrom(object)
 	if err != nil {
@@ -243,7 +243,7 @@ func TestKubectlExplain(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		"gate.spec.requires.soak.duration": "duration of healthy time, such as 24h or 90m.",
-		"gate.spec.images.pulledFrom":      "are other repositories (mirrors) that pods may name",
+		"gate.spec.images.mirrors":      "are other repositories (mirrors) that pods may name",
 		"recall.spec.digests":              "each sha256:<64 hex digits>",
 	} {
 		out, err := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", path, "--cache-dir", t.TempDir(), "explain", field).CombinedOutput()

@@ -239,7 +239,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 		{node, "DELETE", "", "pods"},
 		{node, "CREATE", "", "serviceaccounts/token"},
 		{webhookAccount, "UPDATE", "envladder.dev", "gates/status"},
-		{webhookAccount, all, "envladder.dev", "evidences"},
+		{webhookAccount, all, "envladder.dev", "evidencecaches"},
 		{observerAccount, all, "envladder.dev", "soaks"},
 		{observerAccount, "UPDATE", "envladder.dev", "soaks/status"},
 		{observerAccount, "CREATE UPDATE", "coordination.k8s.io", "leases"},
@@ -287,7 +287,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 		}{
 			{webhookAccount, "", "configmaps", namespacePolicy},
 			{webhookAccount, "envladder.dev", "soaks", clusterPolicy},
-			{observerAccount, "envladder.dev", "evidences", namespacePolicy},
+			{observerAccount, "envladder.dev", "evidencecaches", namespacePolicy},
 			{observerAccount, "envladder.dev", "gates", clusterPolicy},
 			{node, "", "secrets", namespacePolicy},
 			{node, "apps", "deployments", namespacePolicy},

@@ -145,7 +145,7 @@ func TestAudit(t *testing.T) {
 	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "shop-prod"}, Spec: v1alpha1.GateSpec{
 		Environment: "prod", Namespaces: []string{"shop"}, Action: v1alpha1.ActionAudit,
 		Images:   []v1alpha1.GateImage{{Repository: server.Name("shop/*"), Ladder: "shop"}},
-		Others:   []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}},
+		ExemptImages: []v1alpha1.ExemptImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}},
 		Signers:  []v1alpha1.Signer{{Name: "ci", Key: &v1alpha1.KeySigner{Data: ci.PublicPEM()}}},
 		Requires: v1alpha1.Requirements{Signature: &v1alpha1.SignatureRequirement{By: []string{"ci"}}},
 

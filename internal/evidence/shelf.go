@@ -25,8 +25,8 @@ import (
 // cluster.
 type Shelf interface {
 	// Load returns what is kept about a digest, none where there is nothing.
-	Load(ctx context.Context, repository, digest string) ([]v1alpha1.KeptAttestation, error)
-	// Key is the secret that receipts are made and checked with. It is at least 32 bytes.
+	Load(ctx context.Context, repository, digest string) ([]v1alpha1.CachedAttestation, error)
+	// Key is the secret that records are made and checked with. It is at least 32 bytes.
 	Key(ctx context.Context) ([]byte, error)
 }
 
@@ -64,8 +64,8 @@ func (s *Store) unshelve(ctx context.Context, q Query) []gate.Evidence {
 	known := s.known.get(key)
 	found := known
 	for _, k := range kept {
-		if k.Receipt != nil {
-			found = union(found, s.readReceipt(ctx, secret, q, k))
+		if k.VerificationRecord != nil {
+			found = union(found, s.readRecord(ctx, secret, q, k))
 			continue
 		}
 		evidence, _ := verifier.Verify(k.Bundle, q.Image.Digest) // none beside an error
@@ -77,7 +77,7 @@ func (s *Store) unshelve(ctx context.Context, q Query) []gate.Evidence {
 	if len(found) > len(known) {
 		s.counts.shelf.Add(1)
 	}
-	if err == nil { // else receipts may be proof the next time
+	if err == nil { // else records may be proof the next time
 		s.known.put(key, found)
 	}
 	return found
@@ -86,7 +86,7 @@ func (s *Store) unshelve(ctx context.Context, q Query) []gate.Evidence {
 // Keep returns what is to be kept of the evidence that an image was admitted by, the
 // newest of each kind and signer first. It reads the bundles again, since none is held
 // after it was verified. An error says what couldn't be read; what could is beside it.
-func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]v1alpha1.KeptAttestation, error) {
+func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]v1alpha1.CachedAttestation, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	secret, keyErr := s.shelf.Key(ctx)
@@ -97,19 +97,19 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 	sources := inTurns(evidence)
 
 	var mu sync.Mutex
-	read := map[string][]v1alpha1.KeptAttestation{}
+	read := map[string][]v1alpha1.CachedAttestation{}
 	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest}
-	vouch := func(source string) []v1alpha1.KeptAttestation {
-		receipts, err := s.writeReceipts(ctx, secret, q, bySource[source])
+	vouch := func(source string) []v1alpha1.CachedAttestation {
+		records, err := s.writeRecords(ctx, secret, q, bySource[source])
 		if err != nil {
 			f.fail(err)
 		}
-		return receipts
+		return records
 	}
 	f.take = func(source string, bundle []byte) {
-		var kept []v1alpha1.KeptAttestation
+		var kept []v1alpha1.CachedAttestation
 		if len(bundle) <= maxKeptBundle {
-			kept = []v1alpha1.KeptAttestation{{Source: source, Bundle: bytes.Clone(bundle)}}
+			kept = []v1alpha1.CachedAttestation{{Source: source, Bundle: bytes.Clone(bundle)}}
 		} else {
 			kept = vouch(source)
 		}
@@ -128,7 +128,7 @@ func (s *Store) Keep(ctx context.Context, q Query, evidence []gate.Evidence) ([]
 	each(ctx, &f, candidates, f.find)
 	each(ctx, &f, f.smallestFirst(), f.readBundle)
 
-	var kept []v1alpha1.KeptAttestation
+	var kept []v1alpha1.CachedAttestation
 	for _, source := range sources {
 		kept = append(kept, read[source]...)
 	}
@@ -142,9 +142,9 @@ func (q Query) bundled(e gate.Evidence) bool {
 }
 
 // Bounded is as much of what is kept about one digest as may be, from the first on.
-func Bounded(kept []v1alpha1.KeptAttestation) []v1alpha1.KeptAttestation {
+func Bounded(kept []v1alpha1.CachedAttestation) []v1alpha1.CachedAttestation {
 	left := maxKept
-	return slices.DeleteFunc(kept[:min(len(kept), maxKeptCount)], func(k v1alpha1.KeptAttestation) bool {
+	return slices.DeleteFunc(kept[:min(len(kept), maxKeptCount)], func(k v1alpha1.CachedAttestation) bool {
 		size := SizeOf(k)
 		if size > left {
 			return true
@@ -155,7 +155,7 @@ func Bounded(kept []v1alpha1.KeptAttestation) []v1alpha1.KeptAttestation {
 }
 
 // SizeOf an attestation as JSON.
-func SizeOf(kept v1alpha1.KeptAttestation) int {
+func SizeOf(kept v1alpha1.CachedAttestation) int {
 	encoded, err := json.Marshal(kept)
 	if err != nil {
 		panic(fmt.Sprintf("encoding plain values: %v", err)) // the type holds bytes and strings alone
@@ -208,13 +208,13 @@ func timeOf(e gate.Evidence) time.Time {
 // errForgotten is about evidence that isn't vouched for.
 var errForgotten = errors.New("some of it isn't known any more: what its signers name has changed, or memory was full")
 
-// writeReceipts are the webhook's word about what it has verified, one for each signer or
+// writeRecords are the webhook's word about what it has verified, one for each signer or
 // policy; none without a secret. It vouches for no more than what is known: by what its
 // signers named when it was verified, and not by what they have come to name since.
-func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evidence []gate.Evidence) (kept []v1alpha1.KeptAttestation, err error) {
+func (s *Store) writeRecords(ctx context.Context, secret []byte, q Query, evidence []gate.Evidence) (kept []v1alpha1.CachedAttestation, err error) {
 	for _, e := range evidence {
 		by := s.vouchedBy(ctx, q, e)
-		encoded, encodeErr := json.Marshal(e) //nolint:musttag // read by readReceipt alone
+		encoded, encodeErr := json.Marshal(e) //nolint:musttag // read by readRecord alone
 		switch {
 		case len(secret) == 0 || by == "" || encodeErr != nil || len(encoded) > maxKeptBundle:
 			continue
@@ -223,21 +223,21 @@ func (s *Store) writeReceipts(ctx context.Context, secret []byte, q Query, evide
 			continue
 		}
 		source := digests.Sum(encoded) // not all evidence has a manifest of its own
-		kept = append(kept, v1alpha1.KeptAttestation{Source: source, Receipt: &v1alpha1.KeptReceipt{
+		kept = append(kept, v1alpha1.CachedAttestation{Source: source, VerificationRecord: &v1alpha1.VerificationRecord{
 			Signer: by, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, by, string(encoded)),
 		}})
 	}
 	return kept, err
 }
 
-// readReceipt is what a receipt says, for the signer or policy that it was made for.
-func (s *Store) readReceipt(ctx context.Context, secret []byte, q Query, kept v1alpha1.KeptAttestation) []gate.Evidence {
-	r := kept.Receipt
+// readRecord is what a verification record says, for the signer or policy that it was made for.
+func (s *Store) readRecord(ctx context.Context, secret []byte, q Query, kept v1alpha1.CachedAttestation) []gate.Evidence {
+	r := kept.VerificationRecord
 	if len(secret) == 0 || !hmac.Equal(r.MAC, macOf(secret, q.place(), q.Image.Digest, kept.Source, r.Signer, string(r.Evidence))) {
 		return nil
 	}
 	var e gate.Evidence
-	if err := json.Unmarshal(r.Evidence, &e); err != nil { //nolint:musttag // written by writeReceipts alone
+	if err := json.Unmarshal(r.Evidence, &e); err != nil { //nolint:musttag // written by writeRecords alone
 		return nil
 	}
 	if by := s.vouchedBy(ctx, q, e); by == "" || by != r.Signer {
@@ -278,7 +278,7 @@ func (s *Store) policyFingerprint(ctx context.Context, policy *Policy) string {
 // macOf has the length of each part before it, so that none can be taken for another.
 func macOf(secret []byte, parts ...string) []byte {
 	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("envladder receipt v1"))
+	mac.Write([]byte("envladder verification record v1"))
 	for _, part := range parts {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))

@@ -20,12 +20,12 @@ import (
 
 // shelved is a shelf that gives what it is given.
 type shelved struct {
-	kept []v1alpha1.KeptAttestation
+	kept []v1alpha1.CachedAttestation
 	key  []byte
 	err  error // of the key
 }
 
-func (s shelved) Load(context.Context, string, string) ([]v1alpha1.KeptAttestation, error) {
+func (s shelved) Load(context.Context, string, string) ([]v1alpha1.CachedAttestation, error) {
 	return s.kept, nil
 }
 
@@ -38,7 +38,7 @@ func (w world) restarted(s shelved) *Store {
 	return store
 }
 
-// TestWhatWasAdmittedIsKept: small bundles as they are, large ones as receipts; both are
+// TestWhatWasAdmittedIsKept: small bundles as they are, large ones as records; both are
 // proof again for a Store that remembers nothing, and neither is once it was edited.
 func TestWhatWasAdmittedIsKept(t *testing.T) {
 	w := newWorld(t, registrytest.WithReferrers)
@@ -57,16 +57,16 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	}
 	kept, err := keeper.Keep(t.Context(), about(w.digest, signer), found)
 	check(t, err)
-	bundles, receipts := 0, 0
+	bundles, records := 0, 0
 	for _, k := range kept {
-		if k.Receipt != nil {
-			receipts++
+		if k.VerificationRecord != nil {
+			records++
 		} else {
 			bundles++
 		}
 	}
-	if bundles != 1 || receipts != 1 {
-		t.Fatalf("kept are %d bundles and %d receipts, want one of each", bundles, receipts)
+	if bundles != 1 || records != 1 {
+		t.Fatalf("kept are %d bundles and %d records, want one of each", bundles, records)
 	}
 
 	known := func(s shelved, digest string, signers ...v1alpha1.Signer) int {
@@ -85,7 +85,7 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 		"by another key":     known(shelved{kept: kept, key: key}, w.digest, inGate("ci", newKey(t))),
 		"by nobody":          known(shelved{kept: kept, key: key}, w.digest),
 		"of nothing":         known(shelved{key: key}, w.digest, signer),
-		"with bytes swapped": known(shelved{kept: edited(kept, false, func(k *v1alpha1.KeptAttestation) { k.Bundle = []byte("{}") })}, w.digest, signer),
+		"with bytes swapped": known(shelved{kept: edited(kept, false, func(k *v1alpha1.CachedAttestation) { k.Bundle = []byte("{}") })}, w.digest, signer),
 	} {
 		if got != 0 {
 			t.Errorf("%s %d are known, want none", name, got)
@@ -95,19 +95,19 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 		"with another MAC key":              known(shelved{kept: kept, key: bytes.Repeat([]byte{8}, 32)}, w.digest, signer),
 		"without a MAC key":                 known(shelved{kept: kept}, w.digest, signer),
 		"with other words about the signer": known(shelved{kept: kept, key: key}, w.digest, other),
-		"with an edited receipt": known(shelved{key: key, kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) {
-			k.Receipt.Evidence = bytes.Replace(k.Receipt.Evidence, []byte(gate.PredicateSPDX), []byte(gate.PredicateSoak), 1)
+		"with an edited verification record": known(shelved{key: key, kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) {
+			k.VerificationRecord.Evidence = bytes.Replace(k.VerificationRecord.Evidence, []byte(gate.PredicateSPDX), []byte(gate.PredicateSoak), 1)
 		})}, w.digest, signer),
-		"with another source": known(shelved{kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Source = digestA }), key: key}, w.digest, signer),
-		"with a cut MAC":      known(shelved{kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Receipt.MAC = k.Receipt.MAC[:8] }), key: key}, w.digest, signer),
-		"with no MAC":         known(shelved{kept: edited(kept, true, func(k *v1alpha1.KeptAttestation) { k.Receipt.MAC = nil }), key: key}, w.digest, signer),
+		"with another source": known(shelved{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.Source = digestA }), key: key}, w.digest, signer),
+		"with a cut MAC":      known(shelved{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.VerificationRecord.MAC = k.VerificationRecord.MAC[:8] }), key: key}, w.digest, signer),
+		"with no MAC":         known(shelved{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.VerificationRecord.MAC = nil }), key: key}, w.digest, signer),
 	} {
 		if got != 1 {
 			t.Errorf("%s %d are known, want the bundle alone", name, got)
 		}
 	}
-	forged := edited(kept, true, func(k *v1alpha1.KeptAttestation) {
-		k.Receipt.MAC = macOf([]byte("guessed"), w.repository, w.digest, k.Source, k.Receipt.Signer, string(k.Receipt.Evidence))
+	forged := edited(kept, true, func(k *v1alpha1.CachedAttestation) {
+		k.VerificationRecord.MAC = macOf([]byte("guessed"), w.repository, w.digest, k.Source, k.VerificationRecord.Signer, string(k.VerificationRecord.Evidence))
 	})
 	if got := known(shelved{kept: forged, key: key}, w.digest, signer); got != 1 {
 		t.Errorf("with a MAC by another key %d are known, want the bundle alone", got)
@@ -135,7 +135,7 @@ func TestARootThatWasTakenAwayLeavesNothingKnown(t *testing.T) {
 	w.digest = digestA
 	signer := keyless("ci", release)
 	bundle := bundleOf(t, s.attested(t, release, soon(), about(gate.PredicateSignature, "{}", digestA)))
-	shelf := &shelved{kept: []v1alpha1.KeptAttestation{{Source: digestB, Bundle: bundle}}}
+	shelf := &shelved{kept: []v1alpha1.CachedAttestation{{Source: digestB, Bundle: bundle}}}
 	store := w.keepingStore(shelf, s.trust())
 	if got := store.Known(t.Context(), w.query(signer)); len(got) != 1 {
 		t.Fatalf("known are %+v, want what is kept", got)
@@ -208,9 +208,9 @@ func TestTheShelfIsAskedWhereMemoryIsntEnough(t *testing.T) {
 	}
 }
 
-// TestReceiptsAreReadAgainWhereTheirKeyCouldntBe: the API server may be slow for once, and
+// TestRecordsAreReadAgainWhereTheirKeyCouldntBe: the API server may be slow for once, and
 // the registry down for long.
-func TestReceiptsAreReadAgainWhereTheirKeyCouldntBe(t *testing.T) {
+func TestRecordsAreReadAgainWhereTheirKeyCouldntBe(t *testing.T) {
 	w, ci := newWorld(t, registrytest.WithReferrers), newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxKeptBundle)})
@@ -234,12 +234,12 @@ func TestReceiptsAreReadAgainWhereTheirKeyCouldntBe(t *testing.T) {
 	}
 }
 
-// edited changes what was kept as it is, or what has a receipt.
-func edited(kept []v1alpha1.KeptAttestation, receipts bool, change func(*v1alpha1.KeptAttestation)) []v1alpha1.KeptAttestation {
-	all := make([]v1alpha1.KeptAttestation, len(kept))
+// edited changes what was kept as it is, or what has a verification record.
+func edited(kept []v1alpha1.CachedAttestation, records bool, change func(*v1alpha1.CachedAttestation)) []v1alpha1.CachedAttestation {
+	all := make([]v1alpha1.CachedAttestation, len(kept))
 	for i, k := range kept {
 		k.DeepCopyInto(&all[i])
-		if (k.Receipt != nil) == receipts {
+		if (k.VerificationRecord != nil) == records {
 			change(&all[i])
 		}
 	}
@@ -263,9 +263,9 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 		t.Error("the only signature isn't among the first")
 	}
 
-	kept := make([]v1alpha1.KeptAttestation, 200)
+	kept := make([]v1alpha1.CachedAttestation, 200)
 	for i := range kept {
-		kept[i] = v1alpha1.KeptAttestation{Source: digestA, Bundle: make([]byte, maxKeptBundle/2)}
+		kept[i] = v1alpha1.CachedAttestation{Source: digestA, Bundle: make([]byte, maxKeptBundle/2)}
 	}
 	size := 0
 	for _, k := range Bounded(kept) {

@@ -17,7 +17,7 @@ func Check(g *v1alpha1.Gate) []Reason {
 	c := checker{spec: &g.Spec}
 	c.namespaces()
 	c.images()
-	c.others()
+	c.exemptImages()
 	c.signers()
 	c.requires()
 	c.rest()

@@ -27,8 +27,8 @@ func (c *checker) images() {
 				c.faultf(kept.path, "%s must end in /* exactly where repository %s does", quote(image.Evidence), quote(image.Repository))
 			}
 		}
-		for k, from := range image.PulledFrom {
-			mirror, parsed := c.pattern(fmt.Sprintf("%s.pulledFrom[%d]", path, k), from)
+		for k, from := range image.Mirrors {
+			mirror, parsed := c.pattern(fmt.Sprintf("%s.mirrors[%d]", path, k), from)
 			if !parsed {
 				continue
 			}
@@ -51,10 +51,10 @@ func (c *checker) apart(before []named, next named) []named {
 	return append(before, next)
 }
 
-// others may overlap with images, which come first; the same pattern in both is a slip.
-func (c *checker) others() {
-	for i, other := range c.spec.Others {
-		p, ok := c.pattern(fmt.Sprintf(".spec.others[%d].repository", i), other.Repository)
+// exemptImages may overlap with images, which come first; the same pattern in both is a slip.
+func (c *checker) exemptImages() {
+	for i, other := range c.spec.ExemptImages {
+		p, ok := c.pattern(fmt.Sprintf(".spec.exemptImages[%d].repository", i), other.Repository)
 		if !ok {
 			continue
 		}

@@ -370,7 +370,7 @@ var verdicts = []struct {
 	{"an action that isn't known", func(r *gate.Request) { r.Gate.Spec.Action = "Maybe" }, codes{gate.Unsupported}},
 	{"a chart policy that isn't known", func(r *gate.Request) { r.Gate.Spec.Requires.Soak.Chart = "Similar" }, codes{gate.Unsupported}},
 	{"tags that aren't known", func(r *gate.Request) {
-		r.Gate.Spec.Others = []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: "Maybe"}}
+		r.Gate.Spec.ExemptImages = []v1alpha1.ExemptImage{{Repository: "docker.io/istio/*", Tags: "Maybe"}}
 	}, codes{gate.Unsupported}},
 	{"a template policy that isn't known", func(r *gate.Request) { r.Gate.Spec.Requires.Soak.Template = "Similar" }, codes{gate.Unsupported}},
 	{"a source of time that isn't known", func(r *gate.Request) { r.Gate.Spec.Signers[0].Time = "Guess" }, codes{gate.Unsupported}},
@@ -516,11 +516,11 @@ func TestTheGatesDigestIsOfItsSpecAlone(t *testing.T) {
 func TestDecideOtherAsksForNoProof(t *testing.T) {
 	r := proven()
 	r.Evidence, r.Image.Repository, r.Stamps = nil, "docker.io/istio/proxy", gate.Stamps{}
-	if v := gate.DecideOther(r); !v.Allowed {
+	if v := gate.DecideExempt(r); !v.Allowed {
 		t.Errorf("denied: %+v", v.Reasons)
 	}
 	r.Recalls, r.Unknown = []v1alpha1.Recall{recallOf(digest)}, []string{".spec.new"}
-	if diff := cmp.Diff(codes{gate.Recalled, gate.Unsupported}, codesOf(gate.DecideOther(r))); diff != "" {
+	if diff := cmp.Diff(codes{gate.Recalled, gate.Unsupported}, codesOf(gate.DecideExempt(r))); diff != "" {
 		t.Errorf("codes (-want +got):\n%s", diff)
 	}
 }

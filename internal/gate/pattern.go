@@ -123,7 +123,7 @@ func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
 		if err != nil {
 			continue // Check says so
 		}
-		for _, name := range append([]string{image.Repository}, image.PulledFrom...) {
+		for _, name := range append([]string{image.Repository}, image.Mirrors...) {
 			pattern, err := ParsePattern(name)
 			if err != nil || pattern.IsWildcard() != home.IsWildcard() {
 				continue
@@ -145,10 +145,10 @@ func evidenceOf(image v1alpha1.GateImage, last string) string {
 	return pattern.with(last)
 }
 
-// FindOther is the entry of `others` that lets this repository by. Images come first:
+// FindExempt is the entry of `exemptImages` that lets this repository by. Images come first:
 // what a Gate judges, it doesn't let by.
-func FindOther(spec *v1alpha1.GateSpec, repository string) (v1alpha1.OtherImage, bool) {
-	for _, other := range spec.Others {
+func FindExempt(spec *v1alpha1.GateSpec, repository string) (v1alpha1.ExemptImage, bool) {
+	for _, other := range spec.ExemptImages {
 		pattern, err := ParsePattern(other.Repository)
 		if err != nil {
 			continue
@@ -157,5 +157,5 @@ func FindOther(spec *v1alpha1.GateSpec, repository string) (v1alpha1.OtherImage,
 			return other, true
 		}
 	}
-	return v1alpha1.OtherImage{}, false
+	return v1alpha1.ExemptImage{}, false
 }

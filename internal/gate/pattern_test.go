@@ -10,10 +10,10 @@ import (
 func TestFindImage(t *testing.T) {
 	spec := &v1alpha1.GateSpec{
 		Images: []v1alpha1.GateImage{
-			{Repository: "registry.example.com/shop/*", Ladder: "shop", PulledFrom: []string{"mirror.example.com/cache/shop/*"}},
-			{Repository: "docker.io/team/api", PulledFrom: []string{"127.0.0.1:5000/api"}},
+			{Repository: "registry.example.com/shop/*", Ladder: "shop", Mirrors: []string{"mirror.example.com/cache/shop/*"}},
+			{Repository: "docker.io/team/api", Mirrors: []string{"127.0.0.1:5000/api"}},
 		},
-		Others: []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}},
+		ExemptImages: []v1alpha1.ExemptImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}},
 	}
 	for name, test := range map[string]struct {
 		pod  string
@@ -43,10 +43,10 @@ func TestFindImage(t *testing.T) {
 			}
 		})
 	}
-	if other, ok := gate.FindOther(spec, "index.docker.io/istio/proxyv2"); !ok || other.Tags != v1alpha1.TagsAllow {
+	if other, ok := gate.FindExempt(spec, "index.docker.io/istio/proxyv2"); !ok || other.Tags != v1alpha1.TagsAllow {
 		t.Errorf("%+v, %v", other, ok)
 	}
-	if other, ok := gate.FindOther(spec, "docker.io/evil/proxyv2"); ok {
+	if other, ok := gate.FindExempt(spec, "docker.io/evil/proxyv2"); ok {
 		t.Errorf("lets by %+v", other)
 	}
 }

@@ -23,8 +23,8 @@ func CheckSupported(g *v1alpha1.Gate, unknown []string) []Reason {
 	}
 	spec := &g.Spec
 	oneOf(add, ".spec.action", spec.Action, v1alpha1.ActionDeny, v1alpha1.ActionWarn, v1alpha1.ActionAudit)
-	for i, other := range spec.Others {
-		oneOf(add, fmt.Sprintf(".spec.others[%d].tags", i), other.Tags, v1alpha1.TagsDeny, v1alpha1.TagsAllow)
+	for i, other := range spec.ExemptImages {
+		oneOf(add, fmt.Sprintf(".spec.exemptImages[%d].tags", i), other.Tags, v1alpha1.TagsDeny, v1alpha1.TagsAllow)
 	}
 	for i, signer := range spec.Signers {
 		oneOf(add, fmt.Sprintf(".spec.signers[%d].time", i), signer.Time, v1alpha1.TimeTrustSigner)

@@ -151,7 +151,7 @@ func (j *Judge) addExceptions(ctx context.Context, query Query, l listing, reque
 func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome {
 	var outcomes []Outcome
 	for _, g := range gates {
-		verdict := gate.DecideOther(q.request(g, imageOf(reference)))
+		verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
 		if !verdict.Allowed {
 			outcomes = append(outcomes, Outcome{Verdict: named(verdict, reference.String()), Action: action(g)})
 		}
@@ -160,7 +160,7 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 }
 
 // judgeRest is the word of the Gates that don't list the image: allowed where one that
-// lists it, or that lets it by in its `others`, speaks for all of them.
+// lists it, or that lets it by in its `exemptImages`, speaks for all of them.
 func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
 	strictest := strictness(q.strictest())
 	for _, l := range listed {
@@ -170,13 +170,13 @@ func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome
 	}
 	tagged := ""
 	for _, g := range q.Gates {
-		other, ok := gate.FindOther(&g.Spec, reference.Repository)
+		other, ok := gate.FindExempt(&g.Spec, reference.Repository)
 		switch {
 		case !ok || strictness(g) < strictest:
 		case reference.Digest == "" && other.Tags != v1alpha1.TagsAllow:
 			tagged = g.Name
 		default:
-			verdict := gate.DecideOther(q.request(g, imageOf(reference)))
+			verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
 			return Outcome{Verdict: named(verdict, reference.String()), Action: action(g)}
 		}
 	}

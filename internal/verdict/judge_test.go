@@ -66,8 +66,8 @@ func (w *world) gate(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "shop-prod"}, Spec: v1alpha1.GateSpec{
 		Environment: "prod",
 		Namespaces:  []string{"shop"},
-		Images:      []v1alpha1.GateImage{{Repository: w.server.Name("shop/*"), Ladder: "shop", PulledFrom: []string{"mirror.example.com/shop/*"}}},
-		Others:      []v1alpha1.OtherImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}, {Repository: "docker.io/library/redis"}},
+		Images:      []v1alpha1.GateImage{{Repository: w.server.Name("shop/*"), Ladder: "shop", Mirrors: []string{"mirror.example.com/shop/*"}}},
+		ExemptImages: []v1alpha1.ExemptImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}, {Repository: "docker.io/library/redis"}},
 		Signers: []v1alpha1.Signer{
 			{Name: "ci", Key: &v1alpha1.KeySigner{Data: w.ci.PublicPEM()}, Time: v1alpha1.TimeTrustSigner},
 			{Name: "observer", Key: &v1alpha1.KeySigner{Data: w.observer.PublicPEM()}, Time: v1alpha1.TimeTrustSigner},
@@ -239,7 +239,7 @@ func TestIstiosPlaceholder(t *testing.T) {
 	for name, g := range map[string]verdict.Gate{
 		"not listed": w.gate(),
 		"exempted": w.gate(func(spec *v1alpha1.GateSpec) {
-			spec.Others = []v1alpha1.OtherImage{{Repository: "docker.io/library/auto", Tags: v1alpha1.TagsAllow}}
+			spec.ExemptImages = []v1alpha1.ExemptImage{{Repository: "docker.io/library/auto", Tags: v1alpha1.TagsAllow}}
 		}),
 		"listed": w.gate(func(spec *v1alpha1.GateSpec) { spec.Images[0].Repository = "docker.io/library/auto" }),
 	} {
@@ -381,7 +381,7 @@ func TestAPanicIsADenialOfThatGate(t *testing.T) {
 	w.prove(t)
 	judge := verdict.New(panicking{evidence.NewStore(w.client, evidence.NewTrust(evidence.TrustOptions{})), w.server.Name("other/web")})
 	other := w.gate(func(spec *v1alpha1.GateSpec) {
-		spec.Images = []v1alpha1.GateImage{{Repository: w.server.Name("other/*"), PulledFrom: []string{w.server.Name("shop/*")}}}
+		spec.Images = []v1alpha1.GateImage{{Repository: w.server.Name("other/*"), Mirrors: []string{w.server.Name("shop/*")}}}
 	})
 	outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate(), other}, Reference: w.image(), Now: now})
 	wantCodes(t, outcomes, allowed, c{gate.InternalError})
@@ -415,13 +415,13 @@ func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
 		return g
 	}
 	elsewhere := func(spec *v1alpha1.GateSpec) {
-		spec.Images, spec.Others = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}, nil
+		spec.Images, spec.ExemptImages = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}, nil
 	}
 	guard := func(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 		return w.gate(append([]func(*v1alpha1.GateSpec){elsewhere}, change...)...)
 	}
 	others := func(repository string) func(*v1alpha1.GateSpec) {
-		return func(spec *v1alpha1.GateSpec) { spec.Others = []v1alpha1.OtherImage{{Repository: repository}} }
+		return func(spec *v1alpha1.GateSpec) { spec.ExemptImages = []v1alpha1.ExemptImage{{Repository: repository}} }
 	}
 	warn, audit := v1alpha1.ActionWarn, v1alpha1.ActionAudit
 	for name, test := range map[string]struct {

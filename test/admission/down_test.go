@@ -24,7 +24,7 @@ spec:
   environment: prod
   namespaces: [shop]
   action: Deny
-  others: [{repository: registry.example.com/shop/*}]
+  exemptImages: [{repository: registry.example.com/shop/*}]
   observe: {attestAfter: [1h]}
 `
 

@@ -176,9 +176,9 @@ func TestAProgramWithoutItSaysSo(t *testing.T) {
 }
 
 // shelved is a shelf that gives what it is given.
-type shelved struct{ kept []v1alpha1.KeptAttestation }
+type shelved struct{ kept []v1alpha1.CachedAttestation }
 
-func (s shelved) Load(context.Context, string, string) ([]v1alpha1.KeptAttestation, error) {
+func (s shelved) Load(context.Context, string, string) ([]v1alpha1.CachedAttestation, error) {
 	return s.kept, nil
 }
 

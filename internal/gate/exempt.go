@@ -6,9 +6,9 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// DecideOther judges an image that the Gate's `others` lets by: no proof is asked for,
+// DecideExempt judges an image that the Gate's `exemptImages` lets by: no proof is asked for,
 // but a Recall counts, and a Gate that can't be judged by lets nothing by.
-func DecideOther(r Request) Verdict {
+func DecideExempt(r Request) Verdict {
 	if r.Gate == nil {
 		return Decide(r)
 	}
