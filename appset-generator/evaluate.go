@@ -240,7 +240,7 @@ func choose(plan plan, all []*candidate, known bool) {
 		case c.found == nil:
 			c.preview.out(ReasonNoImage, "not all of its images exist yet in the registry, neither of "+short(c.pull.HeadSHA)+" nor of an earlier commit")
 		case plan.max > 0 && taken >= plan.max && known && !c.held.spared(plan.max):
-			c.preview.out(ReasonSurplus, fmt.Sprintf("%d have a preview, and the ladder says max: %d: its turn comes when one of them goes", taken, plan.max))
+			c.preview.out(ReasonMaxReached, fmt.Sprintf("%d have a preview, and the ladder says max: %d: its turn comes when one of them goes", taken, plan.max))
 		default:
 			c.preview.in(c.pull, plan.ladder, *c.found)
 			c.spare(plan.max, taken)

@@ -277,7 +277,7 @@ func TestAnImageThatWasDeletedKeepsItsPreview(t *testing.T) {
 	w.push(7, scmtest.SHA("next"))
 	check("after a push", ReasonImageDeleted, "the registry no longer has image web of "+head[:8])
 	images.set(digestOf(7), digestOf(7))
-	check("there again", ReasonEarlier, "don't exist yet")
+	check("there again", ReasonPreviousCommit, "don't exist yet")
 	images.set(tagOf(7, scmtest.SHA("next")), digestOf(7))
 	check("built again", ReasonCurrent, "its images exist")
 }

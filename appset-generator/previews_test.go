@@ -61,7 +61,7 @@ func TestAfterAPushTheLastImageStaysUntilTheNewOneExists(t *testing.T) {
 				if len(rows) != 1 || rows[0].Images["web"] != before || rows[0].HeadSHA != next || rows[0].ImageSHA != scmtest.SHA("pull", 7) {
 					t.Errorf("between: %+v", rows)
 				}
-				if p := w.report()[7]; !p.In || p.Reason != ReasonEarlier {
+				if p := w.report()[7]; !p.In || p.Reason != ReasonPreviousCommit {
 					t.Errorf("between: %+v", p)
 				}
 				after := w.build(7, next)
@@ -278,12 +278,12 @@ func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 		for n := 2; n <= 4; n++ {
 			w.open(scmtest.Pull{Number: n})
 		}
-		w.wantReasons(map[int]Reason{1: ReasonNoImage, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonSurplus})
+		w.wantReasons(map[int]Reason{1: ReasonNoImage, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonMaxReached})
 
 		w.build(1, scmtest.SHA("pull", 1)) // older, and yet it waits
-		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonSurplus})
+		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonMaxReached})
 		w.forge.Close(3)
-		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonCurrent, 4: ReasonSurplus})
+		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonCurrent, 4: ReasonMaxReached})
 		w.forge.Change(2, func(p *scmtest.Pull) { p.Updated = w.clock.Now().Add(-73 * time.Hour) })
 		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonExpired, 4: ReasonCurrent})
 	})
@@ -298,7 +298,7 @@ func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 		w.rows()
 		w.open(scmtest.Pull{Number: 1})
 		w.start(file)
-		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent})
+		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 2: ReasonCurrent})
 	})
 }
 
@@ -309,13 +309,13 @@ func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
 		w.open(scmtest.Pull{Number: 3})
 		w.wantReasons(map[int]Reason{3: ReasonCurrent})
 		w.open(scmtest.Pull{Number: 2})
-		w.wantReasons(map[int]Reason{2: ReasonSurplus, 3: ReasonCurrent})
+		w.wantReasons(map[int]Reason{2: ReasonMaxReached, 3: ReasonCurrent})
 
 		file := filepath.Join(w.dir, "state.json")
 		w.start(file) // it has nothing yet
 		w.wantReasons(map[int]Reason{2: ReasonCurrent, 3: ReasonCurrent})
 		w.open(scmtest.Pull{Number: 1})
-		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent, 3: ReasonCurrent})
+		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 2: ReasonCurrent, 3: ReasonCurrent})
 		const said = "beyond the ladder's max: 1, and keeps its preview"
 		if all := w.report(); strings.Contains(all[2].Message, said) || !strings.Contains(all[3].Message, said) {
 			t.Errorf("the report says %q and %q", all[2].Message, all[3].Message)
@@ -324,10 +324,10 @@ func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
 			t.Errorf("the log: %s", log)
 		}
 		w.start(file)
-		w.wantReasons(map[int]Reason{1: ReasonSurplus, 2: ReasonCurrent, 3: ReasonCurrent})
+		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 2: ReasonCurrent, 3: ReasonCurrent})
 
 		w.forge.Close(2)
-		w.wantReasons(map[int]Reason{1: ReasonSurplus, 3: ReasonCurrent})
+		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 3: ReasonCurrent})
 		if message := w.report()[3].Message; strings.Contains(message, said) {
 			t.Errorf("within the max it says %q", message)
 		}
@@ -345,7 +345,7 @@ func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
 		w.ladder("shop", "max: 3")
 		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonCurrent, 3: ReasonCurrent, 4: ReasonCurrent})
 		w.ladder("shop", "max: 1")
-		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonSurplus, 3: ReasonSurplus, 4: ReasonSurplus})
+		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonMaxReached, 3: ReasonMaxReached, 4: ReasonMaxReached})
 	})
 }
 

@@ -16,9 +16,9 @@ type Reason string
 const (
 	// ReasonCurrent: the images of its head exist.
 	ReasonCurrent Reason = "Current"
-	// ReasonEarlier: those of its head don't exist yet, the images of an earlier
+	// ReasonPreviousCommit: those of its head don't exist yet, the images of an earlier
 	// commit are kept until then.
-	ReasonEarlier Reason = "Earlier"
+	ReasonPreviousCommit Reason = "PreviousCommit"
 	// ReasonImageDeleted: it keeps the images that it has, though the registry has lost
 	// one of them.
 	ReasonImageDeleted Reason = "ImageDeleted"
@@ -28,8 +28,8 @@ const (
 	ReasonFork Reason = "Fork"
 	// ReasonExpired: nothing happened in it for the ladder's ttl.
 	ReasonExpired Reason = "Expired"
-	// ReasonSurplus: as many as the ladder's max have a preview already.
-	ReasonSurplus Reason = "Surplus"
+	// ReasonMaxReached: as many as the ladder's max have a preview already.
+	ReasonMaxReached Reason = "MaxReached"
 )
 
 // Report says of each open pull request of a ladder whether it has a preview, and why.
@@ -102,7 +102,7 @@ func (i images) reason(head string) (Reason, string) {
 	case i.deleted != "":
 		return ReasonImageDeleted, fmt.Sprintf("the registry no longer has image %s of %s: running pods are left alone, but new ones can't pull it; build it again, or push another commit", i.deleted, short(i.sha))
 	case i.sha != head:
-		return ReasonEarlier, "the images of " + short(head) + " don't exist yet: it keeps those of " + short(i.sha)
+		return ReasonPreviousCommit, "the images of " + short(head) + " don't exist yet: it keeps those of " + short(i.sha)
 	case i.untagged:
 		return ReasonCurrent, "its images exist, though their tag is gone"
 	}

@@ -153,7 +153,7 @@ func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.R
 		AllowEmpty:     r.AllowEmpty,
 		LiteralSecrets: step.LiteralSecrets,
 		Pins:           step.Pins,
-		Guard:          step.Guard,
+		Preflight:      step.Preflight,
 	}
 	if step.Stamps != ladder.StampsOff {
 		recipe.Stamps = &chart.Stamps{

@@ -13,7 +13,7 @@ metadata: {name: shop}
 spec:
   chart: chart
   images: [{name: web, repository: registry.example.com/shop/web, valuesPath: image}]
-  environments: [{name: dev, pins: pins.yaml}, {name: prod, pins: prod.yaml, guard: On}]
+  environments: [{name: dev, pins: pins.yaml}, {name: prod, pins: prod.yaml, preflight: On}]
   preview: {layers: [preview.yaml]}
 `)},
 	"pins.yaml":         {Data: []byte("images: {web: sha256:" + strings.Repeat("1", 64) + "}\n")},
@@ -93,7 +93,7 @@ func TestAnEnvironmentWithAGuardBeginsWithIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, hooks, ok := strings.Cut(text, "# Source: envladder/guard\n")
+	_, hooks, ok := strings.Cut(text, "# Source: envladder/preflight\n")
 	if !ok || !strings.Contains(hooks, "kind: PodTemplate") || !strings.Contains(hooks, "shop/web@sha256:2222") || !strings.Contains(hooks, "envladder.dev/environment: prod") {
 		t.Errorf("no stamped guard with the image in\n%s", text)
 	}

@@ -234,7 +234,7 @@ func (b *bed) account() *rest.Config {
 
 // newStore is a webhook's memory, empty, with the cluster's shelf beneath.
 func (b *bed) newStore() (*evidence.Store, *Shelf, error) {
-	shelf, err := NewShelf(b.account(), "envladder", "envladder-webhook-store", slog.New(slog.NewTextHandler(b.logs, nil)))
+	shelf, err := NewShelf(b.account(), "envladder", "envladder-webhook-evidence-cache", slog.New(slog.NewTextHandler(b.logs, nil)))
 	if err != nil {
 		return nil, nil, err
 	}

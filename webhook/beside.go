@@ -29,13 +29,13 @@ var passing = map[schema.GroupVersionKind]bool{
 // names digests that were left behind). An error is for the log: what isn't found is
 // asked for more proof.
 func (w owners) beside(ctx context.Context, o *object, namespace string) (map[string]bool, error) {
-	names := o.Metadata.Annotations[v1alpha1.AnnotationBeside]
+	names := o.Metadata.Annotations[v1alpha1.AnnotationRunningIn]
 	if names == "" || !passing[o.Kind] {
 		return nil, nil
 	}
 	missing, running := workload.Digests(o.images), map[string]bool{}
 	var failed error
-	for range v1alpha1.MaxBeside {
+	for range v1alpha1.MaxRunningIn {
 		if names == "" || len(missing) == 0 {
 			break
 		}
@@ -74,7 +74,7 @@ func (w owners) standing(ctx context.Context, namespace, named string) (map[stri
 var standingGroups = []string{"", "apps", "batch", "argoproj.io"}
 
 func (w owners) standingKind(name string) (schema.GroupVersionKind, bool) {
-	if !slices.Contains(v1alpha1.BesideKinds, name) {
+	if !slices.Contains(v1alpha1.RunningInKinds, name) {
 		return schema.GroupVersionKind{}, false
 	}
 	for _, kind := range w.kinds.All() {

@@ -119,7 +119,7 @@ func TestForgedAnnotations(t *testing.T) {
 			v1alpha1.AnnotationLadder: "shop", v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationTarget: "eu",
 			v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('c'),
 		},
-		"beside something": {v1alpha1.AnnotationBeside: "Deployment/web,Rollout/web"},
+		"beside something": {v1alpha1.AnnotationRunningIn: "Deployment/web,Rollout/web"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := newPod(namespace, "web", unproven)

@@ -28,8 +28,8 @@ type decider struct {
 	policies policies
 	cluster  *clusterID
 	judge    Judge
-	// unclaimed is what happens where no Gate guards; unset, it denies.
-	unclaimed Unclaimed
+	// ungated is what happens where no Gate guards; unset, it denies.
+	ungated Ungated
 	// trial is for namespaces that are sent to be tried out: where no Gate guards, it
 	// warns.
 	trial   bool

@@ -276,7 +276,7 @@ func TestInjectedSidecar(t *testing.T) {
 		sidecar string
 		want    []gate.Code
 	}{
-		"one that `exemptImages` names":         {b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'), nil},
+		"one that `exemptImages` names":   {b.registry + "/sidecar/proxy@sha256:" + sixtyFour('a'), nil},
 		"one that it names, by tag":       {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
 		"one that nobody names":           {"registry.example.com/evil@sha256:" + sixtyFour('a'), []gate.Code{gate.UnknownImage}},
 		"a placeholder that stayed":       {"auto", []gate.Code{gate.NotInjected}},

@@ -184,7 +184,7 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 	before(other)
 	b.gate(t, b.prodGate(namespace))
 
-	many := strings.Repeat("Deployment/none,", v1alpha1.MaxBeside) + "Deployment/web"
+	many := strings.Repeat("Deployment/none,", v1alpha1.MaxRunningIn) + "Deployment/web"
 	old := []gate.Code{gate.SoakTooOld}
 	for name, test := range map[string]struct {
 		object client.Object
@@ -209,7 +209,7 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 			test.object.SetName("")
 			test.object.SetGenerateName("made-")
 			if test.beside != "" {
-				test.object.SetAnnotations(map[string]string{v1alpha1.AnnotationBeside: test.beside})
+				test.object.SetAnnotations(map[string]string{v1alpha1.AnnotationRunningIn: test.beside})
 			}
 			wantCodes(t, b.client.Create(t.Context(), test.object), test.want...)
 		})
@@ -218,7 +218,7 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 	t.Run("all other proof counts", func(t *testing.T) {
 		b.recall(t, workload.DigestOf(aged))
 		recalled := newPodTemplate(namespace, aged)
-		recalled.Annotations = map[string]string{v1alpha1.AnnotationBeside: "Deployment/web"}
+		recalled.Annotations = map[string]string{v1alpha1.AnnotationRunningIn: "Deployment/web"}
 		wantCodes(t, b.client.Create(t.Context(), recalled), gate.Recalled)
 	})
 }

@@ -53,9 +53,9 @@ type Config struct {
 	// Metrics to count with, and where to serve them; nil: nothing is counted.
 	Metrics         *Metrics
 	MetricsListener net.Listener
-	// Unclaimed says what happens in namespaces that no Gate names; unset, it is
-	// UnclaimedDeny.
-	Unclaimed Unclaimed
+	// Ungated says what happens in namespaces that no Gate names; unset, it is
+	// UngatedDeny.
+	Ungated Ungated
 	// Log of verdicts and of what goes wrong.
 	Log *slog.Logger
 }
@@ -104,15 +104,15 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 		}
 	}
 	decider := &decider{
-		gates:     gates,
-		owners:    owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
-		policies:  policies{manager.GetAPIReader()},
-		cluster:   &clusterID{api: manager.GetAPIReader()},
-		judge:     config.Judge,
-		unclaimed: config.Unclaimed,
-		now:       time.Now,
-		metrics:   config.Metrics,
-		log:       config.Log,
+		gates:    gates,
+		owners:   owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
+		policies: policies{manager.GetAPIReader()},
+		cluster:  &clusterID{api: manager.GetAPIReader()},
+		judge:    config.Judge,
+		ungated:  config.Ungated,
+		now:      time.Now,
+		metrics:  config.Metrics,
+		log:      config.Log,
 	}
 	p := &program{Config: config, certificates: certificates, manager: manager, gates: gates}
 	if config.Shelf != nil {

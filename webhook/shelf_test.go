@@ -239,7 +239,7 @@ func TestTheKeyOfRecordsIsMadeOnce(t *testing.T) {
 		t.Errorf("another replica has another key: %v", err)
 	}
 	var secret corev1.Secret
-	if err := b.client.Get(t.Context(), types.NamespacedName{Namespace: "envladder", Name: "envladder-webhook-store"}, &secret); err != nil || string(secret.Data[keyName]) != string(first) {
+	if err := b.client.Get(t.Context(), types.NamespacedName{Namespace: "envladder", Name: "envladder-webhook-evidence-cache"}, &secret); err != nil || string(secret.Data[keyName]) != string(first) {
 		t.Errorf("the Secret has another: %v", err)
 	}
 }

@@ -9,17 +9,17 @@ const (
 	AnnotationChartDigest = "envladder.dev/chart-digest"
 )
 
-// AnnotationBeside is on what is made anew by each sync (Jobs, Pods, PodTemplates): the
+// AnnotationRunningIn is on what is made anew by each sync (Jobs, Pods, PodTemplates): the
 // workloads of the same namespace that run its images from one sync to the next, as
 // KIND/NAME, separated by commas. A webhook looks there whether a digest runs already,
 // in which case it isn't deployed; the annotation by itself proves nothing.
-const AnnotationBeside = "envladder.dev/beside"
+const AnnotationRunningIn = "envladder.dev/running-in"
 
-// BesideKinds are the kinds that AnnotationBeside may name.
-var BesideKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "CronJob", "Rollout"}
+// RunningInKinds are the kinds that AnnotationRunningIn may name.
+var RunningInKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "CronJob", "Rollout"}
 
-// MaxBeside bounds the workloads that AnnotationBeside names.
-const MaxBeside = 16
+// MaxRunningIn bounds the workloads that AnnotationRunningIn names.
+const MaxRunningIn = 16
 
 // InjectedImage is the image of a container that Istio's injection completes: a
 // placeholder in pod templates, which no pod has once it was injected.

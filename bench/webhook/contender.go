@@ -60,8 +60,8 @@ func (w *world) startOurs(ctx context.Context) (*contender, error) {
 		caller: newCaller(addresses[0], "/validate", ourGuarded, certificate),
 	}
 	err = c.Start(ctx, []string{
-		"--kubeconfig", w.kubeconfig, "--listen", addresses[0], "--metrics-listen", addresses[1], "--tls-cert", cert, "--tls-key", keyFile,
-		"--store-namespace", ourNamespace, "--log-format", "json",
+		"--kubeconfig", w.kubeconfig, "--listen", addresses[0], "--metrics-bind-address", addresses[1], "--tls-cert-file", cert, "--tls-private-key-file", keyFile,
+		"--evidence-cache-namespace", ourNamespace, "--log-format", "json",
 	}, []string{"HOME=" + w.folder, "GOMEMLIMIT=900MiB"}, func() error { return harness.Dial(ctx, "tcp", addresses[0]) })
 	if err != nil {
 		return nil, err

@@ -115,7 +115,7 @@ func (w *world) startCluster(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "envladder-webhook-store", Namespace: ourNamespace}})
+	return w.create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "envladder-webhook-evidence-cache", Namespace: ourNamespace}})
 }
 
 func (w *world) create(ctx context.Context, objects ...client.Object) error {

@@ -46,8 +46,8 @@ Registries are asked with the credentials of the docker configuration.`,
 	}
 	flags := root.Flags()
 	flags.StringVar(&o.listen, "listen", ":8080", "`address` to serve on")
-	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with a certificate; read again when it changes (default: plain HTTP)")
-	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key")
+	flags.StringVar(&o.certificate, "tls-cert-file", "", "PEM `file` with a certificate; read again when it changes (default: plain HTTP)")
+	flags.StringVar(&o.key, "tls-private-key-file", "", "PEM `file` with the certificate's key")
 	flags.StringVar(&o.token, "token-file", "", "`file` with the token that Argo CD shows; read again when it changes")
 	flags.StringVar(&o.ladders, "ladders", "", "`folder` of the ladders that are served, as NAME.yaml or NAME/ladder.yaml; read again when they change")
 	flags.StringVar(&o.gitea.URL, "gitea-url", "", "`URL` of Gitea or Forgejo, for ladders whose pull requests are there")
@@ -62,7 +62,7 @@ Registries are asked with the credentials of the docker configuration.`,
 	o.log.AddTo(flags)
 	cobra.CheckErr(root.MarkFlagRequired("token-file"))
 	cobra.CheckErr(root.MarkFlagRequired("ladders"))
-	root.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	root.MarkFlagsRequiredTogether("tls-cert-file", "tls-private-key-file")
 	cli.SetGrace(root, maxTimeout+5*time.Second) // requests in flight have their time
 	return root
 }

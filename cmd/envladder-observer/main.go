@@ -38,7 +38,7 @@ It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASS
 
   # Beside a cluster, with a key that "cosign generate-key-pair" wrote
   COSIGN_PASSWORD=… envladder-observer --kubeconfig ~/.kube/config --key staging.key \
-    --leader-elect=false --health-listen 127.0.0.1:8081
+    --leader-elect=false --health-probe-bind-address 127.0.0.1:8081
 
   # What it has seen
   kubectl get soaks --all-namespaces`,
@@ -51,7 +51,7 @@ It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASS
 	flags.DurationVar(&o.interval, "interval", 10*time.Second, "`time` between observations: 1s to 1m")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "have several replicas agree on one that measures")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the Lease that they agree by (default: the one that it runs in)")
-	flags.StringVar(&o.healthListen, "health-listen", ":8081", "`address` of /healthz and /readyz; 0 is none")
+	flags.StringVar(&o.healthListen, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 is none")
 	flags.StringVar(&o.timestampURL, "timestamp-server-url", "", "`URL` of a timestamping authority (RFC 3161) that says when a soak was signed; none if unset")
 	o.registry.AddTo(flags)
 	o.log.AddTo(flags)

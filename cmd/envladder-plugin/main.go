@@ -96,7 +96,7 @@ move from one version to the next when they change the plugin's name.`,
 	flags.Int64Var(&config.RenderMemory, "max-render-memory", config.RenderMemory, "most `bytes` of memory of one render; a template that needs more is an error")
 	flags.DurationVar(&config.RenderTimeout, "render-timeout", config.RenderTimeout, "most `time` of one render; less where the request's deadline leaves less")
 	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests that are kept for equal requests; 0 for none")
-	flags.StringVar(&config.MetricsListen, "metrics-listen", "", "`address` to serve Prometheus metrics on, such as :8082")
+	flags.StringVar(&config.MetricsListen, "metrics-bind-address", "", "`address` to serve Prometheus metrics on, such as :8082")
 	charts.addTo(flags)
 	flags.StringSliceVar(&registries, "chart-registries", nil, "`hosts` of registries that charts may be pulled from, separated by commas; none if empty")
 	logs.AddTo(flags)

@@ -41,49 +41,49 @@ refuses what is not proven with every reason.
 It serves POST /validate, and GET /healthz and /readyz, on one port with TLS.
 Until it has read the cluster's Gates, Recalls and Exceptions it is not ready and refuses.`,
 		Example: `  # In a cluster, with the certificate mounted from a Secret
-  envladder-webhook --tls-cert /tls/tls.crt --tls-key /tls/tls.key
+  envladder-webhook --tls-cert-file /tls/tls.crt --tls-private-key-file /tls/tls.key
 
   # Beside a cluster, on another port
   envladder-webhook --kubeconfig ~/.kube/config --listen 127.0.0.1:8443 \
-    --tls-cert tls.crt --tls-key tls.key --log-format json`,
+    --tls-cert-file tls.crt --tls-private-key-file tls.key --log-format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := root.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` that says which cluster to follow (default: the cluster that it runs in)")
 	flags.StringVar(&o.listen, "listen", ":9443", "`address` to serve on")
-	flags.StringVar(&o.certificate, "tls-cert", "", "PEM `file` with the certificate; read again when it changes")
-	flags.StringVar(&o.key, "tls-key", "", "PEM `file` with the certificate's key; read again when it changes")
-	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert and --tls-key are")
+	flags.StringVar(&o.certificate, "tls-cert-file", "", "PEM `file` with the certificate; read again when it changes")
+	flags.StringVar(&o.key, "tls-private-key-file", "", "PEM `file` with the certificate's key; read again when it changes")
+	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert-file and --tls-private-key-file are")
 	flags.StringVar(&o.renewal.Configuration, "webhook-configuration", "envladder-webhook", "`name` of the ValidatingWebhookConfiguration that gets the CA of --certificate-secret")
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
-	flags.StringVar(&o.store, "store-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
-	flags.StringVar(&o.storeSecret, "store-secret", "envladder-webhook-store", "`name` of the Secret in --store-namespace with the key of what is too large to be kept as it is; it may be empty")
+	flags.StringVar(&o.store, "evidence-cache-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
+	flags.StringVar(&o.evidenceCacheSecret, "evidence-cache-secret", "envladder-webhook-evidence-cache", "`name` of the Secret in --evidence-cache-namespace with the key of what is too large to be kept as it is; it may be empty")
 	flags.DurationVar(&o.report.Interval, "report-interval", 0, "`time` between audits of what runs, whose findings the status of Gates has, at least 10s (default: there are none)")
 	flags.StringVar(&o.reportLease, "report-lease", "", "`NAMESPACE/NAME` of the Lease by which several replicas agree on one that audits (default: this one does)")
-	flags.StringVar(&o.metrics, "metrics-listen", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
-	flags.StringVar(&o.unclaimed, "unclaimed-namespaces", string(webhook.UnclaimedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
+	flags.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
+	flags.StringVar(&o.ungated, "ungated-namespaces", string(webhook.UngatedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
 	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
 	o.trust.AddTo(flags)
 	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // requests in flight have 30 s
-	cobra.CheckErr(root.MarkFlagRequired("tls-cert"))
-	cobra.CheckErr(root.MarkFlagRequired("tls-key"))
+	cobra.CheckErr(root.MarkFlagRequired("tls-cert-file"))
+	cobra.CheckErr(root.MarkFlagRequired("tls-private-key-file"))
 	return root
 }
 
 type options struct {
-	kubeconfig, listen, certificate, key, unclaimed string
-	renewSecret, store, storeSecret, metrics        string
-	reportLease                                     string
-	report                                          webhook.Report
-	renewal                                         webhook.Renewal
-	paths, controllers                              []string
-	trust                                           evidence.TrustOptions
-	registry                                        cloud.Options
-	log                                             cli.LogFlags
+	kubeconfig, listen, certificate, key, ungated    string
+	renewSecret, store, evidenceCacheSecret, metrics string
+	reportLease                                      string
+	report                                           webhook.Report
+	renewal                                          webhook.Renewal
+	paths, controllers                               []string
+	trust                                            evidence.TrustOptions
+	registry                                         cloud.Options
+	log                                              cli.LogFlags
 }
 
 // ownCertificate is how the webhook makes its certificate; nil: it doesn't.
@@ -153,9 +153,9 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	klog.SetSlogLogger(log) // client-go's candidate for a Lease has no other
-	unclaimed, err := webhook.ParseUnclaimed(o.unclaimed)
+	ungated, err := webhook.ParseUngated(o.ungated)
 	if err != nil {
-		return fmt.Errorf("--unclaimed-namespaces %w", err)
+		return fmt.Errorf("--ungated-namespaces %w", err)
 	}
 	kinds, err := o.kinds()
 	if err != nil {
@@ -184,7 +184,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	metrics.CountEvidence(attestations.Counts)
 	var shelf *webhook.Shelf
 	if o.store != "" {
-		if shelf, err = webhook.NewShelf(cluster, o.store, o.storeSecret, log); err != nil {
+		if shelf, err = webhook.NewShelf(cluster, o.store, o.evidenceCacheSecret, log); err != nil {
 			return err
 		}
 		attestations.UseShelf(shelf)
@@ -197,7 +197,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	var metricsListener net.Listener
 	if o.metrics != "" {
 		if metricsListener, err = config.Listen(cmd.Context(), "tcp", o.metrics); err != nil {
-			return fmt.Errorf("listening on --metrics-listen %q: %w", o.metrics, err)
+			return fmt.Errorf("listening on --metrics-bind-address %q: %w", o.metrics, err)
 		}
 	}
 	stopTracing, err := tracing.Start(cmd.Context(), "envladder-webhook", cli.Version(), log)
@@ -213,19 +213,19 @@ func (o *options) run(cmd *cobra.Command) error {
 	}()
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
-		Cluster:   cluster,
-		Listener:  listener,
-		Unclaimed: unclaimed,
-		Kinds:     kinds,
-		Renewal:   renewal,
-		CertFile:  o.certificate,
-		KeyFile:   o.key,
-		Judge:     verdict.New(attestations),
-		Trust:     trust,
-		Shelf:     shelf,
-		Keeper:    attestations,
-		Report:    report,
-		Metrics:   metrics,
+		Cluster:  cluster,
+		Listener: listener,
+		Ungated:  ungated,
+		Kinds:    kinds,
+		Renewal:  renewal,
+		CertFile: o.certificate,
+		KeyFile:  o.key,
+		Judge:    verdict.New(attestations),
+		Trust:    trust,
+		Shelf:    shelf,
+		Keeper:   attestations,
+		Report:   report,
+		Metrics:  metrics,
 
 		MetricsListener: metricsListener,
 		Log:             log,

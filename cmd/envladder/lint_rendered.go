@@ -64,7 +64,7 @@ func (v placeView) recipe() chart.Recipe {
 // finished is recipe with all that the plugin adds.
 func (v placeView) finished() chart.Recipe {
 	recipe := v.recipe()
-	recipe.Guard = v.step.Guard
+	recipe.Preflight = v.step.Preflight
 	if v.step.Stamps != ladder.StampsOff {
 		recipe.Stamps = &chart.Stamps{Ladder: v.step.Ladder, Environment: v.step.Environment, Target: v.step.Target, ChartDigest: v.chart.Digest}
 	}

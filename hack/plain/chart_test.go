@@ -296,7 +296,7 @@ func TestTheChartRefuses(t *testing.T) {
 		"the cluster's namespaces":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
 		"a webhook of no namespace":    {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
 		"a certificate without its CA": {"webhook: {enabled: true, enforce: [shop], tls: {secretName: tls}}", "webhook.tls.caBundle is empty"},
-		"another word for unclaimed":   {"webhook: {enabled: true, enforce: [shop], unclaimedNamespaces: Maybe}", "use Allow or Deny"},
+		"another word for ungated":   {"webhook: {enabled: true, enforce: [shop], ungatedNamespaces: Maybe}", "use Allow or Deny"},
 		"a certificate of nobody":      {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
 		"a kind without a version":     {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
 		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {groups: []}}", "guard.admins is empty"},
@@ -516,11 +516,11 @@ func TestWhichNamespacesAreSent(t *testing.T) {
 			"audit.envladder.dev":    "Ignore " + name + " In [trial]",
 		},
 		"{audit: [trial]}": {"audit.envladder.dev": "Ignore " + name + " In [trial]"},
-		"{unclaimedNamespaces: Deny, excluded: [argocd, cni], audit: [trial]}": {
+		"{ungatedNamespaces: Deny, excluded: [argocd, cni], audit: [trial]}": {
 			"validate.envladder.dev": "Fail " + name + " NotIn [envladder kube-system kube-public kube-node-lease argocd cni trial]",
 			"audit.envladder.dev":    "Ignore " + name + " In [trial]",
 		},
-		"{unclaimedNamespaces: Deny, enforce: [shop]}": {
+		"{ungatedNamespaces: Deny, enforce: [shop]}": {
 			"validate.envladder.dev": "Fail " + name + " NotIn [envladder kube-system kube-public kube-node-lease]",
 		},
 	} {

@@ -85,7 +85,7 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 		"an admin is no neighbour in envladder's namespace":   {observerAccount, named(secret, "a"), namespacePolicy},
 		"cert-manager makes the certificate":                  {certManager, named(secret, "envladder-webhook-tls"), ""},
 		"cert-manager makes the next key":                     {certManager, named(secret, "envladder-webhook-x7k2p"), ""},
-		"cert-manager doesn't write the store's key":          {certManager, named(secret, "envladder-webhook-store"), namespacePolicy},
+		"cert-manager doesn't write the store's key":          {certManager, named(secret, "envladder-webhook-evidence-cache"), namespacePolicy},
 		"cert-manager doesn't write the observer's key":       {certManager, named(secret, "envladder-observer-key"), namespacePolicy},
 		"the injector writes no Secret":                       {injector, named(secret, "envladder-webhook-tls"), namespacePolicy},
 		"a network outside of kube-system writes":             {network, named(secret, "a"), ""},

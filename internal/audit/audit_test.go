@@ -144,10 +144,10 @@ func TestAudit(t *testing.T) {
 
 	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "shop-prod"}, Spec: v1alpha1.GateSpec{
 		Environment: "prod", Namespaces: []string{"shop"}, Action: v1alpha1.ActionAudit,
-		Images:   []v1alpha1.GateImage{{Repository: server.Name("shop/*"), Ladder: "shop"}},
+		Images:       []v1alpha1.GateImage{{Repository: server.Name("shop/*"), Ladder: "shop"}},
 		ExemptImages: []v1alpha1.ExemptImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}},
-		Signers:  []v1alpha1.Signer{{Name: "ci", Key: &v1alpha1.KeySigner{Data: ci.PublicPEM()}}},
-		Requires: v1alpha1.Requirements{Signature: &v1alpha1.SignatureRequirement{By: []string{"ci"}}},
+		Signers:      []v1alpha1.Signer{{Name: "ci", Key: &v1alpha1.KeySigner{Data: ci.PublicPEM()}}},
+		Requires:     v1alpha1.Requirements{Signature: &v1alpha1.SignatureRequirement{By: []string{"ci"}}},
 
 		Exceptions: &v1alpha1.ExceptionPolicy{By: []string{"ci"}, Count: 1},
 	}}

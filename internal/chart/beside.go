@@ -24,7 +24,7 @@ type stander struct {
 func (s standing) with(object map[string]any, release Release) standing {
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(map[string]any)
-	if !slices.Contains(v1alpha1.BesideKinds, kind) || isHook(metadata) {
+	if !slices.Contains(v1alpha1.RunningInKinds, kind) || isHook(metadata) {
 		return s
 	}
 	name, _ := metadata["name"].(string)
@@ -42,11 +42,11 @@ func (s standing) places(object map[string]any, release Release) []place {
 	var beside []string
 	for _, w := range s {
 		shares := slices.ContainsFunc(w.images, func(image string) bool { return slices.Contains(images, image) })
-		if w.namespace == namespace && shares && len(beside) < v1alpha1.MaxBeside {
+		if w.namespace == namespace && shares && len(beside) < v1alpha1.MaxRunningIn {
 			beside = append(beside, w.kind+"/"+w.name)
 		}
 	}
-	return []place{{nil, []annotation{{v1alpha1.AnnotationBeside, strings.Join(beside, ",")}}}}
+	return []place{{nil, []annotation{{v1alpha1.AnnotationRunningIn, strings.Join(beside, ",")}}}}
 }
 
 func namespaceOf(metadata map[string]any, release Release) string {

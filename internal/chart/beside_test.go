@@ -36,7 +36,7 @@ func beside(t *testing.T, contents ...string) map[string]string {
 			t.Fatal(err)
 		}
 		for _, o := range append(o.Items, o) {
-			if value, ok := o.Metadata.Annotations[v1alpha1.AnnotationBeside]; ok {
+			if value, ok := o.Metadata.Annotations[v1alpha1.AnnotationRunningIn]; ok {
 				found[o.Kind+"/"+o.Metadata.Name] = value
 			}
 		}
@@ -57,7 +57,7 @@ func TestWhatIsMadeAnewSaysBesideWhat(t *testing.T) {
 		"kind: Job\nmetadata: {name: other}\nspec: {template: {spec: {containers: [{image: c}]}}}",
 		"kind: Job\nmetadata: {name: elsewhere, namespace: other}\nspec: {template: {spec: {containers: [{image: b}]}}}",
 		"kind: Deployment\nmetadata: {name: hook, annotations: {helm.sh/hook: pre-install}}\nspec: {template: {spec: {containers: [{image: c}]}}}",
-		"kind: Job\nmetadata: {name: forged, annotations: {envladder.dev/beside: Deployment/x}}\nspec: {template: {spec: {containers: [{image: c}]}}}",
+		"kind: Job\nmetadata: {name: forged, annotations: {envladder.dev/running-in: Deployment/x}}\nspec: {template: {spec: {containers: [{image: c}]}}}",
 	)
 	want := map[string]string{
 		"Job/migrate":       "Deployment/web,CronJob/report",

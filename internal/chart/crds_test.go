@@ -27,7 +27,7 @@ func withCRDs(t *testing.T, content string) *chart.Chart {
 
 func TestFilesOfCRDsKeepTheirBytes(t *testing.T) {
 	content := crd + "---\n\n---\n" + crd
-	got, err := withCRDs(t, content).Manifests(chart.Recipe{Release: here, Guard: true, Stamps: &stamps})
+	got, err := withCRDs(t, content).Manifests(chart.Recipe{Release: here, Preflight: true, Stamps: &stamps})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +51,11 @@ func TestWhatIsNoCRDIsHeldToThePins(t *testing.T) {
 			if _, err := c.Manifests(chart.Recipe{Release: here, Pins: pins}); err == nil || !strings.Contains(err.Error(), `Deployment "stray" of template "small/crds/x.yaml" runs`) {
 				t.Errorf("error %v", err)
 			}
-			got, err := c.Manifests(chart.Recipe{Release: here, Guard: true, Stamps: &stamps})
+			got, err := c.Manifests(chart.Recipe{Release: here, Preflight: true, Stamps: &stamps})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if text := printed(t, got); strings.Count(text, "envladder.dev/ladder: shop") != 2*2 || !strings.Contains(text, "here-guard") {
+			if text := printed(t, got); strings.Count(text, "envladder.dev/ladder: shop") != 2*2 || !strings.Contains(text, "here-preflight") {
 				t.Errorf("it lacks the guard or stamps, which both have twice:\n%s", text)
 			}
 			if got, err = c.Manifests(chart.Recipe{Release: here, Pins: pins, SkipCRDs: true}); err != nil || len(got) != 1 {
@@ -63,7 +63,7 @@ func TestWhatIsNoCRDIsHeldToThePins(t *testing.T) {
 			}
 		})
 	}
-	if _, err := withCRDs(t, "kind: Pod\na: [").Manifests(chart.Recipe{Release: here, Guard: true}); err == nil || !strings.Contains(err.Error(), "small/crds/x.yaml") {
+	if _, err := withCRDs(t, "kind: Pod\na: [").Manifests(chart.Recipe{Release: here, Preflight: true}); err == nil || !strings.Contains(err.Error(), "small/crds/x.yaml") {
 		t.Errorf("what can't be read: error %v", err)
 	}
 }

@@ -17,7 +17,7 @@ var telling = slices.Concat(workloads, []string{"image", namespaceKind, syncWave
 // their pins, puts the guard in front and annotates workloads. Each document is parsed
 // once, whatever looks at it; those that aren't annotated keep their bytes.
 func (ms Manifests) finish(r Recipe) (Manifests, error) {
-	if len(r.Pins) == 0 && !r.Guard && r.Stamps == nil {
+	if len(r.Pins) == 0 && !r.Preflight && r.Stamps == nil {
 		return ms, nil
 	}
 	found := findings{
@@ -44,7 +44,7 @@ func (ms Manifests) finish(r Recipe) (Manifests, error) {
 		}
 		finished[document.at].Content = content
 	}
-	if !r.Guard {
+	if !r.Preflight {
 		return finished, nil
 	}
 	guards, err := found.guards()
@@ -108,7 +108,7 @@ func (f *findings) guards() (Manifests, error) {
 		if err != nil {
 			return nil, fmt.Errorf("writing the guard: %w", err)
 		}
-		guards = append(guards, Manifest{Source: "envladder/guard", Content: strings.TrimSuffix(string(content), "\n"), Hook: true})
+		guards = append(guards, Manifest{Source: "envladder/preflight", Content: strings.TrimSuffix(string(content), "\n"), Hook: true})
 	}
 	return guards, nil
 }

@@ -89,7 +89,7 @@ func (s *survey) addWave(metadata map[string]any) {
 
 func guardOf(release, namespace string, images []string, wave int) map[string]any {
 	metadata := map[string]any{
-		"name": release + "-guard",
+		"name": release + "-preflight",
 		"annotations": map[string]any{
 			"argocd.argoproj.io/hook":               "PreSync",
 			"argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation,HookSucceeded",

@@ -17,7 +17,7 @@ func guard(t *testing.T, contents ...string) chart.Manifests {
 	for _, content := range contents {
 		given = append(given, chart.Manifest{Source: "t.yaml", Content: content})
 	}
-	guarded, err := given.Finish(chart.Recipe{Release: chart.Release{Name: "shop", Namespace: "own"}, Guard: true})
+	guarded, err := given.Finish(chart.Recipe{Release: chart.Release{Name: "shop", Namespace: "own"}, Preflight: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestTheGuardNamesEveryImageOnce(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b", "c", "d", "e", "f"}, images); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
 	}
-	if template.Kind != "PodTemplate" || template.Metadata.Name != "shop-guard" || template.Metadata.Namespace != "" {
+	if template.Kind != "PodTemplate" || template.Metadata.Name != "shop-preflight" || template.Metadata.Namespace != "" {
 		t.Errorf("the guard is %+v", template)
 	}
 	want := map[string]string{

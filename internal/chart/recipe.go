@@ -32,8 +32,8 @@ type Recipe struct {
 	LiteralSecrets bool
 	// Pins are the digests that no object may deviate from.
 	Pins []ladder.Pin
-	// Guard puts an inert object with all images in front; see guardsOf.
-	Guard bool
+	// Preflight puts an inert object with all images in front; see guardsOf.
+	Preflight bool
 	// Stamps, nil for none.
 	Stamps *Stamps
 }

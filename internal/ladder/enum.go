@@ -21,7 +21,7 @@ func (Data) Enum() []string {
 }
 
 // Enum lists the values.
-func (Guard) Enum() []string { return []string{string(GuardOn), string(GuardOff)} }
+func (Preflight) Enum() []string { return []string{string(PreflightOn), string(PreflightOff)} }
 
 // Enum lists the values.
 func (Forks) Enum() []string { return []string{string(ForksDeny), string(ForksAllow)} }

@@ -20,7 +20,7 @@ spec:
   - {name: worker, repository: registry.example.com/shop/worker, valuesPath: worker.image}
   layers: [common.yaml]
   tiers: {lite: lite.yaml}
-  environments: [{name: dev, pins: pins.yaml, guard: On}]
+  environments: [{name: dev, pins: pins.yaml, preflight: On}]
   preview: {tier: lite, layers: [preview.yaml]}
 `
 

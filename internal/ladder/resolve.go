@@ -31,7 +31,7 @@ func (d *Document) Step(environment, target string) (Step, error) {
 	}
 	step := Step{
 		Ladder: d.Metadata.Name, Environment: environment, Target: target,
-		Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Guard: d.Spec.Environments[e].Guard == GuardOn,
+		Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Preflight: d.Spec.Environments[e].Preflight == PreflightOn,
 		Overridable: d.overridable(environmentPath(e), d.Spec.Environments[e].Overrides),
 	}
 	var faults strictyaml.Faults

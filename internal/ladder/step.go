@@ -20,8 +20,8 @@ type Step struct {
 	// LiteralSecrets is set where values that another tool would have to resolve are
 	// rendered as they are written.
 	LiteralSecrets bool
-	// Guard is set where a sync begins by asking the cluster about all images.
-	Guard bool
+	// Preflight is set where a sync first submits all images to admission.
+	Preflight bool
 }
 
 // TierOrigin begins the origin of a tier's layer.

@@ -172,14 +172,14 @@ const (
 	DataReal      Data = "Real"
 )
 
-// Guard says whether a sync begins by asking the cluster about all images: On or Off
+// Preflight reports whether a sync first submits all images to admission: On or Off
 // (the default).
-type Guard string
+type Preflight string
 
-// The values of Guard.
+// The values of Preflight.
 const (
-	GuardOn  Guard = "On"
-	GuardOff Guard = "Off"
+	PreflightOn  Preflight = "On"
+	PreflightOff Preflight = "Off"
 )
 
 // Environment is one step of the ladder.
@@ -200,9 +200,9 @@ type Environment struct {
 	// Gate is the platform's document that guards the environment, so that the
 	// command line can say beforehand what the cluster will say.
 	Gate string `json:"gate,omitempty"`
-	// Guard: On has a sync begin with an inert object that names all images, so that
+	// Preflight: On has a sync begin with an inert object that names all images, so that
 	// one which the cluster denies changes nothing.
-	Guard Guard `json:"guard,omitempty"`
+	Preflight Preflight `json:"preflight,omitempty"`
 	// Overrides in place of spec.overrides; an empty list allows none.
 	Overrides []string `json:"overrides,omitempty" max:"50"`
 	// Targets are the places that it runs in; without them it is one place itself.

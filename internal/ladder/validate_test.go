@@ -27,7 +27,7 @@ func TestFaultsOfTheLadder(t *testing.T) {
 		},
 		"an unknown field, like none": {
 			"spec:\n  chart: chart\n  environments:\n  - name: dev\n    cooling: {}\n",
-			`ladder.yaml:8:5: spec.environments[0].cooling: unknown field: the fields here are data, gate, guard, layers, name, overrides, pins, promotion, targets, tier`,
+			`ladder.yaml:8:5: spec.environments[0].cooling: unknown field: the fields here are data, gate, layers, name, overrides, pins, preflight, promotion, targets, tier`,
 		},
 		"a duplicate key": {
 			"spec:\n" + rest + "  chart: other\n",

@@ -64,9 +64,9 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // gate asks for a signature by ci and a day's soak in staging by observer.
 func (w *world) gate(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "shop-prod"}, Spec: v1alpha1.GateSpec{
-		Environment: "prod",
-		Namespaces:  []string{"shop"},
-		Images:      []v1alpha1.GateImage{{Repository: w.server.Name("shop/*"), Ladder: "shop", Mirrors: []string{"mirror.example.com/shop/*"}}},
+		Environment:  "prod",
+		Namespaces:   []string{"shop"},
+		Images:       []v1alpha1.GateImage{{Repository: w.server.Name("shop/*"), Ladder: "shop", Mirrors: []string{"mirror.example.com/shop/*"}}},
 		ExemptImages: []v1alpha1.ExemptImage{{Repository: "docker.io/istio/*", Tags: v1alpha1.TagsAllow}, {Repository: "docker.io/library/redis"}},
 		Signers: []v1alpha1.Signer{
 			{Name: "ci", Key: &v1alpha1.KeySigner{Data: w.ci.PublicPEM()}, Time: v1alpha1.TimeTrustSigner},

@@ -99,7 +99,7 @@ func Webhook(ctx context.Context, b *bed.Bed, cluster *bed.Cluster, root string,
 		Pod:    []string{"--kubeconfig=" + kubeconfig},
 		Mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
 		// The bed's CA makes the certificate: no kubelet mounts one that the webhook makes.
-		Flags: map[string]string{"--listen": address, "--certificate-secret": "", "--metrics-listen": metricsAddress},
+		Flags: map[string]string{"--listen": address, "--certificate-secret": "", "--metrics-bind-address": metricsAddress},
 		Ready: "https://" + address + "/readyz",
 	}.Process(b, root)
 	if err != nil {

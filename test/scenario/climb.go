@@ -437,7 +437,7 @@ func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
 	if err := s.showRefusal(ctx); err != nil {
 		return err
 	}
-	s.say.Explain("The commit changes a ConfigMap and has a migration Job beside the new digest. Nothing of it was applied: the guard, a PodTemplate in front of everything, was refused.")
+	s.say.Explain("The commit changes a ConfigMap and has a migration Job beside the new digest. Nothing of it was applied: the preflight, a PodTemplate applied before everything else, was denied.")
 	for _, args := range [][]string{
 		{"get", "configmap", appProd, "-o", `jsonpath={.data.FEATURE_GIFT_CARDS}{"\n"}`},
 		{"get", "deployment", appProd, "-o", `jsonpath={.spec.template.spec.containers[0].image}{"\n"}`},

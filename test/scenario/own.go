@@ -42,7 +42,7 @@ func (s *Scenario) installObserver(ctx context.Context) error {
 		Manifest: "observer.yaml", Program: "envladder-observer",
 		Pod:    []string{"--kubeconfig=" + kubeconfig, "--leader-election-namespace=" + install.Namespace},
 		Mounts: map[string]string{"/key/cosign.key": filepath.Join(s.dir, "keys", "staging-observer.key")},
-		Flags:  map[string]string{"--interval": "1s", "--health-listen": health},
+		Flags:  map[string]string{"--interval": "1s", "--health-probe-bind-address": health},
 		Ready:  "http://" + health + "/readyz",
 	}); err != nil {
 		return err

@@ -120,8 +120,8 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
   expression: request.userInfo.username in {{ include "envladder.certManagers" . }}
 - name: tlsSecret
   expression: '"{{ include "envladder.tlsSecret" . }}"'
-- name: storeSecret
-  expression: '"{{ include "envladder.name" (list "webhook" .) }}-store"'
+- name: evidenceCacheSecret
+  expression: '"{{ include "envladder.name" (list "webhook" .) }}-evidence-cache"'
 - name: ladders
   expression: '{{ include "envladder.ladderConfigMaps" . }}'
 {{- end -}}

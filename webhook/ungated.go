@@ -15,26 +15,26 @@ import (
 	"github.com/envladder/envladder/internal/workload"
 )
 
-// Unclaimed says what happens in a namespace that is sent to the webhook and that no
+// Ungated says what happens in a namespace that is sent to the webhook and that no
 // Gate names. The configuration sends namespaces by name, so there was a Gate, or there
 // should be one.
-type Unclaimed string
+type Ungated string
 
 const (
-	// UnclaimedDeny refuses whatever would start. It is the default.
-	UnclaimedDeny Unclaimed = "Deny"
-	// UnclaimedAllow admits all that wasn't recalled, for configurations that send
+	// UngatedDeny refuses whatever would start. It is the default.
+	UngatedDeny Ungated = "Deny"
+	// UngatedAllow admits all that wasn't recalled, for configurations that send
 	// more namespaces than have Gates.
-	UnclaimedAllow Unclaimed = "Allow"
+	UngatedAllow Ungated = "Allow"
 )
 
-// ParseUnclaimed reads Deny or Allow.
-func ParseUnclaimed(text string) (Unclaimed, error) {
-	switch u := Unclaimed(text); u {
-	case UnclaimedDeny, UnclaimedAllow:
+// ParseUngated reads Deny or Allow.
+func ParseUngated(text string) (Ungated, error) {
+	switch u := Ungated(text); u {
+	case UngatedDeny, UngatedAllow:
 		return u, nil
 	default:
-		return "", fmt.Errorf("%q: use %s or %s", text, UnclaimedDeny, UnclaimedAllow)
+		return "", fmt.Errorf("%q: use %s or %s", text, UngatedDeny, UngatedAllow)
 	}
 }
 
@@ -44,7 +44,7 @@ func (d *decider) unguarded(ctx context.Context, req *admissionv1.AdmissionReque
 	switch {
 	case stopped != nil:
 		return ruling{note: stopped.note, findings: d.onTrial(stopped.findings)}
-	case d.unclaimed == UnclaimedAllow:
+	case d.ungated == UngatedAllow:
 		return ruling{note: "no Gate names the namespace; Recalls alone were asked", findings: recalled(questions, d.gates.recalled())}
 	}
 	reason := gate.NewReason(gate.NoGate, "no Gate names namespace %q, and the webhook's configuration sends it", printable.Line(req.Namespace, maxReference))

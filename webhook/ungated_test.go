@@ -14,7 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/workload"
 )
 
-func TestUnclaimedNamespaces(t *testing.T) {
+func TestUngatedNamespaces(t *testing.T) {
 	bad, good := "127.0.0.1:1/shop/web@sha256:"+sixtyFour('a'), "127.0.0.1:1/shop/web@sha256:"+sixtyFour('b')
 	elsewhere := func(request *admissionv1.AdmissionRequest) { request.Namespace = "elsewhere" }
 	unchanged := func(request *admissionv1.AdmissionRequest) {
@@ -25,26 +25,26 @@ func TestUnclaimedNamespaces(t *testing.T) {
 	}
 	const asked = "no Gate names the namespace; Recalls alone were asked"
 	for name, test := range map[string]struct {
-		unclaimed Unclaimed
-		image     string
-		change    func(*admissionv1.AdmissionRequest)
-		want      []gate.Code
-		note      string
+		ungated Ungated
+		image   string
+		change  func(*admissionv1.AdmissionRequest)
+		want    []gate.Code
+		note    string
 	}{
 		"unset":                    {"", good, elsewhere, []gate.Code{gate.NoGate}, ""},
-		"Deny":                     {UnclaimedDeny, good, elsewhere, []gate.Code{gate.NoGate}, ""},
+		"Deny":                     {UngatedDeny, good, elsewhere, []gate.Code{gate.NoGate}, ""},
 		"of a newer version":       {"Quarantine", good, elsewhere, []gate.Code{gate.NoGate}, ""},
-		"Deny, unchanged":          {UnclaimedDeny, good, unchanged, nil, "images, pod template and stamps are unchanged"},
-		"Deny, unreadable":         {UnclaimedDeny, good, broken, []gate.Code{gate.Undecodable}, ""},
-		"Allow":                    {UnclaimedAllow, good, elsewhere, nil, asked},
-		"Allow, a tag":             {UnclaimedAllow, "127.0.0.1:1/shop/web:1", elsewhere, nil, asked},
-		"Allow, recalled":          {UnclaimedAllow, bad, elsewhere, []gate.Code{gate.Recalled}, asked},
-		"Allow, recalled, running": {UnclaimedAllow, bad, unchanged, nil, "images, pod template and stamps are unchanged"},
-		"Allow, unreadable":        {UnclaimedAllow, good, broken, []gate.Code{gate.Undecodable}, ""},
+		"Deny, unchanged":          {UngatedDeny, good, unchanged, nil, "images, pod template and stamps are unchanged"},
+		"Deny, unreadable":         {UngatedDeny, good, broken, []gate.Code{gate.Undecodable}, ""},
+		"Allow":                    {UngatedAllow, good, elsewhere, nil, asked},
+		"Allow, a tag":             {UngatedAllow, "127.0.0.1:1/shop/web:1", elsewhere, nil, asked},
+		"Allow, recalled":          {UngatedAllow, bad, elsewhere, []gate.Code{gate.Recalled}, asked},
+		"Allow, recalled, running": {UngatedAllow, bad, unchanged, nil, "images, pod template and stamps are unchanged"},
+		"Allow, unreadable":        {UngatedAllow, good, broken, []gate.Code{gate.Undecodable}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newReviewer(content)
-			h.decider.unclaimed = test.unclaimed
+			h.decider.ungated = test.ungated
 			recallIn(t, h, bad)
 
 			request := podRequest(test.image)
@@ -62,7 +62,7 @@ func TestUnclaimedNamespaces(t *testing.T) {
 
 // A day of trying can't stop production: where namespaces are sent to be tried out, what
 // no Gate says is a warning. A Recall is somebody's word.
-func TestUnclaimedNamespacesOnTrial(t *testing.T) {
+func TestUngatedNamespacesOnTrial(t *testing.T) {
 	bad, good := "127.0.0.1:1/shop/web@sha256:"+sixtyFour('a'), "127.0.0.1:1/shop/web@sha256:"+sixtyFour('b')
 	for name, test := range map[string]struct {
 		image, warning string
