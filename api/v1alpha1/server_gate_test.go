@@ -243,7 +243,7 @@ func TestKubectlExplain(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		"gate.spec.requires.soak.duration": "duration of healthy time, such as 24h or 90m.",
-		"gate.spec.images.mirrors":         "are other repositories (mirrors) that pods may name",
+		"gate.spec.images.mirrors":         "are other repositories that pods may name",
 		"recall.spec.digests":              "each sha256:<64 hex digits>",
 	} {
 		out, err := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", path, "--cache-dir", t.TempDir(), "explain", field).CombinedOutput()

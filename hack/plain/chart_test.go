@@ -370,8 +370,10 @@ func TestThePartsBringOneGuard(t *testing.T) {
 // TestThePlainManifestsAreCurrent: who changes the chart runs `make generate`.
 func TestThePlainManifestsAreCurrent(t *testing.T) {
 	root := t.TempDir()
-	if err := os.CopyFS(filepath.Join(root, "charts"), os.DirFS("..")); err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"charts", "hack"} {
+		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join("..", "..", folder))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.Mkdir(filepath.Join(root, "manifests"), 0o755); err != nil {
 		t.Fatal(err)
