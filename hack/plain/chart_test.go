@@ -296,7 +296,7 @@ func TestTheChartRefuses(t *testing.T) {
 		"the cluster's namespaces":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
 		"a webhook of no namespace":    {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
 		"a certificate without its CA": {"webhook: {enabled: true, enforce: [shop], tls: {secretName: tls}}", "webhook.tls.caBundle is empty"},
-		"another word for ungated":   {"webhook: {enabled: true, enforce: [shop], ungatedNamespaces: Maybe}", "use Allow or Deny"},
+		"another word for ungated":     {"webhook: {enabled: true, enforce: [shop], ungatedNamespaces: Maybe}", "use Allow or Deny"},
 		"a certificate of nobody":      {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
 		"a kind without a version":     {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
 		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {groups: []}}", "guard.admins is empty"},
