@@ -1,9 +1,11 @@
-// Package observer measures how long digests are healthy in the namespaces of Gates
-// that ask for it (spec.observe), and signs that: it knows what a namespace is like and
-// when it couldn't see that (world.go, feed.go), what healthy is at an instant
-// (health.go), how instants become time that counts (account.go), and how the figures
-// survive (notebook.go, seal.go).
+// Package observer measures how long digests are healthy in the namespaces of Gates with
+// spec.observe, and signs that as soaks. It wires the parts that do it:
 //
-// It leaves to internal/evidence how a statement is signed and stored, and to
-// internal/gate what a soak amounts to.
+//   - package watch observes namespaces,
+//   - package window adds up healthy time,
+//   - package soakstore keeps the figures in Soaks,
+//   - package engine runs the three, and signs what is due.
+//
+// How a statement is signed and stored is left to internal/evidence, whether a soak
+// suffices to internal/gate.
 package observer

@@ -15,14 +15,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/observer/observertest"
+	"github.com/envladder/envladder/observer/soakstore"
 )
-
-func intOrString(i int) intstr.IntOrString { return intstr.FromInt(i) }
 
 // begin deploys a new image and observes until its time counts.
 func begin(t *testing.T) (*staging, *deployment, *running, string) {
@@ -52,7 +51,7 @@ func wantHealthy(t *testing.T, s *v1alpha1.Soak, want int64) {
 func TestHealthyTimeIsAttestedAndTheGateBelievesIt(t *testing.T) {
 	s, _, r, digest := begin(t)
 	started := r.until(digest, "the start is signed", func(s *v1alpha1.Soak) bool { return s.Status.Start != nil })
-	if open := s.attestations(digest); len(open) != 1 || open[0].Soak.Window.FinishedAt != nil || !open[0].Soak.Window.StartedAt.Equal(epoch) {
+	if open := s.attestations(digest); len(open) != 1 || open[0].Soak.Window.FinishedAt != nil || !open[0].Soak.Window.StartedAt.Equal(observertest.Epoch) {
 		t.Errorf("the signed start is %+v", open)
 	}
 	if started.Status.Goal != "1m" {
@@ -82,14 +81,14 @@ func TestHealthyTimeIsAttestedAndTheGateBelievesIt(t *testing.T) {
 	if statement.Ladder != "shop" || statement.Environment != "staging" || statement.Target != "eu" || statement.Namespace != s.namespace || statement.Cluster == "" || statement.Image.Repository != s.web() {
 		t.Errorf("it says: %+v", statement)
 	}
-	if seen := statement.FirstSeenAt; seen == nil || !seen.Equal(epoch) || !done.Status.FirstSeenAt.Time.Equal(epoch) {
-		t.Errorf("it says that the digest was first seen %v, the Soak %v, want %v", seen, done.Status.FirstSeenAt, epoch)
+	if seen := statement.FirstSeenAt; seen == nil || !seen.Equal(observertest.Epoch) || !done.Status.FirstSeenAt.Time.Equal(observertest.Epoch) {
+		t.Errorf("it says that the digest was first seen %v, the Soak %v, want %v", seen, done.Status.FirstSeenAt, observertest.Epoch)
 	}
 	if len(statement.Workloads) != 1 || statement.Workloads[0].Kind != "Deployment" || !strings.HasPrefix(statement.Workloads[0].TemplateDigest, "sha256:") {
 		t.Errorf("its workloads are %+v", statement.Workloads)
 	}
 	if !s.event(done.Name, "Attested") {
-		until(t, "there is an event", func() bool { return s.event(done.Name, "Attested") })
+		observertest.WaitUntil(t, "there is an event", func() bool { return s.event(done.Name, "Attested") })
 	}
 }
 
@@ -104,7 +103,7 @@ func TestAKillAddsNoTime(t *testing.T) {
 	r.pass(20 * time.Second)
 	got := r.untilAttested(digest, "1m")
 	w := got.Status.Window
-	if !w.StartedAt.Equal(&metav1.Time{Time: epoch}) || w.HealthySeconds != 60 || w.InterruptedSeconds != 3600 || w.LongestGapSeconds != 3600 || w.LongestHealthySeconds != 40 || w.Restarts != 3 {
+	if !w.StartedAt.Equal(&metav1.Time{Time: observertest.Epoch}) || w.HealthySeconds != 60 || w.InterruptedSeconds != 3600 || w.LongestGapSeconds != 3600 || w.LongestHealthySeconds != 40 || w.Restarts != 3 {
 		t.Errorf("the window is %+v", w)
 	}
 	if v := s.decide(digest, time.Minute); !v.Allowed {
@@ -143,7 +142,7 @@ func TestAnEditedSoakAddsNoTime(t *testing.T) {
 		r = s.observe()
 		soak := r.untilState(digest, v1alpha1.SoakHealthy, "")
 		wantHealthy(t, soak, 0)
-		until(t, "there is an event", func() bool { return s.event(soak.Name, "Discarded") })
+		observertest.WaitUntil(t, "there is an event", func() bool { return s.event(soak.Name, "Discarded") })
 	})
 	t.Run("another Soak's figures are no page of this one", func(t *testing.T) {
 		r.pass(30 * time.Second)
@@ -193,16 +192,12 @@ func TestABadMomentBetweenTwoObservationsIsSeen(t *testing.T) {
 	marker := d.pods[1].DeepCopy()
 	marker.Annotations = map[string]string{"marker": "seen"}
 	s.must(s.client.Update(t.Context(), marker))
-	w := r.program.loop.worlds[s.namespace]
-	until(t, "the moment was seen", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return len(w.dips) > 0
+	w := r.program.engine.Watcher(s.namespace)
+	observertest.WaitUntil(t, "the moment was seen", func() bool {
+		return w.State().Dips > 0
 	})
-	until(t, "it passed", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.scene.pods[d.pods[0].UID].ready
+	observertest.WaitUntil(t, "it passed", func() bool {
+		return w.Snapshot().Pods[d.pods[0].UID].Ready
 	})
 	r.tick(10 * time.Second)
 	r.tick(10 * time.Second)
@@ -276,7 +271,7 @@ func TestAnImageThatIsNamedByItsTagIsSaidNotToBeMeasured(t *testing.T) {
 	s := newStaging(t)
 	s.deploy(s.web() + ":1.4.2")
 	r := s.observe()
-	until(t, "there is an event", func() bool {
+	observertest.WaitUntil(t, "there is an event", func() bool {
 		r.tick(0)
 		return s.event(s.gate.Name, "NoDigest")
 	})
@@ -286,7 +281,7 @@ func TestARolloutPausesTheOldDigestAndBeginsTheNew(t *testing.T) {
 	s, d, r, old := begin(t)
 	r.pass(30 * time.Second)
 	fresh := s.registry.Image(t, "shop/web")
-	d.deployment.Spec.Template = template(s.web() + "@" + fresh)
+	d.deployment.Spec.Template = observertest.Template(s.web() + "@" + fresh)
 	s.must(s.client.Update(t.Context(), d.deployment))
 	r.untilState(fresh, v1alpha1.SoakWaiting, v1alpha1.SoakProgressing)
 	r.untilState(old, v1alpha1.SoakStopped, v1alpha1.SoakNotRunning)
@@ -302,7 +297,7 @@ func TestARolloutPausesTheOldDigestAndBeginsTheNew(t *testing.T) {
 	wantHealthy(t, s.soak(old), 30)
 
 	// The old one comes back, and goes on where it was.
-	d.deployment.Spec.Template = template(s.web() + "@" + old)
+	d.deployment.Spec.Template = observertest.Template(s.web() + "@" + old)
 	s.must(s.client.Update(t.Context(), d.deployment))
 	freshPods := d.pods
 	d.roll()
@@ -322,7 +317,7 @@ func TestARolloutPausesTheOldDigestAndBeginsTheNew(t *testing.T) {
 func TestAChartThatChangesHasItsOwnTime(t *testing.T) {
 	s := newStaging(t)
 	digest := s.registry.Image(t, "shop/web")
-	first, second := "sha256:"+digits("b"), "sha256:"+digits("c")
+	first, second := observertest.Digest("b"), observertest.Digest("c")
 	stamp := func(chart string) func(*appsv1.Deployment) {
 		return func(d *appsv1.Deployment) { d.Annotations[v1alpha1.AnnotationChartDigest] = chart }
 	}
@@ -335,7 +330,7 @@ func TestAChartThatChangesHasItsOwnTime(t *testing.T) {
 		stamp(chart)(d.deployment)
 		s.must(s.client.Update(t.Context(), d.deployment))
 		d.report(2)
-		until(t, "its time is measured", func() bool {
+		observertest.WaitUntil(t, "its time is measured", func() bool {
 			r.tick(0)
 			soak := s.soakWith(digest, chart)
 			return soak != nil && soak.Status.State == v1alpha1.SoakHealthy
@@ -343,7 +338,7 @@ func TestAChartThatChangesHasItsOwnTime(t *testing.T) {
 	}
 	change(second)
 	r.pass(time.Minute)
-	until(t, "it is attested", func() bool {
+	observertest.WaitUntil(t, "it is attested", func() bool {
 		r.tick(0)
 		return s.soakWith(digest, second).Status.Attested == "1m"
 	})
@@ -365,9 +360,9 @@ func TestAChartThatChangesHasItsOwnTime(t *testing.T) {
 	s.wall = s.wall.Add(10 * time.Second)
 	r = s.observe()
 	r.untilState(digest, v1alpha1.SoakHealthy, "")
-	until(t, "it goes on", func() bool {
+	observertest.WaitUntil(t, "it goes on", func() bool {
 		r.tick(0)
-		return s.soakWith(digest, second).Status.Observer.Instance == r.program.loop.self.Instance
+		return s.soakWith(digest, second).Status.Observer.Instance == r.program.engine.Observer.Instance
 	})
 	r.pass(10 * time.Second)
 	soak := s.soakWith(digest, second)
@@ -397,7 +392,7 @@ func TestTheRegistryIsDown(t *testing.T) {
 	r.pass(time.Minute)
 	soak := r.until(digest, "the failure is said", failed)
 	wantHealthy(t, soak, 60) // measuring went on
-	until(t, "there is an event", func() bool { return s.event(soak.Name, "AttestationFailed") })
+	observertest.WaitUntil(t, "there is an event", func() bool { return s.event(soak.Name, "AttestationFailed") })
 	down.Store(false)
 	r.pass(6 * time.Minute) // longer than the longest wait
 	soak = r.until(digest, "it is attested", func(s *v1alpha1.Soak) bool { return s.Status.Attested == "2m" })
@@ -431,7 +426,7 @@ func TestWhatWasMeasuredIsSignedThoughItsDigestStopped(t *testing.T) {
 		fresh := s.registry.Image(t, "shop/api")
 		down := refusePushes(s)
 		r.pass(70 * time.Second)
-		d.deployment.Spec.Template = template(s.registry.Name("shop/api") + "@" + fresh)
+		d.deployment.Spec.Template = observertest.Template(s.registry.Name("shop/api") + "@" + fresh)
 		s.must(s.client.Update(t.Context(), d.deployment))
 		r.untilState(old, v1alpha1.SoakStopped, v1alpha1.SoakNotRunning)
 		return s, r, down, old
@@ -440,7 +435,7 @@ func TestWhatWasMeasuredIsSignedThoughItsDigestStopped(t *testing.T) {
 		t.Helper()
 		for _, e := range s.attestations(digest) {
 			finished := e.Soak.Window.FinishedAt
-			if finished != nil && !finished.Equal(epoch.Add(70*time.Second)) {
+			if finished != nil && !finished.Equal(observertest.Epoch.Add(70*time.Second)) {
 				t.Errorf("its window ends at %v, want the end of its health", finished)
 			}
 		}
@@ -457,7 +452,7 @@ func TestWhatWasMeasuredIsSignedThoughItsDigestStopped(t *testing.T) {
 		signed(t, s, old)
 		r.tick(10 * time.Second)
 		r.stop() // so that the loop's maps are the test's
-		if n := len(r.program.loop.owed); n != 0 {
+		if n := r.program.engine.Pending(); n != 0 {
 			t.Errorf("%d are owed still", n)
 		}
 	})
@@ -478,7 +473,7 @@ func TestWhatWasMeasuredIsSignedThoughItsDigestStopped(t *testing.T) {
 		s, r, down, old := stopped(t)
 		d := &appsv1.Deployment{}
 		s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "web"}, d))
-		d.Spec.Template = template(s.web() + "@" + old)
+		d.Spec.Template = observertest.Template(s.web() + "@" + old)
 		s.must(s.client.Update(t.Context(), d))
 		r.untilState(old, v1alpha1.SoakInterrupted, v1alpha1.SoakProgressing)
 		down.Store(false)
@@ -497,7 +492,7 @@ func TestWhatWasMeasuredIsSignedThoughItsDigestStopped(t *testing.T) {
 			down.Store(false)
 			r.pass(6 * time.Minute)
 			r.stop()
-			if n := len(r.program.loop.owed); n != 0 {
+			if n := r.program.engine.Pending(); n != 0 {
 				t.Errorf("%s: %d are owed still", name, n)
 			}
 			if v := s.decide(old, time.Minute); v.Allowed {
@@ -524,7 +519,7 @@ func TestTheNamespaceIsDeleted(t *testing.T) {
 	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace))
 	namespace.Spec.Finalizers = nil
 	s.must(s.client.SubResource("finalize").Update(t.Context(), namespace))
-	until(t, "the namespace is gone", func() bool {
+	observertest.WaitUntil(t, "the namespace is gone", func() bool {
 		return apierrors.IsNotFound(s.client.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace))
 	})
 	r.pass(2 * time.Minute)
@@ -567,7 +562,7 @@ func TestOfTwoReplicasOneMeasures(t *testing.T) {
 	elect := func(c *Config) { c.LeaderElect = true }
 	first, second := s.observe(elect), s.observe(elect)
 	leader, other := first, second
-	until(t, "one of them measures", func() bool {
+	observertest.WaitUntil(t, "one of them measures", func() bool {
 		select {
 		case first.ticks <- time.Time{}:
 			return <-first.stepped == nil
@@ -600,7 +595,7 @@ func TestOfTwoReplicasOneMeasures(t *testing.T) {
 func TestAnObserverThatLostTheLeadUnawaresEnds(t *testing.T) {
 	s, _, r, digest := begin(t)
 	r.pass(20 * time.Second)
-	s.wall = epoch.Add(30 * time.Second)
+	s.wall = observertest.Epoch.Add(30 * time.Second)
 	second := s.observe()
 	second.untilState(digest, v1alpha1.SoakHealthy, "")
 	r.clock.advance(20 * time.Second)
@@ -616,10 +611,10 @@ func TestAnObserverThatLostTheLeadUnawaresEnds(t *testing.T) {
 func TestOldNotebooksAreCollected(t *testing.T) {
 	s, d, r, first := begin(t)
 	kept := []string{}
-	for range maxStopped + 1 {
+	for range soakstore.MaxStopped + 1 {
 		r.tick(10 * time.Second)
 		digest := s.registry.Image(t, "shop/web")
-		d.deployment.Spec.Template = template(s.web() + "@" + digest)
+		d.deployment.Spec.Template = observertest.Template(s.web() + "@" + digest)
 		s.must(s.client.Update(t.Context(), d.deployment))
 		old := d.pods
 		d.roll()
@@ -644,7 +639,7 @@ func TestWhatANodeProvablyRunsIsNoOtherImage(t *testing.T) {
 	d.pods[1].Status.ContainerStatuses[0].ImageID = s.web() + "@" + other
 	s.must(s.client.Status().Update(t.Context(), d.pods[1]))
 	r.untilState(digest, v1alpha1.SoakInterrupted, v1alpha1.SoakOtherImage)
-	d.pods[1].Status.ContainerStatuses[0].ImageID = "mirror.example.com/cache/web@sha256:" + digits("9")
+	d.pods[1].Status.ContainerStatuses[0].ImageID = "mirror.example.com/cache/web@" + observertest.Digest("9")
 	s.must(s.client.Status().Update(t.Context(), d.pods[1]))
 	r.untilState(digest, v1alpha1.SoakHealthy, "") // it can't be compared
 }
@@ -664,7 +659,7 @@ func TestItRunsByItsOwnClock(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, config) }()
-	until(t, "a soak is attested", func() bool {
+	observertest.WaitUntil(t, "a soak is attested", func() bool {
 		soak := s.soak(digest)
 		return soak != nil && soak.Status.Attested == "2s"
 	})

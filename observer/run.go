@@ -25,36 +25,39 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/observer/engine"
+	"github.com/envladder/envladder/observer/soakstore"
+	"github.com/envladder/envladder/observer/watch"
 )
 
-// Config is what the observer needs to run.
+// Config configures the observer.
 type Config struct {
-	// Cluster that it observes. What the account must be allowed is in
-	// manifests/observer.yaml.
+	// Cluster to observe. manifests/observer.yaml has the permissions that it needs.
 	Cluster *rest.Config
 	// Signer of soaks.
 	Signer *evidence.Signer
-	// Key is the content of the signing key's file, which notebooks are sealed with.
+	// Key is the content of the signing key's file; Soaks are sealed with a key that is
+	// derived from it.
 	Key []byte
 	// Registry that images and soaks are in.
 	Registry *registry.Client
 	// Interval between observations.
 	Interval time.Duration
-	// LeaderElect has several replicas agree on one that measures, by a Lease in
+	// LeaderElect has several replicas elect the one that measures, by a Lease in
 	// LeaderElectionNamespace; empty is the namespace that it runs in.
 	LeaderElect             bool
 	LeaderElectionNamespace string
 	// HealthListen is the address of /healthz and /readyz; "0" is none.
 	HealthListen string
-	// Version of the program, as statements have it.
+	// Version of the program, for statements.
 	Version string
 	Log     *slog.Logger
 }
 
-// leaseName is the Lease that replicas agree by.
+// leaseName is the Lease of the leader.
 const leaseName = "envladder-observer"
 
-// Run measures until ctx ends, or until the lead is lost.
+// Run measures until ctx ends, or until the lease is lost.
 func Run(ctx context.Context, config Config) error {
 	p, err := newProgram(ctx, config)
 	if err != nil {
@@ -63,10 +66,10 @@ func Run(ctx context.Context, config Config) error {
 	return p.run(ctx)
 }
 
-// program is the observer's parts, put together.
+// program is the wired observer.
 type program struct {
 	manager ctrl.Manager
-	loop    *loop
+	engine  *engine.Engine
 }
 
 func newProgram(ctx context.Context, config Config) (*program, error) {
@@ -78,27 +81,27 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	gates, err := manager.GetCache().GetInformer(ctx, emptyGate(), cache.BlockUntilSynced(false))
+	gates, err := manager.GetCache().GetInformer(ctx, watch.NewGateObject(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watching Gates (are envladder's CRDs installed, and may this account list them?): %w", err)
 	}
 	ready := func(*http.Request) error {
 		if !gates.HasSynced() {
-			return errors.New("the Gates aren't read yet")
+			return errors.New("the Gates are not listed yet")
 		}
 		return nil
 	}
 	if err := errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("gates", ready)); err != nil {
-		return nil, fmt.Errorf("setting up health: %w", err)
+		return nil, fmt.Errorf("setting up health checks: %w", err)
 	}
-	l, err := newLoop(config, manager)
+	e, err := newEngine(config, manager)
 	if err != nil {
 		return nil, err
 	}
-	if err := manager.Add(l); err != nil {
-		return nil, fmt.Errorf("setting up the measuring: %w", err)
+	if err := manager.Add(e); err != nil {
+		return nil, fmt.Errorf("setting up the engine: %w", err)
 	}
-	return &program{manager, l}, nil
+	return &program{manager, e}, nil
 }
 
 func (p *program) run(ctx context.Context) error {
@@ -112,7 +115,7 @@ func newManager(config Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
 	logger := logr.FromSlogHandler(config.Log.Handler())
 	ctrllog.SetLogger(logger) // client-go's reflectors have no other
 	cluster := rest.CopyConfig(config.Cluster)
-	// A write for each digest and interval; a burst when many begin.
+	// One write for each digest and interval, and bursts where many digests start.
 	cluster.QPS, cluster.Burst = 50, 100
 	manager, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme:                        scheme,
@@ -122,7 +125,7 @@ func newManager(config Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
 		LeaderElection:                config.LeaderElect,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       config.LeaderElectionNamespace,
-		LeaderElectionReleaseOnCancel: true, // the loop has ended by then, and the program ends after
+		LeaderElectionReleaseOnCancel: true, // the engine has ended by then, and the program ends after
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
@@ -130,8 +133,8 @@ func newManager(config Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
 	return manager, nil
 }
 
-func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
-	// The manager's own client reads a cache, which follows whatever is read.
+func newEngine(config Config, manager ctrl.Manager) (*engine.Engine, error) {
+	// The manager's own client reads from a cache, which watches every kind that is read.
 	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
@@ -140,30 +143,22 @@ func newLoop(config Config, manager ctrl.Manager) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{
-		client:   live,
-		gates:    manager.GetCache(),
-		catalog:  newCatalog(config.Registry, config.Log),
-		attester: newAttester(config.Registry, config.Signer),
-		sealer:   newSealer(config.Key),
-		recorder: manager.GetEventRecorderFor("envladder-observer"),
-		nodes:    nodes{live, map[string]string{}},
-		log:      config.Log,
-		self:     self,
-		clock:    newSystemClock(),
-		interval: config.Interval,
-		worlds:   map[string]*world{},
-		tracks:   map[trackKey]*track{},
-		owed:     map[trackKey]*track{},
-		opened:   map[string]time.Time{},
-		present:  map[string]time.Time{},
-		refused:  map[trackKey]time.Duration{},
-		said:     map[string]string{},
-		outcomes: make(chan outcome, maxSigning),
-	}, nil
+	recorder := manager.GetEventRecorderFor("envladder-observer")
+	return engine.New(engine.Options{
+		Client:   live,
+		Gates:    manager.GetCache(),
+		Catalog:  watch.NewCatalog(config.Registry, config.Log),
+		Nodes:    watch.NewNodes(live),
+		Store:    soakstore.New(live, config.Key, self.Instance, recorder, config.Log),
+		Attester: engine.NewAttester(config.Registry, config.Signer),
+		Recorder: recorder,
+		Observer: self,
+		Interval: config.Interval,
+		Log:      config.Log,
+	}), nil
 }
 
-// newInstance names this start of the observer.
+// newInstance returns a name for this start of the observer.
 func newInstance(version string) (v1alpha1.SoakObserver, error) {
 	host, err := os.Hostname()
 	if err != nil {

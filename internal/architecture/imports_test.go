@@ -72,6 +72,15 @@ var leaves = []string{"internal/digests", "internal/printable"}
 // each other's code, so that a fix in one doesn't roll another.
 var parts = []string{"plugin", "webhook", "appset-generator", "observer", "promote"}
 
+// siblings holds the direction within a part: which packages of its part each package may
+// import.
+var siblings = map[string][]string{
+	"observer/window":    {},
+	"observer/watch":     {},
+	"observer/soakstore": {"observer/window"},
+	"observer/engine":    {"observer/window", "observer/watch", "observer/soakstore"},
+}
+
 // bans name what a package must not have among its dependencies, direct or not.
 var bans = []struct {
 	importer   string
@@ -136,6 +145,21 @@ func TestImportDirection(t *testing.T) {
 			for _, imported := range all[path].Imports {
 				if within(imported, module+"/cmd") {
 					t.Errorf("%s imports the program %s", path, imported)
+				}
+			}
+		}
+	})
+
+	t.Run("imports within a part run one way", func(t *testing.T) {
+		for path, allowed := range siblings {
+			p, found := all[module+"/"+path]
+			if !found {
+				t.Errorf("%s has a rule and doesn't exist", path)
+			}
+			for _, imported := range p.Imports {
+				sibling := strings.TrimPrefix(imported, module+"/")
+				if partOf(imported) == partOf(module+"/"+path) && partOf(imported) != "" && !slices.Contains(allowed, sibling) {
+					t.Errorf("%s imports %s", path, sibling)
 				}
 			}
 		}

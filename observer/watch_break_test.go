@@ -1,0 +1,313 @@
+package observer
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/observer/observertest"
+)
+
+// fault is what becomes of a watch that is begun; it passes where there is neither an
+// answer nor an error.
+type fault func(*http.Request) (*http.Response, error)
+
+// line is the connection to the API server, on which watches of namespaces fail while
+// other requests pass.
+type line struct {
+	next http.RoundTripper
+
+	mu      sync.Mutex
+	fault   fault
+	down    bool            // for all requests
+	running map[*tap]string // watches, with their path
+}
+
+// tap is the body of a watch, which ends when the test says so.
+type tap struct {
+	*io.PipeReader
+
+	writer *io.PipeWriter
+	body   io.Closer
+}
+
+// Close is the reader's.
+func (b *tap) Close() error {
+	_ = b.PipeReader.Close()
+	return b.body.Close()
+}
+
+// over makes an observer's requests go over the line.
+func (l *line) over(c *Config) {
+	c.Cluster.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		l.next = next
+		return l
+	})
+}
+
+// RoundTrip is http.RoundTripper.
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.mu.Lock()
+	fault, down := l.fault, l.down
+	l.mu.Unlock()
+	if down {
+		return refuse(r)
+	}
+	if r.URL.Query().Get("watch") != "true" || !strings.Contains(r.URL.Path, "/namespaces/") {
+		return l.next.RoundTrip(r)
+	}
+	if fault != nil {
+		if response, err := fault(r); response != nil || err != nil {
+			return response, err
+		}
+	}
+	response, err := l.next.RoundTrip(r)
+	if err == nil {
+		response.Body = l.tap(response.Body, r.URL.Path)
+	}
+	return response, err
+}
+
+func (l *line) tap(body io.ReadCloser, path string) *tap {
+	reader, writer := io.Pipe()
+	b := &tap{reader, writer, body}
+	go func() {
+		_, err := io.Copy(writer, body)
+		_ = writer.CloseWithError(err)
+	}()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running[b] = path
+	return b
+}
+
+// cut ends the running watches of a resource in order; of all where it is empty.
+func (l *line) cut(resource string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for b, path := range l.running {
+		if resource == "" || strings.HasSuffix(path, "/"+resource) {
+			delete(l.running, b)
+			_ = b.writer.Close()
+			_ = b.body.Close()
+		}
+	}
+}
+
+func (l *line) set(fault fault, down bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault, l.down = fault, down
+}
+
+func refuse(*http.Request) (*http.Response, error) {
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+}
+
+// answer is an API server's.
+func answer(t *testing.T, code int, body any) fault {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(r *http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(raw)), Request: r,
+		}, nil
+	}
+}
+
+// event is what a watch says that can't go on.
+func event(status metav1.Status) any {
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	return map[string]any{"type": "ERROR", "object": status}
+}
+
+// hang answers when the request ends, or the test.
+func hang(released <-chan struct{}) fault {
+	return func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-released:
+			return nil, nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+}
+
+// beginOver is begin over a line.
+func beginOver(t *testing.T) (*line, *deployment, *running, string) {
+	t.Helper()
+	l := &line{running: map[*tap]string{}}
+	s := newStaging(t)
+	digest := s.registry.Image(t, "shop/web")
+	d := s.deploy(s.web() + "@" + digest)
+	r := s.observe(l.over)
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	return l, d, r, digest
+}
+
+func TestWhileAWatchIsBrokenNothingCounts(t *testing.T) {
+	tooMany := apierrors.NewTooManyRequests("wait", 0).Status()
+	gone := apierrors.NewResourceExpired("too old resource version").Status()
+	const hanging = "watches aren't answered"
+	released := make(chan struct{})
+	for name, fault := range map[string]fault{
+		"watches are refused":            refuse,
+		"watches are answered 429":       answer(t, http.StatusTooManyRequests, tooMany),
+		"watches are answered 410":       answer(t, http.StatusGone, gone),
+		"watches end with the event 429": answer(t, http.StatusOK, event(tooMany)),
+		"watches end with the event 410": answer(t, http.StatusOK, event(gone)),
+		"watches end at once":            answer(t, http.StatusOK, nil),
+		hanging:                          hang(released),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, d, r, digest := beginOver(t)
+			r.pass(20 * time.Second)
+			l.set(fault, false)
+			l.cut("")
+			r.untilState(digest, v1alpha1.SoakInterrupted, v1alpha1.SoakUnobserved)
+			d.setPod(0, false, 0)
+			d.setPod(0, true, 0)
+			r.pass(time.Minute)
+			l.set(nil, false)
+			if name == hanging {
+				close(released)
+			}
+			r.untilState(digest, v1alpha1.SoakHealthy, "")
+			r.pass(20 * time.Second)
+			if w := r.soak(digest).Status.Window; w.HealthySeconds != 40 || w.InterruptedSeconds != 60 || w.LongestGapSeconds != 60 || w.Interruptions[0].Reason != v1alpha1.SoakUnobserved {
+				t.Errorf("the window is %+v", w)
+			}
+		})
+	}
+}
+
+func TestABreakBetweenTwoObservationsIsSeen(t *testing.T) {
+	l, d, r, digest := beginOver(t)
+	r.pass(20 * time.Second)
+	l.set(refuse, false)
+	l.cut("pods")
+	w := r.program.engine.Watcher(r.namespace)
+	running := func(want bool) func() bool {
+		return func() bool {
+			return w.State().Broken != want
+		}
+	}
+	observertest.WaitUntil(t, "the watch is broken", running(false))
+	d.setPod(0, false, 0)
+	d.setPod(0, true, 0)
+	l.set(nil, false)
+	observertest.WaitUntil(t, "it runs again", running(true))
+	r.pass(20 * time.Second)
+	if w := r.soak(digest).Status.Window; w.HealthySeconds != 30 || w.InterruptedSeconds != 10 || w.LongestGapSeconds != 10 || w.Interruptions[0].Reason != v1alpha1.SoakUnobserved {
+		t.Errorf("the window is %+v", w)
+	}
+}
+
+func TestAWatchThatEndsInOrderMissesNothing(t *testing.T) {
+	l, d, r, digest := beginOver(t)
+	r.pass(20 * time.Second)
+	w := r.program.engine.Watcher(r.namespace)
+	// A watch that ends in its first second without an event isn't in order to client-go.
+	d.setPod(1, true, 1)
+	observertest.WaitUntil(t, "the watch had an event", func() bool {
+		return w.Snapshot().Pods[d.pods[1].UID].Container("web").Restarts == 1
+	})
+	released := make(chan struct{})
+	l.set(hang(released), false)
+	l.cut("pods")
+	observertest.WaitUntil(t, "the watch has ended", func() bool {
+		return w.State().Resuming
+	})
+	d.setPod(0, false, 0)
+	d.setPod(0, true, 0)
+	close(released)
+	observertest.WaitUntil(t, "the moment was seen", func() bool {
+		return w.State().Dips > 0 && w.Snapshot().Pods[d.pods[0].UID].Ready
+	})
+	r.pass(20 * time.Second)
+	if w := r.soak(digest).Status.Window; w.HealthySeconds != 30 || w.LongestGapSeconds != 0 || w.Interruptions[0].Reason != v1alpha1.SoakDegraded {
+		t.Errorf("the window is %+v", w)
+	}
+}
+
+func TestWatchesBeginAnewWhenTheAPIServerDidNotAnswer(t *testing.T) {
+	l, d, r, digest := beginOver(t)
+	r.pass(20 * time.Second)
+	l.set(nil, true)
+	l.mu.Lock()
+	before := len(l.running)
+	l.mu.Unlock()
+	r.tick(10 * time.Second)
+	d.setPod(0, false, 0)
+	d.setPod(0, true, 0)
+	l.set(nil, false)
+	r.untilState(digest, v1alpha1.SoakHealthy, "")
+	r.pass(20 * time.Second)
+	l.mu.Lock()
+	after := len(l.running)
+	l.mu.Unlock()
+	if after != 2*before {
+		t.Errorf("%d watches were begun, want %d", after, 2*before)
+	}
+	if w := r.soak(digest).Status.Window; w.HealthySeconds != 40 || w.LongestGapSeconds != 10 {
+		t.Errorf("the window is %+v", w)
+	}
+}
+
+func TestOfADigestThatStoppedOnlyTheTimeThatNobodyLookedIsAGap(t *testing.T) {
+	l, d, r, old := beginOver(t)
+	r.pass(30 * time.Second)
+	deploy := func(digest string) {
+		d.deployment.Spec.Template = observertest.Template(d.web() + "@" + digest)
+		d.must(d.client.Update(t.Context(), d.deployment))
+		pods := d.pods
+		d.roll()
+		d.deletePods(pods)
+		d.report(2)
+		r.untilState(digest, v1alpha1.SoakHealthy, "")
+	}
+	fresh := d.registry.Image(t, "shop/web")
+	deploy(fresh)
+	r.pass(10 * time.Minute)
+	l.set(refuse, false)
+	l.cut("pods")
+	r.untilState(fresh, v1alpha1.SoakInterrupted, v1alpha1.SoakUnobserved)
+	r.pass(time.Minute)
+	l.set(nil, false)
+	r.untilState(fresh, v1alpha1.SoakHealthy, "")
+	r.pass(10 * time.Minute)
+	r.stop()
+	d.wall = d.wall.Add(3 * time.Minute)
+	r = d.observe()
+	r.untilState(fresh, v1alpha1.SoakHealthy, "")
+	r.pass(10 * time.Minute)
+	deploy(old)
+	r.pass(30 * time.Second)
+	w := r.soak(old).Status.Window
+	if w.HealthySeconds != 60 || w.LongestGapSeconds != 180 || w.InterruptedSeconds != (10+1+10+3+10)*60 {
+		t.Errorf("the window is %+v", w)
+	}
+	var reasons []v1alpha1.SoakReason
+	for _, piece := range w.Interruptions {
+		reasons = append(reasons, piece.Reason)
+	}
+	if diff := cmp.Diff([]v1alpha1.SoakReason{v1alpha1.SoakNotRunning, v1alpha1.SoakUnobserved, v1alpha1.SoakNotRunning, v1alpha1.SoakUnobserved, v1alpha1.SoakNotRunning}, reasons); diff != "" {
+		t.Errorf("reasons (-want +got):\n%s", diff)
+	}
+}
