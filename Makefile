@@ -14,6 +14,7 @@ PROGRAMS := $(notdir $(wildcard cmd/*))
 
 controller-gen := go tool -modfile=tools/controller-gen.mod controller-gen
 golangci-lint := go tool -modfile=$(CURDIR)/tools/golangci-lint.mod golangci-lint
+vale := go tool -modfile=$(CURDIR)/tools/vale.mod vale
 buf := go tool -modfile=$(CURDIR)/tools/buf.mod buf
 
 .PHONY: help
@@ -83,6 +84,10 @@ lint: check-generated ## Check style, modules, and that what is generated is cur
 	$(golangci-lint) run --allow-parallel-runners ./...
 	cd test && $(golangci-lint) run --allow-parallel-runners --config ../.golangci.yml ./...
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; fi
+
+.PHONY: prose
+prose: ## Check the wording of docs and comments (.vale/Envladder has the words)
+	$(vale) --output line .
 
 .PHONY: generate
 generate: ## Generate deep copies, CRDs, plain manifests, JSON schemas and the plugin's protocol stubs
