@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/envladder/envladder/test/bed"
-	"github.com/envladder/envladder/test/install"
+	"github.com/envladder/envladder/test/bed/install"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/test/bed"
-	"github.com/envladder/envladder/test/install"
+	"github.com/envladder/envladder/test/bed/install"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/envladder/envladder/test/bed"
-	"github.com/envladder/envladder/test/install"
+	"github.com/envladder/envladder/test/bed/install"
 )
 
 const observerAccount = "envladder-observer"

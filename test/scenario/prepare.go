@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/test/bed"
-	"github.com/envladder/envladder/test/install"
+	"github.com/envladder/envladder/test/bed/install"
 )
 
 // What examples/shop says, and the scenario replaces by the bed's.
