@@ -1,7 +1,6 @@
 package promote
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -124,7 +123,7 @@ func unasked(image pinnedImage, gates []verdict.Gate, unread *remoteChartError) 
 		reason := gate.NewReason(gate.RegistryUnavailable, "the chart that it runs with: %v", unread)
 		all[i] = Judged{
 			Verdict: gate.Deny(gate.Image{Repository: image.Repository, Digest: image.digest}, gate.RefTo(g.Gate), reason),
-			Name:    image.Name, Action: string(cmp.Or(g.Spec.Action, v1alpha1.ActionDeny)), Environment: g.Spec.Environment, Proofs: []Proof{},
+			Name:    image.Name, Action: string(g.Spec.Action.Effective()), Environment: g.Spec.Environment, Proofs: []Proof{},
 		}
 	}
 	return all

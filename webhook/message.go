@@ -61,7 +61,7 @@ func (r ruling) response() *admissionv1.AdmissionResponse {
 func (r ruling) denials(action v1alpha1.Action) []finding {
 	var denials []finding
 	for _, f := range r.findings {
-		if !f.Allowed && effective(f.Action) == action {
+		if !f.Allowed && f.Action.Effective() == action {
 			denials = append(denials, f)
 		}
 	}

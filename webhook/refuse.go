@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"slices"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
@@ -27,7 +26,7 @@ func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.O
 	}
 	action := v1alpha1.ActionAudit
 	for _, g := range gates {
-		action = stricter(action, g.Spec.Action)
+		action = v1alpha1.Stricter(action, g.Spec.Action)
 	}
 	outcome := verdict.Outcome{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, reason), Action: action}
 	outcome.Image = printable.Line(reference, maxReference)
@@ -41,7 +40,7 @@ func refuse(gates []guard, code gate.Code, message, remedy string) []finding {
 		action = v1alpha1.ActionAudit
 	}
 	for _, g := range gates {
-		action = stricter(action, g.Spec.Action)
+		action = v1alpha1.Stricter(action, g.Spec.Action)
 	}
 	reason := gate.Reason{Code: code, Message: message, Remedy: remedy}
 	v := gate.Deny(gate.Image{}, gate.Ref{}, reason)
@@ -79,23 +78,4 @@ func unpolicied(gates []verdict.Gate, unread map[string]error) (findings []findi
 			"try again; if it stays, look at whether the webhook's account may get ClusterImagePolicies")...)
 	}
 	return findings, rest
-}
-
-// strictness of actions, least first. What isn't in it is Deny, which an unset action
-// means, and an unknown one is taken for.
-var strictness = []v1alpha1.Action{v1alpha1.ActionAudit, v1alpha1.ActionWarn, v1alpha1.ActionDeny}
-
-func stricter(a, b v1alpha1.Action) v1alpha1.Action {
-	a, b = effective(a), effective(b)
-	if slices.Index(strictness, b) > slices.Index(strictness, a) {
-		return b
-	}
-	return a
-}
-
-func effective(a v1alpha1.Action) v1alpha1.Action {
-	if slices.Contains(strictness, a) {
-		return a
-	}
-	return v1alpha1.ActionDeny
 }

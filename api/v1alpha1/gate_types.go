@@ -136,18 +136,6 @@ type GateSpec struct {
 	Observe *Observe `json:"observe,omitempty"`
 }
 
-// Action on a denial.
-//
-// +kubebuilder:validation:Enum=Deny;Warn;Audit
-type Action string
-
-// The actions.
-const (
-	ActionDeny  Action = "Deny"
-	ActionWarn  Action = "Warn"
-	ActionAudit Action = "Audit"
-)
-
 // GateImage is a repository, or a pattern of repositories, that a Gate judges.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.mirrors) || self.mirrors.all(p, p.endsWith('/*') == self.repository.endsWith('/*'))",message="mirrors must end in /* exactly where repository does, or it isn't clear which image it is",fieldPath=".mirrors"

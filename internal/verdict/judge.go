@@ -86,7 +86,7 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 
 // judgeSafely denies where judging panics.
 func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
-	outcome := Outcome{Action: action(l.Gate), Asked: query.evidence(l)}
+	outcome := Outcome{Action: l.Gate.Spec.Action.Effective(), Asked: query.evidence(l)}
 	err := panics.Catch(func() error {
 		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l, outcome.Asked)
 		return nil
@@ -153,7 +153,7 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 	for _, g := range gates {
 		verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
 		if !verdict.Allowed {
-			outcomes = append(outcomes, Outcome{Verdict: named(verdict, reference.String()), Action: action(g)})
+			outcomes = append(outcomes, Outcome{Verdict: named(verdict, reference.String()), Action: g.Spec.Action.Effective()})
 		}
 	}
 	return outcomes
@@ -162,22 +162,22 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 // judgeRest is the word of the Gates that don't list the image: allowed where one that
 // lists it, or that lets it by in its `exemptImages`, speaks for all of them.
 func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
-	strictest := strictness(q.strictest())
+	strictest := q.strictest().Spec.Action
 	for _, l := range listed {
-		if strictness(l.Gate) == strictest {
-			return Outcome{Verdict: gate.Deny(l.image, l.by()), Action: action(l.Gate)}
+		if v1alpha1.CompareStrictness(l.Gate.Spec.Action, strictest) == 0 {
+			return Outcome{Verdict: gate.Deny(l.image, l.by()), Action: l.Gate.Spec.Action.Effective()}
 		}
 	}
 	tagged := ""
 	for _, g := range q.Gates {
 		other, ok := gate.FindExempt(&g.Spec, reference.Repository)
 		switch {
-		case !ok || strictness(g) < strictest:
+		case !ok || v1alpha1.CompareStrictness(g.Spec.Action, strictest) < 0:
 		case reference.Digest == "" && other.Tags != v1alpha1.TagsAllow:
 			tagged = g.Name
 		default:
 			verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
-			return Outcome{Verdict: named(verdict, reference.String()), Action: action(g)}
+			return Outcome{Verdict: named(verdict, reference.String()), Action: g.Spec.Action.Effective()}
 		}
 	}
 	if tagged != "" {
@@ -187,10 +187,10 @@ func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome
 }
 
 // unlisting names the Gates of this strictness, which are those that could let it by.
-func (q Query) unlisting(strictest int) string {
+func (q Query) unlisting(strictest v1alpha1.Action) string {
 	var names []string
 	for _, g := range q.Gates {
-		if strictness(g) == strictest {
+		if v1alpha1.CompareStrictness(g.Spec.Action, strictest) == 0 {
 			names = append(names, fmt.Sprintf("%q", g.Name))
 		}
 	}
@@ -206,7 +206,7 @@ func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 	strictest := v1alpha1.ActionDeny
 	if len(q.Gates) > 0 {
 		g := q.strictest()
-		by, strictest = g.by(), action(g)
+		by, strictest = g.by(), g.Spec.Action.Effective()
 	}
 	verdict := gate.Deny(gate.Image{}, by, gate.NewReason(code, format, arguments...))
 	return Outcome{Verdict: named(verdict, q.Reference), Action: strictest}
@@ -214,28 +214,7 @@ func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 
 // strictest is the first Gate of the strictest action; there is at least one.
 func (q Query) strictest() Gate {
-	return slices.MinFunc(q.Gates, func(a, b Gate) int { return strictness(b) - strictness(a) })
-}
-
-// action is the Gate's; one that this version doesn't know denies.
-func action(g Gate) v1alpha1.Action {
-	switch g.Spec.Action {
-	case v1alpha1.ActionWarn, v1alpha1.ActionAudit:
-		return g.Spec.Action
-	default:
-		return v1alpha1.ActionDeny
-	}
-}
-
-func strictness(g Gate) int {
-	switch action(g) {
-	case v1alpha1.ActionAudit:
-		return 0
-	case v1alpha1.ActionWarn:
-		return 1
-	default:
-		return 2
-	}
+	return slices.MinFunc(q.Gates, func(a, b Gate) int { return v1alpha1.CompareStrictness(b.Spec.Action, a.Spec.Action) })
 }
 
 func (q Query) request(g Gate, image gate.Image) gate.Request {
