@@ -4,16 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"sync"
 	"time"
 
+	"github.com/envladder/envladder/internal/bounded"
 	"github.com/envladder/envladder/internal/digests"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/ladder"
 )
 
@@ -114,32 +113,22 @@ func newMemory(file string) (*memory, error) {
 	if file == "" {
 		return m, nil
 	}
-	data, err := readState(file)
+	data, err := files.Read(file, maxState)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return m, m.save(m.ladders) // now, so that a folder which can't be written is seen
-	case err != nil:
+	case err != nil && !errors.As(err, new(*bounded.TooLargeError)):
 		return nil, fmt.Errorf("reading the state: %w", err)
+	case err == nil:
+		m.ladders, err = parseState(data)
 	}
-	if m.ladders, err = parseState(data); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("reading the state %q: %w: remove the file to begin anew (previews whose branch was force-pushed a moment ago go away until their image exists)", file, err)
 	}
 	return m, nil
 }
 
-func readState(file string) ([]byte, error) {
-	f, err := os.Open(file) //nolint:gosec // named by a flag of who runs the service
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxState+1))
-}
-
 func parseState(data []byte) (map[string]remembered, error) {
-	if len(data) > maxState {
-		return nil, fmt.Errorf("it has more than %d bytes", maxState)
-	}
 	var s state
 	if err := json.Unmarshal(data, &s); err != nil {
 		return nil, err
@@ -185,30 +174,10 @@ func (m *memory) set(name string, r remembered) error {
 func (m *memory) save(ladders map[string]remembered) error {
 	data, err := json.Marshal(state{Version: stateVersion, Ladders: ladders})
 	if err == nil {
-		err = replace(m.file, data)
+		err = files.Replace(m.file, data)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the state: %w", err)
 	}
 	return nil
-}
-
-// replace writes a file so that it has the old content or the new, and nothing between.
-func replace(file string, data []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(file), ".state-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }() // fails where it was renamed
-	_, err = temporary.Write(data)
-	if err == nil {
-		err = temporary.Sync()
-	}
-	if closing := temporary.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(temporary.Name(), file)
-	}
-	return err
 }

@@ -2,8 +2,9 @@ package audit
 
 import (
 	"errors"
-	"io"
 	"net/http"
+
+	"github.com/envladder/envladder/internal/bounded"
 )
 
 // maxAnswer bounds what the API server sends at once. Parsed, it may take ten times as
@@ -25,22 +26,7 @@ type boundedTransport struct{ inner http.RoundTripper }
 func (t boundedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.inner.RoundTrip(request)
 	if err == nil {
-		response.Body = &boundedBody{response.Body, maxAnswer}
+		response.Body = bounded.NewBody(response.Body, maxAnswer, errTooLarge)
 	}
 	return response, err
-}
-
-type boundedBody struct {
-	io.ReadCloser
-
-	left int64
-}
-
-// Read implements io.Reader.
-func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, errTooLarge
-	}
-	return n, err
 }

@@ -167,35 +167,3 @@ func cloneOf[T any](p *T) *T {
 	copied := *p
 	return &copied
 }
-
-// readBounded reads the file name of fsys, which must not be larger than limit. What is
-// no file isn't opened: to open a FIFO would wait for somebody to write to it.
-func readBounded(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%q isn't a file", name)
-	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // only read: nothing is lost by a failing close
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%q is larger than %s", name, sizeText(limit))
-	}
-	return data, nil
-}
-
-func sizeText(bytes int64) string {
-	if bytes < 1<<20 {
-		return fmt.Sprintf("%d KiB", bytes>>10)
-	}
-	return fmt.Sprintf("%d MiB", bytes>>20)
-}

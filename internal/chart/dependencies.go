@@ -14,6 +14,8 @@ import (
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/yaml"
+
+	"github.com/envladder/envladder/internal/files"
 )
 
 // localScheme begins the repository of a dependency in a folder.
@@ -110,7 +112,7 @@ func localFolder(dir, address string) (string, error) {
 // allowed: by the lock where there is one, as for `helm dependency build`.
 func checkDependency(fsys fs.FS, folder string, wanted *helm.Dependency, locked string) error {
 	file := path.Join(folder, chartutil.ChartfileName)
-	data, err := readBounded(fsys, file, maxMetadata)
+	data, err := files.ReadFS(fsys, file, maxMetadata)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%q has no %s", folder, chartutil.ChartfileName)

@@ -15,6 +15,8 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/ignore"
+
+	"github.com/envladder/envladder/internal/files"
 )
 
 // The bounds of a chart's folder, with the local dependencies that it names. Those on
@@ -76,7 +78,7 @@ func (r *chartReader) chart(ctx context.Context, dir, prefix string, above []str
 
 func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
 	name := path.Join(dir, ignore.HelmIgnore)
-	data, err := readBounded(fsys, name, maxIgnore)
+	data, err := files.ReadFS(fsys, name, maxIgnore)
 	rules := ignore.Empty()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -163,7 +165,7 @@ func (w folderWalk) read(rel string) error {
 	if len(w.files) == maxFiles {
 		return fmt.Errorf("it has more than %d files: name in .helmignore what is no part of it", maxFiles)
 	}
-	data, err := readBounded(w.fsys, path.Join(w.dir, rel), loader.MaxDecompressedFileSize)
+	data, err := files.ReadFS(w.fsys, path.Join(w.dir, rel), loader.MaxDecompressedFileSize)
 	if err != nil {
 		return err
 	}

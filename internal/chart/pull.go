@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/envladder/envladder/internal/digests"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -126,12 +127,12 @@ func (p *Puller) kept(manifest string) ([]byte, bool) {
 		return nil, false
 	}
 	defer folder.Close() // only read
-	pointer, err := readBounded(folder.FS(), fileName(manifest), int64(len(manifest)))
+	pointer, err := files.ReadFS(folder.FS(), fileName(manifest), int64(len(manifest)))
 	if err != nil || !digests.Valid(string(pointer)) {
 		return nil, false
 	}
 	name := fileName(string(pointer)) + packageSuffix
-	data, err := readBounded(folder.FS(), name, maxPackage)
+	data, err := files.ReadFS(folder.FS(), name, maxPackage)
 	if err != nil || Packaged("", data).Digest != string(pointer) {
 		return nil, false
 	}
@@ -155,26 +156,10 @@ func (p *Puller) keep(manifest, digest string, data []byte) {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return
 	}
-	if p.write(fileName(digest)+packageSuffix, data) == nil {
-		_ = p.write(fileName(manifest), []byte(digest)) // without it the chart is pulled again
+	if files.Replace(filepath.Join(p.dir, fileName(digest)+packageSuffix), data) == nil {
+		_ = files.Replace(filepath.Join(p.dir, fileName(manifest)), []byte(digest)) // without it the chart is pulled again
 	}
 	p.tidy()
-}
-
-// write makes a file that is whole or isn't there.
-func (p *Puller) write(name string, data []byte) error {
-	temporary, err := os.CreateTemp(p.dir, "tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(data)
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), filepath.Join(p.dir, name))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return nil
 }
 
 // tidy removes what was used longest ago until the rest is within the limit.

@@ -13,6 +13,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 
 	"github.com/envladder/envladder/internal/digests"
+	"github.com/envladder/envladder/internal/files"
 )
 
 // Source is a chart as it is stored: read within bounds, and not looked into. To look
@@ -88,7 +89,7 @@ func read(ctx context.Context, fsys fs.FS, name string, own func(file string) bo
 	case info.IsDir():
 		return readFolder(ctx, fsys, name, own)
 	case info.Mode().IsRegular() && path.Ext(name) == ".tgz":
-		data, err := readBounded(fsys, name, maxPackage)
+		data, err := files.ReadFS(fsys, name, maxPackage)
 		return Packaged(name, data), err
 	default:
 		return nil, errors.New("want a folder or a .tgz")

@@ -71,7 +71,7 @@ func TestHostileLayers(t *testing.T) {
 				"a.yaml:5:1: True: is the key \"true\" to Helm: quote it, or write that",
 		},
 		"a duplicate key": {"a: {b: 1,\n b: hunter2}\n", "a.yaml:2:2: a.b: duplicate key, the first is in line 1"},
-		"more than 1 MiB": {"a: " + strings.Repeat("x", strictyaml.MaxSize), "a.yaml: is larger than 1024 KiB"},
+		"more than 1 MiB": {"a: " + strings.Repeat("x", strictyaml.MaxSize), "a.yaml: is larger than 1 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo, step := stepOf(test.content)

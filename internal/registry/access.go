@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/envladder/envladder/internal/bounded"
 )
 
 // Access is a way into registries for libraries that bring a client of their own. It has
@@ -117,24 +119,22 @@ func (a *Access) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusForbidden {
 		a.fail(&Error{Action: "reading attestations", Repository: request.URL.Host, Err: fmt.Errorf("the registry answered %s", response.Status)})
 	}
-	response.Body = &boundedBody{ReadCloser: response.Body, access: a, left: MaxBlob}
+	response.Body = &budgetedBody{bounded.NewBody(response.Body, MaxBlob, fmt.Errorf("an answer of the registry: %w", ErrTooLarge)), a}
 	return response, nil
 }
 
-// boundedBody ends with an error beyond its bound.
-type boundedBody struct {
+// budgetedBody takes what is read of it from an Access, and ends with an error where there is
+// no room for it.
+type budgetedBody struct {
 	io.ReadCloser
 
 	access *Access
-	left   int64
 }
 
 // Read implements io.Reader.
-func (b *boundedBody) Read(p []byte) (int, error) {
+func (b *budgetedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		err = fmt.Errorf("an answer of the registry: %w", ErrTooLarge)
-	} else if full := b.access.take(int64(n)); full != nil {
+	if full := b.access.take(int64(n)); full != nil {
 		err = full
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

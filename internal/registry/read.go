@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/envladder/envladder/internal/bounded"
 	"github.com/envladder/envladder/internal/digests"
 )
 
@@ -248,12 +249,5 @@ func readAtMost(response *http.Response, limit int64) ([]byte, error) {
 	if response.ContentLength > limit {
 		return nil, fmt.Errorf("%d bytes, the bound is %d: %w", response.ContentLength, limit, ErrTooLarge)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(body)) > limit {
-		return nil, fmt.Errorf("the bound is %d bytes: %w", limit, ErrTooLarge)
-	}
-	return body, nil
+	return io.ReadAll(bounded.NewReader(response.Body, limit, fmt.Errorf("the bound is %d bytes: %w", limit, ErrTooLarge)))
 }

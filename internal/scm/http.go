@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/envladder/envladder/internal/bounded"
 	"github.com/envladder/envladder/internal/printable"
 )
 
@@ -104,7 +105,7 @@ func newHTTPClient(config *tls.Config, now func() time.Time) *http.Client {
 	transport.ResponseHeaderTimeout = 30 * time.Second
 	transport.TLSClientConfig = config
 	return &http.Client{
-		Transport: &limited{inner: bounded{transport}, now: now},
+		Transport: &limited{inner: boundedTransport{transport}, now: now},
 		Timeout:   timeout,
 		// An API that redirects has moved; the token must not follow it by itself.
 		CheckRedirect: func(request *http.Request, via []*http.Request) error {
@@ -119,15 +120,15 @@ func newHTTPClient(config *tls.Config, now func() time.Time) *http.Client {
 	}
 }
 
-// bounded bounds answers, and takes a success for one only where it is whole.
-type bounded struct{ inner http.RoundTripper }
+// boundedTransport bounds answers, and takes a success for one only where it is whole.
+type boundedTransport struct{ inner http.RoundTripper }
 
-func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+func (b boundedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := b.inner.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
-	response.Body = &boundedBody{inner: &shortened{inner: response.Body}, left: maxBody}
+	response.Body = bounded.NewBody(&shortened{inner: response.Body}, maxBody, errTooLarge)
 	if response.StatusCode/100 != 2 {
 		return response, nil
 	}
@@ -169,27 +170,6 @@ func checkWhole(request *http.Request, status int, body []byte) error {
 }
 
 var errTooLarge = errors.New("the forge's answer is too large")
-
-// boundedBody fails beyond its bound, rather than ending there: a list that is cut must
-// not look whole.
-type boundedBody struct {
-	inner io.ReadCloser
-	left  int64
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errTooLarge
-	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err := b.inner.Read(p)
-	b.left -= int64(n)
-	return n, err
-}
-
-func (b *boundedBody) Close() error { return b.inner.Close() }
 
 func isLoopback(host string) bool {
 	if host == "localhost" {

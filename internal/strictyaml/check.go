@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/envladder/envladder/internal/bounded"
 	"github.com/envladder/envladder/internal/printable"
 )
 
@@ -184,7 +185,7 @@ func (c *checker) checkAliased(root *yaml.Node) {
 	case whole.nodes-e.written > MaxAliased:
 		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
 	case whole.size-e.size > MaxAliasedSize:
-		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d KiB", MaxAliasedSize>>10)
+		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %s", bounded.Size(MaxAliasedSize))
 	}
 }
 

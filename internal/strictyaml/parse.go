@@ -15,6 +15,9 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/envladder/envladder/internal/bounded"
+	"github.com/envladder/envladder/internal/files"
 )
 
 // The bounds of a document.
@@ -48,21 +51,14 @@ const (
 // error is a Faults where the file is at fault, and another where it couldn't be read
 // (it matches fs.ErrNotExist where there is none).
 func ReadFile(fsys fs.FS, name string) ([]byte, error) {
-	// Asked before opening, since opening a FIFO would wait for a writer.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", name, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, Faults{{File: name, Message: "isn't a file"}}
-	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", name, err)
-	}
-	defer func() { _ = f.Close() }() // only read: nothing is lost by a failing close
-	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err != nil {
+	data, err := files.ReadFS(fsys, name, MaxSize)
+	tooLarge, isTooLarge := errors.AsType[*bounded.TooLargeError](err)
+	switch {
+	case errors.Is(err, files.ErrNotRegular):
+		return nil, Faults{{File: name, Message: files.ErrNotRegular.Error()}}
+	case isTooLarge:
+		return nil, Faults{{File: name, Message: "is " + tooLarge.Error()}}
+	case err != nil:
 		return nil, fmt.Errorf("reading %q: %w", name, err)
 	}
 	return data, nil
@@ -149,7 +145,7 @@ func KindOf(n *yaml.Node) string {
 // unreadable finds what makes bytes no document at all.
 func unreadable(file string, data []byte) (Fault, bool) {
 	if len(data) > MaxSize {
-		return Fault{File: file, Message: fmt.Sprintf("is larger than %d KiB", MaxSize>>10)}, true
+		return Fault{File: file, Message: "is larger than " + bounded.Size(MaxSize)}, true
 	}
 	rest := data
 	for len(rest) > 0 {

@@ -67,7 +67,7 @@ func TestFaults(t *testing.T) {
 		},
 		"few aliases of much text": {
 			"a: &a " + strings.Repeat("x", 1000) + "\nb: [" + strings.Repeat("*a, ", 1100) + "]\n",
-			"f.yaml:2:5: b[0]: the aliases from here on repeat more than 1024 KiB",
+			"f.yaml:2:5: b[0]: the aliases from here on repeat more than 1 MiB",
 		},
 		"an alias inside its own anchor": {
 			"a: &a [*a]\n",
@@ -163,7 +163,7 @@ func TestFaults(t *testing.T) {
 		},
 		"too large": {
 			"a: " + strings.Repeat("x", 1<<20),
-			"f.yaml: is larger than 1024 KiB",
+			"f.yaml: is larger than 1 MiB",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -240,19 +240,20 @@ func TestParseMapping(t *testing.T) {
 func TestReadFile(t *testing.T) {
 	fsys := fstest.MapFS{
 		"dir/f.yaml":     {Data: []byte("a: 1\n")},
-		"dir/large.yaml": {Data: make([]byte, 3*strictyaml.MaxSize)},
+		"dir/large.yaml": {Data: make([]byte, strictyaml.MaxSize+1)},
+		"dir/most.yaml":  {Data: make([]byte, strictyaml.MaxSize)},
 		"dir/fifo":       {Mode: fs.ModeNamedPipe},
 	}
 	if data, err := strictyaml.ReadFile(fsys, "dir/f.yaml"); err != nil || string(data) != "a: 1\n" {
 		t.Errorf("got %q, %v", data, err)
 	}
-	if data, err := strictyaml.ReadFile(fsys, "dir/large.yaml"); err != nil || len(data) != strictyaml.MaxSize+1 {
-		t.Errorf("got %d bytes, %v: want one more than MaxSize, for Parse to refuse", len(data), err)
-	}
 	if _, err := strictyaml.ReadFile(fsys, "dir/none.yaml"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
-	for _, name := range []string{"dir", "dir/fifo"} {
+	if data, err := strictyaml.ReadFile(fsys, "dir/most.yaml"); err != nil || len(data) != strictyaml.MaxSize {
+		t.Errorf("exactly the maximum: got %d bytes, %v", len(data), err)
+	}
+	for _, name := range []string{"dir", "dir/fifo", "dir/large.yaml"} {
 		var faults strictyaml.Faults
 		if _, err := strictyaml.ReadFile(fsys, name); !errors.As(err, &faults) {
 			t.Errorf("%s: got %v, want Faults", name, err)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/envladder/envladder/internal/bounded"
 	"github.com/envladder/envladder/internal/printable"
 )
 
@@ -89,7 +90,7 @@ const ratioFrom = 16 << 20
 // are there at once; a content that is held packed is unpacked each time that its file
 // is opened. The error is a *TooLargeError where a limit is exceeded.
 func Read(r io.Reader, limits Limits) (fs.FS, error) {
-	packed := &cappedReader{r: r, left: limits.Archive, err: tooLarge("packs to", limits.Archive, "--max-archive")}
+	packed := bounded.NewReader(r, limits.Archive, tooLarge("packs to", limits.Archive, "--max-archive"))
 	unzipped, err := gzip.NewReader(packed)
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the archive: reading gzip: %w", err)
@@ -102,7 +103,7 @@ func Read(r io.Reader, limits Limits) (fs.FS, error) {
 }
 
 func untar(r io.Reader, limits Limits) (*tree, error) {
-	unpacked := &cappedReader{r: r, left: limits.Unpacked, err: tooLarge("unpacks to", limits.Unpacked, "--max-unpacked")}
+	unpacked := bounded.NewReader(r, limits.Unpacked, tooLarge("unpacks to", limits.Unpacked, "--max-unpacked"))
 	u := untarrer{tar: tar.NewReader(unpacked), limits: limits, tree: newTree()}
 	return u.tree, u.run()
 }
@@ -233,35 +234,17 @@ func (u *untarrer) keep(size int64) error {
 	return nil
 }
 
-// cappedReader fails once more than left bytes were read; io.LimitReader would make a
-// cut archive look complete.
-type cappedReader struct {
-	r    io.Reader
-	read int64
-	left int64
-	err  error
-}
-
-func (c *cappedReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.read += int64(n)
-	if c.left -= int64(n); c.left < 0 {
-		return 0, c.err
-	}
-	return n, err
-}
-
 // ratioReader fails once what was packed unpacks to more than limit times its size.
 type ratioReader struct {
 	r      io.Reader
-	packed *cappedReader
+	packed *bounded.Reader
 	limit  int64
 	read   int64
 }
 
 func (r *ratioReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if r.read += int64(n); r.read > ratioFrom && r.read/r.limit > r.packed.read {
+	if r.read += int64(n); r.read > ratioFrom && r.read/r.limit > r.packed.Count() {
 		return 0, &TooLargeError{fmt.Sprintf("the repository unpacks to more than %d times its packed size (--max-ratio): that is no text that a person wrote", r.limit)}
 	}
 	return n, err
