@@ -1,9 +1,9 @@
-{{/* The name of every object: the release's, which tells environments apart. */}}
+{{/* The name of every object: the release's name, which differs between environments. */}}
 {{- define "shop.fullname" -}}
 {{- .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What selects the pods; never changes in a release's life. */}}
+{{/* The labels that select the pods. They never change for a release. */}}
 {{- define "shop.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -16,7 +16,7 @@ app.kubernetes.io/component: web
 {{ include "shop.selectorLabels" . }}
 {{- end -}}
 
-{{/* Labels of a job: not the service's, whose pods are those that get traffic. */}}
+{{/* The labels of a job. They aren't the service's selector labels, so the job's pods get no traffic. */}}
 {{- define "shop.jobLabels" -}}
 {{- $name := index . 0 -}}
 {{- with index . 1 -}}
@@ -58,12 +58,12 @@ containers:
 
 {{/* The image by its digest. A tag could move between two pods of one Deployment. */}}
 {{- define "shop.image" -}}
-{{- $repository := required "image.repository is empty: render by way of the ladder" .Values.image.repository -}}
+{{- $repository := required "image.repository is empty: render through the ladder" .Values.image.repository -}}
 {{- $digest := required "image.digest is empty: pin the image" .Values.image.digest -}}
 {{- printf "%s@%s" $repository $digest -}}
 {{- end -}}
 
-{{/* What the service reads from its environment. */}}
+{{/* The variables that the service reads from its environment. */}}
 {{- define "shop.config" -}}
 DATABASE_KIND: {{ .Values.database.kind | quote }}
 DATABASE_HOST: {{ .Values.database.host | quote }}
