@@ -6,7 +6,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes `envladder-observer` a command of the scripts, run from this very binary.
+// TestMain makes `envladder-observer` a command of the scripts, run by the test binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"envladder-observer": main})
 }

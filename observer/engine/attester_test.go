@@ -16,7 +16,7 @@ import (
 	"github.com/envladder/envladder/observer/soakstore"
 )
 
-func TestASoakIsAttachedWhereTheGateLooksForIt(t *testing.T) {
+func TestAttesterPushesToEvidenceRepository(t *testing.T) {
 	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
 	digest := server.Image(t, "shop/web")
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/observer/soakstore"
 )
 
-// judgeSoak asks the real gate for an hour in staging.
+// judgeSoak returns the verdict of a Gate that requires hours in staging.
 func judgeSoak(soak gate.Soak, digest string, hours int, now time.Time) gate.Verdict {
 	g := &v1alpha1.Gate{}
 	g.Spec.Environment = "prod"
@@ -28,7 +28,7 @@ func judgeSoak(soak gate.Soak, digest string, hours int, now time.Time) gate.Ver
 	})
 }
 
-func TestTheGateFindsWhateverIsMeasuredConsistent(t *testing.T) {
+func TestStatementIsConsistentForGate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tr := newTracker(soakstore.Key{Namespace: "shop-staging", Spec: v1alpha1.SoakSpec{Environment: "staging", Repository: "registry.example.com/shop/web", Digest: observertest.Digest("a")}})
 		for _, o := range observertest.DrawSamples(t) {
@@ -46,7 +46,7 @@ func TestTheGateFindsWhateverIsMeasuredConsistent(t *testing.T) {
 	})
 }
 
-func TestAStatementSaysNoMoreThanWasSeen(t *testing.T) {
+func TestStatementNamesNoSource(t *testing.T) {
 	tr := newTracker(soakstore.Key{Namespace: "shop-staging", Spec: v1alpha1.SoakSpec{}})
 	tr.window.Add(observertest.Healthy(0), observertest.MaxInterval)
 	raw, err := json.Marshal(tr.statement(true, "uid", v1alpha1.SoakObserver{}))
@@ -57,7 +57,7 @@ func TestAStatementSaysNoMoreThanWasSeen(t *testing.T) {
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		t.Fatal(err)
 	}
-	if source, says := fields["source"]; says {
-		t.Errorf("it names a source, which nobody has seen: %v", source)
+	if source, found := fields["source"]; found {
+		t.Errorf("it names a source, which the observer doesn't see: %v", source)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-func TestTheSealCoversTheObjectAndItsFigures(t *testing.T) {
+func TestSealCoversObjectAndFigures(t *testing.T) {
 	s := newSealer([]byte("key"))
 	soak := &v1alpha1.Soak{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "1"}}
 	soak.Status.Window = &v1alpha1.SoakWindow{HealthySeconds: 10}
@@ -18,7 +18,7 @@ func TestTheSealCoversTheObjectAndItsFigures(t *testing.T) {
 	}
 	soak.Status.Seal = seal
 	if !s.verify(soak) {
-		t.Fatal("its own seal doesn't verify")
+		t.Fatal("the seal doesn't verify")
 	}
 	for name, change := range map[string]func(*v1alpha1.Soak){
 		"namespace": func(s *v1alpha1.Soak) { s.Namespace = "other" },
@@ -31,7 +31,7 @@ func TestTheSealCoversTheObjectAndItsFigures(t *testing.T) {
 		edited := soak.DeepCopy()
 		change(edited)
 		if s.verify(edited) {
-			t.Errorf("another %s verifies", name)
+			t.Errorf("a changed %s verifies", name)
 		}
 	}
 	if newSealer([]byte("other key")).verify(soak) {

@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/observer/window"
 )
 
-func TestARestartAtAnyMomentAddsNothing(t *testing.T) {
+func TestStatusRestartAtAnyMomentAddsNoTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := observertest.DrawSamples(t)
 		killed := rapid.IntRange(0, len(all)-1).Draw(t, "killed")
@@ -36,13 +36,13 @@ func TestARestartAtAnyMomentAddsNothing(t *testing.T) {
 	})
 }
 
-func TestAfterARestartNobodyLooked(t *testing.T) {
+func TestStatusAfterRestart(t *testing.T) {
 	for name, test := range map[string]struct {
 		seenUntil time.Duration
 		gap       int64
 	}{
-		"of a digest that had stopped":              {10 * time.Second, 3590},
-		"of one that was seen not to run meanwhile": {30 * time.Minute, 1800},
+		"gap after restart counts all time since the stopped digest was observed": {10 * time.Second, 3590},
+		"gap after restart counts only unobserved time":                           {30 * time.Minute, 1800},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before window.Window
@@ -60,7 +60,7 @@ func TestAfterARestartNobodyLooked(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestName(t *testing.T) {
 	spec := v1alpha1.SoakSpec{Gate: "shop-staging", Repository: "registry.example.com/shop/My_web.app", Digest: observertest.Digest("e")}
 	spec.Repository = strings.ToLower(spec.Repository)
 	name := soakstore.Name(spec)
@@ -69,6 +69,6 @@ func TestNames(t *testing.T) {
 	}
 	spec.Target = "eu"
 	if soakstore.Name(spec) == name {
-		t.Error("two targets have one name")
+		t.Error("two targets have the same name")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/envladder/envladder/observer/observertest"
 )
 
-func TestTheCatalogProvesByTheRegistry(t *testing.T) {
+func TestCatalogContradicts(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	index, children := server.Index(t, "shop/web", "linux/amd64", "linux/arm64")
 	other := server.Image(t, "shop/web")
@@ -27,12 +27,12 @@ func TestTheCatalogProvesByTheRegistry(t *testing.T) {
 		runs   ImageID
 		want   bool
 	}{
-		"a child":                          {index, ImageID{Digest: children[0]}, false},
-		"a child's configuration":          {index, ImageID{Digest: manifest.Config, Bare: true}, false},
-		"another image's configuration":    {index, ImageID{Digest: configDigest, Bare: true}, true},
-		"an image that nobody can look at": {index, ImageID{Digest: indexDigest}, false},
-		"nothing that can be read":         {index, ImageID{}, false},
-		"the index that the child is of":   {children[1], ImageID{Digest: index}, false},
+		"a child":                       {index, ImageID{Digest: children[0]}, false},
+		"a child's configuration":       {index, ImageID{Digest: manifest.Config, Bare: true}, false},
+		"another image's configuration": {index, ImageID{Digest: configDigest, Bare: true}, true},
+		"an image that can't be read":   {index, ImageID{Digest: indexDigest}, false},
+		"no digest":                     {index, ImageID{}, false},
+		"the index of the child":        {children[1], ImageID{Digest: index}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.Contradicts(server.Name("shop/web"), test.digest, test.runs); got != test.want {

@@ -20,10 +20,11 @@ const (
 	shopWeb        = "registry.example.com/shop/web"
 )
 
-// podStatuses is the test bed's folder of what its simulated runtime can't show.
+// podStatuses is the test bed's folder of statuses that its simulated runtime doesn't
+// produce.
 var podStatuses = filepath.Join("..", "..", "test", "bed", "testdata", "podstatus")
 
-// recorded is a pod's status as a runtime reports it.
+// recorded returns a pod with a status that a runtime reported.
 func recorded(t testing.TB, name string) *corev1.Pod {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(podStatuses, name+".yaml"))
@@ -37,7 +38,7 @@ func recorded(t testing.TB, name string) *corev1.Pod {
 	return p
 }
 
-func TestWhatRuntimesReport(t *testing.T) {
+func TestNewPodImageID(t *testing.T) {
 	names := map[string]bool{indexDigest: true, manifestDigest: true, configDigest: true}
 	for name, want := range map[string]ImageID{
 		"containerd-index":            {Digest: indexDigest},
@@ -58,13 +59,13 @@ func TestWhatRuntimesReport(t *testing.T) {
 			}
 			known := &Catalog{images: map[string]*imageDigests{shopWeb + "@" + indexDigest: {digests: names}}}
 			if known.Contradicts(shopWeb, indexDigest, c.ImageID) {
-				t.Error("it is taken for another image")
+				t.Error("it contradicts the digest")
 			}
 		})
 	}
 }
 
-func TestWhatRuntimesReportOfWhatDoesNotRun(t *testing.T) {
+func TestNewPodNotRunning(t *testing.T) {
 	for name, want := range map[string]struct {
 		runs     ImageID
 		restarts int32
@@ -76,13 +77,13 @@ func TestWhatRuntimesReportOfWhatDoesNotRun(t *testing.T) {
 			p := newPod(recorded(t, name))
 			c := p.Container("web")
 			if c == nil || c.ImageID != want.runs || c.Restarts != want.restarts || p.Ready {
-				t.Errorf("read %+v of a pod that is ready: %v, want %+v of one that isn't", c, p.Ready, want)
+				t.Errorf("read %+v (ready: %v), want %+v (not ready)", c, p.Ready, want)
 			}
 		})
 	}
 }
 
-func TestContainersThatKeepRunning(t *testing.T) {
+func TestLongRunningContainers(t *testing.T) {
 	var names []string
 	for _, c := range longRunningContainers(&recorded(t, "containerd-sidecars").Spec) {
 		names = append(names, c.Name)
@@ -92,8 +93,8 @@ func TestContainersThatKeepRunning(t *testing.T) {
 	}
 }
 
-// FuzzParseImageID holds that a digest is read whole and from the end, that a scheme
-// changes nothing, and that a digest is bare exactly where no repository is before it.
+// FuzzParseImageID checks that a digest is read whole and from the end, that a scheme
+// changes nothing, and that a digest is bare exactly where no repository precedes it.
 func FuzzParseImageID(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join(podStatuses, "*.yaml"))
 	if err != nil || len(files) == 0 {
@@ -111,7 +112,7 @@ func FuzzParseImageID(f *testing.F) {
 		id := parseImageID(s)
 		if id.Digest == "" {
 			if id.Bare {
-				t.Errorf("%q: no digest is bare", s)
+				t.Errorf("%q: bare without a digest", s)
 			}
 			return
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/envladder/envladder/observer/observertest"
 )
 
-// stage builds a scene of objects as an API server has them.
-func stage(objects ...client.Object) Snapshot {
+// snapshotOf returns a snapshot of objects.
+func snapshotOf(objects ...client.Object) Snapshot {
 	w := newNamespaceWatcher("shop")
 	for _, o := range objects {
 		w.set(o)
@@ -22,19 +22,19 @@ func stage(objects ...client.Object) Snapshot {
 	return w.snapshot
 }
 
-func own(o metav1.Object, apiVersion, kind string, owner metav1.Object) {
+func setController(o metav1.Object, apiVersion, kind string, owner metav1.Object) {
 	yes := true
 	o.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: &yes}})
 }
 
 func readyPod(uid string, owner metav1.Object, apiVersion, kind string, spec corev1.PodSpec) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: uid, UID: types.UID(uid)}, Spec: spec}
-	own(p, apiVersion, kind, owner)
+	setController(p, apiVersion, kind, owner)
 	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	return p
 }
 
-func TestHealthOfEachKind(t *testing.T) {
+func TestHealth(t *testing.T) {
 	image := shopWeb + "@" + indexDigest
 	tpl := observertest.Template(image)
 	one := int32(1)
@@ -49,9 +49,9 @@ func TestHealthOfEachKind(t *testing.T) {
 	idle.Status.DesiredNumberScheduled = 0
 	rolloutOld := replicaSet.DeepCopy() // an Argo Rollout's, scaled away
 	rolloutOld.UID, rolloutOld.Name, rolloutOld.Spec.Replicas = "old", "web-old", new(int32)
-	own(rolloutOld, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
+	setController(rolloutOld, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
 	rolloutNew := replicaSet.DeepCopy()
-	own(rolloutNew, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
+	setController(rolloutNew, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
 	pod := func(apiVersion, kind string) *corev1.Pod {
 		return readyPod("p", &meta, apiVersion, kind, *tpl.Spec.DeepCopy())
 	}
@@ -65,23 +65,23 @@ func TestHealthOfEachKind(t *testing.T) {
 		want    v1alpha1.SoakReason
 		absent  bool
 	}{
-		"a StatefulSet":                      {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet")}},
-		"a DaemonSet":                        {objects: []client.Object{daemonSet, pod("apps/v1", "DaemonSet")}},
-		"a ReplicaSet":                       {objects: []client.Object{replicaSet, pod("apps/v1", "ReplicaSet")}},
-		"a ReplicationController":            {objects: []client.Object{controller, pod("v1", "ReplicationController")}},
-		"a Rollout's, the old one is at 0":   {objects: []client.Object{rolloutOld, rolloutNew, pod("apps/v1", "ReplicaSet")}},
-		"of two kinds both must be healthy":  {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), func() client.Object { d := daemonSet.DeepCopy(); d.UID = "d"; return d }()}, want: v1alpha1.SoakDegraded},
-		"its controller lags":                {objects: []client.Object{lagging, pod("apps/v1", "StatefulSet")}, want: v1alpha1.SoakProgressing},
-		"no node takes it":                   {objects: []client.Object{idle}, want: v1alpha1.SoakScaledToZero},
-		"its pods aren't there":              {objects: []client.Object{statefulSet}, want: v1alpha1.SoakDegraded},
-		"a pod runs another digest":          {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), another}, want: v1alpha1.SoakMixedDigests},
-		"a pod has lost its readiness probe": {objects: []client.Object{statefulSet, bare}, want: v1alpha1.SoakNoReadinessProbe},
-		"a pod that nobody controls":         {objects: []client.Object{&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "p"}, Spec: tpl.Spec}}, absent: true},
+		"StatefulSet":           {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet")}},
+		"DaemonSet":             {objects: []client.Object{daemonSet, pod("apps/v1", "DaemonSet")}},
+		"ReplicaSet":            {objects: []client.Object{replicaSet, pod("apps/v1", "ReplicaSet")}},
+		"ReplicationController": {objects: []client.Object{controller, pod("v1", "ReplicationController")}},
+		"Rollout with its old ReplicaSet at zero": {objects: []client.Object{rolloutOld, rolloutNew, pod("apps/v1", "ReplicaSet")}},
+		"two workloads of which one is degraded":  {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), func() client.Object { d := daemonSet.DeepCopy(); d.UID = "d"; return d }()}, want: v1alpha1.SoakDegraded},
+		"controller lags behind the spec":         {objects: []client.Object{lagging, pod("apps/v1", "StatefulSet")}, want: v1alpha1.SoakProgressing},
+		"DaemonSet without matching nodes":        {objects: []client.Object{idle}, want: v1alpha1.SoakScaledToZero},
+		"missing pods":                            {objects: []client.Object{statefulSet}, want: v1alpha1.SoakDegraded},
+		"pod with another digest":                 {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), another}, want: v1alpha1.SoakMixedDigests},
+		"pod without its readiness probe":         {objects: []client.Object{statefulSet, bare}, want: v1alpha1.SoakNoReadinessProbe},
+		"pod without a controller":                {objects: []client.Object{&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "p"}, Spec: tpl.Spec}}, absent: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &Gate{Name: "g", Spec: &v1alpha1.GateSpec{Images: []v1alpha1.GateImage{{Repository: shopWeb}}}}
 			w := newNamespaceWatcher("shop")
-			w.snapshot = stage(test.objects...)
+			w.snapshot = snapshotOf(test.objects...)
 			seen := w.Observe([]*Gate{g}, func(string, string, ImageID) bool { return false }, NewSystemClock())
 			h, ok := seen.Subjects[Subject{"g", shopWeb, indexDigest}]
 			if ok == test.absent || h.Reason != test.want {

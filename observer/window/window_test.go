@@ -14,7 +14,7 @@ import (
 	"github.com/envladder/envladder/observer/window"
 )
 
-func TestAccount(t *testing.T) {
+func TestWindow(t *testing.T) {
 	for name, test := range map[string]struct {
 		samples []window.Sample
 		healthy, longest, interrupted,
@@ -25,57 +25,57 @@ func TestAccount(t *testing.T) {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Healthy(10 * time.Second), observertest.Healthy(20 * time.Second)},
 			healthy: 20, longest: 20,
 		},
-		"before the first health there is no window": {
+		"window starts with the first healthy sample": {
 			samples: []window.Sample{observertest.Unhealthy(v1alpha1.SoakProgressing, 0), observertest.Healthy(10 * time.Second), observertest.Healthy(20 * time.Second)},
 			healthy: 10, longest: 10,
 		},
-		"an interval with a bad end doesn't count, nor does the next": {
+		"unhealthy sample interrupts the intervals before and after it": {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Healthy(10 * time.Second), observertest.Unhealthy(v1alpha1.SoakDegraded, 20*time.Second), observertest.Healthy(30 * time.Second), observertest.Healthy(40 * time.Second)},
 			healthy: 20, longest: 10, interrupted: 20,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakDegraded},
 		},
-		"a bad moment between two good ones doesn't count": {
+		"dip interrupts its interval": {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Dipped(v1alpha1.SoakMixedDigests, 10*time.Second), observertest.Healthy(20 * time.Second)},
 			healthy: 10, longest: 10, interrupted: 10,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakMixedDigests},
 		},
-		"an interval that is too long wasn't observed": {
+		"interval that is too long is unobserved": {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Healthy(31 * time.Second), observertest.Healthy(41 * time.Second)},
 			healthy: 10, longest: 10, interrupted: 31, gap: 31,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakUnobserved},
 		},
-		"parts of seconds never add": {
+		"fractions of seconds add no healthy time": {
 			samples: []window.Sample{observertest.Healthy(300 * time.Millisecond), observertest.Healthy(9900 * time.Millisecond), observertest.Unhealthy(v1alpha1.SoakDegraded, 10100*time.Millisecond), observertest.Healthy(10200 * time.Millisecond), observertest.Healthy(20200 * time.Millisecond)},
 			healthy: 8 + 9, longest: 9, interrupted: 2,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakDegraded},
 		},
-		"the wall clock jumps forward: that time wasn't observed": {
+		"wall clock jumping forward makes time unobserved": {
 			samples: []window.Sample{observertest.Healthy(0), {At: observertest.Epoch.Add(time.Hour), Elapsed: 10 * time.Second, Ready: 2}, {At: observertest.Epoch.Add(time.Hour + 10*time.Second), Elapsed: 20 * time.Second, Ready: 2}},
 			healthy: 10, longest: 10, interrupted: 3600, gap: 3600,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakClockMoved},
 		},
-		"the wall clock goes back: the window begins anew": {
+		"wall clock going back restarts the window": {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Healthy(10 * time.Second), {At: observertest.Epoch.Add(15 * time.Second), Elapsed: 20 * time.Second, Ready: 2}, {At: observertest.Epoch.Add(25 * time.Second), Elapsed: 30 * time.Second, Ready: 2}},
 			healthy: 10, longest: 10,
 		},
-		"many small steps are a jump": {
+		"small steps of the clock add up to a jump": {
 			samples: []window.Sample{observertest.Healthy(0), {At: observertest.Epoch.Add(11500 * time.Millisecond), Elapsed: 10 * time.Second, Ready: 2}, {At: observertest.Epoch.Add(23 * time.Second), Elapsed: 20 * time.Second, Ready: 2}},
 			healthy: 10, longest: 10, interrupted: 13, gap: 13,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakClockMoved},
 		},
-		"the wall clock gains a second: it isn't healthy time": {
+		"second gained by the wall clock adds no healthy time": {
 			samples: []window.Sample{observertest.Healthy(0), {At: observertest.Epoch.Add(11 * time.Second), Elapsed: 10 * time.Second, Ready: 2}, {At: observertest.Epoch.Add(21 * time.Second), Elapsed: 20 * time.Second, Ready: 2}},
 			healthy: 20, longest: 20,
 		},
-		"the wall clock loses a second and gets it back: nothing is lost": {
+		"second lost and regained by the wall clock loses no healthy time": {
 			samples: []window.Sample{observertest.Healthy(0), {At: observertest.Epoch.Add(9 * time.Second), Elapsed: 10 * time.Second, Ready: 2}, observertest.Healthy(20 * time.Second)},
 			healthy: 20, longest: 20,
 		},
-		"an observation of the past adds nothing": {
+		"sample from the past adds no time": {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Healthy(10 * time.Second), observertest.Healthy(9 * time.Second), observertest.Healthy(10 * time.Second), observertest.Healthy(20 * time.Second)},
 			healthy: 20, longest: 20,
 		},
-		"what doesn't run isn't unobserved": {
+		"stopped digest is not unobserved": {
 			samples: []window.Sample{observertest.Healthy(0), observertest.Healthy(10 * time.Second), observertest.Unhealthy(v1alpha1.SoakNotRunning, 20*time.Second), observertest.Healthy(time.Hour), observertest.Healthy(time.Hour + 10*time.Second)},
 			healthy: 20, longest: 10, interrupted: 3590,
 			reasons: []v1alpha1.SoakReason{v1alpha1.SoakNotRunning},
@@ -101,7 +101,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-func TestTheListOfInterruptionsIsBoundedAndTheirSumIsKept(t *testing.T) {
+func TestWindowBoundsInterruptionsAndKeepsTheirSum(t *testing.T) {
 	var w window.Window
 	w.Add(observertest.Healthy(0), observertest.MaxInterval)
 	for i := range 200 {
@@ -118,7 +118,7 @@ func TestTheListOfInterruptionsIsBoundedAndTheirSumIsKept(t *testing.T) {
 	}
 }
 
-func TestPlatformsHaveTheTimeOfTheirPods(t *testing.T) {
+func TestWindowCountsTimeByPlatform(t *testing.T) {
 	var w window.Window
 	for i, platforms := range [][]string{{"linux/amd64"}, {"linux/amd64", "linux/arm64"}, {"linux/amd64", "linux/arm64"}, {"linux/arm64"}} {
 		o := observertest.Healthy(time.Duration(i) * 10 * time.Second)
@@ -131,9 +131,9 @@ func TestPlatformsHaveTheTimeOfTheirPods(t *testing.T) {
 	}
 }
 
-// neverInvents holds that no more counts than was healthy, and that the window is healthy
-// time and interruptions, exactly.
-func neverInvents(t *rapid.T) {
+// checkNeverInvents checks that no more time counts than was healthy, and that healthy
+// time and interruptions add up to the window exactly.
+func checkNeverInvents(t *rapid.T) {
 	all := observertest.DrawSamples(t)
 	var w window.Window
 	for _, o := range all {
@@ -150,33 +150,33 @@ func neverInvents(t *rapid.T) {
 	}
 }
 
-func TestTimeIsNeverInvented(t *testing.T) { rapid.Check(t, neverInvents) }
+func TestWindowNeverInventsTime(t *testing.T) { rapid.Check(t, checkNeverInvents) }
 
-// FuzzTimeIsNeverInvented looks for such a history by what it covers.
-func FuzzTimeIsNeverInvented(f *testing.F) {
+// FuzzWindowNeverInventsTime searches for a violating history, guided by coverage.
+func FuzzWindowNeverInventsTime(f *testing.F) {
 	for seed := range uint64(8) {
 		history := make([]byte, 8<<10) // some dozen draws for each of 60 observations
 		_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(history)
 		f.Add(history)
 	}
-	f.Fuzz(rapid.MakeFuzz(neverInvents))
+	f.Fuzz(rapid.MakeFuzz(checkNeverInvents))
 }
 
-func TestAnObservationThatComesTwiceAddsNothing(t *testing.T) {
+func TestWindowDuplicateSampleAddsNoTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := observertest.DrawSamples(t)
 		twice := rapid.IntRange(0, len(all)-1).Draw(t, "twice")
 		again := all[twice]
-		again.Restarts = 0 // they are counted since the one before
-		var once, more window.Window
+		again.Restarts = 0 // they are counted since the previous sample
+		var single, doubled window.Window
 		for _, o := range all {
-			once.Add(o, observertest.MaxInterval)
+			single.Add(o, observertest.MaxInterval)
 		}
 		for _, o := range slices.Insert(slices.Clone(all), twice+1, again) {
-			more.Add(o, observertest.MaxInterval)
+			doubled.Add(o, observertest.MaxInterval)
 		}
-		if more.Healthy > once.Healthy {
-			t.Errorf("%d s count, and %d s when one observation comes twice", once.Healthy, more.Healthy)
+		if doubled.Healthy > single.Healthy {
+			t.Errorf("%d s count, and %d s with a duplicate sample", single.Healthy, doubled.Healthy)
 		}
 	})
 }

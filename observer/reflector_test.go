@@ -20,47 +20,47 @@ import (
 	"github.com/envladder/envladder/observer/observertest"
 )
 
-// fault is what becomes of a watch that is begun; it passes where there is neither an
-// answer nor an error.
-type fault func(*http.Request) (*http.Response, error)
+// response replaces the API server's response to a watch; the request passes where it
+// returns neither a response nor an error.
+type response func(*http.Request) (*http.Response, error)
 
-// line is the connection to the API server, on which watches of namespaces fail while
-// other requests pass.
-type line struct {
+// connection to the API server, on which watches of namespaces can fail while other
+// requests pass.
+type connection struct {
 	next http.RoundTripper
 
 	mu      sync.Mutex
-	fault   fault
-	down    bool            // for all requests
-	running map[*tap]string // watches, with their path
+	watches response
+	down    bool                  // for all requests
+	running map[*watchBody]string // watches, with their path
 }
 
-// tap is the body of a watch, which ends when the test says so.
-type tap struct {
+// watchBody is the body of a watch, which the test can end.
+type watchBody struct {
 	*io.PipeReader
 
 	writer *io.PipeWriter
 	body   io.Closer
 }
 
-// Close is the reader's.
-func (b *tap) Close() error {
+// Close closes the body.
+func (b *watchBody) Close() error {
 	_ = b.PipeReader.Close()
 	return b.body.Close()
 }
 
-// over makes an observer's requests go over the line.
-func (l *line) over(c *Config) {
+// wrap has an observer send its requests over the connection.
+func (l *connection) wrap(c *Config) {
 	c.Cluster.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		l.next = next
 		return l
 	})
 }
 
-// RoundTrip is http.RoundTripper.
-func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip implements http.RoundTripper.
+func (l *connection) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.mu.Lock()
-	fault, down := l.fault, l.down
+	watches, down := l.watches, l.down
 	l.mu.Unlock()
 	if down {
 		return refuse(r)
@@ -68,21 +68,21 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Query().Get("watch") != "true" || !strings.Contains(r.URL.Path, "/namespaces/") {
 		return l.next.RoundTrip(r)
 	}
-	if fault != nil {
-		if response, err := fault(r); response != nil || err != nil {
+	if watches != nil {
+		if response, err := watches(r); response != nil || err != nil {
 			return response, err
 		}
 	}
 	response, err := l.next.RoundTrip(r)
 	if err == nil {
-		response.Body = l.tap(response.Body, r.URL.Path)
+		response.Body = l.track(response.Body, r.URL.Path)
 	}
 	return response, err
 }
 
-func (l *line) tap(body io.ReadCloser, path string) *tap {
+func (l *connection) track(body io.ReadCloser, path string) *watchBody {
 	reader, writer := io.Pipe()
-	b := &tap{reader, writer, body}
+	b := &watchBody{reader, writer, body}
 	go func() {
 		_, err := io.Copy(writer, body)
 		_ = writer.CloseWithError(err)
@@ -93,8 +93,9 @@ func (l *line) tap(body io.ReadCloser, path string) *tap {
 	return b
 }
 
-// cut ends the running watches of a resource in order; of all where it is empty.
-func (l *line) cut(resource string) {
+// endWatches ends the running watches of a resource regularly, or all of them where it is
+// empty.
+func (l *connection) endWatches(resource string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for b, path := range l.running {
@@ -106,18 +107,18 @@ func (l *line) cut(resource string) {
 	}
 }
 
-func (l *line) set(fault fault, down bool) {
+func (l *connection) set(watches response, down bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fault, l.down = fault, down
+	l.watches, l.down = watches, down
 }
 
 func refuse(*http.Request) (*http.Response, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// answer is an API server's.
-func answer(t *testing.T, code int, body any) fault {
+// respond returns a response of an API server.
+func respond(t *testing.T, code int, body any) response {
 	t.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -131,14 +132,14 @@ func answer(t *testing.T, code int, body any) fault {
 	}
 }
 
-// event is what a watch says that can't go on.
+// event returns the event of a watch that can't go on.
 func event(status metav1.Status) any {
 	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 	return map[string]any{"type": "ERROR", "object": status}
 }
 
-// hang answers when the request ends, or the test.
-func hang(released <-chan struct{}) fault {
+// hang responds when the request ends, or the test.
+func hang(released <-chan struct{}) response {
 	return func(r *http.Request) (*http.Response, error) {
 		select {
 		case <-released:
@@ -149,37 +150,37 @@ func hang(released <-chan struct{}) fault {
 	}
 }
 
-// beginOver is begin over a line.
-func beginOver(t *testing.T) (*line, *deployment, *running, string) {
+// beginOver is begin over a connection.
+func beginOver(t *testing.T) (*connection, *deployment, *runningObserver, string) {
 	t.Helper()
-	l := &line{running: map[*tap]string{}}
+	l := &connection{running: map[*watchBody]string{}}
 	s := newStaging(t)
 	digest := s.registry.Image(t, "shop/web")
 	d := s.deploy(s.web() + "@" + digest)
-	r := s.observe(l.over)
+	r := s.observe(l.wrap)
 	r.untilState(digest, v1alpha1.SoakHealthy, "")
 	return l, d, r, digest
 }
 
-func TestWhileAWatchIsBrokenNothingCounts(t *testing.T) {
+func TestBrokenWatchStopsCounting(t *testing.T) {
 	tooMany := apierrors.NewTooManyRequests("wait", 0).Status()
 	gone := apierrors.NewResourceExpired("too old resource version").Status()
-	const hanging = "watches aren't answered"
+	const hanging = "no response"
 	released := make(chan struct{})
-	for name, fault := range map[string]fault{
-		"watches are refused":            refuse,
-		"watches are answered 429":       answer(t, http.StatusTooManyRequests, tooMany),
-		"watches are answered 410":       answer(t, http.StatusGone, gone),
-		"watches end with the event 429": answer(t, http.StatusOK, event(tooMany)),
-		"watches end with the event 410": answer(t, http.StatusOK, event(gone)),
-		"watches end at once":            answer(t, http.StatusOK, nil),
-		hanging:                          hang(released),
+	for name, failure := range map[string]response{
+		"connection refused": refuse,
+		"response 429":       respond(t, http.StatusTooManyRequests, tooMany),
+		"response 410":       respond(t, http.StatusGone, gone),
+		"event 429":          respond(t, http.StatusOK, event(tooMany)),
+		"event 410":          respond(t, http.StatusOK, event(gone)),
+		"immediate end":      respond(t, http.StatusOK, nil),
+		hanging:              hang(released),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, d, r, digest := beginOver(t)
 			r.pass(20 * time.Second)
-			l.set(fault, false)
-			l.cut("")
+			l.set(failure, false)
+			l.endWatches("")
 			r.untilState(digest, v1alpha1.SoakInterrupted, v1alpha1.SoakUnobserved)
 			d.setPod(0, false, 0)
 			d.setPod(0, true, 0)
@@ -197,47 +198,47 @@ func TestWhileAWatchIsBrokenNothingCounts(t *testing.T) {
 	}
 }
 
-func TestABreakBetweenTwoObservationsIsSeen(t *testing.T) {
+func TestWatchBreakBetweenObservationsIsNoticed(t *testing.T) {
 	l, d, r, digest := beginOver(t)
 	r.pass(20 * time.Second)
 	l.set(refuse, false)
-	l.cut("pods")
+	l.endWatches("pods")
 	w := r.program.engine.Watcher(r.namespace)
 	running := func(want bool) func() bool {
 		return func() bool {
 			return w.State().Broken != want
 		}
 	}
-	observertest.WaitUntil(t, "the watch is broken", running(false))
+	observertest.WaitUntil(t, "the watch breaks", running(false))
 	d.setPod(0, false, 0)
 	d.setPod(0, true, 0)
 	l.set(nil, false)
-	observertest.WaitUntil(t, "it runs again", running(true))
+	observertest.WaitUntil(t, "the watch works again", running(true))
 	r.pass(20 * time.Second)
 	if w := r.soak(digest).Status.Window; w.HealthySeconds != 30 || w.InterruptedSeconds != 10 || w.LongestGapSeconds != 10 || w.Interruptions[0].Reason != v1alpha1.SoakUnobserved {
 		t.Errorf("the window is %+v", w)
 	}
 }
 
-func TestAWatchThatEndsInOrderMissesNothing(t *testing.T) {
+func TestWatchEndingRegularlyMissesNoEvent(t *testing.T) {
 	l, d, r, digest := beginOver(t)
 	r.pass(20 * time.Second)
 	w := r.program.engine.Watcher(r.namespace)
-	// A watch that ends in its first second without an event isn't in order to client-go.
+	// A watch that ends in its first second without an event is a failure to client-go.
 	d.setPod(1, true, 1)
-	observertest.WaitUntil(t, "the watch had an event", func() bool {
+	observertest.WaitUntil(t, "the watch has an event", func() bool {
 		return w.Snapshot().Pods[d.pods[1].UID].Container("web").Restarts == 1
 	})
 	released := make(chan struct{})
 	l.set(hang(released), false)
-	l.cut("pods")
-	observertest.WaitUntil(t, "the watch has ended", func() bool {
+	l.endWatches("pods")
+	observertest.WaitUntil(t, "the watch ends", func() bool {
 		return w.State().Resuming
 	})
 	d.setPod(0, false, 0)
 	d.setPod(0, true, 0)
 	close(released)
-	observertest.WaitUntil(t, "the moment was seen", func() bool {
+	observertest.WaitUntil(t, "the dip is noticed", func() bool {
 		return w.State().Dips > 0 && w.Snapshot().Pods[d.pods[0].UID].Ready
 	})
 	r.pass(20 * time.Second)
@@ -246,7 +247,7 @@ func TestAWatchThatEndsInOrderMissesNothing(t *testing.T) {
 	}
 }
 
-func TestWatchesBeginAnewWhenTheAPIServerDidNotAnswer(t *testing.T) {
+func TestUnansweredProbeRestartsWatches(t *testing.T) {
 	l, d, r, digest := beginOver(t)
 	r.pass(20 * time.Second)
 	l.set(nil, true)
@@ -263,14 +264,14 @@ func TestWatchesBeginAnewWhenTheAPIServerDidNotAnswer(t *testing.T) {
 	after := len(l.running)
 	l.mu.Unlock()
 	if after != 2*before {
-		t.Errorf("%d watches were begun, want %d", after, 2*before)
+		t.Errorf("%d watches were started, want %d", after, 2*before)
 	}
 	if w := r.soak(digest).Status.Window; w.HealthySeconds != 40 || w.LongestGapSeconds != 10 {
 		t.Errorf("the window is %+v", w)
 	}
 }
 
-func TestOfADigestThatStoppedOnlyTheTimeThatNobodyLookedIsAGap(t *testing.T) {
+func TestStoppedDigestGapCountsOnlyUnobservedTime(t *testing.T) {
 	l, d, r, old := beginOver(t)
 	r.pass(30 * time.Second)
 	deploy := func(digest string) {
@@ -286,7 +287,7 @@ func TestOfADigestThatStoppedOnlyTheTimeThatNobodyLookedIsAGap(t *testing.T) {
 	deploy(fresh)
 	r.pass(10 * time.Minute)
 	l.set(refuse, false)
-	l.cut("pods")
+	l.endWatches("pods")
 	r.untilState(fresh, v1alpha1.SoakInterrupted, v1alpha1.SoakUnobserved)
 	r.pass(time.Minute)
 	l.set(nil, false)
