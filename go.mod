@@ -401,9 +401,11 @@ require (
 	sigs.k8s.io/structured-merge-diff/v4 v4.6.0 // indirect
 )
 
-// argo-cd/v2 (the plugin's protocol, driven by Argo CD's own client in tests) requires
-// k8s.io/kubernetes, whose go.mod names its staging modules v0.0.0. 0.33 is the newest
-// line it compiles with: 0.34 moves to structured-merge-diff v6, gitops-engine has v4.
+// What holds each of these back, and what would lift it: docs/design/dependencies.md.
+
+// argo-cd/v2 (its clients drive the plugin and the generator in tests) requires
+// k8s.io/kubernetes, whose go.mod names its staging modules v0.0.0. It compiles with 0.33
+// at most: 0.34 uses structured-merge-diff v6, and gitops-engine uses v4.
 replace (
 	k8s.io/api => k8s.io/api v0.33.13
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.33.13
@@ -439,14 +441,14 @@ replace (
 	k8s.io/sample-controller => k8s.io/sample-controller v0.33.13
 )
 
-// argo-cd/v2 calls securejoin.MkdirAll with an int mode, which later versions refuse.
+// argo-cd/v2 calls securejoin.MkdirAll with an int mode; since 0.4.0 it is an os.FileMode.
 replace github.com/cyphar/filepath-securejoin => github.com/cyphar/filepath-securejoin v0.3.6
 
-// Newer ones use structured-merge-diff v6, see above.
+// Later versions use the YAML nodes of gnostic-models 0.7, and structured-merge-diff v6.
 replace k8s.io/kube-openapi => k8s.io/kube-openapi v0.0.0-20250318190949-c8a335a9a2ff
 
-// Newer ones use go.yaml.in, whose nodes that kube-openapi doesn't take.
+// Since 0.7.0 its YAML nodes are of go.yaml.in; that kube-openapi expects gopkg.in's.
 replace github.com/google/gnostic-models => github.com/google/gnostic-models v0.6.9
 
-// argo-cd/v2 uses the gRPC interceptors that later versions removed.
+// argo-cd/v2 uses gRPC interceptors that 0.61.0 removed.
 replace go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc => go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.60.0
