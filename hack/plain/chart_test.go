@@ -302,7 +302,7 @@ func TestTheChartRefuses(t *testing.T) {
 		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {groups: []}}", "guard.admins is empty"},
 		"an account of no namespace":   {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {serviceAccounts: [argocd]}}", "write namespace/name"},
 		"a writer of no namespace":     {"observer: {enabled: true, keySecret: key}\nguard: {namespace: {writers: [calico]}}", "write namespace/name"},
-		"trusted roots that are open":  {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: ladder-roots}}", "leaves ConfigMaps"},
+		"trusted roots that are open":  {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: ladder-roots}}", "lets teams write ConfigMaps"},
 		"two folders of trusted roots": {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: a, secret: b}}", "name one"},
 		"an observer without a key":    {"observer: {enabled: true}", "observer.keySecret is empty"},
 		"previews without a token":     {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},

@@ -58,12 +58,12 @@ func guardTables(list guardList) string {
 	}
 	full := func(e guardEntry) []string { return []string{e.Name, resourcesOf(e), e.Reason, e.Also} }
 	short := func(e guardEntry) []string { return []string{e.Name, resourcesOf(e), e.Reason} }
-	table("`envladder-guard` protects, in the whole cluster:", "| what | resources | why | who else may write it |", list.Cluster, full)
-	table("`envladder-guard-namespace` closes envladder's own namespace, for every kind. Above all:", "| what | resources | why |", list.Namespace, short)
-	table("Apart from the admins these may write there:", "| who | what |", list.Open, func(e guardEntry) []string { return []string{e.Name, e.Reason} })
-	table("No policy can protect these. RBAC can, and AppProjects:", "| what | resources | why |", list.RBAC, short)
-	fmt.Fprintf(&text, "\nIn every AppProject but the platform's:\n\n"+
-		"- `clusterResourceWhitelist` without the groups %s; empty, or `Namespace` alone, is best;\n"+
+	table("`envladder-guard` protects these objects in the whole cluster:", "| what | resources | why | who else may write it |", list.Cluster, full)
+	table("`envladder-guard-namespace` closes envladder's own namespace for every kind, most importantly:", "| what | resources | why |", list.Namespace, short)
+	table("Apart from the admins, these accounts may write there:", "| who | what, or why |", list.Open, func(e guardEntry) []string { return []string{e.Name, e.Reason} })
+	table("No policy can protect the following resources. Protect them with RBAC and AppProjects:", "| what | resources | why |", list.RBAC, short)
+	fmt.Fprintf(&text, "\nIn every AppProject except the platform's, set:\n\n"+
+		"- `clusterResourceWhitelist` without the groups %s; best is an empty list, or `Namespace` alone;\n"+
 		"- `destinations` by name, without envladder's namespace, `kube-system` and `*`;\n"+
 		"- `namespaceResourceWhitelist` with what the team needs, or `namespaceResourceBlacklist` with every kind of %s.\n\n",
 		quoted(clusterGroups(list)), quoted(namespacedGroups))

@@ -25,13 +25,13 @@ system:serviceaccount:{{ replace "/" ":" (index . 1) }}
 {{- $admins := .Values.guard.admins -}}
 {{- $users := concat ($admins.users | default list) (include "envladder.usernames" (list "guard.admins.serviceAccounts" $admins.serviceAccounts) | fromJsonArray) -}}
 {{- if not (or $users $admins.groups) -}}
-{{- fail "guard.admins is empty: name who may change Gates and upgrade envladder, or no one could" -}}
+{{- fail "guard.admins is empty: name at least one account that may change Gates and upgrade envladder" -}}
 {{- end -}}
 {{- $users | default list | toJson -}}
 {{- end -}}
 
 {{/* Namespaces that the guard closes, as a list of CEL: envladder's, and those of the service
-accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
+accounts that are admins. kube-system is left out: its accounts count as Kubernetes' own. */}}
 {{- define "envladder.closedNamespaces" -}}
 {{- $namespaces := list .Release.Namespace -}}
 {{- range .Values.guard.admins.serviceAccounts -}}
@@ -40,7 +40,7 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
 {{- without $namespaces "kube-system" | uniq | toJson -}}
 {{- end -}}
 
-{{/* Users who may put another CA into the webhook's configuration, as a list of CEL. */}}
+{{/* Users who may write another CA into the webhook's configuration, as a list of CEL. */}}
 {{- define "envladder.renewers" -}}
 {{- $tls := .Values.webhook.tls -}}
 {{- if $tls.certManager.enabled -}}
@@ -52,7 +52,7 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* Users who make the webhook's certificate in its namespace, as a list of CEL. */}}
+{{/* Users who create the webhook's certificate in its namespace, as a list of CEL. */}}
 {{- define "envladder.certManagers" -}}
 {{- $manager := .Values.webhook.tls.certManager -}}
 {{- include "envladder.usernames" (list "webhook.tls.certManager.controller" (ternary (list $manager.controller) list $manager.enabled)) -}}
@@ -69,13 +69,13 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
 {{- $names | uniq | toJson -}}
 {{- end -}}
 
-{{/* What the expressions of files/guard.yaml use, in both policies. */}}
+{{/* The variables that the expressions of files/guard.yaml use in both policies. */}}
 {{- define "envladder.guardVariables" -}}
 - name: admin
   expression: |-
     request.userInfo.username in {{ include "envladder.admins" . }} ||
     request.userInfo.?groups.orValue([]).exists(group, group in {{ .Values.guard.admins.groups | default list | toJson }})
-# Controllers have one account for all of them, or one each in kube-system.
+# Kubernetes' controllers share one account, or have one each in kube-system.
 - name: byKubernetes
   expression: |-
     request.userInfo.username in ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"] ||
@@ -93,13 +93,13 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
 - name: resource
   expression: |-
     request.resource.resource + (has(request.subResource) && request.subResource != "" ? "/" + request.subResource : "")
-# The object's name: that of a request is empty where many are deleted.
+# The object's name. The request's name is empty if a collection is deleted.
 - name: name
   expression: |-
     request.operation == "CONNECT" ? request.name : (request.operation == "DELETE" ? oldObject : object).metadata.name
 {{- end -}}
 
-{{/* And in that of the cluster. */}}
+{{/* The variables of the policy for the cluster. */}}
 {{- define "envladder.guardClusterVariables" -}}
 - name: closedNamespaces
   expression: '{{ include "envladder.closedNamespaces" . }}'
@@ -112,7 +112,7 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
   expression: '"{{ include "envladder.name" (list "observer" .) }}"'
 {{- end -}}
 
-{{/* And in that of envladder's namespace. */}}
+{{/* The variables of the policy for envladder's namespace. */}}
 {{- define "envladder.guardNamespaceVariables" -}}
 - name: byNode
   expression: request.userInfo.?groups.orValue([]).exists(group, group == "system:nodes")
@@ -126,7 +126,7 @@ accounts that are admins. What runs in kube-system is Kubernetes' own. */}}
   expression: '{{ include "envladder.ladderConfigMaps" . }}'
 {{- end -}}
 
-{{/* CEL: a request is about an entry of files/guard.yaml. */}}
+{{/* CEL: the request matches an entry of files/guard.yaml. */}}
 {{- define "envladder.guardMatches" -}}
 {{- $rules := list -}}
 {{- range .rules -}}

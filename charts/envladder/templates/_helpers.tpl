@@ -1,4 +1,4 @@
-{{/* The prefix of all names: the release's name, which has the chart's in it once. */}}
+{{/* The prefix of all names: the release's name, with the chart's name in it once. */}}
 {{- define "envladder.fullname" -}}
 {{- if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
@@ -12,7 +12,7 @@
 {{- printf "%s-%s" (include "envladder.fullname" (index . 1)) (index . 0) -}}
 {{- end -}}
 
-{{/* What selects a part's pods; never changes in a release's life. */}}
+{{/* The labels that select a part's pods. They never change during a release's life. */}}
 {{- define "envladder.selectorLabels" -}}
 app.kubernetes.io/name: envladder-{{ index . 0 }}
 app.kubernetes.io/instance: {{ (index . 1).Release.Name }}
@@ -27,7 +27,7 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* The image of a part: (list PART IMAGE .). A name without a host would be Docker Hub's. */}}
+{{/* The image of a part: (list PART IMAGE .). A name without a host would refer to Docker Hub. */}}
 {{- define "envladder.image" -}}
 {{- $image := index . 1 -}}
 {{- $registry := (index . 2).Values.image.registry | trimSuffix "/" -}}
@@ -39,7 +39,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag }}{{ end -}}
 {{- end -}}
 
-{{/* The pod's part that all have. */}}
+{{/* The part of the pod that all programs share. */}}
 {{- define "envladder.podSecurity" -}}
 securityContext:
   runAsNonRoot: true
@@ -58,7 +58,7 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Where pods may run, of a part's values: lines of a pod template in a Deployment. */}}
+{{/* Scheduling of pods, from a part's values: lines of a pod template in a Deployment. */}}
 {{- define "envladder.scheduling" -}}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" }}
 {{- with index $ $key }}
@@ -75,7 +75,7 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* Credentials for registries, of a part's values: the volume, its mount, and the flags. */}}
+{{/* Credentials for registries, from a part's values: the volume, its mount, and the flags. */}}
 {{- define "envladder.registryVolume" -}}
 {{- with .registrySecrets }}
       - name: registry

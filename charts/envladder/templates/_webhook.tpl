@@ -6,7 +6,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Who makes the certificate: given, manager or own. */}}
+{{/* The source of the certificate: given, manager or own. */}}
 {{- define "envladder.certificate" -}}
 {{- $tls := .Values.webhook.tls -}}
 {{- if $tls.certManager.enabled -}}
@@ -20,14 +20,14 @@ own
 {{- end -}}
 {{- end -}}
 
-{{/* What is sent: everything that has a pod template. */}}
+{{/* The objects that are sent: everything that has a pod template. */}}
 {{- define "envladder.rules" -}}
 - apiGroups: [""]
   apiVersions: [v1]
   operations: [CREATE, UPDATE]
   resources: [pods, podtemplates, replicationcontrollers]
   scope: Namespaced
-# Debug containers come by a subresource, as an UPDATE of the pod.
+# Debug containers are added by a subresource, as an UPDATE of the pod.
 - apiGroups: [""]
   apiVersions: [v1]
   operations: [UPDATE]
@@ -96,7 +96,7 @@ kind in ['{{ join "', '" $names }}'] && object{{ $field }} != oldObject{{ $field
 {{- end }}
 {{- end -}}
 
-{{/* What the program is told of kinds that aren't Kubernetes' own. */}}
+{{/* The program's flags for kinds that aren't Kubernetes' own. */}}
 {{- define "envladder.kinds" -}}
 {{- range $entry := .Values.webhook.kinds }}
 {{- if ne (len (splitList "/" $entry.kind)) 3 }}
@@ -118,7 +118,7 @@ kind in ['{{ join "', '" $names }}'] && object{{ $field }} != oldObject{{ $field
 {{- fail "webhook.trustedRoots names a ConfigMap and a Secret: name one" }}
 {{- end }}
 {{- if hasPrefix "ladder-" .configMap }}
-{{- fail (printf "webhook.trustedRoots.configMap is %q: the guard leaves ConfigMaps whose names begin with ladder- to the teams, so name it otherwise" .configMap) }}
+{{- fail (printf "webhook.trustedRoots.configMap is %q: the guard lets teams write ConfigMaps whose names begin with ladder-; choose another name" .configMap) }}
 {{- end }}
 {{- if .configMap }}
       - name: trusted-roots
