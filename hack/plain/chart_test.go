@@ -292,8 +292,8 @@ func TestEachPartIsSwitchable(t *testing.T) {
 
 func TestTheChartRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ values, want string }{
-		"its own namespace":            {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then keep itself"},
-		"the cluster's namespaces":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then keep itself"},
+		"its own namespace":            {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then prevent itself"},
+		"the cluster's namespaces":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then prevent itself"},
 		"a webhook of no namespace":    {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
 		"a certificate without its CA": {"webhook: {enabled: true, enforce: [shop], tls: {secretName: tls}}", "webhook.tls.caBundle is empty"},
 		"another word for ungated":     {"webhook: {enabled: true, enforce: [shop], ungatedNamespaces: Maybe}", "use Allow or Deny"},
