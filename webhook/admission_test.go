@@ -1,15 +1,12 @@
 package webhook
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,68 +14,34 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// denial is what a request was refused with: its codes, or none where it was admitted.
-// Any other failure ends the test.
-func denial(t *testing.T, err error) (codes []string, status metav1.Status) {
-	t.Helper()
-	if err == nil {
-		return nil, metav1.Status{}
-	}
-	var refused *apierrors.StatusError
-	if !errors.As(err, &refused) || !strings.Contains(err.Error(), `admission webhook "validate.envladder.dev" denied the request`) {
-		t.Fatalf("the request failed, and not by the webhook's word: %v", err)
-	}
-	status = refused.ErrStatus
-	if status.Details == nil || len(status.Details.Causes) == 0 {
-		t.Fatalf("the denial has no causes: %v", err)
-	}
-	for _, cause := range status.Details.Causes {
-		codes = append(codes, string(cause.Type))
-	}
-	return codes, status
-}
-
-// wantCodes checks that a request was denied with just these codes; admitted without any.
-func wantCodes(t *testing.T, err error, want ...gate.Code) metav1.Status {
-	t.Helper()
-	codes, status := denial(t, err)
-	var wanted []string
-	for _, code := range want {
-		wanted = append(wanted, string(code))
-	}
-	if diff := cmp.Diff(wanted, codes); diff != "" {
-		t.Fatalf("codes of the denial (-want +got):\n%s\n%s", diff, status.Message)
-	}
-	return status
-}
-
 func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	g := b.prodGate(namespace)
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	g := env.ProdGate(namespace)
 	dead := "127.0.0.1:1" // nobody listens on port 1
 	g.Spec.Images = append(g.Spec.Images, v1alpha1.GateImage{Repository: dead + "/shop/web", Ladder: "shop"})
-	b.gate(t, g)
+	env.createGate(t, g)
 
-	unsigned := b.push(t, "shop/web")
-	signed := b.push(t, "shop/web")
-	b.sign(t, signed, "ci")
-	soaked := b.push(t, "shop/web")
-	b.soak(t, soaked, "observer", time.Hour)
-	swapped := b.push(t, "shop/web") // each signs what the other should
-	b.sign(t, swapped, "observer")
-	b.soak(t, swapped, "ci", time.Hour)
-	stranger := b.push(t, "shop/web")
-	b.sign(t, stranger, "stranger")
-	b.soak(t, stranger, "stranger", time.Hour)
-	short := b.push(t, "shop/web")
-	b.sign(t, short, "ci")
-	b.attest(t, short, "observer", gate.PredicateSoak, soakOf(short, 6*time.Hour+12*time.Minute, time.Hour))
-	proven, aged, recalled := b.proven(t), b.aged(t), b.proven(t)
-	b.recall(t, workload.DigestOf(recalled))
-	rebuilt := strings.Replace(b.push(t, "shop/web"), "@", ":1.0@", 1)
+	unsigned := env.Push(t, "shop/web")
+	signed := env.Push(t, "shop/web")
+	env.Sign(t, signed, "ci")
+	soaked := env.Push(t, "shop/web")
+	env.AttestSoak(t, soaked, "observer", time.Hour)
+	swapped := env.Push(t, "shop/web") // each signs what the other should
+	env.Sign(t, swapped, "observer")
+	env.AttestSoak(t, swapped, "ci", time.Hour)
+	stranger := env.Push(t, "shop/web")
+	env.Sign(t, stranger, "stranger")
+	env.AttestSoak(t, stranger, "stranger", time.Hour)
+	short := env.Push(t, "shop/web")
+	env.Sign(t, short, "ci")
+	env.Attest(t, short, "observer", gate.PredicateSoak, webhooktest.NewSoak(short, 6*time.Hour+12*time.Minute, time.Hour))
+	proven, aged, recalled := env.PushProven(t), env.PushAged(t), env.PushProven(t)
+	env.createRecall(t, workload.DigestOf(recalled))
+	rebuilt := strings.Replace(env.Push(t, "shop/web"), "@", ":1.0@", 1)
 	repository, digest, _ := strings.Cut(proven, "@")
 
 	for name, test := range map[string]struct {
@@ -98,17 +61,17 @@ func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
 		"no tag, no digest":                     {repository, []gate.Code{gate.NoDigest}},
 		"recalled":                              {recalled, []gate.Code{gate.Recalled}},
 		"rebuilt under the proven one's tag":    {rebuilt, []gate.Code{gate.NoSignature, gate.NoSoak}},
-		"not in the Gate":                       {b.registry + "/other/web@" + digest, []gate.Code{gate.UnknownImage}},
-		"in exemptImages, by digest":            {b.registry + "/sidecar/proxy@" + digest, nil},
-		"in exemptImages, by tag":               {b.registry + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
+		"not in the Gate":                       {env.Host + "/other/web@" + digest, []gate.Code{gate.UnknownImage}},
+		"in exemptImages, by digest":            {env.Host + "/sidecar/proxy@" + digest, nil},
+		"in exemptImages, by tag":               {env.Host + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
 		"digest too short":                      {strings.TrimSuffix(proven, proven[len(proven)-1:]), []gate.Code{gate.UnknownImage}},
 		"digest in upper case":                  {repository + "@" + strings.ToUpper(digest), []gate.Code{gate.UnknownImage}},
 		"registry down":                         {dead + "/shop/web@" + digest, []gate.Code{gate.RegistryUnavailable}},
-		"proof of the proven one's, other name": {b.registry + "/shop/api@" + digest, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"proof of the proven one's, other name": {env.Host + "/shop/api@" + digest, []gate.Code{gate.NoSignature, gate.NoSoak}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := b.client.Create(t.Context(), newPod(namespace, strings.Map(toName, name), test.image))
-			wantCodes(t, err, test.want...)
+			err := env.Client.Create(t.Context(), webhooktest.NewPod(namespace, strings.Map(toName, name), test.image))
+			webhooktest.WantCodes(t, err, test.want...)
 		})
 	}
 }
@@ -122,15 +85,15 @@ func toName(r rune) rune {
 }
 
 func TestDenialSaysWhy(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	image := b.push(t, "shop/web")
-	b.sign(t, image, "ci")
-	b.attest(t, image, "observer", gate.PredicateSoak, soakOf(image, 6*time.Hour+12*time.Minute, time.Hour))
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	image := env.Push(t, "shop/web")
+	env.Sign(t, image, "ci")
+	env.Attest(t, image, "observer", gate.PredicateSoak, webhooktest.NewSoak(image, 6*time.Hour+12*time.Minute, time.Hour))
 
-	err := b.client.Create(t.Context(), newDeployment(namespace, image))
-	status := wantCodes(t, err, gate.SoakTooShort)
+	err := env.Client.Create(t.Context(), webhooktest.NewDeployment(namespace, image))
+	status := webhooktest.WantCodes(t, err, gate.SoakTooShort)
 
 	_, text, _ := strings.Cut(status.Message, "denied the request: ")
 	lines := strings.Split(text, "\n")
@@ -138,7 +101,7 @@ func TestDenialSaysWhy(t *testing.T) {
 	if !strings.HasPrefix(lines[0], head) || !strings.Contains(lines[0], "6h12m") || !strings.Contains(lines[0], "24h") {
 		t.Errorf("the first line is %q, want the sentence %q with 6h12m of 24h", lines[0], head)
 	}
-	if len(lines) != 3 || !strings.HasPrefix(lines[1], "- SoakTooShort: ") || !strings.HasPrefix(lines[2], "- asked Gate gate-"+namespace+" generation 1 sha256:") {
+	if len(lines) != 3 || !strings.HasPrefix(lines[1], "- SoakTooShort: ") || !strings.HasPrefix(lines[2], "- judged by Gate gate-"+namespace+" generation 1 sha256:") {
 		t.Errorf("below the sentence is %q, want the reason with its code, and the Gate that was asked", lines[1:])
 	}
 	if status.Code != 403 || status.Reason != metav1.StatusReasonForbidden {
@@ -147,35 +110,35 @@ func TestDenialSaysWhy(t *testing.T) {
 	if field := status.Details.Causes[0].Field; field != "spec.template.spec.containers[0].image" {
 		t.Errorf("the cause's field is %q", field)
 	}
-	if log := b.logs.String(); !strings.Contains(log, "namespace="+namespace+" kind=Deployment name=web user=") || !strings.Contains(log, "SoakTooShort") {
+	if log := env.logs.String(); !strings.Contains(log, "namespace="+namespace+" kind=Deployment name=web user=") || !strings.Contains(log, "SoakTooShort") {
 		t.Error("the log has no line with namespace, kind, name, user and codes of the denial")
 	}
 }
 
 func TestEveryKindIsJudged(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	unproven, proven := b.push(t, "shop/web"), b.proven(t)
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	unproven, proven := env.Push(t, "shop/web"), env.PushProven(t)
 
-	for kind, denied := range workloads(namespace, unproven) {
+	for kind, denied := range webhooktest.Workloads(namespace, unproven) {
 		t.Run(kind, func(t *testing.T) {
-			status := wantCodes(t, b.client.Create(t.Context(), denied.object), gate.NoSignature, gate.NoSoak)
+			status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), denied.Object), gate.NoSignature, gate.NoSoak)
 			for _, cause := range status.Details.Causes {
-				if cause.Field != denied.field {
-					t.Errorf("the cause names the field %q, want %q", cause.Field, denied.field)
+				if cause.Field != denied.Field {
+					t.Errorf("the cause names the field %q, want %q", cause.Field, denied.Field)
 				}
 			}
-			wantCodes(t, b.client.Create(t.Context(), workloads(namespace, proven)[kind].object))
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.Workloads(namespace, proven)[kind].Object))
 		})
 	}
 }
 
 func TestEveryImageOfAPodIsJudged(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	unproven, proven := b.push(t, "shop/web"), b.proven(t)
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	unproven, proven := env.Push(t, "shop/web"), env.PushProven(t)
 
 	for place, add := range map[string]func(*corev1.PodSpec, string){
 		"spec.initContainers[0].image": func(spec *corev1.PodSpec, image string) {
@@ -190,32 +153,32 @@ func TestEveryImageOfAPodIsJudged(t *testing.T) {
 		},
 	} {
 		t.Run(place, func(t *testing.T) {
-			pod := newPod(namespace, "", proven)
+			pod := webhooktest.NewPod(namespace, "", proven)
 			pod.GenerateName = "web-"
 			add(&pod.Spec, unproven)
-			status := wantCodes(t, b.client.Create(t.Context(), pod), gate.NoSignature, gate.NoSoak)
+			status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod), gate.NoSignature, gate.NoSoak)
 			if field := status.Details.Causes[0].Field; field != place {
 				t.Errorf("the cause names the field %q, want %q", field, place)
 			}
 
-			pod = newPod(namespace, "", proven)
+			pod = webhooktest.NewPod(namespace, "", proven)
 			pod.GenerateName = "web-"
 			add(&pod.Spec, proven)
-			wantCodes(t, b.client.Create(t.Context(), pod))
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod))
 		})
 	}
 }
 
 func TestEphemeralContainer(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	running := b.proven(t)
-	pod := newPod(namespace, "web", running)
-	if err := b.client.Create(t.Context(), pod); err != nil {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	running := env.PushProven(t)
+	pod := webhooktest.NewPod(namespace, "web", running)
+	if err := env.Client.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	clientset := kubernetes.NewForConfigOrDie(b.admin)
+	clientset := kubernetes.NewForConfigOrDie(env.Admin)
 	debug := func(name, image string) error {
 		live, err := clientset.CoreV1().Pods(namespace).Get(t.Context(), "web", metav1.GetOptions{})
 		if err != nil {
@@ -228,102 +191,102 @@ func TestEphemeralContainer(t *testing.T) {
 		return err
 	}
 
-	status := wantCodes(t, debug("unproven", b.push(t, "shop/debug")), gate.NoSignature, gate.NoSoak)
+	status := webhooktest.WantCodes(t, debug("unproven", env.Push(t, "shop/debug")), gate.NoSignature, gate.NoSoak)
 	if field := status.Details.Causes[0].Field; field != "spec.ephemeralContainers[0].image" {
 		t.Errorf("the cause names the field %q", field)
 	}
-	wantCodes(t, debug("proven", b.proven(t)))
+	webhooktest.WantCodes(t, debug("proven", env.PushProven(t)))
 
-	b.recall(t, workload.DigestOf(running))
-	wantCodes(t, debug("other", b.registry+"/sidecar/debug@"+workload.DigestOf(b.push(t, "sidecar/debug"))))
-	wantCodes(t, debug("recalled", running), gate.Recalled)
+	env.createRecall(t, workload.DigestOf(running))
+	webhooktest.WantCodes(t, debug("other", env.Host+"/sidecar/debug@"+workload.DigestOf(env.Push(t, "sidecar/debug"))))
+	webhooktest.WantCodes(t, debug("recalled", running), gate.Recalled)
 }
 
 func TestActions(t *testing.T) {
-	b := up(t)
-	unproven := b.push(t, "shop/web")
+	env := startedEnv(t)
+	unproven := env.Push(t, "shop/web")
 
 	t.Run("Warn admits with a warning", func(t *testing.T) {
-		namespace := b.namespace(t)
-		g := b.prodGate(namespace)
+		namespace := env.NewNamespace(t)
+		g := env.ProdGate(namespace)
 		g.Spec.Action = v1alpha1.ActionWarn
-		b.gate(t, g)
+		env.createGate(t, g)
 		var warnings []string
-		wantCodes(t, b.as(t, "", &warnings).Create(t.Context(), newPod(namespace, "web", unproven)))
+		webhooktest.WantCodes(t, env.Impersonate(t, "", &warnings).Create(t.Context(), webhooktest.NewPod(namespace, "web", unproven)))
 		if len(warnings) != 1 || !strings.HasPrefix(warnings[0], "would be denied: shop/web@sha256:") || !strings.HasSuffix(warnings[0], ": NoSignature, NoSoak") || len([]rune(warnings[0])) > 256 {
 			t.Errorf("the warnings are %q, want one of at most 256 characters with codes and image", warnings)
 		}
 	})
 	t.Run("Audit admits without a word, and logs", func(t *testing.T) {
-		namespace := b.namespace(t)
-		g := b.prodGate(namespace)
+		namespace := env.NewNamespace(t)
+		g := env.ProdGate(namespace)
 		g.Spec.Action = v1alpha1.ActionAudit
-		b.gate(t, g)
+		env.createGate(t, g)
 		var warnings []string
-		wantCodes(t, b.as(t, "", &warnings).Create(t.Context(), newPod(namespace, "web", unproven)))
+		webhooktest.WantCodes(t, env.Impersonate(t, "", &warnings).Create(t.Context(), webhooktest.NewPod(namespace, "web", unproven)))
 		if len(warnings) != 0 {
 			t.Errorf("the warnings are %q, want none", warnings)
 		}
-		if !strings.Contains(b.logs.String(), `msg=verdict verdict=Audited codes="[NoSignature NoSoak]" operation=CREATE namespace=`+namespace) {
+		if !strings.Contains(env.logs.String(), `msg=verdict verdict=Audited codes="[NoSignature NoSoak]" operation=CREATE namespace=`+namespace) {
 			t.Error("the log has no line about the pod")
 		}
 	})
 	t.Run("dry run gets the same verdict", func(t *testing.T) {
-		namespace := b.namespace(t)
-		b.gate(t, b.prodGate(namespace))
-		wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", unproven), client.DryRunAll), gate.NoSignature, gate.NoSoak)
+		namespace := env.NewNamespace(t)
+		env.createGate(t, env.ProdGate(namespace))
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", unproven), client.DryRunAll), gate.NoSignature, gate.NoSoak)
 	})
 }
 
 // TestNamespaceThatNoGateNames: it is sent, so it should be guarded; a Gate that is
 // gone opens nothing.
 func TestNamespaceThatNoGateNames(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	g := b.prodGate(namespace)
-	if err := b.client.Create(t.Context(), g); err != nil {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	g := env.ProdGate(namespace)
+	if err := env.Client.Create(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	guarded := func() bool { return len(b.program.gates.guarding(namespace)) > 0 }
-	if err := until(guarded); err != nil {
+	guarded := func() bool { return len(env.program.policies.GatesFor(namespace)) > 0 }
+	if err := webhooktest.WaitUntil(guarded); err != nil {
 		t.Fatal(err)
 	}
-	proven := b.proven(t)
-	deployment := newDeployment(namespace, proven)
-	wantCodes(t, b.client.Create(t.Context(), deployment))
-	if err := b.client.Delete(t.Context(), g); err != nil {
+	proven := env.PushProven(t)
+	deployment := webhooktest.NewDeployment(namespace, proven)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), deployment))
+	if err := env.Client.Delete(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	if err := until(func() bool { return !guarded() }); err != nil {
+	if err := webhooktest.WaitUntil(func() bool { return !guarded() }); err != nil {
 		t.Fatal(err)
 	}
 
-	status := wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "web", proven)), gate.NoGate)
+	status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", proven)), gate.NoGate)
 	if want := fmt.Sprintf("no Gate names namespace %q", namespace); !strings.Contains(status.Message, want) {
 		t.Errorf("the message %q doesn't say %q", status.Message, want)
 	}
 	deployment.Spec.Replicas = new(int32(0))
-	wantCodes(t, b.client.Update(t.Context(), deployment)) // starts nothing new
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment)) // starts nothing new
 	deployment.Spec.Template.Labels["b"] = "c"
-	wantCodes(t, b.client.Update(t.Context(), deployment), gate.NoGate)
-	wantCodes(t, b.client.Delete(t.Context(), deployment))
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.NoGate)
+	webhooktest.WantCodes(t, env.Client.Delete(t.Context(), deployment))
 }
 
 func TestTwoGatesOnOneNamespace(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	b.gate(t, b.bankGate(namespace))
-	unsigned, signed := b.push(t, "bank/ledger"), b.push(t, "bank/ledger")
-	b.sign(t, signed, "ci")
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	env.createGate(t, env.BankGate(namespace))
+	unsigned, signed := env.Push(t, "bank/ledger"), env.Push(t, "bank/ledger")
+	env.Sign(t, signed, "ci")
 
-	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "signed", signed)))
-	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "unsigned", unsigned)), gate.NoSignature)
-	wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "shop", b.push(t, "shop/web"))), gate.NoSignature, gate.NoSoak)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)))
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "unsigned", unsigned)), gate.NoSignature)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "shop", env.Push(t, "shop/web"))), gate.NoSignature, gate.NoSoak)
 
-	both := newPod(namespace, "both", b.proven(t))
+	both := webhooktest.NewPod(namespace, "both", env.PushProven(t))
 	both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
-	status := wantCodes(t, b.client.Create(t.Context(), both), gate.NoSignature)
+	status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), both), gate.NoSignature)
 	if field := status.Details.Causes[0].Field; field != "spec.containers[1].image" {
 		t.Errorf("the cause names the field %q, want the second Gate's image", field)
 	}
@@ -332,36 +295,36 @@ func TestTwoGatesOnOneNamespace(t *testing.T) {
 // TestAGateThatWarnsBesideOneThatDenies: it judges what the other lets by, and opens
 // nothing that the other doesn't know.
 func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
-	b := up(t)
-	unsigned, signed := b.push(t, "bank/ledger"), b.push(t, "bank/ledger")
-	b.sign(t, signed, "ci")
+	env := startedEnv(t)
+	unsigned, signed := env.Push(t, "bank/ledger"), env.Push(t, "bank/ledger")
+	env.Sign(t, signed, "ci")
 
 	t.Run("the other doesn't list the image", func(t *testing.T) {
-		namespace := b.namespace(t)
-		b.gate(t, b.prodGate(namespace))
-		bank := b.bankGate(namespace)
+		namespace := env.NewNamespace(t)
+		env.createGate(t, env.ProdGate(namespace))
+		bank := env.BankGate(namespace)
 		bank.Spec.Action = v1alpha1.ActionWarn
-		b.gate(t, bank)
-		wantCodes(t, b.client.Create(t.Context(), newPod(namespace, "signed", signed)), gate.UnknownImage)
+		env.createGate(t, bank)
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)), gate.UnknownImage)
 	})
 	t.Run("the other lets the image by", func(t *testing.T) {
-		namespace := b.namespace(t)
-		shop := b.prodGate(namespace)
-		shop.Spec.ExemptImages = append(shop.Spec.ExemptImages, v1alpha1.ExemptImage{Repository: b.registry + "/bank/*"})
-		b.gate(t, shop)
-		bank := b.bankGate(namespace)
+		namespace := env.NewNamespace(t)
+		shop := env.ProdGate(namespace)
+		shop.Spec.ExemptImages = append(shop.Spec.ExemptImages, v1alpha1.ExemptImage{Repository: env.Host + "/bank/*"})
+		env.createGate(t, shop)
+		bank := env.BankGate(namespace)
 		bank.Spec.Action = v1alpha1.ActionWarn
-		b.gate(t, bank)
+		env.createGate(t, bank)
 		var warnings []string
-		warned := b.as(t, "", &warnings)
+		warned := env.Impersonate(t, "", &warnings)
 
-		wantCodes(t, warned.Create(t.Context(), newPod(namespace, "signed", signed)))
+		webhooktest.WantCodes(t, warned.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)))
 		if len(warnings) != 0 {
 			t.Errorf("what the Gate is content with gets the warnings %q", warnings)
 		}
-		both := newPod(namespace, "both", b.proven(t))
+		both := webhooktest.NewPod(namespace, "both", env.PushProven(t))
 		both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
-		wantCodes(t, warned.Create(t.Context(), both))
+		webhooktest.WantCodes(t, warned.Create(t.Context(), both))
 		if len(warnings) != 1 || !strings.Contains(warnings[0], "NoSignature") {
 			t.Errorf("a pod with an image that the Gate would deny gets the warnings %q, want one", warnings)
 		}
@@ -369,28 +332,28 @@ func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
 }
 
 func TestStamps(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	proven := b.proven(t)
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	proven := env.PushProven(t)
 
-	stamped := newDeployment(namespace, proven)
+	stamped := webhooktest.NewDeployment(namespace, proven)
 	stamped.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "staging"}
-	wantCodes(t, b.client.Create(t.Context(), stamped), gate.OtherStamp)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), stamped), gate.OtherStamp)
 
-	stamped = newDeployment(namespace, proven)
+	stamped = webhooktest.NewDeployment(namespace, proven)
 	stamped.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationLadder: "shop"}
-	wantCodes(t, b.client.Create(t.Context(), stamped))
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), stamped))
 
 	stamped.Annotations[v1alpha1.AnnotationLadder] = "bank"
-	wantCodes(t, b.client.Update(t.Context(), stamped), gate.OtherStamp)
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), stamped), gate.OtherStamp)
 }
 
 func TestStampsOfPodTemplates(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	proven := b.proven(t)
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	proven := env.PushProven(t)
 	for name, test := range map[string]struct {
 		own, template map[string]string
 		want          []gate.Code
@@ -404,12 +367,12 @@ func TestStampsOfPodTemplates(t *testing.T) {
 		"the same":                          {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			deployment := newDeployment(namespace, proven)
+			deployment := webhooktest.NewDeployment(namespace, proven)
 			deployment.Annotations, deployment.Spec.Template.Annotations = test.own, test.template
-			wantCodes(t, b.client.Create(t.Context(), deployment, client.DryRunAll), test.want...)
-			cronJob := newCronJob(namespace, proven)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), deployment, client.DryRunAll), test.want...)
+			cronJob := webhooktest.NewCronJob(namespace, proven)
 			cronJob.Annotations, cronJob.Spec.JobTemplate.Spec.Template.Annotations = test.own, test.template
-			wantCodes(t, b.client.Create(t.Context(), cronJob, client.DryRunAll), test.want...)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), cronJob, client.DryRunAll), test.want...)
 		})
 	}
 }

@@ -3,9 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,40 +15,40 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/logtest"
-	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/webhook/certs"
+	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
 // TestColdStart: the API server comes back with everything down, the webhook above all.
 // What the webhook needs can start, so the webhook can; until then nothing unproven
 // starts, and what starts nothing passes.
 func TestColdStart(t *testing.T) {
-	shared := up(t)
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../manifests/crds"}, ErrorIfCRDPathMissing: true}
-	config, err := environment.Start()
+	shared := startedEnv(t)
+	control := webhooktest.Environment()
+	config, err := control.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = environment.Stop() })
-	config.QPS = -1
-	b := &bed{admin: config, registry: shared.registry, keys: shared.keys, logs: &logtest.Buffer{}}
-	if b.client, err = client.New(config, client.Options{Scheme: scheme()}); err != nil {
+	t.Cleanup(func() { _ = control.Stop() })
+	env := &environment{Registry: shared.Registry, fakeLegacy: shared.fakeLegacy, roots: shared.roots, logs: &logtest.Buffer{}}
+	if env.Cluster, err = webhooktest.NewCluster(config); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"shop", "elsewhere"} {
-		if err := b.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		if err := env.Client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	proven, unproven := shared.proven(t), shared.push(t, "shop/web")
-	running := newDeployment("shop", proven)
+	proven, unproven := shared.PushProven(t), shared.Push(t, "shop/web")
+	running := webhooktest.NewDeployment("shop", proven)
 	running.Finalizers = []string{"example.com/stay"}
-	g := b.prodGate("shop")
+	g := env.ProdGate("shop")
 	for _, object := range []client.Object{running, g} {
-		if err := b.client.Create(t.Context(), object); err != nil {
+		if err := env.Client.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
 	}
-	configuration, err := b.applyManifests()
+	configuration, err := env.ApplyManifests()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +60,11 @@ func TestColdStart(t *testing.T) {
 	url := fmt.Sprintf("https://localhost:%d/validate", listener.Addr().(*net.TCPAddr).Port)
 	_ = listener.Close()
 	configuration.Webhooks[0].ClientConfig.Service, configuration.Webhooks[0].ClientConfig.URL = nil, &url
-	if err := b.client.Create(t.Context(), configuration, client.FieldValidation("Strict")); err != nil {
+	if err := env.Client.Create(t.Context(), configuration, client.FieldValidation("Strict")); err != nil {
 		t.Fatal(err)
 	}
 
-	server := environment.ControlPlane.GetAPIServer()
+	server := control.ControlPlane.GetAPIServer()
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +72,11 @@ func TestColdStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It has come back with another CA.
-	user, err := environment.ControlPlane.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
+	user, err := control.ControlPlane.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.admin = user.Config()
-	b.admin.QPS = -1
-	if b.client, err = client.New(b.admin, client.Options{Scheme: scheme()}); err != nil {
+	if env.Cluster, err = webhooktest.NewCluster(user.Config()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -88,12 +84,12 @@ func TestColdStart(t *testing.T) {
 		return err != nil && strings.Contains(err.Error(), `failed calling webhook "validate.envladder.dev"`)
 	}
 	pod := func(namespace, image string) error {
-		p := newPod(namespace, "", image)
+		p := webhooktest.NewPod(namespace, "", image)
 		p.GenerateName = "web-"
-		return b.client.Create(t.Context(), p)
+		return env.Client.Create(t.Context(), p)
 	}
 	var last error
-	if err := until(func() bool { last = pod("shop", proven); return refused(last) }); err != nil {
+	if err := webhooktest.WaitUntil(func() bool { last = pod("shop", proven); return refused(last) }); err != nil {
 		t.Fatalf("waiting until the API server calls a webhook that is down: %v (last: %v)", err, last)
 	}
 	if err := pod("shop", unproven); !refused(err) {
@@ -113,53 +109,45 @@ func TestColdStart(t *testing.T) {
 	} {
 		changed := running.DeepCopy()
 		change(changed)
-		if err := b.client.Update(t.Context(), changed, client.DryRunAll); err != nil {
+		if err := env.Client.Update(t.Context(), changed, client.DryRunAll); err != nil {
 			t.Errorf("%s waits for the webhook: %v", what, err)
 		}
 	}
 	stamped := running.DeepCopy()
 	stamped.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "prod"}
-	if err := b.client.Update(t.Context(), stamped, client.DryRunAll); !refused(err) {
+	if err := env.Client.Update(t.Context(), stamped, client.DryRunAll); !refused(err) {
 		t.Errorf("a stamp changes while the webhook is down: %v", err)
 	}
 
-	b.startAt(t, listener.Addr().String())
-	if err := until(func() bool { last = pod("shop", proven); return last == nil }); err != nil {
-		t.Fatalf("waiting until what is proven starts: %v (last: %v)\n%s", err, last, b.logs)
+	env.startAt(t, listener.Addr().String())
+	if err := webhooktest.WaitUntil(func() bool { last = pod("shop", proven); return last == nil }); err != nil {
+		t.Fatalf("waiting until what is proven starts: %v (last: %v)\n%s", err, last, env.logs)
 	}
-	wantCodes(t, pod("shop", unproven), "NoSignature", "NoSoak")
+	webhooktest.WantCodes(t, pod("shop", unproven), "NoSignature", "NoSoak")
 }
 
-// startAt runs a webhook of this bed's cluster until the test ends.
-func (b *bed) startAt(t *testing.T, address string) {
+// startAt runs a webhook of the environment's cluster at an address until the test ends.
+func (e *environment) startAt(t *testing.T, address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	if b.store, b.shelf, err = b.newStore(); err != nil {
+	if e.store, e.cache, err = e.newStore(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	b.program, err = newProgram(ctx, Config{
-		Cluster:  b.account(),
-		Listener: listener,
-		CertFile: filepath.Join(folder, "tls.crt"),
-		KeyFile:  filepath.Join(folder, "tls.key"),
-		Renewal:  &Renewal{Secret: tlsSecret, Configuration: "envladder-webhook", Host: "localhost", name: "cold-start"},
-		Judge:    verdict.New(b.store),
-		Shelf:    b.shelf,
-		Keeper:   b.store,
-		Log:      slog.New(slog.NewTextHandler(b.logs, nil)),
-	})
+	config := e.config(listener, folder, e.store, e.cache)
+	config.Certificate.Renewal = &certs.Renewal{Secret: webhooktest.TLSSecret, Configuration: "envladder-webhook", Host: "localhost", ControllerName: "cold-start"}
+	e.program, err = newProgram(ctx, config)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go b.mount(ctx, folder)
-	go func() { ended <- b.program.run(ctx) }()
+	go e.mountCertificate(ctx, folder)
+	go func() { ended <- e.program.run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

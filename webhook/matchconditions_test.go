@@ -1,9 +1,12 @@
 package webhook
 
 import (
+	"errors"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -15,22 +18,23 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/webhook/rollout"
+	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
 // sentObjects returns one object of each kind that the manifests send, by kind.
 func sentObjects(namespace, image string) map[string]client.Object {
 	objects := map[string]client.Object{
-		"Rollout":         foreign(namespace, rolloutKind, map[string]any{"replicas": int64(2), "template": foreignTemplate(image)}),
-		"Knative Service": foreign(namespace, knativeKind, map[string]any{"template": foreignTemplate(image)}),
-		"Rollout with workloadRef": foreign(namespace, rolloutKind, map[string]any{
+		"Rollout":         webhooktest.NewCustom(namespace, webhooktest.RolloutKind, map[string]any{"replicas": int64(2), "template": webhooktest.CustomTemplate(image)}),
+		"Knative Service": webhooktest.NewCustom(namespace, webhooktest.KnativeKind, map[string]any{"template": webhooktest.CustomTemplate(image)}),
+		"Rollout with workloadRef": webhooktest.NewCustom(namespace, webhooktest.RolloutKind, map[string]any{
 			"replicas": int64(2), "workloadRef": map[string]any{"kind": "Deployment", "name": "web"},
 		}),
 	}
-	for kind, w := range workloads(namespace, image) {
-		objects[kind] = w.object
+	for kind, w := range webhooktest.Workloads(namespace, image) {
+		objects[kind] = w.Object
 	}
 	return objects
 }
@@ -39,22 +43,22 @@ func sentObjects(namespace, image string) map[string]client.Object {
 // webhook would pass unread: an update that starts nothing must succeed while the webhook
 // is down, and no other update may.
 func TestMatchConditions(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	user := b.as(t, unseen, nil) // its requests reach the webhook that is down, and no other
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	user := env.Impersonate(t, webhooktest.Bypass, nil) // its requests reach the webhook that is down, and no other
 	live := map[string]*unstructured.Unstructured{}
-	for name, object := range sentObjects(namespace, "registry.example.com/shop/web@sha256:"+sixtyFour('a')) {
+	for name, object := range sentObjects(namespace, "registry.example.com/shop/web@"+webhooktest.Digest('a')) {
 		if err := user.Create(t.Context(), object); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		live[name] = b.live(t, object)
+		live[name] = env.Live(t, object)
 	}
-	b.registerDown(t, user, namespace)
+	env.registerUnreachable(t, user, namespace)
 
 	const template = "spec.template."
 	restarted := change{template + "metadata.annotations", map[string]any{"kubectl.kubernetes.io/restartedAt": "2026-11-30T00:00:00Z"}}
 	image := func(at string) change {
-		return change{at + "spec.containers", []any{map[string]any{"name": "web", "image": "registry.example.com/shop/web@sha256:" + sixtyFour('b')}}}
+		return change{at + "spec.containers", []any{map[string]any{"name": "web", "image": "registry.example.com/shop/web@" + webhooktest.Digest('b')}}}
 	}
 	for kind, test := range map[string]struct{ passes, sent []change }{
 		"Deployment": {
@@ -92,7 +96,7 @@ func TestMatchConditions(t *testing.T) {
 		},
 		"Rollout with workloadRef": {
 			passes: []change{{"spec.replicas", int64(0)}, {"spec.workloadRef.scaleDown", "onsuccess"}, {"spec.workloadRef.name", "other"}},
-			sent:   []change{{"spec.template", foreignTemplate("evil")}},
+			sent:   []change{{"spec.template", webhooktest.CustomTemplate("evil")}},
 		},
 		"Knative Service": {
 			passes: []change{{"spec.traffic", []any{map[string]any{"latestRevision": true, "percent": int64(100)}}}},
@@ -104,7 +108,7 @@ func TestMatchConditions(t *testing.T) {
 			{"metadata.annotations", map[string]any{v1alpha1.AnnotationEnvironment: "dev"}},
 			{"metadata.annotations", map[string]any{v1alpha1.AnnotationLadder: "bank"}},
 			{"metadata.annotations", map[string]any{v1alpha1.AnnotationTarget: "eu"}},
-			{"metadata.annotations", map[string]any{v1alpha1.AnnotationChartDigest: "sha256:" + sixtyFour('c')}},
+			{"metadata.annotations", map[string]any{v1alpha1.AnnotationChartDigest: webhooktest.Digest('c')}},
 		}
 		t.Run(kind, func(t *testing.T) {
 			for _, c := range append(test.passes, always...) {
@@ -126,15 +130,15 @@ func TestMatchConditions(t *testing.T) {
 				t.Errorf("scaling a %s fails: %v", kind, err)
 			}
 		}
-		pod := newPod(namespace, "web", "")
+		pod := webhooktest.NewPod(namespace, "web", "")
 		if err := user.SubResource("eviction").Create(t.Context(), pod, &policyv1.Eviction{}, client.DryRunAll); err != nil {
 			t.Errorf("evicting a pod fails: %v", err)
 		}
-		if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
+		if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
 			t.Fatal(err)
 		}
 		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "evil"}}}
-		if err := user.SubResource("ephemeralcontainers").Update(t.Context(), pod, client.DryRunAll); !unreachable(err) {
+		if err := user.SubResource("ephemeralcontainers").Update(t.Context(), pod, client.DryRunAll); !webhooktest.Unreachable(err) {
 			t.Errorf("a debug container is added: %v", err)
 		}
 	})
@@ -143,7 +147,7 @@ func TestMatchConditions(t *testing.T) {
 		for name, object := range sentObjects(namespace, "evil") {
 			object.SetName("")
 			object.SetGenerateName("made-")
-			if err := user.Create(t.Context(), object, client.DryRunAll); !unreachable(err) {
+			if err := user.Create(t.Context(), object, client.DryRunAll); !webhooktest.Unreachable(err) {
 				t.Errorf("a %s is created: %v", name, err)
 			}
 		}
@@ -166,93 +170,63 @@ func (c change) try(t *testing.T, user client.Client, live *unstructured.Unstruc
 	}
 	err := user.Update(t.Context(), changed.DeepCopy(), client.DryRunAll)
 	switch {
-	case sent && !unreachable(err):
+	case sent && !webhooktest.Unreachable(err):
 		t.Errorf("%s = %v isn't sent to the webhook: %v", c.field, c.value, err)
 	case !sent && err != nil:
 		t.Errorf("%s = %v fails while the webhook is down: %v", c.field, c.value, err)
 	}
-	before, after := read(t, live), read(t, changed)
-	if startsNothingNew(before, after) == sent {
+	if startsNothing(t, live, changed) == sent {
 		t.Errorf("%s = %v: the webhook and its match conditions disagree", c.field, c.value)
 	}
 }
 
-func read(t *testing.T, u *unstructured.Unstructured) *object {
+// startsNothing reports whether the webhook has nothing to judge in an update.
+func startsNothing(t *testing.T, live, changed *unstructured.Unstructured) bool {
 	t.Helper()
-	raw, err := json.Marshal(u)
-	if err != nil {
+	encode := func(u *unstructured.Unstructured) []byte {
+		raw, err := json.Marshal(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	kind := live.GroupVersionKind()
+	request := &admissionv1.AdmissionRequest{
+		Operation: admissionv1.Update, Kind: metav1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind},
+		Object: runtime.RawExtension{Raw: encode(changed)}, OldObject: runtime.RawExtension{Raw: encode(live)},
+	}
+	changes, err := rollout.NewResolver(webhooktest.UnreachableAPI{}, webhooktest.Kinds()).Resolve(t.Context(), request)
+	if stamps := rollout.StampError(""); err != nil && !errors.As(err, &stamps) {
 		t.Fatal(err)
 	}
-	decoded, err := foreignKinds().Decode(raw, u.GroupVersionKind())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &object{Object: decoded}
+	return changes.Note != ""
 }
 
-// live returns an object as the API server stores it, with its kind.
-func (b *bed) live(t *testing.T, object client.Object) *unstructured.Unstructured {
-	t.Helper()
-	kind, err := b.client.GroupVersionKindFor(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(kind)
-	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(object), u); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-// unreachable reports whether a request failed because the API server couldn't call the
-// webhook.
-func unreachable(err error) bool {
-	return err != nil && strings.Contains(err.Error(), `failed calling webhook "validate.envladder.dev"`)
-}
-
-// registerDown registers the manifests' webhook a second time, for one namespace and at an
+// registerUnreachable registers the manifests' webhook a second time, for one namespace and at an
 // address where nothing listens, and waits until the API server calls it.
-func (b *bed) registerDown(t *testing.T, user client.Client, namespace string) {
+func (e *environment) registerUnreachable(t *testing.T, user client.Client, namespace string) {
 	t.Helper()
-	configuration := webhookConfiguration(t)
+	configuration, err := webhooktest.WebhookConfiguration()
+	if err != nil {
+		t.Fatal(err)
+	}
 	configuration.Name = "down-" + namespace
 	hook := &configuration.Webhooks[0]
 	hook.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/validate")}
 	hook.NamespaceSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: []string{namespace}}}
-	if err := b.client.Create(t.Context(), configuration, client.FieldValidation("Strict")); err != nil {
+	if err := e.Client.Create(t.Context(), configuration, client.FieldValidation("Strict")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := b.client.Delete(context.Background(), configuration); err != nil {
+		if err := e.Client.Delete(context.Background(), configuration); err != nil {
 			t.Error(err)
 		}
 	})
 	var last error
-	if err := until(func() bool {
-		last = user.Create(t.Context(), newPod(namespace, "probe", "evil"), client.DryRunAll)
-		return unreachable(last)
+	if err := webhooktest.WaitUntil(func() bool {
+		last = user.Create(t.Context(), webhooktest.NewPod(namespace, "probe", "evil"), client.DryRunAll)
+		return webhooktest.Unreachable(last)
 	}); err != nil {
 		t.Fatalf("waiting until the API server calls the webhook: %v (last: %v)", err, last)
 	}
-}
-
-// webhookConfiguration returns the one in the manifests.
-func webhookConfiguration(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
-	t.Helper()
-	manifests, err := os.ReadFile("../manifests/webhook.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for document := range strings.SplitSeq(string(manifests), "\n---\n") {
-		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
-		if strings.Contains(document, "\nkind: ValidatingWebhookConfiguration\n") {
-			if err := yaml.UnmarshalStrict([]byte(document), configuration); err != nil {
-				t.Fatal(err)
-			}
-			return configuration
-		}
-	}
-	t.Fatal("manifests/webhook.yaml has no ValidatingWebhookConfiguration")
-	return nil
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/webhook/admission"
 )
 
-// Metrics count what the webhook does. No label has a value from a request: whoever may
-// create pods could make as many as they like.
+// Metrics counts what the webhook does. No label has a value from a request: anyone who may
+// create pods could make as many values as they like.
 type Metrics struct {
 	registry        *prometheus.Registry
 	requests        *prometheus.CounterVec
@@ -29,35 +29,28 @@ type Metrics struct {
 	registrySeconds prometheus.Histogram
 }
 
-// Phases of a request.
-const (
-	phaseRead  = "read"  // the object, its owners: all that must be judged
-	phaseJudge = "judge" // evidence, and the Gates' word
-	phaseAll   = "all"   // from the body to the answer
-)
-
 // NewMetrics returns metrics that count nothing yet.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "envladder_webhook_requests_total", Help: "Requests that were ruled on, by verdict (Allowed, Exempted, Warned, Audited, Denied).",
+			Name: "envladder_webhook_requests_total", Help: "Requests that were reviewed, by verdict (Allowed, Exempted, Warned, Audited, Denied).",
 		}, []string{"verdict", "dry_run"}),
 		reasons: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "envladder_webhook_reasons_total", Help: "Requests that a Gate denies or would, by the reasons' codes; a request counts once for each.",
+			Name: "envladder_webhook_reasons_total", Help: "Requests that a Gate denied or would deny, by the codes of the reasons; a request counts once for each code.",
 		}, []string{"code"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "envladder_webhook_http_errors_total", Help: "Calls that weren't ruled on, by HTTP status.",
+			Name: "envladder_webhook_http_errors_total", Help: "Calls that were answered with an HTTP error, by status.",
 		}, []string{"status"}),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "envladder_webhook_phase_seconds", Help: "How long a phase of a request took: read, judge, all.",
+			Name: "envladder_webhook_phase_seconds", Help: "Duration of the phases of a request: read, judge, all.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"phase"}),
 		registryCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "envladder_registry_requests_total", Help: "Requests to registries, by the answer's class (2xx, 3xx, 4xx, 5xx, none).",
+			Name: "envladder_registry_requests_total", Help: "Requests to registries, by class of the answer (2xx, 3xx, 4xx, 5xx, none).",
 		}, []string{"answer"}),
 		registrySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "envladder_registry_request_seconds", Help: "How long registries took to answer.", Buckets: prometheus.DefBuckets,
+			Name: "envladder_registry_request_seconds", Help: "Duration of requests to registries.", Buckets: prometheus.DefBuckets,
 		}),
 	}
 	m.registry.MustRegister(m.requests, m.reasons, m.failures, m.phases, m.registryCalls, m.registrySeconds,
@@ -65,7 +58,7 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// CountEvidence has the metrics say where evidence came from.
+// CountEvidence adds metrics of where evidence was found.
 func (m *Metrics) CountEvidence(counts func() evidence.Counts) {
 	for source, count := range map[string]func(evidence.Counts) uint64{
 		"memory":   func(c evidence.Counts) uint64 { return c.Memory },
@@ -73,13 +66,13 @@ func (m *Metrics) CountEvidence(counts func() evidence.Counts) {
 		"registry": func(c evidence.Counts) uint64 { return c.Registry },
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "envladder_evidence_lookups_total", Help: "Where evidence about an image was found or asked for: memory, cluster, registry.",
+			Name: "envladder_evidence_lookups_total", Help: "Look-ups of evidence about an image, by where it was found or fetched: memory, cluster, registry.",
 			ConstLabels: prometheus.Labels{"source": source},
 		}, func() float64 { return float64(count(counts())) }))
 	}
 }
 
-// RegistryCall is for registry.Client's Observe.
+// RegistryCall counts a request to a registry, as registry.Client.Observe requires.
 func (m *Metrics) RegistryCall(status int, took time.Duration) {
 	answer := "none"
 	if status >= 100 && status < 600 {
@@ -89,38 +82,30 @@ func (m *Metrics) RegistryCall(status int, took time.Duration) {
 	m.registrySeconds.Observe(took.Seconds())
 }
 
-// ruled counts a ruling.
-func (m *Metrics) ruled(request *admissionv1.AdmissionRequest, r ruling) {
-	if m == nil {
-		return
-	}
-	dryRun := request.DryRun != nil && *request.DryRun
-	m.requests.WithLabelValues(r.verdict(), strconv.FormatBool(dryRun)).Inc()
-	for _, code := range r.codes() {
+// CountReview implements admission.Metrics.
+func (m *Metrics) CountReview(verdict string, dryRun bool, codes []string) {
+	m.requests.WithLabelValues(verdict, strconv.FormatBool(dryRun)).Inc()
+	for _, code := range codes {
 		m.reasons.WithLabelValues(code).Inc()
 	}
 }
 
-func (m *Metrics) failed(status int) {
-	if m != nil {
-		m.failures.WithLabelValues(strconv.Itoa(status)).Inc()
-	}
+// CountHTTPError implements admission.Metrics.
+func (m *Metrics) CountHTTPError(status int) {
+	m.failures.WithLabelValues(strconv.Itoa(status)).Inc()
 }
 
-// phase begins one; what it returns ends it.
-func (m *Metrics) phase(name string) (end func()) {
-	if m == nil {
-		return func() {}
-	}
+// StartPhase implements admission.Metrics.
+func (m *Metrics) StartPhase(phase string) (end func()) {
 	began := time.Now()
-	return func() { m.phases.WithLabelValues(name).Observe(time.Since(began).Seconds()) }
+	return func() { m.phases.WithLabelValues(phase).Observe(time.Since(began).Seconds()) }
 }
 
-// serve answers GET /metrics until ctx ends.
+// serve serves GET /metrics until ctx ends.
 func (m *Metrics) serve(ctx context.Context, listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTime, WriteTimeout: maxTimeout, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, WriteTimeout: admission.MaxTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

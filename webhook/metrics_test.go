@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -13,9 +14,14 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/admission"
+	"github.com/envladder/envladder/webhook/policycache"
+	"github.com/envladder/envladder/webhook/rollout"
+	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// metricsOf are the lines that are served.
+// metricsOf returns the metrics as they are served.
 func metricsOf(t *testing.T, m *Metrics) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,21 +50,24 @@ func metricsOf(t *testing.T, m *Metrics) string {
 
 func TestMetrics(t *testing.T) {
 	deny := true
-	h := newReviewer(faulty(func(_ context.Context, q verdict.Query) []verdict.Outcome {
+	judge := webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
 		if !deny {
-			return content(context.Background(), q)
+			return webhooktest.AllowAll(context.Background(), q)
 		}
 		return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSoak, "x"), gate.NewReason(gate.NoSBOM, "x"))}}
-	}))
+	})
 	m := NewMetrics()
 	m.CountEvidence(func() evidence.Counts { return evidence.Counts{Memory: 5, Shelf: 3, Registry: 2} })
-	h.metrics, h.decider.metrics = m, m
-	h.ask(t, "/validate", podRequest("registry.example.com/hostile\nlabel@sha256:"+sixtyFour('a')))
+	handler := admission.NewHandler(admission.NewReviewer(admission.Options{
+		Policies: newReadyPolicies(), Judge: judge, Resolver: rollout.NewResolver(webhooktest.UnreachableAPI{}, workload.NewKinds()),
+		Metrics: m, Log: slog.New(slog.DiscardHandler),
+	}), nil)
+	webhooktest.Send(t, handler, "/validate", webhooktest.PodRequest("registry.example.com/hostile\nlabel@"+webhooktest.Digest('a')))
 	deny = false
-	dry := podRequest("x")
+	dry := webhooktest.PodRequest("x")
 	dry.DryRun = new(true)
-	h.ask(t, "/validate", dry)
-	m.failed(http.StatusServiceUnavailable)
+	webhooktest.Send(t, handler, "/validate", dry)
+	m.CountHTTPError(http.StatusServiceUnavailable)
 	m.RegistryCall(http.StatusOK, time.Millisecond)
 	m.RegistryCall(http.StatusTooManyRequests, time.Millisecond)
 	m.RegistryCall(0, time.Second)
@@ -88,4 +97,15 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(served, "hostile") || strings.Contains(served, "shop") {
 		t.Error("the metrics have something of a request in them")
 	}
+}
+
+// readyPolicies are a cache that has read everything, and watches nothing.
+type readyPolicies struct{ *policycache.Cache }
+
+func (readyPolicies) Ready() bool { return true }
+
+func newReadyPolicies() readyPolicies {
+	policies := readyPolicies{policycache.New(slog.New(slog.DiscardHandler))}
+	policies.SetGate(webhooktest.Unstructured(webhooktest.MinimalGate(), "Gate"))
+	return policies
 }

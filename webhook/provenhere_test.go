@@ -6,64 +6,55 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// provenHereGate is lenientGate, and accepts what was healthy in the namespace for an hour.
-func (b *bed) provenHereGate(namespace string) *v1alpha1.Gate {
-	g := b.lenientGate(namespace)
-	g.Spec.ProvenHere = &v1alpha1.ProvenHere{
-		By: []string{"observer"}, Duration: metav1.Duration{Duration: time.Hour}, MaxAge: &metav1.Duration{Duration: 48 * time.Hour},
-	}
-	return g
-}
-
 // clusterUID is the name that the observer of the API server's cluster signs.
-func (b *bed) clusterUID(t *testing.T) string {
+func (e *environment) clusterUID(t *testing.T) string {
 	t.Helper()
 	var system corev1.Namespace
-	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "kube-system"}, &system); err != nil {
+	if err := e.Client.Get(t.Context(), client.ObjectKey{Name: "kube-system"}, &system); err != nil {
 		t.Fatal(err)
 	}
 	return string(system.UID)
 }
 
 // ran attests that the image was healthy in a namespace of this cluster for 25h.
-func (b *bed) ran(t *testing.T, reference, namespace string, change ...func(*gate.Soak)) {
+func (e *environment) attestRunningHere(t *testing.T, reference, namespace string, change ...func(*gate.Soak)) {
 	t.Helper()
-	soak := soakOf(reference, 25*time.Hour, time.Hour)
-	soak.Environment, soak.Cluster, soak.Namespace = "prod", b.clusterUID(t), namespace
+	soak := webhooktest.NewSoak(reference, 25*time.Hour, time.Hour)
+	soak.Environment, soak.Cluster, soak.Namespace = "prod", e.clusterUID(t), namespace
 	for _, c := range change {
 		c(&soak)
 	}
-	b.attest(t, reference, "observer", gate.PredicateSoak, soak)
+	e.Attest(t, reference, "observer", gate.PredicateSoak, soak)
 }
 
 // outdated is a signed image whose soak in staging was young enough when it was deployed,
 // 26 hours ago, and is too old for another deploy.
-func (b *bed) outdated(t *testing.T) string {
+func (e *environment) pushOutdated(t *testing.T) string {
 	t.Helper()
-	image := b.push(t, "shop/web")
-	b.sign(t, image, "ci")
-	b.soak(t, image, "observer", 90*time.Hour)
+	image := e.Push(t, "shop/web")
+	e.Sign(t, image, "ci")
+	e.AttestSoak(t, image, "observer", 90*time.Hour)
 	return image
 }
 
 // anyPod is a pod that the API server names.
 func anyPod(namespace, image string) *corev1.Pod {
-	pod := newPod(namespace, "", image)
+	pod := webhooktest.NewPod(namespace, "", image)
 	pod.GenerateName = "web-"
 	return pod
 }
 
 func TestProvenHere(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.provenHereGate(namespace))
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProvenHereGate(namespace))
 	at := func(ago time.Duration) func(*gate.Soak) {
 		return func(s *gate.Soak) {
 			s.Window.StartedAt, s.Window.FinishedAt = time.Now().Add(-ago-25*time.Hour), new(time.Now().Add(-ago))
@@ -85,12 +76,12 @@ func TestProvenHere(t *testing.T) {
 		}, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			image := b.outdated(t)
-			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), gate.SoakTooOld)
-			b.ran(t, image, namespace, test.change)
-			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), test.want...)
+			image := env.pushOutdated(t)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), gate.SoakTooOld)
+			env.attestRunningHere(t, image, namespace, test.change)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), test.want...)
 
-			if got := b.restarted(t).asked(t, namespace, image); !slices.Equal(got, test.want) {
+			if got := env.restart(t).codesFor(t, namespace, image); !slices.Equal(got, test.want) {
 				t.Errorf("after a restart the codes are %v, want %v", got, test.want)
 			}
 		})
@@ -100,49 +91,49 @@ func TestProvenHere(t *testing.T) {
 // TestRunningProvesNothing: what ran under an Exception, or while its Gate only warned, is
 // denied once that is over, however long it was healthy.
 func TestRunningProvesNothing(t *testing.T) {
-	b := up(t)
+	env := startedEnv(t)
 	unproven := func(t *testing.T) string {
 		t.Helper()
-		image := b.push(t, "shop/web")
-		b.sign(t, image, "ci")
+		image := env.Push(t, "shop/web")
+		env.Sign(t, image, "ci")
 		return image
 	}
 	t.Run("under an Exception", func(t *testing.T) {
-		namespace := b.namespace(t)
-		b.gate(t, b.provenHereGate(namespace))
+		namespace := env.NewNamespace(t)
+		env.createGate(t, env.ProvenHereGate(namespace))
 		image := unproven(t)
-		exception := b.leave(t, image, namespace, time.Now().Add(time.Hour), "ana", "bo")
-		wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)))
-		b.ran(t, image, namespace)
-		if err := b.client.Delete(t.Context(), exception); err != nil {
+		exception := env.createException(t, image, namespace, time.Now().Add(time.Hour), "ana", "bo")
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)))
+		env.attestRunningHere(t, image, namespace)
+		if err := env.Client.Delete(t.Context(), exception); err != nil {
 			t.Fatal(err)
 		}
-		if err := until(func() bool { return !b.knows(exception.Name) }); err != nil {
+		if err := webhooktest.WaitUntil(func() bool { return !env.hasException(exception.Name) }); err != nil {
 			t.Fatal(err)
 		}
-		wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
 	})
 	for _, action := range []v1alpha1.Action{v1alpha1.ActionWarn, v1alpha1.ActionAudit} {
 		t.Run("under "+string(action), func(t *testing.T) {
-			namespace := b.namespace(t)
-			g := b.provenHereGate(namespace)
+			namespace := env.NewNamespace(t)
+			g := env.ProvenHereGate(namespace)
 			g.Spec.Action = action
-			b.gate(t, g)
+			env.createGate(t, g)
 			image := unproven(t)
-			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)))
-			b.ran(t, image, namespace)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)))
+			env.attestRunningHere(t, image, namespace)
 			denying := g.DeepCopy()
 			denying.Spec.Action = v1alpha1.ActionDeny
-			if err := b.client.Patch(t.Context(), denying, client.MergeFrom(g)); err != nil {
+			if err := env.Client.Patch(t.Context(), denying, client.MergeFrom(g)); err != nil {
 				t.Fatal(err)
 			}
-			if err := until(func() bool {
-				known := b.program.gates.guarding(namespace)
+			if err := webhooktest.WaitUntil(func() bool {
+				known := env.program.policies.GatesFor(namespace)
 				return len(known) == 1 && known[0].Spec.Action == v1alpha1.ActionDeny
 			}); err != nil {
 				t.Fatal(err)
 			}
-			wantCodes(t, b.client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
 		})
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"path/filepath"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,50 +18,59 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/admission"
+	"github.com/envladder/envladder/webhook/certs"
+	"github.com/envladder/envladder/webhook/evidencecache"
+	"github.com/envladder/envladder/webhook/gatestatus"
+	"github.com/envladder/envladder/webhook/policycache"
+	"github.com/envladder/envladder/webhook/rollout"
 )
 
 // Config is what the webhook needs to run.
 type Config struct {
-	// Cluster whose Gates it follows. The account may get, list and watch Gates,
-	// Recalls and Exceptions, patch the status of Gates, and get the kinds that own
-	// pods and ClusterImagePolicies; for a Report, list the kinds that start pods.
+	// Cluster whose Gates it follows. The account must have the rights to get, list and
+	// watch Gates, Recalls and Exceptions, to patch the status of Gates, and to get the
+	// kinds that own pods and ClusterImagePolicies; with a Report, also to list the kinds
+	// that start pods.
 	Cluster *rest.Config
 	// Listener to serve on.
 	Listener net.Listener
-	// CertFile and KeyFile are PEM files; they are read again when they change.
-	CertFile, KeyFile string
-	// Renewal has the webhook make them; nil: somebody else does.
-	Renewal *Renewal
+	// Certificate to serve with.
+	Certificate certs.Options
 	// Judge of images.
-	Judge Judge
-	// Trust that the Judge verifies by, for the status of Gates: it says which signers
-	// can't be verified by. nil: it doesn't.
+	Judge admission.Judge
+	// Trust that the Judge verifies signatures with; the status of Gates reports which
+	// signers are unavailable. nil: it doesn't.
 	Trust *evidence.Trust
 	// Kinds that start pods; nil: those that need no configuration.
 	Kinds *workload.Kinds
-	// Shelf keeps in the cluster what was admitted, as Keeper reads it; nil: nothing is
-	// kept. The Judge must look there.
-	Shelf  *Shelf
-	Keeper Keeper
-	// Report has the status of Gates say what runs and would be refused; nil: it doesn't.
-	Report *Report
+	// EvidenceCache stores the evidence of admitted images, as EvidenceSource reads it; nil:
+	// nothing is stored. The Judge must load evidence from the same cache.
+	EvidenceCache  *evidencecache.Cache
+	EvidenceSource evidencecache.Source
+	// Report configures the report of what runs and would be denied, in the status of
+	// Gates; nil: there is none.
+	Report *gatestatus.ReportOptions
 	// Metrics to count with, and where to serve them; nil: nothing is counted.
 	Metrics         *Metrics
 	MetricsListener net.Listener
-	// Ungated says what happens in namespaces that no Gate names; unset, it is
-	// UngatedDeny.
-	Ungated Ungated
-	// Log of verdicts and of what goes wrong.
+	// Ungated is what happens in namespaces that no Gate names; empty: UngatedDeny.
+	Ungated admission.Ungated
+	// Log of verdicts and failures.
 	Log *slog.Logger
+
+	now              func() time.Time // nil: time.Now
+	imagePoliciesAPI client.Reader    // nil: the cluster's API server
 }
 
-// Run serves reviews until ctx ends and the requests in flight are answered. It
-// answers from the first moment, and denies until Gates, Recalls and Exceptions are read.
+// Run serves reviews until ctx ends and the requests in flight are answered. It answers
+// from the start, and denies until Gates, Recalls and Exceptions are read.
 func Run(ctx context.Context, config Config) error {
 	defer config.Listener.Close()
 	p, err := newProgram(ctx, config)
@@ -74,16 +83,16 @@ func Run(ctx context.Context, config Config) error {
 // program is the webhook's parts, put together.
 type program struct {
 	Config
-	certificates *certificates
+	certificates *certs.Certificates
 	manager      ctrl.Manager
-	gates        *store
-	reviews      *reviewer
-	keeping      *keeping  // nil: nothing is kept
-	reporter     *reporter // nil: nothing is reported
+	policies     *policycache.Cache
+	reviewer     *admission.Reviewer
+	evidence     *evidencecache.Writer // nil: nothing is stored
+	reporter     *gatestatus.Reporter  // nil: nothing is reported
 }
 
 func newProgram(ctx context.Context, config Config) (*program, error) {
-	certificates, err := newCertificates(config)
+	certificates, err := certs.New(config.Certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -91,38 +100,51 @@ func newProgram(ctx context.Context, config Config) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	gates := newStore(config.Log)
-	if err := gates.watch(ctx, manager.GetCache()); err != nil {
+	policies := policycache.New(config.Log)
+	if err := policies.Watch(ctx, manager.GetCache()); err != nil {
 		return nil, err
 	}
-	if err := addStatusWriter(manager, config.Trust); err != nil {
+	if err := gatestatus.AddController(manager, config.Trust); err != nil {
 		return nil, err
 	}
-	if config.Renewal != nil {
-		if err := addRenewal(manager, *config.Renewal, filepath.Dir(config.CertFile)); err != nil {
-			return nil, err
-		}
+	if err := certs.AddRenewal(manager, config.Certificate); err != nil {
+		return nil, err
 	}
-	decider := &decider{
-		gates:    gates,
-		owners:   owners{api: manager.GetAPIReader(), kinds: cmp.Or(config.Kinds, workload.NewKinds())},
-		policies: policies{manager.GetAPIReader()},
-		cluster:  &clusterID{api: manager.GetAPIReader()},
-		judge:    config.Judge,
-		ungated:  config.Ungated,
-		now:      time.Now,
-		metrics:  config.Metrics,
-		log:      config.Log,
+	p := &program{Config: config, certificates: certificates, manager: manager, policies: policies}
+	api := manager.GetAPIReader()
+	kinds := cmp.Or(config.Kinds, workload.NewKinds())
+	options := admission.Options{
+		Policies:      policies,
+		ImagePolicies: policycache.NewImagePolicies(cmp.Or(config.imagePoliciesAPI, api)),
+		ClusterUID:    policycache.NewClusterUID(api),
+		Resolver:      rollout.NewResolver(api, kinds),
+		Judge:         config.Judge,
+		Ungated:       config.Ungated,
+		Now:           config.now,
+		Log:           config.Log,
 	}
-	p := &program{Config: config, certificates: certificates, manager: manager, gates: gates}
-	if config.Shelf != nil {
-		p.keeping = newKeeping(config.Shelf, config.Keeper, config.Log)
+	if config.Metrics != nil {
+		options.Metrics = config.Metrics
+	}
+	p.reviewer = admission.NewReviewer(options)
+	if config.EvidenceCache != nil {
+		p.evidence = evidencecache.NewWriter(config.EvidenceCache, config.EvidenceSource, config.Log)
 	}
 	if config.Report != nil {
-		p.reporter = newReporter(*config.Report, config, manager, decider)
+		p.reporter = gatestatus.NewReporter(*config.Report, gatestatus.Sources{
+			Cluster: config.Cluster, Client: manager.GetClient(), Kinds: kinds, Policies: policies,
+			ImagePolicies: options.ImagePolicies, ClusterUID: options.ClusterUID, Judge: p.reviewer, Log: config.Log,
+		})
 	}
-	p.reviews = &reviewer{decider: decider, inFlight: newInFlight(), keeping: p.keeping, metrics: config.Metrics, log: config.Log}
 	return p, nil
+}
+
+// handler returns the handler of reviews.
+func (p *program) handler() http.Handler {
+	if p.evidence == nil {
+		return admission.NewHandler(p.reviewer, nil) // not a nil *Writer in an interface
+	}
+	return admission.NewHandler(p.reviewer, p.evidence)
 }
 
 // run runs the parts until ctx ends, or one of them fails.
@@ -130,29 +152,31 @@ func (p *program) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		p.Log.Info("serving", "address", p.Listener.Addr().String())
-		return serve(ctx, p.Listener, p.certificates.get, handler(p.reviews, p.reviews.onTrial(), p.gates.ready), p.Log)
+		return serve(ctx, p.Listener, p.certificates.Get, p.handler(), p.Log)
 	})
-	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.run(ctx)) })
+	group.Go(func() error { return ended(ctx, "watching the certificate", p.certificates.Run(ctx)) })
 	if p.Metrics != nil && p.MetricsListener != nil {
 		group.Go(func() error { return ended(ctx, "serving metrics", p.Metrics.serve(ctx, p.MetricsListener)) })
 	}
-	if p.keeping != nil {
-		group.Go(func() error { return ended(ctx, "keeping what was admitted", p.keeping.run(ctx)) })
+	if p.evidence != nil {
+		group.Go(func() error { return ended(ctx, "writing the evidence cache", p.evidence.Run(ctx)) })
 	}
 	if p.reporter != nil {
-		group.Go(func() error { return ended(ctx, "reporting what runs", p.reporter.run(ctx)) })
+		group.Go(func() error { return ended(ctx, "reporting what runs", p.reporter.Run(ctx)) })
 	}
-	group.Go(func() error { return ended(ctx, "following Gates, Recalls and Exceptions", follow(ctx, p.manager)) })
+	group.Go(func() error {
+		return ended(ctx, "following Gates, Recalls and Exceptions", runManager(ctx, p.manager))
+	})
 	return group.Wait()
 }
 
-// leave is how long the manager may take to end; it has only watches to close.
-const leave = 5 * time.Second
+// stopTimeout is how long the manager may take to end; it has only watches to close.
+const stopTimeout = 5 * time.Second
 
-// follow runs the manager until ctx ends. A manager whose caches never filled (this
-// account may not list Gates, say) doesn't end with ctx: controller-runtime waits for
-// them first. It is left behind then, for the program ends.
-func follow(ctx context.Context, manager ctrl.Manager) error {
+// runManager runs the manager until ctx ends. A manager whose caches never filled (because
+// this account may not list Gates, for example) doesn't end with ctx: controller-runtime
+// waits for the caches first. It is abandoned then, since the program ends.
+func runManager(ctx context.Context, manager ctrl.Manager) error {
 	ended := make(chan error, 1)
 	go func() { ended <- manager.Start(ctx) }()
 	select {
@@ -163,18 +187,18 @@ func follow(ctx context.Context, manager ctrl.Manager) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(leave):
+	case <-time.After(stopTimeout):
 		return nil
 	}
 }
 
-// ended makes an error of a part that ends while the others should go on.
-func ended(ctx context.Context, what string, err error) error {
+// ended returns an error if a part has failed, or has ended before ctx.
+func ended(ctx context.Context, part string, err error) error {
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", part, err)
 	case ctx.Err() == nil:
-		return fmt.Errorf("%s: %w", what, errors.New("it ended by itself"))
+		return fmt.Errorf("%s: %w", part, errors.New("ended unexpectedly"))
 	default:
 		return nil
 	}
@@ -184,15 +208,15 @@ func newManager(config Config) (ctrl.Manager, error) {
 	logger := logr.FromSlogHandler(config.Log.Handler())
 	ctrllog.SetLogger(logger) // certwatcher and client-go's reflectors have no other
 	cluster := rest.CopyConfig(config.Cluster)
-	// Owners are looked up while an API server waits: its priority and fairness
-	// guard it, a queue here would only make denials of what is proven.
+	// Owners are looked up while an API server waits. Its priority and fairness protect it;
+	// a queue here would only deny proven images.
 	cluster.QPS = -1
 	manager, err := ctrl.NewManager(cluster, ctrl.Options{
 		Logger:  logger,
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		Cache: cache.Options{
 			DefaultTransform:         cache.TransformStripManagedFields(),
-			DefaultWatchErrorHandler: watchBroke(config.Log),
+			DefaultWatchErrorHandler: logWatchErrors(config.Log),
 		},
 	})
 	if err != nil {
@@ -201,17 +225,17 @@ func newManager(config Config) (ctrl.Manager, error) {
 	return manager, nil
 }
 
-// watchBroke logs that Gates, Recalls or Exceptions aren't followed: rulings go on by what was read
-// last, and a Recall that doesn't arrive should be seen. It is called for every attempt
-// that fails, up to half a minute apart.
-func watchBroke(log *slog.Logger) toolscache.WatchErrorHandlerWithContext {
+// logWatchErrors returns a handler that logs when Gates, Recalls or Exceptions can't be
+// watched: reviews go on with what was read last, and a Recall that doesn't arrive must not
+// go unnoticed. It is called for each failed attempt, up to half a minute apart.
+func logWatchErrors(log *slog.Logger) toolscache.WatchErrorHandlerWithContext {
 	return func(ctx context.Context, r *toolscache.Reflector, err error) {
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, io.EOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-			// API servers end watches now and then; the next begins at once.
+			// API servers end watches now and then; the next one starts at once.
 		default:
-			log.Error("following the cluster fails; until it doesn't, changes aren't seen and rulings go by what was read last",
+			log.Error("cannot watch the cluster; reviews use what was read last until it succeeds",
 				"kind", r.TypeDescription(), "error", err)
 		}
 	}

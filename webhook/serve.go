@@ -9,51 +9,34 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/envladder/envladder/webhook/admission"
 )
 
 const (
-	// drainTime is how long requests in flight may take to end: as long as an API
+	// drainTimeout is how long requests in flight may take to end: as long as an API
 	// server waits at most.
-	drainTime = maxTimeout
-	// headerTime is how long a request's headers may take to arrive.
-	headerTime = 5 * time.Second
-	// idleTime is longer than API servers keep idle connections (90 s), so that it
-	// is them who close these and no request meets a closing connection.
-	idleTime = 2 * time.Minute
+	drainTimeout = admission.MaxTimeout
+	// headerTimeout is how long a request's headers may take to arrive.
+	headerTimeout = 5 * time.Second
+	// idleTimeout is longer than the 90 s for which API servers keep idle connections, so
+	// that they close these and no request meets a closing connection.
+	idleTimeout = 2 * time.Minute
 	// maxHeader is far more than an API server sends.
 	maxHeader = 64 << 10
 )
 
-// handler serves reviews, those of namespaces that are tried out, and health to the
-// kubelet, on one port.
-func handler(reviews, trials http.Handler, ready func() bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("POST /validate", reviews)
-	mux.Handle("POST /audit", trials)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "ok")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready() {
-			http.Error(w, "Gates, Recalls and Exceptions aren't read yet", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	return mux
-}
-
-// serve answers on the listener until ctx ends, then lets requests in flight end.
+// serve serves on the listener until ctx ends and the requests in flight are answered.
 func serve(ctx context.Context, listener net.Listener, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: headerTime,
-		WriteTimeout:      0, // a ruling has its own deadline, set by the request
-		IdleTimeout:       idleTime,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      0, // a review has its own deadline, set by the request
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // handshakes that anybody can break off
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // anyone can interrupt a handshake
 		TLSConfig: &tls.Config{
-			// API servers and kubelets are all who call, and speak it.
+			// Only API servers and kubelets call, and they support it.
 			MinVersion:     tls.VersionTLS13,
 			GetCertificate: certificate,
 			// API servers choose HTTP/1.1 for webhooks, to spread over replicas.
@@ -63,7 +46,7 @@ func serve(ctx context.Context, listener net.Listener, certificate func(*tls.Cli
 	drained := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		log.Info("draining requests in flight")
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
 		drained <- server.Shutdown(limit)
 	})

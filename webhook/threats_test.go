@@ -15,7 +15,7 @@ func TestThePageNamesTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	folders := map[string]string{
-		"webhook": ".", "plain": "../hack/plain", "gate": "../internal/gate", "observer": "../observer",
+		"webhook": ".", "admission": "admission", "plain": "../hack/plain", "gate": "../internal/gate", "observer": "../observer", "engine": "../observer/engine",
 		"evidence": "../internal/evidence", "registry": "../internal/registry", "verdict": "../internal/verdict",
 	}
 	code := map[string]string{}

@@ -16,30 +16,31 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/tracing"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
 // TestTraces: a review is a child of the API server's span, and has all that was done
 // for it below.
 func TestTraces(t *testing.T) {
-	b := up(t)
-	namespace := b.namespace(t)
-	b.gate(t, b.prodGate(namespace))
-	image := b.push(t, "shop/web")
-	b.sign(t, image, "ci")
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	image := env.Push(t, "shop/web")
+	env.Sign(t, image, "ci")
 	client := registry.NewClient()
 	client.Wrap(tracing.Transport)
-	p := b.restarted(t, func(c *Config) {
+	p := env.restart(t, func(c *Config) {
 		c.Judge = verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{})))
-		c.Shelf, c.Keeper = nil, nil
+		c.EvidenceCache, c.EvidenceSource = nil, nil
 	})
 
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	otel.SetTracerProvider(provider)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
-	request := podRequest(image)
+	request := webhooktest.PodRequest(image)
 	request.Namespace = namespace
-	p.reviews.ask(t, "/validate", request, func(call *http.Request) {
+	webhooktest.Send(t, p.handler(), "/validate", request, func(call *http.Request) {
 		call.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	})
 	defer func() { _ = provider.Shutdown(context.Background()) }() // the package's other tests record nothing

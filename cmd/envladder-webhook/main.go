@@ -23,6 +23,10 @@ import (
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
+	"github.com/envladder/envladder/webhook/admission"
+	"github.com/envladder/envladder/webhook/certs"
+	"github.com/envladder/envladder/webhook/evidencecache"
+	"github.com/envladder/envladder/webhook/gatestatus"
 )
 
 func main() {
@@ -57,12 +61,12 @@ Until it has read the cluster's Gates, Recalls and Exceptions it is not ready an
 	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert-file and --tls-private-key-file are")
 	flags.StringVar(&o.renewal.Configuration, "webhook-configuration", "envladder-webhook", "`name` of the ValidatingWebhookConfiguration that gets the CA of --certificate-secret")
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
-	flags.StringVar(&o.store, "evidence-cache-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
+	flags.StringVar(&o.evidenceCacheNamespace, "evidence-cache-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
 	flags.StringVar(&o.evidenceCacheSecret, "evidence-cache-secret", "envladder-webhook-evidence-cache", "`name` of the Secret in --evidence-cache-namespace with the key of what is too large to be kept as it is; it may be empty")
 	flags.DurationVar(&o.report.Interval, "report-interval", 0, "`time` between audits of what runs, whose findings the status of Gates has, at least 10s (default: there are none)")
 	flags.StringVar(&o.reportLease, "report-lease", "", "`NAMESPACE/NAME` of the Lease by which several replicas agree on one that audits (default: this one does)")
 	flags.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
-	flags.StringVar(&o.ungated, "ungated-namespaces", string(webhook.UngatedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
+	flags.StringVar(&o.ungated, "ungated-namespaces", string(admission.UngatedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
 	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
 	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
 	o.trust.AddTo(flags)
@@ -75,19 +79,19 @@ Until it has read the cluster's Gates, Recalls and Exceptions it is not ready an
 }
 
 type options struct {
-	kubeconfig, listen, certificate, key, ungated    string
-	renewSecret, store, evidenceCacheSecret, metrics string
-	reportLease                                      string
-	report                                           webhook.Report
-	renewal                                          webhook.Renewal
-	paths, controllers                               []string
-	trust                                            evidence.TrustOptions
-	registry                                         cloud.Options
-	log                                              cli.LogFlags
+	kubeconfig, listen, certificate, key, ungated                     string
+	renewSecret, evidenceCacheNamespace, evidenceCacheSecret, metrics string
+	reportLease                                                       string
+	report                                                            gatestatus.ReportOptions
+	renewal                                                           certs.Renewal
+	paths, controllers                                                []string
+	trust                                                             evidence.TrustOptions
+	registry                                                          cloud.Options
+	log                                                               cli.LogFlags
 }
 
 // ownCertificate is how the webhook makes its certificate; nil: it doesn't.
-func (o *options) ownCertificate() (*webhook.Renewal, error) {
+func (o *options) ownCertificate() (*certs.Renewal, error) {
 	if o.renewSecret == "" {
 		return nil, nil
 	}
@@ -102,7 +106,7 @@ func (o *options) ownCertificate() (*webhook.Renewal, error) {
 }
 
 // reporting is how the webhook reports what runs; nil: it doesn't.
-func (o *options) reporting() (report *webhook.Report, err error) {
+func (o *options) reporting() (report *gatestatus.ReportOptions, err error) {
 	if o.report.Interval == 0 {
 		return nil, nil
 	}
@@ -153,7 +157,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	klog.SetSlogLogger(log) // client-go's candidate for a Lease has no other
-	ungated, err := webhook.ParseUngated(o.ungated)
+	ungated, err := admission.ParseUngated(o.ungated)
 	if err != nil {
 		return fmt.Errorf("--ungated-namespaces %w", err)
 	}
@@ -182,12 +186,12 @@ func (o *options) run(cmd *cobra.Command) error {
 	client.Wrap(tracing.Transport)
 	attestations := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
 	metrics.CountEvidence(attestations.Counts)
-	var shelf *webhook.Shelf
-	if o.store != "" {
-		if shelf, err = webhook.NewShelf(cluster, o.store, o.evidenceCacheSecret, log); err != nil {
+	var evidenceCache *evidencecache.Cache
+	if o.evidenceCacheNamespace != "" {
+		if evidenceCache, err = evidencecache.New(cluster, o.evidenceCacheNamespace, o.evidenceCacheSecret, evidencecache.DefaultLimits, log); err != nil {
 			return err
 		}
-		attestations.UseShelf(shelf)
+		attestations.UseShelf(evidenceCache)
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
@@ -213,21 +217,18 @@ func (o *options) run(cmd *cobra.Command) error {
 	}()
 	log.Info("starting", "version", cli.Version())
 	return webhook.Run(cmd.Context(), webhook.Config{
-		Cluster:  cluster,
-		Listener: listener,
-		Ungated:  ungated,
-		Kinds:    kinds,
-		Renewal:  renewal,
-		CertFile: o.certificate,
-		KeyFile:  o.key,
-		Judge:    verdict.New(attestations),
-		Trust:    trust,
-		Shelf:    shelf,
-		Keeper:   attestations,
-		Report:   report,
-		Metrics:  metrics,
-
+		Cluster:         cluster,
+		Listener:        listener,
+		Certificate:     certs.Options{CertFile: o.certificate, KeyFile: o.key, Renewal: renewal},
+		Judge:           verdict.New(attestations),
+		Trust:           trust,
+		Kinds:           kinds,
+		EvidenceCache:   evidenceCache,
+		EvidenceSource:  attestations,
+		Report:          report,
+		Metrics:         metrics,
 		MetricsListener: metricsListener,
+		Ungated:         ungated,
 		Log:             log,
 	})
 }

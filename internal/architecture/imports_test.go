@@ -79,6 +79,14 @@ var siblings = map[string][]string{
 	"observer/watch":     {},
 	"observer/soakstore": {"observer/window"},
 	"observer/engine":    {"observer/window", "observer/watch", "observer/soakstore"},
+
+	"webhook/certs":         {},
+	"webhook/rollout":       {},
+	"webhook/policycache":   {},
+	"webhook/evidencecache": {},
+	"webhook/gatestatus":    {"webhook/policycache"},
+	"webhook/admission":     {"webhook/rollout", "webhook/policycache", "webhook/evidencecache"},
+	"webhook/webhooktest":   {},
 }
 
 // bans name what a package must not have among its dependencies, direct or not.

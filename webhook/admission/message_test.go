@@ -1,0 +1,69 @@
+package admission
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/webhook/webhooktest"
+)
+
+func TestMessage(t *testing.T) {
+	web := "registry.example.com/shop/web@" + webhooktest.Digest('9')
+	for name, test := range map[string]struct {
+		images []ImageResult
+		want   []string
+	}{
+		"a soak too short": {
+			[]ImageResult{denied(web, "", gate.Reason{Code: gate.SoakTooShort, Message: "soaked 6h12m of 24h in staging", Remedy: "wait"})},
+			[]string{
+				"shop/web@sha256:999999999999…: not proven for prod: soaked 6h12m of 24h in staging",
+				"- SoakTooShort: soaked 6h12m of 24h in staging (wait)",
+				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
+		"several reasons are named by their codes": {
+			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoApproval, Message: "none"}, gate.Reason{Code: gate.NoSoak, Message: "no soak"})},
+			[]string{
+				"shop/web@sha256:999999999999…: not proven for prod: NoApproval, NoSoak",
+				"- NoApproval: none",
+				"- NoSoak: no soak",
+				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
+		"what proof can't mend comes first": {
+			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoSoak, Message: "no soak"}, gate.Reason{Code: gate.Recalled, Message: "recalled: CVE"})},
+			[]string{
+				"shop/web@sha256:999999999999…: refused in prod: recalled: CVE (and 1 more)",
+				"- NoSoak: no soak",
+				"- Recalled: recalled: CVE",
+				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
+		"a registry that is down comes first": {
+			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoSignature, Message: "no signature"}, gate.Reason{Code: gate.RegistryUnavailable, Message: "registry.example.com: connection refused"})},
+			[]string{
+				"shop/web@sha256:999999999999…: refused in prod: registry.example.com: connection refused (and 1 more)",
+				"- NoSignature: no signature",
+				"- RegistryUnavailable: registry.example.com: connection refused",
+				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
+		"an image that fakes lines and colours": {
+			[]ImageResult{denied("evil\r\n- Allowed: yes\x1b[31m\u202e", "", gate.Reason{Code: gate.UnknownImage, Message: "not\nlisted\x1b[0m"})},
+			[]string{
+				"evil - Allowed: yes\ufffd[31m\ufffd: refused in prod: not listed\ufffd[0m",
+				"- UnknownImage: not listed\ufffd[0m",
+				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, strings.Split(message(test.images, prodGates()), "\n")); diff != "" {
+				t.Errorf("message (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,271 @@
+package webhook
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/evidence/sigstoretest"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/webhooktest"
+)
+
+const (
+	statementType = "https://in-toto.io/Statement/v1"
+	inToto        = "application/vnd.in-toto+json"
+	bundleType    = "application/vnd.dev.sigstore.bundle.v0.3+json"
+)
+
+// statement is one as a signer may have written it, right or wrong.
+type statement struct {
+	Type          string           `json:"_type"`
+	PredicateType string           `json:"predicateType"`
+	Subject       []map[string]any `json:"subject"`
+	Predicate     json.RawMessage  `json:"predicate"`
+}
+
+func subjectOf(algorithm, digest string) map[string]any {
+	return map[string]any{"name": "shop/web", "digest": map[string]string{algorithm: digest}}
+}
+
+// envelope is a sigstore bundle's.
+type envelope struct {
+	Payload     []byte           `json:"payload"`
+	PayloadType string           `json:"payloadType"`
+	Signatures  []map[string]any `json:"signatures"`
+}
+
+// pen signs whatever it is given, as no tool does.
+type pen struct{ key *ecdsa.PrivateKey }
+
+func newPen(t *testing.T) pen {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pen{key}
+}
+
+func (p pen) public(t *testing.T) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(p.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// sign makes an envelope; its signature is over the type too (DSSE's "PAE").
+func (p pen) sign(t *testing.T, payloadType string, payload []byte) envelope {
+	t.Helper()
+	sum := sha256.Sum256(fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload))
+	signature, err := ecdsa.SignASN1(rand.Reader, p.key, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envelope{payload, payloadType, []map[string]any{{"sig": signature}}}
+}
+
+// attach attaches a bundle to an image, as anybody who may push can.
+func attach(t *testing.T, reference string, bundle []byte) {
+	t.Helper()
+	repository, digest, _ := strings.Cut(reference, "@")
+	client := registry.NewClient()
+	manifest, err := client.Manifest(t.Context(), repository, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Push(t.Context(), repository, manifest.Descriptor, registry.Artifact{Type: bundleType, Content: bundle}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func bundleOf(t *testing.T, signed envelope) []byte {
+	t.Helper()
+	bundle, err := json.Marshal(map[string]any{
+		"mediaType": bundleType, "dsseEnvelope": signed, "verificationMaterial": map[string]any{"publicKey": map[string]string{"hint": "x"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bundle
+}
+
+// TestWhatIsAttachedSaysNoMoreThanWasSigned: the image is signed by CI. Beside that there
+// is what should be its soak, by the observer's own key but for one thing.
+func TestWhatIsAttachedSaysNoMoreThanWasSigned(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	observer := newPen(t)
+	g := env.ProdGate(namespace)
+	g.Spec.Signers[1].Key.Data = observer.public(t)
+	env.createGate(t, g)
+	other := strings.TrimPrefix(workload.DigestOf(env.Push(t, "shop/web")), "sha256:")
+
+	written := func(change func(*statement)) func(*testing.T, statement) envelope {
+		return func(t *testing.T, s statement) envelope {
+			t.Helper()
+			change(&s)
+			payload, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return observer.sign(t, inToto, payload)
+		}
+	}
+	said := func(old, replacement string) func(*testing.T, statement) envelope {
+		return written(func(s *statement) {
+			s.Predicate = bytes.Replace(s.Predicate, []byte(old), []byte(replacement), 1)
+		})
+	}
+	signedThen := func(change func(*envelope)) func(*testing.T, statement) envelope {
+		return func(t *testing.T, s statement) envelope {
+			t.Helper()
+			signed := written(func(*statement) {})(t, s)
+			change(&signed)
+			return signed
+		}
+	}
+	missing := []gate.Code{gate.NoSoak}
+	for name, test := range map[string]struct {
+		make func(*testing.T, statement) envelope
+		want []gate.Code
+	}{
+		"nothing is wrong":                    {written(func(*statement) {}), nil},
+		"about another digest":                {written(func(s *statement) { s.Subject = []map[string]any{subjectOf("sha256", other)} }), missing},
+		"about several, this among them":      {written(func(s *statement) { s.Subject = append([]map[string]any{subjectOf("sha256", other)}, s.Subject...) }), nil},
+		"about another algorithm's digest":    {written(func(s *statement) { s.Subject = []map[string]any{subjectOf("sha512", strings.Repeat("a", 128))} }), missing},
+		"under another predicate type":        {written(func(s *statement) { s.PredicateType = gate.PredicateTest }), missing},
+		"of a version that nobody knows":      {written(func(s *statement) { s.PredicateType = strings.Replace(s.PredicateType, "v0.1", "v0.9", 1) }), missing},
+		"in a statement that nobody knows":    {written(func(s *statement) { s.Type = strings.Replace(s.Type, "v1", "v9", 1) }), missing},
+		"of another environment":              {said(`"staging"`, `"dev"`), []gate.Code{gate.OtherEnvironment}},
+		"of another ladder":                   {said(`"ladder":"shop"`, `"ladder":"blog"`), []gate.Code{gate.OtherLadder}},
+		"with a key twice":                    {said(`"ladder":"shop"`, `"ladder":"blog","ladder":"shop"`), []gate.Code{gate.NoSoak, gate.Undecodable}},
+		"with a key twice, differing in case": {said(`"ladder":"shop"`, `"Ladder":"blog","ladder":"shop"`), []gate.Code{gate.NoSoak, gate.Undecodable}},
+		"unsigned":                            {signedThen(func(e *envelope) { e.Signatures = nil }), missing},
+		"with an empty signature":             {signedThen(func(e *envelope) { e.Signatures[0]["sig"] = "" }), missing},
+		"with a signature and an empty one":   {signedThen(func(e *envelope) { e.Signatures = append(e.Signatures, map[string]any{"sig": ""}) }), missing},
+		"with bytes changed that were signed": {signedThen(func(e *envelope) {
+			e.Payload = bytes.Replace(e.Payload, []byte(`"restarts":0`), []byte(`"restarts":1`), 1)
+		}), missing},
+		"signed as another type, said as this": {signedThen(func(e *envelope) { e.Signatures = observer.sign(t, "application/json", e.Payload).Signatures }), missing},
+		"signed and said as another type":      {signedThen(func(e *envelope) { *e = observer.sign(t, "application/json", e.Payload) }), missing},
+		"signed by another cluster's observer": {signedThen(func(e *envelope) { *e = newPen(t).sign(t, inToto, e.Payload) }), missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := env.Push(t, "shop/web")
+			env.Sign(t, image, "ci")
+			predicate, err := json.Marshal(webhooktest.NewSoak(image, 25*time.Hour, time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := strings.TrimPrefix(workload.DigestOf(image), "sha256:")
+			attach(t, image, bundleOf(t, test.make(t, statement{statementType, gate.PredicateSoak, []map[string]any{subjectOf("sha256", digest)}, predicate})))
+			pod := webhooktest.NewPod(namespace, "", image)
+			pod.GenerateName = "web-"
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod), test.want...)
+		})
+	}
+}
+
+// TestIdentities: a certificate counts for its own subject, and while it can be known when
+// it signed.
+func TestIdentities(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	sigstore := sigstoretest.Start(t)
+	if err := os.WriteFile(filepath.Join(env.roots, namespace+".json"), sigstore.TrustedRoot, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := env.BankGate(namespace)
+	g.Spec.Signers[0] = v1alpha1.Signer{Name: "ci", Keyless: &v1alpha1.KeylessSigner{
+		Issuer: sigstoretest.Issuer, Subject: "release@org.example.com", TrustedRoot: namespace,
+	}}
+	env.createGate(t, g)
+	stranger := sigstoretest.Start(t)
+	for name, test := range map[string]struct {
+		services *sigstoretest.Sigstore
+		subject  string
+		stamped  bool
+		want     []gate.Code
+	}{
+		"this one":                        {sigstore, "release@org.example.com", true, nil},
+		"a lookalike":                     {sigstore, "release@org-evil.example.com", true, []gate.Code{gate.NoSignature}},
+		"something before it":             {sigstore, "xrelease@org.example.com", true, []gate.Code{gate.NoSignature}},
+		"something behind it":             {sigstore, "release@org.example.com.evil.example.com", true, []gate.Code{gate.NoSignature}},
+		"nobody says when it signed":      {sigstore, "release@org.example.com", false, []gate.Code{gate.NoSignature}},
+		"by an authority nobody trusts":   {stranger, "release@org.example.com", true, []gate.Code{gate.NoSignature}},
+		"its time by a stranger's clocks": {&sigstoretest.Sigstore{FulcioURL: sigstore.FulcioURL, TimestampURL: stranger.TimestampURL}, "release@org.example.com", true, []gate.Code{gate.NoSignature}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := env.Push(t, "bank/ledger")
+			repository, digest, _ := strings.Cut(image, "@")
+			signer, err := evidence.KeylessSigner(test.services.FulcioURL, sigstore.Token(test.subject))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.stamped {
+				signer = signer.WithTimestamps(test.services.TimestampURL)
+			}
+			client := registry.NewClient()
+			target, err := evidence.FindTarget(t.Context(), client, repository, digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := evidence.Attest(t.Context(), client, signer, target, gate.PredicateSignature, map[string]any{}); err != nil {
+				t.Fatal(err)
+			}
+			pod := webhooktest.NewPod(namespace, "", image)
+			pod.GenerateName = "ledger-"
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod), test.want...)
+		})
+	}
+}
+
+// TestApprovals count for their ladder and environment, until they end.
+func TestApprovals(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	g := env.BankGate(namespace)
+	g.Spec.Signers = append(g.Spec.Signers, v1alpha1.Signer{Name: "ana", Key: &v1alpha1.KeySigner{Data: env.Keys["ana"].PublicPEM()}, Time: v1alpha1.TimeTrustSigner})
+	g.Spec.Requires.Approvals = &v1alpha1.ApprovalRequirement{By: []string{"ana"}}
+	env.createGate(t, g)
+	now := time.Now()
+	soon, past := now.Add(time.Hour), now.Add(-time.Minute)
+	for name, test := range map[string]struct {
+		by   string
+		says gate.Approval
+		want []gate.Code
+	}{
+		"for prod":           {"ana", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now, ExpiresAt: &soon}, nil},
+		"for staging":        {"ana", gate.Approval{Ladder: "bank", Environment: "staging", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.OtherEnvironment}},
+		"for another ladder": {"ana", gate.Approval{Ladder: "shop", Environment: "prod", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.OtherLadder}},
+		"that has expired":   {"ana", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now, ExpiresAt: &past}, []gate.Code{gate.ApprovalExpired, gate.NoApproval}},
+		"by the builder":     {"ci", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.WrongSigner}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := env.Push(t, "bank/ledger")
+			env.Sign(t, image, "ci")
+			env.Attest(t, image, test.by, gate.PredicateApproval, test.says)
+			pod := webhooktest.NewPod(namespace, "", image)
+			pod.GenerateName = "ledger-"
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod), test.want...)
+		})
+	}
+}

@@ -1,0 +1,278 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/gatestatus"
+	"github.com/envladder/envladder/webhook/webhooktest"
+)
+
+// withReport configures a webhook to report what runs, with the Lease of the manifests.
+func withReport(c *Config) {
+	c.Report = &gatestatus.ReportOptions{
+		Interval: time.Hour, SettleTime: time.Millisecond,
+		Lease: types.NamespacedName{Namespace: "envladder", Name: "envladder-webhook-report"},
+	}
+}
+
+// waitForRunning waits for a Gate's condition RunningAllowed.
+func (e *environment) waitForRunning(t *testing.T, name string, wanted func(*metav1.Condition) bool) *v1alpha1.Gate {
+	t.Helper()
+	g := &v1alpha1.Gate{}
+	if err := webhooktest.WaitUntil(func() bool {
+		if err := e.Client.Get(t.Context(), client.ObjectKey{Name: name}, g); err != nil {
+			t.Fatal(err)
+		}
+		condition := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionRunningAllowed)
+		return condition != nil && wanted(condition)
+	}); err != nil {
+		t.Fatalf("waiting for the condition: %v; the status is %+v\n%s", err, g.Status, e.logs)
+	}
+	return g
+}
+
+func because(reason string) func(*metav1.Condition) bool {
+	return func(c *metav1.Condition) bool { return c.Reason == reason }
+}
+
+// setEnvironment changes a Gate's spec in a way that changes no verdict, so that it is audited
+// again.
+func (e *environment) setEnvironment(t *testing.T, g *v1alpha1.Gate, environment string) {
+	t.Helper()
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"environment":"`+environment+`"}}`))
+	if err := e.Client.Patch(t.Context(), g.DeepCopy(), patch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReport: what ran before its Gate came, or was recalled since, is in the status.
+func TestReport(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	proven, unsigned, recalled := env.PushProven(t), env.Push(t, "shop/api"), env.PushProven(t)
+	before := env.Impersonate(t, webhooktest.Bypass, nil)
+	for name, image := range map[string]string{"web": proven, "api": unsigned, "job": recalled} {
+		deployment := webhooktest.NewDeployment(namespace, image)
+		deployment.Name = name
+		if err := before.Create(t.Context(), deployment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := env.ProdGate(namespace)
+	g.Spec.Action = v1alpha1.ActionAudit
+	env.createGate(t, g)
+	idle := env.ProdGate(env.NewNamespace(t))
+	idle.Name = "zz-" + idle.Name // looked at after the other
+	env.createGate(t, idle)
+	env.restart(t, withReport)
+
+	found := env.waitForRunning(t, g.Name, because("Refused"))
+	want := &v1alpha1.RunningStatus{Images: 3, Refused: 1, List: []v1alpha1.RunningImage{
+		{Namespace: namespace, Image: unsigned, Objects: []string{"Deployment/api"}, Codes: []string{"NoSignature", "NoSoak"}},
+	}}
+	if diff := cmp.Diff(want, found.Status.Running); diff != "" {
+		t.Errorf("what runs (-want +got):\n%s", diff)
+	}
+	if accepted := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionAccepted); accepted == nil || accepted.Status != metav1.ConditionTrue {
+		t.Errorf("the report took the condition Accepted away: %v", found.Status.Conditions)
+	}
+	if c := meta.FindStatusCondition(env.waitForRunning(t, idle.Name, because("Allowed")).Status.Conditions, v1alpha1.ConditionRunningAllowed); c.Status != metav1.ConditionTrue {
+		t.Errorf("where nothing runs the condition is %v", c)
+	}
+
+	env.createRecall(t, workload.DigestOf(recalled))
+	found = env.waitForRunning(t, g.Name, because("Recalled"))
+	condition := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionRunningAllowed)
+	if condition.Status != metav1.ConditionFalse || !strings.Contains(condition.Message, namespace+": "+recalled+": Recalled; "+namespace+": "+unsigned+": NoSignature, NoSoak") {
+		t.Errorf("the condition is %v: the recalled image isn't first", condition)
+	}
+	if running := found.Status.Running; running.Refused != 2 || running.Recalled != 1 || running.List[0].Image != recalled {
+		t.Errorf("what runs: %+v", running)
+	}
+
+	t.Run("what hasn't changed isn't written", func(t *testing.T) {
+		env.setEnvironment(t, idle, "preprod")
+		env.waitForRunning(t, idle.Name, func(c *metav1.Condition) bool { return c.ObservedGeneration == 2 })
+		now := &v1alpha1.Gate{}
+		if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(g), now); err != nil {
+			t.Fatal(err)
+		}
+		if now.ResourceVersion != found.ResourceVersion {
+			t.Errorf("the status was written again: %+v, was %+v", now.Status, found.Status)
+		}
+	})
+}
+
+// unlisted is an API server that doesn't list pods.
+type unlisted struct{ http.RoundTripper }
+
+func (u unlisted) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method == http.MethodGet && strings.HasSuffix(request.URL.Path, "/pods") {
+		return nil, errors.New("the connection was reset")
+	}
+	return u.RoundTripper.RoundTrip(request)
+}
+
+// TestAReportThatFails is no ruling's concern.
+func TestAReportThatFails(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	g := env.ProdGate(namespace)
+	env.createGate(t, g)
+	p := env.restart(t, withReport, func(c *Config) {
+		c.Cluster.Wrap(func(inner http.RoundTripper) http.RoundTripper { return unlisted{inner} })
+	})
+	found := env.waitForRunning(t, g.Name, because("AuditFailed"))
+	condition := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionRunningAllowed)
+	if condition.Status != metav1.ConditionUnknown || !strings.Contains(condition.Message, fmt.Sprintf("namespace %q", namespace)) || !strings.Contains(condition.Message, "the connection was reset") || found.Status.Running != nil {
+		t.Errorf("the status is %+v", found.Status)
+	}
+	if codes := p.codesFor(t, namespace, env.PushProven(t)); len(codes) > 0 {
+		t.Errorf("what is proven is denied: %v", codes)
+	}
+}
+
+// TestOneReplicaReports, and another takes over.
+func TestOneReplicaReports(t *testing.T) {
+	env := startedEnv(t)
+	g := env.ProdGate(env.NewNamespace(t))
+	env.createGate(t, g)
+	_, end := env.startAnother(t, withReport)
+	env.waitForRunning(t, g.Name, because("Allowed"))
+	second := env.restart(t, withReport)
+	if second.reporter.Leads() {
+		t.Error("two replicas report at once")
+	}
+	end()
+	env.setEnvironment(t, g, "preprod")
+	env.waitForRunning(t, g.Name, func(c *metav1.Condition) bool { return c.ObservedGeneration == 2 })
+}
+
+// TestSignersThatCantBeVerifiedBy: the status says so at once, and only what they alone
+// prove is denied.
+func TestSignersThatCantBeVerifiedBy(t *testing.T) {
+	env := startedEnv(t)
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.GateSpec)
+		want   metav1.ConditionStatus
+		says   []string
+	}{
+		"all can": {func(*v1alpha1.GateSpec) {}, metav1.ConditionTrue, []string{"all signers"}},
+		"no trusted root": {func(spec *v1alpha1.GateSpec) {
+			spec.Signers = append(spec.Signers, v1alpha1.Signer{Name: "e2e", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://id.example.com", Subject: "e2e", TrustedRoot: "corp"}})
+		}, metav1.ConditionFalse, []string{"cannot verify signatures from: e2e;", "corp.json"}},
+		"a KMS that isn't known": {func(spec *v1alpha1.GateSpec) {
+			spec.Signers = append(spec.Signers, v1alpha1.Signer{Name: "kms", KMS: "nokms://key", Time: v1alpha1.TimeTrustSigner})
+		}, metav1.ConditionFalse, []string{"cannot verify signatures from: kms;", "nokms://key"}},
+		"no public root": {func(spec *v1alpha1.GateSpec) {
+			spec.Signers = append(spec.Signers, v1alpha1.Signer{Name: "e2e", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://id.example.com", Subject: "e2e"}})
+		}, metav1.ConditionFalse, []string{"--sigstore-public-root"}},
+		"a Gate that isn't accepted": {func(spec *v1alpha1.GateSpec) {
+			spec.Signers[0].Key.Data = "-----BEGIN PUBLIC KEY-----\nbm8ga2V5\n-----END PUBLIC KEY-----\n"
+		}, metav1.ConditionUnknown, []string{"isn't accepted"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := env.NewNamespace(t)
+			g := env.ProdGate(namespace)
+			test.change(&g.Spec)
+			env.createGate(t, g)
+			var condition *metav1.Condition
+			if err := webhooktest.WaitUntil(func() bool {
+				if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(g), g); err != nil {
+					t.Fatal(err)
+				}
+				condition = meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionSignersReady)
+				return condition != nil
+			}); err != nil {
+				t.Fatalf("there is no condition: %v", err)
+			}
+			if condition.Status != test.want {
+				t.Errorf("the condition is %v", condition)
+			}
+			for _, text := range test.says {
+				if !strings.Contains(condition.Message, text) {
+					t.Errorf("the message is %q, without %q", condition.Message, text)
+				}
+			}
+			if test.want != metav1.ConditionUnknown {
+				webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", env.PushProven(t))))
+			}
+		})
+	}
+	t.Run("what needs the signer is denied", func(t *testing.T) {
+		namespace := env.NewNamespace(t)
+		g := env.ProdGate(namespace)
+		g.Spec.Signers = append(g.Spec.Signers, v1alpha1.Signer{Name: "kms", KMS: "nokms://key", Time: v1alpha1.TimeTrustSigner})
+		g.Spec.Requires.Signature.By = []string{"kms"}
+		env.createGate(t, g)
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", env.PushProven(t))), gate.NoSignature, gate.SignerUnavailable, gate.WrongSigner)
+	})
+}
+
+func TestStatusOfGates(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	g := env.ProdGate(namespace)
+	env.createGate(t, g)
+
+	condition := func(generation int64) *metav1.Condition {
+		t.Helper()
+		if err := webhooktest.WaitUntil(func() bool {
+			live := &v1alpha1.Gate{}
+			if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(g), live); err != nil {
+				t.Fatal(err)
+			}
+			*g = *live
+			return g.Status.ObservedGeneration == generation
+		}); err != nil {
+			t.Fatalf("the status of generation %d isn't written: %v\n%s", generation, err, env.logs)
+		}
+		return meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionAccepted)
+	}
+	brief := func(c *metav1.Condition) []string {
+		return []string{string(c.Status), c.Reason, fmt.Sprint(c.ObservedGeneration), c.Message}
+	}
+
+	if diff := cmp.Diff([]string{"True", "Accepted", "1", "images are judged by this Gate"}, brief(condition(1))); diff != "" {
+		t.Errorf("condition (-want +got):\n%s", diff)
+	}
+
+	// The API server can't see that a key is no key.
+	key := g.Spec.Signers[0].Key.Data
+	g.Spec.Signers[0].Key.Data = "-----BEGIN PUBLIC KEY-----\nbm8ga2V5\n-----END PUBLIC KEY-----\n"
+	if err := env.Client.Update(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	refused := condition(2)
+	if refused.Status != metav1.ConditionFalse || refused.Reason != "GateInvalid" || refused.ObservedGeneration != 2 {
+		t.Errorf("the condition is %v, want False, GateInvalid, of generation 2", brief(refused))
+	}
+	proven := env.PushProven(t)
+	if err := webhooktest.WaitUntil(func() bool {
+		return env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "refused", proven), client.DryRunAll) != nil
+	}); err != nil {
+		t.Error("the namespace of a Gate that isn't accepted admits")
+	}
+
+	g.Spec.Signers[0].Key.Data = key
+	if err := env.Client.Update(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if mended := condition(3); mended.Status != metav1.ConditionTrue || !mended.LastTransitionTime.After(time.Time{}) {
+		t.Errorf("the condition is %v, want True again", brief(mended))
+	}
+}

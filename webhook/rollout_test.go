@@ -1,0 +1,633 @@
+package webhook
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/podtemplate"
+	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/webhooktest"
+)
+
+// TestUpdate takes a Deployment that was there before its Gate, and whose digest shows
+// nothing, through what may and may not be done to it.
+func TestUpdateOfWhatIsUnproven(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	unproven, another := env.Push(t, "shop/web"), env.Push(t, "shop/web")
+	deployment := webhooktest.NewDeployment(namespace, unproven)
+	deployment.Spec.Replicas = new(int32(3))
+	deployment.Finalizers = []string{"example.com/first", "example.com/second"}
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+	all := []gate.Code{gate.NoSignature, gate.NoSoak}
+
+	update := func(t *testing.T, change func(*appsv1.Deployment), want ...gate.Code) {
+		t.Helper()
+		changed := deployment.DeepCopy()
+		change(changed)
+		err := env.Client.Update(t.Context(), changed)
+		webhooktest.WantCodes(t, err, want...)
+		if err == nil {
+			deployment = changed
+		}
+	}
+	steps := []struct {
+		name   string
+		change func(*appsv1.Deployment)
+		want   []gate.Code
+	}{
+		{"a label passes", func(d *appsv1.Deployment) { d.Labels = map[string]string{"team": "shop"} }, nil},
+		{"a finalizer's removal passes", func(d *appsv1.Deployment) { d.Finalizers = d.Finalizers[:1] }, nil},
+		{"a scale-down passes", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
+		{"a scale-down to unset, which is 1, passes", func(d *appsv1.Deployment) { d.Spec.Replicas = nil }, nil},
+		{"a scale-up passes here: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
+		{"a scale-down with another image is judged", func(d *appsv1.Deployment) {
+			d.Spec.Replicas = new(int32(0))
+			d.Spec.Template.Spec.Containers[0].Image = another
+		}, all},
+		{"a finalizer's removal with another image is judged", func(d *appsv1.Deployment) {
+			d.Finalizers = nil
+			d.Spec.Template.Spec.Containers[0].Image = another
+		}, all},
+		{"a scale-down with another template is judged", func(d *appsv1.Deployment) {
+			d.Spec.Replicas = new(int32(0))
+			d.Spec.Template.Labels["more"] = "x"
+		}, all},
+		{"a changed template is judged", func(d *appsv1.Deployment) {
+			d.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
+		}, all},
+		{"a changed stamp is judged", func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{v1alpha1.AnnotationLadder: "shop"}
+		}, all},
+		{"another annotation passes", func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{"example.com/x": "y"}
+		}, nil},
+	}
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) { update(t, step.change, step.want...) })
+	}
+	t.Run("status passes", func(t *testing.T) {
+		changed := deployment.DeepCopy()
+		changed.Status.Replicas = 1
+		webhooktest.WantCodes(t, env.Client.Status().Update(t.Context(), changed))
+		deployment = changed
+	})
+	t.Run("while it is being deleted another image is judged, and a finalizer's removal passes", func(t *testing.T) {
+		if err := env.Client.Delete(t.Context(), deployment); err != nil {
+			t.Fatal(err)
+		}
+		if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment); err != nil {
+			t.Fatal(err)
+		}
+		if deployment.DeletionTimestamp == nil {
+			t.Fatal("the Deployment isn't being deleted")
+		}
+		update(t, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = another }, all...)
+		update(t, func(d *appsv1.Deployment) { d.Finalizers = nil })
+	})
+}
+
+func TestUpdateOfPods(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	unproven := env.Push(t, "shop/web")
+	pod := webhooktest.NewPod(namespace, "web", unproven)
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+
+	labelled := pod.DeepCopy()
+	labelled.Labels = map[string]string{"a": "b"}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), labelled))
+
+	moved := labelled.DeepCopy()
+	moved.Spec.Containers[0].Image = env.Push(t, "shop/web")
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), moved), gate.NoSignature, gate.NoSoak)
+
+	moved.Spec.Containers[0].Image = env.PushProven(t)
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), moved))
+}
+
+func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	aged, alsoAged := env.PushAged(t), env.PushAged(t)
+	deployment := webhooktest.NewDeployment(namespace, aged)
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPodTemplate(namespace, aged)), gate.SoakTooOld) // it is too old to deploy
+
+	changed := deployment.DeepCopy()
+	changed.Spec.Template.Labels["more"] = "x"
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), changed))
+
+	other := changed.DeepCopy()
+	other.Spec.Template.Spec.Containers[0].Image = alsoAged
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), other), gate.SoakTooOld)
+
+	beside := changed.DeepCopy()
+	beside.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "new", Image: env.PushProven(t)}}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), beside), gate.SoakTooOld)
+
+	env.createRecall(t, workload.DigestOf(aged))
+	restarted := changed.DeepCopy()
+	restarted.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), restarted), gate.Recalled)
+}
+
+// TestWhatASyncMakesAnewIsNoDeployOfWhatRuns: a guard or a migration of the digest that
+// is live isn't asked its age, so that a sync of anything else goes on when the proof
+// has grown old.
+func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	aged, otherAged := env.PushAged(t), env.PushAged(t)
+	before := func(o client.Object) {
+		if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before(webhooktest.NewDeployment(namespace, aged))
+	leftBehind := webhooktest.NewReplicaSet(namespace, otherAged)
+	leftBehind.Name = "old"
+	before(leftBehind)
+	controlled := webhooktest.NewStatefulSet(namespace, otherAged)
+	controlled.Name = "controlled"
+	webhooktest.SetOwner(controlled, leftBehind, "apps/v1", "ReplicaSet")
+	before(controlled)
+	leaving := webhooktest.NewDaemonSet(namespace, otherAged)
+	leaving.Name, leaving.Finalizers = "leaving", []string{"example.com/stay"}
+	before(leaving)
+	if err := env.Client.Delete(t.Context(), leaving); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := env.NewNamespace(t)
+	other := webhooktest.NewDeployment(elsewhere, otherAged)
+	other.Name = "elsewhere"
+	before(other)
+	env.createGate(t, env.ProdGate(namespace))
+
+	many := strings.Repeat("Deployment/none,", v1alpha1.MaxRunningIn) + "Deployment/web"
+	old := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		object client.Object
+		beside string
+		want   []gate.Code
+	}{
+		"a guard":                       {webhooktest.NewPodTemplate(namespace, aged), "Deployment/web", nil},
+		"a migration":                   {webhooktest.NewJob(namespace, aged), "CronJob/none,Deployment/web", nil},
+		"a pod":                         {webhooktest.NewPod(namespace, "web", aged), "Deployment/web", nil},
+		"a guard that doesn't say so":   {webhooktest.NewPodTemplate(namespace, aged), "", old},
+		"of a digest that doesn't run":  {webhooktest.NewPodTemplate(namespace, otherAged), "Deployment/web", old},
+		"beside what isn't there":       {webhooktest.NewPodTemplate(namespace, aged), "Deployment/none", old},
+		"beside an old ReplicaSet":      {webhooktest.NewPodTemplate(namespace, otherAged), "ReplicaSet/old", old},
+		"beside what another controls":  {webhooktest.NewPodTemplate(namespace, otherAged), "StatefulSet/controlled", old},
+		"beside what is on its way out": {webhooktest.NewPodTemplate(namespace, otherAged), "DaemonSet/leaving", old},
+		"beside another namespace's":    {webhooktest.NewPodTemplate(namespace, otherAged), "Deployment/elsewhere", old},
+		"beside more than is looked at": {webhooktest.NewPodTemplate(namespace, aged), many, old},
+		"beside nonsense":               {webhooktest.NewPodTemplate(namespace, aged), "Deployment/,/web,,Deployment/../web,Secret/web", old},
+		"a Deployment is deployed":      {webhooktest.NewStatefulSet(namespace, aged), "Deployment/web", old},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.object.SetName("")
+			test.object.SetGenerateName("made-")
+			if test.beside != "" {
+				test.object.SetAnnotations(map[string]string{v1alpha1.AnnotationRunningIn: test.beside})
+			}
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), test.object), test.want...)
+		})
+	}
+
+	t.Run("all other proof counts", func(t *testing.T) {
+		env.createRecall(t, workload.DigestOf(aged))
+		recalled := webhooktest.NewPodTemplate(namespace, aged)
+		recalled.Annotations = map[string]string{v1alpha1.AnnotationRunningIn: "Deployment/web"}
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), recalled), gate.Recalled)
+	})
+}
+
+func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	image := "127.0.0.1:1/shop/web@" + webhooktest.Digest('a')
+	deployment := webhooktest.NewDeployment(namespace, image)
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	g := env.ProdGate(namespace)
+	g.Spec.Images[0].Repository = "127.0.0.1:1/shop/*"
+	env.createGate(t, g)
+
+	deployment.Spec.Replicas = new(int32(0))
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment))
+	deployment.Spec.Template.Labels["more"] = "x"
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.RegistryUnavailable)
+}
+
+// TestRescheduled: what controllers make for a live owner isn't asked its age again;
+// everything else is asked everything.
+func TestRescheduled(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	aged, otherAged, recalled, unproven := env.PushAged(t), env.PushAged(t), env.PushAged(t), env.Push(t, "shop/web")
+
+	owners := map[string]client.Object{} // by kind and image, as there before the Gate
+	create := func(key string, owner client.Object) {
+		owner.SetName(key)
+		if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), owner); err != nil {
+			t.Fatal(err)
+		}
+		owners[key] = owner
+	}
+	create("replicaset", webhooktest.NewReplicaSet(namespace, aged))
+	create("replicaset-recalled", webhooktest.NewReplicaSet(namespace, recalled))
+	create("replicaset-unproven", webhooktest.NewReplicaSet(namespace, unproven))
+	create("deployment", webhooktest.NewDeployment(namespace, aged))
+	create("statefulset", webhooktest.NewStatefulSet(namespace, aged))
+	create("daemonset", webhooktest.NewDaemonSet(namespace, aged))
+	create("rc", webhooktest.NewReplicationController(namespace, aged))
+	create("job", webhooktest.NewJob(namespace, aged))
+	create("cronjob", webhooktest.NewCronJob(namespace, aged))
+	leaving := webhooktest.NewReplicaSet(namespace, aged)
+	leaving.Finalizers = []string{"example.com/stay"}
+	create("leaving", leaving)
+	if err := env.Client.Delete(t.Context(), leaving); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+	env.createRecall(t, workload.DigestOf(recalled))
+
+	const (
+		kcm     = "system:kube-controller-manager"
+		service = "system:serviceaccount:kube-system:"
+	)
+	old := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		user       string
+		object     client.Object
+		image      string
+		owner      string
+		apiVersion string
+		kind       string
+		want       []gate.Code
+	}{
+		"pod of a ReplicaSet":                      {kcm, nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
+		"pod of a ReplicaSet, own account":         {service + "replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
+		"pod of a StatefulSet":                     {service + "statefulset-controller", nil, aged, "statefulset", "apps/v1", "StatefulSet", nil},
+		"pod of a DaemonSet":                       {service + "daemon-set-controller", nil, aged, "daemonset", "apps/v1", "DaemonSet", nil},
+		"pod of a ReplicationController":           {service + "replication-controller", nil, aged, "rc", "v1", "ReplicationController", nil},
+		"pod of a Job":                             {service + "job-controller", nil, aged, "job", "batch/v1", "Job", nil},
+		"ReplicaSet of a Deployment":               {service + "deployment-controller", webhooktest.NewReplicaSet(namespace, aged), aged, "deployment", "apps/v1", "Deployment", nil},
+		"Job of a CronJob":                         {service + "cronjob-controller", webhooktest.NewJob(namespace, aged), aged, "cronjob", "batch/v1", "CronJob", nil},
+		"another kind's controller":                {service + "job-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"no controller of workloads":               {service + "generic-garbage-collector", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"a namesake in another namespace":          {"system:serviceaccount:shop:replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"a person":                                 {"ana", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"no owner":                                 {kcm, nil, aged, "", "", "", old},
+		"an owner that isn't there":                {kcm, nil, aged, "gone", "apps/v1", "ReplicaSet", old},
+		"an owner of the same name, another UID":   {kcm, nil, aged, "replicaset/other-uid", "apps/v1", "ReplicaSet", old},
+		"an owner on its way out":                  {kcm, nil, aged, "leaving", "apps/v1", "ReplicaSet", old},
+		"an owner of another kind":                 {kcm, nil, aged, "replicaset", "example.com/v1", "ReplicaSet", old},
+		"an owner with another digest":             {kcm, nil, otherAged, "replicaset", "apps/v1", "ReplicaSet", old},
+		"recalled":                                 {kcm, nil, recalled, "replicaset-recalled", "apps/v1", "ReplicaSet", []gate.Code{gate.Recalled}},
+		"unproven, of an owner from before a Gate": {kcm, nil, unproven, "replicaset-unproven", "apps/v1", "ReplicaSet", []gate.Code{gate.NoSignature, gate.NoSoak}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := test.object
+			if object == nil {
+				object = webhooktest.NewPod(namespace, "", test.image)
+			}
+			object.SetName("")
+			object.SetGenerateName("made-")
+			switch owner := owners[test.owner]; {
+			case owner != nil:
+				webhooktest.SetOwner(object, owner, test.apiVersion, test.kind)
+			case test.owner != "":
+				absent := webhooktest.NewReplicaSet(namespace, aged)
+				absent.SetName(trimSuffix(test.owner, "/other-uid"))
+				absent.SetUID("0f0f0f0f-0000-0000-0000-000000000000")
+				webhooktest.SetOwner(object, absent, test.apiVersion, test.kind)
+			}
+			webhooktest.WantCodes(t, env.Impersonate(t, test.user, nil).Create(t.Context(), object), test.want...)
+		})
+	}
+
+	t.Run("a sidecar that was added on the way is new, what the owner runs isn't", func(t *testing.T) {
+		pod := webhooktest.NewPod(namespace, "", aged)
+		pod.GenerateName = "made-"
+		webhooktest.SetOwner(pod, owners["replicaset"], "apps/v1", "ReplicaSet")
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: env.Host + "/sidecar/proxy@" + workload.DigestOf(otherAged)})
+		webhooktest.WantCodes(t, env.Impersonate(t, kcm, nil).Create(t.Context(), pod))
+
+		pod = webhooktest.NewPod(namespace, "", aged)
+		pod.GenerateName = "made-"
+		webhooktest.SetOwner(pod, owners["replicaset"], "apps/v1", "ReplicaSet")
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: otherAged})
+		status := webhooktest.WantCodes(t, env.Impersonate(t, kcm, nil).Create(t.Context(), pod), gate.SoakTooOld)
+		if field := status.Details.Causes[0].Field; field != "spec.containers[1].image" {
+			t.Errorf("denied is %q, want the sidecar", field)
+		}
+	})
+}
+
+// TestPodsOfAnOlderRevision: a StatefulSet with a partition goes on to make pods of the
+// revision before, and of no other.
+func TestPodsOfAnOlderRevision(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	aged, leftBehind, newest := env.PushAged(t), env.PushAged(t), env.PushProven(t)
+	before := env.Impersonate(t, webhooktest.Bypass, nil)
+	create := func(object client.Object) {
+		t.Helper()
+		if err := before.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, other := webhooktest.NewStatefulSet(namespace, newest), webhooktest.NewStatefulSet(namespace, newest)
+	other.Name = "other"
+	create(set)
+	create(other)
+	revision := func(name, image string, owner client.Object, number int64) {
+		template, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{
+			"$patch": "replace", "metadata": webhooktest.PodTemplate(image).ObjectMeta, "spec": webhooktest.PodTemplate(image).Spec,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: runtime.RawExtension{Raw: template}, Revision: number}
+		webhooktest.SetOwner(r, owner, "apps/v1", "StatefulSet")
+		create(r)
+	}
+	revision("web-1", leftBehind, set, 1)
+	revision("web-2", aged, set, 2)
+	revision("web-3", newest, set, 3)
+	revision("other-1", aged, other, 1)
+	status := func(current, update string) {
+		t.Helper()
+		set.Status.CurrentRevision, set.Status.UpdateRevision, set.Status.Replicas = current, update, 0
+		if err := before.Status().Update(t.Context(), set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env.createGate(t, env.ProdGate(namespace))
+
+	old := []gate.Code{gate.SoakTooOld}
+	for name, test := range map[string]struct {
+		user, current, label, image string
+		want                        []gate.Code
+	}{
+		"the current revision":                  {"system:kube-controller-manager", "web-2", "web-2", aged, nil},
+		"another image":                         {"system:kube-controller-manager", "web-2", "web-2", leftBehind, old},
+		"a revision that was left behind":       {"system:kube-controller-manager", "web-2", "web-1", leftBehind, old},
+		"no revision":                           {"system:kube-controller-manager", "web-2", "", aged, old},
+		"a person":                              {"ana", "web-2", "web-2", aged, old},
+		"when the rollout is through":           {"system:kube-controller-manager", "web-3", "web-2", aged, old},
+		"another StatefulSet's":                 {"system:kube-controller-manager", "other-1", "other-1", aged, old},
+		"one that isn't there":                  {"system:kube-controller-manager", "web-0", "web-0", aged, old},
+		"the newest, in the midst of a rollout": {"system:kube-controller-manager", "web-2", "web-3", newest, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status(test.current, "web-3")
+			pod := webhooktest.NewPod(namespace, "", test.image)
+			pod.GenerateName = "made-"
+			if test.label != "" {
+				pod.Labels = map[string]string{appsv1.ControllerRevisionHashLabelKey: test.label}
+			}
+			webhooktest.SetOwner(pod, set, "apps/v1", "StatefulSet")
+			webhooktest.WantCodes(t, env.Impersonate(t, test.user, nil).Create(t.Context(), pod), test.want...)
+		})
+	}
+}
+
+// TestTheTemplateOfARevision: under template: Same a StatefulSet's pod has the template of
+// its revision, and none where that isn't known. Nothing judges ControllerRevisions.
+func TestTheTemplateOfARevision(t *testing.T) {
+	env := startedEnv(t)
+	staging, namespace := env.NewNamespace(t), env.NewNamespace(t)
+	image := env.Push(t, "shop/web")
+	env.Sign(t, image, "ci")
+	before := env.Impersonate(t, webhooktest.Bypass, nil)
+	create := func(object client.Object) {
+		t.Helper()
+		if err := before.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	templateOf := func(set client.Object) map[string]any {
+		t.Helper()
+		live := &unstructured.Unstructured{}
+		live.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+		if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(set), live); err != nil {
+			t.Fatal(err)
+		}
+		template, _, err := unstructured.NestedMap(live.Object, "spec", "template")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return template
+	}
+	soaked, older := webhooktest.NewStatefulSet(staging, image), webhooktest.NewStatefulSet(staging, image)
+	older.Name, older.Spec.Template.Spec.Containers[0].Args = "older", []string{"--old"}
+	set := webhooktest.NewStatefulSet(namespace, image)
+	create(soaked)
+	create(older)
+	create(set)
+	soak := webhooktest.NewSoak(image, 25*time.Hour, time.Hour)
+	soak.Workloads = []gate.Workload{{TemplateDigest: podtemplate.Digest(templateOf(soaked))}, {TemplateDigest: podtemplate.Digest(templateOf(older))}}
+	env.Attest(t, image, "observer", gate.PredicateSoak, soak)
+
+	revision := func(name string, owner client.Object, patch string, change func(template map[string]any)) {
+		template := templateOf(older)
+		template["$patch"] = patch
+		if change != nil {
+			change(template)
+		}
+		data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: runtime.RawExtension{Raw: data}, Revision: 1}
+		if owner != nil {
+			webhooktest.SetOwner(r, owner, "apps/v1", "StatefulSet")
+		}
+		create(r)
+	}
+	other := func(template map[string]any) {
+		spec, _ := template["spec"].(map[string]any)
+		spec["hostNetwork"] = true
+	}
+	revision("web-old", set, "replace", nil)
+	revision("web-new", set, "replace", func(template map[string]any) {
+		clear(template)
+		maps.Copy(template, templateOf(set))
+		template["$patch"] = "replace"
+	})
+	revision("web-evil", set, "replace", other)
+	revision("web-orphan", nil, "replace", other)
+	revision("web-mixture", set, "merge", nil)
+	g := env.ProdGate(namespace)
+	g.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
+	env.createGate(t, g)
+
+	denied := []gate.Code{gate.OtherTemplate}
+	for name, test := range map[string]struct {
+		current, label string
+		want           []gate.Code
+	}{
+		"the newest, and no status yet":     {"", "web-new", nil},
+		"the newest":                        {"web-old", "web-new", nil},
+		"an older one that soaked":          {"web-old", "web-old", nil},
+		"one that didn't soak":              {"web-evil", "web-evil", denied},
+		"one without a controller":          {"web-orphan", "web-orphan", denied},
+		"one that isn't there":              {"web-gone", "web-gone", denied},
+		"one that is mixed with the newest": {"web-mixture", "web-mixture", denied},
+		"one that the status doesn't name":  {"web-old", "web-evil", denied},
+		"none":                              {"web-old", "", denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set.Status.CurrentRevision, set.Status.UpdateRevision, set.Status.Replicas = test.current, "", 0
+			if test.current != "" {
+				set.Status.UpdateRevision = "web-new"
+			}
+			if err := before.Status().Update(t.Context(), set); err != nil {
+				t.Fatal(err)
+			}
+			pod := webhooktest.NewPod(namespace, "", image)
+			pod.GenerateName = "made-"
+			if test.label != "" {
+				pod.Labels = map[string]string{appsv1.ControllerRevisionHashLabelKey: test.label}
+			}
+			webhooktest.SetOwner(pod, set, "apps/v1", "StatefulSet")
+			webhooktest.WantCodes(t, env.Impersonate(t, "system:kube-controller-manager", nil).Create(t.Context(), pod), test.want...)
+		})
+	}
+}
+
+func trimSuffix(text, suffix string) string {
+	if len(text) >= len(suffix) && text[len(text)-len(suffix):] == suffix {
+		return text[:len(text)-len(suffix)]
+	}
+	return text
+}
+
+// TestChartOfAPod: pods don't carry the chart's digest, so their owners' stamp counts,
+// as far up as ReplicaSet and Deployment, Job and CronJob.
+func TestChartOfAPod(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	chart := webhooktest.Digest('c')
+	image := env.Push(t, "shop/web")
+	env.Sign(t, image, "ci")
+	soak := webhooktest.NewSoak(image, 25*60*60*1e9, 60*60*1e9)
+	soak.Chart.Digest = chart
+	env.Attest(t, image, "observer", gate.PredicateSoak, soak)
+	g := env.ProdGate(namespace)
+	g.Spec.Requires.Soak.Chart = v1alpha1.ChartSame
+	env.createGate(t, g)
+	kcm := env.Impersonate(t, "system:kube-controller-manager", nil)
+
+	deployment := webhooktest.NewDeployment(namespace, image)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), deployment), gate.OtherChart)
+	deployment = webhooktest.NewDeployment(namespace, image)
+	deployment.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: chart}
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), deployment))
+
+	replicaSet := webhooktest.NewReplicaSet(namespace, image)
+	webhooktest.SetOwner(replicaSet, deployment, "apps/v1", "Deployment")
+	webhooktest.WantCodes(t, kcm.Create(t.Context(), replicaSet))
+
+	pod := webhooktest.NewPod(namespace, "web", image)
+	webhooktest.SetOwner(pod, replicaSet, "apps/v1", "ReplicaSet")
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod.DeepCopy()), gate.OtherChart) // a person's pod has no owner's word
+	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
+	webhooktest.WantCodes(t, kcm.Create(t.Context(), pod))
+	pod.Spec.SchedulingGates = nil
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), pod)) // its digests run there already
+
+	cronJob := webhooktest.NewCronJob(namespace, image)
+	cronJob.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: chart}
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), cronJob))
+	job := webhooktest.NewJob(namespace, image)
+	webhooktest.SetOwner(job, cronJob, "batch/v1", "CronJob")
+	webhooktest.WantCodes(t, kcm.Create(t.Context(), job))
+	jobPod := webhooktest.NewPod(namespace, "job", image)
+	webhooktest.SetOwner(jobPod, job, "batch/v1", "Job")
+	webhooktest.WantCodes(t, kcm.Create(t.Context(), jobPod))
+
+	deployment.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: webhooktest.Digest('d')}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.OtherChart)
+}
+
+// TestTheTemplateThatSoaked: a Gate may ask for the very pod template that an observer saw,
+// as the API server completed it there; its pods are known by their owner's.
+func TestTheTemplateThatSoaked(t *testing.T) {
+	env := startedEnv(t)
+	staging, namespace := env.NewNamespace(t), env.NewNamespace(t)
+	image := env.Push(t, "shop/web")
+	env.Sign(t, image, "ci")
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), webhooktest.NewDeployment(staging, image)); err != nil {
+		t.Fatal(err)
+	}
+	soaked := &unstructured.Unstructured{}
+	soaked.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: staging, Name: "web"}, soaked); err != nil {
+		t.Fatal(err)
+	}
+	template, _, err := unstructured.NestedMap(soaked.Object, "spec", "template")
+	if err != nil {
+		t.Fatal(err)
+	}
+	soak := webhooktest.NewSoak(image, 25*time.Hour, time.Hour)
+	soak.Workloads = []gate.Workload{{Kind: "Deployment", Name: "web", TemplateDigest: podtemplate.Digest(template)}}
+	env.Attest(t, image, "observer", gate.PredicateSoak, soak)
+	g := env.ProdGate(namespace)
+	g.Spec.Requires.Soak.Template = v1alpha1.TemplateSame
+	env.createGate(t, g)
+
+	always := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}}
+	for what, change := range map[string]func(*corev1.Container){
+		"arguments":     func(c *corev1.Container) { c.Args = []string{"--debug"} },
+		"command":       func(c *corev1.Container) { c.Command = []string{"sleep", "inf"} },
+		"environment":   func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "MODE", Value: "idle"}} },
+		"another probe": func(c *corev1.Container) { c.ReadinessProbe = always },
+	} {
+		t.Run("another pod template: "+what, func(t *testing.T) {
+			changed := webhooktest.NewDeployment(namespace, image)
+			change(&changed.Spec.Template.Spec.Containers[0])
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), changed), gate.OtherTemplate)
+		})
+	}
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", image)), gate.OtherTemplate)
+
+	deployment := webhooktest.NewDeployment(namespace, image)
+	deployment.Spec.Template.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "prod"} // each environment's own
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), deployment))
+	kcm := env.Impersonate(t, "system:kube-controller-manager", nil)
+	replicaSet := webhooktest.NewReplicaSet(namespace, image)
+	replicaSet.Spec.Template = *deployment.Spec.Template.DeepCopy()
+	replicaSet.Spec.Template.Labels["pod-template-hash"] = "abc"
+	replicaSet.Spec.Selector.MatchLabels = replicaSet.Spec.Template.Labels
+	webhooktest.SetOwner(replicaSet, deployment, "apps/v1", "Deployment")
+	webhooktest.WantCodes(t, kcm.Create(t.Context(), replicaSet))
+	pod := webhooktest.NewPod(namespace, "web", image)
+	webhooktest.SetOwner(pod, replicaSet, "apps/v1", "ReplicaSet")
+	webhooktest.WantCodes(t, kcm.Create(t.Context(), pod))
+}
