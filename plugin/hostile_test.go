@@ -118,7 +118,7 @@ func TestLinksThatDoubleTheWayHoldNoTurn(t *testing.T) {
 	writeFile(t, filepath.Join(root, app, "links/d35/end"), "")
 	before := allocated()
 	_, err := s.generateWithin(t, time.Minute, root, app, argoEnv(prodEU)...)
-	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "do symbolic links lead to the same folder") {
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "repeated symbolic links to one folder") {
 		t.Errorf("error %v", err)
 	}
 	if more := int64(allocated()) - int64(before); more > 64<<20 {

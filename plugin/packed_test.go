@@ -103,10 +103,10 @@ func TestWhatIsHeldPackedRendersTheSame(t *testing.T) {
 		"a layer that leads in a circle": {change: func(t *testing.T, root string) {
 			move(t, root, app+"/prod.yaml", "gone.yaml")
 			symlink(t, root, "prod.yaml", app+"/prod.yaml")
-		}, want: "circle", fails: true},
+		}, want: "circular", fails: true},
 		"a chart that leads in a circle": {change: func(t *testing.T, root string) {
 			symlink(t, root, "..", app+"/chart/templates/up")
-		}, want: "circle", fails: true},
+		}, want: "circular", fails: true},
 		"a layer that leads out": {change: func(t *testing.T, root string) {
 			move(t, root, app+"/prod.yaml", "gone.yaml")
 			symlink(t, root, "../../../prod.yaml", app+"/prod.yaml")

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/manifest"
+	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 )
@@ -49,7 +51,7 @@ type Request struct {
 	// KubeVersion and APIVersions of the destination; see chart.Release.
 	KubeVersion string
 	APIVersions []string
-	// SkipCRDs, SkipTests and AllowEmpty are as chart.Recipe has them.
+	// SkipCRDs, SkipTests and AllowEmpty are as chart.RenderOptions has them.
 	SkipCRDs   bool
 	SkipTests  bool
 	AllowEmpty bool
@@ -57,7 +59,7 @@ type Request struct {
 
 // Generate renders what the request asks for, stamped unless the Ladder says otherwise,
 // in this process.
-func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
+func Generate(ctx context.Context, r Request) (manifest.Manifests, error) {
 	found, err := r.resolve(ctx)
 	if err != nil {
 		return nil, err
@@ -70,14 +72,14 @@ func Generate(ctx context.Context, r Request) (chart.Manifests, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	manifests, err := loaded.Manifests(found.recipe)
+	manifests, err := loaded.Render(found.recipe)
 	return manifests, chart.Explain(err, found.merged)
 }
 
 // resolved is all that a rendering depends on, and where its values come from.
 type resolved struct {
 	source *chart.Source
-	recipe chart.Recipe
+	recipe chart.RenderOptions
 	merged *layers.Merged
 }
 
@@ -142,21 +144,21 @@ func (r Request) override(step ladder.Step) (ladder.Step, error) {
 	return step.Override(values)
 }
 
-func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.Recipe {
-	recipe := chart.Recipe{
-		Values:         merged.Values,
-		KeepKinds:      true,
-		Nulls:          merged.Nulls(),
-		Release:        release,
-		SkipCRDs:       r.SkipCRDs,
-		SkipTests:      r.SkipTests,
-		AllowEmpty:     r.AllowEmpty,
-		LiteralSecrets: step.LiteralSecrets,
-		Pins:           step.Pins,
-		Preflight:      step.Preflight,
+func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.RenderOptions {
+	recipe := chart.RenderOptions{
+		Values:              merged.Values,
+		RejectTypeConflicts: true,
+		Nulls:               merged.Nulls(),
+		Release:             release,
+		SkipCRDs:            r.SkipCRDs,
+		SkipTests:           r.SkipTests,
+		AllowEmpty:          r.AllowEmpty,
+		LiteralSecrets:      step.LiteralSecrets,
+		Pins:                step.Pins,
+		Preflight:           step.Preflight,
 	}
 	if step.Stamps != ladder.StampsOff {
-		recipe.Stamps = &chart.Stamps{
+		recipe.Stamps = &postrender.Stamps{
 			Ladder:      step.Ladder,
 			Environment: step.Environment,
 			Target:      step.Target,

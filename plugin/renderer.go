@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/plugin/sized"
 	"github.com/envladder/envladder/plugin/worker"
 )
@@ -46,7 +47,7 @@ func (r *renderer) again(request string) (documents, bool) {
 
 // render is what the chart renders to by the recipe, to be given again for the request
 // of that key. It is shared: nobody may change it.
-func (r *renderer) render(ctx context.Context, request string, source *chart.Source, recipe chart.Recipe) (documents, error) {
+func (r *renderer) render(ctx context.Context, request string, source *chart.Source, recipe chart.RenderOptions) (documents, error) {
 	key, err := resultKey(source, recipe)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (r *renderer) render(ctx context.Context, request string, source *chart.Sou
 
 // resultKey names all that a rendering depends on. The chart's path is part of it since
 // the recipe isn't enough to tell two paths of one content apart in an error.
-func resultKey(source *chart.Source, recipe chart.Recipe) (string, error) {
+func resultKey(source *chart.Source, recipe chart.RenderOptions) (string, error) {
 	encoded, err := recipe.Encode()
 	if err != nil {
 		return "", fmt.Errorf("naming the rendering of chart %q: %w", source.Path, err)
@@ -82,7 +83,7 @@ func resultKey(source *chart.Source, recipe chart.Recipe) (string, error) {
 // which template it is from. They are kept so, and all answers share them.
 type documents []string
 
-func documentsOf(manifests chart.Manifests) documents {
+func documentsOf(manifests manifest.Manifests) documents {
 	texts := make(documents, len(manifests))
 	for i, m := range manifests {
 		texts[i] = fmt.Sprintf("# Source: %s\n%s\n", m.Source, m.Content)

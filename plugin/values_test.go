@@ -85,7 +85,7 @@ func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipe, err := chart.DecodeRecipe(encoded)
+	recipe, err := chart.DecodeRenderOptions(encoded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifests, err := loaded.Render(recipe.Values, recipe.Release)
+	manifests, err := loaded.Render(chart.RenderOptions{Values: recipe.Values, Release: recipe.Release})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func TestASchemasErrorNamesTheLayer(t *testing.T) {
 	}
 	for _, want := range []string{
 		`- at "/replicaCount": is of type string, want integer (the schema's /properties/replicaCount/type); it comes from odd.yaml:1:1 (environment odd)`,
-		`- at "": has what isn't allowed here: extra (the schema's /additionalProperties); it comes from odd.yaml:4:1 (environment odd)`,
-		`- at "/port": doesn't fit (the schema's /properties/port/minimum); it comes from odd.yaml:3:3 (environment odd)`,
+		`- at "": has a property that isn't allowed: extra (the schema's /additionalProperties); it comes from odd.yaml:4:1 (environment odd)`,
+		`- at "/port": doesn't match (the schema's /properties/port/minimum); it comes from odd.yaml:3:3 (environment odd)`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %s:\n%v", want, err)

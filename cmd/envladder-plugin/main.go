@@ -77,7 +77,7 @@ move from one version to the next when they change the plugin's name.`,
 				config.Name += "-" + suffix
 			}
 			config.Charts = charts.puller()
-			config.Charts.Only(registries)
+			config.Charts.AllowHosts(registries)
 			config.Log.Info("starting", "program", cmd.Root().Name(), "version", cli.Version())
 			return plugin.Serve(cmd.Context(), config)
 		},

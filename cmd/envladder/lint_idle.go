@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/chartlint"
+	"github.com/envladder/envladder/internal/chart/manifest"
+	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/strictyaml"
@@ -25,13 +28,13 @@ type idleImages struct {
 }
 
 // look looks for the images in what a place renders to; nil where that isn't known.
-func (i *idleImages) look(view placeView, rendered chart.Manifests) {
+func (i *idleImages) look(view placeView, rendered manifest.Manifests) {
 	if i.runs == nil {
 		i.runs, i.pinned = map[string]bool{}, map[string][]string{}
 	}
 	i.unknown = i.unknown || rendered == nil
 	for _, pin := range view.step.Pins {
-		runs, err := rendered.Runs(pin)
+		runs, err := postrender.UsesImage(rendered, pin)
 		i.runs[pin.Name] = i.runs[pin.Name] || runs || err != nil
 		if pin.Line > 0 {
 			i.pinned[pin.Name] = append(i.pinned[pin.Name], fmt.Sprintf("%s (%s:%d)", view.Name, pin.Source, pin.Line))
@@ -85,21 +88,21 @@ func newIdleValues(dir string) *idleValues {
 	return &idleValues{dir: dir, places: map[string]int{}, idle: map[strictyaml.Fault]int{}, messages: map[strictyaml.Fault]string{}}
 }
 
-func (i *idleValues) look(ctx context.Context, view placeView, rendered chart.Manifests) error {
+func (i *idleValues) look(ctx context.Context, view placeView, rendered manifest.Manifests) error {
 	for file := range view.files() {
 		i.places[file]++
 	}
 	if rendered == nil {
 		return nil
 	}
-	reads := view.chart.Reads()
-	read, exact := reads.By(view.Values)
+	reads := chartlint.FindValueRefs(view.chart)
+	read, exact := reads.Matcher(view.Values)
 	suspects := view.bare.Unread(read)
 	paths := make([][]string, len(suspects))
 	for n, suspect := range suspects {
 		paths[n] = suspect.Path
 	}
-	unread, err := view.chart.Idle(ctx, view.recipe(), rendered, paths)
+	unread, err := chartlint.UnusedValues(ctx, view.chart, view.recipe(), rendered, paths)
 	if err != nil {
 		return fmt.Errorf("looking for values of %s that nothing reads: %w", view.Name, err)
 	}
@@ -137,7 +140,7 @@ func nestedHint(c *chart.Chart, path []string) string {
 
 // knownPaths are what a misspelt path may have meant: what templates read, and what the
 // chart has by itself where they hand that on as a whole.
-func knownPaths(c *chart.Chart, reads chart.Reads) []string {
+func knownPaths(c *chart.Chart, reads chartlint.ValueRefs) []string {
 	var known []string
 	for _, path := range reads.Paths {
 		known = append(known, valuepath.Format(path))

@@ -4,20 +4,21 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/chartlint"
+	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/internal/strictyaml"
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
 // numbers returns a warning for each number of a layer that the place's templates print in
 // another form than is written.
-func (v placeView) numbers(ctx context.Context, rendered chart.Manifests) (strictyaml.Faults, error) {
+func (v placeView) numbers(ctx context.Context, rendered manifest.Manifests) (strictyaml.Faults, error) {
 	numbers := v.bare.Reformatted()
-	texts := make([]chart.Text, len(numbers))
+	texts := make([]chartlint.WrittenNumber, len(numbers))
 	for i, n := range numbers {
-		texts[i] = chart.Text{Path: n.Path, Written: n.Written}
+		texts[i] = chartlint.WrittenNumber{Path: n.Path, Text: n.Written}
 	}
-	shown, err := v.chart.PrintedOtherwise(ctx, v.recipe(), rendered, texts)
+	shown, err := chartlint.RewrittenNumbers(ctx, v.chart, v.recipe(), rendered, texts)
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s with numbers as they are written: %w", v.Name, err)
 	}

@@ -119,7 +119,7 @@ func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, load
 		view.Merged, view.Values = merged, merged.Values
 		return view, nil
 	}
-	view.Merged = loaded.Below(merged)
+	view.Merged = loaded.WithDefaults(merged)
 	if err := view.Merged.CheckChart(); err != nil {
 		return view, err
 	}
@@ -141,7 +141,7 @@ func asFaults(err error, merged *layers.Merged, loaded *chart.Chart) error {
 		if unfit.Cause != "" {
 			faults = append(faults, strictyaml.Fault{File: loaded.Path, Message: unfit.Cause + message})
 		}
-		for _, breach := range unfit.Breaches {
+		for _, breach := range unfit.Violations {
 			f := strictyaml.Fault{File: loaded.Path, Path: valuepath.Format(unfit.Path(breach)), Message: breach.Message + message}
 			if s, ok := merged.At(unfit.Path(breach)); ok {
 				f.File, f.Line, f.Column = s.File, s.Line, s.Column

@@ -7,6 +7,9 @@ import (
 	"path"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/chartlint"
+	"github.com/envladder/envladder/internal/chart/manifest"
+	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/internal/strictyaml"
@@ -23,7 +26,7 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("rendering %s: %w", view.Name, err)
 		}
-		var rendered chart.Manifests
+		var rendered manifest.Manifests
 		if view.chart != nil {
 			var found strictyaml.Faults
 			rendered, found = view.render()
@@ -54,34 +57,34 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 
 // recipe returns what the plugin renders the place by, without what it adds. An empty
 // rendering is a finding of its own.
-func (v placeView) recipe() chart.Recipe {
-	return chart.Recipe{
+func (v placeView) recipe() chart.RenderOptions {
+	return chart.RenderOptions{
 		Values: v.bare.Values, Release: v.release.of(v.step), AllowEmpty: true,
 		LiteralSecrets: v.step.LiteralSecrets, Pins: v.step.Pins,
 	}
 }
 
 // finished is recipe with all that the plugin adds.
-func (v placeView) finished() chart.Recipe {
+func (v placeView) finished() chart.RenderOptions {
 	recipe := v.recipe()
 	recipe.Preflight = v.step.Preflight
 	if v.step.Stamps != ladder.StampsOff {
-		recipe.Stamps = &chart.Stamps{Ladder: v.step.Ladder, Environment: v.step.Environment, Target: v.step.Target, ChartDigest: v.chart.Digest}
+		recipe.Stamps = &postrender.Stamps{Ladder: v.step.Ladder, Environment: v.step.Environment, Target: v.step.Target, ChartDigest: v.chart.Digest}
 	}
 	return recipe
 }
 
 // render renders the place. What render and the plugin would reject is a finding, so that
 // lint passes nothing that can't be deployed.
-func (v placeView) render() (chart.Manifests, strictyaml.Faults) {
-	rendered, err := v.chart.Manifests(v.recipe())
+func (v placeView) render() (manifest.Manifests, strictyaml.Faults) {
+	rendered, err := v.chart.Render(v.recipe())
 	if err == nil {
-		_, err = v.chart.Manifests(v.finished())
+		_, err = v.chart.Render(v.finished())
 	}
 	if err != nil {
 		return nil, v.failures(err)
 	}
-	rendered = append(chart.Manifests{}, rendered...) // empty, not nil
+	rendered = append(manifest.Manifests{}, rendered...) // empty, not nil
 	if v.release.allowEmpty || rendered.HasObject() {
 		return rendered, nil
 	}
@@ -109,7 +112,7 @@ func (v placeView) failures(err error) strictyaml.Faults {
 // chances finds what makes two renders of the place differ: then Argo CD never sees it in
 // sync, and what was reviewed isn't what is applied.
 func (v placeView) chances(ctx context.Context) (strictyaml.Faults, error) {
-	chances, err := v.chart.Chances(ctx, v.recipe())
+	chances, err := chartlint.FindNondeterminism(ctx, v.chart, v.recipe())
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s twice: %w", v.Name, err)
 	}

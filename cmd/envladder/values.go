@@ -203,7 +203,7 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	}
 	final, err := loaded.Values(merged.Values)
 	return placeValues{
-		final: masked(final), merged: loaded.Below(merged).Shown(masked),
+		final: masked(final), merged: loaded.WithDefaults(merged).Shown(masked),
 		fromHere: func(file string) string {
 			if chart.InRegistry(file) {
 				return file

@@ -27,7 +27,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
 )
 
 // everything enables all parts, with all that a part can be given.
@@ -70,18 +72,18 @@ const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 // withRegistry is what each part needs.
 const withRegistry = "image: {registry: registry.example.com/platform}\n"
 
-func renderWith(t *testing.T, values string) (chart.Manifests, error) {
+func renderWith(t *testing.T, values string) (manifest.Manifests, error) {
 	t.Helper()
 	loaded, err := chart.Load(t.Context(), os.DirFS("../.."), "charts/envladder")
 	if err != nil {
 		t.Fatal(err)
 	}
-	layers := fstest.MapFS{"values.yaml": {Data: []byte(values)}}
-	merged, err := chart.Merge(t.Context(), layers, ladder.Step{Layers: []ladder.Layer{{Path: "values.yaml", Origin: "test"}}})
+	repository := fstest.MapFS{"values.yaml": {Data: []byte(values)}}
+	merged, err := layers.Merge(t.Context(), repository, ladder.Step{Layers: []ladder.Layer{{Path: "values.yaml", Origin: "test"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return loaded.Render(merged, chart.Release{Name: "envladder", Namespace: namespace})
+	return loaded.Render(chart.RenderOptions{Values: merged.Values, Release: chart.Release{Name: "envladder", Namespace: namespace}})
 }
 
 // TestAnAPIServerTakesTheChart: strictly, so that a field that Kubernetes doesn't have is

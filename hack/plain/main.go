@@ -14,6 +14,7 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
 )
 
 func main() {
@@ -52,11 +53,11 @@ func run(ctx context.Context, root string) error {
 // render is a manifest: the comments at the head of its values file, the namespace, and
 // what the chart makes of the values.
 func render(ctx context.Context, repository fs.FS, loaded *chart.Chart, file string) (string, error) {
-	values, err := chart.Merge(ctx, repository, ladder.Step{Layers: []ladder.Layer{{Path: file, Origin: "plain"}}})
+	merged, err := layers.Merge(ctx, repository, ladder.Step{Layers: []ladder.Layer{{Path: file, Origin: "plain"}}})
 	if err != nil {
 		return "", err
 	}
-	manifests, err := loaded.Render(values, chart.Release{Name: "envladder", Namespace: namespace})
+	manifests, err := loaded.Render(chart.RenderOptions{Values: merged.Values, Release: chart.Release{Name: "envladder", Namespace: namespace}})
 	if err != nil {
 		return "", err
 	}

@@ -1,11 +1,3 @@
-// Package chart takes a step's layers to values and its chart to manifests: what it
-// renders equals what `helm template --include-crds` of the linked Helm version prints
-// for the same chart and values. It is the only importer of Helm, and uses of it the
-// loader, the values and the engine, not the actions, which drag a cluster's client, a
-// registry's and a release store along.
-//
-// A render reaches no cluster, no network and no file outside the chart. Which layers
-// there are, and in which order, it leaves to internal/ladder.
 package chart
 
 import (
@@ -28,7 +20,7 @@ import (
 // Chart is a loaded chart. It is safe for concurrent use: Helm changes a chart while it
 // renders it, so each render works on a copy.
 type Chart struct {
-	// Path in the repository.
+	// Path in the repository, or the address in a registry.
 	Path string
 	// Digest as Source has it.
 	Digest string
@@ -41,32 +33,35 @@ type Chart struct {
 	defaults     []layers.Default
 }
 
-// Held is about what the chart takes in memory once it has rendered, in bytes.
-func (c *Chart) Held() int64 { return held(c.pristine) }
+// Helm returns the chart as Helm has loaded it, which must not be changed.
+func (c *Chart) Helm() *helm.Chart { return c.pristine }
 
-// compiledSchema is how many times its text a schema takes once it is compiled: a megabyte
-// of short properties takes 35 MiB.
-const compiledSchema = 40
+// MemorySize returns an upper estimate of the memory that the chart takes once it has
+// rendered, in bytes.
+func (c *Chart) MemorySize() int64 { return memorySize(c.pristine) }
 
-func held(c *helm.Chart) int64 {
-	size := compiledSchema * int64(len(c.Schema))
+// compiledSchemaFactor is how many times the size of its text a schema takes once it is
+// compiled: a megabyte of short properties takes 35 MiB.
+const compiledSchemaFactor = 40
+
+func memorySize(c *helm.Chart) int64 {
+	size := compiledSchemaFactor * int64(len(c.Schema))
 	for _, file := range c.Raw {
-		size += int64(len(file.Name) + cap(file.Data)) // Helm reads packages into room to spare
+		size += int64(len(file.Name) + cap(file.Data)) // Helm reads packages into larger buffers
 	}
 	for _, child := range c.Dependencies() {
-		size += held(child)
+		size += memorySize(child)
 	}
 	return size
 }
 
-// silenceHelm ends Helm's warnings: they have values in them, which may be secrets, and
-// go to the standard logger, which no part of Helm's lets be replaced. Nothing of ours
-// uses that logger; the programs log by slog.
+// silenceHelm discards Helm's warnings. They contain values, which may be secrets, and go to
+// the standard logger, which can't be replaced for Helm alone. The programs log with slog.
 var silenceHelm = sync.OnceFunc(func() { log.SetOutput(io.Discard) })
 
-// Load loads the chart at name, a folder or a .tgz in fsys, that isn't a ladder's. Its
-// dependencies must be in its folder charts/, or local. It ends early with ctx while it
-// reads.
+// Load loads the chart at name, a folder or a .tgz in fsys, without leaving out a ladder's
+// own files. Its dependencies must be in its folder charts/, or local. Reading stops when
+// ctx is done.
 func Load(ctx context.Context, fsys fs.FS, name string) (*Chart, error) {
 	source, err := Read(ctx, fsys, name, nil)
 	if err != nil {
@@ -75,23 +70,23 @@ func Load(ctx context.Context, fsys fs.FS, name string) (*Chart, error) {
 	return source.Load()
 }
 
-// checkLoaded refuses what `helm template` refuses before it renders.
+// checkLoaded rejects what `helm template` rejects before it renders.
 func checkLoaded(c *helm.Chart, name string) error {
 	if kind := c.Metadata.Type; kind != "" && kind != "application" {
-		return fmt.Errorf("it is a %s chart, which can't be installed by itself", kind)
+		return fmt.Errorf("it is a %s chart, which can't be installed alone", kind)
 	}
 	if missing := missingDependencies(c); len(missing) > 0 {
-		return fmt.Errorf("its Chart.yaml names dependencies that its folder charts/ lacks: %s: run `helm dependency build %s` and commit what it writes",
+		return fmt.Errorf("its folder charts/ lacks dependencies that its Chart.yaml names: %s: run `helm dependency build %s` and commit the files",
 			strings.Join(missing, ", "), name)
 	}
 	return checkNames(c)
 }
 
-// lineBreaks are those of YAML 1.1.
+// lineBreaks are the line breaks of YAML 1.1.
 const lineBreaks = "\n\r\u0085\u2028\u2029"
 
-// checkNames refuses files whose names would end the comment that says which file a
-// manifest is from: the rest of the name would be applied.
+// checkNames rejects files whose names would end the comment that names a manifest's file:
+// the rest of the name would be applied.
 func checkNames(c *helm.Chart) error {
 	for _, file := range c.Raw {
 		if strings.ContainsAny(file.Name, lineBreaks) {
@@ -106,7 +101,8 @@ func checkNames(c *helm.Chart) error {
 	return nil
 }
 
-// missingDependencies compares by name only, as Helm does.
+// missingDependencies returns the dependencies that aren't loaded. It compares names only,
+// as Helm does.
 func missingDependencies(c *helm.Chart) []string {
 	var missing []string
 	for _, want := range c.Metadata.Dependencies {
@@ -118,11 +114,10 @@ func missingDependencies(c *helm.Chart) []string {
 	return missing
 }
 
-// clone copies what a render changes: metadata (Helm applies conditions, tags and
-// aliases to it, and a template's sortAlpha sorts a list of it where it is), values (Helm
-// imports the children's) and the tree of dependencies.
-// Helm's loader leaves the dependencies in a map's order; here they are sorted, so that
-// the same chart always renders to the same bytes.
+// clone copies what a render changes: metadata (Helm applies conditions, tags and aliases
+// to it, and a template's sortAlpha sorts a list of it in place), values (Helm imports the
+// children's) and the tree of dependencies. It sorts the dependencies, which Helm's loader
+// leaves in a map's order, so that the same chart always renders to the same bytes.
 func clone(c *helm.Chart) *helm.Chart {
 	out := *c
 	out.Metadata = cloneMetadata(c.Metadata)

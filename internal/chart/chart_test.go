@@ -4,13 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -25,8 +23,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/charttest"
+	"github.com/envladder/envladder/internal/chart/manifest"
+	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/internal/ladder"
-	"github.com/envladder/envladder/internal/strictyaml"
+	"github.com/envladder/envladder/internal/layers"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -51,16 +52,16 @@ func load(t *testing.T, dir, name string) *chart.Chart {
 	return c
 }
 
-func render(t *testing.T, c *chart.Chart, values map[string]any, release chart.Release) chart.Manifests {
+func render(t *testing.T, c *chart.Chart, values map[string]any, release chart.Release) manifest.Manifests {
 	t.Helper()
-	manifests, err := c.Render(values, release)
+	manifests, err := c.Render(chart.RenderOptions{Values: values, Release: release})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return manifests
 }
 
-func printed(t *testing.T, manifests chart.Manifests) string {
+func printed(t *testing.T, manifests manifest.Manifests) string {
 	t.Helper()
 	var b strings.Builder
 	if err := manifests.Print(&b); err != nil {
@@ -69,25 +70,11 @@ func printed(t *testing.T, manifests chart.Manifests) string {
 	return b.String()
 }
 
-// files makes a repository in memory.
-func files(pairs ...string) fstest.MapFS {
-	fsys := fstest.MapFS{}
-	for i := 0; i < len(pairs); i += 2 {
-		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
-	}
-	return fsys
-}
-
-const (
-	chartYAML = "apiVersion: v2\nname: small\nversion: 1.0.0\n"
-	podYAML   = "apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Values.name }}}\n"
-)
-
 var here = chart.Release{Name: "here"}
 
 func TestGolden(t *testing.T) {
 	repository := os.DirFS("testdata")
-	merged, err := chart.Merge(t.Context(), repository, ladder.Step{
+	merged, err := layers.Merge(t.Context(), repository, ladder.Step{
 		Layers: []ladder.Layer{{Path: "layers/common.yaml"}, {Path: "layers/prod.yaml"}},
 		Pins: []ladder.Pin{{
 			Image:  ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"},
@@ -98,8 +85,8 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := load(t, "testdata", "full")
-	manifests := render(t, c, merged, chart.Release{Name: "shop", Namespace: "shop", KubeVersion: "1.34.4"})
-	stamped, err := manifests.Finish(chart.Recipe{Stamps: &chart.Stamps{Ladder: "shop", Environment: "prod", Target: "eu", ChartDigest: c.Digest}})
+	manifests := render(t, c, merged.Values, chart.Release{Name: "shop", Namespace: "shop", KubeVersion: "1.34.4"})
+	stamped, err := postrender.Run(manifests, postrender.Options{Stamps: &postrender.Stamps{Ladder: "shop", Environment: "prod", Target: "eu", ChartDigest: c.Digest}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +119,7 @@ func TestRendersAreTheSameBytes(t *testing.T) {
 }
 
 func TestDependenciesThatChartYAMLDoesNotNameKeepTheirOrder(t *testing.T) {
-	fsys := files("c/Chart.yaml", chartYAML)
+	fsys := charttest.Files("c/Chart.yaml", charttest.ChartYAML)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		fsys["c/charts/"+name+"/Chart.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n")}
 		fsys["c/charts/"+name+"/crds/crd.yaml"] = &fstest.MapFile{Data: []byte("kind: CustomResourceDefinition\n")}
@@ -167,7 +154,7 @@ func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
 	for i := range 1000 {
 		group.Go(func() {
 			n := i % len(environments)
-			manifests, err := shared.Render(environments[n], here)
+			manifests, err := shared.Render(chart.RenderOptions{Values: environments[n], Release: here})
 			if err != nil {
 				t.Error(err)
 				return
@@ -185,8 +172,8 @@ func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
 
 // A template may sort a list of Chart.yaml where it is: the next render sees it as it was.
 func TestATemplateThatChangesTheMetadataChangesItsRenderAlone(t *testing.T) {
-	shared, err := chart.Load(t.Context(), files(
-		"c/Chart.yaml", chartYAML+`keywords: [b, a]
+	shared, err := chart.Load(t.Context(), charttest.Files(
+		"c/Chart.yaml", charttest.ChartYAML+`keywords: [b, a]
 sources: [b, a]
 maintainers: [{name: b}]
 annotations: {k: v}
@@ -241,7 +228,7 @@ func pack(t *testing.T, fsys fs.FS, dir, name string) []byte {
 }
 
 func TestAPackagedChartRendersLikeItsFolder(t *testing.T) {
-	fsys := files("c/Chart.yaml", chartYAML, "c/values.yaml", "name: packed", "c/templates/pod.yaml", podYAML)
+	fsys := charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/values.yaml", "name: packed", "c/templates/pod.yaml", charttest.PodYAML)
 	data := pack(t, fsys, "c", "small")
 	fsys["small-1.0.0.tgz"] = &fstest.MapFile{Data: data}
 	folder, err := chart.Load(t.Context(), fsys, "c")
@@ -262,7 +249,7 @@ func TestAPackagedChartRendersLikeItsFolder(t *testing.T) {
 
 func TestDigestOfAFolder(t *testing.T) {
 	base := func() fstest.MapFS {
-		return files("c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML, "c/.helmignore", "*.bak\n")
+		return charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML, "c/.helmignore", "*.bak\n")
 	}
 	digest := func(fsys fs.FS, name string) string {
 		c, err := chart.Load(t.Context(), fsys, name)
@@ -275,7 +262,7 @@ func TestDigestOfAFolder(t *testing.T) {
 
 	t.Run("is of the text that sha256sum prints", func(t *testing.T) {
 		text := fmt.Sprintf("%x  .helmignore\n%x  Chart.yaml\n%x  templates/pod.yaml\n",
-			sha256.Sum256([]byte("*.bak\n")), sha256.Sum256([]byte(chartYAML)), sha256.Sum256([]byte(podYAML)))
+			sha256.Sum256([]byte("*.bak\n")), sha256.Sum256([]byte(charttest.ChartYAML)), sha256.Sum256([]byte(charttest.PodYAML)))
 		if got := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))); got != want {
 			t.Errorf("digest %s, by the definition %s", want, got)
 		}
@@ -297,8 +284,10 @@ func TestDigestOfAFolder(t *testing.T) {
 		}
 	})
 	for name, change := range map[string]func(fstest.MapFS){
-		"content":           func(f fstest.MapFS) { f["c/templates/pod.yaml"] = &fstest.MapFile{Data: []byte("kind: Pod")} },
-		"a byte order mark": func(f fstest.MapFS) { f["c/Chart.yaml"] = &fstest.MapFile{Data: []byte("\xef\xbb\xbf" + chartYAML)} },
+		"content": func(f fstest.MapFS) { f["c/templates/pod.yaml"] = &fstest.MapFile{Data: []byte("kind: Pod")} },
+		"a byte order mark": func(f fstest.MapFS) {
+			f["c/Chart.yaml"] = &fstest.MapFile{Data: []byte("\xef\xbb\xbf" + charttest.ChartYAML)}
+		},
 		"a name": func(f fstest.MapFS) {
 			f["c/templates/pod2.yaml"] = f["c/templates/pod.yaml"]
 			delete(f, "c/templates/pod.yaml")
@@ -322,8 +311,8 @@ func TestDigestOfAFolder(t *testing.T) {
 func TestSymbolicLinksInAChart(t *testing.T) {
 	newRepository := func(t *testing.T) string {
 		dir := t.TempDir()
-		write(t, dir, "c/Chart.yaml", chartYAML)
-		write(t, dir, "shared/pod.yaml", podYAML)
+		write(t, dir, "c/Chart.yaml", charttest.ChartYAML)
+		write(t, dir, "shared/pod.yaml", charttest.PodYAML)
 		return dir
 	}
 	open := func(t *testing.T, dir string) (*chart.Chart, error) {
@@ -366,17 +355,17 @@ func TestSymbolicLinksInAChart(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	library := "apiVersion: v2\nname: lib\nversion: 1.0.0\ntype: library\n"
-	needy := chartYAML + "dependencies:\n- {name: redis, version: 1.x.x, repository: https://charts.example.com}\n"
-	fsys := files(
+	needy := charttest.ChartYAML + "dependencies:\n- {name: redis, version: 1.x.x, repository: https://charts.example.com}\n"
+	fsys := charttest.Files(
 		"library/Chart.yaml", library,
 		"needy/Chart.yaml", needy,
 		"empty/README.md", "no chart",
 		"broken/Chart.yaml", "name: [",
-		"values/Chart.yaml", chartYAML, "values/values.yaml", "a: [",
-		"large/Chart.yaml", chartYAML, "large/big.bin", strings.Repeat("x", 5<<20+1),
+		"values/Chart.yaml", charttest.ChartYAML, "values/values.yaml", "a: [",
+		"large/Chart.yaml", charttest.ChartYAML, "large/big.bin", strings.Repeat("x", 5<<20+1),
 		"text.tgz", "not an archive",
 		"file.txt", "no chart",
-		"lines/Chart.yaml", chartYAML, "lines/a\nb", "",
+		"lines/Chart.yaml", charttest.ChartYAML, "lines/a\nb", "",
 	)
 	for _, tt := range []struct{ name, path, want string }{
 		{"what isn't there", "missing", "missing"},
@@ -388,7 +377,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a file beyond the bound", "large", `"large/big.bin" is larger than 5 MiB`},
 		{"a package that isn't one", "text.tgz", "gzip"},
 		{"another file", "file.txt", "want a folder or a .tgz"},
-		{"a chart in a registry", "oci://registry.example.com/c@sha256:aa", "isn't asked here: vendor it"},
+		{"a chart in a registry", "oci://registry.example.com/c@sha256:aa", "can't be read here: vendor it"},
 		{"a line break in a name", "lines", "line break"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -406,13 +395,13 @@ func TestANameCantEndTheCommentThatItStandsIn(t *testing.T) {
 	for name, lineBreak := range map[string]string{
 		"a line feed": "\n", "a carriage return": "\r", "YAML 1.1's next line": "\u0085", "a line separator": "\u2028", "a paragraph separator": "\u2029",
 	} {
-		for place, inner := range map[string]string{"templates": podYAML, "crds": "kind: CustomResourceDefinition\n"} {
+		for place, inner := range map[string]string{"templates": charttest.PodYAML, "crds": "kind: CustomResourceDefinition\n"} {
 			t.Run(name+" in "+place, func(t *testing.T) {
 				file := place + "/a" + lineBreak + "kind: Job" + lineBreak + "#.yaml"
-				fsys := files("c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML, "c/"+file, inner)
+				fsys := charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML, "c/"+file, inner)
 				packed := pack(t, fsys, "c", "small")
 				fsys["c.tgz"] = &fstest.MapFile{Data: packed}
-				fsys["parent/Chart.yaml"] = &fstest.MapFile{Data: []byte(chartYAML)}
+				fsys["parent/Chart.yaml"] = &fstest.MapFile{Data: []byte(charttest.ChartYAML)}
 				fsys["parent/charts/c.tgz"] = &fstest.MapFile{Data: packed}
 				for _, path := range []string{"c", "c.tgz", "parent"} {
 					if _, err := chart.Load(t.Context(), fsys, path); err == nil || !strings.Contains(err.Error(), strconv.Quote(file)) {
@@ -428,7 +417,7 @@ func TestAFIFOIsNoFileOfAChart(t *testing.T) {
 	for _, name := range []string{".helmignore", "values.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			write(t, dir, "c/Chart.yaml", chartYAML)
+			write(t, dir, "c/Chart.yaml", charttest.ChartYAML)
 			if err := syscall.Mkfifo(filepath.Join(dir, "c", name), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -451,29 +440,29 @@ func TestRenderRefuses(t *testing.T) {
 		{"a rendering to comments", []string{"c/templates/pod.yaml", "# kind: Pod"}, here, "renders to nothing"},
 		{"a list of nothing", []string{"c/templates/pod.yaml", "kind: List\nitems: []"}, here, "renders to nothing"},
 		{"tests alone, which no sync runs", []string{"c/templates/pod.yaml", "kind: Pod\nmetadata: {name: x, annotations: {helm.sh/hook: test}}"}, here, "renders to nothing"},
-		{"UTF-16", []string{"c/templates/pod.yaml", "\xff\xfek\x00i\x00n\x00d\x00:\x00 \x00P\x00o\x00d\x00"}, here, `"small/templates/pod.yaml" gives what isn't UTF-8`},
-		{"Latin-1 among CRDs", []string{"c/crds/x.yaml", "# caf\xe9\nkind: CustomResourceDefinition"}, here, `"small/crds/x.yaml" gives what isn't UTF-8`},
+		{"UTF-16", []string{"c/templates/pod.yaml", "\xff\xfek\x00i\x00n\x00d\x00:\x00 \x00P\x00o\x00d\x00"}, here, `"small/templates/pod.yaml" renders to text that isn't UTF-8`},
+		{"Latin-1 among CRDs", []string{"c/crds/x.yaml", "# caf\xe9\nkind: CustomResourceDefinition"}, here, `"small/crds/x.yaml" renders to text that isn't UTF-8`},
 		{"notes alone", []string{"c/templates/NOTES.txt", "Thanks."}, here, "renders to nothing"},
 		{"a template's error, with its place", []string{"c/templates/pod.yaml", "\n\n{{ fail \"no\" }}"}, here, "small/templates/pod.yaml:3"},
 		{"what isn't YAML, with its template", []string{"c/templates/pod.yaml", "a: b: c"}, here, "small/templates/pod.yaml"},
-		{"a release name that Helm refuses", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "No"}, `release name "No": Helm allows lower-case letters`},
-		{"another Kubernetes", []string{"c/Chart.yaml", chartYAML + "kubeVersion: \">=1.30.0\"\n", "c/templates/pod.yaml", podYAML}, chart.Release{Name: "x", KubeVersion: "1.29.0"}, "requires Kubernetes >=1.30.0"},
-		{"no version", []string{"c/templates/pod.yaml", podYAML}, chart.Release{Name: "x", KubeVersion: "new"}, `Kubernetes version "new"`},
-		{"values that the schema refuses", append(schema(`{"required": ["must"]}`), "c/templates/pod.yaml", podYAML), here, "must"},
-		{"a schema that reads a file", append(schema(`{"$ref": "file:///etc/passwd"}`), "c/templates/pod.yaml", podYAML), here, "reads no files and no network"},
-		{"a schema that asks a server", append(schema(`{"$ref": "http://127.0.0.1:1/s.json"}`), "c/templates/pod.yaml", podYAML), here, "reads no files and no network"},
+		{"a release name that Helm refuses", []string{"c/templates/pod.yaml", charttest.PodYAML}, chart.Release{Name: "No"}, `release name "No": Helm allows lower-case letters`},
+		{"another Kubernetes", []string{"c/Chart.yaml", charttest.ChartYAML + "kubeVersion: \">=1.30.0\"\n", "c/templates/pod.yaml", charttest.PodYAML}, chart.Release{Name: "x", KubeVersion: "1.29.0"}, "requires Kubernetes >=1.30.0"},
+		{"no version", []string{"c/templates/pod.yaml", charttest.PodYAML}, chart.Release{Name: "x", KubeVersion: "new"}, `Kubernetes version "new"`},
+		{"values that the schema refuses", append(schema(`{"required": ["must"]}`), "c/templates/pod.yaml", charttest.PodYAML), here, "must"},
+		{"a schema that reads a file", append(schema(`{"$ref": "file:///etc/passwd"}`), "c/templates/pod.yaml", charttest.PodYAML), here, "reads no files and no network"},
+		{"a schema that asks a server", append(schema(`{"$ref": "http://127.0.0.1:1/s.json"}`), "c/templates/pod.yaml", charttest.PodYAML), here, "reads no files and no network"},
 		{"a dependency's schema", []string{
-			"c/templates/pod.yaml", podYAML,
+			"c/templates/pod.yaml", charttest.PodYAML,
 			"c/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n", "c/charts/sub/values.schema.json", `{"required": ["deep"]}`,
 		}, here, "deep"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			fsys := files(append([]string{"c/Chart.yaml", chartYAML}, tt.files...)...)
+			fsys := charttest.Files(append([]string{"c/Chart.yaml", charttest.ChartYAML}, tt.files...)...)
 			c, err := chart.Load(t.Context(), fsys, "c")
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = c.Render(nil, tt.release)
+			_, err = c.Render(chart.RenderOptions{Values: nil, Release: tt.release})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
@@ -482,8 +471,8 @@ func TestRenderRefuses(t *testing.T) {
 }
 
 func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
-	c, err := chart.Load(t.Context(), files(
-		"c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML,
+	c, err := chart.Load(t.Context(), charttest.Files(
+		"c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML,
 		"c/values.schema.json", `{"$defs": {"token": {"pattern": "^t-"}}, "properties": {
 			"db": {"properties": {"password": {"pattern": "^[a-z]+$"}, "mode": {"enum": ["ro", "rw"]}, "host": {"const": "h"},
 				"port": {"type": "integer"}, "mail": {"format": "email", "minLength": 99}, "token": {"$ref": "#/$defs/token"}},
@@ -494,10 +483,10 @@ func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	const secret = "HUNTER2secret"
-	_, err = c.Render(map[string]any{
+	_, err = c.Render(chart.RenderOptions{Release: here, Values: map[string]any{
 		"db":  map[string]any{"password": secret, "mode": secret, "host": secret, "port": secret, "mail": secret, "token": secret, "extra": secret},
 		"a/b": secret, "size": 424242.0, "list": []any{secret, secret},
-	}, here)
+	}})
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -505,14 +494,14 @@ func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
 		t.Errorf("the error has a value in it:\n%v", err)
 	}
 	for _, want := range []string{
-		`- at "/db/password": doesn't fit (the schema's /properties/db/properties/password/pattern)`,
-		`- at "/db/mode": doesn't fit (the schema's /properties/db/properties/mode/enum)`,
+		`- at "/db/password": doesn't match (the schema's /properties/db/properties/password/pattern)`,
+		`- at "/db/mode": doesn't match (the schema's /properties/db/properties/mode/enum)`,
 		`- at "/db/port": is of type string, want integer (the schema's /properties/db/properties/port/type)`,
-		`- at "/db/token": doesn't fit (the schema's /$defs/token/pattern)`,
+		`- at "/db/token": doesn't match (the schema's /$defs/token/pattern)`,
 		`- at "/db": lacks name (the schema's /properties/db/required)`,
-		`- at "/db": has what isn't allowed here: extra (`,
-		`- at "/a~1b": doesn't fit (the schema's /properties/a~1b/anyOf/0/maxLength)`,
-		`- at "/size": doesn't fit`, `- at "/list": doesn't fit`,
+		`- at "/db": has a property that isn't allowed: extra (`,
+		`- at "/a~1b": doesn't match (the schema's /properties/a~1b/anyOf/0/maxLength)`,
+		`- at "/size": doesn't match`, `- at "/list": doesn't match`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
@@ -520,99 +509,16 @@ func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
 	}
 }
 
-// countingFS counts how often a file is opened.
-type countingFS struct {
-	fstest.MapFS
-
-	opened map[string]int
-}
-
-func (c countingFS) Open(name string) (fs.File, error) {
-	c.opened[name]++
-	return c.MapFS.Open(name)
-}
-
-func (c countingFS) ReadFile(name string) ([]byte, error) {
-	c.opened[name]++
-	return c.MapFS.ReadFile(name)
-}
-
-func (c countingFS) Stat(name string) (fs.FileInfo, error) { return c.MapFS.Stat(name) }
-
-func TestMergeReadsALayerOnce(t *testing.T) {
-	fsys := countingFS{files("a.yaml", "x: a", "b.yaml", "x: b"), map[string]int{}}
-	step := ladder.Step{Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "a.yaml"}}}
-	got, err := chart.Merge(t.Context(), fsys, step)
+// What the network and a cluster would answer stays empty.
+func TestTemplatesReachNothing(t *testing.T) {
+	c, err := chart.Load(t.Context(), charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/templates/x.yaml",
+		"kind: Secret\nhost: [{{ getHostByName \"localhost\" }}]\nfound: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson }}\n"), "c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]any{"x": "a"}, got); diff != "" {
-		t.Errorf("the last doesn't win: %s", diff)
-	}
-	if diff := cmp.Diff(map[string]int{"a.yaml": 1, "b.yaml": 1}, fsys.opened); diff != "" {
-		t.Errorf("opened: %s", diff)
-	}
-}
-
-func TestMergeEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := chart.Merge(ctx, files("a.yaml", "x: a"), ladder.Step{Layers: []ladder.Layer{{Path: "a.yaml"}}})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestMergeInjectsPinsLast(t *testing.T) {
-	pin := func(path string) ladder.Pin {
-		return ladder.Pin{
-			Image:  ladder.Image{Name: "web", Repository: "registry.example.com/web", ValuesPath: path},
-			Digest: "sha256:aa", Source: "pins/prod.yaml",
-		}
-	}
-	image := map[string]any{"repository": "registry.example.com/web", "digest": "sha256:aa"}
-	with := func(m map[string]any, key string, value any) map[string]any {
-		out := map[string]any{key: value}
-		maps.Copy(out, m)
-		return out
-	}
-	for _, tt := range []struct {
-		name, layer string
-		pins        []ladder.Pin
-		want        map[string]any
-	}{
-		{"where there is nothing", "", []ladder.Pin{pin("image")}, map[string]any{"image": image}},
-		{"beside what layers set", "image: {pullPolicy: Always}", []ladder.Pin{pin("image")}, map[string]any{"image": with(image, "pullPolicy", "Always")}},
-		{"deep down", "web: {port: 80}", []ladder.Pin{pin("web.main.image")}, map[string]any{"web": map[string]any{"port": 80.0, "main": map[string]any{"image": image}}}},
-		{"into one of two maps that are one by an alias", "a: &x {port: 80}\nb: *x", []ladder.Pin{pin("a")}, map[string]any{"a": with(image, "port", 80.0), "b": map[string]any{"port": 80.0}}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := chart.Merge(t.Context(), files("l.yaml", tt.layer), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: tt.pins})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-func TestMergeReportsAllLayers(t *testing.T) {
-	_, err := chart.Merge(t.Context(), files("a.yaml", "x: 1\nx: 2", "b.yaml", "- a list"), ladder.Step{
-		Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "missing.yaml", Origin: "tier full"}},
-	})
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, want := range []string{"a.yaml:2:1: x: duplicate key", "b.yaml:1:1", `"missing.yaml" (tier full)`} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error lacks %q:\n%v", want, err)
-		}
-	}
-	var faults strictyaml.Faults
-	if !errors.As(err, &faults) || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error %v is neither the faults nor the missing file", err)
+	want := "---\n# Source: small/templates/x.yaml\nkind: Secret\nhost: []\nfound: {}\n"
+	if got := render(t, c, nil, here)[0].String(); got != want {
+		t.Errorf("got %q", got)
 	}
 }
 

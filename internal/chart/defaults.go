@@ -13,11 +13,11 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 )
 
-// Defaults are the chart's own values and those of its subcharts, each below its name,
-// parents first. Whether a subchart takes part in a rendering they leave open.
+// Defaults returns the chart's own values and those of its subcharts, each below its name,
+// parents first. It includes subcharts that are disabled.
 func (c *Chart) Defaults() []layers.Default {
 	c.findDefaults.Do(func() {
-		c.defaults = defaults(c.pristine, folderOf(c.Path), nil)
+		c.defaults = defaults(c.pristine, locationOf(c.Path), nil)
 		for i, d := range c.defaults {
 			if name, ok := strings.CutPrefix(d.File, c.Path+"/"); ok {
 				c.defaults[i].File = c.Locate(name)
@@ -27,14 +27,15 @@ func (c *Chart) Defaults() []layers.Default {
 	return c.defaults
 }
 
-// location is where a chart's files are.
+// location is a chart's folder or package.
 type location struct {
 	path string
 	// packed is set where path is a package, whose files can't be opened by name.
 	packed bool
 }
 
-func folderOf(name string) location {
+// locationOf returns the location of a chart by its name.
+func locationOf(name string) location {
 	return location{path: name, packed: !InRegistry(name) && path.Ext(name) == packageSuffix}
 }
 
@@ -57,10 +58,11 @@ func (l location) child(parent, child *helm.Chart) location {
 	return location{path: l.path + "/charts/" + entry, packed: path.Ext(entry) == packageSuffix}
 }
 
+// defaults returns the values of a chart and of its subcharts, below prefix.
 func defaults(c *helm.Chart, at location, prefix []string) []layers.Default {
 	all := []layers.Default{at.values(c, prefix)}
 	for _, child := range c.Dependencies() {
-		for _, name := range namesOf(child, c) {
+		for _, name := range SubchartNames(child, c) {
 			all = append(all, defaults(child, at.child(c, child), append(slices.Clone(prefix), name))...)
 		}
 	}
@@ -68,8 +70,7 @@ func defaults(c *helm.Chart, at location, prefix []string) []layers.Default {
 }
 
 // entryOf returns the name of the folder or package in charts/ that a dependency was
-// loaded from, which may be another than the dependency's. It is found by the content of
-// Chart.yaml.
+// loaded from, which may differ from the dependency's name. It compares Chart.yaml.
 func entryOf(parent, child *helm.Chart) string {
 	metadata := rawFile(child, chartutil.ChartfileName)
 	for _, file := range parent.Raw {
@@ -100,6 +101,7 @@ func packedMetadata(data []byte) []byte {
 	return nil
 }
 
+// rawFile returns the content of a chart's file.
 func rawFile(c *helm.Chart, name string) []byte {
 	for _, file := range c.Raw {
 		if file.Name == name {
@@ -109,9 +111,9 @@ func rawFile(c *helm.Chart, name string) []byte {
 	return nil
 }
 
-// namesOf are the names under which a parent has its child: for each dependency that the
-// child fits its alias, or its own name.
-func namesOf(child, parent *helm.Chart) []string {
+// SubchartNames returns the names under which a parent's values have those of a child: the
+// alias or the name of each dependency that the child matches.
+func SubchartNames(child, parent *helm.Chart) []string {
 	var names []string
 	for _, dependency := range parent.Metadata.Dependencies {
 		if dependency == nil || dependency.Name != child.Name() || !chartutil.IsCompatibleRange(dependency.Version, child.Metadata.Version) {

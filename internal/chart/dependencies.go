@@ -18,36 +18,36 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// localScheme begins the repository of a dependency in a folder.
+// localScheme is the start of the repository of a dependency in a folder.
 const localScheme = "file://"
 
 const (
-	// maxNested bounds how deep local dependencies have local dependencies.
+	// maxNested bounds how deep local dependencies are nested.
 	maxNested = 8
 	// maxMetadata bounds the files that are parsed for dependencies, in bytes.
 	maxMetadata = 1 << 20
 )
 
-// requirements is what a chart's metadata or lock says of its dependencies.
+// requirements are the dependencies in a chart's metadata or lock.
 type requirements struct {
 	Name         string             `json:"name"`
 	Version      string             `json:"version"`
 	Dependencies []*helm.Dependency `json:"dependencies"`
 }
 
-// dependencies adds to the chart at dir, which has the files, its local dependencies
-// (file://) that its folder charts/ lacks, as `helm dependency build` does. What is in
-// charts/ already wins, as it does for `helm template`.
-func (r *chartReader) dependencies(ctx context.Context, dir, prefix string, files []File, above []string) error {
+// dependencies adds the local dependencies (file://) that the folder charts/ lacks to the
+// chart at dir, which has the files, as `helm dependency build` does. Charts that are in
+// charts/ already take precedence, as in `helm template`.
+func (r *folderReader) dependencies(ctx context.Context, dir, prefix string, files []File, above []string) error {
 	wanted, locked := requirementsIn(files, prefix)
 	added := map[string]bool{}
-	taken := delivered(files, prefix+chartutil.ChartsDir+"/")
+	taken := findVendored(files, prefix+chartutil.ChartsDir+"/")
 	for _, dependency := range wanted {
 		if dependency == nil || !strings.HasPrefix(dependency.Repository, localScheme) || taken.has(dependency.Name) {
 			continue
 		}
 		key := dependency.Name + " " + dependency.Repository
-		if added[key] { // the same again, by another alias
+		if added[key] { // the same chart by another alias
 			continue
 		}
 		added[key] = true
@@ -58,10 +58,11 @@ func (r *chartReader) dependencies(ctx context.Context, dir, prefix string, file
 	return nil
 }
 
-// chartName is what a chart may be called for its name to be a folder's.
+// chartName matches the names of charts that are valid as names of folders.
 var chartName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-func (r *chartReader) dependency(ctx context.Context, dir, prefix string, taken deliveredCharts, wanted *helm.Dependency, locked map[string]string, above []string) error {
+// dependency adds one local dependency of the chart at dir.
+func (r *folderReader) dependency(ctx context.Context, dir, prefix string, taken vendoredCharts, wanted *helm.Dependency, locked map[string]string, above []string) error {
 	folder, err := localFolder(dir, wanted.Repository)
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (r *chartReader) dependency(ctx context.Context, dir, prefix string, taken 
 	above = append(slices.Clone(above), dir)
 	switch {
 	case !chartName.MatchString(wanted.Name):
-		return errors.New("its name isn't a chart's")
+		return errors.New("its name must be that of a chart: letters, digits, dots, dashes and underscores")
 	case slices.Contains(above, folder):
 		return errors.New("it depends on itself")
 	case len(above) > maxNested:
@@ -83,8 +84,8 @@ func (r *chartReader) dependency(ctx context.Context, dir, prefix string, taken 
 	return r.chart(ctx, folder, inside+"/", above)
 }
 
-// Locate returns the path in the repository of a file by its name in the chart: a local
-// dependency's is in the folder that it was read from.
+// Locate returns the path in the repository of a file of the chart. A file of a local
+// dependency is in the folder that it was read from.
 func (c *Chart) Locate(name string) string {
 	located := c.Path + "/" + name  // an address keeps its slashes
 	for _, local := range c.local { // inner ones come after those around them
@@ -108,8 +109,8 @@ func localFolder(dir, address string) (string, error) {
 	return folder, nil
 }
 
-// checkDependency checks that a folder has the chart that is wanted, in a version that is
-// allowed: by the lock where there is one, as for `helm dependency build`.
+// checkDependency checks that a folder has the wanted chart in an allowed version: the
+// locked one where there is a lock, as in `helm dependency build`.
 func checkDependency(fsys fs.FS, folder string, wanted *helm.Dependency, locked string) error {
 	file := path.Join(folder, chartutil.ChartfileName)
 	data, err := files.ReadFS(fsys, file, maxMetadata)
@@ -135,11 +136,11 @@ func checkDependency(fsys fs.FS, folder string, wanted *helm.Dependency, locked 
 }
 
 // requirementsIn returns the dependencies that a chart's files name, if one is local, and
-// the versions that are locked. What can't be parsed is left to Helm's loader.
+// the locked versions. It ignores files that can't be parsed, which Helm's loader reports.
 func requirementsIn(files []File, prefix string) (wanted []*helm.Dependency, locked map[string]string) {
 	locked = map[string]string{}
 	for _, name := range []string{chartutil.ChartfileName, "requirements.yaml"} {
-		if data := content(files, prefix+name); bytes.Contains(data, []byte(localScheme)) {
+		if data := contentOf(files, prefix+name); bytes.Contains(data, []byte(localScheme)) {
 			wanted = append(wanted, parseRequirements(data).Dependencies...)
 		}
 	}
@@ -147,7 +148,7 @@ func requirementsIn(files []File, prefix string) (wanted []*helm.Dependency, loc
 		return nil, nil
 	}
 	for _, name := range []string{"requirements.lock", "Chart.lock"} {
-		for _, dependency := range parseRequirements(content(files, prefix+name)).Dependencies {
+		for _, dependency := range parseRequirements(contentOf(files, prefix+name)).Dependencies {
 			if dependency != nil && strings.HasPrefix(dependency.Repository, localScheme) {
 				locked[dependency.Name] = dependency.Version
 			}
@@ -156,6 +157,7 @@ func requirementsIn(files []File, prefix string) (wanted []*helm.Dependency, loc
 	return wanted, locked
 }
 
+// parseRequirements parses a chart's metadata or lock; it returns none where that is invalid.
 func parseRequirements(data []byte) (found requirements) {
 	if len(data) > maxMetadata || yaml.Unmarshal(data, &found) != nil {
 		return requirements{}
@@ -163,7 +165,8 @@ func parseRequirements(data []byte) (found requirements) {
 	return found
 }
 
-func content(files []File, name string) []byte {
+// contentOf returns the content of the file name.
+func contentOf(files []File, name string) []byte {
 	for _, f := range files {
 		if f.Name == name {
 			return f.Data
@@ -172,16 +175,17 @@ func content(files []File, name string) []byte {
 	return nil
 }
 
-// deliveredCharts are the names in a chart's folder charts/: of charts, and of the folders
-// and packages that have them.
-type deliveredCharts struct {
+// vendoredCharts are the names in a chart's folder charts/: of charts, and of the folders
+// and packages that contain them.
+type vendoredCharts struct {
 	charts, folders map[string]bool
 	packages        []string
 }
 
-// delivered looks at the files below charts, a folder charts/ with its slash.
-func delivered(files []File, charts string) deliveredCharts {
-	d := deliveredCharts{charts: map[string]bool{}, folders: map[string]bool{}}
+// findVendored returns the vendored charts in the files below charts, a folder charts/ with
+// its slash.
+func findVendored(files []File, charts string) vendoredCharts {
+	d := vendoredCharts{charts: map[string]bool{}, folders: map[string]bool{}}
 	for _, f := range files {
 		rel, ok := strings.CutPrefix(f.Name, charts)
 		if !ok {
@@ -199,20 +203,20 @@ func delivered(files []File, charts string) deliveredCharts {
 	return d
 }
 
-// packageVersion is what comes between a chart's name and .tgz in a package's name.
+// packageVersion matches what follows a chart's name in a package's name.
 var packageVersion = regexp.MustCompile(`^-v?[0-9]+\.[0-9]+\.[0-9]+[-+.0-9A-Za-z]*\.tgz$`)
 
-// has reports whether a chart of that name is there. A package isn't unpacked: it goes by
-// the name that `helm package` gives it.
-func (d deliveredCharts) has(name string) bool {
+// has reports whether there is a chart of that name. It recognizes a package by the name
+// that `helm package` gives it, without unpacking it.
+func (d vendoredCharts) has(name string) bool {
 	return d.charts[name] || slices.ContainsFunc(d.packages, func(file string) bool {
 		version, ok := strings.CutPrefix(file, name)
 		return ok && packageVersion.MatchString(version)
 	})
 }
 
-// folderFor returns a folder's name that is free, and takes it.
-func (d deliveredCharts) folderFor(chart string) string {
+// folderFor returns a folder's name that isn't used yet, and reserves it.
+func (d vendoredCharts) folderFor(chart string) string {
 	folder := chart
 	for n := 2; d.folders[folder]; n++ {
 		folder = fmt.Sprintf("%s-%d", chart, n)

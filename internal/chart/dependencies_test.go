@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/charttest"
 )
 
 // umbrella returns a repository whose chart shop depends on the charts common and, by two
@@ -38,7 +39,7 @@ dependencies: [{name: common, version: 1.2.3, repository: "file://../../lib/comm
 		"lib/common/Chart.yaml", "apiVersion: v2\nname: common\nversion: 1.2.3\ntype: library\n",
 		"lib/common/templates/_h.tpl", "{{- define \"common.name\" }}{{ .Release.Name }}-common{{ end }}",
 	}
-	fsys := files(pairs...)
+	fsys := charttest.Files(pairs...)
 	for i := 0; i < len(change); i += 2 {
 		if change[i+1] == "" {
 			delete(fsys, change[i])
@@ -171,7 +172,7 @@ func TestLocalDependenciesThatAreRefused(t *testing.T) {
 		},
 		"a name that leads out of charts/": {
 			shop(`{name: ../x, version: "*", repository: "file://../../lib/common"}`),
-			"its name isn't a chart's",
+			"its name must be that of a chart",
 		},
 		"a chart that depends on itself": {
 			shop(`{name: shop, version: "*", repository: "file://."}`),
@@ -183,7 +184,7 @@ func TestLocalDependenciesThatAreRefused(t *testing.T) {
 		},
 		"one that isn't local": {
 			shop(`{name: redis, version: 1.0.0, repository: "oci://registry.example.com/charts"}`),
-			"its Chart.yaml names dependencies that its folder charts/ lacks: redis: run `helm dependency build svc/shop` and commit what it writes",
+			"its folder charts/ lacks dependencies that its Chart.yaml names: redis: run `helm dependency build svc/shop` and commit the files",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,22 +24,22 @@ import (
 const (
 	// maxFiles: the largest public charts have a few hundred files.
 	maxFiles = 10_000
-	// maxEntries counts folders and what .helmignore names too: some symbolic links in
-	// each folder to the next multiply the ways at each step.
+	// maxEntries also counts folders and the files that .helmignore names: symbolic links
+	// from each folder to the next multiply the paths at each step.
 	maxEntries = 2 * maxFiles
-	// maxIgnore bounds .helmignore, in bytes: each of its rules is tried on each entry.
-	// Those of public charts have a few hundred bytes.
+	// maxIgnore bounds .helmignore, in bytes, because each of its rules is tried on each
+	// entry. Those of public charts have a few hundred bytes.
 	maxIgnore = 64 << 10
-	// maxPath, in elements, ends a walk through symbolic links that lead in a circle.
+	// maxPath, in elements, stops a walk through circular symbolic links.
 	maxPath = 64
 )
 
-// readFolder reads the files of the chart at dir as Helm does: without what .helmignore
-// names, and following symbolic links (fsys keeps them within the repository). Files that
-// own reports are left out too. Local dependencies that the folder charts/ lacks are added
-// to it.
-func readFolder(ctx context.Context, fsys fs.FS, dir string, own func(file string) bool) (*Source, error) {
-	r := &chartReader{fsys: fsys, own: own, left: loader.MaxDecompressedChartSize}
+// readFolder reads the files of the chart at dir as Helm does: it leaves out what
+// .helmignore names, and follows symbolic links (fsys confines them to the repository). It
+// also leaves out the files for which owned returns true, and adds local dependencies that
+// the folder charts/ lacks.
+func readFolder(ctx context.Context, fsys fs.FS, dir string, owned func(file string) bool) (*Source, error) {
+	r := &folderReader{fsys: fsys, isOwned: owned, bytesLeft: loader.MaxDecompressedChartSize}
 	if err := r.chart(ctx, dir, "", nil); err != nil {
 		return nil, err
 	}
@@ -47,13 +47,13 @@ func readFolder(ctx context.Context, fsys fs.FS, dir string, own func(file strin
 	return &Source{Path: dir, Digest: treeDigest(r.files), Files: r.files, Owned: r.owned, Local: r.local}, nil
 }
 
-// chartReader reads a chart and its local dependencies, within bounds for all of them.
-type chartReader struct {
-	fsys fs.FS
-	own  func(file string) bool
-	// left is how many bytes the chart may still have.
-	left int64
-	// entries is how many were visited.
+// folderReader reads a chart and its local dependencies, within bounds for all of them.
+type folderReader struct {
+	fsys    fs.FS
+	isOwned func(file string) bool
+	// bytesLeft is how many bytes the chart may still have.
+	bytesLeft int64
+	// entries counts the visited files and folders.
 	entries int
 	files   []File
 	// owned and local are as Source has them.
@@ -61,21 +61,22 @@ type chartReader struct {
 	local []LocalChart
 }
 
-// chart reads the chart at dir; prefix is where its files belong in the outermost chart.
+// chart reads the chart at dir; prefix is the path of its files in the outermost chart, and
 // above are the folders of the charts around it.
-func (r *chartReader) chart(ctx context.Context, dir, prefix string, above []string) error {
+func (r *folderReader) chart(ctx context.Context, dir, prefix string, above []string) error {
 	rules, err := ignoreRules(r.fsys, dir)
 	if err != nil {
 		return err
 	}
 	before := len(r.files)
-	w := folderWalk{chartReader: r, dir: dir, prefix: prefix, rules: rules}
+	w := folderWalk{folderReader: r, dir: dir, prefix: prefix, rules: rules}
 	if err := w.walk(ctx, "", 0); err != nil {
 		return err
 	}
 	return r.dependencies(ctx, dir, prefix, r.files[before:], above)
 }
 
+// ignoreRules parses a folder's .helmignore.
 func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
 	name := path.Join(dir, ignore.HelmIgnore)
 	data, err := files.ReadFS(fsys, name, maxIgnore)
@@ -95,15 +96,16 @@ func ignoreRules(fsys fs.FS, dir string) (*ignore.Rules, error) {
 
 // folderWalk reads one chart's folder.
 type folderWalk struct {
-	*chartReader
+	*folderReader
 
 	dir, prefix string
 	rules       *ignore.Rules
 }
 
+// walk reads what is in the folder rel of the chart.
 func (w folderWalk) walk(ctx context.Context, rel string, depth int) error {
 	if depth > maxPath {
-		return fmt.Errorf("%q is nested deeper than %d: does a symbolic link lead in a circle?", rel, maxPath)
+		return fmt.Errorf("%q is nested deeper than %d: is there a circular symbolic link?", rel, maxPath)
 	}
 	entries, err := fs.ReadDir(w.fsys, path.Join(w.dir, rel))
 	if err != nil {
@@ -117,12 +119,13 @@ func (w folderWalk) walk(ctx context.Context, rel string, depth int) error {
 	return nil
 }
 
+// visit reads a file or folder of the chart.
 func (w folderWalk) visit(ctx context.Context, rel string, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if w.entries++; w.entries > maxEntries {
-		return fmt.Errorf("%q: there are more than %d files and folders up to here: do symbolic links lead to the same folder over and over? Name in .helmignore what is no part of the chart", rel, maxEntries)
+		return fmt.Errorf("%q: the chart has more than %d files and folders (repeated symbolic links to one folder?): name in .helmignore what isn't part of the chart", rel, maxEntries)
 	}
 	info, err := fs.Stat(w.fsys, path.Join(w.dir, rel))
 	switch {
@@ -136,47 +139,48 @@ func (w folderWalk) visit(ctx context.Context, rel string, depth int) error {
 		return fmt.Errorf("%q is neither a file nor a folder", rel)
 	case strings.ContainsAny(rel, "\n\r\\"):
 		return fmt.Errorf("%q: a file's name has a line break or a backslash", rel)
-	case w.own != nil && !isHelms(rel) && w.own(path.Join(w.dir, rel)):
+	case w.isOwned != nil && !isHelmFile(rel) && w.isOwned(path.Join(w.dir, rel)):
 		w.owned = append(w.owned, w.prefix+rel)
 		return nil
 	}
 	return w.read(rel)
 }
 
-// helmsFiles and helmsFolders are what Helm itself reads of a chart: they belong to it,
-// whatever else uses them.
+// helmFiles and helmFolders are what Helm itself reads: they always belong to the chart.
 var (
-	helmsFiles = []string{
+	helmFiles = []string{
 		chartutil.ChartfileName, "Chart.lock", "requirements.yaml", "requirements.lock",
 		chartutil.ValuesfileName, chartutil.SchemafileName, ignore.HelmIgnore,
 	}
-	helmsFolders = []string{chartutil.TemplatesDir, chartutil.ChartsDir, "crds"}
+	helmFolders = []string{chartutil.TemplatesDir, chartutil.ChartsDir, "crds"}
 )
 
-func isHelms(rel string) bool {
+// isHelmFile reports whether Helm itself reads the file.
+func isHelmFile(rel string) bool {
 	first, _, inFolder := strings.Cut(rel, "/")
 	if inFolder {
-		return slices.Contains(helmsFolders, first)
+		return slices.Contains(helmFolders, first)
 	}
-	return slices.Contains(helmsFiles, rel)
+	return slices.Contains(helmFiles, rel)
 }
 
+// read reads a file of the chart.
 func (w folderWalk) read(rel string) error {
 	if len(w.files) == maxFiles {
-		return fmt.Errorf("it has more than %d files: name in .helmignore what is no part of it", maxFiles)
+		return fmt.Errorf("it has more than %d files: name in .helmignore what isn't part of the chart", maxFiles)
 	}
 	data, err := files.ReadFS(w.fsys, path.Join(w.dir, rel), loader.MaxDecompressedFileSize)
 	if err != nil {
 		return err
 	}
-	if w.left -= int64(len(data)); w.left < 0 {
-		return fmt.Errorf("it is larger than %d MiB: name in .helmignore what is no part of it", loader.MaxDecompressedChartSize>>20)
+	if w.bytesLeft -= int64(len(data)); w.bytesLeft < 0 {
+		return fmt.Errorf("it is larger than %d MiB: name in .helmignore what isn't part of the chart", loader.MaxDecompressedChartSize>>20)
 	}
 	w.files = append(w.files, File{Name: w.prefix + rel, Data: data})
 	return nil
 }
 
-// treeDigest is the digest of a folder's files, which are sorted: see Chart.Digest.
+// treeDigest returns the digest of a folder's sorted files; see Source.Digest.
 func treeDigest(files []File) string {
 	tree := sha256.New()
 	for _, f := range files {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/charttest"
 )
 
 // multiplied is a repository whose chart leads to a folder with twenty symbolic links to
@@ -18,7 +19,7 @@ import (
 func multiplied(t *testing.T) *os.Root {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, "c/Chart.yaml", chartYAML)
+	write(t, dir, "c/Chart.yaml", charttest.ChartYAML)
 	link := func(target, name string) {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
@@ -58,17 +59,17 @@ func TestLinksThatMultiplyTheWaysEnd(t *testing.T) {
 }
 
 func TestWhatHelmignoreNamesIsVisitedWithinABound(t *testing.T) {
-	pairs := []string{"c/Chart.yaml", chartYAML, "c/.helmignore", "*.bin\n"}
+	pairs := []string{"c/Chart.yaml", charttest.ChartYAML, "c/.helmignore", "*.bin\n"}
 	for i := range 20_001 {
 		pairs = append(pairs, fmt.Sprintf("c/%d.bin", i), "")
 	}
-	if _, err := chart.Read(t.Context(), files(pairs...), "c", nil); err == nil || !strings.Contains(err.Error(), "more than 20000 files and folders") {
+	if _, err := chart.Read(t.Context(), charttest.Files(pairs...), "c", nil); err == nil || !strings.Contains(err.Error(), "more than 20000 files and folders") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestHelmignoreIsBounded(t *testing.T) {
-	fsys := files("c/Chart.yaml", chartYAML, "c/.helmignore", strings.Repeat("*x*y*z\n", 10_000))
+	fsys := charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/.helmignore", strings.Repeat("*x*y*z\n", 10_000))
 	if _, err := chart.Read(t.Context(), fsys, "c", nil); err == nil || !strings.Contains(err.Error(), `"c/.helmignore" is larger than 64 KiB`) {
 		t.Errorf("error %v", err)
 	}

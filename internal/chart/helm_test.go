@@ -18,6 +18,7 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/layers"
 )
 
 // helmTemplate is what the program helm, of the version that is linked, prints for
@@ -93,11 +94,11 @@ func TestRenderEqualsHelm(t *testing.T) {
 				files = append(files, filepath.Join(dir, name))
 				step.Layers = append(step.Layers, ladder.Layer{Path: name, Origin: "layers"})
 			}
-			merged, err := chart.Merge(t.Context(), os.DirFS(dir), step)
+			merged, err := layers.Merge(t.Context(), os.DirFS(dir), step)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := printed(t, render(t, load(t, "testdata", "full"), merged, tt.release))
+			got := printed(t, render(t, load(t, "testdata", "full"), merged.Values, tt.release))
 			want := helmTemplate(t, filepath.Join("testdata", "full"), tt.release, files...)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("not what Helm prints (-helm +ours):\n%s", diff)
@@ -135,11 +136,11 @@ func TestTheExampleRendersAsHelmDoes(t *testing.T) {
 					files = append(files, filepath.Join(dir, name))
 				}
 				release := chart.Release{Name: "shop", Namespace: "shop", KubeVersion: kubeVersion}
-				merged, err := chart.Merge(t.Context(), os.DirFS(gitops), step)
+				merged, err := layers.Merge(t.Context(), os.DirFS(gitops), step)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := printed(t, render(t, load(t, gitops, step.Chart), merged, release))
+				got := printed(t, render(t, load(t, gitops, step.Chart), merged.Values, release))
 				want := helmTemplate(t, filepath.Join(gitops, step.Chart), release, files...)
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("not what Helm prints (-helm +ours):\n%s", diff)
@@ -199,11 +200,11 @@ func TestMergeEqualsHelm(t *testing.T) {
 			return m
 		})
 	}
-	layers := rapid.SliceOfN(tree(3), 0, 4)
+	drawn := rapid.SliceOfN(tree(3), 0, 4)
 	rapid.Check(t, func(t *rapid.T) {
 		step := ladder.Step{}
 		var files []string
-		for i, layer := range layers.Draw(t, "layers") {
+		for i, layer := range drawn.Draw(t, "layers") {
 			content, err := yaml.Marshal(layer)
 			if err != nil {
 				t.Fatal(err)
@@ -219,11 +220,11 @@ func TestMergeEqualsHelm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := chart.Merge(t.Context(), os.DirFS(dir), step)
+		got, err := layers.Merge(t.Context(), os.DirFS(dir), step)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got.Values); diff != "" {
 			t.Fatalf("not what Helm merges (-helm +ours):\n%s", diff)
 		}
 	})

@@ -9,17 +9,16 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 )
 
-// Below returns merged with the chart's own values below it, and the exact origin of each
-// value that the chart's templates see.
-func (c *Chart) Below(merged *layers.Merged) *layers.Merged {
+// WithDefaults returns merged with the chart's own values below it, and the exact origin of
+// each value that the chart's templates see.
+func (c *Chart) WithDefaults(merged *layers.Merged) *layers.Merged {
 	return merged.WithChart(c.Defaults()).WithOrigins(func(marked map[string]any, defaults []map[string]any) (map[string]any, error) {
 		return c.coalesceMarked(merged.Values, marked, defaults)
 	})
 }
 
-// coalesceMarked coalesces marked values as coalesce does values: with the same subcharts
-// in the same places. Which those are only the real values say, since marks are neither
-// true nor false.
+// coalesceMarked coalesces marked values like coalesce, with the same subcharts enabled. It
+// takes those from the real values, since marks are neither true nor false.
 func (c *Chart) coalesceMarked(values, marked map[string]any, defaults []map[string]any) (map[string]any, error) {
 	enabled := clone(c.pristine)
 	if err := chartutil.ProcessDependenciesWithMerge(enabled, values); err != nil {
@@ -32,8 +31,8 @@ func (c *Chart) coalesceMarked(values, marked map[string]any, defaults []map[str
 	return chartutil.CoalesceValues(enabled, marked)
 }
 
-// markDefaults prepares a chart whose dependencies are processed to be processed again
-// with marked defaults: all of its dependencies are enabled, and import what they did.
+// markDefaults prepares a chart whose dependencies are processed to be processed again with
+// marked defaults: all remaining dependencies are enabled, and import the same values.
 func (c *Chart) markDefaults(processed *helm.Chart, defaults []map[string]any, prefix []string) {
 	i := slices.IndexFunc(c.Defaults(), func(d layers.Default) bool { return slices.Equal(d.Prefix, prefix) })
 	processed.Values = nil

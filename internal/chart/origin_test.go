@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/charttest"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 	"github.com/envladder/envladder/internal/valuepath"
@@ -82,7 +83,7 @@ func drawService(t *rapid.T) (fstest.MapFS, ladder.Step) {
 		return v.draw(mappings...)
 	}
 	imports := rapid.SampledFrom([]string{"", ", import-values: [{child: m, parent: o}]", ", import-values: [{child: m.o, parent: .}]"}).Draw(t, "imports")
-	repository := files(
+	repository := charttest.Files(
 		"c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies:\n- {name: cache, version: '*', condition: cache.enabled}\n- {name: cache, version: '*', alias: queue"+imports+"}\n",
 		"c/values.yaml", values(true, "cache", "queue", "deep", "plain"),
 		"c/charts/vendored-cache/Chart.yaml", "apiVersion: v2\nname: cache\nversion: 1.0.0\n",
@@ -118,7 +119,7 @@ func TestOriginHasTheMergedValue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		below := c.Below(merged)
+		below := c.WithDefaults(merged)
 		layers.Leaves(values, func(path []string, value any) {
 			if m, isMap := value.(map[string]any); isMap && len(m) == 0 || value == nil {
 				return

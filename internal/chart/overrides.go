@@ -8,13 +8,13 @@ import (
 	"helm.sh/helm/v3/pkg/strvals"
 )
 
-// maxOverride bounds a value that a parameter sets, in bytes: a hostname, a number, a flag.
-// What is longer belongs in a layer.
+// maxOverride bounds a value that a parameter sets, in bytes. Parameters are for hostnames,
+// numbers and flags; longer values belong in a layer.
 const maxOverride = 4 << 10
 
 // ParseOverrides parses the values that an Application's parameters set, by their paths:
-// values as `helm --set` reads them, texts as `helm --set-string` does. A path may be in
-// one of them. Errors leave the values out.
+// values as `helm --set` does, texts as `helm --set-string` does. A path may be in only one
+// of the two. Errors don't quote values.
 func ParseOverrides(values, texts map[string]string) (map[string]any, error) {
 	parsed := make(map[string]any, len(values)+len(texts))
 	for path, text := range values {
@@ -29,20 +29,20 @@ func ParseOverrides(values, texts map[string]string) (map[string]any, error) {
 			return nil, fmt.Errorf("overriding the value %.120q: it is set as a value and as a string", path)
 		}
 		if len(text) > maxOverride {
-			return nil, fmt.Errorf("overriding the value %.120q: %w", path, errLong)
+			return nil, fmt.Errorf("overriding the value %.120q: %w", path, errTooLong)
 		}
 		parsed[path] = text
 	}
 	return parsed, nil
 }
 
-var errLong = fmt.Errorf("it has more than %d bytes: set it in a layer", maxOverride)
+var errTooLong = fmt.Errorf("it has more than %d bytes: set it in a layer", maxOverride)
 
-// parseOverride reads a value as Argo CD's helm.parameters do: by Helm's own parser, with
-// commas that are part of the value unless it is a list in braces.
+// parseOverride parses a value like Argo CD's helm.parameters: with Helm's own parser, where
+// commas are part of the value unless it is a list in braces.
 func parseOverride(text string) (any, error) {
 	if len(text) > maxOverride {
-		return nil, errLong
+		return nil, errTooLong
 	}
 	if !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
 		text = escapeCommas(text)
@@ -50,7 +50,7 @@ func parseOverride(text string) (any, error) {
 	const key = "value"
 	parsed := map[string]any{}
 	if err := strvals.ParseInto(key+"="+text, parsed); err != nil || len(parsed) != 1 {
-		// The cause would quote the value.
+		// the cause would quote the value
 		return nil, errors.New("helm --set can't read it: want a string, a number, true, false or a list such as {a,b}")
 	}
 	value, set := parsed[key]
@@ -58,12 +58,12 @@ func parseOverride(text string) (any, error) {
 	case !set:
 		return nil, errors.New("helm --set can't read it")
 	case value == nil:
-		return nil, errors.New("it is null, which would remove a value: only a layer may")
+		return nil, errors.New("it is null, which would remove a value: remove it in a layer")
 	}
 	return value, nil
 }
 
-// escapeCommas escapes the commas that aren't escaped.
+// escapeCommas escapes the commas that aren't escaped yet.
 func escapeCommas(text string) string {
 	var b strings.Builder
 	for i := range len(text) {

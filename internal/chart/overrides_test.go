@@ -83,11 +83,11 @@ func TestEncodedRecipeKeepsNumbersApart(t *testing.T) {
 		"in": map[string]any{"list": []any{int64(1), 1.0, "1", nil, true}}, "none": map[string]any{}, "empty": []any{},
 	}
 	before := maps.Clone(values)
-	encoded, err := chart.Recipe{Values: values}.Encode()
+	encoded, err := chart.RenderOptions{Values: values}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoded, err := chart.DecodeRecipe(encoded)
+	decoded, err := chart.DecodeRenderOptions(encoded)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,44 +22,45 @@ import (
 // contentType is the media type of the layer that is a packaged chart.
 const contentType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
-// pullTimeout bounds a pull, whoever waits for it.
+// pullTimeout bounds a pull, however many callers wait for it.
 const pullTimeout = 30 * time.Second
 
-// Puller reads charts from registries, by their digest, and keeps what it has read in a
-// folder: two small files a chart, the manifest's digest to the chart's, and the chart by
-// its own. It is safe for concurrent use, and so is its folder.
+// Puller pulls charts from registries by their digest, and caches them in a folder. A chart
+// has two files there: one named by the manifest's digest with the chart's digest in it, and
+// the chart, named by its digest. It is safe for concurrent use, and so is its folder.
 type Puller struct {
 	client *registry.Client
 	dir    string
 	limit  int64
 	pulls  singleflight.Group
-	// refused, where set, says why a host isn't asked.
-	refused func(host string) error
+	// checkHost, if set, returns an error for hosts that must not be queried.
+	checkHost func(host string) error
 }
 
-// NewPuller keeps at most limit bytes in dir; nothing where dir is empty. The folder is
-// made when there is something to keep. What can't be kept is pulled again.
+// NewPuller returns a Puller that caches at most limit bytes in dir, or nothing where dir is
+// empty. It creates the folder when there is something to cache. It pulls a chart again if
+// that couldn't be cached.
 func NewPuller(client *registry.Client, dir string, limit int64) *Puller {
 	return &Puller{client: client, dir: dir, limit: limit}
 }
 
-// Only has p ask the hosts alone, each as it is in an address: who writes a Ladder
-// decides otherwise which hosts are asked, with what credentials there are. It must be
-// called before Pull.
-func (p *Puller) Only(hosts []string) {
-	p.refused = func(host string) error {
+// AllowHosts restricts p to these hosts, each as in an address. Without it, the author of a
+// Ladder decides which hosts are queried with the available credentials. It must be called
+// before Pull.
+func (p *Puller) AllowHosts(hosts []string) {
+	p.checkHost = func(host string) error {
 		if slices.Contains(hosts, host) {
 			return nil
 		}
-		return fmt.Errorf("registry %q isn't among those that may be asked (--chart-registries): add it there, or vendor the chart into the repository", host)
+		return fmt.Errorf("registry %q isn't allowed: add it to --chart-registries, or vendor the chart into the repository", host)
 	}
 }
 
 // Read reads the chart at name: from its registry where name is an address, else from
-// fsys, as the function Read does. A nil Puller asks no registry.
-func (p *Puller) Read(ctx context.Context, fsys fs.FS, name string, own func(file string) bool) (*Source, error) {
+// fsys, like the function Read. A nil Puller queries no registry.
+func (p *Puller) Read(ctx context.Context, fsys fs.FS, name string, owned func(file string) bool) (*Source, error) {
 	if p == nil || !InRegistry(name) {
-		return Read(ctx, fsys, name, own)
+		return Read(ctx, fsys, name, owned)
 	}
 	return p.Pull(ctx, name)
 }
@@ -67,7 +68,7 @@ func (p *Puller) Read(ctx context.Context, fsys fs.FS, name string, own func(fil
 // Pull reads the chart at address, oci://HOST/REPOSITORY@sha256:….
 func (p *Puller) Pull(ctx context.Context, address string) (*Source, error) {
 	pulling := p.pulls.DoChan(address, func() (any, error) {
-		// Others may wait for it too.
+		// other callers may wait for it too
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullTimeout)
 		defer cancel()
 		return p.pull(ctx, address)
@@ -87,17 +88,18 @@ func (p *Puller) Pull(ctx context.Context, address string) (*Source, error) {
 	return Packaged(address, data), nil
 }
 
+// pull returns a packaged chart from the cache or from its registry.
 func (p *Puller) pull(ctx context.Context, address string) ([]byte, error) {
 	repository, digest, ok := strings.Cut(strings.TrimPrefix(address, registryScheme), "@")
 	if !InRegistry(address) || !ok || !digests.Valid(digest) {
 		return nil, errors.New("want oci://HOST/REPOSITORY@sha256:…")
 	}
-	if host, _, _ := strings.Cut(repository, "/"); p.refused != nil {
-		if err := p.refused(host); err != nil {
+	if host, _, _ := strings.Cut(repository, "/"); p.checkHost != nil {
+		if err := p.checkHost(host); err != nil {
 			return nil, err
 		}
 	}
-	if data, ok := p.kept(digest); ok {
+	if data, ok := p.cached(digest); ok {
 		return data, nil
 	}
 	manifest, err := p.client.Manifest(ctx, repository, digest)
@@ -106,19 +108,19 @@ func (p *Puller) pull(ctx context.Context, address string) ([]byte, error) {
 	}
 	at := slices.IndexFunc(manifest.Layers, func(l registry.Descriptor) bool { return l.MediaType == contentType })
 	if at < 0 {
-		return nil, fmt.Errorf("it is no chart: its manifest has no layer of type %s", contentType)
+		return nil, fmt.Errorf("it isn't a chart: its manifest has no layer of type %s", contentType)
 	}
 	layer := manifest.Layers[at]
 	data, err := p.client.Blob(ctx, repository, layer.Digest, layer.Size)
 	if err != nil {
 		return nil, err
 	}
-	p.keep(digest, layer.Digest, data)
+	p.cache(digest, layer.Digest, data)
 	return data, nil
 }
 
-// kept is the chart of a manifest, if it is in the folder and whole.
-func (p *Puller) kept(manifest string) ([]byte, bool) {
+// cached returns the chart of a manifest, if it is in the folder and complete.
+func (p *Puller) cached(manifest string) ([]byte, bool) {
 	if p.dir == "" {
 		return nil, false
 	}
@@ -138,18 +140,18 @@ func (p *Puller) kept(manifest string) ([]byte, bool) {
 	}
 	now := time.Now()
 	for _, used := range []string{name, fileName(manifest)} {
-		_ = folder.Chtimes(used, now, now) // it only goes earlier than it should
+		_ = folder.Chtimes(used, now, now) // otherwise it is only evicted earlier
 	}
 	return data, true
 }
 
 const packageSuffix = ".tgz"
 
-// fileName is a digest as a file's name.
+// fileName returns a file's name for a digest.
 func fileName(digest string) string { return strings.ReplaceAll(digest, ":", "-") }
 
-// keep keeps a chart as well as it can.
-func (p *Puller) keep(manifest, digest string, data []byte) {
+// cache writes a chart to the folder. A chart that it can't write is pulled again.
+func (p *Puller) cache(manifest, digest string, data []byte) {
 	if p.dir == "" || int64(len(data)) > p.limit {
 		return
 	}
@@ -159,11 +161,11 @@ func (p *Puller) keep(manifest, digest string, data []byte) {
 	if files.Replace(filepath.Join(p.dir, fileName(digest)+packageSuffix), data) == nil {
 		_ = files.Replace(filepath.Join(p.dir, fileName(manifest)), []byte(digest)) // without it the chart is pulled again
 	}
-	p.tidy()
+	p.evict()
 }
 
-// tidy removes what was used longest ago until the rest is within the limit.
-func (p *Puller) tidy() {
+// evict removes the least recently used files until the others are within the limit.
+func (p *Puller) evict() {
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {
 		return

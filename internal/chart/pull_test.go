@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/charttest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
@@ -24,7 +25,7 @@ const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 // pushed is a registry with a packaged chart: its address and its bytes.
 func pushed(t *testing.T, mediaType string) (server *registrytest.Server, address string, data []byte) {
 	t.Helper()
-	data = pack(t, files("c/Chart.yaml", chartYAML, "c/values.yaml", "name: pulled", "c/templates/pod.yaml", podYAML), "c", "small")
+	data = pack(t, charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/values.yaml", "name: pulled", "c/templates/pod.yaml", charttest.PodYAML), "c", "small")
 	server = registrytest.Start(t, registrytest.WithoutReferrers)
 	digest := server.Attach(t, "charts/small", server.Image(t, "charts/small"), mediaType, data, nil)
 	return server, "oci://" + server.Name("charts/small") + "@" + digest, data
@@ -53,13 +54,13 @@ func TestOnlyListedRegistriesAreAsked(t *testing.T) {
 	host, _, _ := strings.Cut(server.Name("charts/small"), "/")
 	dir := filepath.Join(t.TempDir(), "charts")
 	listed := chart.NewPuller(registry.NewClient(), dir, 1<<20)
-	listed.Only([]string{"registry.example.com", host})
+	listed.AllowHosts([]string{"registry.example.com", host})
 	if _, err := listed.Pull(t.Context(), address); err != nil {
 		t.Error(err)
 	}
 	for _, hosts := range [][]string{nil, {"registry.example.com"}, {strings.TrimSuffix(host, host[len(host)-1:])}} {
 		other := chart.NewPuller(registry.NewClient(), dir, 1<<20)
-		other.Only(hosts)
+		other.AllowHosts(hosts)
 		if _, err := other.Pull(t.Context(), address); err == nil || !strings.Contains(err.Error(), "--chart-registries") {
 			t.Errorf("hosts %q: error %v", hosts, err)
 		}
@@ -109,7 +110,7 @@ func TestTheFolderOfPulledChartsIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	other := pack(t, files("c/Chart.yaml", chartYAML, "c/templates/pod.yaml", podYAML), "c", "small")
+	other := pack(t, charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML), "c", "small")
 	second := "oci://" + server.Name("charts/small") + "@" + server.Attach(t, "charts/small", server.Image(t, "charts/small"), chartLayer, other, nil)
 	pull(second)
 	server.Stop()
@@ -129,7 +130,7 @@ func must[T any](value T, err error) T {
 func TestPullRefuses(t *testing.T) {
 	server, address, _ := pushed(t, "application/octet-stream")
 	for name, tt := range map[string]struct{ address, want string }{
-		"what is no chart":      {address, "it is no chart: its manifest has no layer of type"},
+		"what is no chart":      {address, "it isn't a chart: its manifest has no layer of type"},
 		"a tag":                 {"oci://" + server.Name("charts/small") + ":1.0.0", "want oci://HOST/REPOSITORY@sha256:…"},
 		"another address":       {"https://example.com/c@sha256:" + strings.Repeat("a", 64), "want oci://"},
 		"what isn't there":      {"oci://" + server.Name("charts/small") + "@sha256:" + strings.Repeat("a", 64), "not found"},

@@ -8,19 +8,19 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// What templates see of Helm and, unless the release says otherwise, of Kubernetes.
-// Helm's releases have both from their linker's flags, the second from the version of
-// client-go that they are built with; a program that merely links Helm would speak of
-// v3.18 and of Kubernetes 1.20. As constants they hold for `go install` too; a test
-// holds them to go.mod.
+// The versions of Helm and, unless the release has another, of Kubernetes that templates
+// see. Helm's releases set both with linker flags, the second to the version of client-go
+// that they are built with; a program that only links Helm would report v3.18 and
+// Kubernetes 1.20. Constants work with `go install` too, and a test compares them with
+// go.mod.
 const (
 	HelmVersion        = "v3.18.6"
 	DefaultKubeVersion = "v1.33.0"
 )
 
-// Release is what templates see of where they are installed.
+// Release is what templates see of the release and of the cluster.
 type Release struct {
-	// Name as CheckReleaseName allows it.
+	// Name must pass CheckReleaseName.
 	Name string
 	// Namespace is "default" where empty, as with Helm.
 	Namespace string
@@ -34,8 +34,8 @@ type Release struct {
 // maxReleaseName is Helm's bound, so that names made of it fit into 63 characters.
 const maxReleaseName = 53
 
-// CheckReleaseName refuses what Helm refuses as a release's name, in words that say
-// what is allowed.
+// CheckReleaseName rejects the release names that Helm rejects. The error describes what is
+// allowed.
 func CheckReleaseName(name string) error {
 	if len(name) > maxReleaseName {
 		return fmt.Errorf("release name %q has %d characters, and Helm allows %d", name, len(name), maxReleaseName)
@@ -46,13 +46,14 @@ func CheckReleaseName(name string) error {
 	return nil
 }
 
-// CheckKubeVersion rejects what isn't a version of Kubernetes. An empty one stands for
-// the default.
+// CheckKubeVersion rejects an invalid version of Kubernetes. An empty one stands for the
+// default.
 func CheckKubeVersion(version string) error {
 	_, err := parseKubeVersion(version)
 	return err
 }
 
+// parseKubeVersion parses a version of Kubernetes, or the default where it is empty.
 func parseKubeVersion(text string) (*chartutil.KubeVersion, error) {
 	version, err := chartutil.ParseKubeVersion(cmp.Or(text, DefaultKubeVersion))
 	if err != nil {
@@ -61,6 +62,7 @@ func parseKubeVersion(text string) (*chartutil.KubeVersion, error) {
 	return version, nil
 }
 
+// capabilitiesOf returns what templates see as .Capabilities.
 func capabilitiesOf(release Release) (*chartutil.Capabilities, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	version, err := parseKubeVersion(release.KubeVersion)
@@ -69,7 +71,7 @@ func capabilitiesOf(release Release) (*chartutil.Capabilities, error) {
 	}
 	capabilities.KubeVersion = *version
 	capabilities.HelmVersion.Version = HelmVersion
-	// The known versions are Helm's own slice: appending to it could write into it.
+	// the known versions are Helm's own slice, which must not be appended to
 	capabilities.APIVersions = slices.Concat(capabilities.APIVersions, release.APIVersions)
 	return capabilities, nil
 }

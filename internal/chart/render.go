@@ -1,70 +1,99 @@
 package chart
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	helmrelease "helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
+
+	"github.com/envladder/envladder/internal/chart/manifest"
+	"github.com/envladder/envladder/internal/chart/postrender"
+	"github.com/envladder/envladder/internal/layers"
 )
 
-// Manifest is one rendered document, or one file of CRDs alone.
-type Manifest struct {
-	// Source is the template's or CRD's path from the chart's name on.
-	Source string
-	// Content is YAML without the document's separator.
-	Content string
-	// CRDs is set for a file of the chart's folder crds/.
-	CRDs bool
-	// Stray is set for a document of such a file that is no CustomResourceDefinition.
-	Stray bool
-	// Hook is set for Helm's hooks, Test for those that `helm test` runs.
-	Hook bool
-	Test bool
+// Render renders the chart. A wrong value results in a *SchemaError or a
+// *layers.KindsError; Explain adds where the value comes from. A rendering without objects
+// is an error unless the options allow it.
+func (c *Chart) Render(o RenderOptions) (manifest.Manifests, error) {
+	return c.renderTraced(o, nil)
 }
 
-// String is the manifest as Helm prints it.
-func (m Manifest) String() string {
-	return fmt.Sprintf("---\n# Source: %s\n%s\n", m.Source, m.Content)
-}
-
-// Manifests are in the order that Helm prints them: CRDs, then objects in the order of
-// their installation, then hooks.
-type Manifests []Manifest
-
-// Print writes what `helm template --include-crds` prints.
-func (ms Manifests) Print(w io.Writer) error {
-	var objects, hooks strings.Builder
-	for _, m := range ms {
-		if m.Hook {
-			hooks.WriteString(m.String())
-		} else {
-			objects.WriteString(m.String())
-		}
-	}
-	_, err := fmt.Fprintf(w, "%s\n%s", strings.TrimSpace(objects.String()), hooks.String())
+// Trace renders like Render to find the template that doesn't end, or that ends the
+// process. It calls report with a template before that is executed, before its output is
+// parsed, and before its manifests are checked and annotated; with "" while all are in
+// progress. The rendering may differ from Render's, and isn't returned.
+func (c *Chart) Trace(o RenderOptions, report func(template string)) error {
+	_, err := c.renderTraced(o, report)
 	return err
 }
 
-// Render renders the chart with values, the result of Merge. An empty rendering is an
-// error: to Argo CD it would mean to delete everything.
-func (c *Chart) Render(values map[string]any, release Release) (Manifests, error) {
-	return c.Manifests(Recipe{Values: values, Release: release})
+func (c *Chart) renderTraced(o RenderOptions, report func(template string)) (manifest.Manifests, error) {
+	if o.RejectTypeConflicts {
+		if err := layers.CheckKinds(o.Values, o.Nulls, c.Defaults()); err != nil {
+			return nil, err
+		}
+	}
+	rendered, err := c.execute(o, report)
+	if err == nil {
+		rendered, err = filter(rendered, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rendering chart %q: %w", c.Path, err)
+	}
+	if report != nil {
+		if err := postRenderEach(rendered, o, report); err != nil {
+			return nil, err
+		}
+	}
+	return postrender.Run(rendered, o.postRender())
 }
 
-// render takes the chart to manifests. Where traced is set it is told of each template
-// before that is executed.
-func (c *Chart) render(r Recipe, traced func(template string)) (Manifests, error) {
-	if err := CheckReleaseName(r.Release.Name); err != nil {
+// postRenderEach post-renders each manifest alone.
+func postRenderEach(manifests manifest.Manifests, o RenderOptions, report func(template string)) error {
+	defer report("")
+	for _, m := range manifests {
+		report(m.Source)
+		if _, err := postrender.Run(manifest.Manifests{m}, o.postRender()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filter removes what the options leave out, and checks the rest.
+func filter(manifests manifest.Manifests, o RenderOptions) (manifest.Manifests, error) {
+	remaining := slices.DeleteFunc(manifests, func(m manifest.Manifest) bool {
+		return (o.SkipCRDs && m.CRDs) || (o.SkipTests && m.Test)
+	})
+	for _, m := range remaining {
+		if !utf8.ValidString(m.Content) {
+			return nil, fmt.Errorf("template %q renders to text that isn't UTF-8, which Argo CD can't read", m.Source)
+		}
+	}
+	if !o.AllowEmpty && !remaining.HasObject() {
+		return nil, errors.New("it renders to nothing with these values: to Argo CD that means to delete everything")
+	}
+	if !o.LiteralSecrets {
+		return remaining, postrender.CheckSecrets(remaining)
+	}
+	return remaining, nil
+}
+
+// execute executes the chart's templates. If report isn't nil, execute calls it with each
+// template before that is executed.
+func (c *Chart) execute(o RenderOptions, report func(template string)) (manifest.Manifests, error) {
+	if err := CheckReleaseName(o.Release.Name); err != nil {
 		return nil, err
 	}
-	capabilities, err := capabilitiesOf(r.Release)
+	capabilities, err := capabilitiesOf(o.Release)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +101,10 @@ func (c *Chart) render(r Recipe, traced func(template string)) (Manifests, error
 		return nil, fmt.Errorf("it requires Kubernetes %s, and this is %s: choose the destination's version (--kube-version; Argo CD passes that of its cluster)", want, capabilities.KubeVersion.String())
 	}
 	copied := clone(c.pristine)
-	if err := chartutil.ProcessDependenciesWithMerge(copied, r.Values); err != nil {
+	if err := chartutil.ProcessDependenciesWithMerge(copied, o.Values); err != nil {
 		return nil, err
 	}
-	toRender, err := renderValues(copied, r.Values, r.Release, capabilities)
+	toRender, err := renderValues(copied, o.Values, o.Release, capabilities)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +115,9 @@ func (c *Chart) render(r Recipe, traced func(template string)) (Manifests, error
 	if err := c.schemas.check(copied, merged); err != nil {
 		return nil, err
 	}
-	if traced != nil {
+	if report != nil {
 		instrument(copied)
-		toRender["Capabilities"] = tracer{Capabilities: capabilities, report: traced}
+		toRender["Capabilities"] = tracer{Capabilities: capabilities, report: report}
 	}
 	files, err := engine.Engine{EnableDNS: false}.Render(copied, toRender)
 	if err != nil {
@@ -97,19 +126,20 @@ func (c *Chart) render(r Recipe, traced func(template string)) (Manifests, error
 	if err := checkSize(copied, files); err != nil {
 		return nil, err
 	}
-	if traced != nil {
-		if err := parseEach(files, traced); err != nil {
+	if report != nil {
+		if err := parseEach(files, report); err != nil {
 			return nil, err
 		}
 	}
 	return collect(copied, files)
 }
 
-// maxManifests bounds a rendering, in bytes. Argo CD takes 100 MiB in an answer
+// maxManifests bounds a rendering, in bytes. Argo CD accepts answers of up to 100 MiB
 // (ARGOCD_GRPC_MAX_SIZE_MB), and the largest public charts render to less than 5 MiB.
 const maxManifests = 64 << 20
 
-// checkSize comes before anything is parsed, which takes many times the memory.
+// checkSize checks the size before the manifests are parsed, which takes many times the
+// memory.
 func checkSize(c *helm.Chart, files map[string]string) error {
 	total, largest := 0, ""
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -127,6 +157,7 @@ func checkSize(c *helm.Chart, files map[string]string) error {
 	return nil
 }
 
+// renderValues returns what the templates see at their root.
 func renderValues(c *helm.Chart, values map[string]any, release Release, capabilities *chartutil.Capabilities) (chartutil.Values, error) {
 	namespace := release.Namespace
 	if namespace == "" {
@@ -137,11 +168,11 @@ func renderValues(c *helm.Chart, values map[string]any, release Release, capabil
 	return chartutil.ToRenderValuesWithSchemaValidation(c, values, options, capabilities, skipHelmsSchemaCheck)
 }
 
-// parseEach parses what each template gave alone, as collect does with all.
-func parseEach(files map[string]string, traced func(template string)) error {
-	defer traced("")
+// parseEach parses each template's output alone, as collect parses all.
+func parseEach(files map[string]string, report func(template string)) error {
+	defer report("")
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		traced(name)
+		report(name)
 		if _, _, err := releaseutil.SortManifests(map[string]string{name: files[name]}, nil, releaseutil.InstallOrder); err != nil {
 			return err
 		}
@@ -149,8 +180,8 @@ func parseEach(files map[string]string, traced func(template string)) error {
 	return nil
 }
 
-// collect puts what the templates gave into Helm's order.
-func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
+// collect returns the outputs of the templates in Helm's order.
+func collect(c *helm.Chart, files map[string]string) (manifest.Manifests, error) {
 	for name := range files {
 		if strings.HasSuffix(name, "NOTES.txt") {
 			delete(files, name)
@@ -160,32 +191,16 @@ func collect(c *helm.Chart, files map[string]string) (Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
-	var manifests Manifests
+	var manifests manifest.Manifests
 	for _, crd := range c.CRDObjects() {
-		manifests = append(manifests, crdManifests(crd.Filename, string(crd.File.Data))...)
+		manifests = append(manifests, manifest.FromCRDFile(crd.Filename, string(crd.File.Data))...)
 	}
 	for _, object := range objects {
-		manifests = append(manifests, Manifest{Source: object.Name, Content: object.Content})
+		manifests = append(manifests, manifest.Manifest{Source: object.Name, Content: object.Content})
 	}
 	for _, hook := range hooks {
 		test := slices.Contains(hook.Events, helmrelease.HookTest)
-		manifests = append(manifests, Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true, Test: test})
+		manifests = append(manifests, manifest.Manifest{Source: hook.Path, Content: hook.Manifest, Hook: true, Test: test})
 	}
 	return manifests, nil
-}
-
-// HasObject reports whether there is anything that a sync applies: more than comments,
-// lists of nothing, and hooks such as the tests of `helm test`.
-func (ms Manifests) HasObject() bool {
-	return slices.ContainsFunc(ms, func(m Manifest) bool {
-		objects, err := objectsOf(m.Content)
-		found := err != nil // SortManifests has parsed the objects; a CRD that can't be is for Argo CD to refuse
-		for _, object := range objects {
-			visitItems(object, func(item map[string]any) {
-				metadata, _ := item["metadata"].(map[string]any)
-				found = found || item["kind"] != nil && item["kind"] != "" && applied(metadata)
-			})
-		}
-		return found
-	})
 }

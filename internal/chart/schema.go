@@ -16,69 +16,69 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// schemaURL is the name under which a chart's schema is compiled, as Helm does it.
+// schemaURL is the name under which a chart's schema is compiled, as in Helm.
 const schemaURL = "file:///values.schema.json"
 
-// SchemaError is that values don't fit the values.schema.json of charts. It is plain
-// data, so that it can cross to another process.
+// SchemaError reports values that don't match the values.schema.json of charts. It is plain
+// data, so that it can be sent to another process.
 type SchemaError struct {
-	Charts []Unfit `json:"charts"`
+	Charts []ChartViolations `json:"charts"`
 }
 
-// Unfit is a chart whose schema the values don't fit.
-type Unfit struct {
+// ChartViolations are the violations of one chart's schema.
+type ChartViolations struct {
 	// Chart is its name.
 	Chart string `json:"chart"`
-	// Prefix is where a subchart's values stand.
+	// Prefix is the path of a subchart's values.
 	Prefix []string `json:"prefix,omitempty"`
-	// Cause is set where there are no Breaches: the schema can't be used.
-	Cause    string   `json:"cause,omitempty"`
-	Breaches []Breach `json:"breaches,omitempty"`
+	// Cause is set where the schema can't be used; there are no Violations then.
+	Cause      string      `json:"cause,omitempty"`
+	Violations []Violation `json:"violations,omitempty"`
 }
 
-// Path is that of what is wrong, in the values of the chart that is rendered.
-func (u Unfit) Path(b Breach) []string {
-	if b.Of != nil {
-		return slices.Concat(u.Prefix, b.Of)
+// Path returns the path of a violation in the values of the chart that is rendered.
+func (c ChartViolations) Path(v Violation) []string {
+	if v.Part != nil {
+		return slices.Concat(c.Prefix, v.Part)
 	}
-	return slices.Concat(u.Prefix, b.At)
+	return slices.Concat(c.Prefix, v.At)
 }
 
-// Breach is a place that breaks a rule.
-type Breach struct {
+// Violation is a value that violates a rule.
+type Violation struct {
 	// At is the path in the chart's own values; indexes of lists are decimal.
 	At []string `json:"at"`
-	// Of is the path of what is wrong there, if that is a part of it.
-	Of []string `json:"of,omitempty"`
-	// Message says what is wrong, without values.
+	// Part is the path of the part of the value that is wrong, if it is only a part.
+	Part []string `json:"part,omitempty"`
+	// Message describes what is wrong, without values.
 	Message string `json:"message"`
-	// Origin says where the value comes from, once Explain has found that.
+	// Origin describes where the value comes from; set by Explain.
 	Origin string `json:"origin,omitempty"`
 }
 
-// Error has a line for each place.
+// Error returns a line for each violation.
 func (e *SchemaError) Error() string {
 	var b strings.Builder
-	for i, unfit := range e.Charts {
+	for i, violated := range e.Charts {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "values don't fit values.schema.json of chart %q:\n%s", unfit.Chart, unfit.Cause)
-		for j, breach := range unfit.Breaches {
+		fmt.Fprintf(&b, "values don't match values.schema.json of chart %q:\n%s", violated.Chart, violated.Cause)
+		for j, violation := range violated.Violations {
 			if j > 0 {
 				b.WriteString("\n")
 			}
-			fmt.Fprintf(&b, "- at %q: %s", pointer(breach.At), breach.Message)
-			if breach.Origin != "" {
-				b.WriteString("; it comes from " + breach.Origin)
+			fmt.Fprintf(&b, "- at %q: %s", jsonPointer(violation.At), violation.Message)
+			if violation.Origin != "" {
+				b.WriteString("; it comes from " + violation.Origin)
 			}
 		}
 	}
 	return b.String()
 }
 
-// Explain is err with where the values come from, if it is a SchemaError or a
-// layers.KindsError, and err itself if it is another.
+// Explain returns a SchemaError or a layers.KindsError with where the values come from, and
+// other errors as they are.
 func Explain(err error, merged *layers.Merged) error {
 	if kinds, ok := errors.AsType[*layers.KindsError](err); ok {
 		return merged.Explain(kinds)
@@ -88,18 +88,18 @@ func Explain(err error, merged *layers.Merged) error {
 		return err
 	}
 	explained := &SchemaError{Charts: slices.Clone(invalid.Charts)}
-	for i, unfit := range explained.Charts {
-		breaches := slices.Clone(unfit.Breaches)
-		for j, breach := range breaches {
-			breaches[j].Origin, _ = merged.Where(unfit.Path(breach))
+	for i, violated := range explained.Charts {
+		violations := slices.Clone(violated.Violations)
+		for j, violation := range violations {
+			violations[j].Origin, _ = merged.Where(violated.Path(violation))
 		}
-		explained.Charts[i].Breaches = breaches
+		explained.Charts[i].Violations = violations
 	}
 	return explained
 }
 
-// schemas are those of a chart and of its dependencies, each compiled once: to compile
-// one takes as long as to render a small chart.
+// schemas caches the compiled schemas of a chart and of its dependencies: compiling one
+// takes as long as rendering a small chart.
 type schemas struct {
 	mu       sync.Mutex
 	compiled map[string]compiled // by the schema's text
@@ -111,37 +111,39 @@ type compiled struct {
 }
 
 // check validates values against the values.schema.json of a chart and of its
-// dependencies. Helm's own check would follow a `$ref` to any file and any server; this
-// one follows none that leaves the document. The error is a *SchemaError.
+// dependencies. It follows no `$ref` out of the document, where Helm's own check would read
+// any file and query any server. The error is a *SchemaError.
 func (s *schemas) check(c *helm.Chart, values map[string]any) error {
-	if unfit := s.unfits(c, values, nil); len(unfit) > 0 {
-		return &SchemaError{Charts: unfit}
+	if violated := s.validateTree(c, values, nil); len(violated) > 0 {
+		return &SchemaError{Charts: violated}
 	}
 	return nil
 }
 
-func (s *schemas) unfits(c *helm.Chart, values map[string]any, prefix []string) []Unfit {
-	var all []Unfit
+// validateTree validates the values of a chart and of its dependencies, which are at prefix.
+func (s *schemas) validateTree(c *helm.Chart, values map[string]any, prefix []string) []ChartViolations {
+	var all []ChartViolations
 	if c.Schema != nil {
-		unfit := Unfit{Chart: c.Name(), Prefix: prefix}
-		breaches, err := s.breaches(c.Schema, values)
+		violated := ChartViolations{Chart: c.Name(), Prefix: prefix}
+		violations, err := s.validate(c.Schema, values)
 		if err != nil {
-			unfit.Cause = err.Error()
+			violated.Cause = err.Error()
 		}
-		unfit.Breaches = breaches
-		if err != nil || len(breaches) > 0 {
-			all = append(all, unfit)
+		violated.Violations = violations
+		if err != nil || len(violations) > 0 {
+			all = append(all, violated)
 		}
 	}
 	for _, child := range c.Dependencies() {
 		childValues, _ := values[child.Name()].(map[string]any)
-		all = append(all, s.unfits(child, childValues, append(slices.Clone(prefix), child.Name()))...)
+		all = append(all, s.validateTree(child, childValues, append(slices.Clone(prefix), child.Name()))...)
 	}
 	return all
 }
 
-func (s *schemas) breaches(schema []byte, values map[string]any) ([]Breach, error) {
-	compiled, err := s.of(schema)
+// validate validates values against one schema.
+func (s *schemas) validate(schema []byte, values map[string]any) ([]Violation, error) {
+	compiled, err := s.compiledSchema(schema)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +159,8 @@ func (s *schemas) breaches(schema []byte, values map[string]any) ([]Breach, erro
 	}
 }
 
-func (s *schemas) of(schema []byte) (*jsonschema.Schema, error) {
+// compiledSchema returns the compiled schema of a text.
+func (s *schemas) compiledSchema(schema []byte) (*jsonschema.Schema, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.compiled[string(schema)]
@@ -171,6 +174,7 @@ func (s *schemas) of(schema []byte) (*jsonschema.Schema, error) {
 	return known.schema, known.err
 }
 
+// compileSchema parses and compiles a schema.
 func compileSchema(schema []byte) (*jsonschema.Schema, error) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
@@ -188,47 +192,49 @@ func compileSchema(schema []byte) (*jsonschema.Schema, error) {
 	return compiled, nil
 }
 
-// describe says what is wrong where, each with the rule of the schema that
-// is broken. The validator's own messages quote values, which may be secrets, as "'x'
-// does not match pattern"; here are places, names and types only.
-func describe(invalid *jsonschema.ValidationError) []Breach {
+// describe returns the violations, each with the rule of the schema. The validator's own
+// messages quote values, which may be secrets ("'x' does not match pattern"); these have
+// paths, names and types only.
+func describe(invalid *jsonschema.ValidationError) []Violation {
 	if len(invalid.Causes) > 0 {
-		var all []Breach
+		var all []Violation
 		for _, cause := range invalid.Causes {
 			all = append(all, describe(cause)...)
 		}
 		return all
 	}
 	_, rule, _ := strings.Cut(invalid.SchemaURL, "#")
-	rule += pointer(invalid.ErrorKind.KeywordPath())
+	rule += jsonPointer(invalid.ErrorKind.KeywordPath())
 	where := fmt.Sprintf(" (the schema's %s)", rule)
 	extra, ok := invalid.ErrorKind.(*kind.AdditionalProperties)
 	if !ok {
-		return []Breach{{At: invalid.InstanceLocation, Message: fault(invalid.ErrorKind) + where}}
+		return []Violation{{At: invalid.InstanceLocation, Message: violationText(invalid.ErrorKind) + where}}
 	}
-	var all []Breach
+	var all []Violation
 	for _, property := range slices.Sorted(slices.Values(extra.Properties)) {
-		all = append(all, Breach{
-			At: invalid.InstanceLocation, Of: append(slices.Clone(invalid.InstanceLocation), property),
-			Message: "has what isn't allowed here: " + valuepath.Format([]string{property}) + where,
+		all = append(all, Violation{
+			At:      invalid.InstanceLocation,
+			Part:    append(slices.Clone(invalid.InstanceLocation), property),
+			Message: "has a property that isn't allowed: " + valuepath.Format([]string{property}) + where,
 		})
 	}
 	return all
 }
 
-func fault(broken jsonschema.ErrorKind) string {
+// violationText describes a violation without the value.
+func violationText(broken jsonschema.ErrorKind) string {
 	switch broken := broken.(type) {
 	case *kind.Required:
 		return "lacks " + strings.Join(broken.Missing, ", ")
 	case *kind.Type:
 		return fmt.Sprintf("is of type %s, want %s", broken.Got, strings.Join(broken.Want, " or "))
 	default:
-		return "doesn't fit"
+		return "doesn't match"
 	}
 }
 
-// pointer is a JSON pointer.
-func pointer(elements []string) string {
+// jsonPointer returns the JSON pointer of a path.
+func jsonPointer(elements []string) string {
 	var b strings.Builder
 	for _, element := range elements {
 		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(element))
@@ -236,9 +242,9 @@ func pointer(elements []string) string {
 	return b.String()
 }
 
-// noLoader refuses whatever a schema refers to outside itself.
+// noLoader rejects all references of a schema to other documents.
 type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("it refers to %q: a render reads no files and no network, put the definition into the schema", url)
+	return nil, fmt.Errorf("it refers to %q: a render reads no files and no network, so put the definition into the schema", url)
 }

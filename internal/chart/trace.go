@@ -5,26 +5,26 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// Helm's engine says which template it is in only by an error of that template. So
-// that others can be told, each template gets an action in front that calls the tracer,
-// which stands where the templates find .Capabilities.
+// Helm's engine reports which template it executes only in an error of that template. For
+// Trace, instrument adds an action to the start of each template that calls the tracer,
+// which takes the place of .Capabilities.
 
-// tracer is Helm's capabilities with one method more.
+// tracer is Helm's capabilities with one more method.
 type tracer struct {
 	*chartutil.Capabilities
 
 	report func(template string)
 }
 
-// EnvladderTrace is for the action that instrument writes.
+// EnvladderTrace reports a template; the action that instrument adds calls it.
 func (t tracer) EnvladderTrace(template string) string {
 	t.report(template)
 	return ""
 }
 
-// instrument changes the templates of c, a clone, and of its dependencies. The action
-// does nothing where a template is included with other data than its own: then the
-// template that includes it is the one in work.
+// instrument adds the action to the templates of c, a clone, and of its dependencies. The
+// action does nothing where a template is included with other data than its own: then the
+// template that includes it counts as the one being executed.
 func instrument(c *helm.Chart) {
 	templates := make([]*helm.File, len(c.Templates))
 	for i, t := range c.Templates {

@@ -1,38 +1,22 @@
 package chart
 
 import (
-	"context"
 	"fmt"
-	"io/fs"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
-
-	"github.com/envladder/envladder/internal/ladder"
-	"github.com/envladder/envladder/internal/layers"
 )
 
-// Merge reads the step's layers from fsys, the repository, and merges them; see
-// layers.Merge. The chart's values.yaml is merged below all of it by Render and Values.
-func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (map[string]any, error) {
-	merged, err := layers.Merge(ctx, fsys, step)
-	if err != nil {
-		return nil, err
-	}
-	return merged.Values, nil
-}
-
-// Values are what the chart's own templates see as .Values when values, the result of
-// Merge, are given: on top of the chart's values.yaml and of its subcharts', each below
-// its name. The built-in objects (.Release, .Chart, .Capabilities, .Files, .Template)
-// are no part of it.
+// Values returns what the chart's own templates see as .Values: the merged layers on top of
+// the chart's values.yaml and of its subcharts', each below its name. The built-in objects
+// (.Release, .Chart, .Capabilities, .Files, .Template) aren't part of it.
 func (c *Chart) Values(values map[string]any) (map[string]any, error) {
 	_, coalesced, err := c.coalesce(values)
 	return coalesced, err
 }
 
-// CheckValues checks values, the result of Merge, against the values.schema.json of the
-// chart and its subcharts. The error is a *SchemaError where they don't fit.
+// CheckValues validates the merged layers against the values.schema.json of the chart and
+// its subcharts. The error is a *SchemaError where they don't match.
 func (c *Chart) CheckValues(values map[string]any) error {
 	working, coalesced, err := c.coalesce(values)
 	if err != nil {
@@ -41,6 +25,8 @@ func (c *Chart) CheckValues(values map[string]any) error {
 	return c.schemas.check(working, coalesced)
 }
 
+// coalesce returns a copy of the chart with its dependencies processed, and the values that
+// its templates see.
 func (c *Chart) coalesce(values map[string]any) (*helm.Chart, map[string]any, error) {
 	working := clone(c.pristine)
 	if err := chartutil.ProcessDependenciesWithMerge(working, values); err != nil {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/manifest"
 )
 
 // Config of a pool.
@@ -75,7 +76,7 @@ var errClosed = errors.New("the plugin is shutting down")
 
 // Render renders the chart by the recipe in a worker. The error is a *LostError where
 // that cost the worker, and ctx's where the caller took the question back.
-func (p *Pool) Render(ctx context.Context, source *chart.Source, recipe chart.Recipe) (chart.Manifests, error) {
+func (p *Pool) Render(ctx context.Context, source *chart.Source, recipe chart.RenderOptions) (manifest.Manifests, error) {
 	encoded, err := recipe.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("handing chart %q to a worker: %w", source.Path, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/plugin/worker"
 	"github.com/envladder/envladder/plugin/worker/workertest"
 )
@@ -72,8 +73,8 @@ func source(t *testing.T, bad string) *chart.Source {
 	return read
 }
 
-func recipe(name string) chart.Recipe {
-	return chart.Recipe{Values: map[string]any{"name": name}, Release: chart.Release{Name: "here"}}
+func recipe(name string) chart.RenderOptions {
+	return chart.RenderOptions{Values: map[string]any{"name": name}, Release: chart.Release{Name: "here"}}
 }
 
 func TestAWorkerRendersAsThisProcessDoes(t *testing.T) {
@@ -86,8 +87,8 @@ func TestAWorkerRendersAsThisProcessDoes(t *testing.T) {
 	for i := range 20 {
 		r := recipe(fmt.Sprintf("n%d", i%3))
 		r.Values["labels"] = map[string]any{"f": 1.5, "big": 1e21, "null": nil, "list": []any{true, "<&>", map[string]any{}}}
-		r.Stamps = &chart.Stamps{Ladder: "shop", Environment: "dev"}
-		want, err := loaded.Manifests(r)
+		r.Stamps = &postrender.Stamps{Ladder: "shop", Environment: "dev"}
+		want, err := loaded.Render(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,10 +242,10 @@ func BenchmarkRender(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := chart.Recipe{Release: chart.Release{Name: "here"}, Values: map[string]any{"image": map[string]any{"repository": "r", "digest": "sha256:" + strings.Repeat("1", 64)}}}
+	r := chart.RenderOptions{Release: chart.Release{Name: "here"}, Values: map[string]any{"image": map[string]any{"repository": "r", "digest": "sha256:" + strings.Repeat("1", 64)}}}
 	b.Run("here", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := loaded.Manifests(r); err != nil {
+			if _, err := loaded.Render(r); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/internal/layers"
 )
 
@@ -28,7 +29,7 @@ type answer struct {
 	Final    bool
 	// Missing asks for the request again, with its chart.
 	Missing   bool
-	Manifests chart.Manifests
+	Manifests manifest.Manifests
 	// Error is why there are no manifests. Where values are at fault the error itself is
 	// there too: the parent knows where they come from.
 	Error  string

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/internal/printable"
 	"github.com/envladder/envladder/plugin/sized"
 )
@@ -73,17 +74,17 @@ func (w *worker) chart(r request) (*chart.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.charts.Put(r.Key, loaded, loaded.Held())
+	w.charts.Put(r.Key, loaded, loaded.MemorySize())
 	return loaded, nil
 }
 
-func (w *worker) render(loaded *chart.Chart, r request) (chart.Manifests, error) {
-	recipe, err := chart.DecodeRecipe(r.Recipe)
+func (w *worker) render(loaded *chart.Chart, r request) (manifest.Manifests, error) {
+	recipe, err := chart.DecodeRenderOptions(r.Recipe)
 	if err != nil {
 		return nil, fmt.Errorf("reading the recipe: %w", err)
 	}
 	if !r.Trace {
-		return loaded.Manifests(recipe)
+		return loaded.Render(recipe)
 	}
 	return nil, loaded.Trace(recipe, func(template string) {
 		// Nobody is told where the pipe is broken, and then nobody asks.

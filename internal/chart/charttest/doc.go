@@ -1,0 +1,2 @@
+// Package charttest has small charts for tests.
+package charttest

@@ -1,4 +1,0 @@
-package chart
-
-// Finish is finish.
-func (ms Manifests) Finish(r Recipe) (Manifests, error) { return ms.finish(r) }
