@@ -89,6 +89,12 @@ var siblings = map[string][]string{
 	"webhook/webhooktest":   {},
 }
 
+// importOrders are inner packages of one subject, each of which may import only those
+// after it.
+var importOrders = [][]string{
+	{"internal/chart/chartlint", "internal/chart", "internal/chart/postrender", "internal/chart/manifest"},
+}
+
 // bans name what a package must not have among its dependencies, direct or not.
 var bans = []struct {
 	importer   string
@@ -178,6 +184,21 @@ func TestImportDirection(t *testing.T) {
 			for _, imported := range all[module+"/"+leaf].Imports {
 				if !all[imported].Standard && !isLeaf(imported) {
 					t.Errorf("%s imports %s", leaf, imported)
+				}
+			}
+		}
+	})
+
+	t.Run("packages of one subject import in one direction", func(t *testing.T) {
+		for _, order := range importOrders {
+			for i, importer := range order {
+				if _, ok := all[module+"/"+importer]; !ok {
+					t.Errorf("the order names %s, which doesn't exist", importer)
+				}
+				for _, higher := range order[:i] {
+					if slices.Contains(all[module+"/"+importer].Imports, module+"/"+higher) {
+						t.Errorf("%s imports %s: the direction is %s", importer, higher, strings.Join(order, " -> "))
+					}
 				}
 			}
 		}
