@@ -16,33 +16,34 @@ import (
 // repository is a GitOps repository with one ladder, committed.
 type repository struct {
 	name string
-	// root of the work tree, and app the ladder's folder below it.
+	// root is the folder of the work tree, and app the ladder's folder below it.
 	root, app string
-	// values are what `helm template` is given, relative to app: the layers in order, and
-	// a file with what the pins say.
+	// values are the values files for `helm template`, relative to app: the layers in order,
+	// and a file with the pinned image.
 	values []string
-	// environment, and target or empty.
+	// environment to render, and its target, which may be empty.
 	environment, target string
 }
 
-// Modules with charts: facts and versions of docs/benchmarks.md.
+// Modules with charts. docs/benchmarks.md states their versions.
 const (
 	ciliumModule  = "github.com/cilium/cilium@v1.16.5"
 	kyvernoModule = "github.com/kyverno/kyverno@v1.18.2"
 )
 
+// prepare creates the repository of a chart.
 func prepare(ctx context.Context, chart, folder string) (repository, error) {
 	r := repository{name: chart, root: filepath.Join(folder, chart), app: "app", environment: "prod"}
 	var err error
 	switch chart {
 	case "shop":
-		err = r.shop()
+		err = r.fillFromExample()
 	case "cilium":
-		err = r.ofModule(ctx, ciliumModule, "install/kubernetes/cilium", ciliumValues, nil)
+		err = r.fillFromModule(ctx, ciliumModule, "install/kubernetes/cilium", ciliumValues, nil)
 	case "kyverno":
-		err = r.ofModule(ctx, kyvernoModule, "charts/kyverno", "", cutDependencies)
+		err = r.fillFromModule(ctx, kyvernoModule, "charts/kyverno", "", cutDependencies)
 	default:
-		err = errors.New("there are shop, cilium, kyverno")
+		err = errors.New("unknown chart: use shop, cilium or kyverno")
 	}
 	if err != nil {
 		return repository{}, err
@@ -50,10 +51,10 @@ func prepare(ctx context.Context, chart, folder string) (repository, error) {
 	return r, r.commit(ctx)
 }
 
-// shop is the example as it is.
-func (r *repository) shop() error {
+// fillFromExample fills the repository with examples/shop, unchanged.
+func (r *repository) fillFromExample() error {
 	if err := os.CopyFS(r.root, os.DirFS("examples/shop/gitops")); err != nil {
-		return fmt.Errorf("%w (run it in the repository's root)", err)
+		return fmt.Errorf("%w (run it in the root of the repository)", err)
 	}
 	r.app, r.target = "shop", "eu"
 	r.values = []string{"../org/values.yaml", "values/common.yaml", "values/full.yaml", "values/prod.yaml", "values/eu.yaml", "bench-pins.yaml"}
@@ -65,10 +66,11 @@ func (r *repository) shop() error {
 	return r.write("bench-pins.yaml", fmt.Sprintf("image: {repository: registry.example.com/shop/web, digest: %q}\n", digest))
 }
 
-// ciliumValues turn off what makes certificates, which differ from render to render.
+// ciliumValues turns off the generation of certificates, which differ in each render.
 const ciliumValues = "hubble: {tls: {enabled: false, auto: {enabled: false}}}\n"
 
-func (r *repository) ofModule(ctx context.Context, module, path, values string, change func(folder string) error) error {
+// fillFromModule fills the repository with a chart of a Go module and a ladder for it.
+func (r *repository) fillFromModule(ctx context.Context, module, path, values string, change func(folder string) error) error {
 	download := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 	var failure bytes.Buffer
 	download.Stderr = &failure
@@ -105,7 +107,7 @@ spec:
 	)
 }
 
-// copyTree makes what it copies writable: the module cache isn't.
+// copyTree copies a folder and makes the copies writable: files in the module cache aren't.
 func copyTree(to, from string) error {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		return err
@@ -121,8 +123,8 @@ func copyTree(to, from string) error {
 	})
 }
 
-// cutDependencies leaves those that the module has: kyverno's chart lists packages that
-// its module lacks, which Helm refuses.
+// cutDependencies removes the dependencies that the module doesn't contain: kyverno's chart
+// lists packages that its module lacks, and Helm rejects such a chart.
 func cutDependencies(folder string) error {
 	path := filepath.Join(folder, "Chart.yaml")
 	data, err := os.ReadFile(path)
@@ -131,7 +133,7 @@ func cutDependencies(folder string) error {
 	}
 	head, list, found := strings.Cut(string(data), "\ndependencies:\n")
 	if !found {
-		return errors.New("its Chart.yaml lists no dependencies")
+		return errors.New("Chart.yaml lists no dependencies")
 	}
 	var kept []string
 	for dependency := range strings.SplitSeq(list, "\n  - ") {
@@ -141,11 +143,12 @@ func cutDependencies(folder string) error {
 		}
 	}
 	if len(kept) != 2 {
-		return fmt.Errorf("of its dependencies %d are crds and grafana, want 2", len(kept))
+		return fmt.Errorf("Chart.yaml lists %d of the dependencies crds and grafana, want 2", len(kept))
 	}
 	return os.WriteFile(path, []byte(head+"\ndependencies:\n"+strings.Join(kept, "\n")), 0o644)
 }
 
+// write writes a file below app.
 func (r *repository) write(path, content string) error {
 	path = filepath.Join(r.root, r.app, path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -154,8 +157,8 @@ func (r *repository) write(path, content string) error {
 	return os.WriteFile(path, []byte(content), 0o644)
 }
 
-// commit makes it a Git repository; the repo-server lets renders of a chart run at once
-// only where this file allows it.
+// commit commits the files to a new Git repository. It adds .argocd-allow-concurrency: without
+// this file the repo-server renders a chart only once at a time.
 func (r *repository) commit(ctx context.Context) error {
 	if err := r.write("chart/.argocd-allow-concurrency", ""); err != nil {
 		return err

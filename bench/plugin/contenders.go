@@ -29,30 +29,35 @@ type contender interface {
 	name() string
 	start(ctx context.Context) error
 	Stop()
-	// render returns how many bytes of manifests there are. Renders of different numbers
-	// have different release names, where the contender does so.
+	// render renders the repository and returns the size of the manifests in bytes. Contenders
+	// that change the request use the number in the release name.
 	render(ctx context.Context, number int) (int, error)
-	// PID of the process that the contender is, 0 where it is this one.
+	// PID returns the id of the contender's process, or 0 if it runs in this process.
 	PID() int
 }
 
+// contenders returns all contenders, in the order of the table.
 func contenders(o options, r repository, folder string) []contender {
 	ours := func(title string, unique bool) contender {
 		return &plugin{title: title, r: r, unique: unique, Process: harness.Process{Path: o.plugin}, folder: filepath.Join(folder, "sockets-"+r.name)}
 	}
 	return []contender{
 		ours("envladder, unchanged", false),
-		ours("envladder, each new", true),
+		ours(titleChanged, true),
 		&transport{plugin{title: "transport alone", r: r, folder: filepath.Join(folder, "transport-"+r.name)}, nil, nil},
 		&plugin{title: "cmp-server, helm template", r: r, unique: true, Process: harness.Process{Path: o.argocd}, folder: filepath.Join(folder, "cmp-"+r.name), helm: o.helm},
 		&repoServer{r: r, Process: harness.Process{Path: o.argocd}, helm: o.helm, folder: filepath.Join(folder, "repo-server-"+r.name)},
 	}
 }
 
+// titleChanged is the contender that all others are compared with.
+const titleChanged = "envladder, changed"
+
+// kubeVersion is the version of Kubernetes that charts are rendered for.
 const kubeVersion = "1.33.0"
 
-// plugin is a config management plugin: ours, or with helm set, Argo CD's own server of
-// plugins which runs helm.
+// plugin is a config management plugin: ours, or, with helm set, argocd-cmp-server with a
+// plugin that runs helm.
 type plugin struct {
 	harness.Process
 
@@ -65,6 +70,7 @@ type plugin struct {
 
 func (p *plugin) name() string { return p.title }
 
+// socket returns the path of the plugin's socket.
 func (p *plugin) socket() string {
 	if p.helm != "" {
 		return filepath.Join(p.folder, "helm.sock")
@@ -94,11 +100,11 @@ func (p *plugin) start(ctx context.Context) error {
 	return p.Start(ctx, arguments, environment, func() error { return harness.Dial(ctx, "unix", p.socket()) })
 }
 
-// excluded is what a repo-server with --plugin-tar-exclude=.git/** doesn't send to any
-// plugin, as docs/plugin.md advises.
+// excluded are the files that a repo-server with --plugin-tar-exclude=.git/** doesn't send to
+// plugins, as docs/plugin.md recommends.
 var excluded = []string{".git/**"}
 
-// manifest is of a plugin as people write it.
+// manifest returns a typical manifest of a plugin that runs helm.
 func (p *plugin) manifest() string {
 	helm := `helm template "$PARAM_RELEASENAME" chart --include-crds --namespace "$ARGOCD_APP_NAMESPACE" --kube-version "$KUBE_VERSION" --values ` +
 		strings.Join(p.r.values, " --values ")
@@ -116,7 +122,7 @@ func (p *plugin) render(ctx context.Context, number int) (int, error) {
 		return 0, err
 	}
 	defer connection.Close()
-	// As the repo-server does for each render.
+	// The repo-server does this for each render too.
 	if _, err := client.CheckPluginConfiguration(ctx, &emptypb.Empty{}); err != nil {
 		return 0, err
 	}
@@ -138,6 +144,7 @@ func (p *plugin) render(ctx context.Context, number int) (int, error) {
 	return size, nil
 }
 
+// environment returns the variables of a render.
 func (p *plugin) environment(number int) []string {
 	release := p.r.name
 	if p.unique {
@@ -155,8 +162,8 @@ func (p *plugin) environment(number int) []string {
 	}
 }
 
-// transport takes the stream and answers what ours answers, without a render: no plugin
-// can be faster. It is a process of its own only in name, so its memory isn't told.
+// transport receives the stream and returns as many bytes as our plugin, without a render: no
+// plugin can be faster. It runs in this process, so its memory isn't measured.
 type transport struct {
 	plugin
 
@@ -191,6 +198,7 @@ func (t *transport) start(ctx context.Context) error {
 
 func (t *transport) Stop() { t.grpc.Stop() }
 
+// drain is a plugin that discards the stream and returns a fixed response.
 type drain struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
 
@@ -211,7 +219,7 @@ func (d *drain) GenerateManifest(stream grpc.ClientStreamingServer[pluginpb.AppS
 	}
 }
 
-// repoServer is Argo CD's own, with its Helm source; its cache isn't asked.
+// repoServer is Argo CD's repo-server with a Helm source, without its cache.
 type repoServer struct {
 	harness.Process
 
@@ -227,7 +235,7 @@ type repoServer struct {
 func (s *repoServer) name() string { return "repo-server, Helm source" }
 
 func (s *repoServer) start(ctx context.Context) error {
-	// Each start is in a folder of its own: a clone is part of a cold start.
+	// Each start uses a new folder: a clone is part of a cold start.
 	folder := filepath.Join(s.folder, strconv.FormatInt(s.started.Add(1), 10))
 	for _, name := range []string{"plugins", "ssh", "tls", "bin"} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o755); err != nil {

@@ -1,6 +1,6 @@
-// Command bench measures the plugin beside what teams have otherwise: a config
-// management plugin that runs `helm template`, and the repo-server's own Helm source. All
-// of them render the same repositories, in one run, driven by Argo CD's own client code.
+// Command plugin compares the plugin with the alternatives that teams have: a config
+// management plugin that runs `helm template`, and the repo-server's own Helm source. All of
+// them render the same repositories in one run, called by Argo CD's own client code.
 //
 // `make bench-plugin` runs it. It prints a table for docs/benchmarks.md.
 package main
@@ -32,8 +32,8 @@ func main() {
 	flag.StringVar(&o.argocd, "argocd", "", "`program` of Argo CD, v2")
 	flag.StringVar(&o.charts, "charts", "shop,cilium,kyverno", "charts to render")
 	flag.StringVar(&clients, "clients", "1,8,64", "numbers of clients at once")
-	flag.DurationVar(&o.time, "time", 6*time.Second, "`time` of each measurement; at least one render of each client")
-	flag.IntVar(&o.cold, "cold", 3, "`times` that each is started to measure its first render")
+	flag.DurationVar(&o.time, "time", 6*time.Second, "`time` of each measurement; each client makes at least one render")
+	flag.IntVar(&o.cold, "cold", 3, "`number` of starts to measure the first render of each contender")
 	flag.Parse()
 	var err error
 	if o.clients, err = harness.Counts(clients); err != nil {

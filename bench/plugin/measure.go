@@ -17,10 +17,11 @@ type result struct {
 	harness.Sample
 
 	chart, contender string
-	// clients at once; 0 is the first render after a start.
+	// clients is the number of clients, or 0 for the first render after a start.
 	clients int
 }
 
+// measure measures a contender: its first render, and its renders with each number of clients.
 func measure(ctx context.Context, o options, r repository, c contender) ([]result, error) {
 	var results []result
 	cold, err := measureCold(ctx, o, r, c)
@@ -50,7 +51,7 @@ func measure(ctx context.Context, o options, r repository, c contender) ([]resul
 	return results, nil
 }
 
-// measureCold measures the first render after each of some starts.
+// measureCold measures the first render after each of several starts.
 func measureCold(ctx context.Context, o options, r repository, c contender) (result, error) {
 	var size int
 	var times []time.Duration
@@ -67,7 +68,7 @@ func measureCold(ctx context.Context, o options, r repository, c contender) (res
 			return result{}, err
 		}
 	}
-	// The transport alone answers as much as ours, which was before it.
+	// The transport alone returns as many bytes as our plugin, which was measured before it.
 	cold := result{chart: r.name, contender: c.name(), Sample: harness.SampleOf(times)}
 	return cold, os.WriteFile(filepath.Join(filepath.Dir(r.root), "size-"+r.name), []byte(strconv.Itoa(size)), 0o600)
 }

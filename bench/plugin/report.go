@@ -9,11 +9,11 @@ import (
 	"github.com/envladder/envladder/bench/internal/harness"
 )
 
-// report prints a table in Markdown, with the ratio of each to ours in the same line of
-// charts and clients: how many times as many renders ours made with each new.
+// report prints the results as a table in Markdown. The last column is the ratio of our plugin
+// to the row, for the same chart and number of clients.
 func report(w io.Writer, results []result) error {
 	var b strings.Builder
-	b.WriteString(harness.Head("chart", "clients", "", "renders/s", "p50", "p99", "CPU a render", "peak memory", "ours, each new, is"))
+	b.WriteString(harness.Head("chart", "clients", "", "renders/s", "p50", "p99", "CPU per render", "peak memory", "ratio to "+titleChanged))
 	for _, r := range results {
 		clients, rate := strconv.Itoa(r.clients), fmt.Sprintf("%.1f", r.Rate())
 		if r.clients == 0 {
@@ -26,15 +26,17 @@ func report(w io.Writer, results []result) error {
 	return err
 }
 
+// ratio returns how many times as many renders our plugin makes, with every request changed, or
+// for a first render, how many times as fast it is.
 func ratio(results []result, r result) string {
 	for _, ours := range results {
-		if ours.chart != r.chart || ours.clients != r.clients || ours.contender != "envladder, each new" {
+		if ours.chart != r.chart || ours.clients != r.clients || ours.contender != titleChanged {
 			continue
 		}
 		if r.clients == 0 {
-			return fmt.Sprintf("%.1f× as fast", r.P50.Seconds()/ours.P50.Seconds())
+			return fmt.Sprintf("%.1f×", r.P50.Seconds()/ours.P50.Seconds())
 		}
-		return fmt.Sprintf("%.1f× as many", ours.Rate()/r.Rate())
+		return fmt.Sprintf("%.1f×", ours.Rate()/r.Rate())
 	}
 	return ""
 }

@@ -22,27 +22,27 @@ import (
 	"github.com/envladder/envladder/bench/internal/harness"
 )
 
-// Titles of the contenders.
+// Titles of the contenders in the tables.
 const (
 	ours        = "envladder"
 	theirs      = "policy-controller"
-	theirsStock = "policy-controller, 40 questions/s"
+	theirsStock = "policy-controller, 40 requests/s"
 )
 
-// contender is a webhook that runs.
+// contender is a running webhook.
 type contender struct {
 	harness.Process
 	caller
 
 	title string
-	// metrics is where ours serves them.
+	// metrics is the URL of the metrics; only our webhook has one.
 	metrics string
-	// resting is its memory when it judges, and nobody asks any more.
-	resting int64
+	// idleMemory is the memory in bytes once the webhook is ready and has no requests.
+	idleMemory int64
 }
 
-// startOurs runs envladder-webhook as its manifests do.
-func (w *world) startOurs(ctx context.Context) (*contender, error) {
+// startOurs runs envladder-webhook with the flags of its manifests.
+func (w *fixture) startOurs(ctx context.Context) (*contender, error) {
 	addresses, err := harness.FreeAddresses(ctx, 2)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (w *world) startOurs(ctx context.Context) (*contender, error) {
 	}
 	c := &contender{
 		title: ours, Process: harness.Process{Path: w.webhook}, metrics: "http://" + addresses[1] + "/metrics",
-		caller: newCaller(addresses[0], "/validate", ourGuarded, certificate),
+		caller: newCaller(addresses[0], "/validate", ourChecked, certificate),
 	}
 	err = c.Start(ctx, []string{
 		"--kubeconfig", w.kubeconfig, "--listen", addresses[0], "--metrics-bind-address", addresses[1], "--tls-cert-file", cert, "--tls-private-key-file", keyFile,
@@ -66,17 +66,18 @@ func (w *world) startOurs(ctx context.Context) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.settled(ctx, c)
+	return w.awaitReady(ctx, c)
 }
 
-// gateOf asks for what the compared images have: a signature and a soak.
-func (w *world) gateOf() *v1alpha1.Gate {
+// benchGate returns a Gate that requires what the compared images have: a signature and a
+// soak.
+func (w *fixture) benchGate() *v1alpha1.Gate {
 	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "bench"}}
 	signer := func(name string) v1alpha1.Signer {
 		return v1alpha1.Signer{Name: name, Key: &v1alpha1.KeySigner{Data: w.keys[name].PublicPEM()}, Time: v1alpha1.TimeTrustSigner}
 	}
 	g.Spec = v1alpha1.GateSpec{
-		Environment: "prod", Namespaces: []string{ourGuarded}, Action: v1alpha1.ActionDeny,
+		Environment: "prod", Namespaces: []string{ourChecked}, Action: v1alpha1.ActionDeny,
 		Images: []v1alpha1.GateImage{
 			{Repository: w.registries.plain + "/shop/*", Ladder: "bench"},
 			{Repository: w.registries.modern + "/known/*", Ladder: "bench"},
@@ -93,32 +94,33 @@ func (w *world) gateOf() *v1alpha1.Gate {
 	return g
 }
 
-// settled is a contender that admits what is proven, and refuses what isn't: only then
-// does it judge by its documents. One that doesn't is stopped.
-func (w *world) settled(ctx context.Context, c *contender) (*contender, error) {
-	if err := w.settle(ctx, c); err != nil {
+// awaitReady waits until a contender admits a proven image and denies an unproven one: only
+// then has it read its policies. It stops a contender that doesn't become ready.
+func (w *fixture) awaitReady(ctx context.Context, c *contender) (*contender, error) {
+	if err := w.awaitVerdicts(ctx, c); err != nil {
 		c.Stop()
-		return nil, fmt.Errorf("waiting until %s judges: %w", c.title, err)
+		return nil, fmt.Errorf("waiting until %s is ready: %w", c.title, err)
 	}
-	c.resting = harness.Memory(c.PID())
+	c.idleMemory = harness.Memory(c.PID())
 	return c, nil
 }
 
-func (w *world) settle(ctx context.Context, c *contender) error {
+// awaitVerdicts waits until a contender admits a proven image and denies an unproven one.
+func (w *fixture) awaitVerdicts(ctx context.Context, c *contender) error {
 	unproven := w.compared[0][:len(w.compared[0])-8] + "00000000"
-	return until(ctx, func(ctx context.Context) error {
+	return poll(ctx, func(ctx context.Context) error {
 		if err := c.admit(ctx, reviewOf(c.namespace, 1, w.compared[0])); err != nil {
 			return err
 		}
 		if err := c.admit(ctx, reviewOf(c.namespace, 1, unproven)); !errors.As(err, new(deniedError)) {
-			return errors.Join(errors.New("an image that nobody pushed isn't denied"), err)
+			return errors.Join(errors.New("an image that was never pushed isn't denied"), err)
 		}
 		return nil
 	})
 }
 
-// register has the API server call a contender for pods in its namespace.
-func (w *world) register(ctx context.Context, c *contender) error {
+// register configures the API server to call a contender for pods in its namespace.
+func (w *fixture) register(ctx context.Context, c *contender) error {
 	fail, none, timeout := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNoneOnDryRun, int32(25)
 	return w.create(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "bench-" + c.namespace},
@@ -135,13 +137,13 @@ func (w *world) register(ctx context.Context, c *contender) error {
 	})
 }
 
-// called waits until the API server calls the contender: it is slow to look at new
-// configurations.
-func (w *world) called(ctx context.Context, c *contender) error {
+// registerAndAwait registers a contender and waits until the API server calls it: the API
+// server takes a while to load new configurations.
+func (w *fixture) registerAndAwait(ctx context.Context, c *contender) error {
 	if err := w.register(ctx, c); err != nil {
 		return err
 	}
-	return until(ctx, func(ctx context.Context) error {
+	return poll(ctx, func(ctx context.Context) error {
 		if err := w.client.Create(ctx, podOf(c.namespace, 1, "docker.io/library/unknown"), client.DryRunAll); err == nil {
 			return errors.New("the API server doesn't call the webhook yet")
 		}
@@ -149,9 +151,9 @@ func (w *world) called(ctx context.Context, c *contender) error {
 	})
 }
 
-// startTheirs runs policy-controller's webhook with a limit of questions to the API
-// server; the policies are there already.
-func (w *world) startTheirs(ctx context.Context, title string, qps int) (*contender, error) {
+// startTheirs runs policy-controller's webhook with a limit on its requests to the API
+// server. The policies must already exist.
+func (w *fixture) startTheirs(ctx context.Context, title string, qps int) (*contender, error) {
 	addresses, err := harness.FreeAddresses(ctx, 1)
 	if err != nil {
 		return nil, err
@@ -166,13 +168,13 @@ func (w *world) startTheirs(ctx context.Context, title string, qps int) (*conten
 		return nil, err
 	}
 	var ca []byte
-	err = until(ctx, func(ctx context.Context) error {
+	err = poll(ctx, func(ctx context.Context) error {
 		var secret corev1.Secret
 		if err := w.client.Get(ctx, types.NamespacedName{Namespace: theirNamespace, Name: "webhook-certs"}, &secret); err != nil {
 			return err
 		}
 		if ca = secret.Data["ca-cert.pem"]; len(ca) == 0 {
-			return errors.New("policy-controller hasn't made its certificate yet")
+			return errors.New("policy-controller hasn't created its certificate yet")
 		}
 		return nil
 	})
@@ -180,11 +182,12 @@ func (w *world) startTheirs(ctx context.Context, title string, qps int) (*conten
 		c.Stop()
 		return nil, err
 	}
-	c.caller = newCaller("localhost:"+port, "/validations", theirGuarded, ca)
-	return w.settled(ctx, c)
+	c.caller = newCaller("localhost:"+port, "/validations", theirChecked, ca)
+	return w.awaitReady(ctx, c)
 }
 
-func trusting(ca []byte) *tls.Config {
+// tlsConfig returns a client configuration that trusts a CA.
+func tlsConfig(ca []byte) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}

@@ -26,16 +26,17 @@ import (
 )
 
 const (
-	// compared images, which are asked for in turn.
+	// comparedImages is the number of images that requests use in turn.
 	comparedImages = 16
-	// pushers at once: attaching to a registry without the referrers API is mostly waiting.
+	// pushers is how many images are pushed at once. Attaching to a registry without the
+	// referrers API is mostly waiting.
 	pushers = 64
-	// password of keys that live as long as the run.
+	// password is the password of the keys, which exist only during the run.
 	password = "bench"
 )
 
-// makeKeys has cosign make them: it signs by the same ones.
-func (w *world) makeKeys(ctx context.Context) error {
+// makeKeys generates the keys with cosign, which signs with them too.
+func (w *fixture) makeKeys(ctx context.Context) error {
 	w.keys = map[string]*evidence.Signer{}
 	for _, name := range []string{"ci", "observer"} {
 		prefix := filepath.Join(w.folder, name)
@@ -53,7 +54,8 @@ func (w *world) makeKeys(ctx context.Context) error {
 	return nil
 }
 
-func (w *world) runCosign(ctx context.Context, arguments ...string) error {
+// runCosign runs cosign and returns its output in the error.
+func (w *fixture) runCosign(ctx context.Context, arguments ...string) error {
 	command := exec.CommandContext(ctx, w.cosign, arguments...)
 	command.Env = []string{"COSIGN_PASSWORD=" + password, "HOME=" + w.folder, "PATH=" + os.Getenv("PATH")}
 	if output, err := command.CombinedOutput(); err != nil {
@@ -62,9 +64,9 @@ func (w *world) runCosign(ctx context.Context, arguments ...string) error {
 	return nil
 }
 
-// pushImages pushes all images to distribution but those of measureKnown. The compared
-// ones have their signature and their soak twice: as bundles, and as cosign 2 wrote them.
-func (w *world) pushImages(ctx context.Context) error {
+// pushImages pushes all images to distribution, except those of measureKnown. The compared
+// images have their signature and their soak twice: as bundles, and in the format of cosign 2.
+func (w *fixture) pushImages(ctx context.Context) error {
 	repository := w.registries.plain + "/shop/web"
 	var err error
 	if w.compared, err = w.pushProven(ctx, comparedImages, func(int) string { return repository }); err != nil {
@@ -86,13 +88,12 @@ func (w *world) pushImages(ctx context.Context) error {
 			return err
 		}
 	}
-	w.unasked, err = w.pushProven(ctx, 1+2*w.cold*len(w.clients), func(n int) string { return repository + strconv.Itoa(n%pushers) })
+	w.newImages, err = w.pushProven(ctx, 1+2*w.cold*len(w.clients), func(n int) string { return repository + strconv.Itoa(n%pushers) })
 	return err
 }
 
-// pushProven pushes images, each with a signature and a soak, and returns their
-// references.
-func (w *world) pushProven(ctx context.Context, count int, repository func(n int) string) ([]string, error) {
+// pushProven pushes images, each with a signature and a soak, and returns their references.
+func (w *fixture) pushProven(ctx context.Context, count int, repository func(n int) string) ([]string, error) {
 	references := make([]string, count)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(pushers)
@@ -108,7 +109,8 @@ func (w *world) pushProven(ctx context.Context, count int, repository func(n int
 	return references, err
 }
 
-func (w *world) pushOne(ctx context.Context, repository string, n int) (string, error) {
+// pushOne pushes one image with a signature and a soak, and returns its reference.
+func (w *fixture) pushOne(ctx context.Context, repository string, n int) (string, error) {
 	digest, err := pushImage(ctx, repository, n)
 	if err != nil {
 		return "", fmt.Errorf("pushing an image to %s: %w", repository, err)
@@ -132,8 +134,7 @@ func (w *world) pushOne(ctx context.Context, repository string, n int) (string, 
 	return reference, nil
 }
 
-// pushImage pushes an image of a config without layers: what is in it is nobody's concern
-// here.
+// pushImage pushes an image that has a config and no layers; its content doesn't matter here.
 func pushImage(ctx context.Context, repository string, n int) (digest string, err error) {
 	host, path, _ := strings.Cut(repository, "/")
 	api := "http://" + host + "/v2/" + path
@@ -156,12 +157,13 @@ func pushImage(ctx context.Context, repository string, n int) (digest string, er
 	return digest, err
 }
 
+// digestOf returns the SHA-256 digest of the content.
 func digestOf(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
-// pusher keeps its connections.
+// pusher is a client that reuses its connections.
 var pusher = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pushers}}
 
-// send makes a request that must succeed, and returns the answer's Location.
+// send sends a request that must succeed, and returns the Location of the response.
 func send(ctx context.Context, method, address, mediaType string, body []byte) (*url.URL, error) {
 	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
@@ -187,7 +189,7 @@ func send(ctx context.Context, method, address, mediaType string, body []byte) (
 	return location, err
 }
 
-// soakOf is the soak of an image that was healthy for 25 hours.
+// soakOf returns the soak of an image that was healthy for 25 hours.
 func soakOf(reference string) gate.Soak {
 	return gatetest.Soak("bench", reference, 25*time.Hour, 0)
 }

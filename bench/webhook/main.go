@@ -1,5 +1,5 @@
-// Command bench measures the webhook beside policy-controller's: the same signed images,
-// a real API server and a real registry, in one run.
+// Command webhook compares the webhook with policy-controller's, for the same signed images,
+// with a real API server and a real registry, in one run.
 //
 // `make bench-webhook` runs it. It prints tables for docs/benchmarks.md.
 package main
@@ -32,9 +32,9 @@ func main() {
 	flag.StringVar(&o.referrers, "referrers-registry", "", "`program` of a registry with the referrers API")
 	flag.StringVar(&o.cosign, "cosign", "", "`program` of cosign")
 	flag.StringVar(&clients, "clients", "1,64", "numbers of clients at once")
-	flag.StringVar(&known, "known", "1,100,1000,10000", "numbers of digests that are known")
+	flag.StringVar(&known, "known", "1,100,1000,10000", "numbers of known digests")
 	flag.DurationVar(&o.time, "time", 5*time.Second, "`time` of each measurement")
-	flag.IntVar(&o.cold, "cold", 300, "`number` of images that are asked for once, in each such measurement")
+	flag.IntVar(&o.cold, "cold", 300, "`number` of new images in each measurement with new images")
 	flag.Parse()
 	var err error
 	for _, list := range []struct {

@@ -17,29 +17,29 @@ import (
 	"github.com/envladder/envladder/bench/internal/harness"
 )
 
-// What is asked.
+// Names of the request kinds in the tables.
 const (
-	onePod    = "a pod"
-	ownedPod  = "a pod of a ReplicaSet"
-	tenEqual  = "a pod of 10 containers"
-	throughIt = "a pod, through the API server"
-	firstTime = "a pod, its image for the first time"
-	firstKept = "the same, and the proof is kept"
+	onePod         = "a pod"
+	ownedPod       = "a pod of a ReplicaSet"
+	tenContainers  = "a pod of 10 containers"
+	throughServer  = "a pod, through the API server"
+	newImage       = "a pod, new image"
+	newImageCached = "a pod, new image, evidence cached"
 )
 
-// question is one of them, asked again and again.
-type question struct {
-	what string
-	ask  func(ctx context.Context, number int) error
+// requestKind is a kind of request that clients send repeatedly.
+type requestKind struct {
+	name string
+	send func(ctx context.Context, number int) error
 }
 
-// repeated asks by reviews in turn.
-func (c *contender) repeated(what string, reviews [][]byte) question {
-	return question{what, func(ctx context.Context, number int) error { return c.admit(ctx, reviews[number%len(reviews)]) }}
+// inTurn returns a request kind that posts the reviews in turn.
+func (c *contender) inTurn(name string, reviews [][]byte) requestKind {
+	return requestKind{name, func(ctx context.Context, number int) error { return c.admit(ctx, reviews[number%len(reviews)]) }}
 }
 
-// each makes a review of each image.
-func each(images []string, review func(image string) []byte) [][]byte {
+// reviewsOf returns a review for each image.
+func reviewsOf(images []string, review func(image string) []byte) [][]byte {
 	reviews := make([][]byte, len(images))
 	for i, image := range images {
 		reviews[i] = review(image)
@@ -47,21 +47,21 @@ func each(images []string, review func(image string) []byte) [][]byte {
 	return reviews
 }
 
-// questions that both are asked.
-func (w *world) questions(c *contender) []question {
-	return []question{
-		c.repeated(onePod, each(w.compared, func(image string) []byte { return reviewOf(c.namespace, 1, image) })),
-		c.repeated(tenEqual, each(w.compared, func(image string) []byte { return reviewOf(c.namespace, 10, image) })),
-		{throughIt, func(ctx context.Context, number int) error {
+// commonKinds returns the request kinds that are measured with both webhooks.
+func (w *fixture) commonKinds(c *contender) []requestKind {
+	return []requestKind{
+		c.inTurn(onePod, reviewsOf(w.compared, func(image string) []byte { return reviewOf(c.namespace, 1, image) })),
+		c.inTurn(tenContainers, reviewsOf(w.compared, func(image string) []byte { return reviewOf(c.namespace, 10, image) })),
+		{throughServer, func(ctx context.Context, number int) error {
 			return w.client.Create(ctx, podOf(c.namespace, 1, w.compared[number%len(w.compared)]), client.DryRunAll)
 		}},
 	}
 }
 
-// load asks a question with each number of clients.
-func (w *world) load(ctx context.Context, r *results, c *contender, q question) error {
+// load measures a request kind with each number of clients.
+func (w *fixture) load(ctx context.Context, r *results, c *contender, kind requestKind) error {
 	for _, clients := range w.clients {
-		measured, err := w.measure(ctx, c, q, clients)
+		measured, err := w.measure(ctx, c, kind, clients)
 		if err != nil {
 			return err
 		}
@@ -70,27 +70,28 @@ func (w *world) load(ctx context.Context, r *results, c *contender, q question) 
 	return nil
 }
 
-func (w *world) measure(ctx context.Context, c *contender, q question, clients int) (cell, error) {
-	measured := cell{title: c.title, what: q.what, clients: clients}
+// measure measures a request kind with a number of clients.
+func (w *fixture) measure(ctx context.Context, c *contender, kind requestKind, clients int) (cell, error) {
+	measured := cell{title: c.title, request: kind.name, clients: clients}
 	before, err := c.buckets(ctx)
 	if err != nil {
 		return cell{}, err
 	}
 	var counter atomic.Int64
-	if measured.Sample, err = harness.Load(ctx, c.PID(), clients, w.time, &counter, q.ask); err != nil {
-		return cell{}, fmt.Errorf("%s, %s, %d at once: %w", c.title, q.what, clients, err)
+	if measured.Sample, err = harness.Load(ctx, c.PID(), clients, w.time, &counter, kind.send); err != nil {
+		return cell{}, fmt.Errorf("%s, %s, %d at once: %w", c.title, kind.name, clients, err)
 	}
 	after, err := c.buckets(ctx)
 	if err != nil {
 		return cell{}, err
 	}
 	measured.inside = quantile(before, after, 99)
-	fmt.Fprintf(os.Stderr, "%s, %s, %d at once: %.0f a second, p99 %s\n", c.title, q.what, clients, measured.Rate(), harness.Round(measured.P99))
+	fmt.Fprintf(os.Stderr, "%s, %s, %d at once: %.0f a second, p99 %s\n", c.title, kind.name, clients, measured.Rate(), harness.Round(measured.P99))
 	return measured, nil
 }
 
-// count notes how many requests to the registry an admission costs.
-func (w *world) count(ctx context.Context, r *results, c *contender, what string, review []byte) error {
+// count records how many requests to the registry an admission makes.
+func (w *fixture) count(ctx context.Context, r *results, c *contender, request string, review []byte) error {
 	before, err := w.registries.requests(ctx)
 	if err != nil {
 		return err
@@ -99,12 +100,13 @@ func (w *world) count(ctx context.Context, r *results, c *contender, what string
 		return err
 	}
 	after, err := w.registries.requests(ctx)
-	r.requests = append(r.requests, requests{c.title, what, after - before})
+	r.registryRequests = append(r.registryRequests, registryRequests{c.title, request, after - before})
 	return err
 }
 
-func (w *world) measureOurs(ctx context.Context, r *results) error {
-	if err := w.create(ctx, w.gateOf()); err != nil {
+// measureOurs measures envladder-webhook.
+func (w *fixture) measureOurs(ctx context.Context, r *results) error {
+	if err := w.create(ctx, w.benchGate()); err != nil {
 		return err
 	}
 	c, err := w.startOurs(ctx)
@@ -112,30 +114,30 @@ func (w *world) measureOurs(ctx context.Context, r *results) error {
 		return err
 	}
 	defer c.Stop()
-	r.resting = append(r.resting, resting{c.title, c.resting})
-	if err := w.called(ctx, c); err != nil {
+	r.idleMemory = append(r.idleMemory, idleMemory{c.title, c.idleMemory})
+	if err := w.registerAndAwait(ctx, c); err != nil {
 		return err
 	}
 	owned, err := w.ownedReviews(ctx)
 	if err != nil {
 		return err
 	}
-	for _, q := range append(w.questions(c), c.repeated(ownedPod, owned)) {
-		if err := w.load(ctx, r, c, q); err != nil {
+	for _, kind := range append(w.commonKinds(c), c.inTurn(ownedPod, owned)) {
+		if err := w.load(ctx, r, c, kind); err != nil {
 			return err
 		}
 	}
 	return w.measureCold(ctx, r, c)
 }
 
-// ownedReviews are of pods whose ReplicaSets live: the webhook asks the API server for
-// them.
-func (w *world) ownedReviews(ctx context.Context) ([][]byte, error) {
+// ownedReviews creates a ReplicaSet for each compared image and returns reviews of their
+// pods. The webhook reads the ReplicaSets from the API server.
+func (w *fixture) ownedReviews(ctx context.Context) ([][]byte, error) {
 	var reviews [][]byte
 	for n, image := range w.compared {
-		pod := podOf(ourGuarded, 1, image)
+		pod := podOf(ourChecked, 1, image)
 		set := &appsv1.ReplicaSet{
-			ObjectMeta: metav1.ObjectMeta{Name: "web-" + strconv.Itoa(n), Namespace: ourGuarded},
+			ObjectMeta: metav1.ObjectMeta{Name: "web-" + strconv.Itoa(n), Namespace: ourChecked},
 			Spec: appsv1.ReplicaSetSpec{
 				Selector: &metav1.LabelSelector{MatchLabels: pod.Labels},
 				Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pod.Labels}, Spec: pod.Spec},
@@ -145,37 +147,38 @@ func (w *world) ownedReviews(ctx context.Context) ([][]byte, error) {
 			return nil, err
 		}
 		owner := *metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
-		reviews = append(reviews, ownedReviewOf(ourGuarded, image, owner))
+		reviews = append(reviews, ownedReviewOf(ourChecked, image, owner))
 	}
 	return reviews, nil
 }
 
-// measureCold asks about each of the cold images once: for a dry run, which is what
-// policy-controller does for each pod, and so that the proof is kept in the cluster.
-func (w *world) measureCold(ctx context.Context, r *results, c *contender) error {
-	first := w.unasked[0]
-	if err := w.count(ctx, r, c, firstTime, tracelessReviewOf(c.namespace, first)); err != nil {
+// measureCold measures images that the webhook hasn't seen, each once: as a dry run, which is
+// the work that policy-controller does for each pod, and with the evidence cached in the cluster.
+func (w *fixture) measureCold(ctx context.Context, r *results, c *contender) error {
+	first := w.newImages[0]
+	if err := w.count(ctx, r, c, newImage, dryRunReviewOf(c.namespace, first)); err != nil {
 		return err
 	}
-	if err := w.count(ctx, r, c, onePod, tracelessReviewOf(c.namespace, first)); err != nil {
+	if err := w.count(ctx, r, c, onePod, dryRunReviewOf(c.namespace, first)); err != nil {
 		return err
 	}
 	var next atomic.Int64
-	once := func(what string, review func(image string) []byte) question {
-		return question{what, func(ctx context.Context, number int) error {
-			if number > w.cold { // the rest is for the next measurement
+	once := func(name string, review func(image string) []byte) requestKind {
+		return requestKind{name, func(ctx context.Context, number int) error {
+			if number > w.cold { // the next measurement uses the rest
 				return harness.ErrEnough
 			}
-			return c.admit(ctx, review(w.unasked[next.Add(1)]))
+			return c.admit(ctx, review(w.newImages[next.Add(1)]))
 		}}
 	}
 	return errors.Join(
-		w.load(ctx, r, c, once(firstTime, func(image string) []byte { return tracelessReviewOf(c.namespace, image) })),
-		w.load(ctx, r, c, once(firstKept, func(image string) []byte { return reviewOf(c.namespace, 1, image) })),
+		w.load(ctx, r, c, once(newImage, func(image string) []byte { return dryRunReviewOf(c.namespace, image) })),
+		w.load(ctx, r, c, once(newImageCached, func(image string) []byte { return reviewOf(c.namespace, 1, image) })),
 	)
 }
 
-func (w *world) measureTheirs(ctx context.Context, r *results) error {
+// measureTheirs measures policy-controller's webhook, with its usual limit and without one.
+func (w *fixture) measureTheirs(ctx context.Context, r *results) error {
 	if err := w.installTheirs(ctx); err != nil {
 		return fmt.Errorf("installing policy-controller: %w", err)
 	}
@@ -183,7 +186,7 @@ func (w *world) measureTheirs(ctx context.Context, r *results) error {
 	if err != nil {
 		return err
 	}
-	err = w.load(ctx, r, stock, w.questions(stock)[0])
+	err = w.load(ctx, r, stock, w.commonKinds(stock)[0])
 	stock.Stop()
 	if err != nil {
 		return err
@@ -193,27 +196,27 @@ func (w *world) measureTheirs(ctx context.Context, r *results) error {
 		return err
 	}
 	defer c.Stop()
-	r.resting = append(r.resting, resting{c.title, c.resting})
+	r.idleMemory = append(r.idleMemory, idleMemory{c.title, c.idleMemory})
 	if err := errors.Join(
 		w.count(ctx, r, c, onePod, reviewOf(c.namespace, 1, w.compared[0])),
-		w.count(ctx, r, c, tenEqual, reviewOf(c.namespace, 10, w.compared[0])),
+		w.count(ctx, r, c, tenContainers, reviewOf(c.namespace, 10, w.compared[0])),
 	); err != nil {
 		return err
 	}
-	if err := w.called(ctx, c); err != nil {
+	if err := w.registerAndAwait(ctx, c); err != nil {
 		return err
 	}
-	for _, q := range w.questions(c) {
-		if err := w.load(ctx, r, c, q); err != nil {
+	for _, kind := range w.commonKinds(c) {
+		if err := w.load(ctx, r, c, kind); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// measureKnown measures ours by how many digests it knows, with one client. The reviews
-// are dry runs, so that nothing is kept in the cluster meanwhile.
-func (w *world) measureKnown(ctx context.Context, r *results) error {
+// measureKnown measures our webhook by the number of digests that it knows, with one client.
+// The reviews are dry runs, so that nothing is cached in the cluster meanwhile.
+func (w *fixture) measureKnown(ctx context.Context, r *results) error {
 	most := w.known[len(w.known)-1]
 	fmt.Fprintf(os.Stderr, "pushing and signing %d images\n", most)
 	images, err := w.pushProven(ctx, most, func(n int) string { return w.registries.modern + "/known/" + strconv.Itoa(n) })
@@ -225,14 +228,14 @@ func (w *world) measureKnown(ctx context.Context, r *results) error {
 		return err
 	}
 	defer c.Stop()
-	reviews := each(images, func(image string) []byte { return tracelessReviewOf(c.namespace, image) })
-	learnt := 0
+	reviews := reviewsOf(images, func(image string) []byte { return dryRunReviewOf(c.namespace, image) })
+	sent := 0
 	for _, known := range w.known {
-		if err := learn(ctx, c, reviews[learnt:known]); err != nil {
+		if err := sendOnce(ctx, c, reviews[sent:known]); err != nil {
 			return err
 		}
-		learnt = known
-		measured, err := w.measure(ctx, c, c.repeated("known digests: "+strconv.Itoa(known), reviews[:known]), 1)
+		sent = known
+		measured, err := w.measure(ctx, c, c.inTurn("known digests: "+strconv.Itoa(known), reviews[:known]), 1)
 		if err != nil {
 			return err
 		}
@@ -241,17 +244,17 @@ func (w *world) measureKnown(ctx context.Context, r *results) error {
 	return nil
 }
 
-// learn has a webhook see each review once.
-func learn(ctx context.Context, c *contender, reviews [][]byte) error {
+// sendOnce posts each review to a webhook once.
+func sendOnce(ctx context.Context, c *contender, reviews [][]byte) error {
 	if len(reviews) == 0 {
 		return nil
 	}
 	const (
-		learners = 8
-		bound    = 10 * time.Minute
+		senders = 8
+		bound   = 10 * time.Minute
 	)
 	var counter atomic.Int64
-	_, err := harness.Load(ctx, 0, learners, bound, &counter, func(ctx context.Context, number int) error {
+	_, err := harness.Load(ctx, 0, senders, bound, &counter, func(ctx context.Context, number int) error {
 		if number > len(reviews) {
 			return harness.ErrEnough
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// scrape reads what is served for Prometheus.
+// scrape fetches and parses Prometheus metrics.
 func scrape(ctx context.Context, address string) (map[string]*dto.MetricFamily, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -33,8 +33,8 @@ func scrape(ctx context.Context, address string) (map[string]*dto.MetricFamily, 
 	return parser.TextToMetricFamilies(io.LimitReader(response.Body, 4<<20))
 }
 
-// buckets are the counts of requests by how many seconds they took at most inside of the
-// webhook, as its own histogram has it; none where it has no such.
+// buckets returns the webhook's own histogram of the time inside the process: the number of
+// requests by upper bound in seconds. It is empty for a webhook without that histogram.
 func (c *contender) buckets(ctx context.Context) (map[float64]uint64, error) {
 	buckets := map[float64]uint64{}
 	if c.metrics == "" {
@@ -58,8 +58,8 @@ func (c *contender) buckets(ctx context.Context) (map[float64]uint64, error) {
 	return buckets, nil
 }
 
-// quantile is the upper bound of the bucket that it falls into, of what came between; 0
-// where there is none.
+// quantile returns the upper bound of the bucket that contains the quantile of the requests
+// between two readings, or 0 if there were none.
 func quantile(before, after map[float64]uint64, percent uint64) time.Duration {
 	total := after[math.Inf(1)] - before[math.Inf(1)]
 	for _, bound := range slices.Sorted(maps.Keys(after)) {

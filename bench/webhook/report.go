@@ -14,53 +14,55 @@ import (
 type cell struct {
 	harness.Sample
 
-	title, what string
-	clients     int
-	// inside is the 99th percentile inside of the webhook, rounded up; 0: it doesn't say.
+	title, request string
+	clients        int
+	// inside is the 99th percentile inside the webhook, rounded up, or 0 if unknown.
 	inside time.Duration
 }
 
-// requests to the registry that one admission costs.
-type requests struct {
-	title, what string
-	count       int
+// registryRequests is how many requests to the registry one admission makes.
+type registryRequests struct {
+	title, request string
+	count          int
 }
 
-// resting is a webhook's memory when nobody asks.
-type resting struct {
+// idleMemory is the memory of a webhook without requests.
+type idleMemory struct {
 	title  string
 	memory int64
 }
 
+// results are the measurements of a run.
 type results struct {
-	cells, known []cell
-	requests     []requests
-	resting      []resting
+	cells, known     []cell
+	registryRequests []registryRequests
+	idleMemory       []idleMemory
 }
 
-// print prints tables in Markdown.
+// print prints the results as tables in Markdown.
 func (r *results) print(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString(harness.Head("asked for", "clients", "", "admissions/s", "p50", "p99", "p99 inside", "CPU each", "memory", "× policy-controller"))
+	b.WriteString(harness.Head("request", "clients", "", "admissions/s", "p50", "p99", "p99 inside", "CPU per request", "peak memory", "× policy-controller"))
 	for _, c := range r.cells {
-		b.WriteString(harness.Row(append(append([]string{c.what, strconv.Itoa(c.clients), c.title}, c.figures()...), r.ratio(c))...))
+		b.WriteString(harness.Row(append(append([]string{c.request, strconv.Itoa(c.clients), c.title}, c.figures()...), r.ratio(c))...))
 	}
-	b.WriteString("\n" + harness.Head("", "memory at rest"))
-	for _, rest := range r.resting {
-		b.WriteString(harness.Row(rest.title, harness.MiB(rest.memory)))
+	b.WriteString("\n" + harness.Head("", "idle memory"))
+	for _, idle := range r.idleMemory {
+		b.WriteString(harness.Row(idle.title, harness.MiB(idle.memory)))
 	}
-	b.WriteString("\n" + harness.Head("asked for", "", "requests to the registry"))
-	for _, q := range r.requests {
-		b.WriteString(harness.Row(q.what, q.title, strconv.Itoa(q.count)))
+	b.WriteString("\n" + harness.Head("request", "", "requests to the registry"))
+	for _, q := range r.registryRequests {
+		b.WriteString(harness.Row(q.request, q.title, strconv.Itoa(q.count)))
 	}
-	b.WriteString("\n" + harness.Head("", "admissions/s", "p50", "p99", "p99 inside", "CPU each", "memory"))
+	b.WriteString("\n" + harness.Head("", "admissions/s", "p50", "p99", "p99 inside", "CPU per request", "peak memory"))
 	for _, c := range r.known {
-		b.WriteString(harness.Row(append([]string{c.what}, c.figures()...)...))
+		b.WriteString(harness.Row(append([]string{c.request}, c.figures()...)...))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// figures returns the columns of a measurement.
 func (c cell) figures() []string {
 	inside := ""
 	if c.inside > 0 {
@@ -69,18 +71,18 @@ func (c cell) figures() []string {
 	return []string{fmt.Sprintf("%.0f", c.Rate()), harness.Round(c.P50).String(), harness.Round(c.P99).String(), inside, harness.CPU(c.CPU), harness.MiB(c.Peak)}
 }
 
-// ratio says how many times as many admissions ours does as policy-controller with as many
-// clients. That one keeps nothing: each image is new to it.
+// ratio returns how many times as many admissions our webhook makes as policy-controller's
+// with the same number of clients. policy-controller caches nothing, so each image is new to it.
 func (r *results) ratio(c cell) string {
 	if c.title != ours {
 		return ""
 	}
-	what := c.what
-	if what == firstTime || what == firstKept || what == ownedPod {
-		what = onePod
+	request := c.request
+	if request == newImage || request == newImageCached || request == ownedPod {
+		request = onePod
 	}
 	for _, other := range r.cells {
-		if other.title == theirs && other.what == what && other.clients == c.clients {
+		if other.title == theirs && other.request == request && other.clients == c.clients {
 			return fmt.Sprintf("%.1f", c.Rate()/other.Rate())
 		}
 	}

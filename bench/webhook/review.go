@@ -18,8 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// caller posts AdmissionReviews as an API server does: over TLS and HTTP/1.1, on
-// connections that stay.
+// caller posts AdmissionReviews as an API server does: over TLS and HTTP/1.1, on persistent
+// connections.
 type caller struct {
 	url, namespace string
 	ca             []byte
@@ -29,16 +29,16 @@ type caller struct {
 func newCaller(address, path, namespace string, ca []byte) caller {
 	return caller{url: "https://" + address + path, namespace: namespace, ca: ca, http: &http.Client{
 		Timeout:   30 * time.Second,
-		Transport: &http.Transport{TLSClientConfig: trusting(ca), MaxIdleConnsPerHost: 1024},
+		Transport: &http.Transport{TLSClientConfig: tlsConfig(ca), MaxIdleConnsPerHost: 1024},
 	}}
 }
 
-// deniedError is a denial's message.
+// deniedError is the message of a denial.
 type deniedError string
 
 func (e deniedError) Error() string { return "denied: " + string(e) }
 
-// admit asks, and fails where that isn't allowed.
+// admit posts a review, and returns a deniedError if it is denied.
 func (c *caller) admit(ctx context.Context, review []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"?timeout=25s", bytes.NewReader(review))
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *caller) admit(ctx context.Context, review []byte) error {
 	return nil
 }
 
-// podOf is a pod as charts make them, with this image in so many containers.
+// podOf returns a pod like those of common charts, with this image in each of its containers.
 func podOf(namespace string, containers int, image string) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -83,23 +83,24 @@ func podOf(namespace string, containers int, image string) *corev1.Pod {
 	return pod
 }
 
-// reviewOf is the review of a pod that a person creates.
+// reviewOf returns the review of a pod that a person creates.
 func reviewOf(namespace string, containers int, image string) []byte {
 	return encode(podOf(namespace, containers, image), "ana@example.com", false)
 }
 
-// ownedReviewOf is the review of a pod that a controller creates for its ReplicaSet.
+// ownedReviewOf returns the review of a pod that a controller creates for its ReplicaSet.
 func ownedReviewOf(namespace, image string, owner metav1.OwnerReference) []byte {
 	pod := podOf(namespace, 1, image)
 	pod.OwnerReferences = []metav1.OwnerReference{owner}
 	return encode(pod, "system:serviceaccount:kube-system:replicaset-controller", false)
 }
 
-// tracelessReviewOf is reviewOf for a dry run: nothing is kept of it.
-func tracelessReviewOf(namespace, image string) []byte {
+// dryRunReviewOf returns reviewOf as a dry run, after which nothing is cached in the cluster.
+func dryRunReviewOf(namespace, image string) []byte {
 	return encode(podOf(namespace, 1, image), "ana@example.com", true)
 }
 
+// encode returns the AdmissionReview of a pod that a user creates.
 func encode(pod *corev1.Pod, user string, dryRun bool) []byte {
 	object := must(json.Marshal(pod))
 	kind, resource := metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
@@ -115,7 +116,7 @@ func encode(pod *corev1.Pod, user string, dryRun bool) []byte {
 	}))
 }
 
-// must is for what can't fail: plain values are encoded.
+// must returns the result of an encoding that can't fail, since it encodes plain values.
 func must(encoded []byte, err error) []byte {
 	if err != nil {
 		panic(err)

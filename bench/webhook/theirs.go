@@ -21,10 +21,10 @@ const (
 	theirWebhook = "policy.sigstore.dev"
 )
 
-// installTheirs applies what policy-controller wants to find, as its config/ has it, and
-// two policies: one asks for a signature, one for a soak. An authority that asks for
-// attestations doesn't ask for a signature.
-func (w *world) installTheirs(ctx context.Context) error {
+// installTheirs applies the objects that policy-controller needs, from its config/, and two
+// policies: one requires a signature, one a soak. An authority that requires attestations
+// doesn't require a signature.
+func (w *fixture) installTheirs(ctx context.Context) error {
 	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", theirModule)
 	folder, err := list.Output()
 	if err != nil {
@@ -38,7 +38,7 @@ func (w *world) installTheirs(ctx context.Context) error {
 		return err
 	}
 	for _, crd := range crds.CRDs {
-		crd.Spec.Conversion = nil // its own webhook would do it; one version alone is used here
+		crd.Spec.Conversion = nil // its own webhook would convert; only one version is used here
 	}
 	if _, err := envtest.InstallCRDs(w.environment.Config, envtest.CRDInstallOptions{CRDs: crds.CRDs}); err != nil {
 		return err
@@ -60,7 +60,8 @@ func (w *world) installTheirs(ctx context.Context) error {
 		w.policyOf("soak", "observer", []any{map[string]any{"name": "soak", "predicateType": gate.PredicateSoak}}))
 }
 
-// theirRegistration is the one that it fills by itself. No namespace has its label.
+// theirRegistration returns the configuration that policy-controller fills in itself. No
+// namespace has its label.
 func theirRegistration() *admissionregistrationv1.ValidatingWebhookConfiguration {
 	none := admissionregistrationv1.SideEffectClassNone
 	return &admissionregistrationv1.ValidatingWebhookConfiguration{
@@ -75,7 +76,8 @@ func theirRegistration() *admissionregistrationv1.ValidatingWebhookConfiguration
 	}
 }
 
-func (w *world) policyOf(name, key string, attestations []any) *unstructured.Unstructured {
+// policyOf returns a ClusterImagePolicy that requires a signature, or attestations, by a key.
+func (w *fixture) policyOf(name, key string, attestations []any) *unstructured.Unstructured {
 	authority := map[string]any{"name": key, "key": map[string]any{"data": w.keys[key].PublicPEM(), "hashAlgorithm": "sha256"}}
 	if attestations != nil {
 		authority["attestations"] = attestations

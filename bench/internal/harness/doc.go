@@ -1,3 +1,3 @@
-// Package harness has what the benchmarks of the plugin and the webhook share: the
-// processes that are measured, clients that repeat requests, and tables of figures.
+// Package harness is shared by the benchmarks of the plugin and the webhook. It runs the
+// measured processes and the clients that repeat requests, and formats tables.
 package harness

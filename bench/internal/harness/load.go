@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Sample is what one measurement saw.
+// Sample is the result of one measurement.
 type Sample struct {
 	Count             int
 	Elapsed, P50, P99 time.Duration
-	// CPU is the process's for each, and Peak the most memory that it had, in bytes; zero
-	// where no process was followed.
+	// CPU is the processor time of the process for each run, and Peak its peak memory in bytes.
+	// Both are zero if no process was measured.
 	CPU  time.Duration
 	Peak int64
 }
 
-// Rate is how many there were a second.
+// Rate returns the number of runs a second.
 func (s Sample) Rate() float64 { return float64(s.Count) / s.Elapsed.Seconds() }
 
-// SampleOf sums up how long each took, one after the other; there is at least one.
+// SampleOf returns the sample of runs that were made one after the other. It needs at least one.
 func SampleOf(times []time.Duration) Sample {
 	slices.Sort(times)
 	s := Sample{Count: len(times), P50: quantile(times, 50), P99: quantile(times, 99)}
@@ -32,12 +32,12 @@ func SampleOf(times []time.Duration) Sample {
 	return s
 }
 
-// ErrEnough ends a Load without failure where something was done: there is no more to do.
-var ErrEnough = errors.New("there is no more to do")
+// ErrEnough ends a Load without an error if at least one run was made: there is no more work.
+var ErrEnough = errors.New("no more work")
 
-// Load has clients do something at once, again and again until the time is over, each at
-// least once, and follows a process meanwhile. The first error ends it. Numbers go on from
-// the one that counter has.
+// Load has a number of clients call do repeatedly and concurrently until the time has passed,
+// each at least once, and measures a process meanwhile. The first error ends it. The numbers
+// that do gets continue from the counter.
 func Load(ctx context.Context, pid, clients int, long time.Duration, counter *atomic.Int64, do func(ctx context.Context, number int) error) (Sample, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -75,7 +75,7 @@ func Load(ctx context.Context, pid, clients int, long time.Duration, counter *at
 	return s, nil
 }
 
-// quantile of sorted times, by the nearest rank.
+// quantile returns a quantile of sorted times by the nearest rank.
 func quantile(times []time.Duration, percent int) time.Duration {
 	return times[max(0, (len(times)*percent+99)/100-1)]
 }

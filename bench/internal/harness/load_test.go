@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestEachClientDoesItAtLeastOnce(t *testing.T) {
+func TestLoadRunsEachClientAtLeastOnce(t *testing.T) {
 	var counter, done atomic.Int64
 	s, err := Load(t.Context(), 0, 3, 0, &counter, func(context.Context, int) error { done.Add(1); return nil })
 	if err != nil || s.Count != 3 || done.Load() != 3 {
@@ -16,7 +16,7 @@ func TestEachClientDoesItAtLeastOnce(t *testing.T) {
 	}
 }
 
-func TestEnoughEndsWithoutFailure(t *testing.T) {
+func TestLoadEndsWithoutErrorOnErrEnough(t *testing.T) {
 	var counter atomic.Int64
 	s, err := Load(t.Context(), 0, 2, time.Hour, &counter, func(_ context.Context, number int) error {
 		if number > 10 {
@@ -29,7 +29,7 @@ func TestEnoughEndsWithoutFailure(t *testing.T) {
 	}
 }
 
-func TestAFailureEndsAllClients(t *testing.T) {
+func TestLoadEndsAllClientsOnError(t *testing.T) {
 	var counter atomic.Int64
 	broken := errors.New("broken")
 	_, err := Load(t.Context(), 0, 4, time.Hour, &counter, func(_ context.Context, number int) error {
@@ -43,7 +43,7 @@ func TestAFailureEndsAllClients(t *testing.T) {
 	}
 }
 
-func TestQuantilesAreOfTheNearestRank(t *testing.T) {
+func TestSampleOfUsesNearestRank(t *testing.T) {
 	var times []time.Duration
 	for n := range 200 {
 		times = append(times, time.Duration(200-n))
@@ -52,6 +52,6 @@ func TestQuantilesAreOfTheNearestRank(t *testing.T) {
 		t.Errorf("p50 %d, p99 %d, elapsed %d", s.P50, s.P99, s.Elapsed)
 	}
 	if s := SampleOf([]time.Duration{7}); s.P50 != 7 || s.P99 != 7 {
-		t.Errorf("of one: p50 %d, p99 %d", s.P50, s.P99)
+		t.Errorf("one time: p50 %d, p99 %d", s.P50, s.P99)
 	}
 }

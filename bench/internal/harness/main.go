@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Main runs a benchmark until it ends or is interrupted, and exits with 1 where it fails.
+// Main runs a benchmark until it ends or is interrupted, and exits with code 1 if it fails.
 func Main(run func(context.Context) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)

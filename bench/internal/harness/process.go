@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// Process is a program that is measured.
+// Process is a measured program.
 type Process struct {
 	Path string
 
 	command *exec.Cmd
 	output  *tail
-	ended   chan struct{} // closed
+	ended   chan struct{} // closed when the process has ended
 }
 
-// PID is its process id.
+// PID returns the process id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Start starts it and waits until it is ready.
+// Start starts the program and waits until it is ready.
 func (p *Process) Start(ctx context.Context, arguments, environment []string, ready func() error) error {
 	p.command = exec.CommandContext(ctx, p.Path, arguments...)
 	p.command.Env = environment
@@ -35,7 +35,7 @@ func (p *Process) Start(ctx context.Context, arguments, environment []string, re
 	}
 	p.ended = make(chan struct{})
 	go func(c *exec.Cmd, ended chan struct{}) {
-		_ = c.Wait() // its state says how it ended
+		_ = c.Wait() // ProcessState reports how it ended
 		close(ended)
 	}(p.command, p.ended)
 	deadline := time.After(30 * time.Second)
@@ -46,9 +46,9 @@ func (p *Process) Start(ctx context.Context, arguments, environment []string, re
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("it ended: %s\n%s", p.command.ProcessState, p.output.String())
+			return fmt.Errorf("process ended: %s\n%s", p.command.ProcessState, p.output.String())
 		case <-deadline:
-			return fmt.Errorf("it isn't ready after 30 s: %w", err)
+			return fmt.Errorf("process not ready after 30s: %w", err)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Millisecond):
@@ -56,7 +56,7 @@ func (p *Process) Start(ctx context.Context, arguments, environment []string, re
 	}
 }
 
-// Stop asks it to end, and its children, and kills them when they don't.
+// Stop terminates the process and its children, and kills them if they don't end.
 func (p *Process) Stop() {
 	if p.command == nil || p.command.Process == nil {
 		return
@@ -70,7 +70,7 @@ func (p *Process) Stop() {
 	}
 }
 
-// Dial says whether somebody listens.
+// Dial returns an error if nothing listens on the address.
 func Dial(ctx context.Context, network, address string) error {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, network, address)
 	if err != nil {
@@ -79,7 +79,7 @@ func Dial(ctx context.Context, network, address string) error {
 	return conn.Close()
 }
 
-// FreeAddresses are on loopback, as many as asked for; nobody listens there yet.
+// FreeAddresses returns a number of free addresses on loopback.
 func FreeAddresses(ctx context.Context, count int) ([]string, error) {
 	var config net.ListenConfig
 	var addresses []string
@@ -88,17 +88,18 @@ func FreeAddresses(ctx context.Context, count int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Held until all are chosen: none is given twice.
+		// Open until all are chosen, so that none is returned twice.
 		defer listener.Close()
 		addresses = append(addresses, listener.Addr().String())
 	}
 	return addresses, nil
 }
 
-// maxTail is what is kept of a process's output, in bytes: it may log every request.
+// maxTail is the number of bytes of a process's output that are stored: a process may log every
+// request.
 const maxTail = 16 << 10
 
-// tail is the end of what was written.
+// tail is a writer that stores the end of the output.
 type tail struct {
 	mu   sync.Mutex
 	text []byte

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Round leaves the digits that mean something.
+// Round rounds to the significant digits.
 func Round(d time.Duration) time.Duration {
 	switch {
 	case d > time.Second:
@@ -19,7 +19,7 @@ func Round(d time.Duration) time.Duration {
 	}
 }
 
-// MiB of bytes; empty where nothing is known.
+// MiB formats bytes, or returns an empty string for 0.
 func MiB(bytes int64) string {
 	if bytes == 0 {
 		return ""
@@ -27,7 +27,7 @@ func MiB(bytes int64) string {
 	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
-// CPU of one; empty where nothing is known.
+// CPU formats processor time, or returns an empty string for 0.
 func CPU(d time.Duration) string {
 	if d == 0 {
 		return ""
@@ -35,10 +35,10 @@ func CPU(d time.Duration) string {
 	return Round(d).String()
 }
 
-// Row of a table in Markdown.
+// Row returns a row of a Markdown table.
 func Row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
 
-// Head of a table in Markdown.
+// Head returns the head of a Markdown table.
 func Head(cells ...string) string {
 	rule := make([]string, len(cells))
 	for i := range rule {
@@ -47,13 +47,13 @@ func Head(cells ...string) string {
 	return Row(cells...) + Row(rule...)
 }
 
-// Counts reads numbers of one or more, separated by commas.
+// Counts parses a comma-separated list of numbers, each at least 1.
 func Counts(text string) ([]int, error) {
 	var counts []int
 	for word := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no number of one or more", word)
+			return nil, fmt.Errorf("%q isn't a number of at least 1", word)
 		}
 		counts = append(counts, n)
 	}

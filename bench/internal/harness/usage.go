@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Usage follows a process and all that it starts.
+// Usage measures a process and its descendants.
 type Usage struct {
 	root   int
 	before time.Duration
@@ -18,7 +18,7 @@ type Usage struct {
 	done   chan struct{}
 }
 
-// Watch begins to follow a process; 0 is this one, of which nothing is told.
+// Watch starts to measure a process. For 0, this process, nothing is measured.
 func Watch(root int) *Usage {
 	u := &Usage{root: root, end: make(chan struct{}), done: make(chan struct{})}
 	if root == 0 {
@@ -41,8 +41,8 @@ func Watch(root int) *Usage {
 	return u
 }
 
-// Stop returns the processor time since Watch, and the most memory that was seen, in
-// bytes; zero for this process itself.
+// Stop returns the processor time since Watch and the peak memory in bytes, or zero for this
+// process itself.
 func (u *Usage) Stop() (time.Duration, int64) {
 	close(u.end)
 	<-u.done
@@ -53,15 +53,15 @@ func (u *Usage) Stop() (time.Duration, int64) {
 	return max(0, now-u.before), u.peak
 }
 
-// stat is what /proc says (proc_pid_stat(5)).
+// stat is an entry of /proc (see proc_pid_stat(5)).
 type stat struct {
 	parent int
 	cpu    time.Duration
 	memory int64
 }
 
-// tree sums up a process and its descendants: the processor time includes that of
-// children which ended and were waited for.
+// tree returns the processor time and memory of a process and its descendants. The processor
+// time includes that of children that have ended and were waited for.
 func tree(root int) (cpu time.Duration, memory int64) {
 	all := map[int]stat{}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -83,9 +83,11 @@ func tree(root int) (cpu time.Duration, memory int64) {
 	return cpu, memory
 }
 
-// ticks a second in /proc; Linux has no other value on the platforms that Go runs on.
+// ticks is the number of clock ticks a second in /proc. It is the same on all Linux platforms
+// that Go supports.
 const ticks = 100
 
+// readStat parses a stat file.
 func readStat(file string) (stat, bool) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -104,7 +106,7 @@ func readStat(file string) (stat, bool) {
 	}, true
 }
 
-// Memory is what a process and its descendants have now, in bytes.
+// Memory returns the current memory of a process and its descendants, in bytes.
 func Memory(pid int) int64 {
 	_, memory := tree(pid)
 	return memory

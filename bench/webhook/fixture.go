@@ -25,16 +25,16 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Namespaces: each webhook has one of its own for its documents, and one that it guards.
+// Namespaces: each webhook has one for its own objects, and one whose pods it checks.
 const (
 	ourNamespace   = "envladder"
-	ourGuarded     = "shop"
+	ourChecked     = "shop"
 	theirNamespace = "cosign-system"
-	theirGuarded   = "shop-too"
+	theirChecked   = "shop-too"
 )
 
-// world is what both webhooks share: an API server, registries, keys and images.
-type world struct {
+// fixture is what both webhooks share: an API server, registries, keys and images.
+type fixture struct {
 	options
 
 	folder      string
@@ -44,20 +44,20 @@ type world struct {
 	registries  registries
 	keys        map[string]*evidence.Signer
 	reads       *registry.Client
-	// compared are the images that both are asked about, and unasked those that ours is
-	// asked about once.
-	compared, unasked []string
+	// compared are the images of requests to both webhooks, and newImages those that our
+	// webhook sees only once.
+	compared, newImages []string
 }
 
-// start brings up the world; what it returns must be stopped, also beside an error.
-func start(ctx context.Context, o options) (*world, error) {
+// start starts the fixture. A returned fixture must be stopped, even if there is an error.
+func start(ctx context.Context, o options) (*fixture, error) {
 	folder, err := os.MkdirTemp("", "envladder-bench-")
 	if err != nil {
 		return nil, err
 	}
-	w := &world{options: o, folder: folder, reads: registry.NewClient()}
+	w := &fixture{options: o, folder: folder, reads: registry.NewClient()}
 	for _, step := range []struct {
-		says string
+		name string
 		do   func(context.Context) error
 	}{
 		{"starting the API server", w.startCluster},
@@ -65,15 +65,16 @@ func start(ctx context.Context, o options) (*world, error) {
 		{"making keys", w.makeKeys},
 		{"pushing and signing images", w.pushImages},
 	} {
-		fmt.Fprintln(os.Stderr, step.says)
+		fmt.Fprintln(os.Stderr, step.name)
 		if err := step.do(ctx); err != nil {
-			return w, fmt.Errorf("%s: %w", step.says, err)
+			return w, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
 	return w, nil
 }
 
-func (w *world) stop() {
+// stop stops all programs and removes the folder.
+func (w *fixture) stop() {
 	w.registries.stop()
 	if w.environment != nil {
 		_ = w.environment.Stop()
@@ -81,7 +82,8 @@ func (w *world) stop() {
 	_ = os.RemoveAll(w.folder)
 }
 
-func (w *world) startCluster(ctx context.Context) error {
+// startCluster starts the API server and creates the namespaces.
+func (w *fixture) startCluster(ctx context.Context) error {
 	ctrllog.SetLogger(logr.Discard())
 	w.environment = &envtest.Environment{CRDDirectoryPaths: []string{"manifests/crds"}, ErrorIfCRDPathMissing: true}
 	config, err := w.environment.Start()
@@ -108,8 +110,8 @@ func (w *world) startCluster(ctx context.Context) error {
 	if err := os.WriteFile(w.kubeconfig, kubeconfig, 0o600); err != nil {
 		return err
 	}
-	for _, name := range []string{ourNamespace, ourGuarded, theirNamespace, theirGuarded} {
-		// policy-controller asks for the pod's account.
+	for _, name := range []string{ourNamespace, ourChecked, theirNamespace, theirChecked} {
+		// policy-controller reads the pod's service account.
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: name}}
 		if err := w.create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, account); err != nil {
 			return err
@@ -118,7 +120,8 @@ func (w *world) startCluster(ctx context.Context) error {
 	return w.create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "envladder-webhook-evidence-cache", Namespace: ourNamespace}})
 }
 
-func (w *world) create(ctx context.Context, objects ...client.Object) error {
+// create creates objects.
+func (w *fixture) create(ctx context.Context, objects ...client.Object) error {
 	for _, object := range objects {
 		if err := w.client.Create(ctx, object); err != nil {
 			return fmt.Errorf("creating %T %q: %w", object, object.GetName(), err)
@@ -127,8 +130,8 @@ func (w *world) create(ctx context.Context, objects ...client.Object) error {
 	return nil
 }
 
-// until waits for a condition, with a bound; the error is the last one.
-func until(ctx context.Context, condition func(context.Context) error) error {
+// poll waits for a condition, with a bound, and returns the last error.
+func poll(ctx context.Context, condition func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		last = condition(ctx)
@@ -140,16 +143,17 @@ func until(ctx context.Context, condition func(context.Context) error) error {
 	return nil
 }
 
-// registries are one without the referrers API, which nearly all of the run is about, and
-// one with it.
+// registries are a registry without the referrers API, which most measurements use, and one
+// with it.
 type registries struct {
 	distribution, referrers harness.Process
-	// plain and modern are their addresses, and metrics where distribution counts what it
-	// is asked.
+	// plain is the address of the registry without the referrers API, modern of the one with
+	// it, and metrics of distribution's metrics.
 	plain, modern, metrics string
 }
 
-func (w *world) startRegistries(ctx context.Context) error {
+// startRegistries starts both registries.
+func (w *fixture) startRegistries(ctx context.Context) error {
 	r := &w.registries
 	addresses, err := harness.FreeAddresses(ctx, 3)
 	if err != nil {
@@ -173,12 +177,13 @@ http: {addr: %q, debug: {addr: %q, prometheus: {enabled: true}}}
 	)
 }
 
+// stop stops both registries.
 func (r *registries) stop() {
 	r.distribution.Stop()
 	r.referrers.Stop()
 }
 
-// requests is how many distribution has answered.
+// requests returns the number of requests that distribution has answered.
 func (r *registries) requests(ctx context.Context) (int, error) {
 	families, err := scrape(ctx, "http://"+r.metrics+"/metrics")
 	if err != nil {
