@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/plugin/archive"
 	"github.com/envladder/envladder/plugin/pluginpb"
 	"github.com/envladder/envladder/plugin/worker"
@@ -183,14 +183,13 @@ func shutDown(server *grpc.Server) {
 
 // recoverStream makes a panic the error of one request.
 func recoverStream(log *slog.Logger) grpc.StreamServerInterceptor {
-	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				log.Error("panic", "method", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
-				err = status.Errorf(codes.Internal, "the plugin failed by a fault of its own: %v", p)
-			}
-		}()
-		return handler(srv, stream)
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		err := panics.Catch(func() error { return handler(srv, stream) })
+		if caught, ok := errors.AsType[*panics.Error](err); ok {
+			log.Error("panic", "method", info.FullMethod, "panic", caught.Value, "stack", string(caught.Stack))
+			return status.Errorf(codes.Internal, "internal plugin error: %v", caught.Value)
+		}
+		return err
 	}
 }
 

@@ -1,6 +1,3 @@
-// Package panics makes errors of panics. Foreign bytes pass through many libraries; a
-// panic in a goroutine that no caller can catch would end the process, and admission
-// with it.
 package panics
 
 import (
@@ -8,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// Error is a panic that was caught: a fault of this program or its libraries.
+// Error is a panic that was caught: a bug in this program or its libraries.
 type Error struct {
 	Value any
 	// Stack of the goroutine that panicked, for a log.
@@ -17,7 +14,7 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("internal error: %v", e.Value) }
 
-// Catch does something whose panic is an *Error.
+// Catch calls do and returns its error, or an *Error where it panics.
 func Catch(do func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -25,4 +22,15 @@ func Catch(do func() error) (err error) {
 		}
 	}()
 	return do()
+}
+
+// CatchResult calls do like Catch, and returns its result too. After a panic the result is
+// the zero value.
+func CatchResult[T any](do func() (T, error)) (T, error) {
+	var result T
+	err := Catch(func() (err error) {
+		result, err = do()
+		return err
+	})
+	return result, err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -16,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/webhook/evidencecache"
 )
 
@@ -171,25 +171,28 @@ func internalError(message string) *admissionv1.AdmissionResponse {
 }
 
 // parse parses a review. A panic becomes an error.
-func (h *handler) parse(body []byte) (request *admissionv1.AdmissionRequest, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.Error("panic while parsing", "panic", p, "stack", string(debug.Stack()))
-			request, err = nil, errors.New("internal error while parsing the AdmissionReview")
-		}
-	}()
-	return parseReview(body)
+func (h *handler) parse(body []byte) (*admissionv1.AdmissionRequest, error) {
+	request, err := panics.CatchResult(func() (*admissionv1.AdmissionRequest, error) { return parseReview(body) })
+	if caught, ok := errors.AsType[*panics.Error](err); ok {
+		h.log.Error("panic while parsing", "panic", caught.Value, "stack", string(caught.Stack))
+		return nil, errors.New("internal error while parsing the AdmissionReview")
+	}
+	return request, err
 }
 
 // review reviews a request. A panic becomes a denial: an unproven image must not be admitted
 // because something broke.
-func (h *handler) review(ctx context.Context, request *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.Error("panic while reviewing", "uid", request.UID, "panic", p, "stack", string(debug.Stack()))
-			response = internalError("internal error while reviewing the request")
-		}
-	}()
+func (h *handler) review(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	response, err := panics.CatchResult(func() (*admissionv1.AdmissionResponse, error) { return h.reviewUncaught(ctx, request), nil })
+	if caught, ok := errors.AsType[*panics.Error](err); ok {
+		h.log.Error("panic while reviewing", "uid", request.UID, "panic", caught.Value, "stack", string(caught.Stack))
+		return internalError("internal error while reviewing the request")
+	}
+	return response
+}
+
+// reviewUncaught reviews a request, and may panic.
+func (h *handler) reviewUncaught(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	ctx, span := startReviewSpan(ctx, request)
 	defer span.End()
 	result := h.reviewer.Review(ctx, request)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/webhook/policycache"
 	"github.com/envladder/envladder/webhook/rollout"
@@ -214,14 +214,13 @@ func (r *Reviewer) judgeImages(ctx context.Context, common verdict.Query, images
 func (r *Reviewer) Judge(ctx context.Context, query verdict.Query) (outcomes []verdict.Outcome) {
 	ctx, span := tracer.Start(ctx, "judge image")
 	defer func() { traceOutcomes(span, query, outcomes); span.End() }()
-	defer func() {
-		if p := recover(); p != nil {
-			r.log.Error("panic while judging an image", "image", cleanName(query.Reference), "panic", p, "stack", string(debug.Stack()))
-			outcomes = failed(query.Gates, query.Reference, "internal error while judging the image", "")
-		}
-	}()
 	if ctx.Err() != nil {
 		return nil
 	}
-	return r.judge.Judge(ctx, query)
+	outcomes, err := panics.CatchResult(func() ([]verdict.Outcome, error) { return r.judge.Judge(ctx, query), nil })
+	if caught, ok := errors.AsType[*panics.Error](err); ok {
+		r.log.Error("panic while judging an image", "image", cleanName(query.Reference), "panic", caught.Value, "stack", string(caught.Stack))
+		return failed(query.Gates, query.Reference, "internal error while judging the image", "")
+	}
+	return outcomes
 }

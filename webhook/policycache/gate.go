@@ -8,6 +8,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/panics"
 	"github.com/envladder/envladder/internal/verdict"
 )
 
@@ -26,17 +27,20 @@ type CachedGate struct {
 // error, since a Gate that is skipped would leave its namespaces open. From a Gate that
 // can't be decoded it takes what a denial needs: its name, and its namespaces where they
 // can be read.
-func ReadGate(u *unstructured.Unstructured) (read CachedGate) {
-	defer func() {
-		// A panic in an informer's goroutine would end the webhook, and end it again
-		// after each restart: one Gate would stop all namespaces.
-		if p := recover(); p != nil {
-			read = CachedGate{DecodeError: fmt.Errorf("internal error while reading the Gate: %v", p), Everywhere: true}
-			read.Gate.Gate = &v1alpha1.Gate{}
-			read.Name = u.GetName()
-			read.Ref = gate.Ref{Name: u.GetName()}
-		}
-	}()
+func ReadGate(u *unstructured.Unstructured) CachedGate {
+	// A panic in an informer's goroutine would end the webhook, and end it again after
+	// each restart: one Gate would stop all namespaces.
+	read, err := panics.CatchResult(func() (CachedGate, error) { return readGate(u), nil })
+	if err != nil {
+		read = CachedGate{DecodeError: fmt.Errorf("reading the Gate: %w", err), Everywhere: true}
+		read.Gate.Gate = &v1alpha1.Gate{}
+		read.Name = u.GetName()
+		read.Ref = gate.Ref{Name: u.GetName()}
+	}
+	return read
+}
+
+func readGate(u *unstructured.Unstructured) CachedGate {
 	g, unknown, err := v1alpha1.GateFrom(u.Object)
 	if err == nil {
 		return CachedGate{Gate: verdict.Gate{Gate: g, Unknown: unknown, Ref: gate.RefTo(g)}}

@@ -1,11 +1,11 @@
 package policycache
 
 import (
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/panics"
 )
 
 // SetGate stores a Gate as the cluster has it.
@@ -27,7 +27,7 @@ func (c *Cache) DeleteGate(name string) {
 
 // SetRecall stores a Recall as the cluster has it, or why it can't be decoded.
 func (c *Cache) SetRecall(u *unstructured.Unstructured) {
-	recall, err := decode("Recall", u, v1alpha1.RecallFrom)
+	recall, err := decode(u, v1alpha1.RecallFrom)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.recallList = nil
@@ -55,7 +55,7 @@ func (c *Cache) DeleteRecall(name string) {
 // SetException stores an Exception as the cluster has it. One that can't be decoded
 // replaces an earlier one of its name and exempts nothing.
 func (c *Cache) SetException(u *unstructured.Unstructured) {
-	exception, err := decode("Exception", u, v1alpha1.ExceptionFrom)
+	exception, err := decode(u, v1alpha1.ExceptionFrom)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.exceptionList = nil
@@ -80,11 +80,6 @@ func (c *Cache) DeleteException(name string) {
 
 // decode decodes an object. A panic becomes an error: in an informer's goroutine it would
 // end the webhook.
-func decode[T any](kind string, u *unstructured.Unstructured, from func(map[string]any) (*T, error)) (decoded *T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			decoded, err = nil, fmt.Errorf("internal error while reading the %s: %v", kind, p)
-		}
-	}()
-	return from(u.Object)
+func decode[T any](u *unstructured.Unstructured, from func(map[string]any) (*T, error)) (*T, error) {
+	return panics.CatchResult(func() (*T, error) { return from(u.Object) })
 }
