@@ -3,7 +3,6 @@ package layers
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/loopback"
 	"github.com/envladder/envladder/internal/strictyaml"
 	"github.com/envladder/envladder/internal/valuepath"
 )
@@ -117,7 +117,7 @@ func leadsSomewhere(text string) bool {
 		!isTemplate(text) && !isLoopback(text)
 }
 
-// isLoopback says whether text is a host, host:port or URL of the pod itself.
+// isLoopback reports whether text is a host, host:port or URL of the pod itself.
 func isLoopback(text string) bool {
 	host := text
 	if address, err := url.Parse(text); err == nil && address.Host != "" {
@@ -125,8 +125,7 @@ func isLoopback(text string) bool {
 	} else if before, _, err := net.SplitHostPort(text); err == nil {
 		host = before
 	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return loopback.IsHost(host)
 }
 
 // shares says that v has what is another's.

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/envladder/envladder/internal/loopback"
 )
 
 const schemeHTTPS = "https"
@@ -69,7 +71,7 @@ func emptyAnswer(request *http.Request, status int) *http.Response {
 }
 
 func isPrivate(host string) bool {
-	if isLoopback(host) {
+	if loopback.IsHost(host) {
 		return true
 	}
 	ip := net.ParseIP(host)
@@ -78,11 +80,3 @@ func isPrivate(host string) bool {
 
 // shared is RFC 6598's, which clusters use for pods and nodes.
 var shared = net.IPNet{IP: net.IPv4(100, 64, 0, 0), Mask: net.CIDRMask(10, 32)}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/envladder/envladder/internal/loopback"
 	"github.com/envladder/envladder/internal/panics"
 )
 
@@ -118,7 +119,7 @@ func retrying(inner http.RoundTripper) http.RoundTripper {
 type guarded struct{ inner http.RoundTripper }
 
 func (g guarded) RoundTrip(request *http.Request) (response *http.Response, err error) {
-	if request.URL.Scheme != schemeHTTPS && !isLoopback(request.URL.Hostname()) {
+	if request.URL.Scheme != schemeHTTPS && !loopback.IsHost(request.URL.Hostname()) {
 		return nil, fmt.Errorf("refusing plain HTTP to %s", request.URL.Host)
 	}
 	err = panics.Catch(func() error {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -170,14 +169,6 @@ func checkWhole(request *http.Request, status int, body []byte) error {
 }
 
 var errTooLarge = errors.New("the forge's answer is too large")
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
 
 // withTimeout bounds a call.
 func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/envladder/envladder/internal/loopback"
 )
 
 // Forge is a kind of code host.
@@ -113,7 +115,7 @@ func parseURL(text string) (*url.URL, error) {
 		return nil, errors.New("want a URL without a password: the token has a place of its own")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("want a URL without query and fragment")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.IsHost(u.Hostname()):
 		return nil, errors.New("plain HTTP would show the token to the network: want an https URL")
 	}
 	return u, nil
