@@ -1,7 +1,6 @@
 package policycache
 
 import (
-
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/envladder/envladder/api/v1alpha1"
