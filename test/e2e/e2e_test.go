@@ -1,5 +1,5 @@
-// Package e2e has the end-to-end tests: the demo's steps, each asserted, against every
-// Argo CD that is supported.
+// Package e2e contains the end-to-end tests: they assert each step of the demo with every
+// supported version of Argo CD.
 package e2e
 
 import (
@@ -18,13 +18,13 @@ func TestFirstDeploy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			options.Story = scenario.FirstDeploy
-			tell(t, options)
+			runStory(t, options)
 		})
 	}
 }
 
-// TestClimb: one change goes from a pull request to production; and again with envladder's
-// own programs killed and started before each step.
+// TestClimb takes one change from a pull request to production. One case kills and restarts
+// envladder's own programs before each step.
 func TestClimb(t *testing.T) {
 	for name, options := range map[string]scenario.Options{
 		"Argo CD v3":                {ArgoCD: "v3"},
@@ -33,12 +33,13 @@ func TestClimb(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			options.Story = scenario.Climb
-			tell(t, options)
+			runStory(t, options)
 		})
 	}
 }
 
-// TestAdopt: whoever comes from Argo CD's own Helm source changes nothing that is live.
+// TestAdopt moves a service from Argo CD's own Helm source to envladder and checks that no live
+// object changes.
 func TestAdopt(t *testing.T) {
 	for name, options := range map[string]scenario.Options{
 		"Argo CD v3": {ArgoCD: "v3"},
@@ -46,13 +47,13 @@ func TestAdopt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			options.Story = scenario.Adopt
-			tell(t, options)
+			runStory(t, options)
 		})
 	}
 }
 
-// tell asserts each step of a story.
-func tell(t *testing.T, options scenario.Options) {
+// runStory asserts each step of a story.
+func runStory(t *testing.T, options scenario.Options) {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -65,22 +66,22 @@ func tell(t *testing.T, options scenario.Options) {
 	}
 	defer func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("taking the bed down: %v", err)
+			t.Errorf("stopping the bed: %v", err)
 		}
 	}()
 	for n, step := range s.Steps() {
-		// Each step builds on those before.
+		// Each step builds on the previous ones.
 		if !t.Run(step.Title, func(t *testing.T) {
 			if err := s.Run(t.Context(), n); err != nil {
 				t.Fatal(err)
 			}
 		}) {
-			t.Fatalf("the logs end:\n%s", s.Bed().LogTails())
+			t.Fatalf("ends of the logs:\n%s", s.Bed().LogTails())
 		}
 	}
 }
 
-// narrator logs what the demo prints.
+// narrator logs the demo's output.
 type narrator struct{ t *testing.T }
 
 func (n narrator) Step(number int, title string) { n.t.Logf("%d. %s", number, title) }

@@ -11,25 +11,25 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// adoptSteps: a service that Argo CD deploys by its own Helm source comes to envladder,
-// and nothing of it changes in the cluster.
+// adoptSteps returns the steps that move a service from Argo CD's own Helm source to envladder
+// without changing it in the cluster.
 func (s *Scenario) adoptSteps() []Step {
 	return []Step{
-		{"Argo CD deploys a chart by its own Helm source", s.native},
-		{"envladder init writes the ladder for what is there", s.initLadder},
-		{"envladder renders what helm renders", s.renderSame},
-		{"the Application's source is switched, and nothing changes", s.switchSource},
+		{"Argo CD deploys a chart with its own Helm source", s.deployWithHelmSource},
+		{"envladder init writes a ladder for the existing files", s.initLadder},
+		{"envladder renders the same output as helm", s.renderSame},
+		{"the Application's source is switched without changing any object", s.switchSource},
 	}
 }
 
-// fillAdopted pushes the repository of a team that doesn't have envladder: a chart and a
+// fillAdopted pushes the repository of a team that doesn't use envladder yet: a chart and a
 // folder of values.
 func (s *Scenario) fillAdopted(ctx context.Context) error {
 	s.logInToGit()
 	folder := filepath.Join(s.bed.Dir, "adopted")
 	for to, from := range map[string]string{"": "examples/adopt/gitops", "shop/chart": "examples/shop/gitops/shop/chart"} {
-		same := func(text string) (string, error) { return text, nil }
-		if err := copyTree(filepath.Join(s.options.Root, from), filepath.Join(folder, to), same); err != nil {
+		unchanged := func(text string) (string, error) { return text, nil }
+		if err := copyTree(filepath.Join(s.options.Root, from), filepath.Join(folder, to), unchanged); err != nil {
 			return fmt.Errorf("filling the repository: %w", err)
 		}
 	}
@@ -56,8 +56,8 @@ func (s *Scenario) fillAdopted(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(s.dir, appDev+".yaml"), []byte(text), 0o644)
 }
 
-func (s *Scenario) native(ctx context.Context) error {
-	s.say.Explain("The repository has a chart, and a values file for each environment.")
+func (s *Scenario) deployWithHelmSource(ctx context.Context) error {
+	s.say.Explain("The repository has a chart and a values file for each environment.")
 	if _, err := s.show(ctx, "ls", "gitops/shop", "gitops/shop/values"); err != nil {
 		return err
 	}
@@ -74,12 +74,13 @@ func (s *Scenario) native(ctx context.Context) error {
 	if err := s.awaitHealthy(ctx, appDev, strings.TrimSpace(head)); err != nil {
 		return err
 	}
-	_, err = s.live(ctx)
+	_, err = s.showLiveObjects(ctx)
 	return err
 }
 
-// live shows what runs, with versions that change whenever anybody writes an object.
-func (s *Scenario) live(ctx context.Context) (string, error) {
+// showLiveObjects shows and returns the live objects with UID and generation, which change when
+// an object is recreated or changed.
+func (s *Scenario) showLiveObjects(ctx context.Context) (string, error) {
 	return s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "shop-dev", "get", "deployments,services,ingresses,configmaps,pods",
 		"-l", "app.kubernetes.io/name=shop", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,UID:.metadata.uid,GENERATION:.metadata.generation")
 }
@@ -102,7 +103,7 @@ func (s *Scenario) initLadder(ctx context.Context) error {
 }
 
 func (s *Scenario) renderSame(ctx context.Context) error {
-	s.say.Explain("diff prints nothing: what envladder renders is what Helm renders.")
+	s.say.Explain("diff prints nothing: envladder and Helm render the same output.")
 	for _, environment := range []string{"dev", "prod"} {
 		release := "shop-" + environment
 		out, err := s.show(ctx, "bash", "-c", fmt.Sprintf("diff <(helm template %[2]s gitops/shop/chart --namespace %[2]s -f gitops/shop/values/common.yaml -f gitops/shop/values/%[1]s.yaml --kube-version 1.33.0) <(envladder render %[1]s -C gitops/shop --release-name %[2]s --namespace %[2]s --kube-version 1.33.0)", environment, release))
@@ -110,7 +111,7 @@ func (s *Scenario) renderSame(ctx context.Context) error {
 			return err
 		}
 		if out != "" {
-			return errors.New("envladder renders something else")
+			return errors.New("envladder and helm render different output")
 		}
 	}
 	return nil
@@ -121,11 +122,11 @@ func (s *Scenario) switchSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	objects, err := s.live(ctx)
+	objects, err := s.showLiveObjects(ctx)
 	if err != nil {
 		return err
 	}
-	s.say.Explain("Now the Application's source is the plugin. Argo CD compares what it renders with what is live.")
+	s.say.Explain("The Application's source is switched to the plugin. Argo CD compares the rendered objects with the live ones.")
 	patch := fmt.Sprintf(`{"spec":{"source":{"path":"shop","helm":null,"plugin":{"name":%q,"parameters":[{"name":"environment","string":"dev"}]}}}}`, s.pluginName())
 	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "patch", "application", appDev, "--type=merge", "--patch="+patch); err != nil {
 		return err
@@ -139,22 +140,22 @@ func (s *Scenario) switchSource(ctx context.Context) error {
 		return err
 	}
 	if out, err := s.show(ctx, "argocd", "app", "diff", appDev, "--refresh"); err != nil || strings.TrimSpace(out) != "" {
-		return fmt.Errorf("there is a difference: %w", errors.Join(err, errors.New(out)))
+		return fmt.Errorf("argocd app diff reports a difference: %w", errors.Join(err, errors.New(out)))
 	}
-	s.say.Explain("No difference, so nothing was synced, and nothing was written.")
+	s.say.Explain("There is no difference, so Argo CD syncs nothing and writes nothing.")
 	after, err := s.application(ctx, appDev)
 	if err != nil {
 		return err
 	}
 	if after.finished != before.finished {
-		return fmt.Errorf("there was a sync: %s", after)
+		return fmt.Errorf("unexpected sync: %s", after)
 	}
-	now, err := s.live(ctx)
+	now, err := s.showLiveObjects(ctx)
 	if err != nil {
 		return err
 	}
 	if now != objects {
-		return errors.New("what is live has changed")
+		return errors.New("live objects have changed")
 	}
 	return nil
 }

@@ -14,21 +14,21 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// syncBound is how long an Application may take: reconciling, rendering, applying,
-// and one retry.
+// syncBound is the maximum time of an Application's sync: reconciling, rendering, applying, and
+// one retry.
 const syncBound = 2 * time.Minute
 
 var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 
-// application is what a step needs to know of one.
+// application is the status of an Application, as far as steps need it.
 type application struct {
 	sync, health string
-	// revision that the status was computed for.
+	// revision is the commit that the status was computed for.
 	revision string
-	// phase and message of the last operation, and the revision it was for.
+	// phase and message are of the last operation, and operationRevision is its commit.
 	phase, message, operationRevision string
 	conditions                        string
-	// finished is when the last operation was, and sourceType what was compared.
+	// finished is when the last operation ended, and sourceType the type of the compared source.
 	finished, sourceType string
 }
 
@@ -37,6 +37,7 @@ func (a application) String() string {
 		a.sync, a.health, a.revision, a.phase, a.operationRevision, a.message, a.conditions)
 }
 
+// application returns the status of an Application.
 func (s *Scenario) application(ctx context.Context, name string) (application, error) {
 	object, err := s.bed.Cluster(bed.Staging).Dynamic().Resource(applications).Namespace("argocd").Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -61,7 +62,7 @@ func (s *Scenario) application(ctx context.Context, name string) (application, e
 	return a, nil
 }
 
-// refresh makes Argo CD look at Git now, as its webhook from a forge would.
+// refresh makes Argo CD read Git now, as a forge's webhook would.
 func (s *Scenario) refresh(ctx context.Context, names ...string) error {
 	patch := []byte(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`)
 	for _, name := range names {
@@ -74,14 +75,14 @@ func (s *Scenario) refresh(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// await waits until an Application is as told.
-func (s *Scenario) await(ctx context.Context, name, what string, is func(application) bool) error {
+// await waits until a condition of an Application is true. what describes the condition.
+func (s *Scenario) await(ctx context.Context, name, what string, condition func(application) bool) error {
 	err := bed.Poll(ctx, syncBound, func(ctx context.Context) error {
 		a, err := s.application(ctx, name)
 		if err != nil {
 			return err
 		}
-		if !is(a) {
+		if !condition(a) {
 			return fmt.Errorf("%s", a)
 		}
 		return nil
@@ -92,17 +93,17 @@ func (s *Scenario) await(ctx context.Context, name, what string, is func(applica
 	return nil
 }
 
-// awaitHealthy waits until an Application runs a commit.
+// awaitHealthy waits until an Application is synced to a commit and healthy.
 func (s *Scenario) awaitHealthy(ctx context.Context, name, commit string) error {
 	return s.await(ctx, name, "Synced and Healthy", func(a application) bool {
 		return a.revision == commit && a.sync == "Synced" && a.health == "Healthy"
 	})
 }
 
-// awaitRefused waits until prod's sync of a commit was refused, for all of these reasons.
-// Argo CD 3 goes on trying, as the Application asks it to; 2.14 gives up.
-func (s *Scenario) awaitRefused(ctx context.Context, commit string, codes ...string) error {
-	return s.await(ctx, appProd, "refused for "+strings.Join(codes, ", "), func(a application) bool {
+// awaitDenied waits until prod's sync of a commit was denied for all of these reasons. Argo CD 3
+// keeps retrying, as the Application specifies; 2.14 stops.
+func (s *Scenario) awaitDenied(ctx context.Context, commit string, codes ...string) error {
+	return s.await(ctx, appProd, "denied for "+strings.Join(codes, ", "), func(a application) bool {
 		if a.operationRevision != commit || a.phase == "Succeeded" {
 			return false
 		}

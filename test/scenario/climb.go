@@ -19,38 +19,38 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// soakTime is what prod's Gate asks for in this story, in place of a day.
+// soakTime is the soak that prod's Gate requires in this story, instead of a day.
 const soakTime = 10 * time.Second
 
-// climb is where the climb stands.
+// climb is the state of story Climb.
 type climb struct {
 	previews, previewsToken string
 
 	source *checkout // the service's source code
-	before image     // what prod runs when the story begins
+	before image     // the image that prod runs at the start of the story
 	pull   int       // the pull request's number
-	// untouched is what prod's objects were before a sync that was refused.
+	// untouched is the state of prod before a denied sync.
 	untouched prodState
 }
 
 func (s *Scenario) climbSteps() []Step {
 	return []Step{
 		{"every environment runs 1.4.1", s.runBefore},
-		{"a pull request gets an environment of its own", s.preview},
-		{"it is merged: the preview goes away, CI builds once", s.merge},
-		{"into dev, by a commit", s.promoteDev},
-		{"into staging, by a pull request", s.promoteStaging},
-		{"into prod, too early: refused", s.tooEarly},
-		{"merged all the same: the cluster refuses, and nothing is half applied", s.mergedAllTheSame},
-		{"a newer commit doesn't wait for the refused one", s.newerCommit},
-		{"the proof comes: the sync goes on", s.proofComes},
-		{"where everything stands", s.status},
-		{"back to the digest before", s.back},
+		{"a pull request gets its own environment", s.preview},
+		{"after the merge the preview is removed, and CI builds the image once", s.merge},
+		{"promotion to dev by commit", s.promoteDev},
+		{"promotion to staging by pull request", s.promoteStaging},
+		{"a promotion to prod without proof is refused", s.tooEarly},
+		{"the cluster denies a merge without proof, and nothing is partially applied", s.mergeUnproven},
+		{"a newer commit replaces the denied one", s.newerCommit},
+		{"the sync succeeds once the proof is complete", s.completeProof},
+		{"status of the ladder", s.status},
+		{"rollback to the previous digest", s.rollBack},
 	}
 }
 
 func (s *Scenario) runBefore(ctx context.Context) error {
-	s.say.Explain("An earlier release, proven long ago: built, signed, soaked, tested, approved.")
+	s.say.Explain("An earlier release is already proven: it was built, signed, soaked, tested and approved.")
 	var err error
 	if s.climb.before, err = s.push(ctx, "1.4.1", "built by CI from commit 41c0ffe"); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s *Scenario) runBefore(ctx context.Context) error {
 		return err
 	}
 	s.release = s.climb.before
-	if err := s.signAndList(ctx, s.release); err != nil {
+	if err := s.signAndAttachSBOM(ctx, s.release); err != nil {
 		return err
 	}
 	if err := s.attestSoak(ctx, 25*time.Hour); err != nil {
@@ -73,9 +73,9 @@ func (s *Scenario) runBefore(ctx context.Context) error {
 	if err := s.approve(ctx); err != nil {
 		return err
 	}
-	s.say.Explain("`envladder pin` writes one value of one file.")
-	for _, place := range [][]string{{"dev"}, {"staging"}, {"prod", "--target", "eu"}, {"prod", "--target", "us"}} {
-		args := append(append([]string{"pin"}, place...), "web@"+s.release.Digest, "-C", "gitops/shop")
+	s.say.Explain("`envladder pin` writes one value in one file.")
+	for _, target := range [][]string{{"dev"}, {"staging"}, {"prod", "--target", "eu"}, {"prod", "--target", "us"}} {
+		args := append(append([]string{"pin"}, target...), "web@"+s.release.Digest, "-C", "gitops/shop")
 		if _, err := s.show(ctx, "envladder", args...); err != nil {
 			return err
 		}
@@ -98,8 +98,8 @@ func (s *Scenario) runBefore(ctx context.Context) error {
 	return err
 }
 
-// signAndList is CI's part: it signs an image and attaches its bill of materials.
-func (s *Scenario) signAndList(ctx context.Context, i image) error {
+// signAndAttachSBOM signs an image and attaches its SBOM, as CI does.
+func (s *Scenario) signAndAttachSBOM(ctx context.Context, i image) error {
 	if _, err := s.cosign(ctx, "sign", i); err != nil {
 		return err
 	}
@@ -129,11 +129,11 @@ func (s *Scenario) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say.Explain("The generator sees it. Its image isn't built yet, so there is no preview yet, and it says why.")
+	s.say.Explain("The generator finds it and reports why it has no preview yet: its image isn't built.")
 	if err := s.showPreviews(ctx, "NoImage"); err != nil {
 		return err
 	}
-	s.say.Explain("CI builds the pull request's image, under the tag that the ladder names.")
+	s.say.Explain("CI builds the pull request's image with the tag that the ladder specifies.")
 	pushed, err := s.push(ctx, fmt.Sprintf("pr-%d-%.8s", s.climb.pull, head), "built by CI from commit "+head)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *Scenario) preview(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	s.say.Explain("Argo CD's ApplicationSet has made an Application for it, with that image's digest, in a namespace of its own. A Job has seeded its data.")
+	s.say.Explain("Argo CD's ApplicationSet has created an Application with the digest of that image, in its own namespace. A Job has seeded its data.")
 	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications", app); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (s *Scenario) preview(ctx context.Context) error {
 
 func (s *Scenario) previewApp() string { return fmt.Sprintf("shop-pr-%d", s.climb.pull) }
 
-// fillSource makes the repository of the service's source code.
+// fillSource creates the repository of the service's source code.
 func (s *Scenario) fillSource(ctx context.Context) error {
 	remote, err := s.bed.Gitea.CreateRepository(ctx, "shop/web")
 	if err != nil {
@@ -178,13 +178,13 @@ func (s *Scenario) fillSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Until Gitea has looked at the push, it says that there are no pull requests here: 404.
+	// Until Gitea has processed the push, it returns 404 for the list of pull requests.
 	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
 		return s.bed.Gitea.API(ctx, http.MethodGet, "/repos/shop/web/pulls", nil, nil)
 	})
 }
 
-// openPullRequest pushes a branch and opens a pull request, whose head it returns.
+// openPullRequest pushes a branch, opens a pull request, and returns its head.
 func (s *Scenario) openPullRequest(ctx context.Context) (head string, err error) {
 	if _, err := s.climb.source.git(ctx, "checkout", "--quiet", "-b", "cart"); err != nil {
 		return "", err
@@ -211,8 +211,8 @@ func (s *Scenario) openPullRequest(ctx context.Context) (head string, err error)
 	return strings.TrimSpace(head), nil
 }
 
-// showPreviews shows what the generator says of the pull requests, until that has text
-// in it.
+// showPreviews waits until the generator's report on the pull requests contains text, and shows
+// the report.
 func (s *Scenario) showPreviews(ctx context.Context, text string) error {
 	var last string
 	err := bed.Poll(ctx, settleBound, func(ctx context.Context) error {
@@ -237,7 +237,7 @@ func (s *Scenario) showPreviews(ctx context.Context, text string) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("asking the generator about previews: %w", err)
+		return fmt.Errorf("waiting for the generator's report to contain %q: %w", text, err)
 	}
 	s.say.Command(`curl -s -H "Authorization: Bearer $(cat previews-token/token)" -H "Accept: text/plain" ` + s.climb.previews + "/previews?ladder=shop")
 	s.say.Output(last)
@@ -248,14 +248,14 @@ func (s *Scenario) merge(ctx context.Context) error {
 	if err := s.mergePull(ctx, "shop/web", s.climb.pull); err != nil {
 		return err
 	}
-	s.say.Explain("Argo CD deletes the preview's Application, and with it all that ran there.")
+	s.say.Explain("Argo CD deletes the preview's Application and everything that it deployed.")
 	if err := s.awaitGone(ctx, s.previewApp()); err != nil {
 		return err
 	}
 	if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications"); err != nil {
 		return err
 	}
-	s.say.Explain("CI builds main once, signs the digest, and attaches what it is made of. This digest is what climbs.")
+	s.say.Explain("CI builds main once, signs the digest, and attaches an SBOM. This digest climbs the ladder.")
 	var err error
 	if s.release, err = s.push(ctx, "1.5.0", "built by CI from main"); err != nil {
 		return err
@@ -263,46 +263,46 @@ func (s *Scenario) merge(ctx context.Context) error {
 	if err := s.define("WEB", s.release.Ref()); err != nil {
 		return err
 	}
-	return s.signAndList(ctx, s.release)
+	return s.signAndAttachSBOM(ctx, s.release)
 }
 
-// awaitGone waits until an Application is gone, and no pod of it is left.
+// awaitGone waits until an Application and its pods are deleted.
 func (s *Scenario) awaitGone(ctx context.Context, app string) error {
 	staging := s.bed.Cluster(bed.Staging)
 	err := bed.Poll(ctx, syncBound, func(ctx context.Context) error {
 		if _, err := s.application(ctx, app); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is there still: %w", err)
+			return fmt.Errorf("it still exists: %w", err)
 		}
 		pods, err := staging.Client().CoreV1().Pods(app).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=shop"})
 		if err != nil {
 			return err
 		}
 		if len(pods.Items) > 0 {
-			return fmt.Errorf("%d of its pods are there still", len(pods.Items))
+			return fmt.Errorf("%d of its pods still exist", len(pods.Items))
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for Application %q to go: %w", app, err)
+		return fmt.Errorf("waiting until Application %q is deleted: %w", app, err)
 	}
 	return nil
 }
 
 func (s *Scenario) promoteDev(ctx context.Context) error {
-	s.say.Explain("The ladder says how a digest gets into dev: by a commit.")
+	s.say.Explain("The ladder sets how a digest is promoted to dev: by a commit.")
 	if _, err := s.envladderPromote(ctx, "dev", "--image", "web@"+s.release.Digest); err != nil {
 		return err
 	}
-	return s.synced(ctx, appDev)
+	return s.awaitMerged(ctx, appDev)
 }
 
-// envladderPromote shows a promotion.
+// envladderPromote runs and shows a promotion.
 func (s *Scenario) envladderPromote(ctx context.Context, args ...string) (string, error) {
 	return s.show(ctx, "envladder", append(append([]string{"promote"}, args...), "--forge", "Gitea", "-C", "gitops/shop")...)
 }
 
-// synced pulls what was merged, and waits until an Application runs it.
-func (s *Scenario) synced(ctx context.Context, app string) error {
+// awaitMerged pulls the merged commit and waits until an Application runs it.
+func (s *Scenario) awaitMerged(ctx context.Context, app string) error {
 	commit, err := s.pull(ctx)
 	if err != nil {
 		return err
@@ -326,23 +326,23 @@ func (s *Scenario) pull(ctx context.Context) (commit string, err error) {
 }
 
 func (s *Scenario) promoteStaging(ctx context.Context) error {
-	s.say.Explain("The end-to-end tests pass in dev. Their result is signed, for this digest.")
+	s.say.Explain("The end-to-end tests pass in dev. Their result is signed for this digest.")
 	if err := s.attestSuite(ctx, "e2e"); err != nil {
 		return err
 	}
-	s.say.Explain("What dev runs is the candidate for staging.")
+	s.say.Explain("The digest that dev runs is the candidate for staging.")
 	if _, err := s.envladderPromote(ctx, "staging"); err != nil {
 		return err
 	}
 	if err := s.mergePromotion(ctx); err != nil {
 		return err
 	}
-	return s.synced(ctx, appStaging)
+	return s.awaitMerged(ctx, appStaging)
 }
 
 func (s *Scenario) tooEarly(ctx context.Context) error {
-	s.say.Explain("prod's Gate is asked before anything is opened. It says what the cluster would say.")
-	out, err := s.refuse(ctx, "envladder", "promote", "prod", "--target", "eu", "--gate", gateFile, "--forge", "Gitea", "-C", "gitops/shop")
+	s.say.Explain("The promotion evaluates prod's Gate before it opens anything. The verdict is the one that the cluster would return.")
+	out, err := s.showFailing(ctx, "envladder", "promote", "prod", "--target", "eu", "--gate", gateFile, "--forge", "Gitea", "-C", "gitops/shop")
 	if err != nil {
 		return err
 	}
@@ -351,7 +351,7 @@ func (s *Scenario) tooEarly(ctx context.Context) error {
 			return fmt.Errorf("promotion was refused, but not for %s:\n%s", code, out)
 		}
 	}
-	s.say.Explain("Opened all the same, it is a draft, and its text says what is missing.")
+	s.say.Explain("With --allow-unproven the pull request is opened as a draft. Its description lists what is missing.")
 	if _, err := s.envladderPromote(ctx, "prod", "--target", "eu", "--gate", gateFile, "--allow-unproven"); err != nil {
 		return err
 	}
@@ -360,13 +360,13 @@ func (s *Scenario) tooEarly(ctx context.Context) error {
 		return err
 	}
 	if !opened.Draft || !strings.Contains(opened.Body, "NoApproval") {
-		return fmt.Errorf("the pull request is a draft: %t; its text:\n%s", opened.Draft, opened.Body)
+		return fmt.Errorf("want a draft with NoApproval in its description, got draft %t:\n%s", opened.Draft, opened.Body)
 	}
 	s.say.Output(fmt.Sprintf("%s\n%s\n\n%s", opened.URL, opened.Title, opened.Body))
 	return nil
 }
 
-// prodState is what tells whether prod was touched.
+// prodState is the part of prod that a sync changes.
 type prodState struct {
 	Image     string
 	Config    map[string]string
@@ -391,28 +391,28 @@ func (s *Scenario) prodState(ctx context.Context) (state prodState, err error) {
 }
 
 func (p prodState) String() string {
-	text, _ := json.Marshal(p) // strings alone
+	text, _ := json.Marshal(p) // only strings
 	return string(text)
 }
 
-// untouched is an error where prod isn't as it was.
-func (s *Scenario) untouched(ctx context.Context) error {
+// checkUntouched returns an error if prod has changed.
+func (s *Scenario) checkUntouched(ctx context.Context) error {
 	state, err := s.prodState(ctx)
 	if err != nil {
 		return err
 	}
 	if state.String() != s.climb.untouched.String() {
-		return fmt.Errorf("a sync that was refused changed prod: it was %s, it is %s", s.climb.untouched, state)
+		return fmt.Errorf("a denied sync changed prod from %s to %s", s.climb.untouched, state)
 	}
 	return nil
 }
 
-func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
+func (s *Scenario) mergeUnproven(ctx context.Context) error {
 	var err error
 	if s.climb.untouched, err = s.prodState(ctx); err != nil {
 		return err
 	}
-	s.say.Explain("Somebody adds the release's flag to the branch, takes the draft's mark away, and merges.")
+	s.say.Explain("A user adds the release's feature flag to the branch, marks the draft as ready, and merges it.")
 	if err := s.addFlag(ctx); err != nil {
 		return err
 	}
@@ -426,18 +426,18 @@ func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
 	if err := s.refresh(ctx, appProd); err != nil {
 		return err
 	}
-	if err := s.awaitRefused(ctx, commit, "NoApproval", "NoTest"); err != nil {
+	if err := s.awaitDenied(ctx, commit, "NoApproval", "NoTest"); err != nil {
 		return err
 	}
-	if s.options.ArgoCD == "v2" { // whatever comes after its last retry must change nothing either
-		if err := s.await(ctx, appProd, "through with its retries", func(a application) bool { return a.phase != "Running" }); err != nil {
+	if s.options.ArgoCD == "v2" { // what happens after its last retry must not change anything either
+		if err := s.await(ctx, appProd, "finished with its retries", func(a application) bool { return a.phase != "Running" }); err != nil {
 			return err
 		}
 	}
-	if err := s.showRefusal(ctx); err != nil {
+	if err := s.showDenial(ctx); err != nil {
 		return err
 	}
-	s.say.Explain("The commit changes a ConfigMap and has a migration Job beside the new digest. Nothing of it was applied: the preflight, a PodTemplate applied before everything else, was denied.")
+	s.say.Explain("Besides the digest, the commit changes a ConfigMap, and it has a migration Job. Nothing of it was applied, because the preflight was denied. The preflight is a PodTemplate that is applied before everything else.")
 	for _, args := range [][]string{
 		{"get", "configmap", appProd, "-o", `jsonpath={.data.FEATURE_GIFT_CARDS}{"\n"}`},
 		{"get", "deployment", appProd, "-o", `jsonpath={.spec.template.spec.containers[0].image}{"\n"}`},
@@ -447,10 +447,10 @@ func (s *Scenario) mergedAllTheSame(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.untouched(ctx)
+	return s.checkUntouched(ctx)
 }
 
-// addFlag commits a change of prod's values to the promotion's branch.
+// addFlag commits a change to prod's values on the promotion's branch.
 func (s *Scenario) addFlag(ctx context.Context) error {
 	opened, err := s.openPull(ctx, "team/gitops")
 	if err != nil {
@@ -482,8 +482,8 @@ func (s *Scenario) addFlag(ctx context.Context) error {
 }
 
 func (s *Scenario) newerCommit(ctx context.Context) error {
-	s.say.Explain("Argo CD still tries the refused commit. The newest one is synced nevertheless: here the team takes the release back.")
-	for _, what := range []struct {
+	s.say.Explain("Argo CD still retries the denied commit. A newer commit is synced nevertheless: here the team reverts the release.")
+	for _, change := range []struct {
 		explain string
 		check   func(context.Context, string) error
 	}{
@@ -492,21 +492,21 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 				return err
 			}
 			// The sync runs the migration again.
-			if err := s.await(ctx, appProd, "through with its sync", func(a application) bool { return a.phase != "Running" }); err != nil {
+			if err := s.await(ctx, appProd, "finished with its sync", func(a application) bool { return a.phase != "Running" }); err != nil {
 				return err
 			}
 			s.climb.untouched, err = s.prodState(ctx)
 			return err
 		}},
-		{"And forth again: refused again, for the proof is still missing.", func(ctx context.Context, commit string) error {
-			if err := s.awaitRefused(ctx, commit, "NoApproval"); err != nil {
+		{"The team reverts the revert. The commit is denied again, because the proof is still missing.", func(ctx context.Context, commit string) error {
+			if err := s.awaitDenied(ctx, commit, "NoApproval"); err != nil {
 				return err
 			}
-			return s.untouched(ctx)
+			return s.checkUntouched(ctx)
 		}},
 	} {
-		if what.explain != "" {
-			s.say.Explain(what.explain)
+		if change.explain != "" {
+			s.say.Explain(change.explain)
 		}
 		commit, err := s.revert(ctx)
 		if err != nil {
@@ -515,7 +515,7 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 		if err := s.refresh(ctx, appProd); err != nil {
 			return err
 		}
-		if err := what.check(ctx, commit); err != nil {
+		if err := change.check(ctx, commit); err != nil {
 			return err
 		}
 		if _, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "applications", appProd); err != nil {
@@ -525,7 +525,7 @@ func (s *Scenario) newerCommit(ctx context.Context) error {
 	return nil
 }
 
-// revert takes the last commit back, a merge or another revert.
+// revert reverts the last commit, which is a merge or another revert.
 func (s *Scenario) revert(ctx context.Context) (commit string, err error) {
 	args := []string{"revert", "--no-edit", "HEAD"}
 	parents, err := s.gitops.git(ctx, "rev-list", "--parents", "-n", "1", "HEAD")
@@ -547,8 +547,8 @@ func (s *Scenario) revert(ctx context.Context) (commit string, err error) {
 	return strings.TrimSpace(head), err
 }
 
-func (s *Scenario) proofComes(ctx context.Context) error {
-	s.say.Explain("Meanwhile staging's observer has measured how long the digest was healthy, and signs it at " + soakTime.String() + ".")
+func (s *Scenario) completeProof(ctx context.Context) error {
+	s.say.Explain("Meanwhile staging's observer has measured how long the digest was healthy, and signs the soak after " + soakTime.String() + ".")
 	if err := s.awaitSoak(ctx); err != nil {
 		return err
 	}
@@ -562,7 +562,7 @@ func (s *Scenario) proofComes(ctx context.Context) error {
 	if err := s.approve(ctx); err != nil {
 		return err
 	}
-	if err := s.verdict(ctx, s.release); err != nil {
+	if err := s.checkVerdict(ctx, s.release); err != nil {
 		return err
 	}
 	if err := s.syncAgain(ctx); err != nil {
@@ -583,14 +583,14 @@ func (s *Scenario) proofComes(ctx context.Context) error {
 		return err
 	}
 	if state.Image != s.release.Ref() || state.Config["FEATURE_GIFT_CARDS"] != "true" || state.Migration == s.climb.untouched.Migration {
-		return fmt.Errorf("the sync succeeded, and prod is %s", state)
+		return fmt.Errorf("unexpected state of prod after the sync: %s", state)
 	}
 	return nil
 }
 
 var soaks = schema.GroupVersionResource{Group: "envladder.dev", Version: "v1alpha1", Resource: "soaks"}
 
-// awaitSoak waits until prod's Gate is content with the release's soak.
+// awaitSoak waits until the release's soak satisfies prod's Gate.
 func (s *Scenario) awaitSoak(ctx context.Context) error {
 	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
 		out, err := s.run(ctx, "envladder", "verify", s.release.Ref(), "--gate", gateFile)
@@ -605,6 +605,7 @@ func (s *Scenario) awaitSoak(ctx context.Context) error {
 	})
 }
 
+// statuses returns the status of each object.
 func statuses(list *unstructured.UnstructuredList) []any {
 	var all []any
 	for _, item := range list.Items {
@@ -618,12 +619,12 @@ func (s *Scenario) status(ctx context.Context) error {
 		"--context", bed.Staging, "--context", bed.Prod, "--gate", gateFile); err != nil {
 		return err
 	}
-	return s.prodStatus(ctx)
+	return s.checkProdStatus(ctx)
 }
 
-// prodStatus is an error unless the status says of prod that the release is pinned there,
-// runs, and is proven.
-func (s *Scenario) prodStatus(ctx context.Context) error {
+// checkProdStatus returns an error unless the status reports that the release is pinned in prod,
+// runs there, and is proven.
+func (s *Scenario) checkProdStatus(ctx context.Context) error {
 	out, err := s.run(ctx, "envladder", "status", "-C", "gitops/shop", "-o", "json",
 		"--context", bed.Staging, "--context", bed.Prod, "--gate", gateFile)
 	if err != nil {
@@ -654,13 +655,13 @@ func (s *Scenario) prodStatus(ctx context.Context) error {
 		if p.Digest == s.release.Digest && runs && proven {
 			return nil
 		}
-		return fmt.Errorf("of prod the status says %+v", p)
+		return fmt.Errorf("unexpected status of prod: %+v", p)
 	}
-	return fmt.Errorf("the status doesn't name prod/eu:\n%s", out)
+	return fmt.Errorf("the status has no row for prod/eu:\n%s", out)
 }
 
-func (s *Scenario) back(ctx context.Context) error {
-	s.say.Explain("Back is a commit like any other. The digest before is proven still.")
+func (s *Scenario) rollBack(ctx context.Context) error {
+	s.say.Explain("A rollback is a commit like any other. The previous digest is still proven.")
 	if _, err := s.show(ctx, "envladder", "pin", "prod", "--target", "eu", "web@"+s.climb.before.Digest, "-C", "gitops/shop"); err != nil {
 		return err
 	}
@@ -679,7 +680,7 @@ func (s *Scenario) back(ctx context.Context) error {
 		return err
 	}
 	if state.Image != s.climb.before.Ref() {
-		return fmt.Errorf("prod runs %s", state.Image)
+		return fmt.Errorf("prod runs %s, want the previous image", state.Image)
 	}
 	_, err = s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "deployments", "-o", "custom-columns=NAME:.metadata.name,READY:.status.readyReplicas,IMAGE:.spec.template.spec.containers[0].image")
 	return err

@@ -9,7 +9,7 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// pullRequest is one of Gitea's, as its API has it.
+// pullRequest is a pull request in Gitea's API.
 type pullRequest struct {
 	Number int    `json:"number"`
 	Title  string `json:"title"`
@@ -21,27 +21,27 @@ type pullRequest struct {
 	} `json:"head"`
 }
 
-// createPull opens a pull request. Gitea may not know a branch yet that was just pushed.
-func (s *Scenario) createPull(ctx context.Context, repository string, what map[string]string) (opened pullRequest, err error) {
+// createPull opens a pull request. It retries, since Gitea may not know a new branch yet.
+func (s *Scenario) createPull(ctx context.Context, repository string, fields map[string]string) (opened pullRequest, err error) {
 	err = bed.Poll(ctx, settleBound, func(ctx context.Context) error {
-		return s.bed.Gitea.API(ctx, http.MethodPost, "/repos/"+repository+"/pulls", what, &opened)
+		return s.bed.Gitea.API(ctx, http.MethodPost, "/repos/"+repository+"/pulls", fields, &opened)
 	})
 	return opened, err
 }
 
-// openPull is the only open pull request of a repository.
+// openPull returns the only open pull request of a repository.
 func (s *Scenario) openPull(ctx context.Context, repository string) (pullRequest, error) {
 	var open []pullRequest
 	if err := s.bed.Gitea.API(ctx, http.MethodGet, "/repos/"+repository+"/pulls?state=open", nil, &open); err != nil {
 		return pullRequest{}, err
 	}
 	if len(open) != 1 {
-		return pullRequest{}, fmt.Errorf("%s has %d open pull requests, not one", repository, len(open))
+		return pullRequest{}, fmt.Errorf("%s has %d open pull requests, want 1", repository, len(open))
 	}
 	return open[0], nil
 }
 
-// mergePromotion merges the promotion that is open, a draft too.
+// mergePromotion merges the open promotion, even if it is a draft.
 func (s *Scenario) mergePromotion(ctx context.Context) error {
 	const repository = "team/gitops"
 	open, err := s.openPull(ctx, repository)
@@ -58,7 +58,8 @@ func (s *Scenario) mergePromotion(ctx context.Context) error {
 	return s.mergePull(ctx, repository, open.Number)
 }
 
-// mergePull merges a pull request. Gitea checks first whether it can be, in its own time.
+// mergePull merges a pull request. It retries, since Gitea first checks in the background whether
+// the pull request can be merged.
 func (s *Scenario) mergePull(ctx context.Context, repository string, number int) error {
 	err := bed.Poll(ctx, settleBound, func(ctx context.Context) error {
 		return s.bed.Gitea.API(ctx, http.MethodPost, fmt.Sprintf("/repos/%s/pulls/%d/merge", repository, number),

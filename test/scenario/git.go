@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// checkout is a working copy of a repository that Argo CD reads, in a folder of the
-// shell's.
+// checkout is a working copy of a repository that Argo CD reads, in a folder of the shell.
 type checkout struct {
 	*shell
 	name string
 }
 
-// newCheckout fills a folder from src, each file through edit, and pushes it to
-// remote as its first commit.
+// newCheckout copies src to a folder, passes each file through edit, and pushes the result to
+// remote as the first commit.
 func newCheckout(ctx context.Context, s *shell, name, src, remote string, edit func(string) (string, error)) (*checkout, error) {
 	c := &checkout{shell: s, name: name}
 	if err := copyTree(src, filepath.Join(s.dir, name), edit); err != nil {
@@ -39,12 +38,12 @@ func newCheckout(ctx context.Context, s *shell, name, src, remote string, edit f
 	return c, nil
 }
 
+// git runs git in the working copy and returns its output.
 func (c *checkout) git(ctx context.Context, args ...string) (string, error) {
 	return c.run(ctx, "git", append([]string{"-C", c.name}, args...)...)
 }
 
-// commit commits and pushes one edit, in front of the audience, and returns the
-// commit's hash.
+// commit commits, shows and pushes an edit, and returns the commit's hash.
 func (c *checkout) commit(ctx context.Context, message string) (string, error) {
 	if _, err := c.show(ctx, "git", "-C", c.name, "commit", "--quiet", "--all", "--message="+message); err != nil {
 		return "", err
@@ -52,7 +51,7 @@ func (c *checkout) commit(ctx context.Context, message string) (string, error) {
 	if _, err := c.show(ctx, "git", "-C", c.name, "show", "--format=%an: %s", "--unified=0", "HEAD"); err != nil {
 		return "", err
 	}
-	// What the forge says of a push is nobody's concern here.
+	// The forge's output for a push isn't relevant here.
 	c.say.Command(line("git", []string{"-C", c.name, "push"}))
 	if _, err := c.git(ctx, "push", "--quiet"); err != nil {
 		return "", err
@@ -61,6 +60,7 @@ func (c *checkout) commit(ctx context.Context, message string) (string, error) {
 	return strings.TrimSpace(head), err
 }
 
+// copyTree copies a folder and passes each file through edit.
 func copyTree(src, dst string, edit func(string) (string, error)) error {
 	return filepath.WalkDir(src, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// A Narrator is told what happens: the demo prints it, a test logs it.
+// A Narrator receives what happens: the demo prints it, a test logs it.
 type Narrator interface {
-	// Step begins a step.
+	// Step starts a step.
 	Step(number int, title string)
-	// Explain says why the next thing is done.
+	// Explain explains the next commands.
 	Explain(text string)
-	// Command says what is run, as a person would type it.
+	// Command receives a command as a person would type it.
 	Command(line string)
-	// Output is what a command printed.
+	// Output receives the output of a command.
 	Output(text string)
 }
 

@@ -20,8 +20,8 @@ import (
 
 const observerAccount = "envladder-observer"
 
-// installObserver runs the observer of staging's cluster under its own account, and has
-// Argo CD bring its Gate.
+// installObserver runs the observer of staging's cluster with its own service account, and
+// deploys its Gate by Argo CD.
 func (s *Scenario) installObserver(ctx context.Context) error {
 	staging := s.bed.Cluster(bed.Staging)
 	if err := install.CRDs(ctx, staging, s.options.Root); err != nil {
@@ -50,8 +50,8 @@ func (s *Scenario) installObserver(ctx context.Context) error {
 	return s.applyApplication(ctx, "gates-staging")
 }
 
-// installGenerator runs the previews' generator, with a copy of the team's ladder as a
-// ConfigMap would give it, and applies the ApplicationSet that asks it.
+// installGenerator runs the previews' generator with a copy of the team's ladder in place of the
+// ConfigMap, and applies the ApplicationSet that uses it.
 func (s *Scenario) installGenerator(ctx context.Context) error {
 	address, err := install.FreeAddress()
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Scenario) installGenerator(ctx context.Context) error {
 			"/token":   filepath.Join(s.dir, "previews-token"),
 			"/gitea":   filepath.Join(s.dir, "gitea-token"),
 			"/state":   filepath.Join(s.dir, "previews-state"),
-			// The registry here asks for no account.
+			// This registry requires no credentials.
 			"/registry": filepath.Join(s.dir, "previews-registry"),
 		},
 		Flags: map[string]string{"--listen": address, "--gitea-url": s.bed.Gitea.URL},
@@ -84,6 +84,7 @@ func (s *Scenario) installGenerator(ctx context.Context) error {
 	return s.applyPreviews(ctx)
 }
 
+// writeGeneratorFiles writes the files that the generator mounts.
 func (s *Scenario) writeGeneratorFiles() error {
 	ladder, err := os.ReadFile(filepath.Join(s.dir, "gitops", "shop", "ladder.yaml"))
 	if err != nil {
@@ -106,15 +107,13 @@ func (s *Scenario) writeGeneratorFiles() error {
 	return os.MkdirAll(filepath.Join(s.dir, "previews-state"), 0o700)
 }
 
-// baseURL is where an ApplicationSet's plugin is said to be, and token the Secret that
-// has its token.
+// Patterns for the address of an ApplicationSet's plugin and for the Secret with its token.
 var (
 	baseURL  = regexp.MustCompile(`(?m)^(\s*baseUrl: ).*$`)
 	tokenRef = regexp.MustCompile(`(?m)^\s*token: ["']?\$([a-z0-9-]+):([a-z0-9-]+)["']?`)
 )
 
-// applyPreviews applies the platform team's ApplicationSet, and the Secret with the
-// token that it refers to.
+// applyPreviews applies the platform team's ApplicationSet and the Secret with its token.
 func (s *Scenario) applyPreviews(ctx context.Context) error {
 	data, err := os.ReadFile(filepath.Join(s.dir, "platform", "applicationsets", "shop-previews.yaml"))
 	if err != nil {
@@ -123,7 +122,7 @@ func (s *Scenario) applyPreviews(ctx context.Context) error {
 	text := baseURL.ReplaceAllString(string(data), "${1}"+s.climb.previews)
 	ref := tokenRef.FindStringSubmatch(text)
 	if ref == nil {
-		return errors.New("applying the ApplicationSet: it refers to no token")
+		return errors.New("applying the ApplicationSet: no reference to a token found")
 	}
 	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {app.kubernetes.io/part-of: argocd}}\nstringData: {%s: %q}\n",
 		ref[1], ref[2], s.climb.previewsToken)
@@ -132,8 +131,8 @@ func (s *Scenario) applyPreviews(ctx context.Context) error {
 
 var applicationSets = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
 
-// refreshPreviews makes Argo CD ask the generator now: after an error it would ask again
-// in three minutes.
+// refreshPreviews makes Argo CD query the generator now. After an error Argo CD would retry only
+// after three minutes.
 func (s *Scenario) refreshPreviews(ctx context.Context) error {
 	patch := []byte(`{"metadata":{"annotations":{"argocd.argoproj.io/application-set-refresh":"true"}}}`)
 	_, err := s.bed.Cluster(bed.Staging).Dynamic().Resource(applicationSets).Namespace("argocd").

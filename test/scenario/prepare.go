@@ -21,16 +21,17 @@ import (
 	"github.com/envladder/envladder/test/bed/install"
 )
 
-// What examples/shop says, and the scenario replaces by the bed's.
+// Values in examples/shop that the scenario replaces with those of the bed.
 const (
 	exampleRegistry = "registry.example.com"
 	exampleGit      = "https://git.example.com"
 	gateFile        = "platform/gates/shop-prod.yaml"
 )
 
-// signers of the example's Gate: a key pair each.
+// signers are the signers of the example's Gate. Each has a key pair.
 var signers = []string{"ci", "staging-observer", "e2e", "managers"}
 
+// installPrograms makes all programs available under their usual names.
 func (s *Scenario) installPrograms(ctx context.Context) error {
 	for name, program := range map[string]string{"kubectl": "kubectl", "cosign": "cosign", "helm": "helm", "argocd": "argocd-" + s.options.ArgoCD} {
 		path, err := s.bed.Program(ctx, program)
@@ -79,7 +80,7 @@ func (s *Scenario) writeKubeconfig(context.Context) error {
 
 func (s *Scenario) argocdOptions() string { return "--plaintext --server " + s.bed.ArgoCD.Server }
 
-// makeKeys has cosign make a key pair for each signer.
+// makeKeys generates a key pair for each signer with cosign.
 func (s *Scenario) makeKeys(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(s.dir, "keys"), 0o700); err != nil {
 		return err
@@ -92,10 +93,10 @@ func (s *Scenario) makeKeys(ctx context.Context) error {
 	return nil
 }
 
-// repositories by their folder in examples/shop.
+// repositories are the names of the repositories by their folder in examples/shop.
 var repositories = map[string]string{"gitops": "team/gitops", "platform": "platform/platform"}
 
-// logInToGit lets git push, without a password in a process list or a clone.
+// logInToGit lets git push without a password in a process list or a clone.
 func (s *Scenario) logInToGit() {
 	gitea := s.bed.Gitea
 	basic := base64.StdEncoding.EncodeToString([]byte(gitea.User + ":" + gitea.Password))
@@ -127,13 +128,13 @@ func (s *Scenario) fillRepositories(ctx context.Context) error {
 	return nil
 }
 
-// localize replaces the example's hosts by the bed's, and its patience by ours.
+// localize replaces the example's hosts with those of the bed, and its intervals with shorter ones.
 func (s *Scenario) localize(text string) (string, error) {
 	if s.options.ArgoCD == "v2" {
-		// Argo CD 2.14 has no `refresh`: without an end to its retries, an operation
-		// that is refused would keep every newer commit waiting.
+		// Argo CD 2.14 has no `refresh`: with unlimited retries, a denied operation would
+		// block every newer commit.
 		if limited := strings.ReplaceAll(text, "limit: -1\n      refresh: true\n", "limit: 1\n"); limited != text {
-			// Once those have ended, self-heal would sync the refused commit without hooks.
+			// After the last retry, self-heal would sync the denied commit without hooks.
 			text = strings.ReplaceAll(limited, "selfHeal: true", "selfHeal: false")
 		}
 	}
@@ -144,11 +145,11 @@ func (s *Scenario) localize(text string) (string, error) {
 		"duration: 5s", "duration: 1s",
 		"maxDuration: 1m", "maxDuration: 5s",
 		"requeueAfterSeconds: 180", "requeueAfterSeconds: 2",
-	).Replace(s.hurry(text)))
+	).Replace(s.shortenSoaks(text)))
 }
 
-// hurry makes seconds of the climb's soaks: it is a story of minutes.
-func (s *Scenario) hurry(text string) string {
+// shortenSoaks shortens the soaks of story Climb to seconds.
+func (s *Scenario) shortenSoaks(text string) string {
 	if s.options.Story != Climb {
 		return text
 	}
@@ -158,8 +159,8 @@ func (s *Scenario) hurry(text string) string {
 	).Replace(text)
 }
 
-// withKeys gives a Gate the signers' real public keys; other documents stay as they
-// are.
+// withKeys replaces the keys in a Gate with the signers' public keys. It returns other documents
+// unchanged.
 func (s *Scenario) withKeys(text string) (string, error) {
 	if !strings.Contains(text, "\nkind: Gate\n") {
 		return text, nil
@@ -188,8 +189,8 @@ func (s *Scenario) withKeys(text string) (string, error) {
 	return text, nil
 }
 
-// replaceLines replaces lines by others, keeping their indentation and what is around
-// them, comments too.
+// replaceLines replaces lines and keeps their indentation and the text around them, including
+// comments.
 func replaceLines(text, from, to string) string {
 	first, _, _ := strings.Cut(from, "\n")
 	for line := range strings.Lines(text) {
@@ -204,11 +205,12 @@ func replaceLines(text, from, to string) string {
 	return text
 }
 
+// indented returns the text with each line indented.
 func indented(text, indent string) string {
 	return indent + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+indent)
 }
 
-// installPlugin runs the plugin where Argo CD's repo-server looks for its socket.
+// installPlugin runs the plugin with its socket in the folder that Argo CD's repo-server reads.
 func (s *Scenario) installPlugin(ctx context.Context) error {
 	socket := filepath.Join(s.bed.ArgoCD.PluginDir, s.pluginName()+".sock")
 	plugin := bed.Process{
@@ -236,7 +238,7 @@ func (s *Scenario) installPlugin(ctx context.Context) error {
 	return s.runOwn(ctx, plugin)
 }
 
-// runOwn runs a program of envladder's.
+// runOwn runs a program of envladder.
 func (s *Scenario) runOwn(ctx context.Context, p bed.Process) error {
 	running, err := s.bed.Run(ctx, p)
 	if err == nil {
@@ -245,7 +247,7 @@ func (s *Scenario) runOwn(ctx context.Context, p bed.Process) error {
 	return err
 }
 
-// killAndStart ends envladder's programs without warning, and starts them again.
+// killAndStart kills envladder's programs and starts them again.
 func (s *Scenario) killAndStart(ctx context.Context) error {
 	for _, running := range s.own {
 		running.Kill()
@@ -261,7 +263,7 @@ func (s *Scenario) killAndStart(ctx context.Context) error {
 	return s.refreshPreviews(ctx)
 }
 
-// pluginName is what Applications call the plugin.
+// pluginName returns the plugin's name in Applications.
 func (s *Scenario) pluginName() string {
 	if s.options.Exec {
 		return "envladder-v1" // name and version in manifests/plugin.yaml
@@ -269,7 +271,7 @@ func (s *Scenario) pluginName() string {
 	return "envladder"
 }
 
-// pluginConfig is a folder with the manifest that argocd-cmp-server reads.
+// pluginConfig creates a folder with the manifest that argocd-cmp-server reads.
 func (s *Scenario) pluginConfig() (string, error) {
 	dir := filepath.Join(s.dir, "cmp-server")
 	manifest, err := os.ReadFile(filepath.Join(s.options.Root, "manifests", "plugin.yaml"))
@@ -288,7 +290,7 @@ func (s *Scenario) installWebhook(ctx context.Context) error {
 	return err
 }
 
-// runDeployment runs a part as its manifest says.
+// runDeployment runs a program with the settings of its manifest.
 func (s *Scenario) runDeployment(ctx context.Context, l install.Local) error {
 	process, err := l.Process(s.bed, s.options.Root)
 	if err != nil {
@@ -297,8 +299,8 @@ func (s *Scenario) runDeployment(ctx context.Context, l install.Local) error {
 	return s.runOwn(ctx, process)
 }
 
-// applyPlatform applies the platform team's projects, and lets Argo CD bring the Gates
-// to the prod cluster: before a Gate is there, nothing guards its namespaces.
+// applyPlatform applies the platform team's projects and deploys the Gates to the prod cluster by
+// Argo CD. Without a Gate, nothing would be checked in its namespaces.
 func (s *Scenario) applyPlatform(ctx context.Context) error {
 	if err := install.Files(ctx, s.bed.Cluster(bed.Staging), filepath.Join(s.dir, "platform", "projects")); err != nil {
 		return err
@@ -321,7 +323,7 @@ func (s *Scenario) applyApplication(ctx context.Context, name string) error {
 	return nil
 }
 
-// awaitAccepted waits until the webhook says that it judges by a Gate.
+// awaitAccepted waits until the webhook reports that it has accepted a Gate.
 func (s *Scenario) awaitAccepted(ctx context.Context, name string) error {
 	gates := schema.GroupVersionResource{Group: "envladder.dev", Version: "v1alpha1", Resource: "gates"}
 	return bed.Poll(ctx, syncBound, func(ctx context.Context) error {

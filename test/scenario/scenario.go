@@ -1,8 +1,8 @@
-// Package scenario is the main job, step by step, on real parts: `make demo` shows it
-// and `make e2e` asserts it. A step that doesn't come out as told is an error, in the
-// demo as in the test.
+// Package scenario runs the main use cases step by step with real programs: `make demo` shows
+// them and `make e2e` asserts them. A step with an unexpected result is an error, in the demo
+// and in the test.
 //
-// It uses envladder as a user does: the built programs, the documents of
+// The package uses envladder as a user does: with the built programs, the documents of
 // examples/shop, kubectl, git, cosign and Argo CD's own command line.
 package scenario
 
@@ -16,77 +16,76 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// Options of a scenario.
+// Options configures a scenario.
 type Options struct {
-	// Root is the folder of the repository: bin/ has the programs, examples/shop
-	// the documents.
+	// Root is the folder of the repository. bin/ has the programs, examples/shop the
+	// documents.
 	Root string
 	// ArgoCD is "v3" or "v2".
 	ArgoCD string
-	// Story is what is told, FirstDeploy where it isn't set.
+	// Story selects the steps; the default is FirstDeploy.
 	Story Story
-	// Restarts has envladder's own programs killed and started again before each step.
+	// Restarts kills and restarts envladder's own programs before each step.
 	Restarts bool
-	// Exec has argocd-cmp-server run the plugin once for each render, in place of the
-	// plugin that serves.
+	// Exec runs the plugin once for each render, by argocd-cmp-server, instead of serving.
 	Exec bool
-	// Say is told what happens.
+	// Say receives the steps, commands and output.
 	Say Narrator
-	// Log gets the bed's progress.
+	// Log receives the bed's progress.
 	Log io.Writer
-	// Keep leaves the bed's folder in place after Close.
+	// Keep keeps the bed's folder after Close.
 	Keep bool
 }
 
-// Scenario is a running bed and where the story stands.
+// Scenario is a running bed and the state of the story.
 type Scenario struct {
 	*shell
 	options Options
 	bed     *bed.Bed
 
-	// own are envladder's programs that run, by their names.
+	// own are the running programs of envladder, by name.
 	own map[string]*bed.Running
 
 	gitops, platform *checkout
 
-	// The images of the story, each pushed once.
+	// Images of the story, each pushed once.
 	release image // built and signed by CI
 	laptop  image // pushed by hand, unsigned
-	rebuilt image // pushed over the release's tag
+	rebuilt image // pushed with the release's tag
 
 	climb climb
 }
 
-// image is repository and digest.
+// image is a pushed image and its tag.
 type image struct {
 	bed.Pushed
 	tag string
 }
 
-// Step is one scene.
+// Step is one step of a story.
 type Step struct {
 	Title string
 	run   func(context.Context) error
 }
 
-// A Story is a sequence of steps; each builds on those before.
+// A Story is a sequence of steps; each builds on the previous ones.
 type Story string
 
 // The stories.
 const (
-	// FirstDeploy: Argo CD renders through the plugin, the cluster refuses what isn't
-	// proven.
+	// FirstDeploy renders through the plugin and deploys digests that the cluster denies until
+	// they are proven.
 	FirstDeploy Story = "first-deploy"
-	// Climb: one change goes from a pull request to production.
+	// Climb takes one change from a pull request to production.
 	Climb Story = "climb"
-	// Adopt: a service that Argo CD deploys by its Helm source comes to envladder.
+	// Adopt moves a service from Argo CD's Helm source to envladder.
 	Adopt Story = "adopt"
 )
 
-// Stories are all of them.
+// Stories lists all stories.
 var Stories = []Story{FirstDeploy, Climb, Adopt}
 
-// Steps of the story, in order.
+// Steps returns the steps of the story, in order.
 func (s *Scenario) Steps() []Step {
 	switch s.options.Story {
 	case Climb:
@@ -98,11 +97,11 @@ func (s *Scenario) Steps() []Step {
 		{"CI builds the image once, signs it and attaches its SBOM", s.build},
 		{"dev, staging and prod render one chart through the plugin", s.render},
 		{"dev and staging run the digest", s.lowerEnvironments},
-		{"prod refuses a digest that nobody signed", s.unsigned},
-		{"prod refuses a signed digest that hasn't soaked", s.unsoaked},
+		{"prod denies an unsigned digest", s.unsigned},
+		{"prod denies a signed digest that hasn't soaked", s.unsoaked},
 		{"the proof is complete: the same sync succeeds", s.proven},
-		{"a recalled digest doesn't start again", s.recalled},
-		{"a rebuilt image under the same tag is refused", s.rebuild},
+		{"a recalled digest can't start again", s.recalled},
+		{"a rebuilt image under the same tag is denied", s.rebuild},
 	}
 }
 
@@ -121,11 +120,11 @@ func (s *Scenario) Run(ctx context.Context, n int) error {
 	return nil
 }
 
-// Bed is what the scenario runs on.
+// Bed returns the bed that the scenario runs on.
 func (s *Scenario) Bed() *bed.Bed { return s.bed }
 
-// Start brings up two clusters, Argo CD, Gitea, a registry, the plugin and the
-// webhook, and fills the repositories from examples/shop.
+// Start starts two clusters, Argo CD, Gitea, a registry, the plugin and the webhook, and fills
+// the repositories from examples/shop.
 func Start(ctx context.Context, o Options) (*Scenario, error) {
 	b, err := bed.Up(ctx, bed.Options{
 		Keep:       o.Keep,
@@ -147,7 +146,7 @@ func Start(ctx context.Context, o Options) (*Scenario, error) {
 	return s, nil
 }
 
-// clusters of a story: Argo CD is in the first.
+// clusters returns the clusters of a story. Argo CD is in the first.
 func clusters(story Story) []bed.ClusterOptions {
 	if story == Adopt {
 		return []bed.ClusterOptions{{Name: bed.Staging}}
@@ -155,9 +154,10 @@ func clusters(story Story) []bed.ClusterOptions {
 	return []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}}
 }
 
-// Close takes everything down.
+// Close stops everything.
 func (s *Scenario) Close() error { return s.bed.Down() }
 
+// prepare installs the programs and fills the repositories of the story.
 func (s *Scenario) prepare(ctx context.Context) error {
 	dir := filepath.Join(s.bed.Dir, "demo")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -184,9 +184,9 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	return nil
 }
 
-// HowToLook says how to reach a scenario that is kept running.
-func (s *Scenario) HowToLook() string {
-	return fmt.Sprintf(`Everything is running. To look around, in another terminal:
+// AccessInfo returns instructions for exploring a scenario that is left running.
+func (s *Scenario) AccessInfo() string {
+	return fmt.Sprintf(`Everything is running. To explore it, run in another terminal:
 
   cd %[1]s
   source ./env
@@ -197,12 +197,12 @@ func (s *Scenario) HowToLook() string {
   argocd app get %[2]s
   curl -s %[3]s/api/v1/applications/%[2]s
 
-The folder has both Git checkouts (gitops, platform), the signers' keys, and the Gate.
+The folder contains both Git checkouts (gitops, platform), the signers' keys, and the Gate.
 Git repositories: %[4]s, user %[5]s, password %[6]s
 Registry:         %[7]s
 Logs:             %[8]s
 
-Ctrl-C takes it all down.
+Press Ctrl-C to stop everything.
 `, s.dir, appProd, s.bed.ArgoCD.URL, s.bed.Gitea.URL, s.bed.Gitea.User, s.bed.Gitea.Password,
 		s.bed.Registry("main").Host, filepath.Join(s.bed.Dir, "logs"))
 }

@@ -11,35 +11,35 @@ import (
 	"strings"
 )
 
-// shell runs commands in one folder with one environment, the same that a person
-// gets who looks at a demo that was kept running.
+// shell runs commands in one folder with one environment. A person who explores a running demo
+// gets the same environment.
 type shell struct {
 	dir string
-	// bin is first in PATH and has the programs under their plain names.
+	// bin is first in PATH and has the programs under their usual names.
 	bin string
 	env []string
 	say Narrator
-	// names shorten what is shown: values by the variable that holds them.
+	// names are pairs for a strings.Replacer that shows variables instead of their values.
 	names []string
 }
 
 func newShell(dir string, say Narrator) (*shell, error) {
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return nil, fmt.Errorf("making the folder of programs: %w", err)
+		return nil, fmt.Errorf("creating the folder of programs: %w", err)
 	}
 	return &shell{dir: dir, bin: bin, say: say, env: []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + dir,
 		"LANG=C.UTF-8",
-		// Where a test runs inside a git hook, git would use that repository.
+		// In a git hook, git would otherwise use the hook's repository.
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0",
 		"COSIGN_PASSWORD=",
 	}}, nil
 }
 
-// install makes a program available under a plain name.
+// install makes a program available under its usual name.
 func (s *shell) install(name, path string) error {
 	if err := os.Symlink(path, filepath.Join(s.bin, name)); err != nil {
 		return fmt.Errorf("installing %s: %w", name, err)
@@ -47,8 +47,7 @@ func (s *shell) install(name, path string) error {
 	return nil
 }
 
-// define sets a variable in front of the audience, and shows it by its name from here
-// on.
+// define sets and shows a variable. Later output shows the variable instead of its value.
 func (s *shell) define(name, value string) error {
 	s.say.Command("export " + name + "=" + value)
 	s.setenv(name, value)
@@ -58,7 +57,7 @@ func (s *shell) define(name, value string) error {
 
 func (s *shell) setenv(key, value string) { s.env = append(s.env, key+"="+value) }
 
-// writeEnv writes the environment for people, to be sourced.
+// writeEnv writes the environment to a file that people can source.
 func (s *shell) writeEnv() error {
 	var text strings.Builder
 	for _, pair := range s.env {
@@ -79,7 +78,7 @@ func (s *shell) writeEnv() error {
 	return nil
 }
 
-// A failure is a command that ended with a code other than 0.
+// A failure is the error of a command that ended with a code other than 0.
 type failure struct {
 	line   string
 	code   int
@@ -90,7 +89,7 @@ func (f *failure) Error() string {
 	return fmt.Sprintf("running %s: exit code %d: %s", f.line, f.code, strings.TrimSpace(f.output))
 }
 
-// run runs a command silently and returns its standard output.
+// run runs a command without showing it and returns its standard output.
 func (s *shell) run(ctx context.Context, name string, args ...string) (string, error) {
 	out, errOut, err := s.exec(ctx, name, args)
 	if f := (*failure)(nil); errors.As(err, &f) {
@@ -99,7 +98,7 @@ func (s *shell) run(ctx context.Context, name string, args ...string) (string, e
 	return out, err
 }
 
-// show runs a command in front of the audience and returns all that it printed.
+// show runs and shows a command and returns its output.
 func (s *shell) show(ctx context.Context, name string, args ...string) (string, error) {
 	s.say.Command(strings.NewReplacer(s.names...).Replace(line(name, args)))
 	out, errOut, err := s.exec(ctx, name, args)
@@ -111,11 +110,11 @@ func (s *shell) show(ctx context.Context, name string, args ...string) (string, 
 	return all, err
 }
 
-// refuse shows a command that must fail, and returns what it printed.
-func (s *shell) refuse(ctx context.Context, name string, args ...string) (string, error) {
+// showFailing shows a command that must fail and returns its output.
+func (s *shell) showFailing(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := s.show(ctx, name, args...)
 	if err == nil {
-		return out, fmt.Errorf("%s succeeded, and should have been refused", line(name, args))
+		return out, fmt.Errorf("%s succeeded, want a failure", line(name, args))
 	}
 	if f := (*failure)(nil); !errors.As(err, &f) {
 		return out, err
@@ -123,6 +122,7 @@ func (s *shell) refuse(ctx context.Context, name string, args ...string) (string
 	return out, nil
 }
 
+// exec runs a command in the folder and returns its output.
 func (s *shell) exec(ctx context.Context, name string, args []string) (stdout, stderr string, err error) {
 	path := filepath.Join(s.bin, name)
 	if _, err := os.Stat(path); err != nil {
@@ -144,7 +144,7 @@ func (s *shell) exec(ctx context.Context, name string, args []string) (stdout, s
 	return out.String(), errOut.String(), nil
 }
 
-// line is a command as a person would type it.
+// line returns a command as a person would type it.
 func line(name string, args []string) string {
 	words := []string{name}
 	for _, arg := range args {
@@ -153,7 +153,7 @@ func line(name string, args []string) string {
 	return strings.Join(words, " ")
 }
 
-// quoted quotes a word for the shell, where it has to be.
+// quoted quotes a word for the shell if necessary.
 func quoted(word string) string {
 	if word != "" && !strings.ContainsAny(word, " \t\n'\"$&|;<>()*?[]{}\\`#~") {
 		return word

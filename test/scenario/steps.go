@@ -19,9 +19,9 @@ const (
 	appDev     = "shop-dev"
 	appStaging = "shop-staging"
 	appProd    = "shop-prod-eu"
-	// prodNamespace in the prod cluster.
+	// prodNamespace is the namespace of the shop in the prod cluster.
 	prodNamespace = "shop"
-	// settleBound is how long controllers in a cluster may take.
+	// settleBound is the maximum time that controllers in a cluster may take.
 	settleBound = time.Minute
 )
 
@@ -29,7 +29,7 @@ const (
 var offline = []string{"--use-signing-config=false", "--tlog-upload=false", "--yes"}
 
 func (s *Scenario) build(ctx context.Context) error {
-	s.say.Explain("The image is pushed once. What climbs from here on is its digest.")
+	s.say.Explain("The image is pushed once. From here on its digest climbs the ladder.")
 	var err error
 	if s.release, err = s.push(ctx, "1.4.2", "built by CI from commit 9f2c1e7"); err != nil {
 		return err
@@ -37,8 +37,8 @@ func (s *Scenario) build(ctx context.Context) error {
 	if err := s.define("WEB", s.release.Ref()); err != nil {
 		return err
 	}
-	s.say.Explain("CI signs the digest with its key, and attaches what the image is made of.")
-	if err := s.signAndList(ctx, s.release); err != nil {
+	s.say.Explain("CI signs the digest with its key and attaches an SBOM.")
+	if err := s.signAndAttachSBOM(ctx, s.release); err != nil {
 		return err
 	}
 	_, err = s.show(ctx, "cosign", "tree", s.release.Ref())
@@ -60,25 +60,25 @@ func (s *Scenario) cosign(ctx context.Context, verb string, i image, more ...str
 }
 
 func (s *Scenario) render(ctx context.Context) error {
-	s.say.Explain("A ladder names one chart, the environments in order, and the layers of values of each. Nothing but values differs:")
+	s.say.Explain("A ladder names one chart, the environments in order, and the layers of each. Only values differ:")
 	if _, err := s.show(ctx, "envladder", "lint", "-C", "gitops/shop"); err != nil {
 		return err
 	}
-	// diff says by its exit code that there are differences, as there should be.
-	out, err := s.refuse(ctx, "bash", "-c", "diff -U1 <(envladder values staging -C gitops/shop) <(envladder values prod --target eu -C gitops/shop)")
+	// diff's exit code reports that there are differences, as expected.
+	out, err := s.showFailing(ctx, "bash", "-c", "diff -U1 <(envladder values staging -C gitops/shop) <(envladder values prod --target eu -C gitops/shop)")
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(out, "+  host: shop.eu.example.com") {
-		return fmt.Errorf("prod's layer isn't in prod's values:\n%s", out)
+		return fmt.Errorf("values of prod's layer are missing in prod's values:\n%s", out)
 	}
-	s.say.Explain("Argo CD renders the same through the plugin. An Application names the environment, no more:")
+	s.say.Explain("Argo CD renders the same output through the plugin. An Application only names the environment and the target:")
 	_, err = s.show(ctx, "sed", "-n", "/^spec/,/namespace/p", "platform/applications/"+appProd+".yaml")
 	return err
 }
 
 func (s *Scenario) lowerEnvironments(ctx context.Context) error {
-	s.say.Explain("The digest is pinned in dev and in staging by a commit.")
+	s.say.Explain("A commit pins the digest in dev and staging.")
 	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in dev and staging", "dev", "staging")
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *Scenario) lowerEnvironments(ctx context.Context) error {
 	return nil
 }
 
-// pin writes a digest into pins files, commits and pushes.
+// pin writes a digest to pins files, commits and pushes.
 func (s *Scenario) pin(ctx context.Context, i image, message string, pins ...string) (commit string, err error) {
 	for _, name := range pins {
 		path := filepath.Join(s.dir, "gitops", "shop", "pins", name+".yaml")
@@ -133,7 +133,7 @@ func (s *Scenario) pin(ctx context.Context, i image, message string, pins ...str
 }
 
 func (s *Scenario) unsigned(ctx context.Context) error {
-	s.say.Explain("Somebody builds a fix on a laptop, pushes it, and pins it in prod.")
+	s.say.Explain("A user builds a fix on a laptop, pushes it, and pins it in prod.")
 	var err error
 	if s.laptop, err = s.push(ctx, "1.4.3-hotfix", "built on a laptop"); err != nil {
 		return err
@@ -148,37 +148,37 @@ func (s *Scenario) unsigned(ctx context.Context) error {
 	if err := s.applyApplication(ctx, appProd); err != nil {
 		return err
 	}
-	s.say.Explain("Argo CD applies it, and prod's API server refuses. The reasons are in the Application's status.")
-	if err := s.awaitRefused(ctx, commit, "NoSignature", "NoSBOM", "NoSoak", "NoTest", "NoApproval"); err != nil {
+	s.say.Explain("Argo CD applies it, and prod's API server denies it. The reasons are in the Application's status.")
+	if err := s.awaitDenied(ctx, commit, "NoSignature", "NoSBOM", "NoSoak", "NoTest", "NoApproval"); err != nil {
 		return err
 	}
-	if err := s.showRefusal(ctx); err != nil {
+	if err := s.showDenial(ctx); err != nil {
 		return err
 	}
-	return s.nothingRuns(ctx)
+	return s.checkNothingRuns(ctx)
 }
 
-// showRefusal prints the last operation of the prod Application.
-func (s *Scenario) showRefusal(ctx context.Context) error {
+// showDenial shows the last operation of the prod Application.
+func (s *Scenario) showDenial(ctx context.Context) error {
 	_, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", "argocd", "get", "application", appProd,
 		"-o", `jsonpath={.status.operationState.phase}{": "}{.status.operationState.message}{"\n"}`)
 	return err
 }
 
-// nothingRuns says whether prod has neither workload nor pod.
-func (s *Scenario) nothingRuns(ctx context.Context) error {
+// checkNothingRuns returns an error if prod has a workload or a pod.
+func (s *Scenario) checkNothingRuns(ctx context.Context) error {
 	out, err := s.show(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "get", "deployments,replicasets,pods")
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(out, "No resources found") {
-		return fmt.Errorf("something runs in namespace %s that was refused:\n%s", prodNamespace, out)
+		return fmt.Errorf("namespace %s has denied workloads:\n%s", prodNamespace, out)
 	}
 	return nil
 }
 
 func (s *Scenario) unsoaked(ctx context.Context) error {
-	s.say.Explain("Now the digest that CI built and signed. It has been healthy in staging for 6h12m; prod's Gate asks for 24h.")
+	s.say.Explain("Next is the digest that CI built and signed. It has been healthy in staging for 6h12m; prod's Gate requires 24h.")
 	if err := s.attestSoak(ctx, 6*time.Hour+12*time.Minute); err != nil {
 		return err
 	}
@@ -189,20 +189,20 @@ func (s *Scenario) unsoaked(ctx context.Context) error {
 	if err := s.refresh(ctx, appProd); err != nil {
 		return err
 	}
-	if err := s.awaitRefused(ctx, commit, "SoakTooShort", "24h", "6h12m"); err != nil {
+	if err := s.awaitDenied(ctx, commit, "SoakTooShort", "24h", "6h12m"); err != nil {
 		return err
 	}
-	if err := s.showRefusal(ctx); err != nil {
+	if err := s.showDenial(ctx); err != nil {
 		return err
 	}
-	s.say.Explain("The command line asks the same gate, and says the same.")
-	if err := s.verdict(ctx, s.release, "NoApproval", "NoTest", "SoakTooShort"); err != nil {
+	s.say.Explain("The command line evaluates the same Gate and returns the same verdict.")
+	if err := s.checkVerdict(ctx, s.release, "NoApproval", "NoTest", "SoakTooShort"); err != nil {
 		return err
 	}
-	return s.nothingRuns(ctx)
+	return s.checkNothingRuns(ctx)
 }
 
-// attestSoak signs a soak that has just ended, as the observer of staging does.
+// attestSoak signs a soak that ends now, as the observer of staging does.
 func (s *Scenario) attestSoak(ctx context.Context, healthy time.Duration) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	_, err := s.show(ctx, "envladder", "attest", "soak", "--key", "keys/staging-observer.key",
@@ -212,13 +212,13 @@ func (s *Scenario) attestSoak(ctx context.Context, healthy time.Duration) error 
 	return err
 }
 
-// verdict shows what `envladder verify` says, and checks that it gives these codes, or
-// allows where there are none.
-func (s *Scenario) verdict(ctx context.Context, i image, codes ...string) error {
+// checkVerdict shows the output of `envladder verify` and checks its codes. Without codes it
+// checks that the verdict is allowed.
+func (s *Scenario) checkVerdict(ctx context.Context, i image, codes ...string) error {
 	args := []string{"verify", i.Ref(), "--gate", gateFile}
 	run := s.show
 	if len(codes) > 0 {
-		run = s.refuse
+		run = s.showFailing
 	}
 	if _, err := run(ctx, "envladder", args...); err != nil {
 		return err
@@ -242,13 +242,13 @@ func (s *Scenario) verdict(ctx context.Context, i image, codes ...string) error 
 	}
 	slices.Sort(got)
 	if got = slices.Compact(got); verdict.Allowed != (len(codes) == 0) || !slices.Equal(got, codes) {
-		return fmt.Errorf("the verdict on %s is allowed=%t for %v: want reasons %v", i.Ref(), verdict.Allowed, got, codes)
+		return fmt.Errorf("the verdict on %s is allowed=%t with reasons %v, want reasons %v", i.Ref(), verdict.Allowed, got, codes)
 	}
 	return nil
 }
 
 func (s *Scenario) proven(ctx context.Context) error {
-	s.say.Explain("A day later: the soak is complete, the end-to-end tests passed, and a manager approves. Each is signed with its own key and stored beside the image.")
+	s.say.Explain("A day later the soak is complete, the tests have passed, and a manager approves. Each attestation is signed with its own key and stored next to the image.")
 	if err := s.attestSoak(ctx, 25*time.Hour); err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (s *Scenario) proven(ctx context.Context) error {
 	if err := s.approve(ctx); err != nil {
 		return err
 	}
-	if err := s.verdict(ctx, s.release); err != nil {
+	if err := s.checkVerdict(ctx, s.release); err != nil {
 		return err
 	}
 	if err := s.syncAgain(ctx); err != nil {
@@ -280,23 +280,23 @@ func (s *Scenario) proven(ctx context.Context) error {
 	return err
 }
 
-// syncAgain has the commit synced that was refused. Argo CD 3 goes on trying by itself;
-// 2.14 gives up after its retries, unless the proof was there before the last one.
+// syncAgain syncs the denied commit again. Argo CD 3 retries automatically; 2.14 stops after its
+// last retry, unless the proof existed before.
 func (s *Scenario) syncAgain(ctx context.Context) error {
 	if s.options.ArgoCD == "v3" {
-		s.say.Explain("Nothing in Git changes, and nobody syncs: Argo CD goes on trying the very commit that was refused.")
+		s.say.Explain("Nothing changes in Git, and no one starts a sync. Argo CD retries the commit that was denied.")
 		return nil
 	}
-	if err := s.await(ctx, appProd, "through with its retries", func(a application) bool { return a.phase != "Running" }); err != nil {
+	if err := s.await(ctx, appProd, "finished with its retries", func(a application) bool { return a.phase != "Running" }); err != nil {
 		return err
 	}
-	s.say.Explain("Nothing in Git changes: the very commit that was refused is synced again, by hand, for Argo CD 2.14 gives up on it.")
+	s.say.Explain("Nothing changes in Git. The commit that was denied is synced again by hand, because Argo CD 2.14 has stopped retrying it.")
 	_, err := s.show(ctx, "argocd", "app", "sync", appProd)
 	return err
 }
 
 func (s *Scenario) recalled(ctx context.Context) error {
-	s.say.Explain("The digest turns out to be harmful. A Recall forbids it, whatever else it shows.")
+	s.say.Explain("The digest turns out to be harmful. A Recall forbids it, whatever else is proven.")
 	recall := fmt.Sprintf("apiVersion: envladder.dev/v1alpha1\nkind: Recall\nmetadata: {name: web-1-4-2}\nspec:\n  digests: [%q]\n  reason: loses orders, see incident 117\n", s.release.Digest)
 	if err := os.WriteFile(filepath.Join(s.dir, "recall.yaml"), []byte(recall), 0o644); err != nil {
 		return err
@@ -304,7 +304,7 @@ func (s *Scenario) recalled(ctx context.Context) error {
 	if _, err := s.show(ctx, "kubectl", "--context", bed.Prod, "apply", "-f", "recall.yaml"); err != nil {
 		return err
 	}
-	s.say.Explain("What runs goes on running. What would start is refused: a pod is deleted, and its ReplicaSet can't replace it.")
+	s.say.Explain("Running pods keep running. New pods are denied: a pod is deleted, and its ReplicaSet can't replace it.")
 	pods, err := s.bed.Cluster(bed.Prod).Client().CoreV1().Pods(prodNamespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -322,8 +322,8 @@ func (s *Scenario) recalled(ctx context.Context) error {
 	return err
 }
 
-// awaitEvent waits until a ReplicaSet of prod says that it can't create a pod, for a
-// reason.
+// awaitEvent waits until a ReplicaSet of prod reports that it can't create a pod for a reason
+// with the code.
 func (s *Scenario) awaitEvent(ctx context.Context, code string) error {
 	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
 		events, err := s.bed.Cluster(bed.Prod).Client().CoreV1().Events(prodNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
@@ -335,12 +335,12 @@ func (s *Scenario) awaitEvent(ctx context.Context, code string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("no event FailedCreate with %s among %d", code, len(events.Items))
+		return fmt.Errorf("none of %d events FailedCreate contains %s", len(events.Items), code)
 	})
 }
 
 func (s *Scenario) rebuild(ctx context.Context) error {
-	s.say.Explain("The image is built again and pushed over the same tag. A tag proves nothing: by tag it is refused, and by its own digest too, for nobody signed that.")
+	s.say.Explain("The image is rebuilt and pushed under the same tag. A tag proves nothing. The image is denied by tag, and also by its new digest, which isn't signed.")
 	var err error
 	if s.rebuilt, err = s.push(ctx, s.release.tag, "built again from commit 9f2c1e7"); err != nil {
 		return err
@@ -350,18 +350,18 @@ func (s *Scenario) rebuild(ctx context.Context) error {
 		{byTag, "NoDigest"},
 		{byTag + "@" + s.rebuilt.Digest, "NoSignature"},
 	} {
-		out, err := s.refuse(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "run", "rebuilt", "--image", try.reference)
+		out, err := s.showFailing(ctx, "kubectl", "--context", bed.Prod, "-n", prodNamespace, "run", "rebuilt", "--image", try.reference)
 		if err != nil {
 			return err
 		}
 		if !strings.Contains(out, try.code) {
-			return fmt.Errorf("refused, but not for %s:\n%s", try.code, out)
+			return fmt.Errorf("denied, but not for %s:\n%s", try.code, out)
 		}
 	}
 	return nil
 }
 
-// sbom is what CI's scanner found in the image.
+// sbom is the result of CI's scanner for the image.
 const sbom = `{
   "spdxVersion": "SPDX-2.3",
   "dataLicense": "CC0-1.0",

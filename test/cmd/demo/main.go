@@ -1,6 +1,6 @@
-// Command demo shows the main job on real parts: one change goes from a pull request to
-// production, and the prod cluster refuses what isn't proven. It builds what is missing,
-// starts everything on loopback, and takes it down.
+// Command demo shows the main use cases with real programs: one change goes from a pull request
+// to production, and the prod cluster denies unproven digests. The command builds missing
+// programs, starts everything on loopback, and stops it at the end.
 package main
 
 import (
@@ -32,11 +32,11 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	keep := flags.Bool("keep", false, "leave it running after the last step, and say how to look")
+	keep := flags.Bool("keep", false, "leave everything running after the last step, and print how to explore it")
 	argocd := flags.String("argocd", "v3", "Argo CD's `version`: v3 or v2")
-	story := flags.String("story", string(scenario.Climb), fmt.Sprintf("`what` is told, of %v", scenario.Stories))
+	story := flags.String("story", string(scenario.Climb), fmt.Sprintf("`name` of the story: one of %v", scenario.Stories))
 	flags.Usage = func() {
-		fmt.Fprint(stderr, "Shows the main job on real parts. Most people run it as `make demo` or `make demo KEEP=1`.\n\n")
+		fmt.Fprint(stderr, "Shows the main use cases with real programs. Usually run as `make demo` or `make demo KEEP=1`.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if !slices.Contains(scenario.Stories, scenario.Story(*story)) {
-		return fmt.Errorf("-story %q: there are %v", *story, scenario.Stories)
+		return fmt.Errorf("unknown -story %q: use one of %v", *story, scenario.Stories)
 	}
 	root, err := repository()
 	if err != nil {
@@ -67,21 +67,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	for n := range s.Steps() {
 		if err := s.Run(ctx, n); err != nil {
 			if *keep && ctx.Err() == nil {
-				fmt.Fprintf(stderr, "\ndemo: %v\n\n%s", err, s.HowToLook())
+				fmt.Fprintf(stderr, "\ndemo: %v\n\n%s", err, s.AccessInfo())
 				<-ctx.Done()
 			}
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "\nAll steps came out as told, in %s.\n", time.Since(begin).Round(time.Second))
+	fmt.Fprintf(stdout, "\nAll steps succeeded in %s.\n", time.Since(begin).Round(time.Second))
 	if *keep {
-		fmt.Fprintf(stdout, "\n%s", s.HowToLook())
+		fmt.Fprintf(stdout, "\n%s", s.AccessInfo())
 		<-ctx.Done()
 	}
 	return nil
 }
 
-// repository is the folder above the one that this program was built into.
+// repository returns the folder above the one that contains this program.
 func repository() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
