@@ -1,5 +1,5 @@
-// Command envladder-webhook is the validating admission webhook: it asks the Gates of
-// a namespace about every image that a request would start.
+// Command envladder-webhook is the validating admission webhook: it judges every image that
+// a request would start by the Gates of its namespace.
 package main
 
 import (
@@ -37,38 +37,38 @@ func newRootCommand() *cobra.Command {
 	var o options
 	root := &cobra.Command{
 		Use:   "envladder-webhook",
-		Short: "Refuse in admission what a Gate has no proof for",
-		Long: `envladder-webhook answers the AdmissionReviews of an API server: it asks the
-Gates that name the namespace about every image that a request would start, and
-refuses what is not proven with every reason.
+		Short: "Deny images on admission that are not proven to a Gate",
+		Long: `envladder-webhook answers the AdmissionReviews of an API server: it judges every
+image that a request would start by the Gates that name its namespace, and denies
+what is not proven with all reasons.
 
-It serves POST /validate, and GET /healthz and /readyz, on one port with TLS.
-Until it has read the cluster's Gates, Recalls and Exceptions it is not ready and refuses.`,
+It serves POST /validate and /audit, and GET /healthz and /readyz, on one port with TLS.
+Until it has read the cluster's Gates, Recalls and Exceptions, it is not ready and denies.`,
 		Example: `  # In a cluster, with the certificate mounted from a Secret
   envladder-webhook --tls-cert-file /tls/tls.crt --tls-private-key-file /tls/tls.key
 
-  # Beside a cluster, on another port
+  # Outside of a cluster, on another port
   envladder-webhook --kubeconfig ~/.kube/config --listen 127.0.0.1:8443 \
     --tls-cert-file tls.crt --tls-private-key-file tls.key --log-format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := root.Flags()
-	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` that says which cluster to follow (default: the cluster that it runs in)")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster to follow (default: the cluster that it runs in)")
 	flags.StringVar(&o.listen, "listen", ":9443", "`address` to serve on")
 	flags.StringVar(&o.certificate, "tls-cert-file", "", "PEM `file` with the certificate; read again when it changes")
 	flags.StringVar(&o.key, "tls-private-key-file", "", "PEM `file` with the certificate's key; read again when it changes")
-	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret to keep a certificate in that the webhook makes itself; it must be mounted where --tls-cert-file and --tls-private-key-file are")
+	flags.StringVar(&o.renewSecret, "certificate-secret", "", "`NAMESPACE/NAME` of the Secret for a certificate that the webhook issues itself; it must be mounted where --tls-cert-file and --tls-private-key-file are")
 	flags.StringVar(&o.renewal.Configuration, "webhook-configuration", "envladder-webhook", "`name` of the ValidatingWebhookConfiguration that gets the CA of --certificate-secret")
 	flags.StringVar(&o.renewal.Host, "service-host", "", "`host` that the certificate in --certificate-secret is for (default: envladder-webhook.NAMESPACE.svc)")
-	flags.StringVar(&o.evidenceCacheNamespace, "evidence-cache-namespace", "", "`namespace` to keep the proof of admitted digests in, for when the registry is down (default: it isn't kept)")
-	flags.StringVar(&o.evidenceCacheSecret, "evidence-cache-secret", "envladder-webhook-evidence-cache", "`name` of the Secret in --evidence-cache-namespace with the key of what is too large to be kept as it is; it may be empty")
-	flags.DurationVar(&o.report.Interval, "report-interval", 0, "`time` between audits of what runs, whose findings the status of Gates has, at least 10s (default: there are none)")
-	flags.StringVar(&o.reportLease, "report-lease", "", "`NAMESPACE/NAME` of the Lease by which several replicas agree on one that audits (default: this one does)")
+	flags.StringVar(&o.evidenceCacheNamespace, "evidence-cache-namespace", "", "`namespace` to store the evidence of admitted digests in, for use while the registry is down (default: it isn't stored)")
+	flags.StringVar(&o.evidenceCacheSecret, "evidence-cache-secret", "envladder-webhook-evidence-cache", "`name` of the Secret in --evidence-cache-namespace with the key of verification records; it may be empty")
+	flags.DurationVar(&o.report.Interval, "report-interval", 0, "`time` between audits of what runs, which are reported in the status of Gates; at least 10s (default: no audits)")
+	flags.StringVar(&o.reportLease, "report-lease", "", "`NAMESPACE/NAME` of the Lease by which replicas elect the one that audits (default: this replica audits)")
 	flags.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve GET /metrics on, in plain HTTP (default: nowhere)")
-	flags.StringVar(&o.ungated, "ungated-namespaces", string(admission.UngatedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (Recalls count under Allow too)")
-	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, [] behind a list's key; may be repeated")
-	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "who makes pods for a kind that isn't Kubernetes' own: `group/version/Kind=USER`; may be repeated")
+	flags.StringVar(&o.ungated, "ungated-namespaces", string(admission.UngatedDeny), "what happens in namespaces that are sent and that no Gate names: `Deny|Allow` (under Allow, Recalls still deny)")
+	flags.StringArrayVar(&o.paths, "pod-template-path", nil, "a kind that starts pods and the path of its pod template: `group/version/Kind=spec.template`, with [] after the key of a list; may be repeated")
+	flags.StringArrayVar(&o.controllers, "pod-controller", nil, "the user who creates pods for a custom kind: `group/version/Kind=USER`; may be repeated")
 	o.trust.AddTo(flags)
 	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
@@ -90,8 +90,8 @@ type options struct {
 	log                                                               cli.LogFlags
 }
 
-// ownCertificate is how the webhook makes its certificate; nil: it doesn't.
-func (o *options) ownCertificate() (*certs.Renewal, error) {
+// certificateRenewal returns how the webhook renews its certificate; nil: it doesn't.
+func (o *options) certificateRenewal() (*certs.Renewal, error) {
 	if o.renewSecret == "" {
 		return nil, nil
 	}
@@ -105,8 +105,8 @@ func (o *options) ownCertificate() (*certs.Renewal, error) {
 	return &renewal, nil
 }
 
-// reporting is how the webhook reports what runs; nil: it doesn't.
-func (o *options) reporting() (report *gatestatus.ReportOptions, err error) {
+// reportOptions returns how the webhook reports what runs; nil: it doesn't.
+func (o *options) reportOptions() (report *gatestatus.ReportOptions, err error) {
 	if o.report.Interval == 0 {
 		return nil, nil
 	}
@@ -121,7 +121,7 @@ func (o *options) reporting() (report *gatestatus.ReportOptions, err error) {
 	return &o.report, nil
 }
 
-// minReportInterval keeps an audit from following the one before at once.
+// minReportInterval prevents audits without a pause between them.
 const minReportInterval = 10 * time.Second
 
 func parseName(text string) (types.NamespacedName, error) {
@@ -132,7 +132,7 @@ func parseName(text string) (types.NamespacedName, error) {
 	return types.NamespacedName{Namespace: namespace, Name: name}, nil
 }
 
-// kinds are those that start pods, with those that the flags add.
+// kinds returns the kinds that start pods, with those that the flags add.
 func (o *options) kinds() (*workload.Kinds, error) {
 	kinds := workload.NewKinds()
 	for _, path := range o.paths {
@@ -148,15 +148,15 @@ func (o *options) kinds() (*workload.Kinds, error) {
 	return kinds, nil
 }
 
-// traceTime is how long the last spans may take to a collector.
-const traceTime = 3 * time.Second
+// traceTimeout bounds sending the last spans to a collector.
+const traceTimeout = 3 * time.Second
 
 func (o *options) run(cmd *cobra.Command) error {
 	log, err := o.log.Logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	klog.SetSlogLogger(log) // client-go's candidate for a Lease has no other
+	klog.SetSlogLogger(log) // client-go's leader election has no other logger
 	ungated, err := admission.ParseUngated(o.ungated)
 	if err != nil {
 		return fmt.Errorf("--ungated-namespaces %w", err)
@@ -165,17 +165,17 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	renewal, err := o.ownCertificate()
+	renewal, err := o.certificateRenewal()
 	if err != nil {
 		return err
 	}
-	report, err := o.reporting()
+	report, err := o.reportOptions()
 	if err != nil {
 		return err
 	}
 	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
-		return fmt.Errorf("reading how to reach the cluster (--kubeconfig %q): %w", o.kubeconfig, err)
+		return fmt.Errorf("reading the cluster's configuration (--kubeconfig %q): %w", o.kubeconfig, err)
 	}
 	client, err := o.registry.Client()
 	if err != nil {
@@ -209,10 +209,10 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), traceTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), traceTimeout)
 		defer cancel()
 		if err := stopTracing(ctx); err != nil {
-			log.Warn("sending the last traces fails", "error", err)
+			log.Warn("cannot send the last traces", "error", err)
 		}
 	}()
 	log.Info("starting", "version", cli.Version())

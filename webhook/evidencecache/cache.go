@@ -27,8 +27,8 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 )
 
-// Cache stores attestations in the cluster, one Evidence object for each digest. It is what
-// evidence.Store reads when its memory has nothing, whether the registry is up or down.
+// Cache stores attestations in the cluster, one EvidenceCache object for each digest.
+// evidence.Store reads it when its memory has nothing, before it queries the registry.
 type Cache struct {
 	client    client.Client
 	namespace string
@@ -40,7 +40,7 @@ type Cache struct {
 	key []byte // of verification records; nil until it was read
 }
 
-// Limits on all Evidence objects together.
+// Limits bound all EvidenceCache objects together.
 type Limits struct {
 	// Objects, one for each digest.
 	Objects int
@@ -64,7 +64,7 @@ const (
 
 // New returns a Cache in a namespace. The Secret is for the key of verification records; it
 // must exist, and may be empty. The account must have the rights to get, list, create,
-// update and delete Evidence there, and to get and update the Secret.
+// update and delete EvidenceCaches there, and to get and update the Secret.
 func New(cluster *rest.Config, namespace, secret string, limits Limits, log *slog.Logger) (*Cache, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -90,16 +90,16 @@ func ObjectName(repository, digest string) string {
 
 // Load implements evidence.Shelf.
 func (c *Cache) Load(ctx context.Context, repository, digest string) ([]v1alpha1.CachedAttestation, error) {
-	var kept v1alpha1.EvidenceCache
-	err := c.client.Get(ctx, types.NamespacedName{Namespace: c.namespace, Name: ObjectName(repository, digest)}, &kept)
+	var object v1alpha1.EvidenceCache
+	err := c.client.Get(ctx, types.NamespacedName{Namespace: c.namespace, Name: ObjectName(repository, digest)}, &object)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
 		c.log.Warn("cannot read the evidence cache; querying the registry", "error", err)
-		return nil, fmt.Errorf("reading Evidence of %q: %w", repository+"@"+digest, err)
+		return nil, fmt.Errorf("reading EvidenceCache of %q: %w", repository+"@"+digest, err)
 	}
-	return evidence.Bounded(kept.Spec.Attestations), nil
+	return evidence.Bounded(object.Spec.Attestations), nil
 }
 
 // Key implements evidence.Shelf. It generates the key if no replica has done so before.
@@ -132,25 +132,25 @@ func (c *Cache) Key(ctx context.Context) ([]byte, error) {
 }
 
 // put stores attestations, before those that are stored already.
-func (c *Cache) put(ctx context.Context, repository, digest string, kept []v1alpha1.CachedAttestation) error {
+func (c *Cache) put(ctx context.Context, repository, digest string, attestations []v1alpha1.CachedAttestation) error {
 	object := &v1alpha1.EvidenceCache{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: ObjectName(repository, digest)}}
 	err := c.client.Get(ctx, client.ObjectKeyFromObject(object), object)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading Evidence of %q: %w", repository+"@"+digest, err)
+		return fmt.Errorf("reading EvidenceCache of %q: %w", repository+"@"+digest, err)
 	}
 	missing := apierrors.IsNotFound(err)
-	if missing && len(kept) == 0 {
+	if missing && len(attestations) == 0 {
 		return nil
 	}
 	for _, old := range object.Spec.Attestations {
-		if !slices.ContainsFunc(kept, func(k v1alpha1.CachedAttestation) bool { return sameAttestation(k, old) }) {
-			kept = append(kept, old)
+		if !slices.ContainsFunc(attestations, func(a v1alpha1.CachedAttestation) bool { return sameAttestation(a, old) }) {
+			attestations = append(attestations, old)
 		}
 	}
-	object.Spec = v1alpha1.EvidenceCacheSpec{Repository: repository, Digest: digest, Attestations: evidence.Bounded(kept)}
+	object.Spec = v1alpha1.EvidenceCacheSpec{Repository: repository, Digest: digest, Attestations: evidence.Bounded(attestations)}
 	size := 0
-	for _, k := range object.Spec.Attestations {
-		size += evidence.SizeOf(k)
+	for _, attestation := range object.Spec.Attestations {
+		size += evidence.SizeOf(attestation)
 	}
 	object.Annotations = map[string]string{
 		v1alpha1.AnnotationLastUsed: time.Now().UTC().Format(time.RFC3339),
@@ -165,7 +165,7 @@ func (c *Cache) put(ctx context.Context, repository, digest string, kept []v1alp
 		return nil // another replica stores the same, or the next admission does
 	}
 	if err != nil {
-		return fmt.Errorf("storing Evidence of %q: %w", repository+"@"+digest, err)
+		return fmt.Errorf("storing EvidenceCache of %q: %w", repository+"@"+digest, err)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (c *Cache) Evict(ctx context.Context) error {
 	var list metav1.PartialObjectMetadataList
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("EvidenceCacheList"))
 	if err := c.client.List(ctx, &list, client.InNamespace(c.namespace)); err != nil {
-		return fmt.Errorf("listing Evidence: %w", err)
+		return fmt.Errorf("listing EvidenceCaches: %w", err)
 	}
 	// Times sort as text; objects without a time are evicted first.
 	slices.SortFunc(list.Items, func(a, b metav1.PartialObjectMetadata) int {
