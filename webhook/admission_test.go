@@ -17,11 +17,11 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
+func TestPodRequiresProof(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
-	dead := "127.0.0.1:1" // nobody listens on port 1
+	dead := "127.0.0.1:1" // nothing listens on port 1
 	g.Spec.Images = append(g.Spec.Images, v1alpha1.GateImage{Repository: dead + "/shop/web", Ladder: "shop"})
 	env.createGate(t, g)
 
@@ -48,26 +48,26 @@ func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
 		image string
 		want  []gate.Code
 	}{
-		"unsigned":                              {unsigned, []gate.Code{gate.NoSignature, gate.NoSoak}},
-		"signed, not soaked":                    {signed, []gate.Code{gate.NoSoak}},
-		"soaked, unsigned":                      {soaked, []gate.Code{gate.NoSignature}},
-		"signed by the observer, soaked by CI":  {swapped, []gate.Code{gate.NoSignature, gate.NoSoak, gate.WrongSigner, gate.WrongSigner}},
-		"signed and soaked by a stranger":       {stranger, []gate.Code{gate.NoSignature, gate.NoSoak}},
-		"soaked too short":                      {short, []gate.Code{gate.SoakTooShort}},
-		"soaked too long ago":                   {aged, []gate.Code{gate.SoakTooOld}},
-		"all valid":                             {proven, nil},
-		"all valid, with a tag beside":          {repository + ":1.0@" + digest, nil},
-		"tag only":                              {repository + ":1.0", []gate.Code{gate.NoDigest}},
-		"no tag, no digest":                     {repository, []gate.Code{gate.NoDigest}},
-		"recalled":                              {recalled, []gate.Code{gate.Recalled}},
-		"rebuilt under the proven one's tag":    {rebuilt, []gate.Code{gate.NoSignature, gate.NoSoak}},
-		"not in the Gate":                       {env.Host + "/other/web@" + digest, []gate.Code{gate.UnknownImage}},
-		"in exemptImages, by digest":            {env.Host + "/sidecar/proxy@" + digest, nil},
-		"in exemptImages, by tag":               {env.Host + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
-		"digest too short":                      {strings.TrimSuffix(proven, proven[len(proven)-1:]), []gate.Code{gate.UnknownImage}},
-		"digest in upper case":                  {repository + "@" + strings.ToUpper(digest), []gate.Code{gate.UnknownImage}},
-		"registry down":                         {dead + "/shop/web@" + digest, []gate.Code{gate.RegistryUnavailable}},
-		"proof of the proven one's, other name": {env.Host + "/shop/api@" + digest, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"unsigned":                            {unsigned, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"signed, not soaked":                  {signed, []gate.Code{gate.NoSoak}},
+		"soaked, unsigned":                    {soaked, []gate.Code{gate.NoSignature}},
+		"signed by observer, soaked by CI":    {swapped, []gate.Code{gate.NoSignature, gate.NoSoak, gate.WrongSigner, gate.WrongSigner}},
+		"signed and soaked by unknown signer": {stranger, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"soaked too short":                    {short, []gate.Code{gate.SoakTooShort}},
+		"soaked too long ago":                 {aged, []gate.Code{gate.SoakTooOld}},
+		"all valid":                           {proven, nil},
+		"all valid, tag and digest":           {repository + ":1.0@" + digest, nil},
+		"tag only":                            {repository + ":1.0", []gate.Code{gate.NoDigest}},
+		"no tag, no digest":                   {repository, []gate.Code{gate.NoDigest}},
+		"recalled":                            {recalled, []gate.Code{gate.Recalled}},
+		"rebuilt under same tag":              {rebuilt, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"not in Gate":                         {env.Host + "/other/web@" + digest, []gate.Code{gate.UnknownImage}},
+		"in exemptImages, by digest":          {env.Host + "/sidecar/proxy@" + digest, nil},
+		"in exemptImages, by tag":             {env.Host + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
+		"digest too short":                    {strings.TrimSuffix(proven, proven[len(proven)-1:]), []gate.Code{gate.UnknownImage}},
+		"digest in upper case":                {repository + "@" + strings.ToUpper(digest), []gate.Code{gate.UnknownImage}},
+		"registry down":                       {dead + "/shop/web@" + digest, []gate.Code{gate.RegistryUnavailable}},
+		"same digest in other repository":     {env.Host + "/shop/api@" + digest, []gate.Code{gate.NoSignature, gate.NoSoak}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := env.Client.Create(t.Context(), webhooktest.NewPod(namespace, strings.Map(toName, name), test.image))
@@ -76,7 +76,7 @@ func TestPodIsAdmittedOnlyWithProof(t *testing.T) {
 	}
 }
 
-// toName makes a pod's name of a test's.
+// toName replaces a character of a test's name that a pod's name must not have.
 func toName(r rune) rune {
 	if r >= 'a' && r <= 'z' {
 		return r
@@ -84,7 +84,7 @@ func toName(r rune) rune {
 	return 'x'
 }
 
-func TestDenialSaysWhy(t *testing.T) {
+func TestDenialMessage(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -102,7 +102,7 @@ func TestDenialSaysWhy(t *testing.T) {
 		t.Errorf("the first line is %q, want the sentence %q with 6h12m of 24h", lines[0], head)
 	}
 	if len(lines) != 3 || !strings.HasPrefix(lines[1], "- SoakTooShort: ") || !strings.HasPrefix(lines[2], "- judged by Gate gate-"+namespace+" generation 1 sha256:") {
-		t.Errorf("below the sentence is %q, want the reason with its code, and the Gate that was asked", lines[1:])
+		t.Errorf("below the sentence is %q, want the reason with its code, and the Gate that judged", lines[1:])
 	}
 	if status.Code != 403 || status.Reason != metav1.StatusReasonForbidden {
 		t.Errorf("the status is %d %s, want 403 Forbidden", status.Code, status.Reason)
@@ -115,7 +115,7 @@ func TestDenialSaysWhy(t *testing.T) {
 	}
 }
 
-func TestEveryKindIsJudged(t *testing.T) {
+func TestKinds(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -134,13 +134,13 @@ func TestEveryKindIsJudged(t *testing.T) {
 	}
 }
 
-func TestEveryImageOfAPodIsJudged(t *testing.T) {
+func TestPodImages(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
 	unproven, proven := env.Push(t, "shop/web"), env.PushProven(t)
 
-	for place, add := range map[string]func(*corev1.PodSpec, string){
+	for field, add := range map[string]func(*corev1.PodSpec, string){
 		"spec.initContainers[0].image": func(spec *corev1.PodSpec, image string) {
 			spec.InitContainers = []corev1.Container{{Name: "init", Image: image}}
 		},
@@ -152,13 +152,13 @@ func TestEveryImageOfAPodIsJudged(t *testing.T) {
 			spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
 		},
 	} {
-		t.Run(place, func(t *testing.T) {
+		t.Run(field, func(t *testing.T) {
 			pod := webhooktest.NewPod(namespace, "", proven)
 			pod.GenerateName = "web-"
 			add(&pod.Spec, unproven)
 			status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod), gate.NoSignature, gate.NoSoak)
-			if field := status.Details.Causes[0].Field; field != place {
-				t.Errorf("the cause names the field %q, want %q", field, place)
+			if got := status.Details.Causes[0].Field; got != field {
+				t.Errorf("the cause names the field %q, want %q", got, field)
 			}
 
 			pod = webhooktest.NewPod(namespace, "", proven)
@@ -169,7 +169,7 @@ func TestEveryImageOfAPodIsJudged(t *testing.T) {
 	}
 }
 
-func TestEphemeralContainer(t *testing.T) {
+func TestEphemeralContainers(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -206,7 +206,7 @@ func TestActions(t *testing.T) {
 	env := startedEnv(t)
 	unproven := env.Push(t, "shop/web")
 
-	t.Run("Warn admits with a warning", func(t *testing.T) {
+	t.Run("Warn admits and warns", func(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		g := env.ProdGate(namespace)
 		g.Spec.Action = v1alpha1.ActionWarn
@@ -217,7 +217,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("the warnings are %q, want one of at most 256 characters with codes and image", warnings)
 		}
 	})
-	t.Run("Audit admits without a word, and logs", func(t *testing.T) {
+	t.Run("Audit admits and logs", func(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		g := env.ProdGate(namespace)
 		g.Spec.Action = v1alpha1.ActionAudit
@@ -231,24 +231,24 @@ func TestActions(t *testing.T) {
 			t.Error("the log has no line about the pod")
 		}
 	})
-	t.Run("dry run gets the same verdict", func(t *testing.T) {
+	t.Run("dry run has same verdict", func(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		env.createGate(t, env.ProdGate(namespace))
 		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", unproven), client.DryRunAll), gate.NoSignature, gate.NoSoak)
 	})
 }
 
-// TestNamespaceThatNoGateNames: it is sent, so it should be guarded; a Gate that is
-// gone opens nothing.
-func TestNamespaceThatNoGateNames(t *testing.T) {
+// TestUngatedNamespace checks that a namespace which is sent to the webhook denies once its Gate
+// was deleted.
+func TestUngatedNamespace(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
 	if err := env.Client.Create(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	guarded := func() bool { return len(env.program.policies.GatesFor(namespace)) > 0 }
-	if err := webhooktest.WaitUntil(guarded); err != nil {
+	gated := func() bool { return len(env.program.policies.GatesFor(namespace)) > 0 }
+	if err := webhooktest.WaitUntil(gated); err != nil {
 		t.Fatal(err)
 	}
 	proven := env.PushProven(t)
@@ -257,7 +257,7 @@ func TestNamespaceThatNoGateNames(t *testing.T) {
 	if err := env.Client.Delete(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	if err := webhooktest.WaitUntil(func() bool { return !guarded() }); err != nil {
+	if err := webhooktest.WaitUntil(func() bool { return !gated() }); err != nil {
 		t.Fatal(err)
 	}
 
@@ -272,7 +272,7 @@ func TestNamespaceThatNoGateNames(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Delete(t.Context(), deployment))
 }
 
-func TestTwoGatesOnOneNamespace(t *testing.T) {
+func TestTwoGates(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -292,14 +292,14 @@ func TestTwoGatesOnOneNamespace(t *testing.T) {
 	}
 }
 
-// TestAGateThatWarnsBesideOneThatDenies: it judges what the other lets by, and opens
-// nothing that the other doesn't know.
-func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
+// TestTwoGatesOneWarns checks that a Gate which warns judges what another Gate exempts, and
+// admits nothing that the other doesn't list.
+func TestTwoGatesOneWarns(t *testing.T) {
 	env := startedEnv(t)
 	unsigned, signed := env.Push(t, "bank/ledger"), env.Push(t, "bank/ledger")
 	env.Sign(t, signed, "ci")
 
-	t.Run("the other doesn't list the image", func(t *testing.T) {
+	t.Run("image not listed by denying Gate", func(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		env.createGate(t, env.ProdGate(namespace))
 		bank := env.BankGate(namespace)
@@ -307,7 +307,7 @@ func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
 		env.createGate(t, bank)
 		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)), gate.UnknownImage)
 	})
-	t.Run("the other lets the image by", func(t *testing.T) {
+	t.Run("image exempted by denying Gate", func(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		shop := env.ProdGate(namespace)
 		shop.Spec.ExemptImages = append(shop.Spec.ExemptImages, v1alpha1.ExemptImage{Repository: env.Host + "/bank/*"})
@@ -320,7 +320,7 @@ func TestAGateThatWarnsBesideOneThatDenies(t *testing.T) {
 
 		webhooktest.WantCodes(t, warned.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)))
 		if len(warnings) != 0 {
-			t.Errorf("what the Gate is content with gets the warnings %q", warnings)
+			t.Errorf("an image that the Gate admits gets the warnings %q", warnings)
 		}
 		both := webhooktest.NewPod(namespace, "both", env.PushProven(t))
 		both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
@@ -349,7 +349,7 @@ func TestStamps(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Update(t.Context(), stamped), gate.OtherStamp)
 }
 
-func TestStampsOfPodTemplates(t *testing.T) {
+func TestPodTemplateStamps(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -358,13 +358,13 @@ func TestStampsOfPodTemplates(t *testing.T) {
 		own, template map[string]string
 		want          []gate.Code
 	}{
-		"of this environment":               {nil, map[string]string{v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationLadder: "shop"}, nil},
-		"of another environment":            {nil, map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, []gate.Code{gate.OtherStamp}},
-		"of another ladder":                 {nil, map[string]string{v1alpha1.AnnotationLadder: "bank"}, []gate.Code{gate.OtherStamp}},
-		"another environment than its own":  {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, []gate.Code{gate.OtherStamp}},
-		"another ladder than its own":       {map[string]string{v1alpha1.AnnotationLadder: "shop"}, map[string]string{v1alpha1.AnnotationLadder: "bank"}, []gate.Code{gate.OtherStamp}},
-		"its own is of another environment": {map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, []gate.Code{gate.OtherStamp}},
-		"the same":                          {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, nil},
+		"this environment":              {nil, map[string]string{v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationLadder: "shop"}, nil},
+		"other environment":             {nil, map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, []gate.Code{gate.OtherStamp}},
+		"other ladder":                  {nil, map[string]string{v1alpha1.AnnotationLadder: "bank"}, []gate.Code{gate.OtherStamp}},
+		"template of other environment": {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, []gate.Code{gate.OtherStamp}},
+		"template of other ladder":      {map[string]string{v1alpha1.AnnotationLadder: "shop"}, map[string]string{v1alpha1.AnnotationLadder: "bank"}, []gate.Code{gate.OtherStamp}},
+		"object of other environment":   {map[string]string{v1alpha1.AnnotationEnvironment: "staging"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, []gate.Code{gate.OtherStamp}},
+		"same stamps":                   {map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, map[string]string{v1alpha1.AnnotationEnvironment: "prod"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			deployment := webhooktest.NewDeployment(namespace, proven)

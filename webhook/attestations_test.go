@@ -31,7 +31,7 @@ const (
 	bundleType    = "application/vnd.dev.sigstore.bundle.v0.3+json"
 )
 
-// statement is one as a signer may have written it, right or wrong.
+// statement is an in-toto statement, valid or not.
 type statement struct {
 	Type          string           `json:"_type"`
 	PredicateType string           `json:"predicateType"`
@@ -43,46 +43,46 @@ func subjectOf(algorithm, digest string) map[string]any {
 	return map[string]any{"name": "shop/web", "digest": map[string]string{algorithm: digest}}
 }
 
-// envelope is a sigstore bundle's.
+// envelope is the DSSE envelope of a sigstore bundle.
 type envelope struct {
 	Payload     []byte           `json:"payload"`
 	PayloadType string           `json:"payloadType"`
 	Signatures  []map[string]any `json:"signatures"`
 }
 
-// pen signs whatever it is given, as no tool does.
-type pen struct{ key *ecdsa.PrivateKey }
+// rawSigner signs any bytes, which no tool does.
+type rawSigner struct{ key *ecdsa.PrivateKey }
 
-func newPen(t *testing.T) pen {
+func newRawSigner(t *testing.T) rawSigner {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pen{key}
+	return rawSigner{key}
 }
 
-func (p pen) public(t *testing.T) string {
+func (s rawSigner) public(t *testing.T) string {
 	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(p.key.Public())
+	der, err := x509.MarshalPKIXPublicKey(s.key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// sign makes an envelope; its signature is over the type too (DSSE's "PAE").
-func (p pen) sign(t *testing.T, payloadType string, payload []byte) envelope {
+// sign returns an envelope. Its signature covers the payload's type too (DSSE's "PAE").
+func (s rawSigner) sign(t *testing.T, payloadType string, payload []byte) envelope {
 	t.Helper()
 	sum := sha256.Sum256(fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload))
-	signature, err := ecdsa.SignASN1(rand.Reader, p.key, sum[:])
+	signature, err := ecdsa.SignASN1(rand.Reader, s.key, sum[:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	return envelope{payload, payloadType, []map[string]any{{"sig": signature}}}
 }
 
-// attach attaches a bundle to an image, as anybody who may push can.
+// attach attaches a bundle to an image, as anyone who may push can.
 func attach(t *testing.T, reference string, bundle []byte) {
 	t.Helper()
 	repository, digest, _ := strings.Cut(reference, "@")
@@ -107,18 +107,18 @@ func bundleOf(t *testing.T, signed envelope) []byte {
 	return bundle
 }
 
-// TestWhatIsAttachedSaysNoMoreThanWasSigned: the image is signed by CI. Beside that there
-// is what should be its soak, by the observer's own key but for one thing.
-func TestWhatIsAttachedSaysNoMoreThanWasSigned(t *testing.T) {
+// TestAttachedStatements attaches soaks that differ from a valid one in one respect to images
+// that CI signed.
+func TestAttachedStatements(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
-	observer := newPen(t)
+	observer := newRawSigner(t)
 	g := env.ProdGate(namespace)
 	g.Spec.Signers[1].Key.Data = observer.public(t)
 	env.createGate(t, g)
 	other := strings.TrimPrefix(workload.DigestOf(env.Push(t, "shop/web")), "sha256:")
 
-	written := func(change func(*statement)) func(*testing.T, statement) envelope {
+	signed := func(change func(*statement)) func(*testing.T, statement) envelope {
 		return func(t *testing.T, s statement) envelope {
 			t.Helper()
 			change(&s)
@@ -129,17 +129,17 @@ func TestWhatIsAttachedSaysNoMoreThanWasSigned(t *testing.T) {
 			return observer.sign(t, inToto, payload)
 		}
 	}
-	said := func(old, replacement string) func(*testing.T, statement) envelope {
-		return written(func(s *statement) {
+	withPredicate := func(old, replacement string) func(*testing.T, statement) envelope {
+		return signed(func(s *statement) {
 			s.Predicate = bytes.Replace(s.Predicate, []byte(old), []byte(replacement), 1)
 		})
 	}
 	signedThen := func(change func(*envelope)) func(*testing.T, statement) envelope {
 		return func(t *testing.T, s statement) envelope {
 			t.Helper()
-			signed := written(func(*statement) {})(t, s)
-			change(&signed)
-			return signed
+			e := signed(func(*statement) {})(t, s)
+			change(&e)
+			return e
 		}
 	}
 	missing := []gate.Code{gate.NoSoak}
@@ -147,26 +147,26 @@ func TestWhatIsAttachedSaysNoMoreThanWasSigned(t *testing.T) {
 		make func(*testing.T, statement) envelope
 		want []gate.Code
 	}{
-		"nothing is wrong":                    {written(func(*statement) {}), nil},
-		"about another digest":                {written(func(s *statement) { s.Subject = []map[string]any{subjectOf("sha256", other)} }), missing},
-		"about several, this among them":      {written(func(s *statement) { s.Subject = append([]map[string]any{subjectOf("sha256", other)}, s.Subject...) }), nil},
-		"about another algorithm's digest":    {written(func(s *statement) { s.Subject = []map[string]any{subjectOf("sha512", strings.Repeat("a", 128))} }), missing},
-		"under another predicate type":        {written(func(s *statement) { s.PredicateType = gate.PredicateTest }), missing},
-		"of a version that nobody knows":      {written(func(s *statement) { s.PredicateType = strings.Replace(s.PredicateType, "v0.1", "v0.9", 1) }), missing},
-		"in a statement that nobody knows":    {written(func(s *statement) { s.Type = strings.Replace(s.Type, "v1", "v9", 1) }), missing},
-		"of another environment":              {said(`"staging"`, `"dev"`), []gate.Code{gate.OtherEnvironment}},
-		"of another ladder":                   {said(`"ladder":"shop"`, `"ladder":"blog"`), []gate.Code{gate.OtherLadder}},
-		"with a key twice":                    {said(`"ladder":"shop"`, `"ladder":"blog","ladder":"shop"`), []gate.Code{gate.NoSoak, gate.Undecodable}},
-		"with a key twice, differing in case": {said(`"ladder":"shop"`, `"Ladder":"blog","ladder":"shop"`), []gate.Code{gate.NoSoak, gate.Undecodable}},
-		"unsigned":                            {signedThen(func(e *envelope) { e.Signatures = nil }), missing},
-		"with an empty signature":             {signedThen(func(e *envelope) { e.Signatures[0]["sig"] = "" }), missing},
-		"with a signature and an empty one":   {signedThen(func(e *envelope) { e.Signatures = append(e.Signatures, map[string]any{"sig": ""}) }), missing},
-		"with bytes changed that were signed": {signedThen(func(e *envelope) {
+		"valid soak":                       {signed(func(*statement) {}), nil},
+		"other digest":                     {signed(func(s *statement) { s.Subject = []map[string]any{subjectOf("sha256", other)} }), missing},
+		"several digests, this among them": {signed(func(s *statement) { s.Subject = append([]map[string]any{subjectOf("sha256", other)}, s.Subject...) }), nil},
+		"digest of other algorithm":        {signed(func(s *statement) { s.Subject = []map[string]any{subjectOf("sha512", strings.Repeat("a", 128))} }), missing},
+		"other predicate type":             {signed(func(s *statement) { s.PredicateType = gate.PredicateTest }), missing},
+		"unknown predicate version":        {signed(func(s *statement) { s.PredicateType = strings.Replace(s.PredicateType, "v0.1", "v0.9", 1) }), missing},
+		"unknown statement type":           {signed(func(s *statement) { s.Type = strings.Replace(s.Type, "v1", "v9", 1) }), missing},
+		"other environment":                {withPredicate(`"staging"`, `"dev"`), []gate.Code{gate.OtherEnvironment}},
+		"other ladder":                     {withPredicate(`"ladder":"shop"`, `"ladder":"blog"`), []gate.Code{gate.OtherLadder}},
+		"duplicate key":                    {withPredicate(`"ladder":"shop"`, `"ladder":"blog","ladder":"shop"`), []gate.Code{gate.NoSoak, gate.Undecodable}},
+		"duplicate key in other case":      {withPredicate(`"ladder":"shop"`, `"Ladder":"blog","ladder":"shop"`), []gate.Code{gate.NoSoak, gate.Undecodable}},
+		"unsigned":                         {signedThen(func(e *envelope) { e.Signatures = nil }), missing},
+		"empty signature":                  {signedThen(func(e *envelope) { e.Signatures[0]["sig"] = "" }), missing},
+		"signature and empty signature":    {signedThen(func(e *envelope) { e.Signatures = append(e.Signatures, map[string]any{"sig": ""}) }), missing},
+		"signed bytes changed": {signedThen(func(e *envelope) {
 			e.Payload = bytes.Replace(e.Payload, []byte(`"restarts":0`), []byte(`"restarts":1`), 1)
 		}), missing},
-		"signed as another type, said as this": {signedThen(func(e *envelope) { e.Signatures = observer.sign(t, "application/json", e.Payload).Signatures }), missing},
-		"signed and said as another type":      {signedThen(func(e *envelope) { *e = observer.sign(t, "application/json", e.Payload) }), missing},
-		"signed by another cluster's observer": {signedThen(func(e *envelope) { *e = newPen(t).sign(t, inToto, e.Payload) }), missing},
+		"payload type changed after signing": {signedThen(func(e *envelope) { e.Signatures = observer.sign(t, "application/json", e.Payload).Signatures }), missing},
+		"other payload type":                 {signedThen(func(e *envelope) { *e = observer.sign(t, "application/json", e.Payload) }), missing},
+		"signed by other observer":           {signedThen(func(e *envelope) { *e = newRawSigner(t).sign(t, inToto, e.Payload) }), missing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := env.Push(t, "shop/web")
@@ -184,8 +184,8 @@ func TestWhatIsAttachedSaysNoMoreThanWasSigned(t *testing.T) {
 	}
 }
 
-// TestIdentities: a certificate counts for its own subject, and while it can be known when
-// it signed.
+// TestIdentities checks that a certificate counts for its exact subject, and only if the time of
+// the signature is known.
 func TestIdentities(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -205,13 +205,13 @@ func TestIdentities(t *testing.T) {
 		stamped  bool
 		want     []gate.Code
 	}{
-		"this one":                        {sigstore, "release@org.example.com", true, nil},
-		"a lookalike":                     {sigstore, "release@org-evil.example.com", true, []gate.Code{gate.NoSignature}},
-		"something before it":             {sigstore, "xrelease@org.example.com", true, []gate.Code{gate.NoSignature}},
-		"something behind it":             {sigstore, "release@org.example.com.evil.example.com", true, []gate.Code{gate.NoSignature}},
-		"nobody says when it signed":      {sigstore, "release@org.example.com", false, []gate.Code{gate.NoSignature}},
-		"by an authority nobody trusts":   {stranger, "release@org.example.com", true, []gate.Code{gate.NoSignature}},
-		"its time by a stranger's clocks": {&sigstoretest.Sigstore{FulcioURL: sigstore.FulcioURL, TimestampURL: stranger.TimestampURL}, "release@org.example.com", true, []gate.Code{gate.NoSignature}},
+		"exact subject":       {sigstore, "release@org.example.com", true, nil},
+		"lookalike subject":   {sigstore, "release@org-evil.example.com", true, []gate.Code{gate.NoSignature}},
+		"prefixed subject":    {sigstore, "xrelease@org.example.com", true, []gate.Code{gate.NoSignature}},
+		"suffixed subject":    {sigstore, "release@org.example.com.evil.example.com", true, []gate.Code{gate.NoSignature}},
+		"no timestamp":        {sigstore, "release@org.example.com", false, []gate.Code{gate.NoSignature}},
+		"untrusted authority": {stranger, "release@org.example.com", true, []gate.Code{gate.NoSignature}},
+		"untrusted timestamp": {&sigstoretest.Sigstore{FulcioURL: sigstore.FulcioURL, TimestampURL: stranger.TimestampURL}, "release@org.example.com", true, []gate.Code{gate.NoSignature}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := env.Push(t, "bank/ledger")
@@ -238,7 +238,7 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// TestApprovals count for their ladder and environment, until they end.
+// TestApprovals checks that approvals count for their ladder and environment until they expire.
 func TestApprovals(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -253,11 +253,11 @@ func TestApprovals(t *testing.T) {
 		says gate.Approval
 		want []gate.Code
 	}{
-		"for prod":           {"ana", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now, ExpiresAt: &soon}, nil},
-		"for staging":        {"ana", gate.Approval{Ladder: "bank", Environment: "staging", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.OtherEnvironment}},
-		"for another ladder": {"ana", gate.Approval{Ladder: "shop", Environment: "prod", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.OtherLadder}},
-		"that has expired":   {"ana", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now, ExpiresAt: &past}, []gate.Code{gate.ApprovalExpired, gate.NoApproval}},
-		"by the builder":     {"ci", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.WrongSigner}},
+		"prod":              {"ana", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now, ExpiresAt: &soon}, nil},
+		"other environment": {"ana", gate.Approval{Ladder: "bank", Environment: "staging", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.OtherEnvironment}},
+		"other ladder":      {"ana", gate.Approval{Ladder: "shop", Environment: "prod", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.OtherLadder}},
+		"expired":           {"ana", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now, ExpiresAt: &past}, []gate.Code{gate.ApprovalExpired, gate.NoApproval}},
+		"signed by CI":      {"ci", gate.Approval{Ladder: "bank", Environment: "prod", ApprovedAt: &now}, []gate.Code{gate.NoApproval, gate.WrongSigner}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := env.Push(t, "bank/ledger")

@@ -13,10 +13,10 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestOwnCertificate: the webhook has made the bed's certificate and has put its CA into
-// the configuration. When both are lost it makes them again, and serves the new one
-// without a restart; the guard lets it change nothing else.
-func TestOwnCertificate(t *testing.T) {
+// TestCertificateRenewal checks that the webhook has issued its certificate and written the CA
+// to the configuration, issues new ones after both are lost, and serves the new certificate
+// without a restart.
+func TestCertificateRenewal(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -53,7 +53,7 @@ func TestOwnCertificate(t *testing.T) {
 	}
 }
 
-func TestTheRenewalChangesNothingButTheCA(t *testing.T) {
+func TestRenewalAccountChangesOnlyCA(t *testing.T) {
 	env := startedEnv(t)
 	own := env.ClientAs(t, "system:serviceaccount:envladder:envladder-webhook")
 	var hook admissionregistrationv1.ValidatingWebhookConfiguration
@@ -62,36 +62,36 @@ func TestTheRenewalChangesNothingButTheCA(t *testing.T) {
 	}
 	ignore, long := admissionregistrationv1.Ignore, int32(29)
 	for name, change := range map[string]func(*admissionregistrationv1.ValidatingWebhook){
-		"the policy": func(w *admissionregistrationv1.ValidatingWebhook) { w.FailurePolicy = &ignore },
-		"the rules":  func(w *admissionregistrationv1.ValidatingWebhook) { w.Rules = w.Rules[1:] },
-		"the namespaces": func(w *admissionregistrationv1.ValidatingWebhook) {
+		"policy": func(w *admissionregistrationv1.ValidatingWebhook) { w.FailurePolicy = &ignore },
+		"rules":  func(w *admissionregistrationv1.ValidatingWebhook) { w.Rules = w.Rules[1:] },
+		"namespaces": func(w *admissionregistrationv1.ValidatingWebhook) {
 			w.NamespaceSelector.MatchExpressions[0].Values[0] = "x"
 		},
-		"the conditions": func(w *admissionregistrationv1.ValidatingWebhook) { w.MatchConditions = w.MatchConditions[:1] },
-		"no conditions":  func(w *admissionregistrationv1.ValidatingWebhook) { w.MatchConditions = nil },
-		"the address":    func(w *admissionregistrationv1.ValidatingWebhook) { *w.ClientConfig.URL = "https://127.0.0.1:1/" },
-		"the time":       func(w *admissionregistrationv1.ValidatingWebhook) { w.TimeoutSeconds = &long },
-		"the name":       func(w *admissionregistrationv1.ValidatingWebhook) { w.Name = "other.envladder.dev" },
+		"conditions":    func(w *admissionregistrationv1.ValidatingWebhook) { w.MatchConditions = w.MatchConditions[:1] },
+		"no conditions": func(w *admissionregistrationv1.ValidatingWebhook) { w.MatchConditions = nil },
+		"address":       func(w *admissionregistrationv1.ValidatingWebhook) { *w.ClientConfig.URL = "https://127.0.0.1:1/" },
+		"timeout":       func(w *admissionregistrationv1.ValidatingWebhook) { w.TimeoutSeconds = &long },
+		"name":          func(w *admissionregistrationv1.ValidatingWebhook) { w.Name = "other.envladder.dev" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := hook.DeepCopy()
 			change(&changed.Webhooks[0])
-			if err := own.Update(t.Context(), changed, client.DryRunAll); !guarded(err) {
-				t.Errorf("the webhook's own account isn't kept from it: %v", err)
+			if err := own.Update(t.Context(), changed, client.DryRunAll); !deniedByGuard(err) {
+				t.Errorf("the webhook's account may change it: %v", err)
 			}
 		})
 	}
 	changed := hook.DeepCopy()
 	changed.Webhooks[0].ClientConfig.CABundle = append(changed.Webhooks[0].ClientConfig.CABundle, '\n')
 	if err := own.Update(t.Context(), changed, client.DryRunAll); err != nil {
-		t.Errorf("it may not change the CA: %v", err)
+		t.Errorf("the webhook's account may not change the CA: %v", err)
 	}
-	if err := own.Delete(t.Context(), changed, client.DryRunAll); !guarded(err) {
-		t.Errorf("it may delete the configuration: %v", err)
+	if err := own.Delete(t.Context(), changed, client.DryRunAll); !deniedByGuard(err) {
+		t.Errorf("the webhook's account may delete the configuration: %v", err)
 	}
 }
 
-// guarded reports whether the chart's policy denied a request.
-func guarded(err error) bool {
+// deniedByGuard reports whether the chart's policy denied a request.
+func deniedByGuard(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'envladder-guard'") && strings.Contains(err.Error(), "may not")
 }

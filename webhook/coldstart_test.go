@@ -19,9 +19,8 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestColdStart: the API server comes back with everything down, the webhook above all.
-// What the webhook needs can start, so the webhook can; until then nothing unproven
-// starts, and what starts nothing passes.
+// TestColdStart starts an API server again while the webhook is down: the webhook and what it
+// needs can start, nothing unproven starts before, and updates that start nothing are admitted.
 func TestColdStart(t *testing.T) {
 	shared := startedEnv(t)
 	control := webhooktest.Environment()
@@ -52,7 +51,7 @@ func TestColdStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The webhook's address is there before the webhook.
+	// The webhook is registered before it listens.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +70,7 @@ func TestColdStart(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// It has come back with another CA.
+	// It has a new CA.
 	user, err := control.ControlPlane.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +79,7 @@ func TestColdStart(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	refused := func(err error) bool {
+	failedCall := func(err error) bool {
 		return err != nil && strings.Contains(err.Error(), `failed calling webhook "validate.envladder.dev"`)
 	}
 	pod := func(namespace, image string) error {
@@ -89,39 +88,39 @@ func TestColdStart(t *testing.T) {
 		return env.Client.Create(t.Context(), p)
 	}
 	var last error
-	if err := webhooktest.WaitUntil(func() bool { last = pod("shop", proven); return refused(last) }); err != nil {
+	if err := webhooktest.WaitUntil(func() bool { last = pod("shop", proven); return failedCall(last) }); err != nil {
 		t.Fatalf("waiting until the API server calls a webhook that is down: %v (last: %v)", err, last)
 	}
-	if err := pod("shop", unproven); !refused(err) {
+	if err := pod("shop", unproven); !failedCall(err) {
 		t.Errorf("something unproven starts while the webhook is down: %v", err)
 	}
 	for _, namespace := range []string{"envladder", "kube-system", "elsewhere"} {
 		if err := pod(namespace, unproven); err != nil {
-			t.Errorf("nothing starts in %s: %v", namespace, err)
+			t.Errorf("a pod can't start in namespace %s: %v", namespace, err)
 		}
 	}
-	for what, change := range map[string]func(*appsv1.Deployment){
-		"a label":     func(d *appsv1.Deployment) { d.Labels = map[string]string{"a": "b"} },
-		"a finalizer": func(d *appsv1.Deployment) { d.Finalizers = nil },
-		"a note": func(d *appsv1.Deployment) {
+	for name, change := range map[string]func(*appsv1.Deployment){
+		"label":     func(d *appsv1.Deployment) { d.Labels = map[string]string{"a": "b"} },
+		"finalizer": func(d *appsv1.Deployment) { d.Finalizers = nil },
+		"annotation": func(d *appsv1.Deployment) {
 			d.Annotations = map[string]string{"deployment.kubernetes.io/revision": "2"}
 		},
 	} {
 		changed := running.DeepCopy()
 		change(changed)
 		if err := env.Client.Update(t.Context(), changed, client.DryRunAll); err != nil {
-			t.Errorf("%s waits for the webhook: %v", what, err)
+			t.Errorf("changing a %s waits for the webhook: %v", name, err)
 		}
 	}
 	stamped := running.DeepCopy()
 	stamped.Annotations = map[string]string{v1alpha1.AnnotationEnvironment: "prod"}
-	if err := env.Client.Update(t.Context(), stamped, client.DryRunAll); !refused(err) {
+	if err := env.Client.Update(t.Context(), stamped, client.DryRunAll); !failedCall(err) {
 		t.Errorf("a stamp changes while the webhook is down: %v", err)
 	}
 
 	env.startAt(t, listener.Addr().String())
 	if err := webhooktest.WaitUntil(func() bool { last = pod("shop", proven); return last == nil }); err != nil {
-		t.Fatalf("waiting until what is proven starts: %v (last: %v)\n%s", err, last, env.logs)
+		t.Fatalf("waiting until a proven image starts: %v (last: %v)\n%s", err, last, env.logs)
 	}
 	webhooktest.WantCodes(t, pod("shop", unproven), "NoSignature", "NoSoak")
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-func TestForeignKindsAreJudged(t *testing.T) {
+func TestCustomKinds(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -25,18 +25,18 @@ func TestForeignKindsAreJudged(t *testing.T) {
 		spec  func(image string) map[string]any
 		field string
 	}{
-		"a Rollout": {webhooktest.RolloutKind, func(image string) map[string]any {
+		"Rollout": {webhooktest.RolloutKind, func(image string) map[string]any {
 			return map[string]any{"template": webhooktest.CustomTemplate(image)}
 		}, "spec.template.spec.containers[0].image"},
-		"a Knative Service": {webhooktest.KnativeKind, func(image string) map[string]any {
+		"Knative Service": {webhooktest.KnativeKind, func(image string) map[string]any {
 			template := webhooktest.CustomTemplate(image)
 			template["spec"].(map[string]any)["containerConcurrency"] = int64(50)
 			return map[string]any{"template": template, "traffic": []any{map[string]any{"latestRevision": true, "percent": int64(100)}}}
 		}, "spec.template.spec.containers[0].image"},
-		"a configured path": {webhooktest.CrewKind, func(image string) map[string]any {
+		"configured path": {webhooktest.CrewKind, func(image string) map[string]any {
 			return map[string]any{"head": webhooktest.CustomTemplate(image)}
 		}, "spec.head.spec.containers[0].image"},
-		"a configured path through a list": {webhooktest.CrewKind, func(image string) map[string]any {
+		"configured path through list": {webhooktest.CrewKind, func(image string) map[string]any {
 			return map[string]any{"head": webhooktest.CustomTemplate(proven), "members": []any{map[string]any{"template": webhooktest.CustomTemplate(proven)}, map[string]any{"template": webhooktest.CustomTemplate(image)}}}
 		}, "spec.members[1].template.spec.containers[0].image"},
 	} {
@@ -52,23 +52,23 @@ func TestForeignKindsAreJudged(t *testing.T) {
 		})
 	}
 
-	t.Run("what has no template where there should be one is denied", func(t *testing.T) {
+	t.Run("missing template is denied", func(t *testing.T) {
 		for _, kind := range []schema.GroupVersionKind{webhooktest.RolloutKind, webhooktest.KnativeKind, webhooktest.CrewKind} {
 			webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewCustom(namespace, kind, map[string]any{"members": []any{}})), gate.Undecodable)
 			webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewCustom(namespace, kind, map[string]any{"template": "x", "head": "x"})), gate.Undecodable)
 		}
 	})
 
-	t.Run("a Rollout of a Deployment that is judged itself passes", func(t *testing.T) {
+	t.Run("Rollout with workloadRef is admitted", func(t *testing.T) {
 		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewCustom(namespace, webhooktest.RolloutKind, map[string]any{
 			"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
 		})))
 	})
 }
 
-// TestRolloutsReplicaSet: what the configured controller makes for a live Rollout of the
-// same digest is no new deploy; what it makes of another, or anybody else makes, is.
-func TestRolloutsReplicaSet(t *testing.T) {
+// TestRolloutReplicaSet checks that a ReplicaSet which the configured controller creates for a
+// live Rollout with the same digest is no new deploy, and that any other is.
+func TestRolloutReplicaSet(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	aged, otherAged := env.PushAged(t), env.PushAged(t)
@@ -81,10 +81,10 @@ func TestRolloutsReplicaSet(t *testing.T) {
 		user, image string
 		want        []gate.Code
 	}{
-		"the controller":                 {webhooktest.RolloutController, aged, nil},
-		"the controller, another digest": {webhooktest.RolloutController, otherAged, []gate.Code{gate.SoakTooOld}},
-		"a person":                       {"ana", aged, []gate.Code{gate.SoakTooOld}},
-		"Kubernetes' own controllers":    {"system:kube-controller-manager", aged, []gate.Code{gate.SoakTooOld}},
+		"controller":               {webhooktest.RolloutController, aged, nil},
+		"controller, other digest": {webhooktest.RolloutController, otherAged, []gate.Code{gate.SoakTooOld}},
+		"person":                   {"ana", aged, []gate.Code{gate.SoakTooOld}},
+		"built-in controller":      {"system:kube-controller-manager", aged, []gate.Code{gate.SoakTooOld}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			replicaSet := webhooktest.NewReplicaSet(namespace, test.image)
@@ -95,9 +95,9 @@ func TestRolloutsReplicaSet(t *testing.T) {
 	}
 }
 
-// TestReplicaSetOfARolloutWithWorkloadRef checks that a Rollout which takes its pod template
+// TestWorkloadRefReplicaSet checks that a Rollout which takes its pod template
 // from another workload counts as running that workload's digests, and no others.
-func TestReplicaSetOfARolloutWithWorkloadRef(t *testing.T) {
+func TestWorkloadRefReplicaSet(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	aged, otherAged, unproven, recalled := env.PushAged(t), env.PushAged(t), env.Push(t, "shop/web"), env.PushAged(t)
@@ -135,18 +135,18 @@ func TestReplicaSetOfARolloutWithWorkloadRef(t *testing.T) {
 		user, apiVersion, kind, workload, image string
 		want                                    []gate.Code
 	}{
-		"a Deployment":                      {webhooktest.RolloutController, "apps/v1", "Deployment", "web", aged, nil},
-		"a ReplicaSet of its own":           {webhooktest.RolloutController, "apps/v1", "ReplicaSet", "standalone", aged, nil},
-		"a PodTemplate":                     {webhooktest.RolloutController, "v1", "PodTemplate", "template", aged, nil},
-		"another digest":                    {webhooktest.RolloutController, "apps/v1", "Deployment", "web", otherAged, tooOld},
-		"a ReplicaSet that was left behind": {webhooktest.RolloutController, "apps/v1", "ReplicaSet", "old", otherAged, tooOld},
-		"a Deployment on its way out":       {webhooktest.RolloutController, "apps/v1", "Deployment", "leaving", aged, tooOld},
-		"a Deployment that isn't there":     {webhooktest.RolloutController, "apps/v1", "Deployment", "gone", aged, tooOld},
-		"a kind that Rollouts don't use":    {webhooktest.RolloutController, "apps/v1", "StatefulSet", "stateful", aged, tooOld},
-		"a kind that isn't known":           {webhooktest.RolloutController, "example.com/v1", "Deployment", "web", aged, tooOld},
-		"a person":                          {"ana", "apps/v1", "Deployment", "web", aged, tooOld},
-		"unproven":                          {webhooktest.RolloutController, "apps/v1", "Deployment", "unproven", unproven, []gate.Code{gate.NoSignature, gate.NoSoak}},
-		"recalled":                          {webhooktest.RolloutController, "apps/v1", "Deployment", "recalled", recalled, []gate.Code{gate.Recalled}},
+		"Deployment":                     {webhooktest.RolloutController, "apps/v1", "Deployment", "web", aged, nil},
+		"ReplicaSet without controller":  {webhooktest.RolloutController, "apps/v1", "ReplicaSet", "standalone", aged, nil},
+		"PodTemplate":                    {webhooktest.RolloutController, "v1", "PodTemplate", "template", aged, nil},
+		"other digest":                   {webhooktest.RolloutController, "apps/v1", "Deployment", "web", otherAged, tooOld},
+		"old ReplicaSet of Deployment":   {webhooktest.RolloutController, "apps/v1", "ReplicaSet", "old", otherAged, tooOld},
+		"Deployment being deleted":       {webhooktest.RolloutController, "apps/v1", "Deployment", "leaving", aged, tooOld},
+		"missing Deployment":             {webhooktest.RolloutController, "apps/v1", "Deployment", "gone", aged, tooOld},
+		"kind not supported by Rollouts": {webhooktest.RolloutController, "apps/v1", "StatefulSet", "stateful", aged, tooOld},
+		"unknown kind":                   {webhooktest.RolloutController, "example.com/v1", "Deployment", "web", aged, tooOld},
+		"person":                         {"ana", "apps/v1", "Deployment", "web", aged, tooOld},
+		"unproven":                       {webhooktest.RolloutController, "apps/v1", "Deployment", "unproven", unproven, []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"recalled":                       {webhooktest.RolloutController, "apps/v1", "Deployment", "recalled", recalled, []gate.Code{gate.Recalled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rollout := webhooktest.NewCustom(namespace, webhooktest.RolloutKind, map[string]any{
@@ -161,9 +161,9 @@ func TestReplicaSetOfARolloutWithWorkloadRef(t *testing.T) {
 	}
 }
 
-// TestChartOfARolloutWithWorkloadRef checks that the chart of a Deployment counts for what a
-// Rollout makes of it.
-func TestChartOfARolloutWithWorkloadRef(t *testing.T) {
+// TestWorkloadRefChart checks that the chart of a Deployment counts for the ReplicaSets of a
+// Rollout that refers to it.
+func TestWorkloadRefChart(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	chart := webhooktest.Digest('c')
@@ -191,8 +191,8 @@ func TestChartOfARolloutWithWorkloadRef(t *testing.T) {
 	webhooktest.WantCodes(t, env.Impersonate(t, "system:kube-controller-manager", nil).Create(t.Context(), pod))
 }
 
-// TestInjectedSidecar: what a mutating webhook adds to a pod isn't in its owner's
-// template. It is judged where it appears, by `exemptImages`.
+// TestInjectedSidecar checks that an image which a mutating webhook adds to a pod, and which
+// isn't in its owner's template, is judged at the pod, by exemptImages.
 func TestInjectedSidecar(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -204,11 +204,11 @@ func TestInjectedSidecar(t *testing.T) {
 		sidecar string
 		want    []gate.Code
 	}{
-		"one that `exemptImages` names":   {env.Host + "/sidecar/proxy@" + webhooktest.Digest('a'), nil},
-		"one that it names, by tag":       {env.Host + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
-		"one that nobody names":           {"registry.example.com/evil@" + webhooktest.Digest('a'), []gate.Code{gate.UnknownImage}},
-		"a placeholder that stayed":       {"auto", []gate.Code{gate.NotInjected}},
-		"an unproven image of the shop's": {env.Push(t, "shop/web"), []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"listed in exemptImages":         {env.Host + "/sidecar/proxy@" + webhooktest.Digest('a'), nil},
+		"listed in exemptImages, by tag": {env.Host + "/sidecar/proxy:1", []gate.Code{gate.NoDigest}},
+		"not listed":                     {"registry.example.com/evil@" + webhooktest.Digest('a'), []gate.Code{gate.UnknownImage}},
+		"placeholder not replaced":       {"auto", []gate.Code{gate.NotInjected}},
+		"unproven image of Gate":         {env.Push(t, "shop/web"), []gate.Code{gate.NoSignature, gate.NoSoak}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := webhooktest.NewPod(namespace, "", image)
@@ -240,10 +240,10 @@ func TestIstioInjection(t *testing.T) {
 		label, container string
 		want             []gate.Code
 	}{
-		"injected by its label":     {"true", "proxy", nil},
-		"injected by its namespace": {"", "istio-proxy", nil},
-		"not Istio's container":     {"", "web", notInjected},
-		"not injected":              {"false", "istio-proxy", notInjected},
+		"injected by label":              {"true", "proxy", nil},
+		"injected by namespace":          {"", "istio-proxy", nil},
+		"container without Istio's name": {"", "web", notInjected},
+		"not injected":                   {"false", "istio-proxy", notInjected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gateway := webhooktest.NewDeployment(namespace, "auto")

@@ -18,15 +18,15 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestRestartWithTheRegistryDown checks that what was admitted stays admitted while the registry
-// is down, also after a restart, and that nothing else is admitted.
-func TestRestartWithTheRegistryDown(t *testing.T) {
+// TestRestartWithoutRegistry checks that admitted images stay admitted after a restart while the
+// registry is down, and that no others are.
+func TestRestartWithoutRegistry(t *testing.T) {
 	shared := startedEnv(t)
 	env, stop := shared.withRegistry()
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
 	env.createGate(t, g)
-	admitted, notAsked, recalled := env.PushProven(t), env.PushProven(t), env.PushProven(t)
+	admitted, notAdmitted, recalled := env.PushProven(t), env.PushProven(t), env.PushProven(t)
 	for _, image := range []string{admitted, recalled} {
 		pod := webhooktest.NewPod(namespace, "", image)
 		pod.GenerateName = "web-"
@@ -35,7 +35,7 @@ func TestRestartWithTheRegistryDown(t *testing.T) {
 	object := env.waitForEvidence(t, admitted, 2)
 	env.waitForEvidence(t, recalled, 2)
 	if object.Annotations[v1alpha1.AnnotationLastUsed] == "" || object.Annotations[v1alpha1.AnnotationSize] == "" {
-		t.Errorf("the Evidence doesn't say when it was used and how large it is: %v", object.Annotations)
+		t.Errorf("the EvidenceCache lacks its last use and its size: %v", object.Annotations)
 	}
 
 	stop()
@@ -45,23 +45,23 @@ func TestRestartWithTheRegistryDown(t *testing.T) {
 			t.Errorf("codes are %v, want %v", got, codes)
 		}
 	}
-	t.Run("what was admitted", func(t *testing.T) { want(t, admitted) })
-	t.Run("what is proven and wasn't asked for before", func(t *testing.T) { want(t, notAsked, gate.RegistryUnavailable) })
-	t.Run("what was recalled since", func(t *testing.T) {
+	t.Run("admitted before", func(t *testing.T) { want(t, admitted) })
+	t.Run("proven and not admitted before", func(t *testing.T) { want(t, notAdmitted, gate.RegistryUnavailable) })
+	t.Run("recalled since", func(t *testing.T) {
 		env.createRecall(t, workload.DigestOf(recalled))
 		want(t, recalled, gate.Recalled, gate.RegistryUnavailable)
 	})
-	t.Run("under the name of another digest", func(t *testing.T) {
-		key := evidenceKey(notAsked)
+	t.Run("object copied for other digest", func(t *testing.T) {
+		key := evidenceKey(notAdmitted)
 		forged := &v1alpha1.EvidenceCache{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Spec: object.Spec}
-		forged.Spec.Digest = workload.DigestOf(notAsked)
+		forged.Spec.Digest = workload.DigestOf(notAdmitted)
 		if err := env.Client.Create(t.Context(), forged); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = env.Client.Delete(context.Background(), forged) })
-		want(t, notAsked, gate.RegistryUnavailable)
+		want(t, notAdmitted, gate.RegistryUnavailable)
 	})
-	t.Run("with a signer that left the Gate", func(t *testing.T) {
+	t.Run("signer removed from Gate", func(t *testing.T) {
 		other, err := webhooktest.NewSigner()
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestRestartWithTheRegistryDown(t *testing.T) {
 	})
 }
 
-func TestADryRunIsntKept(t *testing.T) {
+func TestDryRunStoresNothing(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -85,11 +85,11 @@ func TestADryRunIsntKept(t *testing.T) {
 	env.waitForEvidence(t, wet, 2) // images are stored in order, so the first would be there by now
 	err := env.Client.Get(t.Context(), evidenceKey(dry), &v1alpha1.EvidenceCache{})
 	if !apierrors.IsNotFound(err) {
-		t.Errorf("a dry run has left Evidence: %v", err)
+		t.Errorf("a dry run has stored evidence: %v", err)
 	}
 }
 
-func TestWhatWasUsedLongestAgoGoesFirst(t *testing.T) {
+func TestEvict(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	cache, err := evidencecache.New(env.Admin, namespace, "", evidencecache.Limits{Objects: 3, Bytes: 1000}, slog.New(slog.DiscardHandler))
@@ -105,7 +105,7 @@ func TestWhatWasUsedLongestAgoGoesFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	left := func() []string {
+	remaining := func() []string {
 		if err := cache.Evict(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -122,39 +122,39 @@ func TestWhatWasUsedLongestAgoGoesFirst(t *testing.T) {
 	create("b", "2026-11-02T00:00:00Z", "100")
 	create("a", "2026-11-01T00:00:00Z", "100")
 	create("c", "2026-11-03T00:00:00Z", "100")
-	if got := left(); !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("left are %v: there was room for all", got)
+	if got := remaining(); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("remaining are %v: there was room for all", got)
 	}
 	create("d", "2026-11-04T00:00:00Z", "100")
-	if got := left(); !slices.Equal(got, []string{"b", "c", "d"}) {
-		t.Errorf("left are %v: more than three, or not the newest", got)
+	if got := remaining(); !slices.Equal(got, []string{"b", "c", "d"}) {
+		t.Errorf("remaining are %v: more than three, or not the newest", got)
 	}
 	create("e", "2026-11-05T00:00:00Z", "850")
-	if got := left(); !slices.Equal(got, []string{"d", "e"}) {
-		t.Errorf("left are %v: more bytes than may be", got)
+	if got := remaining(); !slices.Equal(got, []string{"d", "e"}) {
+		t.Errorf("remaining are %v: more bytes than the limit", got)
 	}
 	create("f", "2026-11-06T00:00:00Z", "-5000")
-	if got := left(); len(got) != 0 {
-		t.Errorf("left are %v: a false size has made room", got)
+	if got := remaining(); len(got) != 0 {
+		t.Errorf("remaining are %v: an invalid size made room", got)
 	}
 }
 
-func TestTheKeyOfReceiptsIsMadeOnce(t *testing.T) {
+func TestKeyIsGeneratedOnce(t *testing.T) {
 	env := startedEnv(t)
 	first, err := env.cache.Key(t.Context())
 	if err != nil || len(first) != 32 {
-		t.Fatalf("key of %d bytes, %v", len(first), err)
+		t.Fatalf("the key has %d bytes: %v", len(first), err)
 	}
-	_, again, err := env.newStore()
+	_, replica, err := env.newStore()
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := again.Key(t.Context())
+	second, err := replica.Key(t.Context())
 	if err != nil || string(first) != string(second) {
 		t.Errorf("another replica has another key: %v", err)
 	}
 	var secret corev1.Secret
 	if err := env.Client.Get(t.Context(), webhooktest.CacheSecret, &secret); err != nil || string(secret.Data["verification.key"]) != string(first) {
-		t.Errorf("the Secret has another: %v", err)
+		t.Errorf("the Secret has another key: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-func TestAnExceptionThatDoesntCount(t *testing.T) {
+func TestInvalidException(t *testing.T) {
 	env := startedEnv(t)
 	namespace, elsewhere := env.NewNamespace(t), env.NewNamespace(t)
 	env.createGate(t, env.GateWithExceptions(namespace))
@@ -26,13 +26,13 @@ func TestAnExceptionThatDoesntCount(t *testing.T) {
 		by        []string
 		want      gate.Code
 	}{
-		"expired":                        {namespace, namespace, time.Now().Add(-time.Minute), []string{"ana", "bo"}, gate.ExceptionExpired},
-		"for another namespace":          {elsewhere, namespace, hour, []string{"ana", "bo"}, gate.ExceptionElsewhere},
-		"signed by one of two":           {namespace, namespace, hour, []string{"ana"}, gate.ExceptionUnsigned},
-		"signed by one, twice":           {namespace, namespace, hour, []string{"bo", "bo"}, gate.ExceptionUnsigned},
-		"signed by one and a stranger":   {namespace, namespace, hour, []string{"ana", "stranger"}, gate.ExceptionUnsigned},
-		"signed by who has no word here": {namespace, namespace, hour, []string{"ci", "observer"}, gate.ExceptionUnsigned},
-		"where the Gate takes none":      {strict, strict, hour, []string{"ana", "bo"}, gate.ExceptionRefused},
+		"expired":                                 {namespace, namespace, time.Now().Add(-time.Minute), []string{"ana", "bo"}, gate.ExceptionExpired},
+		"for other namespace":                     {elsewhere, namespace, hour, []string{"ana", "bo"}, gate.ExceptionElsewhere},
+		"signed by one of two":                    {namespace, namespace, hour, []string{"ana"}, gate.ExceptionUnsigned},
+		"signed by one, twice":                    {namespace, namespace, hour, []string{"bo", "bo"}, gate.ExceptionUnsigned},
+		"signed by one and unknown signer":        {namespace, namespace, hour, []string{"ana", "stranger"}, gate.ExceptionUnsigned},
+		"signed by signers of other requirements": {namespace, namespace, hour, []string{"ci", "observer"}, gate.ExceptionUnsigned},
+		"Gate without exceptions":                 {strict, strict, hour, []string{"ana", "bo"}, gate.ExceptionRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := env.Push(t, "shop/web")
@@ -41,15 +41,15 @@ func TestAnExceptionThatDoesntCount(t *testing.T) {
 			err := env.Impersonate(t, "", &warnings).Create(t.Context(), webhooktest.NewPod(test.in, "web", image))
 			webhooktest.WantCodes(t, err, test.want, gate.NoSignature, gate.NoSoak)
 			if len(warnings) > 0 {
-				t.Errorf("beside the denial there are the warnings %q", warnings)
+				t.Errorf("the denial has the warnings %q", warnings)
 			}
 		})
 	}
 }
 
-// TestAnExceptionIsLoud: who gives leave to run what is unproven is seen by the deployer, in
-// the audit log, in the webhook's log and in its metrics.
-func TestAnExceptionIsLoud(t *testing.T) {
+// TestExceptionIsReported checks that an admission by an Exception is visible to the deployer, in
+// the audit log and in the webhook's log.
+func TestExceptionIsReported(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.GateWithExceptions(namespace))
@@ -59,8 +59,8 @@ func TestAnExceptionIsLoud(t *testing.T) {
 	exception := env.createException(t, image, namespace, end, "ana", "bo")
 
 	var warnings []string
-	loud := env.Impersonate(t, "", &warnings)
-	webhooktest.WantCodes(t, loud.Create(t.Context(), webhooktest.NewDeployment(namespace, image)))
+	deployer := env.Impersonate(t, "", &warnings)
+	webhooktest.WantCodes(t, deployer.Create(t.Context(), webhooktest.NewDeployment(namespace, image)))
 	by := "Exception " + exception.Name + " until " + end.UTC().Format(time.RFC3339) + ", signed by ana, bo: incident 117"
 	short := strings.TrimPrefix(image, env.Host+"/")[:len("shop/web@sha256:")+12] + "…"
 	if want := []string{"UNPROVEN: " + short + " by " + by}; !slices.Equal(warnings, want) {
@@ -74,7 +74,7 @@ func TestAnExceptionIsLoud(t *testing.T) {
 	}
 	for _, want := range []string{"level=WARN", image + " by " + by, `missing="[NoSignature NoSoak]"`} {
 		if !strings.Contains(line, want) {
-			t.Errorf("the log says %q, without %q", line, want)
+			t.Errorf("the log has %q, without %q", line, want)
 		}
 	}
 
@@ -88,18 +88,18 @@ func TestAnExceptionIsLoud(t *testing.T) {
 		t.Errorf("audit annotations (-want +got):\n%s", diff)
 	}
 
-	webhooktest.WantCodes(t, loud.Create(t.Context(), webhooktest.NewPod(namespace, "other", other)), gate.NoSignature, gate.NoSoak)
-	webhooktest.WantCodes(t, loud.Create(t.Context(), webhooktest.NewPod(namespace, "web", image)))
+	webhooktest.WantCodes(t, deployer.Create(t.Context(), webhooktest.NewPod(namespace, "other", other)), gate.NoSignature, gate.NoSoak)
+	webhooktest.WantCodes(t, deployer.Create(t.Context(), webhooktest.NewPod(namespace, "web", image)))
 	if err := env.Client.Delete(t.Context(), exception); err != nil {
 		t.Fatal(err)
 	}
 	if err := webhooktest.WaitUntil(func() bool { return !env.hasException(exception.Name) }); err != nil {
 		t.Fatal(err)
 	}
-	webhooktest.WantCodes(t, loud.Create(t.Context(), webhooktest.NewPod(namespace, "after", image)), gate.NoSignature, gate.NoSoak)
+	webhooktest.WantCodes(t, deployer.Create(t.Context(), webhooktest.NewPod(namespace, "after", image)), gate.NoSignature, gate.NoSoak)
 }
 
-func TestARecallCountsUnderAnException(t *testing.T) {
+func TestRecallOverridesException(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.GateWithExceptions(namespace))

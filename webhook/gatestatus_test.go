@@ -45,7 +45,8 @@ func (e *environment) waitForRunning(t *testing.T, name string, wanted func(*met
 	return g
 }
 
-func because(reason string) func(*metav1.Condition) bool {
+// hasReason returns a check for a condition's reason.
+func hasReason(reason string) func(*metav1.Condition) bool {
 	return func(c *metav1.Condition) bool { return c.Reason == reason }
 }
 
@@ -59,7 +60,8 @@ func (e *environment) setEnvironment(t *testing.T, g *v1alpha1.Gate, environment
 	}
 }
 
-// TestReport: what ran before its Gate came, or was recalled since, is in the status.
+// TestReport checks that a Gate's status lists images that ran before the Gate, or were recalled
+// since.
 func TestReport(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -76,11 +78,11 @@ func TestReport(t *testing.T) {
 	g.Spec.Action = v1alpha1.ActionAudit
 	env.createGate(t, g)
 	idle := env.ProdGate(env.NewNamespace(t))
-	idle.Name = "zz-" + idle.Name // looked at after the other
+	idle.Name = "zz-" + idle.Name // audited after the other
 	env.createGate(t, idle)
 	env.restart(t, withReport)
 
-	found := env.waitForRunning(t, g.Name, because("Refused"))
+	found := env.waitForRunning(t, g.Name, hasReason("Refused"))
 	want := &v1alpha1.RunningStatus{Images: 3, Refused: 1, List: []v1alpha1.RunningImage{
 		{Namespace: namespace, Image: unsigned, Objects: []string{"Deployment/api"}, Codes: []string{"NoSignature", "NoSoak"}},
 	}}
@@ -88,14 +90,14 @@ func TestReport(t *testing.T) {
 		t.Errorf("what runs (-want +got):\n%s", diff)
 	}
 	if accepted := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionAccepted); accepted == nil || accepted.Status != metav1.ConditionTrue {
-		t.Errorf("the report took the condition Accepted away: %v", found.Status.Conditions)
+		t.Errorf("the report removed the condition Accepted: %v", found.Status.Conditions)
 	}
-	if c := meta.FindStatusCondition(env.waitForRunning(t, idle.Name, because("Allowed")).Status.Conditions, v1alpha1.ConditionRunningAllowed); c.Status != metav1.ConditionTrue {
-		t.Errorf("where nothing runs the condition is %v", c)
+	if c := meta.FindStatusCondition(env.waitForRunning(t, idle.Name, hasReason("Allowed")).Status.Conditions, v1alpha1.ConditionRunningAllowed); c.Status != metav1.ConditionTrue {
+		t.Errorf("without pods the condition is %v", c)
 	}
 
 	env.createRecall(t, workload.DigestOf(recalled))
-	found = env.waitForRunning(t, g.Name, because("Recalled"))
+	found = env.waitForRunning(t, g.Name, hasReason("Recalled"))
 	condition := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionRunningAllowed)
 	if condition.Status != metav1.ConditionFalse || !strings.Contains(condition.Message, namespace+": "+recalled+": Recalled; "+namespace+": "+unsigned+": NoSignature, NoSoak") {
 		t.Errorf("the condition is %v: the recalled image isn't first", condition)
@@ -104,7 +106,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("what runs: %+v", running)
 	}
 
-	t.Run("what hasn't changed isn't written", func(t *testing.T) {
+	t.Run("unchanged status is not written", func(t *testing.T) {
 		env.setEnvironment(t, idle, "preprod")
 		env.waitForRunning(t, idle.Name, func(c *metav1.Condition) bool { return c.ObservedGeneration == 2 })
 		now := &v1alpha1.Gate{}
@@ -117,42 +119,42 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// unlisted is an API server that doesn't list pods.
-type unlisted struct{ http.RoundTripper }
+// failPodLists is a transport that fails to list pods.
+type failPodLists struct{ http.RoundTripper }
 
-func (u unlisted) RoundTrip(request *http.Request) (*http.Response, error) {
+func (f failPodLists) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method == http.MethodGet && strings.HasSuffix(request.URL.Path, "/pods") {
 		return nil, errors.New("the connection was reset")
 	}
-	return u.RoundTripper.RoundTrip(request)
+	return f.RoundTripper.RoundTrip(request)
 }
 
-// TestAReportThatFails is no ruling's concern.
-func TestAReportThatFails(t *testing.T) {
+// TestReportFailure checks that a failed audit is reported, and that admission goes on.
+func TestReportFailure(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
 	env.createGate(t, g)
 	p := env.restart(t, withReport, func(c *Config) {
-		c.Cluster.Wrap(func(inner http.RoundTripper) http.RoundTripper { return unlisted{inner} })
+		c.Cluster.Wrap(func(inner http.RoundTripper) http.RoundTripper { return failPodLists{inner} })
 	})
-	found := env.waitForRunning(t, g.Name, because("AuditFailed"))
+	found := env.waitForRunning(t, g.Name, hasReason("AuditFailed"))
 	condition := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionRunningAllowed)
 	if condition.Status != metav1.ConditionUnknown || !strings.Contains(condition.Message, fmt.Sprintf("namespace %q", namespace)) || !strings.Contains(condition.Message, "the connection was reset") || found.Status.Running != nil {
 		t.Errorf("the status is %+v", found.Status)
 	}
 	if codes := p.codesFor(t, namespace, env.PushProven(t)); len(codes) > 0 {
-		t.Errorf("what is proven is denied: %v", codes)
+		t.Errorf("a proven image is denied: %v", codes)
 	}
 }
 
-// TestOneReplicaReports, and another takes over.
-func TestOneReplicaReports(t *testing.T) {
+// TestReportLeader checks that one replica reports at a time, and that another takes over.
+func TestReportLeader(t *testing.T) {
 	env := startedEnv(t)
 	g := env.ProdGate(env.NewNamespace(t))
 	env.createGate(t, g)
 	_, end := env.startAnother(t, withReport)
-	env.waitForRunning(t, g.Name, because("Allowed"))
+	env.waitForRunning(t, g.Name, hasReason("Allowed"))
 	second := env.restart(t, withReport)
 	if second.reporter.Leads() {
 		t.Error("two replicas report at once")
@@ -162,26 +164,26 @@ func TestOneReplicaReports(t *testing.T) {
 	env.waitForRunning(t, g.Name, func(c *metav1.Condition) bool { return c.ObservedGeneration == 2 })
 }
 
-// TestSignersThatCantBeVerifiedBy: the status says so at once, and only what they alone
-// prove is denied.
-func TestSignersThatCantBeVerifiedBy(t *testing.T) {
+// TestUnavailableSigners checks that the status reports unavailable signers, and that only
+// requirements that they alone satisfy are denied.
+func TestUnavailableSigners(t *testing.T) {
 	env := startedEnv(t)
 	for name, test := range map[string]struct {
 		change func(*v1alpha1.GateSpec)
 		want   metav1.ConditionStatus
 		says   []string
 	}{
-		"all can": {func(*v1alpha1.GateSpec) {}, metav1.ConditionTrue, []string{"all signers"}},
+		"all available": {func(*v1alpha1.GateSpec) {}, metav1.ConditionTrue, []string{"all signers"}},
 		"no trusted root": {func(spec *v1alpha1.GateSpec) {
 			spec.Signers = append(spec.Signers, v1alpha1.Signer{Name: "e2e", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://id.example.com", Subject: "e2e", TrustedRoot: "corp"}})
 		}, metav1.ConditionFalse, []string{"cannot verify signatures from: e2e;", "corp.json"}},
-		"a KMS that isn't known": {func(spec *v1alpha1.GateSpec) {
+		"unknown KMS": {func(spec *v1alpha1.GateSpec) {
 			spec.Signers = append(spec.Signers, v1alpha1.Signer{Name: "kms", KMS: "nokms://key", Time: v1alpha1.TimeTrustSigner})
 		}, metav1.ConditionFalse, []string{"cannot verify signatures from: kms;", "nokms://key"}},
 		"no public root": {func(spec *v1alpha1.GateSpec) {
 			spec.Signers = append(spec.Signers, v1alpha1.Signer{Name: "e2e", Keyless: &v1alpha1.KeylessSigner{Issuer: "https://id.example.com", Subject: "e2e"}})
 		}, metav1.ConditionFalse, []string{"--sigstore-public-root"}},
-		"a Gate that isn't accepted": {func(spec *v1alpha1.GateSpec) {
+		"unaccepted Gate": {func(spec *v1alpha1.GateSpec) {
 			spec.Signers[0].Key.Data = "-----BEGIN PUBLIC KEY-----\nbm8ga2V5\n-----END PUBLIC KEY-----\n"
 		}, metav1.ConditionUnknown, []string{"isn't accepted"}},
 	} {
@@ -198,7 +200,7 @@ func TestSignersThatCantBeVerifiedBy(t *testing.T) {
 				condition = meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionSignersReady)
 				return condition != nil
 			}); err != nil {
-				t.Fatalf("there is no condition: %v", err)
+				t.Fatalf("the condition is missing: %v", err)
 			}
 			if condition.Status != test.want {
 				t.Errorf("the condition is %v", condition)
@@ -213,7 +215,7 @@ func TestSignersThatCantBeVerifiedBy(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what needs the signer is denied", func(t *testing.T) {
+	t.Run("requirement of unavailable signer is denied", func(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		g := env.ProdGate(namespace)
 		g.Spec.Signers = append(g.Spec.Signers, v1alpha1.Signer{Name: "kms", KMS: "nokms://key", Time: v1alpha1.TimeTrustSigner})
@@ -223,7 +225,7 @@ func TestSignersThatCantBeVerifiedBy(t *testing.T) {
 	})
 }
 
-func TestStatusOfGates(t *testing.T) {
+func TestGateStatus(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
@@ -251,28 +253,28 @@ func TestStatusOfGates(t *testing.T) {
 		t.Errorf("condition (-want +got):\n%s", diff)
 	}
 
-	// The API server can't see that a key is no key.
+	// The API server accepts any text as a key.
 	key := g.Spec.Signers[0].Key.Data
 	g.Spec.Signers[0].Key.Data = "-----BEGIN PUBLIC KEY-----\nbm8ga2V5\n-----END PUBLIC KEY-----\n"
 	if err := env.Client.Update(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	refused := condition(2)
-	if refused.Status != metav1.ConditionFalse || refused.Reason != "GateInvalid" || refused.ObservedGeneration != 2 {
-		t.Errorf("the condition is %v, want False, GateInvalid, of generation 2", brief(refused))
+	invalid := condition(2)
+	if invalid.Status != metav1.ConditionFalse || invalid.Reason != "GateInvalid" || invalid.ObservedGeneration != 2 {
+		t.Errorf("the condition is %v, want False, GateInvalid, of generation 2", brief(invalid))
 	}
 	proven := env.PushProven(t)
 	if err := webhooktest.WaitUntil(func() bool {
-		return env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "refused", proven), client.DryRunAll) != nil
+		return env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "denied", proven), client.DryRunAll) != nil
 	}); err != nil {
-		t.Error("the namespace of a Gate that isn't accepted admits")
+		t.Error("an unaccepted Gate admits")
 	}
 
 	g.Spec.Signers[0].Key.Data = key
 	if err := env.Client.Update(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	if mended := condition(3); mended.Status != metav1.ConditionTrue || !mended.LastTransitionTime.After(time.Time{}) {
-		t.Errorf("the condition is %v, want True again", brief(mended))
+	if fixed := condition(3); fixed.Status != metav1.ConditionTrue || !fixed.LastTransitionTime.After(time.Time{}) {
+		t.Errorf("the condition is %v, want True again", brief(fixed))
 	}
 }

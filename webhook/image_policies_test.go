@@ -40,9 +40,9 @@ func (f *fakeLegacy) Admits(_ context.Context, document []byte, image gate.Image
 
 func (*fakeLegacy) Resolve(_ context.Context, document []byte) ([]byte, error) { return document, nil }
 
-// TestAClusterImagePolicyOfTheCluster is read for the Gate that names it, with the rights
-// of the manifests: first the kind isn't there, then the policy, then it says something.
-func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
+// TestImagePolicy reads a ClusterImagePolicy for the Gate that names it, with the rights of the
+// manifests: without the kind, without the policy, and with changes of the policy.
+func TestImagePolicy(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.BankGate(namespace)
@@ -50,53 +50,54 @@ func TestAClusterImagePolicyOfTheCluster(t *testing.T) {
 	env.createGate(t, g)
 	image := env.Push(t, "bank/ledger")
 	p := env.restart(t)
-	want := func(what string, codes ...gate.Code) {
+	want := func(situation string, codes ...gate.Code) {
 		t.Helper()
 		if got := p.codesFor(t, namespace, image); !slices.Equal(got, codes) {
-			t.Errorf("%s: codes are %v, want %v", what, got, codes)
+			t.Errorf("%s: codes are %v, want %v", situation, got, codes)
 		}
 	}
 
-	want("the cluster has no such kind", gate.PolicyRefused)
+	want("cluster without the kind", gate.PolicyRefused)
 	_, err := envtest.InstallCRDs(env.Admin, envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{
 		webhooktest.CRD(policycache.ImagePolicyKind, "clusterimagepolicies", apiextensionsv1.ClusterScoped),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want("it has none of the name", gate.PolicyRefused)
+	want("no policy of the name", gate.PolicyRefused)
 	policy := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"digest": webhooktest.Digest('0')}}}
 	policy.SetGroupVersionKind(policycache.ImagePolicyKind)
 	policy.SetName("corp")
 	if err := env.Client.Create(t.Context(), policy); err != nil {
 		t.Fatal(err)
 	}
-	want("it lets nothing by", gate.PolicyRefused)
+	want("policy admits nothing", gate.PolicyRefused)
 	changed := policy.DeepCopy()
 	changed.Object["spec"] = map[string]any{"digest": strings.Split(image, "@")[1]}
 	if err := env.Client.Patch(t.Context(), changed, client.MergeFrom(policy)); err != nil {
 		t.Fatal(err)
 	}
-	want("it lets the image by")
+	want("policy admits the image")
 	env.waitForEvidence(t, image, 1)
 	env.fakeLegacy.failing.Store(true)
 	defer env.fakeLegacy.failing.Store(false)
 	p = env.restart(t)
-	want("nothing can be asked after a restart, and its word is kept")
-	again := changed.DeepCopy()
-	again.Object["spec"] = map[string]any{"digest": strings.Split(image, "@")[1], "mode": "enforce"}
-	if err := env.Client.Patch(t.Context(), again, client.MergeFrom(changed)); err != nil {
+	want("policies fail after a restart, result is stored")
+	enforcing := changed.DeepCopy()
+	enforcing.Object["spec"] = map[string]any{"digest": strings.Split(image, "@")[1], "mode": "enforce"}
+	if err := env.Client.Patch(t.Context(), enforcing, client.MergeFrom(changed)); err != nil {
 		t.Fatal(err)
 	}
-	want("it says something else now, and can't be asked", gate.PolicyRefused, gate.RegistryUnavailable)
+	want("policy changed and fails", gate.PolicyRefused, gate.RegistryUnavailable)
 	if err := env.Client.Delete(t.Context(), policy); err != nil {
 		t.Fatal(err)
 	}
-	want("it is gone, memory warm", gate.PolicyRefused)
+	want("policy deleted", gate.PolicyRefused)
 }
 
-// TestAPolicyThatCantBeReadByAGateThatAudits stops nothing that another Gate lets by.
-func TestAPolicyThatCantBeReadByAGateThatAudits(t *testing.T) {
+// TestUnreadableImagePolicyUnderAudit checks that a Gate with Audit whose policy can't be read
+// denies nothing that another Gate admits.
+func TestUnreadableImagePolicyUnderAudit(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
@@ -111,15 +112,15 @@ func TestAPolicyThatCantBeReadByAGateThatAudits(t *testing.T) {
 	request.Namespace = namespace
 	response := webhooktest.Send(t, p.handler(), "/validate", request)
 	if !response.Allowed || !strings.Contains(response.AuditAnnotations["codes"], string(gate.InternalError)) {
-		t.Errorf("codes are %v, the annotations %v; want it admitted, and the trial's failure noted", webhooktest.Codes(response), response.AuditAnnotations)
+		t.Errorf("codes are %v, the annotations %v; want it admitted, and the failure reported", webhooktest.Codes(response), response.AuditAnnotations)
 	}
 	if got := p.codesFor(t, namespace, env.Push(t, "shop/web")); !slices.Contains(got, gate.NoSignature) {
-		t.Errorf("what is unproven: codes are %v", got)
+		t.Errorf("unproven image: codes are %v", got)
 	}
 }
 
-// TestAPolicyThatCantBeRead: the Gate isn't judged by what may be missing.
-func TestAPolicyThatCantBeRead(t *testing.T) {
+// TestUnreadableImagePolicy checks that a Gate denies if its policy can't be read.
+func TestUnreadableImagePolicy(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)

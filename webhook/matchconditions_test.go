@@ -39,13 +39,13 @@ func sentObjects(namespace, image string) map[string]client.Object {
 	return objects
 }
 
-// TestMatchConditions compares what the API server sends to the webhook with what the
-// webhook would pass unread: an update that starts nothing must succeed while the webhook
-// is down, and no other update may.
+// TestMatchConditions compares what the API server sends to the webhook with what the webhook
+// judges: an update that starts nothing must succeed while the webhook is down, and no other
+// update may.
 func TestMatchConditions(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
-	user := env.Impersonate(t, webhooktest.Bypass, nil) // its requests reach the webhook that is down, and no other
+	user := env.Impersonate(t, webhooktest.Bypass, nil) // its requests are sent to the webhook that is down, and to no other
 	live := map[string]*unstructured.Unstructured{}
 	for name, object := range sentObjects(namespace, "registry.example.com/shop/web@"+webhooktest.Digest('a')) {
 		if err := user.Create(t.Context(), object); err != nil {
@@ -202,8 +202,8 @@ func startsNothing(t *testing.T, live, changed *unstructured.Unstructured) bool 
 	return changes.Note != ""
 }
 
-// registerUnreachable registers the manifests' webhook a second time, for one namespace and at an
-// address where nothing listens, and waits until the API server calls it.
+// registerUnreachable registers the manifests' webhook a second time, for one namespace and at
+// an address where nothing listens, and waits until the API server calls it.
 func (e *environment) registerUnreachable(t *testing.T, user client.Client, namespace string) {
 	t.Helper()
 	configuration, err := webhooktest.WebhookConfiguration()

@@ -95,7 +95,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	if strings.Contains(served, "hostile") || strings.Contains(served, "shop") {
-		t.Error("the metrics have something of a request in them")
+		t.Error("the metrics contain text of a request")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// clusterUID is the name that the observer of the API server's cluster signs.
+// clusterUID returns the UID by which an observer names the API server's cluster.
 func (e *environment) clusterUID(t *testing.T) string {
 	t.Helper()
 	var system corev1.Namespace
@@ -23,7 +23,7 @@ func (e *environment) clusterUID(t *testing.T) string {
 	return string(system.UID)
 }
 
-// ran attests that the image was healthy in a namespace of this cluster for 25h.
+// attestRunningHere attests that the image was healthy in a namespace of this cluster for 25h.
 func (e *environment) attestRunningHere(t *testing.T, reference, namespace string, change ...func(*gate.Soak)) {
 	t.Helper()
 	soak := webhooktest.NewSoak(reference, 25*time.Hour, time.Hour)
@@ -34,8 +34,8 @@ func (e *environment) attestRunningHere(t *testing.T, reference, namespace strin
 	e.Attest(t, reference, "observer", gate.PredicateSoak, soak)
 }
 
-// outdated is a signed image whose soak in staging was young enough when it was deployed,
-// 26 hours ago, and is too old for another deploy.
+// pushOutdated pushes a signed image whose soak in staging was recent enough when it was
+// deployed, 26 hours ago, and is too old for another deploy.
 func (e *environment) pushOutdated(t *testing.T) string {
 	t.Helper()
 	image := e.Push(t, "shop/web")
@@ -44,8 +44,8 @@ func (e *environment) pushOutdated(t *testing.T) string {
 	return image
 }
 
-// anyPod is a pod that the API server names.
-func anyPod(namespace, image string) *corev1.Pod {
+// generatedPod returns a pod whose name the API server generates.
+func generatedPod(namespace, image string) *corev1.Pod {
 	pod := webhooktest.NewPod(namespace, "", image)
 	pod.GenerateName = "web-"
 	return pod
@@ -64,12 +64,12 @@ func TestProvenHere(t *testing.T) {
 		change func(*gate.Soak)
 		want   []gate.Code
 	}{
-		"deployed by proof, here": {func(*gate.Soak) {}, nil},
-		"in another cluster":      {func(s *gate.Soak) { s.Cluster = "11111111-2222-3333-4444-555555555555" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
-		"in no known cluster":     {func(s *gate.Soak) { s.Cluster = "" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
-		"in another namespace":    {func(s *gate.Soak) { s.Namespace = "trial" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
-		"too long ago":            {at(49 * time.Hour), []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
-		"deployed when proof was too old": {func(s *gate.Soak) {
+		"proven when deployed": {func(*gate.Soak) {}, nil},
+		"other cluster":        {func(s *gate.Soak) { s.Cluster = "11111111-2222-3333-4444-555555555555" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"unknown cluster":      {func(s *gate.Soak) { s.Cluster = "" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"other namespace":      {func(s *gate.Soak) { s.Namespace = "trial" }, []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"soak here too old":    {at(49 * time.Hour), []gate.Code{gate.NotProvenHere, gate.SoakTooOld}},
+		"deployed after maxAge": {func(s *gate.Soak) {
 			const seconds = 16 * 3600
 			s.Window.StartedAt = s.Window.FinishedAt.Add(-seconds * time.Second)
 			s.Window.HealthySeconds, s.Window.LongestHealthySeconds, s.Image.Platforms[0].HealthySeconds = seconds, seconds, seconds
@@ -77,9 +77,9 @@ func TestProvenHere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := env.pushOutdated(t)
-			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), gate.SoakTooOld)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), generatedPod(namespace, image)), gate.SoakTooOld)
 			env.attestRunningHere(t, image, namespace, test.change)
-			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), test.want...)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), generatedPod(namespace, image)), test.want...)
 
 			if got := env.restart(t).codesFor(t, namespace, image); !slices.Equal(got, test.want) {
 				t.Errorf("after a restart the codes are %v, want %v", got, test.want)
@@ -88,8 +88,8 @@ func TestProvenHere(t *testing.T) {
 	}
 }
 
-// TestRunningProvesNothing: what ran under an Exception, or while its Gate only warned, is
-// denied once that is over, however long it was healthy.
+// TestRunningProvesNothing checks that an image which ran under an Exception, or while its Gate
+// only warned, is denied once that is over, however long it was healthy.
 func TestRunningProvesNothing(t *testing.T) {
 	env := startedEnv(t)
 	unproven := func(t *testing.T) string {
@@ -103,7 +103,7 @@ func TestRunningProvesNothing(t *testing.T) {
 		env.createGate(t, env.ProvenHereGate(namespace))
 		image := unproven(t)
 		exception := env.createException(t, image, namespace, time.Now().Add(time.Hour), "ana", "bo")
-		webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)))
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), generatedPod(namespace, image)))
 		env.attestRunningHere(t, image, namespace)
 		if err := env.Client.Delete(t.Context(), exception); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestRunningProvesNothing(t *testing.T) {
 		if err := webhooktest.WaitUntil(func() bool { return !env.hasException(exception.Name) }); err != nil {
 			t.Fatal(err)
 		}
-		webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), generatedPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
 	})
 	for _, action := range []v1alpha1.Action{v1alpha1.ActionWarn, v1alpha1.ActionAudit} {
 		t.Run("under "+string(action), func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestRunningProvesNothing(t *testing.T) {
 			g.Spec.Action = action
 			env.createGate(t, g)
 			image := unproven(t)
-			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)))
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), generatedPod(namespace, image)))
 			env.attestRunningHere(t, image, namespace)
 			denying := g.DeepCopy()
 			denying.Spec.Action = v1alpha1.ActionDeny
@@ -133,7 +133,7 @@ func TestRunningProvesNothing(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			webhooktest.WantCodes(t, env.Client.Create(t.Context(), anyPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
+			webhooktest.WantCodes(t, env.Client.Create(t.Context(), generatedPod(namespace, image)), gate.NotProvenHere, gate.OtherEnvironment)
 		})
 	}
 }

@@ -21,9 +21,9 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestUpdate takes a Deployment that was there before its Gate, and whose digest shows
-// nothing, through what may and may not be done to it.
-func TestUpdateOfWhatIsUnproven(t *testing.T) {
+// TestUnprovenUpdate updates a Deployment that existed before its Gate and whose digest isn't
+// proven.
+func TestUnprovenUpdate(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	unproven, another := env.Push(t, "shop/web"), env.Push(t, "shop/web")
@@ -51,43 +51,43 @@ func TestUpdateOfWhatIsUnproven(t *testing.T) {
 		change func(*appsv1.Deployment)
 		want   []gate.Code
 	}{
-		{"a label passes", func(d *appsv1.Deployment) { d.Labels = map[string]string{"team": "shop"} }, nil},
-		{"a finalizer's removal passes", func(d *appsv1.Deployment) { d.Finalizers = d.Finalizers[:1] }, nil},
-		{"a scale-down passes", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
-		{"a scale-down to unset, which is 1, passes", func(d *appsv1.Deployment) { d.Spec.Replicas = nil }, nil},
-		{"a scale-up passes here: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
-		{"a scale-down with another image is judged", func(d *appsv1.Deployment) {
+		{"label is admitted", func(d *appsv1.Deployment) { d.Labels = map[string]string{"team": "shop"} }, nil},
+		{"removed finalizer is admitted", func(d *appsv1.Deployment) { d.Finalizers = d.Finalizers[:1] }, nil},
+		{"scale-down is admitted", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
+		{"unset replicas are admitted", func(d *appsv1.Deployment) { d.Spec.Replicas = nil }, nil},
+		{"scale-up is admitted: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
+		{"scale-down with other image is judged", func(d *appsv1.Deployment) {
 			d.Spec.Replicas = new(int32(0))
 			d.Spec.Template.Spec.Containers[0].Image = another
 		}, all},
-		{"a finalizer's removal with another image is judged", func(d *appsv1.Deployment) {
+		{"removed finalizer with other image is judged", func(d *appsv1.Deployment) {
 			d.Finalizers = nil
 			d.Spec.Template.Spec.Containers[0].Image = another
 		}, all},
-		{"a scale-down with another template is judged", func(d *appsv1.Deployment) {
+		{"scale-down with other template is judged", func(d *appsv1.Deployment) {
 			d.Spec.Replicas = new(int32(0))
 			d.Spec.Template.Labels["more"] = "x"
 		}, all},
-		{"a changed template is judged", func(d *appsv1.Deployment) {
+		{"changed template is judged", func(d *appsv1.Deployment) {
 			d.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
 		}, all},
-		{"a changed stamp is judged", func(d *appsv1.Deployment) {
+		{"changed stamp is judged", func(d *appsv1.Deployment) {
 			d.Annotations = map[string]string{v1alpha1.AnnotationLadder: "shop"}
 		}, all},
-		{"another annotation passes", func(d *appsv1.Deployment) {
+		{"other annotation is admitted", func(d *appsv1.Deployment) {
 			d.Annotations = map[string]string{"example.com/x": "y"}
 		}, nil},
 	}
 	for _, step := range steps {
 		t.Run(step.name, func(t *testing.T) { update(t, step.change, step.want...) })
 	}
-	t.Run("status passes", func(t *testing.T) {
+	t.Run("status is admitted", func(t *testing.T) {
 		changed := deployment.DeepCopy()
 		changed.Status.Replicas = 1
 		webhooktest.WantCodes(t, env.Client.Status().Update(t.Context(), changed))
 		deployment = changed
 	})
-	t.Run("while it is being deleted another image is judged, and a finalizer's removal passes", func(t *testing.T) {
+	t.Run("while being deleted other image is judged", func(t *testing.T) {
 		if err := env.Client.Delete(t.Context(), deployment); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestUpdateOfWhatIsUnproven(t *testing.T) {
 	})
 }
 
-func TestUpdateOfPods(t *testing.T) {
+func TestPodUpdate(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	unproven := env.Push(t, "shop/web")
@@ -124,7 +124,7 @@ func TestUpdateOfPods(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Update(t.Context(), moved))
 }
 
-func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
+func TestUpdateSkipsAgeOfRunningDigests(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	aged, alsoAged := env.PushAged(t), env.PushAged(t)
@@ -143,9 +143,9 @@ func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
 	other.Spec.Template.Spec.Containers[0].Image = alsoAged
 	webhooktest.WantCodes(t, env.Client.Update(t.Context(), other), gate.SoakTooOld)
 
-	beside := changed.DeepCopy()
-	beside.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "new", Image: env.PushProven(t)}}
-	webhooktest.WantCodes(t, env.Client.Update(t.Context(), beside), gate.SoakTooOld)
+	withInit := changed.DeepCopy()
+	withInit.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "new", Image: env.PushProven(t)}}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), withInit), gate.SoakTooOld)
 
 	env.createRecall(t, workload.DigestOf(aged))
 	restarted := changed.DeepCopy()
@@ -153,10 +153,10 @@ func TestUpdateSkipsAgeOnlyOfWhatRuns(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Update(t.Context(), restarted), gate.Recalled)
 }
 
-// TestWhatASyncMakesAnewIsNoDeployOfWhatRuns: a guard or a migration of the digest that
-// is live isn't asked its age, so that a sync of anything else goes on when the proof
-// has grown old.
-func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
+// TestRunningIn checks that the age of evidence isn't judged for objects that each sync
+// recreates (preflight checks, migrations), as far as their digests run in a workload that they
+// name.
+func TestRunningIn(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	aged, otherAged := env.PushAged(t), env.PushAged(t)
@@ -166,12 +166,12 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 		}
 	}
 	before(webhooktest.NewDeployment(namespace, aged))
-	leftBehind := webhooktest.NewReplicaSet(namespace, otherAged)
-	leftBehind.Name = "old"
-	before(leftBehind)
+	oldReplicaSet := webhooktest.NewReplicaSet(namespace, otherAged)
+	oldReplicaSet.Name = "old"
+	before(oldReplicaSet)
 	controlled := webhooktest.NewStatefulSet(namespace, otherAged)
 	controlled.Name = "controlled"
-	webhooktest.SetOwner(controlled, leftBehind, "apps/v1", "ReplicaSet")
+	webhooktest.SetOwner(controlled, oldReplicaSet, "apps/v1", "ReplicaSet")
 	before(controlled)
 	leaving := webhooktest.NewDaemonSet(namespace, otherAged)
 	leaving.Name, leaving.Finalizers = "leaving", []string{"example.com/stay"}
@@ -186,37 +186,37 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 	env.createGate(t, env.ProdGate(namespace))
 
 	many := strings.Repeat("Deployment/none,", v1alpha1.MaxRunningIn) + "Deployment/web"
-	old := []gate.Code{gate.SoakTooOld}
+	tooOld := []gate.Code{gate.SoakTooOld}
 	for name, test := range map[string]struct {
-		object client.Object
-		beside string
-		want   []gate.Code
+		object    client.Object
+		runningIn string
+		want      []gate.Code
 	}{
-		"a guard":                       {webhooktest.NewPodTemplate(namespace, aged), "Deployment/web", nil},
-		"a migration":                   {webhooktest.NewJob(namespace, aged), "CronJob/none,Deployment/web", nil},
-		"a pod":                         {webhooktest.NewPod(namespace, "web", aged), "Deployment/web", nil},
-		"a guard that doesn't say so":   {webhooktest.NewPodTemplate(namespace, aged), "", old},
-		"of a digest that doesn't run":  {webhooktest.NewPodTemplate(namespace, otherAged), "Deployment/web", old},
-		"beside what isn't there":       {webhooktest.NewPodTemplate(namespace, aged), "Deployment/none", old},
-		"beside an old ReplicaSet":      {webhooktest.NewPodTemplate(namespace, otherAged), "ReplicaSet/old", old},
-		"beside what another controls":  {webhooktest.NewPodTemplate(namespace, otherAged), "StatefulSet/controlled", old},
-		"beside what is on its way out": {webhooktest.NewPodTemplate(namespace, otherAged), "DaemonSet/leaving", old},
-		"beside another namespace's":    {webhooktest.NewPodTemplate(namespace, otherAged), "Deployment/elsewhere", old},
-		"beside more than is looked at": {webhooktest.NewPodTemplate(namespace, aged), many, old},
-		"beside nonsense":               {webhooktest.NewPodTemplate(namespace, aged), "Deployment/,/web,,Deployment/../web,Secret/web", old},
-		"a Deployment is deployed":      {webhooktest.NewStatefulSet(namespace, aged), "Deployment/web", old},
+		"preflight check":                   {webhooktest.NewPodTemplate(namespace, aged), "Deployment/web", nil},
+		"migration":                         {webhooktest.NewJob(namespace, aged), "CronJob/none,Deployment/web", nil},
+		"pod":                               {webhooktest.NewPod(namespace, "web", aged), "Deployment/web", nil},
+		"without annotation":                {webhooktest.NewPodTemplate(namespace, aged), "", tooOld},
+		"digest not running":                {webhooktest.NewPodTemplate(namespace, otherAged), "Deployment/web", tooOld},
+		"missing workload":                  {webhooktest.NewPodTemplate(namespace, aged), "Deployment/none", tooOld},
+		"old ReplicaSet":                    {webhooktest.NewPodTemplate(namespace, otherAged), "ReplicaSet/old", tooOld},
+		"workload with controller":          {webhooktest.NewPodTemplate(namespace, otherAged), "StatefulSet/controlled", tooOld},
+		"workload being deleted":            {webhooktest.NewPodTemplate(namespace, otherAged), "DaemonSet/leaving", tooOld},
+		"workload of other namespace":       {webhooktest.NewPodTemplate(namespace, otherAged), "Deployment/elsewhere", tooOld},
+		"more workloads than are looked up": {webhooktest.NewPodTemplate(namespace, aged), many, tooOld},
+		"malformed annotation":              {webhooktest.NewPodTemplate(namespace, aged), "Deployment/,/web,,Deployment/../web,Secret/web", tooOld},
+		"StatefulSet is a deploy":           {webhooktest.NewStatefulSet(namespace, aged), "Deployment/web", tooOld},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.object.SetName("")
 			test.object.SetGenerateName("made-")
-			if test.beside != "" {
-				test.object.SetAnnotations(map[string]string{v1alpha1.AnnotationRunningIn: test.beside})
+			if test.runningIn != "" {
+				test.object.SetAnnotations(map[string]string{v1alpha1.AnnotationRunningIn: test.runningIn})
 			}
 			webhooktest.WantCodes(t, env.Client.Create(t.Context(), test.object), test.want...)
 		})
 	}
 
-	t.Run("all other proof counts", func(t *testing.T) {
+	t.Run("Recall still denies", func(t *testing.T) {
 		env.createRecall(t, workload.DigestOf(aged))
 		recalled := webhooktest.NewPodTemplate(namespace, aged)
 		recalled.Annotations = map[string]string{v1alpha1.AnnotationRunningIn: "Deployment/web"}
@@ -224,7 +224,7 @@ func TestWhatASyncMakesAnewIsNoDeployOfWhatRuns(t *testing.T) {
 	})
 }
 
-func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
+func TestUnchangedUpdateWithoutRegistry(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	image := "127.0.0.1:1/shop/web@" + webhooktest.Digest('a')
@@ -242,8 +242,8 @@ func TestUnchangedPassesWithTheRegistryDown(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.RegistryUnavailable)
 }
 
-// TestRescheduled: what controllers make for a live owner isn't asked its age again;
-// everything else is asked everything.
+// TestRescheduled checks that the age of evidence isn't judged for objects that controllers
+// create for a live owner, and that it is for all others.
 func TestRescheduled(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -279,7 +279,7 @@ func TestRescheduled(t *testing.T) {
 		kcm     = "system:kube-controller-manager"
 		service = "system:serviceaccount:kube-system:"
 	)
-	old := []gate.Code{gate.SoakTooOld}
+	tooOld := []gate.Code{gate.SoakTooOld}
 	for name, test := range map[string]struct {
 		user       string
 		object     client.Object
@@ -289,26 +289,26 @@ func TestRescheduled(t *testing.T) {
 		kind       string
 		want       []gate.Code
 	}{
-		"pod of a ReplicaSet":                      {kcm, nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
-		"pod of a ReplicaSet, own account":         {service + "replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
-		"pod of a StatefulSet":                     {service + "statefulset-controller", nil, aged, "statefulset", "apps/v1", "StatefulSet", nil},
-		"pod of a DaemonSet":                       {service + "daemon-set-controller", nil, aged, "daemonset", "apps/v1", "DaemonSet", nil},
-		"pod of a ReplicationController":           {service + "replication-controller", nil, aged, "rc", "v1", "ReplicationController", nil},
-		"pod of a Job":                             {service + "job-controller", nil, aged, "job", "batch/v1", "Job", nil},
-		"ReplicaSet of a Deployment":               {service + "deployment-controller", webhooktest.NewReplicaSet(namespace, aged), aged, "deployment", "apps/v1", "Deployment", nil},
-		"Job of a CronJob":                         {service + "cronjob-controller", webhooktest.NewJob(namespace, aged), aged, "cronjob", "batch/v1", "CronJob", nil},
-		"another kind's controller":                {service + "job-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
-		"no controller of workloads":               {service + "generic-garbage-collector", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
-		"a namesake in another namespace":          {"system:serviceaccount:shop:replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
-		"a person":                                 {"ana", nil, aged, "replicaset", "apps/v1", "ReplicaSet", old},
-		"no owner":                                 {kcm, nil, aged, "", "", "", old},
-		"an owner that isn't there":                {kcm, nil, aged, "gone", "apps/v1", "ReplicaSet", old},
-		"an owner of the same name, another UID":   {kcm, nil, aged, "replicaset/other-uid", "apps/v1", "ReplicaSet", old},
-		"an owner on its way out":                  {kcm, nil, aged, "leaving", "apps/v1", "ReplicaSet", old},
-		"an owner of another kind":                 {kcm, nil, aged, "replicaset", "example.com/v1", "ReplicaSet", old},
-		"an owner with another digest":             {kcm, nil, otherAged, "replicaset", "apps/v1", "ReplicaSet", old},
-		"recalled":                                 {kcm, nil, recalled, "replicaset-recalled", "apps/v1", "ReplicaSet", []gate.Code{gate.Recalled}},
-		"unproven, of an owner from before a Gate": {kcm, nil, unproven, "replicaset-unproven", "apps/v1", "ReplicaSet", []gate.Code{gate.NoSignature, gate.NoSoak}},
+		"pod of ReplicaSet":                    {kcm, nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
+		"pod of ReplicaSet, own account":       {service + "replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", nil},
+		"pod of StatefulSet":                   {service + "statefulset-controller", nil, aged, "statefulset", "apps/v1", "StatefulSet", nil},
+		"pod of DaemonSet":                     {service + "daemon-set-controller", nil, aged, "daemonset", "apps/v1", "DaemonSet", nil},
+		"pod of ReplicationController":         {service + "replication-controller", nil, aged, "rc", "v1", "ReplicationController", nil},
+		"pod of Job":                           {service + "job-controller", nil, aged, "job", "batch/v1", "Job", nil},
+		"ReplicaSet of Deployment":             {service + "deployment-controller", webhooktest.NewReplicaSet(namespace, aged), aged, "deployment", "apps/v1", "Deployment", nil},
+		"Job of CronJob":                       {service + "cronjob-controller", webhooktest.NewJob(namespace, aged), aged, "cronjob", "batch/v1", "CronJob", nil},
+		"controller of other kind":             {service + "job-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", tooOld},
+		"controller not of workloads":          {service + "generic-garbage-collector", nil, aged, "replicaset", "apps/v1", "ReplicaSet", tooOld},
+		"same account name in other namespace": {"system:serviceaccount:shop:replicaset-controller", nil, aged, "replicaset", "apps/v1", "ReplicaSet", tooOld},
+		"person":                               {"ana", nil, aged, "replicaset", "apps/v1", "ReplicaSet", tooOld},
+		"no owner":                             {kcm, nil, aged, "", "", "", tooOld},
+		"missing owner":                        {kcm, nil, aged, "gone", "apps/v1", "ReplicaSet", tooOld},
+		"owner with other UID":                 {kcm, nil, aged, "replicaset/other-uid", "apps/v1", "ReplicaSet", tooOld},
+		"owner being deleted":                  {kcm, nil, aged, "leaving", "apps/v1", "ReplicaSet", tooOld},
+		"owner of other kind":                  {kcm, nil, aged, "replicaset", "example.com/v1", "ReplicaSet", tooOld},
+		"owner with other digest":              {kcm, nil, otherAged, "replicaset", "apps/v1", "ReplicaSet", tooOld},
+		"recalled":                             {kcm, nil, recalled, "replicaset-recalled", "apps/v1", "ReplicaSet", []gate.Code{gate.Recalled}},
+		"unproven, owner older than Gate":      {kcm, nil, unproven, "replicaset-unproven", "apps/v1", "ReplicaSet", []gate.Code{gate.NoSignature, gate.NoSoak}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := test.object
@@ -330,7 +330,7 @@ func TestRescheduled(t *testing.T) {
 		})
 	}
 
-	t.Run("a sidecar that was added on the way is new, what the owner runs isn't", func(t *testing.T) {
+	t.Run("added sidecar is new", func(t *testing.T) {
 		pod := webhooktest.NewPod(namespace, "", aged)
 		pod.GenerateName = "made-"
 		webhooktest.SetOwner(pod, owners["replicaset"], "apps/v1", "ReplicaSet")
@@ -343,17 +343,17 @@ func TestRescheduled(t *testing.T) {
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: otherAged})
 		status := webhooktest.WantCodes(t, env.Impersonate(t, kcm, nil).Create(t.Context(), pod), gate.SoakTooOld)
 		if field := status.Details.Causes[0].Field; field != "spec.containers[1].image" {
-			t.Errorf("denied is %q, want the sidecar", field)
+			t.Errorf("the denied field is %q, want the sidecar", field)
 		}
 	})
 }
 
-// TestPodsOfAnOlderRevision: a StatefulSet with a partition goes on to make pods of the
-// revision before, and of no other.
-func TestPodsOfAnOlderRevision(t *testing.T) {
+// TestStatefulSetRevision checks that pods of a StatefulSet's current revision are no new
+// deploy, and that pods of other revisions are.
+func TestStatefulSetRevision(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
-	aged, leftBehind, newest := env.PushAged(t), env.PushAged(t), env.PushProven(t)
+	aged, replaced, newest := env.PushAged(t), env.PushAged(t), env.PushProven(t)
 	before := env.Impersonate(t, webhooktest.Bypass, nil)
 	create := func(object client.Object) {
 		t.Helper()
@@ -376,7 +376,7 @@ func TestPodsOfAnOlderRevision(t *testing.T) {
 		webhooktest.SetOwner(r, owner, "apps/v1", "StatefulSet")
 		create(r)
 	}
-	revision("web-1", leftBehind, set, 1)
+	revision("web-1", replaced, set, 1)
 	revision("web-2", aged, set, 2)
 	revision("web-3", newest, set, 3)
 	revision("other-1", aged, other, 1)
@@ -389,20 +389,20 @@ func TestPodsOfAnOlderRevision(t *testing.T) {
 	}
 	env.createGate(t, env.ProdGate(namespace))
 
-	old := []gate.Code{gate.SoakTooOld}
+	tooOld := []gate.Code{gate.SoakTooOld}
 	for name, test := range map[string]struct {
 		user, current, label, image string
 		want                        []gate.Code
 	}{
-		"the current revision":                  {"system:kube-controller-manager", "web-2", "web-2", aged, nil},
-		"another image":                         {"system:kube-controller-manager", "web-2", "web-2", leftBehind, old},
-		"a revision that was left behind":       {"system:kube-controller-manager", "web-2", "web-1", leftBehind, old},
-		"no revision":                           {"system:kube-controller-manager", "web-2", "", aged, old},
-		"a person":                              {"ana", "web-2", "web-2", aged, old},
-		"when the rollout is through":           {"system:kube-controller-manager", "web-3", "web-2", aged, old},
-		"another StatefulSet's":                 {"system:kube-controller-manager", "other-1", "other-1", aged, old},
-		"one that isn't there":                  {"system:kube-controller-manager", "web-0", "web-0", aged, old},
-		"the newest, in the midst of a rollout": {"system:kube-controller-manager", "web-2", "web-3", newest, nil},
+		"current revision":                   {"system:kube-controller-manager", "web-2", "web-2", aged, nil},
+		"other image":                        {"system:kube-controller-manager", "web-2", "web-2", replaced, tooOld},
+		"replaced revision":                  {"system:kube-controller-manager", "web-2", "web-1", replaced, tooOld},
+		"no revision":                        {"system:kube-controller-manager", "web-2", "", aged, tooOld},
+		"person":                             {"ana", "web-2", "web-2", aged, tooOld},
+		"after the rollout":                  {"system:kube-controller-manager", "web-3", "web-2", aged, tooOld},
+		"revision of other StatefulSet":      {"system:kube-controller-manager", "other-1", "other-1", aged, tooOld},
+		"missing revision":                   {"system:kube-controller-manager", "web-0", "web-0", aged, tooOld},
+		"newest revision during the rollout": {"system:kube-controller-manager", "web-2", "web-3", newest, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status(test.current, "web-3")
@@ -417,9 +417,9 @@ func TestPodsOfAnOlderRevision(t *testing.T) {
 	}
 }
 
-// TestTheTemplateOfARevision: under template: Same a StatefulSet's pod has the template of
-// its revision, and none where that isn't known. Nothing judges ControllerRevisions.
-func TestTheTemplateOfARevision(t *testing.T) {
+// TestStatefulSetRevisionTemplate checks that under template: Same a StatefulSet's pod has the
+// template of its revision, and none if that isn't known. Nothing judges ControllerRevisions.
+func TestStatefulSetRevisionTemplate(t *testing.T) {
 	env := startedEnv(t)
 	staging, namespace := env.NewNamespace(t), env.NewNamespace(t)
 	image := env.Push(t, "shop/web")
@@ -492,15 +492,15 @@ func TestTheTemplateOfARevision(t *testing.T) {
 		current, label string
 		want           []gate.Code
 	}{
-		"the newest, and no status yet":     {"", "web-new", nil},
-		"the newest":                        {"web-old", "web-new", nil},
-		"an older one that soaked":          {"web-old", "web-old", nil},
-		"one that didn't soak":              {"web-evil", "web-evil", denied},
-		"one without a controller":          {"web-orphan", "web-orphan", denied},
-		"one that isn't there":              {"web-gone", "web-gone", denied},
-		"one that is mixed with the newest": {"web-mixture", "web-mixture", denied},
-		"one that the status doesn't name":  {"web-old", "web-evil", denied},
-		"none":                              {"web-old", "", denied},
+		"newest, no status yet": {"", "web-new", nil},
+		"newest":                {"web-old", "web-new", nil},
+		"older and soaked":      {"web-old", "web-old", nil},
+		"not soaked":            {"web-evil", "web-evil", denied},
+		"no controller":         {"web-orphan", "web-orphan", denied},
+		"missing revision":      {"web-gone", "web-gone", denied},
+		"merge patch":           {"web-mixture", "web-mixture", denied},
+		"not in the status":     {"web-old", "web-evil", denied},
+		"no label":              {"web-old", "", denied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set.Status.CurrentRevision, set.Status.UpdateRevision, set.Status.Replicas = test.current, "", 0
@@ -528,9 +528,9 @@ func trimSuffix(text, suffix string) string {
 	return text
 }
 
-// TestChartOfAPod: pods don't carry the chart's digest, so their owners' stamp counts,
-// as far up as ReplicaSet and Deployment, Job and CronJob.
-func TestChartOfAPod(t *testing.T) {
+// TestPodChart checks that the chart's digest of a pod comes from its owners: ReplicaSet and
+// Deployment, Job and CronJob.
+func TestPodChart(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	chart := webhooktest.Digest('c')
@@ -556,11 +556,11 @@ func TestChartOfAPod(t *testing.T) {
 
 	pod := webhooktest.NewPod(namespace, "web", image)
 	webhooktest.SetOwner(pod, replicaSet, "apps/v1", "ReplicaSet")
-	webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod.DeepCopy()), gate.OtherChart) // a person's pod has no owner's word
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod.DeepCopy()), gate.OtherChart) // no owner counts for a person's pod
 	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
 	webhooktest.WantCodes(t, kcm.Create(t.Context(), pod))
 	pod.Spec.SchedulingGates = nil
-	webhooktest.WantCodes(t, env.Client.Update(t.Context(), pod)) // its digests run there already
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), pod)) // its digests run already
 
 	cronJob := webhooktest.NewCronJob(namespace, image)
 	cronJob.Annotations = map[string]string{v1alpha1.AnnotationChartDigest: chart}
@@ -576,9 +576,9 @@ func TestChartOfAPod(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.OtherChart)
 }
 
-// TestTheTemplateThatSoaked: a Gate may ask for the very pod template that an observer saw,
-// as the API server completed it there; its pods are known by their owner's.
-func TestTheTemplateThatSoaked(t *testing.T) {
+// TestSoakedTemplate checks that a Gate can require the pod template that soaked, with the
+// defaults of the API server, and that pods have their owner's template.
+func TestSoakedTemplate(t *testing.T) {
 	env := startedEnv(t)
 	staging, namespace := env.NewNamespace(t), env.NewNamespace(t)
 	image := env.Push(t, "shop/web")
@@ -603,13 +603,13 @@ func TestTheTemplateThatSoaked(t *testing.T) {
 	env.createGate(t, g)
 
 	always := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}}
-	for what, change := range map[string]func(*corev1.Container){
-		"arguments":     func(c *corev1.Container) { c.Args = []string{"--debug"} },
-		"command":       func(c *corev1.Container) { c.Command = []string{"sleep", "inf"} },
-		"environment":   func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "MODE", Value: "idle"}} },
-		"another probe": func(c *corev1.Container) { c.ReadinessProbe = always },
+	for name, change := range map[string]func(*corev1.Container){
+		"arguments":   func(c *corev1.Container) { c.Args = []string{"--debug"} },
+		"command":     func(c *corev1.Container) { c.Command = []string{"sleep", "inf"} },
+		"environment": func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "MODE", Value: "idle"}} },
+		"probe":       func(c *corev1.Container) { c.ReadinessProbe = always },
 	} {
-		t.Run("another pod template: "+what, func(t *testing.T) {
+		t.Run("other "+name, func(t *testing.T) {
 			changed := webhooktest.NewDeployment(namespace, image)
 			change(&changed.Spec.Template.Spec.Containers[0])
 			webhooktest.WantCodes(t, env.Client.Create(t.Context(), changed), gate.OtherTemplate)

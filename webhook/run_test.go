@@ -14,9 +14,8 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestFollowingThatFailsIsLogged: a webhook that may not list Recalls doesn't know of
-// them, and its log says so.
-func TestFollowingThatFailsIsLogged(t *testing.T) {
+// TestWatchFailureIsLogged checks that a webhook which may not list Recalls logs that.
+func TestWatchFailureIsLogged(t *testing.T) {
 	env := startedEnv(t)
 	cluster := rest.CopyConfig(env.Admin)
 	cluster.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
@@ -36,6 +35,6 @@ func TestFollowingThatFailsIsLogged(t *testing.T) {
 		text := logs.String()
 		return strings.Contains(text, "cannot watch the cluster") && strings.Contains(text, "Recall") && strings.Contains(text, "forbidden")
 	}); err != nil {
-		t.Errorf("the log doesn't say that Recalls can't be followed:\n%s", logs)
+		t.Errorf("the log doesn't report that Recalls can't be watched:\n%s", logs)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// served is a handler served as in production.
+// served is a handler that is served as in production.
 type served struct {
 	folder, address string
 	stop            context.CancelFunc
@@ -47,11 +47,11 @@ func serveForTest(t *testing.T, handler http.Handler) served {
 	return s
 }
 
-// certificate is the name on the certificate that is served now.
+// certificate returns the common name of the certificate that is served now.
 func (s served) certificate() string {
 	name := ""
 	connection, err := tls.Dial("tcp", s.address, &tls.Config{
-		InsecureSkipVerify: true, // whichever it is, its name is all that is asked for
+		InsecureSkipVerify: true, // the test compares its name
 		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
 			certificate, err := x509.ParseCertificate(raw[0])
 			if err == nil {
@@ -66,7 +66,7 @@ func (s served) certificate() string {
 	return name
 }
 
-func TestCertificateIsReadAgainWhenItChanges(t *testing.T) {
+func TestServeReloadsCertificate(t *testing.T) {
 	s := serveForTest(t, http.NotFoundHandler())
 	if err := webhooktest.WaitUntil(func() bool { return s.certificate() == "first" }); err != nil {
 		t.Fatalf("the first certificate isn't served: %v", err)
@@ -83,7 +83,7 @@ func TestCertificateIsReadAgainWhenItChanges(t *testing.T) {
 	}
 }
 
-func TestRequestsInFlightEndBeforeTheServer(t *testing.T) {
+func TestServeDrainsRequests(t *testing.T) {
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	s := serveForTest(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived)
@@ -111,7 +111,7 @@ func TestRequestsInFlightEndBeforeTheServer(t *testing.T) {
 		}
 		return err != nil
 	}); err != nil {
-		t.Fatalf("the server goes on to listen: %v", err)
+		t.Fatalf("the server still listens: %v", err)
 	}
 	select {
 	case err := <-s.ended:

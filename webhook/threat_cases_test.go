@@ -27,8 +27,8 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestReferenceTricks: an image counts by the digest that a runtime would pull, written
-// as runtimes take it, and by the repository in full.
+// TestReferenceTricks checks that an image is judged by the digest that a runtime would pull, and
+// by its full repository.
 func TestReferenceTricks(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -40,28 +40,28 @@ func TestReferenceTricks(t *testing.T) {
 		image string
 		want  []gate.Code
 	}{
-		"a tag beside the digest":             {web + ":1.0@" + digest, nil},
-		"a tag beside another digest":         {web + ":1.0@" + workload.DigestOf(unproven), missing},
-		"a tag alone":                         {web + ":1.0", []gate.Code{gate.NoDigest}},
-		"neither":                             {web, []gate.Code{gate.NoDigest}},
-		"a tag that looks like a digest":      {web + ":" + strings.Replace(digest, ":", "-", 1), []gate.Code{gate.NoDigest}},
-		"upper case":                          {web + "@sha256:" + strings.ToUpper(strings.TrimPrefix(digest, "sha256:")), unknown},
-		"the algorithm in upper case":         {web + "@SHA256:" + strings.TrimPrefix(digest, "sha256:"), unknown},
-		"63 digits":                           {web + "@" + digest[:len(digest)-1], unknown},
-		"65 digits":                           {web + "@" + digest + "0", unknown},
-		"no hex":                              {web + "@sha256:" + strings.Repeat("g", 64), unknown},
-		"another algorithm":                   {web + "@sha512:" + strings.Repeat("a", 128), unknown},
-		"two digests, the proven one last":    {web + "@" + workload.DigestOf(unproven) + "@" + digest, unknown},
-		"two digests, the proven one first":   {web + "@" + digest + "@" + workload.DigestOf(unproven), unknown},
-		"a repository one deeper":             {env.Host + "/shop/web/evil@" + digest, unknown},
-		"a repository one higher":             {env.Host + "/shop@" + digest, unknown},
-		"dots in the path":                    {env.Host + "/shop/../evil/web@" + digest, unknown},
-		"the path behind another host":        {"evil.example.com/" + web + "@" + digest, unknown},
-		"a user before the host":              {"user@" + web + "@" + digest, unknown},
-		"a scheme":                            {"http://" + web + "@" + digest, unknown},
-		"a query":                             {web + "?x@" + digest, unknown},
-		"the digest alone":                    {digest, unknown},
-		"an unproven digest of the same name": {unproven, missing},
+		"tag and digest":                     {web + ":1.0@" + digest, nil},
+		"tag and other digest":               {web + ":1.0@" + workload.DigestOf(unproven), missing},
+		"tag alone":                          {web + ":1.0", []gate.Code{gate.NoDigest}},
+		"neither tag nor digest":             {web, []gate.Code{gate.NoDigest}},
+		"tag like a digest":                  {web + ":" + strings.Replace(digest, ":", "-", 1), []gate.Code{gate.NoDigest}},
+		"digest in upper case":               {web + "@sha256:" + strings.ToUpper(strings.TrimPrefix(digest, "sha256:")), unknown},
+		"algorithm in upper case":            {web + "@SHA256:" + strings.TrimPrefix(digest, "sha256:"), unknown},
+		"63 digits":                          {web + "@" + digest[:len(digest)-1], unknown},
+		"65 digits":                          {web + "@" + digest + "0", unknown},
+		"not hexadecimal":                    {web + "@sha256:" + strings.Repeat("g", 64), unknown},
+		"other algorithm":                    {web + "@sha512:" + strings.Repeat("a", 128), unknown},
+		"two digests, proven last":           {web + "@" + workload.DigestOf(unproven) + "@" + digest, unknown},
+		"two digests, proven first":          {web + "@" + digest + "@" + workload.DigestOf(unproven), unknown},
+		"nested repository":                  {env.Host + "/shop/web/evil@" + digest, unknown},
+		"parent repository":                  {env.Host + "/shop@" + digest, unknown},
+		"dots in the path":                   {env.Host + "/shop/../evil/web@" + digest, unknown},
+		"path under other host":              {"evil.example.com/" + web + "@" + digest, unknown},
+		"user before host":                   {"user@" + web + "@" + digest, unknown},
+		"scheme":                             {"http://" + web + "@" + digest, unknown},
+		"query":                              {web + "?x@" + digest, unknown},
+		"digest alone":                       {digest, unknown},
+		"unproven digest of same repository": {unproven, missing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := webhooktest.NewPod(namespace, "", test.image)
@@ -71,8 +71,9 @@ func TestReferenceTricks(t *testing.T) {
 	}
 }
 
-// TestWhatAPodNamesIsNeverContacted: evidence is fetched from the Gate's repositories.
-func TestWhatAPodNamesIsNeverContacted(t *testing.T) {
+// TestRegistryOfPodIsNotContacted checks that evidence is fetched from the Gate's repositories
+// only.
+func TestRegistryOfPodIsNotContacted(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -103,11 +104,11 @@ func TestWhatAPodNamesIsNeverContacted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := <-called; ok {
-		t.Error("the webhook has contacted a registry that only a pod has named")
+		t.Error("the webhook contacted a registry that only a pod names")
 	}
 }
 
-// TestForgedAnnotations: what an object says of itself proves nothing.
+// TestForgedAnnotations checks that annotations prove nothing.
 func TestForgedAnnotations(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -116,11 +117,11 @@ func TestForgedAnnotations(t *testing.T) {
 	for name, annotations := range map[string]map[string]string{
 		"verified by others":    {"policy.sigstore.dev/verified": "true", "kyverno.io/verify-images": `{"web":"pass"}`},
 		"verified by envladder": {"envladder.dev/verified": "true", "validate.envladder.dev/verdict": "Allowed"},
-		"all stamps right": {
+		"valid stamps": {
 			v1alpha1.AnnotationLadder: "shop", v1alpha1.AnnotationEnvironment: "prod", v1alpha1.AnnotationTarget: "eu",
 			v1alpha1.AnnotationChartDigest: webhooktest.Digest('c'),
 		},
-		"beside something": {v1alpha1.AnnotationRunningIn: "Deployment/web,Rollout/web"},
+		"running in a workload": {v1alpha1.AnnotationRunningIn: "Deployment/web,Rollout/web"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := webhooktest.NewPod(namespace, "web", unproven)
@@ -130,9 +131,9 @@ func TestForgedAnnotations(t *testing.T) {
 	}
 }
 
-// TestAnotherEnvironmentsSigner: whoever may sign previews or staging has no word in prod,
-// even where the Gate knows the name for something else.
-func TestAnotherEnvironmentsSigner(t *testing.T) {
+// TestSignerOfOtherEnvironment checks that signers of previews or staging prove nothing in prod,
+// even if the Gate accepts them for another requirement.
+func TestSignerOfOtherEnvironment(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -145,9 +146,9 @@ func TestAnotherEnvironmentsSigner(t *testing.T) {
 	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", image)), gate.NoSignature, gate.NoSoak, gate.WrongSigner, gate.WrongSigner)
 }
 
-// TestWarmMemoryIsJudgedAnew: what is remembered is evidence. The Gate, its signers and
-// the time are those of the request.
-func TestWarmMemoryIsJudgedAnew(t *testing.T) {
+// TestCachedEvidenceIsJudgedAgain checks that cached evidence is judged with the Gate, its
+// signers and the time of the request.
+func TestCachedEvidenceIsJudgedAgain(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	g := env.ProdGate(namespace)
@@ -157,48 +158,48 @@ func TestWarmMemoryIsJudgedAnew(t *testing.T) {
 	p := env.restart(t, func(c *Config) {
 		c.now = func() time.Time { return time.Now().Add(time.Duration(elapsed.Load())) }
 	})
-	want := func(what string, codes ...gate.Code) {
+	want := func(situation string, codes ...gate.Code) {
 		t.Helper()
 		var got []gate.Code
 		err := webhooktest.WaitUntil(func() bool { got = p.codesFor(t, namespace, image); return slices.Equal(got, codes) })
 		if err != nil {
-			t.Errorf("%s: codes are %v, want %v", what, got, codes)
+			t.Errorf("%s: codes are %v, want %v", situation, got, codes)
 		}
 	}
 	want("proven")
 	elapsed.Store(int64(72 * time.Hour))
-	want("the soak's age is reached", gate.SoakTooOld)
+	want("maxAge exceeded", gate.SoakTooOld)
 	elapsed.Store(0)
-	want("and isn't")
+	want("maxAge not exceeded")
 
 	rotated := g.DeepCopy()
 	rotated.Spec.Signers[0].Key.Data, rotated.Spec.Signers[0].Time = env.Keys["stranger"].PublicPEM(), v1alpha1.TimeTrustSigner
 	if err := env.Client.Patch(t.Context(), rotated.DeepCopy(), client.MergeFrom(g)); err != nil {
 		t.Fatal(err)
 	}
-	want("the key was rotated", gate.NoSignature)
+	want("key rotated", gate.NoSignature)
 	env.Sign(t, image, "stranger")
-	want("the new key has signed")
+	want("signed with new key")
 	removed := rotated.DeepCopy()
 	removed.Spec.Requires.Soak.By = []string{"ci"}
 	if err := env.Client.Patch(t.Context(), removed, client.MergeFrom(rotated)); err != nil {
 		t.Fatal(err)
 	}
-	want("the observer's word counts no more", gate.NoSoak, gate.WrongSigner)
+	want("observer removed from requirement", gate.NoSoak, gate.WrongSigner)
 }
 
-// TestTheRegistryRecovers: whatever it does, what was admitted stays admitted, what wasn't
-// asked for stays out, and once it is well again nothing has to be restarted.
-func TestTheRegistryRecovers(t *testing.T) {
+// TestRegistryRecovery checks that while a registry fails, admitted images stay admitted and
+// others are denied, and that nothing has to be restarted when it recovers.
+func TestRegistryRecovery(t *testing.T) {
 	env := startedEnv(t)
 	var mode atomic.Value
-	mode.Store("well")
+	mode.Store("available")
 	inner := ggcrregistry.New(ggcrregistry.WithReferrersSupport(true), ggcrregistry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch mode.Load() {
-		case "well":
+		case "available":
 			inner.ServeHTTP(w, r)
-		case "resetting":
+		case "resetting connections":
 			panic(http.ErrAbortHandler)
 		case "slow":
 			select {
@@ -210,7 +211,7 @@ func TestTheRegistryRecovers(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		case "broken":
 			w.WriteHeader(http.StatusInternalServerError)
-		case "lying":
+		case "answering with HTML":
 			_, _ = io.WriteString(w, "<html>down for maintenance</html>")
 		}
 	}))
@@ -221,32 +222,33 @@ func TestTheRegistryRecovers(t *testing.T) {
 	own.createGate(t, own.ProdGate(namespace))
 	admitted, later := own.PushProven(t), own.PushProven(t)
 	p := env.restart(t)
-	ask := func(image string) []gate.Code {
+	codesFor := func(image string) []gate.Code {
 		request := webhooktest.PodRequest(image)
 		request.Namespace = namespace
 		return webhooktest.Codes(webhooktest.Send(t, p.handler(), "/validate?timeout=1s", request))
 	}
-	if got := ask(admitted); got != nil {
+	if got := codesFor(admitted); got != nil {
 		t.Fatalf("codes are %v", got)
 	}
-	for _, ill := range []string{"resetting", "slow", "busy", "broken", "lying"} {
-		mode.Store(ill)
-		if got := ask(admitted); got != nil {
-			t.Errorf("while the registry is %s what was admitted is denied: %v", ill, got)
+	for _, failure := range []string{"resetting connections", "slow", "busy", "broken", "answering with HTML"} {
+		mode.Store(failure)
+		if got := codesFor(admitted); got != nil {
+			t.Errorf("while the registry is %s an admitted image is denied: %v", failure, got)
 		}
-		if got := ask(later); len(got) == 0 {
-			t.Errorf("while the registry is %s what wasn't asked for is admitted", ill)
+		if got := codesFor(later); len(got) == 0 {
+			t.Errorf("while the registry is %s a new image is admitted", failure)
 		}
 	}
-	mode.Store("well")
+	mode.Store("available")
 	var got []gate.Code
-	if err := webhooktest.WaitUntil(func() bool { got = ask(later); return got == nil }); err != nil {
-		t.Errorf("the registry is well again, and codes are %v", got)
+	if err := webhooktest.WaitUntil(func() bool { got = codesFor(later); return got == nil }); err != nil {
+		t.Errorf("the registry has recovered, and codes are %v", got)
 	}
 }
 
-// TestADryRunSaysTheSame: so that a server-side diff shows the denial before the sync.
-func TestADryRunSaysTheSame(t *testing.T) {
+// TestDryRunVerdict checks that a dry run is denied with the same message, so that a server-side
+// diff shows the denial before the sync.
+func TestDryRunVerdict(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -255,15 +257,16 @@ func TestADryRunSaysTheSame(t *testing.T) {
 	dry := webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewDeployment(namespace, unproven), client.DryRunAll), missing...)
 	wet := webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewDeployment(namespace, unproven)), missing...)
 	if dry.Message != wet.Message {
-		t.Errorf("a dry run says %q, the real one %q", dry.Message, wet.Message)
+		t.Errorf("the dry run's message is %q, the real one's %q", dry.Message, wet.Message)
 	}
 	applied := webhooktest.NewDeployment(namespace, unproven)
 	applied.APIVersion, applied.Kind = "apps/v1", "Deployment"
 	webhooktest.WantCodes(t, env.Client.Patch(t.Context(), applied, client.Apply, client.FieldOwner("argocd-controller"), client.DryRunAll), missing...)
 }
 
-// TestManyContainersOfOneDigest are one question to the registry.
-func TestManyContainersOfOneDigest(t *testing.T) {
+// TestContainersOfOneDigest checks that many containers of one digest cause one look-up in the
+// registry.
+func TestContainersOfOneDigest(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
 	env.createGate(t, env.ProdGate(namespace))
@@ -274,27 +277,26 @@ func TestManyContainersOfOneDigest(t *testing.T) {
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "c" + string(rune('a'+i/26)) + string(rune('a'+i%26)), Image: image})
 	}
 	webhooktest.WantCodes(t, env.Client.Create(t.Context(), pod))
-	if asked := env.store.Counts().Registry - before.Registry; asked != 1 {
-		t.Errorf("the registry was asked %d times about one digest, want once", asked)
+	if lookups := env.store.Counts().Registry - before.Registry; lookups != 1 {
+		t.Errorf("the registry was queried %d times about one digest, want once", lookups)
 	}
 }
 
-// TestTheRegistryAnswersDifferently: the second time a registry gives other bytes under the
-// same digest. With a space more, all that they say and their signatures are as good as
-// before: it is the digest, or the size, that they don't have.
-func TestTheRegistryAnswersDifferently(t *testing.T) {
+// TestRegistryChangesAnswers lets a registry return different bytes for the same digest. With an
+// additional space, content and signatures remain valid: only the digest or the size is wrong.
+func TestRegistryChangesAnswers(t *testing.T) {
 	env := startedEnv(t)
-	type lie struct {
-		about  string // part of the path
-		change func([]byte) []byte
+	type change struct {
+		path string // a part of it
+		edit func([]byte) []byte
 	}
 	more := func(answer []byte) []byte { return append(answer, ' ') }
 	cut := func(answer []byte) []byte { return append(answer[:len(answer)-1], ' ') }
-	var told atomic.Pointer[lie]
+	var active atomic.Pointer[change]
 	inner := ggcrregistry.New(ggcrregistry.WithReferrersSupport(true), ggcrregistry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		lie := told.Load()
-		if lie == nil || r.Method != http.MethodGet || !strings.Contains(r.URL.Path, lie.about) {
+		c := active.Load()
+		if c == nil || r.Method != http.MethodGet || !strings.Contains(r.URL.Path, c.path) {
 			inner.ServeHTTP(w, r)
 			return
 		}
@@ -303,47 +305,47 @@ func TestTheRegistryAnswersDifferently(t *testing.T) {
 		maps.Copy(w.Header(), answer.Header())
 		w.Header().Del("Content-Length")
 		w.WriteHeader(answer.Code)
-		_, _ = w.Write(lie.change(answer.Body.Bytes()))
+		_, _ = w.Write(c.edit(answer.Body.Bytes()))
 	}))
 	defer server.Close()
 	own := *env
 	own.Host = strings.TrimPrefix(server.URL, "http://")
 	namespace := own.NewNamespace(t)
 	own.createGate(t, own.ProdGate(namespace))
-	for what, test := range map[string]struct {
-		lie  lie
-		want gate.Code
+	for name, test := range map[string]struct {
+		change change
+		want   gate.Code
 	}{
-		"manifests":                {lie{"/manifests/sha256:", more}, gate.RegistryUnavailable},
-		"bundles of the same size": {lie{"/blobs/sha256:", cut}, gate.RegistryUnavailable},
-		"bundles of another size":  {lie{"/blobs/sha256:", more}, gate.NoSignature}, // one that lies about itself is passed over
+		"manifests":                {change{"/manifests/sha256:", more}, gate.RegistryUnavailable},
+		"bundles of the same size": {change{"/blobs/sha256:", cut}, gate.RegistryUnavailable},
+		"bundles of another size":  {change{"/blobs/sha256:", more}, gate.NoSignature}, // a bundle of the wrong size is skipped
 	} {
-		t.Run(what, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			first, second := own.PushProven(t), own.PushProven(t)
 			p := env.restart(t)
 			if got := p.codesFor(t, namespace, first); got != nil {
-				t.Fatalf("before, codes are %v", got)
+				t.Fatalf("before the change, codes are %v", got)
 			}
-			told.Store(&test.lie)
-			defer told.Store(nil)
+			active.Store(&test.change)
+			defer active.Store(nil)
 			if got := p.codesFor(t, namespace, first); got != nil {
-				t.Errorf("what was verified is denied: %v", got)
+				t.Errorf("a verified image is denied: %v", got)
 			}
 			if got := p.codesFor(t, namespace, second); !slices.Contains(got, test.want) {
 				t.Errorf("codes are %v, want %s among them", got, test.want)
 			}
-			told.Store(nil)
+			active.Store(nil)
 			var got []gate.Code
 			if err := webhooktest.WaitUntil(func() bool { got = p.codesFor(t, namespace, second); return got == nil }); err != nil {
-				t.Errorf("it answers as it should again, and codes are %v", got)
+				t.Errorf("the registry answers correctly again, and codes are %v", got)
 			}
 		})
 	}
 }
 
-// TestJunkBesideTheProof: ten thousand referrers, and one that is larger than any bundle
-// may be, cost what is proven no admission and what is unproven no clear word.
-func TestJunkBesideTheProof(t *testing.T) {
+// TestJunkAttestations attaches ten thousand referrers, and one that is larger than a bundle may
+// be: a proven image is still admitted, and an unproven one is denied with a clear reason.
+func TestJunkAttestations(t *testing.T) {
 	env := startedEnv(t)
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	own := *env
@@ -381,16 +383,16 @@ func TestJunkBesideTheProof(t *testing.T) {
 		}
 	}
 	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
-		_, digest, asked := strings.Cut(r.URL.Path, "/referrers/")
-		if asked {
+		_, digest, found := strings.Cut(r.URL.Path, "/referrers/")
+		if found {
 			w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
 			_, _ = w.Write(lists[digest])
 		}
-		return asked
+		return found
 	})
 	status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "unproven", unproven)), gate.NoSignature, gate.NoSoak, gate.ProofTooLarge)
 	if !strings.Contains(status.Message, "500") {
-		t.Errorf("the message names no bound: %s", status.Message)
+		t.Errorf("the message doesn't name the bound: %s", status.Message)
 	}
 	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "proven", proven)))
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestThePageNamesTests: each test that the threat model points to is there.
-func TestThePageNamesTests(t *testing.T) {
+// TestThreatModelNamesTests checks that each test that the threat model names exists.
+func TestThreatModelNamesTests(t *testing.T) {
 	page, err := os.ReadFile("../docs/threat-model.md")
 	if err != nil {
 		t.Fatal(err)
@@ -34,11 +34,11 @@ func TestThePageNamesTests(t *testing.T) {
 	}
 	named := regexp.MustCompile("`([a-z]+)\\.(Test[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
 	if len(named) == 0 {
-		t.Fatal("the page names no test")
+		t.Fatal("the threat model names no test")
 	}
-	for _, one := range named {
-		if !strings.Contains(code[one[1]], "\nfunc "+one[2]+"(t *testing.T)") {
-			t.Errorf("there is no %s in package %s", one[2], one[1])
+	for _, match := range named {
+		if !strings.Contains(code[match[1]], "\nfunc "+match[2]+"(t *testing.T)") {
+			t.Errorf("package %s has no %s", match[1], match[2])
 		}
 	}
 }

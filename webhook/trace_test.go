@@ -19,8 +19,8 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// TestTraces: a review is a child of the API server's span, and has all that was done
-// for it below.
+// TestTraces checks that a review's span is a child of the API server's span, and the parent of
+// all spans of its work.
 func TestTraces(t *testing.T) {
 	env := startedEnv(t)
 	namespace := env.NewNamespace(t)
@@ -45,26 +45,26 @@ func TestTraces(t *testing.T) {
 	})
 	defer func() { _ = provider.Shutdown(context.Background()) }() // the package's other tests record nothing
 
-	below := map[string][]string{} // span -> its parent's names
+	parents := map[string][]string{} // of each span, by names
 	names := map[string]string{"b7ad6b7169203331": "the API server's"}
-	mine := slices.DeleteFunc(spans.GetSpans(), func(s tracetest.SpanStub) bool {
+	own := slices.DeleteFunc(spans.GetSpans(), func(s tracetest.SpanStub) bool {
 		return s.SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c"
 	})
-	for _, span := range mine {
+	for _, span := range own {
 		names[span.SpanContext.SpanID().String()] = span.Name
 	}
-	for _, span := range mine {
-		below[span.Name] = append(below[span.Name], names[span.Parent.SpanID().String()])
+	for _, span := range own {
+		parents[span.Name] = append(parents[span.Name], names[span.Parent.SpanID().String()])
 	}
 	for name, parent := range map[string]string{
 		"review": "the API server's", "judge image": "review", "fetch evidence": "judge image",
 		"registry GET": "fetch evidence", "verify bundle": "fetch evidence",
 	} {
-		if !slices.Contains(below[name], parent) {
-			t.Errorf("no span %q is below %q, but below %q", name, parent, below[name])
+		if !slices.Contains(parents[name], parent) {
+			t.Errorf("span %q has no parent %q, but %q", name, parent, parents[name])
 		}
 	}
-	for _, span := range mine {
+	for _, span := range own {
 		if span.Name == "review" && !slices.Contains(span.Attributes, attribute.String("envladder.verdict", "Denied")) {
 			t.Errorf("the review's attributes are %v", span.Attributes)
 		}

@@ -59,7 +59,7 @@ func (w *countingWriter) Add(images []evidencecache.Admitted) {
 	w.Writer.Add(images)
 }
 
-func TestWhatIsNoReviewGetsAnHTTPError(t *testing.T) {
+func TestInvalidReview(t *testing.T) {
 	server := httptest.NewServer(newTestHandler(webhooktest.AllowAll).mux())
 	defer server.Close()
 	good := string(webhooktest.EncodeReview(webhooktest.PodRequest("127.0.0.1:1/shop/web")))
@@ -69,31 +69,31 @@ func TestWhatIsNoReviewGetsAnHTTPError(t *testing.T) {
 		method, path, media, body string
 		want                      int
 	}{
-		"a review":               {"POST", "/validate", "application/json", good, 200},
-		"with a charset":         {"POST", "/validate", "application/json; charset=utf-8", good, 200},
-		"as large as they get":   {"POST", "/validate", "application/json", padded(maxBody), 200},
-		"a byte larger":          {"POST", "/validate", "application/json", padded(maxBody + 1), 413},
-		"10 MiB":                 {"POST", "/validate", "application/json", strings.Repeat("{", 10<<20), 413},
-		"GET":                    {"GET", "/validate", "application/json", "", 405},
-		"PUT":                    {"PUT", "/validate", "application/json", good, 405},
-		"another path":           {"POST", "/mutate", "application/json", good, 404},
-		"no content type":        {"POST", "/validate", "", good, 415},
-		"YAML":                   {"POST", "/validate", "application/yaml", good, 415},
-		"protobuf":               {"POST", "/validate", "application/vnd.kubernetes.protobuf", good, 415},
-		"nothing":                {"POST", "/validate", "application/json", "", 400},
-		"no JSON":                {"POST", "/validate", "application/json", "kind: AdmissionReview", 400},
-		"half of it":             {"POST", "/validate", "application/json", good[:len(good)/2], 400},
-		"two of them":            {"POST", "/validate", "application/json", good + good, 400},
-		"10,001 brackets":        {"POST", "/validate", "application/json", strings.Repeat("[", 10_001), 400},
-		"v1beta1":                {"POST", "/validate", "application/json", strings.Replace(good, "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1), 400},
-		"another kind":           {"POST", "/validate", "application/json", strings.Replace(good, `"AdmissionReview"`, `"Pod"`, 1), 400},
-		"no request":             {"POST", "/validate", "application/json", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 400},
-		"no uid":                 {"POST", "/validate", "application/json", strings.Replace(good, `"uid":"u1"`, `"uid":""`, 1), 400},
-		"a timeout that is none": {"POST", "/validate?timeout=soon", "application/json", good, 400},
-		"a timeout that is over": {"POST", "/validate?timeout=-1s", "application/json", good, 400},
-		"a timeout of a year":    {"POST", "/validate?timeout=8760h", "application/json", good, 200},
-		"health":                 {"GET", "/healthz", "", "", 200},
-		"readiness":              {"GET", "/readyz", "", "", 200},
+		"review":            {"POST", "/validate", "application/json", good, 200},
+		"charset":           {"POST", "/validate", "application/json; charset=utf-8", good, 200},
+		"largest body":      {"POST", "/validate", "application/json", padded(maxBody), 200},
+		"one byte more":     {"POST", "/validate", "application/json", padded(maxBody + 1), 413},
+		"10 MiB":            {"POST", "/validate", "application/json", strings.Repeat("{", 10<<20), 413},
+		"GET":               {"GET", "/validate", "application/json", "", 405},
+		"PUT":               {"PUT", "/validate", "application/json", good, 405},
+		"other path":        {"POST", "/mutate", "application/json", good, 404},
+		"no content type":   {"POST", "/validate", "", good, 415},
+		"YAML":              {"POST", "/validate", "application/yaml", good, 415},
+		"protobuf":          {"POST", "/validate", "application/vnd.kubernetes.protobuf", good, 415},
+		"empty body":        {"POST", "/validate", "application/json", "", 400},
+		"not JSON":          {"POST", "/validate", "application/json", "kind: AdmissionReview", 400},
+		"truncated":         {"POST", "/validate", "application/json", good[:len(good)/2], 400},
+		"two reviews":       {"POST", "/validate", "application/json", good + good, 400},
+		"10,001 brackets":   {"POST", "/validate", "application/json", strings.Repeat("[", 10_001), 400},
+		"v1beta1":           {"POST", "/validate", "application/json", strings.Replace(good, "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1), 400},
+		"other kind":        {"POST", "/validate", "application/json", strings.Replace(good, `"AdmissionReview"`, `"Pod"`, 1), 400},
+		"no request":        {"POST", "/validate", "application/json", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 400},
+		"no uid":            {"POST", "/validate", "application/json", strings.Replace(good, `"uid":"u1"`, `"uid":""`, 1), 400},
+		"invalid timeout":   {"POST", "/validate?timeout=soon", "application/json", good, 400},
+		"negative timeout":  {"POST", "/validate?timeout=-1s", "application/json", good, 400},
+		"timeout of a year": {"POST", "/validate?timeout=8760h", "application/json", good, 200},
+		"health":            {"GET", "/healthz", "", "", 200},
+		"readiness":         {"GET", "/readyz", "", "", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, err := http.NewRequestWithContext(t.Context(), test.method, server.URL+test.path, strings.NewReader(test.body))
@@ -119,7 +119,7 @@ func TestWhatIsNoReviewGetsAnHTTPError(t *testing.T) {
 	}
 }
 
-func TestSlowBodyIsCutOff(t *testing.T) {
+func TestSlowBody(t *testing.T) {
 	server := httptest.NewServer(newTestHandler(webhooktest.AllowAll).mux())
 	defer server.Close()
 	connection, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -133,7 +133,7 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 	}
 	answer, err := io.ReadAll(connection)
 	if err != nil {
-		t.Fatalf("the connection isn't cut off: %v", err)
+		t.Fatalf("the connection isn't closed: %v", err)
 	}
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
 		t.Errorf("the answer is %q, want status 400", answer)

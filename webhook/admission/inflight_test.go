@@ -18,36 +18,35 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-// podOf is a request for a pod whose spec has this text.
-func podOf(spec string) *admissionv1.AdmissionRequest {
+// podWithSpec returns a request for a pod whose spec is this JSON.
+func podWithSpec(spec string) *admissionv1.AdmissionRequest {
 	request := webhooktest.PodRequest("x")
 	request.Object.Raw = []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":` + spec + `}`)
 	return request
 }
 
-// list is n times the same value.
-func list(value string, n int) string {
+// repeat returns a JSON list of n times the same value.
+func repeat(value string, n int) string {
 	return "[" + strings.TrimSuffix(strings.Repeat(value+",", n), ",") + "]"
 }
 
-// TestALargeRequestCostsLittle: what a request costs has a bound, however its bytes are
-// spent.
-func TestALargeRequestCostsLittle(t *testing.T) {
+// TestLargeRequest checks that the memory of a request is bounded, whatever its bytes contain.
+func TestLargeRequest(t *testing.T) {
 	const size = 3 << 20 // the most that an API server takes
 	for name, spec := range map[string]string{
-		"of empty containers":     `{"containers":` + list("{}", size/3) + `}`,
-		"of empty volumes":        `{"containers":[],"volumes":` + list("{}", size/3) + `}`,
-		"of empty lists":          `{"containers":[],"new":` + list("[]", size/3) + `}`,
-		"of small mappings":       `{"containers":[],"new":` + list(`{"":0}`, size/7) + `}`,
-		"of numbers":              `{"containers":[],"new":` + list("0", size/2) + `}`,
-		"of variables":            `{"containers":[{"env":` + list("{}", size/3) + `}]}`,
-		"just below the values":   `{"containers":[{"image":"x","env":` + list("{}", workload.MaxValues/2-100) + `}]}`,
-		"of containers at limits": `{"containers":` + list(`{"image":"x","env":`+list("{}", 45)+`}`, workload.MaxParts) + `}`,
-		"of nested lists":         `{"containers":[],"new":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`,
+		"empty containers":           `{"containers":` + repeat("{}", size/3) + `}`,
+		"empty volumes":              `{"containers":[],"volumes":` + repeat("{}", size/3) + `}`,
+		"empty lists":                `{"containers":[],"new":` + repeat("[]", size/3) + `}`,
+		"small objects":              `{"containers":[],"new":` + repeat(`{"":0}`, size/7) + `}`,
+		"numbers":                    `{"containers":[],"new":` + repeat("0", size/2) + `}`,
+		"variables":                  `{"containers":[{"env":` + repeat("{}", size/3) + `}]}`,
+		"just below limit of values": `{"containers":[{"image":"x","env":` + repeat("{}", workload.MaxValues/2-100) + `}]}`,
+		"containers at limit":        `{"containers":` + repeat(`{"image":"x","env":`+repeat("{}", 45)+`}`, workload.MaxParts) + `}`,
+		"nested lists":               `{"containers":[],"new":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update} {
-				request := podOf(spec)
+				request := podWithSpec(spec)
 				request.Operation = operation
 				if operation == admissionv1.Update {
 					request.OldObject.Raw = bytes.Replace(request.Object.Raw, []byte(`"web"`), []byte(`"old"`), 1)
@@ -75,39 +74,39 @@ func TestALargeRequestCostsLittle(t *testing.T) {
 	}
 }
 
-func TestMoreContainersThanAPodCanHave(t *testing.T) {
+func TestTooManyContainers(t *testing.T) {
 	h := newTestHandler(webhooktest.AllowAll)
 	for name, test := range map[string]struct {
 		spec string
-		says string
+		want string
 	}{
-		"containers":           {`{"containers":` + list(`{"image":"x"}`, workload.MaxParts+1) + `}`, "spec has 1001 containers and volumes, more than 1000"},
-		"init containers":      {`{"initContainers":` + list(`{"image":"x"}`, workload.MaxParts+1) + `}`, "more than 1000"},
-		"ephemeral containers": {`{"ephemeralContainers":` + list(`{"image":"x"}`, workload.MaxParts+1) + `}`, "more than 1000"},
-		"volumes":              {`{"volumes":` + list(`{"image":{"reference":"x"}}`, workload.MaxParts+1) + `}`, "more than 1000"},
-		"all of them":          {`{"containers":` + list("{}", workload.MaxParts/2) + `,"volumes":` + list("{}", workload.MaxParts/2+1) + `}`, "more than 1000"},
-		"values":               {`{"containers":[{"args":` + list(`"a"`, workload.MaxValues) + `}]}`, "more than 100000 values"},
-		"as many as may be":    {`{"containers":` + list(`{"image":"x"}`, workload.MaxParts) + `}`, ""},
-		"commas in a text":     {`{"containers":[{"image":"x","args":["` + strings.Repeat(`,{[\"`, workload.MaxValues) + `"]}]}`, ""},
+		"containers":             {`{"containers":` + repeat(`{"image":"x"}`, workload.MaxParts+1) + `}`, "spec has 1001 containers and volumes, more than 1000"},
+		"init containers":        {`{"initContainers":` + repeat(`{"image":"x"}`, workload.MaxParts+1) + `}`, "more than 1000"},
+		"ephemeral containers":   {`{"ephemeralContainers":` + repeat(`{"image":"x"}`, workload.MaxParts+1) + `}`, "more than 1000"},
+		"volumes":                {`{"volumes":` + repeat(`{"image":{"reference":"x"}}`, workload.MaxParts+1) + `}`, "more than 1000"},
+		"containers and volumes": {`{"containers":` + repeat("{}", workload.MaxParts/2) + `,"volumes":` + repeat("{}", workload.MaxParts/2+1) + `}`, "more than 1000"},
+		"values":                 {`{"containers":[{"args":` + repeat(`"a"`, workload.MaxValues) + `}]}`, "more than 100000 values"},
+		"at limit":               {`{"containers":` + repeat(`{"image":"x"}`, workload.MaxParts) + `}`, ""},
+		"commas in text":         {`{"containers":[{"image":"x","args":["` + strings.Repeat(`,{[\"`, workload.MaxValues) + `"]}]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			response := webhooktest.Send(t, h.mux(), "/validate", podOf(test.spec))
-			if test.says == "" {
+			response := webhooktest.Send(t, h.mux(), "/validate", podWithSpec(test.spec))
+			if test.want == "" {
 				if !response.Allowed {
 					t.Errorf("denied: %s", response.Result.Message)
 				}
 				return
 			}
-			if codes := webhooktest.Codes(response); response.Allowed || len(codes) != 1 || codes[0] != gate.Undecodable || !strings.Contains(response.Result.Message, test.says) {
-				t.Errorf("allowed is %t, codes are %v, want Undecodable that says %q: %v", response.Allowed, codes, test.says, response.Result)
+			if codes := webhooktest.Codes(response); response.Allowed || len(codes) != 1 || codes[0] != gate.Undecodable || !strings.Contains(response.Result.Message, test.want) {
+				t.Errorf("allowed is %t, codes are %v, want Undecodable with %q: %v", response.Allowed, codes, test.want, response.Result)
 			}
 		})
 	}
 }
 
-// TestRequestsInFlightAreBounded: while others hold all the room, a request waits no
-// longer than it may, and then fails; with room again it is ruled on.
-func TestRequestsInFlightAreBounded(t *testing.T) {
+// TestInFlightBound checks that a request without room fails when its timeout ends, and that a
+// request is reviewed once there is room again.
+func TestInFlightBound(t *testing.T) {
 	h := newTestHandler(webhooktest.AllowAll)
 	server := httptest.NewServer(h.mux())
 	defer server.Close()
@@ -133,10 +132,10 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if status := post(bytes.NewReader(body), int64(len(body))); status != http.StatusOK {
-		t.Errorf("beside the largest a usual one gets %d", status)
+		t.Errorf("with the largest body in flight a usual request gets %d", status)
 	}
 	if status := post(bytes.NewReader(body), -1); status != http.StatusServiceUnavailable {
-		t.Errorf("beside the largest one of unknown length gets %d, want 503", status)
+		t.Errorf("with the largest body in flight a request of unknown length gets %d, want 503", status)
 	}
 	second, _, err := h.inFlight.acquire(t.Context(), maxInFlight-maxBody)
 	if err != nil {
@@ -151,7 +150,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 	second()
 	release()
-	for range 3 { // none is leaked
+	for range 3 { // no room is leaked
 		for _, broken := range []string{"{", string(body)} {
 			if status := post(strings.NewReader(broken), -1); status != http.StatusOK && status != http.StatusBadRequest {
 				t.Errorf("with room again a request gets %d", status)
@@ -160,23 +159,22 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 }
 
-// TestRoomIsHeldUntilTheRulingEnds: a ruling that goes on behind its answer still has
-// its memory.
-func TestRoomIsHeldUntilTheRulingEnds(t *testing.T) {
+// TestInFlightHeldUntilReviewEnds checks that a review which goes on after its answer still counts.
+func TestInFlightHeldUntilReviewEnds(t *testing.T) {
 	hang := make(chan struct{})
 	h := newTestHandler(webhooktest.AllowAll)
-	h.reviewer.now = func() time.Time { <-hang; return time.Now() } // in the ruling itself, which can't be cancelled
+	h.reviewer.now = func() time.Time { <-hang; return time.Now() } // in the review itself, which can't be cancelled
 	response := webhooktest.Send(t, h.mux(), "/validate?timeout=200ms", webhooktest.PodRequest("x"))
 	if response.Allowed || !strings.Contains(response.Result.Message, "timed out before") {
 		t.Errorf("allowed is %t: %v", response.Allowed, response.Result)
 	}
 	if h.inFlight.bytes.TryAcquire(maxInFlight) {
-		t.Error("the room was given back before the ruling ended")
+		t.Error("the room was released before the review ended")
 	}
 	close(hang)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := h.inFlight.bytes.Acquire(ctx, maxInFlight); err != nil {
-		t.Errorf("the room wasn't given back: %v", err)
+		t.Errorf("the room wasn't released: %v", err)
 	}
 }

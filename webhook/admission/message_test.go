@@ -16,7 +16,7 @@ func TestMessage(t *testing.T) {
 		images []ImageResult
 		want   []string
 	}{
-		"a soak too short": {
+		"single reason": {
 			[]ImageResult{denied(web, "", gate.Reason{Code: gate.SoakTooShort, Message: "soaked 6h12m of 24h in staging", Remedy: "wait"})},
 			[]string{
 				"shop/web@sha256:999999999999…: not proven for prod: soaked 6h12m of 24h in staging",
@@ -24,7 +24,7 @@ func TestMessage(t *testing.T) {
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},
 		},
-		"several reasons are named by their codes": {
+		"several reasons": {
 			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoApproval, Message: "none"}, gate.Reason{Code: gate.NoSoak, Message: "no soak"})},
 			[]string{
 				"shop/web@sha256:999999999999…: not proven for prod: NoApproval, NoSoak",
@@ -33,7 +33,7 @@ func TestMessage(t *testing.T) {
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},
 		},
-		"what proof can't mend comes first": {
+		"reason without remedy by evidence comes first": {
 			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoSoak, Message: "no soak"}, gate.Reason{Code: gate.Recalled, Message: "recalled: CVE"})},
 			[]string{
 				"shop/web@sha256:999999999999…: refused in prod: recalled: CVE (and 1 more)",
@@ -42,7 +42,7 @@ func TestMessage(t *testing.T) {
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},
 		},
-		"a registry that is down comes first": {
+		"unavailable registry comes first": {
 			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoSignature, Message: "no signature"}, gate.Reason{Code: gate.RegistryUnavailable, Message: "registry.example.com: connection refused"})},
 			[]string{
 				"shop/web@sha256:999999999999…: refused in prod: registry.example.com: connection refused (and 1 more)",
@@ -51,7 +51,7 @@ func TestMessage(t *testing.T) {
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},
 		},
-		"an image that fakes lines and colours": {
+		"image with control characters": {
 			[]ImageResult{denied("evil\r\n- Allowed: yes\x1b[31m\u202e", "", gate.Reason{Code: gate.UnknownImage, Message: "not\nlisted\x1b[0m"})},
 			[]string{
 				"evil - Allowed: yes\ufffd[31m\ufffd: refused in prod: not listed\ufffd[0m",

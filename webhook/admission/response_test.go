@@ -14,16 +14,16 @@ import (
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
 
-func TestResponseIsBounded(t *testing.T) {
+func TestResponseBounds(t *testing.T) {
 	long := strings.Repeat("ü\x1b", 100_000)
 	var images []ImageResult
 	for i := range 500 {
 		for _, action := range []v1alpha1.Action{v1alpha1.ActionDeny, v1alpha1.ActionWarn} {
 			images = append(images, denied(fmt.Sprintf("%d/%s", i, long), action, gate.Reason{Code: gate.NoSoak, Message: long, Remedy: long}))
 		}
-		let := exempted(fmt.Sprintf("let/%d/%s", i, long))
-		let.Exception.Reason, let.Exception.By = long, []string{long}
-		images = append(images, let)
+		exempt := exempted(fmt.Sprintf("exempt/%d/%s", i, long))
+		exempt.Exception.Reason, exempt.Exception.By = long, []string{long}
+		images = append(images, exempt)
 	}
 	response := Result{Images: images, Gates: prodGates()}.response()
 
@@ -32,7 +32,7 @@ func TestResponseIsBounded(t *testing.T) {
 		t.Errorf("the message has %d bytes", n)
 	}
 	if !strings.Contains(response.Result.Message, "more lines") {
-		t.Error("the message doesn't say that it was cut")
+		t.Error("the message doesn't report that lines are missing")
 	}
 	total := 0
 	for _, warning := range response.Warnings {
@@ -42,7 +42,7 @@ func TestResponseIsBounded(t *testing.T) {
 		}
 	}
 	if total > 4096 {
-		t.Errorf("the warnings have %d characters, above which the API server cuts each", total)
+		t.Errorf("the warnings have %d characters, above which the API server shortens each", total)
 	}
 	if n := len(response.Result.Details.Causes); n != maxCauses {
 		t.Errorf("there are %d causes, want %d", n, maxCauses)
@@ -84,21 +84,21 @@ func TestAuditAnnotations(t *testing.T) {
 			Result{Images: []ImageResult{denied(web, v1alpha1.ActionWarn, reason)}, Gates: g},
 			map[string]string{"verdict": "Warned", "images": web, "gates": gates, "codes": "NoSoak"},
 		},
-		"unproven, by an Exception": {
+		"exempted": {
 			Result{Images: []ImageResult{exempted(web)}, Gates: g},
 			map[string]string{
 				"verdict": "Exempted", "images": web, "gates": gates, "missing": "NoSignature NoSoak",
 				"exceptions": web + " by Exception exception until 2026-11-26T12:00:00Z, signed by ana, bo: incident 117",
 			},
 		},
-		"one denied beside one by an Exception": {
+		"denied and exempted": {
 			Result{Images: []ImageResult{exempted(web), denied(web, v1alpha1.ActionDeny, reason)}, Gates: g},
 			map[string]string{
 				"verdict": "Denied", "images": web, "gates": gates, "codes": "NoSoak", "missing": "NoSignature NoSoak",
 				"exceptions": web + " by Exception exception until 2026-11-26T12:00:00Z, signed by ana, bo: incident 117",
 			},
 		},
-		"an action of a newer version": {
+		"action of newer version": {
 			Result{Images: []ImageResult{denied(web, "Quarantine", reason)}, Gates: g},
 			map[string]string{"verdict": "Denied", "images": web, "gates": gates, "codes": "NoSoak"},
 		},

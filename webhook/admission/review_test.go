@@ -34,35 +34,35 @@ func TestFailuresDeny(t *testing.T) {
 		prepare func(*handler)
 		request func(*admissionv1.AdmissionRequest)
 		want    []gate.Code
-		says    string
+		message string
 	}{
-		"Gates and Recalls aren't read": {
+		"policies not read yet": {
 			judge:   webhooktest.AllowAll,
 			prepare: func(h *handler) { policiesOf(h).ready = false },
-			want:    []gate.Code{gate.InternalError}, says: "isn't ready",
+			want:    []gate.Code{gate.InternalError}, message: "isn't ready",
 		},
-		"the judge panics where it is called": {
+		"judge panics": {
 			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("oops") }),
-			want:  []gate.Code{gate.InternalError}, says: "internal error while judging",
+			want:  []gate.Code{gate.InternalError}, message: "internal error while judging",
 		},
-		"the ruling panics": {
+		"review panics": {
 			judge:   webhooktest.AllowAll,
 			prepare: func(h *handler) { h.reviewer.now = nil },
-			want:    []gate.Code{gate.InternalError}, says: "internal error while reviewing",
+			want:    []gate.Code{gate.InternalError}, message: "internal error while reviewing",
 		},
-		"the judge says nothing": {
+		"judge returns nothing": {
 			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { return nil }),
-			want:  []gate.Code{gate.InternalError}, says: "nothing was decided",
+			want:  []gate.Code{gate.InternalError}, message: "nothing was decided",
 		},
-		"the judge hangs and doesn't listen": {
+		"judge hangs": {
 			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { <-hang; return nil }),
-			want:  []gate.Code{gate.InternalError}, says: "timed out before",
+			want:  []gate.Code{gate.InternalError}, message: "timed out before",
 		},
-		"the judge waits for its time to end": {
+		"judge times out": {
 			judge: webhooktest.JudgeFunc(func(ctx context.Context, _ verdict.Query) []verdict.Outcome { <-ctx.Done(); return nil }),
-			want:  []gate.Code{gate.InternalError}, says: "timed out before",
+			want:  []gate.Code{gate.InternalError}, message: "timed out before",
 		},
-		"a Recall that can't be read": {
+		"unreadable Recall": {
 			judge: webhooktest.AllowAll,
 			prepare: func(h *handler) {
 				u := policycache.NewObject(policycache.RecallKind)
@@ -70,9 +70,9 @@ func TestFailuresDeny(t *testing.T) {
 				_ = unstructured.SetNestedField(u.Object, "not a list", "spec", "digests")
 				policiesOf(h).SetRecall(u)
 			},
-			want: []gate.Code{gate.InternalError}, says: `Recall "broken"`,
+			want: []gate.Code{gate.InternalError}, message: `Recall "broken"`,
 		},
-		"a Gate that can't be read": {
+		"undecodable Gate": {
 			judge: webhooktest.AllowAll,
 			prepare: func(h *handler) {
 				u := webhooktest.Unstructured(webhooktest.MinimalGate(), "Gate")
@@ -80,9 +80,9 @@ func TestFailuresDeny(t *testing.T) {
 				_ = unstructured.SetNestedField(u.Object, "not a list", "spec", "images")
 				policiesOf(h).SetGate(u)
 			},
-			want: []gate.Code{gate.GateInvalid}, says: "in prod",
+			want: []gate.Code{gate.GateInvalid}, message: "in prod",
 		},
-		"a Gate whose namespaces can't be read": {
+		"Gate with undecodable namespaces": {
 			judge: webhooktest.AllowAll,
 			prepare: func(h *handler) {
 				u := webhooktest.Unstructured(webhooktest.MinimalGate(), "Gate")
@@ -92,50 +92,50 @@ func TestFailuresDeny(t *testing.T) {
 			},
 			want: []gate.Code{gate.GateInvalid},
 		},
-		"an object that can't be decoded": {
+		"undecodable object": {
 			judge: webhooktest.AllowAll,
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.Object.Raw = []byte(`{"apiVersion":"v1","kind":"Pod","spec":"x"}`)
 			},
-			want: []gate.Code{gate.Undecodable}, says: "the request: refused in prod",
+			want: []gate.Code{gate.Undecodable}, message: "the request: refused in prod",
 		},
-		"a kind that nobody knows": {
+		"unknown kind": {
 			judge:   webhooktest.AllowAll,
 			request: func(r *admissionv1.AdmissionRequest) { r.Kind.Kind = "Rollout" },
 			want:    []gate.Code{gate.Undecodable},
 		},
-		"an UPDATE whose live object is missing": {
+		"UPDATE without live object": {
 			judge:   webhooktest.AllowAll,
 			request: func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Update },
-			want:    []gate.Code{gate.Undecodable}, says: "the live object",
+			want:    []gate.Code{gate.Undecodable}, message: "the live object",
 		},
-		"an operation that nobody judges": {
+		"unsupported operation": {
 			judge:   webhooktest.AllowAll,
 			request: func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Connect },
-			want:    []gate.Code{gate.Undecodable}, says: "CONNECT",
+			want:    []gate.Code{gate.Undecodable}, message: "CONNECT",
 		},
-		"an UPDATE of a field that this version doesn't know": {
+		"UPDATE of unknown field": {
 			judge: webhooktest.AllowAll,
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.Operation, r.OldObject = admissionv1.Update, r.Object
 				r.Object.Raw = bytes.Replace(r.Object.Raw, []byte(`"containers":`), []byte(`"newImage":"evil","containers":`), 1)
 			},
-			want: []gate.Code{gate.Undecodable}, says: "spec.newImage may name an image",
+			want: []gate.Code{gate.Undecodable}, message: "spec.newImage may name an image",
 		},
-		"an UPDATE that leaves such a field alone": {
-			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("asked") }),
+		"UPDATE with unchanged unknown field": {
+			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("judged") }),
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.Operation = admissionv1.Update
 				r.OldObject.Raw = bytes.Replace(r.Object.Raw, []byte(`"containers":`), []byte(`"newImage":"x","containers":`), 1)
 				r.Object.Raw = bytes.Replace(r.OldObject.Raw, []byte(`"name":"web"`), []byte(`"name":"web","labels":{"a":"b"}`), 1)
 			},
 		},
-		"nothing fails": {judge: webhooktest.AllowAll},
-		"a deletion": {
-			judge:   webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("asked") }),
+		"no failure": {judge: webhooktest.AllowAll},
+		"deletion": {
+			judge:   webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("judged") }),
 			request: func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete; r.Object.Raw = nil },
 		},
-		"an owner that can't be looked up": {
+		"owner look-up fails": {
 			judge: webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
 				return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.SoakTooOld, "rescheduled: %t", q.Rescheduled))}}
 			}),
@@ -148,7 +148,7 @@ func TestFailuresDeny(t *testing.T) {
 				webhooktest.SetOwner(pod, owner, "apps/v1", "ReplicaSet")
 				r.Object.Raw, _ = json.Marshal(pod)
 			},
-			want: []gate.Code{gate.SoakTooOld}, says: "rescheduled: false",
+			want: []gate.Code{gate.SoakTooOld}, message: "rescheduled: false",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,8 +171,8 @@ func TestFailuresDeny(t *testing.T) {
 			if response.Allowed != (len(test.want) == 0) {
 				t.Errorf("allowed is %t", response.Allowed)
 			}
-			if test.says != "" && !strings.Contains(response.Result.Message, test.says) {
-				t.Errorf("the message %q doesn't say %q", response.Result.Message, test.says)
+			if test.message != "" && !strings.Contains(response.Result.Message, test.message) {
+				t.Errorf("the message %q doesn't contain %q", response.Result.Message, test.message)
 			}
 		})
 	}
@@ -207,10 +207,10 @@ func wantDenied(t *testing.T, g *unstructured.Unstructured, image string, want g
 	}
 }
 
-func TestEveryReferenceIsJudgedOnce(t *testing.T) {
-	asked := make(chan string, 100)
+func TestReferenceIsJudgedOnce(t *testing.T) {
+	judged := make(chan string, 100)
 	counting := webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
-		asked <- q.Reference
+		judged <- q.Reference
 		return []verdict.Outcome{{Verdict: gate.Verdict{Allowed: true}}}
 	})
 	h := newTestHandler(counting)
@@ -224,12 +224,12 @@ func TestEveryReferenceIsJudgedOnce(t *testing.T) {
 	if response := webhooktest.Send(t, h.mux(), "/validate", request); !response.Allowed {
 		t.Errorf("denied: %v", response.Result)
 	}
-	close(asked)
+	close(judged)
 	got := map[string]int{}
-	for reference := range asked {
+	for reference := range judged {
 		got[reference]++
 	}
 	if diff := cmp.Diff(map[string]int{"a": 1, "b": 1}, got); diff != "" {
-		t.Errorf("asked (-want +got):\n%s", diff)
+		t.Errorf("judged (-want +got):\n%s", diff)
 	}
 }

@@ -25,7 +25,7 @@ func TestUngatedNamespaces(t *testing.T) {
 	broken := func(request *admissionv1.AdmissionRequest) {
 		request.Namespace, request.Object.Raw = "elsewhere", []byte("{}")
 	}
-	const asked = "no Gate names the namespace; only Recalls were checked"
+	const onlyRecalls = "no Gate names the namespace; only Recalls were checked"
 	for name, test := range map[string]struct {
 		ungated Ungated
 		image   string
@@ -35,12 +35,12 @@ func TestUngatedNamespaces(t *testing.T) {
 	}{
 		"unset":                    {"", good, elsewhere, []gate.Code{gate.NoGate}, ""},
 		"Deny":                     {UngatedDeny, good, elsewhere, []gate.Code{gate.NoGate}, ""},
-		"of a newer version":       {"Quarantine", good, elsewhere, []gate.Code{gate.NoGate}, ""},
+		"newer version":            {"Quarantine", good, elsewhere, []gate.Code{gate.NoGate}, ""},
 		"Deny, unchanged":          {UngatedDeny, good, unchanged, nil, "images, pod template and stamps are unchanged"},
 		"Deny, unreadable":         {UngatedDeny, good, broken, []gate.Code{gate.Undecodable}, ""},
-		"Allow":                    {UngatedAllow, good, elsewhere, nil, asked},
-		"Allow, a tag":             {UngatedAllow, "127.0.0.1:1/shop/web:1", elsewhere, nil, asked},
-		"Allow, recalled":          {UngatedAllow, bad, elsewhere, []gate.Code{gate.Recalled}, asked},
+		"Allow":                    {UngatedAllow, good, elsewhere, nil, onlyRecalls},
+		"Allow, a tag":             {UngatedAllow, "127.0.0.1:1/shop/web:1", elsewhere, nil, onlyRecalls},
+		"Allow, recalled":          {UngatedAllow, bad, elsewhere, []gate.Code{gate.Recalled}, onlyRecalls},
 		"Allow, recalled, running": {UngatedAllow, bad, unchanged, nil, "images, pod template and stamps are unchanged"},
 		"Allow, unreadable":        {UngatedAllow, good, broken, []gate.Code{gate.Undecodable}, ""},
 	} {
@@ -56,14 +56,14 @@ func TestUngatedNamespaces(t *testing.T) {
 				t.Errorf("allowed is %t, codes (-want +got):\n%s", response.Allowed, diff)
 			}
 			if note := response.AuditAnnotations["note"]; note != test.note {
-				t.Errorf("the audit annotation says %q, want %q", note, test.note)
+				t.Errorf("the audit annotation is %q, want %q", note, test.note)
 			}
 		})
 	}
 }
 
-// A day of trying can't stop production: where namespaces are sent to be tried out, what
-// no Gate says is a warning. A Recall is somebody's word.
+// TestUngatedNamespacesOnTrial checks that in namespaces on trial a missing Gate only warns, and
+// that a Recall denies.
 func TestUngatedNamespacesOnTrial(t *testing.T) {
 	bad, good := "127.0.0.1:1/shop/web@"+webhooktest.Digest('a'), "127.0.0.1:1/shop/web@"+webhooktest.Digest('b')
 	for name, test := range map[string]struct {
@@ -71,7 +71,7 @@ func TestUngatedNamespacesOnTrial(t *testing.T) {
 		broken         bool
 		want           []gate.Code
 	}{
-		"nobody's":   {good, string(gate.NoGate), false, nil},
+		"no Gate":    {good, string(gate.NoGate), false, nil},
 		"recalled":   {bad, string(gate.NoGate), false, []gate.Code{gate.Recalled}},
 		"unreadable": {good, string(gate.Undecodable), true, nil},
 	} {
@@ -91,13 +91,13 @@ func TestUngatedNamespacesOnTrial(t *testing.T) {
 				t.Errorf("warnings are %q, want %s among them", response.Warnings, test.warning)
 			}
 			if response := webhooktest.Send(t, h.mux(), "/validate", request); response.Allowed {
-				t.Error("where it is enforced, it is admitted too")
+				t.Error("it is admitted at /validate too")
 			}
 		})
 	}
 }
 
-// recallIn recalls an image's digest.
+// recallIn adds a Recall of an image's digest.
 func recallIn(t *testing.T, h *handler, image string) {
 	t.Helper()
 	recall := &v1alpha1.Recall{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(image)}, Reason: "CVE"}}

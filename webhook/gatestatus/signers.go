@@ -15,8 +15,8 @@ import (
 	"github.com/envladder/envladder/webhook/policycache"
 )
 
-// signerInterval is the time after which a Gate's signers are checked again: soon where
-// somebody fixes them.
+// signerInterval is the time after which a Gate's signers are checked again: soon after
+// a failure.
 var signerInterval = map[metav1.ConditionStatus]time.Duration{
 	metav1.ConditionTrue:    10 * time.Minute,
 	metav1.ConditionFalse:   time.Minute,

@@ -33,22 +33,22 @@ func TestStartsNothingNew(t *testing.T) {
 		old, replacement string
 		want             bool
 	}{
-		"nothing":                     {`"a":"b"`, `"a":"b"`, true},
-		"replicas lower":              {`"replicas":3,"template"`, `"replicas":1,"template"`, true},
-		"replicas unset":              {`"replicas":3,"template"`, `"template"`, true},
-		"replicas raised":             {`"replicas":3,"template"`, `"replicas":5,"template"`, true},
-		"status":                      {`"status":{"replicas":3}`, `"status":{}`, true},
-		"finalizers":                  {`"finalizers":["f"]`, `"finalizers":[]`, true},
-		"deletion":                    {`"name":"web","ann`, `"name":"web","deletionTimestamp":"2026-11-01T00:00:00Z","ann`, true},
-		"another annotation":          {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"prod","x":"y"`, true},
-		"a stamp":                     {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"dev"`, false},
-		"a stamp taken away":          {`"envladder.dev/environment":"prod"`, ``, false},
-		"a stamp added":               {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"prod","envladder.dev/chart-digest":"x"`, false},
-		"the image":                   {`r/web:1`, `r/web:2`, false},
-		"the image, and replicas":     {`"replicas":3,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:1"`, `"replicas":0,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:2"`, false},
-		"a label of the template":     {`"a":"b"`, `"a":"c"`, false},
-		"a field of a newer template": {`"name":"web","image"`, `"name":"web","newPolicy":"x","image"`, false},
-		"an order of keys":            {`"name":"web","image":"r/web:1"`, `"image":"r/web:1","name":"web"`, true},
+		"no change":                 {`"a":"b"`, `"a":"b"`, true},
+		"replicas lower":            {`"replicas":3,"template"`, `"replicas":1,"template"`, true},
+		"replicas unset":            {`"replicas":3,"template"`, `"template"`, true},
+		"replicas raised":           {`"replicas":3,"template"`, `"replicas":5,"template"`, true},
+		"status":                    {`"status":{"replicas":3}`, `"status":{}`, true},
+		"finalizers":                {`"finalizers":["f"]`, `"finalizers":[]`, true},
+		"deletion":                  {`"name":"web","ann`, `"name":"web","deletionTimestamp":"2026-11-01T00:00:00Z","ann`, true},
+		"other annotation":          {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"prod","x":"y"`, true},
+		"stamp":                     {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"dev"`, false},
+		"stamp removed":             {`"envladder.dev/environment":"prod"`, ``, false},
+		"stamp added":               {`"envladder.dev/environment":"prod"`, `"envladder.dev/environment":"prod","envladder.dev/chart-digest":"x"`, false},
+		"image":                     {`r/web:1`, `r/web:2`, false},
+		"image and replicas":        {`"replicas":3,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:1"`, `"replicas":0,"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"web","image":"r/web:2"`, false},
+		"label of template":         {`"a":"b"`, `"a":"c"`, false},
+		"unknown field of template": {`"name":"web","image"`, `"name":"web","newPolicy":"x","image"`, false},
+		"order of keys":             {`"name":"web","image":"r/web:1"`, `"image":"r/web:1","name":"web"`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := strings.Replace(base, test.old, test.replacement, 1)
@@ -75,14 +75,14 @@ func TestKeepsDigests(t *testing.T) {
 		before, after *object
 		want          bool
 	}{
-		"the same":                         {objectWith(a), objectWith(a), true},
-		"the same, by another name":        {objectWith(a), objectWith("mirror/web:1@" + webhooktest.Digest('a')), true},
-		"one fewer":                        {objectWith(a, b), objectWith(a), true},
-		"the other way round":              {objectWith(a, b), objectWith(b, a), true},
-		"another":                          {objectWith(a), objectWith(b), false},
-		"one more":                         {objectWith(a), objectWith(a, b), false},
-		"pinned now":                       {objectWith("r/web:1"), objectWith(a), false},
-		"a tag, whose age nobody asks for": {objectWith(a), objectWith(a, "r/sidecar:1"), true},
+		"same digest":                   {objectWith(a), objectWith(a), true},
+		"same digest, other repository": {objectWith(a), objectWith("mirror/web:1@" + webhooktest.Digest('a')), true},
+		"fewer digests":                 {objectWith(a, b), objectWith(a), true},
+		"other order":                   {objectWith(a, b), objectWith(b, a), true},
+		"other digest":                  {objectWith(a), objectWith(b), false},
+		"more digests":                  {objectWith(a), objectWith(a, b), false},
+		"tag becomes digest":            {objectWith("r/web:1"), objectWith(a), false},
+		"additional tag":                {objectWith(a), objectWith(a, "r/sidecar:1"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := keepsDigests(test.before, test.after); got != test.want {

@@ -117,7 +117,7 @@ func UnacceptedGates() map[string]UnacceptedGate {
 		"field of a newer version":  changed(gate.Unsupported, int64(2), "spec", "requires", "quorum"),
 		"action of a newer version": changed(gate.Unsupported, "Quarantine", "spec", "action"),
 		"invalid key":               changed(gate.GateInvalid, noKey, "spec", "signers"),
-		"requirement by no signer":  changed(gate.GateInvalid, []any{"nobody"}, "spec", "requires", "signature", "by"),
+		"requirement by no signer":  changed(gate.GateInvalid, []any{"missing"}, "spec", "requires", "signature", "by"),
 		"images of the wrong type":  changed(gate.GateInvalid, "x", "spec", "images"),
 	}
 }
