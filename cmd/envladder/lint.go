@@ -75,7 +75,7 @@ Exit codes: 0 nothing found but warnings and accepted findings, 1 findings, 2 it
 			if err := show(cmd.OutOrStdout(), repo, findings); err != nil {
 				return fmt.Errorf("printing the findings: %w", err)
 			}
-			if slices.ContainsFunc(findings, func(f strictyaml.Fault) bool { return !f.Warning && f.Accepted == "" }) {
+			if slices.ContainsFunc(findings, func(f strictyaml.Problem) bool { return !f.Warning && f.Accepted == "" }) {
 				return cli.ErrNo
 			}
 			return nil
@@ -88,9 +88,9 @@ Exit codes: 0 nothing found but warnings and accepted findings, 1 findings, 2 it
 }
 
 // lint is what is wrong with the ladder of repo.Dir.
-func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (strictyaml.Faults, error) {
+func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (strictyaml.Problems, error) {
 	document, err := ladder.Open(repo.FS(), repo.Dir)
-	if findings := strictyaml.FaultsOf(err); findings != nil {
+	if findings := strictyaml.ProblemsOf(err); findings != nil {
 		return findings, nil
 	}
 	if err != nil {
@@ -112,10 +112,10 @@ func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (s
 		_, err := verdict.ReadGate(file, data)
 		return err
 	})
-	findings := slices.Concat(strictyaml.FaultsOf(document.Check()), strictyaml.FaultsOf(ofCharts), strictyaml.FaultsOf(ofGates))
+	findings := slices.Concat(strictyaml.ProblemsOf(document.Check()), strictyaml.ProblemsOf(ofCharts), strictyaml.ProblemsOf(ofGates))
 	accepted, err := readAcceptance(repo)
 	if err != nil {
-		return append(findings, strictyaml.FaultsOf(err)...), errUnlessFaults(err)
+		return append(findings, strictyaml.ProblemsOf(err)...), errUnlessProblems(err)
 	}
 	findings = accepted.apply(append(findings, lintLayers(repo, document)...))
 	if !open(findings) {
@@ -126,13 +126,13 @@ func lint(ctx context.Context, repo *ladder.Repository, release releaseFlags) (s
 		findings = append(findings, ofValues...)
 	}
 	findings = append(findings, chartsNotAsked(document)...)
-	return strictyaml.FaultsOf(findings.Err()), nil
+	return strictyaml.ProblemsOf(findings.Err()), nil
 }
 
 // lintValues checks what comes of the layers in each place: values, then manifests.
-func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags, accepted *acceptance) (strictyaml.Faults, error) {
+func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags, accepted *acceptance) (strictyaml.Problems, error) {
 	views, err := viewsOf(ctx, repo, document, charts, release)
-	if findings := strictyaml.FaultsOf(err); findings != nil {
+	if findings := strictyaml.ProblemsOf(err); findings != nil {
 		return findings, nil
 	}
 	if err != nil {
@@ -149,17 +149,17 @@ func lintValues(ctx context.Context, repo *ladder.Repository, document *ladder.D
 	return slices.Concat(findings, accepted.apply(rendered), accepted.unused()), nil
 }
 
-// errUnlessFaults returns err unless it is faults, which are findings.
-func errUnlessFaults(err error) error {
-	if strictyaml.FaultsOf(err) == nil {
+// errUnlessProblems returns err unless it is problems, which are findings.
+func errUnlessProblems(err error) error {
+	if strictyaml.ProblemsOf(err) == nil {
 		return err
 	}
 	return nil
 }
 
 // chartsNotAsked are warnings of the charts that lint doesn't look at.
-func chartsNotAsked(document *ladder.Document) strictyaml.Faults {
-	warnings := strictyaml.FaultsOf(document.CheckCharts(func(name string) error {
+func chartsNotAsked(document *ladder.Document) strictyaml.Problems {
+	warnings := strictyaml.ProblemsOf(document.CheckCharts(func(name string) error {
 		if chart.InRegistry(name) {
 			return errors.New("is in a registry, which lint doesn't ask: its own values, its schema and what its templates read aren't checked (envladder render does ask)")
 		}
@@ -171,7 +171,7 @@ func chartsNotAsked(document *ladder.Document) strictyaml.Faults {
 	return warnings
 }
 
-func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, strictyaml.Faults) error, error) {
+func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, strictyaml.Problems) error, error) {
 	switch format {
 	case "text":
 		return printFindings, nil
@@ -182,7 +182,7 @@ func findingsPrinter(format string) (func(io.Writer, *ladder.Repository, stricty
 }
 
 // printFindings prints paths as an editor or a terminal started here can open them.
-func printFindings(w io.Writer, repo *ladder.Repository, findings strictyaml.Faults) error {
+func printFindings(w io.Writer, repo *ladder.Repository, findings strictyaml.Problems) error {
 	for _, f := range findings {
 		f.File = fromHere(repo, f.File)
 		if _, err := fmt.Fprintln(w, findingText(f)); err != nil {
@@ -192,11 +192,11 @@ func printFindings(w io.Writer, repo *ladder.Repository, findings strictyaml.Fau
 	return nil
 }
 
-func printFindingsJSON(w io.Writer, _ *ladder.Repository, findings strictyaml.Faults) error {
+func printFindingsJSON(w io.Writer, _ *ladder.Repository, findings strictyaml.Problems) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(append(strictyaml.Faults{}, findings...)) // [] rather than null
+	return encoder.Encode(append(strictyaml.Problems{}, findings...)) // [] rather than null
 }
 
 // fromHere is a path of the repository relative to the working directory, or the path as

@@ -45,7 +45,7 @@ type acceptance struct {
 }
 
 // readAcceptance reads the file of accepted findings, if there is one. The error is a
-// strictyaml.Faults where the file is wrong.
+// strictyaml.Problems where the file is wrong.
 func readAcceptance(repo *ladder.Repository) (*acceptance, error) {
 	file := path.Join(repo.Dir, ladder.AcceptFileName)
 	data, err := strictyaml.ReadFile(repo.FS(), file)
@@ -60,21 +60,21 @@ func readAcceptance(repo *ladder.Repository) (*acceptance, error) {
 		return nil, err
 	}
 	var document acceptDocument
-	positions, faults := strictyaml.Decode(file, root, &document)
+	positions, problems := strictyaml.Decode(file, root, &document)
 	codes := []string{codeSecret, codeRealData, codeMayDiffer, codeNondeterministic, codeUnusedValue, codeUnusedImage, codeNumberFormat}
 	for i, e := range document.Accept {
 		if e.Code != "" && !slices.Contains(codes, e.Code) {
-			faults = append(faults, positions.Fault(strictyaml.Index("accept", i)+".code", "is %.60q, which no finding that can be accepted has%s", e.Code, strictyaml.DidYouMean(e.Code, codes)))
+			problems = append(problems, positions.Problem(strictyaml.Index("accept", i)+".code", "is %.60q, which no finding that can be accepted has%s", e.Code, strictyaml.DidYouMean(e.Code, codes)))
 		}
 	}
-	if err := faults.Err(); err != nil {
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return &acceptance{dir: repo.Dir, entries: document.Accept, positions: positions, used: make([]bool, len(document.Accept))}, nil
 }
 
 // apply returns findings with the reason of each that is accepted.
-func (a *acceptance) apply(findings strictyaml.Faults) strictyaml.Faults {
+func (a *acceptance) apply(findings strictyaml.Problems) strictyaml.Problems {
 	out := slices.Clone(findings)
 	for n, f := range out {
 		for i, e := range a.entries {
@@ -87,23 +87,23 @@ func (a *acceptance) apply(findings strictyaml.Faults) strictyaml.Faults {
 }
 
 // unused returns a finding for each entry that accepts nothing.
-func (a *acceptance) unused() strictyaml.Faults {
-	var faults strictyaml.Faults
+func (a *acceptance) unused() strictyaml.Problems {
+	var problems strictyaml.Problems
 	for i, used := range a.used {
 		if !used {
-			faults = append(faults, a.positions.Fault(strictyaml.Index("accept", i), "accepts nothing: no finding has this code, file and path; remove it"))
+			problems = append(problems, a.positions.Problem(strictyaml.Index("accept", i), "accepts nothing: no finding has this code, file and path; remove it"))
 		}
 	}
-	return faults
+	return problems
 }
 
 // open reports whether a finding isn't accepted.
-func open(findings strictyaml.Faults) bool {
-	return slices.ContainsFunc(findings, func(f strictyaml.Fault) bool { return f.Accepted == "" })
+func open(findings strictyaml.Problems) bool {
+	return slices.ContainsFunc(findings, func(f strictyaml.Problem) bool { return f.Accepted == "" })
 }
 
 // coded returns findings with a code.
-func coded(code string, findings strictyaml.Faults) strictyaml.Faults {
+func coded(code string, findings strictyaml.Problems) strictyaml.Problems {
 	out := slices.Clone(findings)
 	for i := range out {
 		out[i].Code = code
@@ -112,7 +112,7 @@ func coded(code string, findings strictyaml.Faults) strictyaml.Faults {
 }
 
 // findingText is a finding with what accepts it, or what would.
-func findingText(f strictyaml.Fault) string {
+func findingText(f strictyaml.Problem) string {
 	switch {
 	case f.Accepted != "":
 		return fmt.Sprintf("%s (%s, accepted: %s)", f, f.Code, f.Accepted)

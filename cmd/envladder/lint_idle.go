@@ -42,19 +42,19 @@ func (i *idleImages) look(view placeView, rendered manifest.Manifests) {
 	}
 }
 
-func (i *idleImages) faults(document *ladder.Document) strictyaml.Faults {
+func (i *idleImages) problems(document *ladder.Document) strictyaml.Problems {
 	if i.unknown {
 		return nil
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, image := range document.Spec.Images {
 		if pinned := i.pinned[image.Name]; len(pinned) > 0 && !i.runs[image.Name] {
-			faults = append(faults, document.ImageWarning(image.Name,
+			problems = append(problems, document.ImageWarning(image.Name,
 				"image %q runs nowhere: nothing that is rendered has %s by its pinned digest, for %s: let a template of the chart take it from %s, or name here what one does take",
 				image.Name, image.Repository, atMost(5, pinned), valuesOfImage(image)))
 		}
 	}
-	return faults
+	return problems
 }
 
 func valuesOfImage(image ladder.Image) string {
@@ -80,12 +80,12 @@ type idleValues struct {
 	// places that have a layer, by its file.
 	places map[string]int
 	// idle is in how many places a value is, and messages what to say of it.
-	idle     map[strictyaml.Fault]int
-	messages map[strictyaml.Fault]string
+	idle     map[strictyaml.Problem]int
+	messages map[strictyaml.Problem]string
 }
 
 func newIdleValues(dir string) *idleValues {
-	return &idleValues{dir: dir, places: map[string]int{}, idle: map[strictyaml.Fault]int{}, messages: map[strictyaml.Fault]string{}}
+	return &idleValues{dir: dir, places: map[string]int{}, idle: map[strictyaml.Problem]int{}, messages: map[strictyaml.Problem]string{}}
 }
 
 func (i *idleValues) look(ctx context.Context, view placeView, rendered manifest.Manifests) error {
@@ -111,7 +111,7 @@ func (i *idleValues) look(ctx context.Context, view placeView, rendered manifest
 		idle[valuepath.Format(path)] = true
 	}
 	known := knownPaths(view.chart, reads)
-	counted := map[strictyaml.Fault]bool{}
+	counted := map[strictyaml.Problem]bool{}
 	for _, suspect := range suspects {
 		path := valuepath.Format(suspect.Path)
 		if !idle[path] || counted[suspect.At] {
@@ -158,16 +158,16 @@ func idleMessage(exact bool) string {
 	return "no template of the chart names this, and what is rendered is the same whatever it is"
 }
 
-func (i *idleValues) faults() strictyaml.Faults {
-	var faults strictyaml.Faults
+func (i *idleValues) problems() strictyaml.Problems {
+	var problems strictyaml.Problems
 	for at, places := range i.idle {
 		if places < i.places[at.File] || i.dir != "." && !strings.HasPrefix(at.File, i.dir+"/") {
 			continue
 		}
 		at.Message, at.Warning = i.messages[at], true
-		faults = append(faults, at)
+		problems = append(problems, at)
 	}
-	return faults
+	return problems
 }
 
 // files are those of the place's layers, each once.

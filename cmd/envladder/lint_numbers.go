@@ -12,7 +12,7 @@ import (
 
 // numbers returns a warning for each number of a layer that the place's templates print in
 // another form than is written.
-func (v placeView) numbers(ctx context.Context, rendered manifest.Manifests) (strictyaml.Faults, error) {
+func (v placeView) numbers(ctx context.Context, rendered manifest.Manifests) (strictyaml.Problems, error) {
 	numbers := v.bare.Reformatted()
 	texts := make([]chartlint.WrittenNumber, len(numbers))
 	for i, n := range numbers {
@@ -26,14 +26,14 @@ func (v placeView) numbers(ctx context.Context, rendered manifest.Manifests) (st
 	for _, text := range shown {
 		found[valuepath.Format(text.Path)] = true
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, n := range numbers {
 		if found[valuepath.Format(n.Path)] {
 			f := n.At
 			f.Warning = true
 			f.Message = fmt.Sprintf("is written %.40s, and templates print the number %s: quote it to make it a string", n.Written, n.Printed)
-			faults = append(faults, f)
+			problems = append(problems, f)
 		}
 	}
-	return faults, nil
+	return problems, nil
 }

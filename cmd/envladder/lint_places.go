@@ -14,8 +14,8 @@ import (
 )
 
 // lintLayers checks each layer by itself.
-func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.Faults {
-	var faults strictyaml.Faults
+func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.Problems {
+	var problems strictyaml.Problems
 	for _, file := range document.LayerFiles() {
 		data, err := strictyaml.ReadFile(repo.FS(), file)
 		if err != nil {
@@ -26,16 +26,16 @@ func lintLayers(repo *ladder.Repository, document *ladder.Document) strictyaml.F
 			checks = append(checks, layers.CheckUnresolved)
 		}
 		for _, check := range checks {
-			faults = append(faults, strictyaml.FaultsOf(check(file, data))...)
+			problems = append(problems, strictyaml.ProblemsOf(check(file, data))...)
 		}
-		faults = append(faults, coded(codeSecret, strictyaml.FaultsOf(layers.CheckSecrets(file, data)))...)
+		problems = append(problems, coded(codeSecret, strictyaml.ProblemsOf(layers.CheckSecrets(file, data)))...)
 	}
-	return faults
+	return problems
 }
 
 // lintPlaces checks the values of each environment and target, and what differs between
 // neighbours on the climb. A preview is compared with dev, or the lowest place.
-func lintPlaces(views []placeView, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
+func lintPlaces(views []placeView, mayDiffer *ladder.MayDiffer) strictyaml.Problems {
 	if mayDiffer == nil {
 		return nil
 	}
@@ -43,29 +43,29 @@ func lintPlaces(views []placeView, mayDiffer *ladder.MayDiffer) strictyaml.Fault
 	for i, view := range views {
 		all[i] = view.View
 	}
-	faults := coded(codeRealData, layers.CheckData(all, mayDiffer))
+	problems := coded(codeRealData, layers.CheckData(all, mayDiffer))
 	for i, view := range views[min(1, len(views)):] {
 		before := views[i]
 		if view.Template {
 			dev := slices.IndexFunc(views, func(v placeView) bool { return v.Name == "dev" })
 			before = views[max(dev, 0)]
 		}
-		faults = append(faults, coded(codeMayDiffer, view.compare(before, mayDiffer.Patterns()))...)
+		problems = append(problems, coded(codeMayDiffer, view.compare(before, mayDiffer.Patterns()))...)
 	}
-	return faults
+	return problems
 }
 
-// viewsOf are the values of each environment and target. The error is a strictyaml.Faults
-// where layers or values are at fault.
+// viewsOf are the values of each environment and target. The error is a strictyaml.Problems
+// where layers or values are invalid.
 func viewsOf(ctx context.Context, repo *ladder.Repository, document *ladder.Document, charts map[string]*chart.Chart, release releaseFlags) ([]placeView, error) {
 	var (
-		faults strictyaml.Faults
+		problems strictyaml.Problems
 		views  []placeView
 	)
 	for _, step := range document.Steps() {
 		view, err := viewOf(ctx, repo, step, charts[step.Chart])
-		if found := strictyaml.FaultsOf(err); found != nil {
-			faults = append(faults, found...)
+		if found := strictyaml.ProblemsOf(err); found != nil {
+			problems = append(problems, found...)
 			continue
 		}
 		if err != nil {
@@ -77,7 +77,7 @@ func viewsOf(ctx context.Context, repo *ladder.Repository, document *ladder.Docu
 		})
 		views = append(views, view)
 	}
-	return views, faults.Err()
+	return views, problems.Err()
 }
 
 // placeView is a place's values with those of its chart.
@@ -94,7 +94,7 @@ type placeView struct {
 
 // compare finds what differs from the place before and may not. Where one of the two
 // charts isn't known, neither's values count.
-func (v placeView) compare(before placeView, mayDiffer []string) strictyaml.Faults {
+func (v placeView) compare(before placeView, mayDiffer []string) strictyaml.Problems {
 	a, b := before.View, v.View
 	if before.chart == nil || v.chart == nil {
 		a.Merged, a.Values = before.bare, before.bare.Values
@@ -126,28 +126,28 @@ func viewOf(ctx context.Context, repo *ladder.Repository, step ladder.Step, load
 	if view.Values, err = loaded.Values(merged.Values); err != nil {
 		return view, err
 	}
-	return view, asFaults(loaded.CheckValues(merged.Values), view.Merged, loaded)
+	return view, asProblems(loaded.CheckValues(merged.Values), view.Merged, loaded)
 }
 
-// asFaults makes faults of what a schema finds, each at the layer that sets the value.
-func asFaults(err error, merged *layers.Merged, loaded *chart.Chart) error {
+// asProblems makes problems of what a schema finds, each at the layer that sets the value.
+func asProblems(err error, merged *layers.Merged, loaded *chart.Chart) error {
 	invalid, ok := errors.AsType[*chart.SchemaError](err)
 	if !ok {
 		return err
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, unfit := range invalid.Charts {
 		message := fmt.Sprintf(" in values.schema.json of chart %q", unfit.Chart)
 		if unfit.Cause != "" {
-			faults = append(faults, strictyaml.Fault{File: loaded.Path, Message: unfit.Cause + message})
+			problems = append(problems, strictyaml.Problem{File: loaded.Path, Message: unfit.Cause + message})
 		}
 		for _, breach := range unfit.Violations {
-			f := strictyaml.Fault{File: loaded.Path, Path: valuepath.Format(unfit.Path(breach)), Message: breach.Message + message}
+			f := strictyaml.Problem{File: loaded.Path, Path: valuepath.Format(unfit.Path(breach)), Message: breach.Message + message}
 			if s, ok := merged.At(unfit.Path(breach)); ok {
 				f.File, f.Line, f.Column = s.File, s.Line, s.Column
 			}
-			faults = append(faults, f)
+			problems = append(problems, f)
 		}
 	}
-	return faults.Err()
+	return problems.Err()
 }

@@ -19,8 +19,8 @@ import (
 // the plugin would refuse, images that nothing runs, values that nothing reads, and
 // templates that give something else each time. A place whose chart is in a registry,
 // which isn't asked, may do anything.
-func lintRendered(ctx context.Context, document *ladder.Document, dir string, views []placeView) (strictyaml.Faults, error) {
-	var faults strictyaml.Faults
+func lintRendered(ctx context.Context, document *ladder.Document, dir string, views []placeView) (strictyaml.Problems, error) {
+	var problems strictyaml.Problems
 	images, values := idleImages{}, newIdleValues(dir)
 	for _, view := range views {
 		if err := ctx.Err(); err != nil {
@@ -28,9 +28,9 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 		}
 		var rendered manifest.Manifests
 		if view.chart != nil {
-			var found strictyaml.Faults
+			var found strictyaml.Problems
 			rendered, found = view.render()
-			faults = append(faults, found...)
+			problems = append(problems, found...)
 		}
 		images.look(view, rendered)
 		if err := values.look(ctx, view, rendered); err != nil {
@@ -41,18 +41,18 @@ func lintRendered(ctx context.Context, document *ladder.Document, dir string, vi
 			if err != nil {
 				return nil, err
 			}
-			faults = append(faults, coded(codeNumberFormat, numbers)...)
+			problems = append(problems, coded(codeNumberFormat, numbers)...)
 		}
 		if rendered != nil && !view.Template { // previews differ from one to the next anyway
 			chances, err := view.chances(ctx)
 			if err != nil {
 				return nil, err
 			}
-			faults = append(faults, coded(codeNondeterministic, chances)...)
+			problems = append(problems, coded(codeNondeterministic, chances)...)
 		}
 	}
-	faults = append(faults, coded(codeUnusedImage, images.faults(document))...)
-	return append(faults, coded(codeUnusedValue, values.faults())...), nil
+	problems = append(problems, coded(codeUnusedImage, images.problems(document))...)
+	return append(problems, coded(codeUnusedValue, values.problems())...), nil
 }
 
 // recipe returns what the plugin renders the place by, without what it adds. An empty
@@ -76,7 +76,7 @@ func (v placeView) finished() chart.RenderOptions {
 
 // render renders the place. What render and the plugin would reject is a finding, so that
 // lint passes nothing that can't be deployed.
-func (v placeView) render() (manifest.Manifests, strictyaml.Faults) {
+func (v placeView) render() (manifest.Manifests, strictyaml.Problems) {
 	rendered, err := v.chart.Render(v.recipe())
 	if err == nil {
 		_, err = v.chart.Render(v.finished())
@@ -88,13 +88,13 @@ func (v placeView) render() (manifest.Manifests, strictyaml.Faults) {
 	if v.release.allowEmpty || rendered.HasObject() {
 		return rendered, nil
 	}
-	return rendered, strictyaml.Faults{{File: v.step.Chart, Message: fmt.Sprintf(
+	return rendered, strictyaml.Problems{{File: v.step.Chart, Message: fmt.Sprintf(
 		"%s renders to nothing, and Argo CD would delete everything: if that is meant, set the Application's parameter allowEmpty and lint with --allow-empty", v.Name)}}
 }
 
 // failures returns a finding for each of the errors that err joins, such as one for each
 // object that runs something else than the pins say.
-func (v placeView) failures(err error) strictyaml.Faults {
+func (v placeView) failures(err error) strictyaml.Problems {
 	all := []error{err}
 	if joined, ok := errors.AsType[interface {
 		error
@@ -102,27 +102,27 @@ func (v placeView) failures(err error) strictyaml.Faults {
 	}](err); ok {
 		all = joined.Unwrap()
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, one := range all {
-		faults = append(faults, strictyaml.Fault{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %s", v.Name, printable.Line(one.Error(), 500))})
+		problems = append(problems, strictyaml.Problem{File: v.step.Chart, Message: fmt.Sprintf("%s can't be rendered: %s", v.Name, printable.Line(one.Error(), 500))})
 	}
-	return faults
+	return problems
 }
 
 // chances finds what makes two renders of the place differ: then Argo CD never sees it in
 // sync, and what was reviewed isn't what is applied.
-func (v placeView) chances(ctx context.Context) (strictyaml.Faults, error) {
+func (v placeView) chances(ctx context.Context) (strictyaml.Problems, error) {
 	chances, err := chartlint.FindNondeterminism(ctx, v.chart, v.recipe())
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s twice: %w", v.Name, err)
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, chance := range chances {
-		fault := strictyaml.Fault{File: v.step.Chart, Message: chance.String()}
+		problem := strictyaml.Problem{File: v.step.Chart, Message: chance.String()}
 		if chance.File != "" && path.Ext(v.step.Chart) != ".tgz" {
-			fault.File, fault.Line, fault.Column = v.chart.Locate(chance.File), chance.Line, chance.Column
+			problem.File, problem.Line, problem.Column = v.chart.Locate(chance.File), chance.Line, chance.Column
 		}
-		faults = append(faults, fault)
+		problems = append(problems, problem)
 	}
-	return faults, nil
+	return problems, nil
 }

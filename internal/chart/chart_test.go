@@ -470,7 +470,7 @@ func TestRenderRefuses(t *testing.T) {
 	}
 }
 
-func TestSchemaFaultsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
+func TestSchemaProblemsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
 	c, err := chart.Load(t.Context(), charttest.Files(
 		"c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML,
 		"c/values.schema.json", `{"$defs": {"token": {"pattern": "^t-"}}, "properties": {

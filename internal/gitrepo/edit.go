@@ -25,7 +25,7 @@ var simple = regexp.MustCompile(`^[A-Za-z0-9./][A-Za-z0-9._/:@+-]*[A-Za-z0-9_/]$
 // missing key is added in the manner of its siblings, a missing mapping around it too,
 // and an empty document becomes one with that value.
 //
-// file is only named in errors: a strictyaml.Faults where the document is at fault, and
+// file is only named in errors: a strictyaml.Problems where the document is invalid, and
 // one that matches ErrCantEdit where the value can't be changed by itself, such as one
 // that aliases share. What it returns has been parsed again: it differs in that value and
 // in nothing else.

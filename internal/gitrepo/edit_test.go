@@ -125,8 +125,8 @@ func TestSetStringRefuses(t *testing.T) {
 			if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "pins.yaml") {
 				t.Errorf("error %q, want %q of pins.yaml", err, test.want)
 			}
-			if !errors.Is(err, ErrCantEdit) && strictyaml.FaultsOf(err) == nil {
-				t.Errorf("error %q is neither a fault nor one to edit by hand", err)
+			if !errors.Is(err, ErrCantEdit) && strictyaml.ProblemsOf(err) == nil {
+				t.Errorf("error %q is neither a problem nor one to edit by hand", err)
 			}
 		})
 	}

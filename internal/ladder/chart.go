@@ -18,24 +18,24 @@ const ociScheme = "oci://"
 var ociChart = regexp.MustCompile(`^oci://` + repositoryPattern + `@` + digests.Syntax + `$`)
 
 // chart is the step's chart: that of the pins, else the Ladder's.
-func (d *Document) chart(p pinned) (string, strictyaml.Faults) {
+func (d *Document) chart(p pinned) (string, strictyaml.Problems) {
 	written := d.Spec.Chart
 	if p.Chart != "" {
 		written = p.Chart
 	}
 	chart, err := d.findChart(written)
 	if err != nil {
-		return "", strictyaml.Faults{d.chartFault(p, "%.300q %v", written, err)}
+		return "", strictyaml.Problems{d.chartProblem(p, "%.300q %v", written, err)}
 	}
 	return chart, nil
 }
 
-// chartFault is a fault of where the step's chart is named.
-func (d *Document) chartFault(p pinned, format string, args ...any) strictyaml.Fault {
+// chartProblem is a problem of where the step's chart is named.
+func (d *Document) chartProblem(p pinned, format string, args ...any) strictyaml.Problem {
 	if p.Chart != "" {
-		return p.positions.Fault("chart", format, args...)
+		return p.positions.Problem("chart", format, args...)
 	}
-	return d.positions.Fault("spec.chart", format, args...)
+	return d.positions.Problem("spec.chart", format, args...)
 }
 
 func (d *Document) findChart(written string) (string, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// Document is a Ladder as it stands in a repository. Its own faults are found when it is
+// Document is a Ladder as it stands in a repository. Its own problems are found when it is
 // opened; those of the files that it names, when they are needed, so that a layer which
 // prod lacks doesn't stop dev.
 type Document struct {
@@ -31,7 +31,7 @@ type Document struct {
 // Open reads and validates the Ladder of the folder dir. repo is the repository from its
 // root, dir a slash path in it, "." for the root itself; its symbolic links are followed
 // first. The error is a
-// strictyaml.Faults with every fault where the document is at fault, and another where
+// strictyaml.Problems with every problem where the document is invalid, and another where
 // it couldn't be read (it matches fs.ErrNotExist where there is none).
 func Open(repo fs.FS, dir string) (*Document, error) {
 	folder, err := FollowLinks(repo, dir)
@@ -43,7 +43,7 @@ func Open(repo fs.FS, dir string) (*Document, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, newNoLadderError(repo, d.dir)
-	case strictyaml.FaultsOf(err) != nil:
+	case strictyaml.ProblemsOf(err) != nil:
 		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("reading %q inside the repository: %w", d.File, withoutPath(err))
@@ -60,7 +60,7 @@ var anyFolder = strings.TrimSuffix(strings.Repeat("any/", 100), "/")
 
 // Alone validates a Ladder that stands apart from its repository, as in a ConfigMap: all
 // that it says of itself, and nothing about the files that it names. file is only named
-// in faults. The error is a strictyaml.Faults.
+// in problems. The error is a strictyaml.Problems.
 func Alone(file string, data []byte) (*Ladder, error) {
 	d := &Document{File: file, dir: anyFolder}
 	if err := d.decode(data); err != nil {
@@ -69,19 +69,19 @@ func Alone(file string, data []byte) (*Ladder, error) {
 	return &d.Ladder, nil
 }
 
-// decode reads and validates the document. The error is a strictyaml.Faults.
+// decode reads and validates the document. The error is a strictyaml.Problems.
 func (d *Document) decode(data []byte) error {
 	root, err := strictyaml.ParseMapping(d.File, data)
-	faults := strictyaml.FaultsOf(err)
+	problems := strictyaml.ProblemsOf(err)
 	if root == nil {
-		return faults.Err()
+		return problems.Err()
 	}
 	positions, more := strictyaml.Decode(d.File, root, &d.Ladder)
 	d.positions = positions
-	faults = append(faults, d.validate(more)...)
+	problems = append(problems, d.validate(more)...)
 	d.named = d.findNamed()
 	d.own = d.findOwn()
-	return faults.Err()
+	return problems.Err()
 }
 
 // noLadderError is that a folder has no Ladder.
@@ -107,82 +107,82 @@ func (e *noLadderError) Is(target error) bool { return target == fs.ErrNotExist 
 
 // Check checks the Ladder with all files that it names: every environment and target
 // can be resolved, every layer and all pins are valid. What is in charts it leaves to
-// CheckCharts. The error is a strictyaml.Faults.
+// CheckCharts. The error is a strictyaml.Problems.
 func (d *Document) Check() error {
-	faults := d.checkPlaces()
+	problems := d.checkPlaces()
 	for _, e := range d.Spec.Environments {
-		faults = append(faults, d.checkGate(e)...)
+		problems = append(problems, d.checkGate(e)...)
 	}
-	faults = append(faults, d.checkLayers()...)
-	return faults.Err()
+	problems = append(problems, d.checkLayers()...)
+	return problems.Err()
 }
 
 // checkPlaces checks the pins and the chart of every environment and target.
-func (d *Document) checkPlaces() strictyaml.Faults {
-	var faults strictyaml.Faults
-	d.eachPins(func(p pinned, found strictyaml.Faults) bool {
-		faults = append(faults, found...)
+func (d *Document) checkPlaces() strictyaml.Problems {
+	var problems strictyaml.Problems
+	d.eachPins(func(p pinned, found strictyaml.Problems) bool {
+		problems = append(problems, found...)
 		_, found = d.chart(p)
-		faults = append(faults, found...)
-		return !faults.Full()
+		problems = append(problems, found...)
+		return !problems.Full()
 	})
-	return faults
+	return problems
 }
 
 // CheckCharts loads each chart that the Ladder or its pins name, once, where it is
-// named right. load gets a chart as Step.Chart has it; its error becomes a fault of
-// where the chart is named. The error is a strictyaml.Faults.
+// named right. load gets a chart as Step.Chart has it; its error becomes a problem of
+// where the chart is named. The error is a strictyaml.Problems.
 func (d *Document) CheckCharts(load func(chart string) error) error {
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	loaded := map[string]bool{}
-	check := func(p pinned, _ strictyaml.Faults) bool {
+	check := func(p pinned, _ strictyaml.Problems) bool {
 		chart, wrong := d.chart(p)
 		if wrong == nil && !loaded[chart] {
 			loaded[chart] = true
 			if err := load(chart); err != nil {
-				faults = append(faults, d.chartFault(p, "%s", printable.Line(err.Error(), 500)))
+				problems = append(problems, d.chartProblem(p, "%s", printable.Line(err.Error(), 500)))
 			}
 		}
-		return !faults.Full()
+		return !problems.Full()
 	}
 	check(pinned{}, nil)
 	d.eachPins(check)
-	return faults.Err()
+	return problems.Err()
 }
 
 // CheckGates reads each Gate that an environment names, but those that Check finds missing.
-// An error of check becomes a fault of where the Gate is named. The error is a
-// strictyaml.Faults.
+// An error of check becomes a problem of where the Gate is named. The error is a
+// strictyaml.Problems.
 func (d *Document) CheckGates(check func(file string, data []byte) error) error {
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for e, environment := range d.Spec.Environments {
 		if environment.Gate == "" {
 			continue
 		}
 		own := entry{at: strictyaml.Key(environmentPath(e), "gate"), path: environment.Gate}
-		file, fault := d.file(own)
-		if fault != nil {
+		file, problem := d.file(own)
+		if problem != nil {
 			continue
 		}
 		if submodule, ok := SubmoduleOf(d.repo, file); ok {
-			warning := d.positions.Fault(own.at, "%q is in submodule %q, which promotions don't read: keep the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
+			warning := d.positions.Problem(own.at, "%q is in submodule %q, which promotions don't read: keep the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
 			warning.Warning = true
-			faults = append(faults, warning)
+			problems = append(problems, warning)
 		}
 		data, err := strictyaml.ReadFile(d.repo, file)
 		if err == nil {
 			err = check(file, data)
 		}
 		if err != nil {
-			faults = append(faults, d.positions.Fault(own.at, "%s", printable.Line(err.Error(), 500)))
+			problems = append(problems, d.positions.Problem(own.at, "%s", printable.Line(err.Error(), 500)))
 		}
 	}
-	return faults.Err()
+	return problems.Err()
 }
 
 // eachPins reads the pins of every environment and target, those that several share
 // once, until visit says stop.
-func (d *Document) eachPins(visit func(pinned, strictyaml.Faults) bool) {
+func (d *Document) eachPins(visit func(pinned, strictyaml.Problems) bool) {
 	for e, environment := range d.Spec.Environments {
 		seen := map[string]bool{}
 		for _, t := range targetIndexes(environment) {
@@ -213,44 +213,44 @@ func targetIndexes(e Environment) []int {
 
 // checkLayers checks every layer that is named anywhere, whether an environment uses it
 // or not, and the content of each once.
-func (d *Document) checkLayers() strictyaml.Faults {
-	var faults strictyaml.Faults
+func (d *Document) checkLayers() strictyaml.Problems {
+	var problems strictyaml.Problems
 	checked := map[string]bool{}
 	for _, entry := range d.allLayers() {
-		if faults.Full() {
+		if problems.Full() {
 			break
 		}
-		files, fault := d.files(entry)
-		if fault != nil {
-			faults = append(faults, *fault)
+		files, problem := d.files(entry)
+		if problem != nil {
+			problems = append(problems, *problem)
 			continue
 		}
 		for _, file := range files {
 			if !checked[file] {
 				checked[file] = true
-				faults = append(faults, d.checkLayer(file, entry)...)
+				problems = append(problems, d.checkLayer(file, entry)...)
 			}
 		}
 	}
-	return faults
+	return problems
 }
 
-func (d *Document) checkLayer(file string, entry entry) strictyaml.Faults {
+func (d *Document) checkLayer(file string, entry entry) strictyaml.Problems {
 	data, err := strictyaml.ReadFile(d.repo, file)
 	if err != nil {
-		return strictyaml.Faults{d.unreadable(entry, err)}
+		return strictyaml.Problems{d.unreadable(entry, err)}
 	}
 	_, err = strictyaml.ParseMapping(file, data)
-	return strictyaml.FaultsOf(err)
+	return strictyaml.ProblemsOf(err)
 }
 
-func (d *Document) checkGate(e Environment) strictyaml.Faults {
+func (d *Document) checkGate(e Environment) strictyaml.Problems {
 	if e.Gate == "" {
 		return nil
 	}
 	at := strictyaml.Key(environmentPath(d.index(e.Name)), "gate")
-	if _, fault := d.file(entry{at: at, path: e.Gate}); fault != nil {
-		return strictyaml.Faults{*fault}
+	if _, problem := d.file(entry{at: at, path: e.Gate}); problem != nil {
+		return strictyaml.Problems{*problem}
 	}
 	return nil
 }
@@ -268,26 +268,26 @@ type entry struct {
 }
 
 // file is the entry's path in the repository, where it names a file that is there.
-func (d *Document) file(e entry) (string, *strictyaml.Fault) {
+func (d *Document) file(e entry) (string, *strictyaml.Problem) {
 	file, err := resolve(d.dir, e.path)
 	if err != nil {
-		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
-		return "", &fault
+		problem := d.positions.Problem(e.at, "%q %v", e.path, err)
+		return "", &problem
 	}
 	info, err := fs.Stat(d.repo, file)
 	switch {
 	case err != nil:
-		fault := d.positions.Fault(e.at, "%q %s", e.path, d.whyUnreadable(file, err))
-		return "", &fault
+		problem := d.positions.Problem(e.at, "%q %s", e.path, d.whyUnreadable(file, err))
+		return "", &problem
 	case !info.Mode().IsRegular():
-		fault := d.positions.Fault(e.at, "%q isn't a file", e.path)
-		return "", &fault
+		problem := d.positions.Problem(e.at, "%q isn't a file", e.path)
+		return "", &problem
 	}
 	return file, nil
 }
 
-func (d *Document) unreadable(e entry, err error) strictyaml.Fault {
-	return d.positions.Fault(e.at, "%q %s", e.path, whyUnreadable(err))
+func (d *Document) unreadable(e entry, err error) strictyaml.Problem {
+	return d.positions.Problem(e.at, "%q %s", e.path, whyUnreadable(err))
 }
 
 // whyUnreadable returns why a file of the repository can't be read, without its path.

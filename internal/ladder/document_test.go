@@ -211,13 +211,13 @@ func TestStepOfWhatIsNotThere(t *testing.T) {
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%q %q: got %v, want %s", test.environment, test.target, err, test.want)
 		}
-		if _, ok := errors.AsType[strictyaml.Faults](err); ok {
-			t.Errorf("%q %q: a wrong question isn't a fault of the document", test.environment, test.target)
+		if _, ok := errors.AsType[strictyaml.Problems](err); ok {
+			t.Errorf("%q %q: a wrong question isn't a problem of the document", test.environment, test.target)
 		}
 	}
 }
 
-func TestFaultsOfFiles(t *testing.T) {
+func TestProblemsOfFiles(t *testing.T) {
 	for name, test := range map[string]struct {
 		repo fstest.MapFS
 		want string
@@ -321,7 +321,7 @@ func TestFaultsOfFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			diffFaults(t, test.want, document.Check())
+			diffProblems(t, test.want, document.Check())
 		})
 	}
 }
@@ -342,7 +342,7 @@ func TestCheckChartsLoadsEachOnce(t *testing.T) {
 		}
 		return nil
 	})
-	diffFaults(t, "shop/ladder.yaml:5:10: spec.chart: loading it: no \uFFFD[31mtemplates\n"+
+	diffProblems(t, "shop/ladder.yaml:5:10: spec.chart: loading it: no \uFFFD[31mtemplates\n"+
 		"shop/pins/eu.yaml:4:8: chart: not supported", err)
 	want := []string{"shop/chart", "shop/charts/shop-1.tgz", "oci://registry.example.com/charts/shop@" + digestC}
 	if diff := cmp.Diff(want, loaded); diff != "" {
@@ -379,17 +379,17 @@ func TestOpenOutsideTheRepository(t *testing.T) {
 	}
 }
 
-func diffFaults(t *testing.T, want string, err error) {
+func diffProblems(t *testing.T, want string, err error) {
 	t.Helper()
-	if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
-		t.Fatalf("got %v, want Faults", err)
+	if _, ok := errors.AsType[strictyaml.Problems](err); !ok {
+		t.Fatalf("got %v, want Problems", err)
 	}
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {
-		t.Errorf("faults (-want +got):\n%s", diff)
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 
-func TestAFaultOfOneEnvironmentDoesNotStopAnother(t *testing.T) {
+func TestAProblemOfOneEnvironmentDoesNotStopAnother(t *testing.T) {
 	document, err := ladder.Open(with("shop/values/prod.yaml", ""), "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +398,7 @@ func TestAFaultOfOneEnvironmentDoesNotStopAnother(t *testing.T) {
 		t.Errorf("dev: %v", err)
 	}
 	_, err = document.Step("prod", "eu")
-	diffFaults(t, `shop/ladder.yaml:17:14: spec.environments[3].layers[0]: "values/prod.yaml" doesn't exist`, err)
+	diffProblems(t, `shop/ladder.yaml:17:14: spec.environments[3].layers[0]: "values/prod.yaml" doesn't exist`, err)
 }
 
 // The example is what the README tells people to start from.
@@ -510,7 +510,7 @@ func TestSymbolicLinks(t *testing.T) {
 				}
 				return
 			}
-			diffFaults(t, test.want, err)
+			diffProblems(t, test.want, err)
 		})
 	}
 }

@@ -32,24 +32,24 @@ func wrongGlob(written string) string {
 
 // files are the entry's files in the repository: one, those that match its glob in the
 // order of their names, or none where they are missing and may be.
-func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
+func (d *Document) files(e entry) ([]string, *strictyaml.Problem) {
 	if !e.layer || !isGlob(e.path) {
 		return d.oneFile(e)
 	}
 	at, err := resolve(d.dir, e.path)
 	if err != nil {
-		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
-		return nil, &fault
+		problem := d.positions.Problem(e.at, "%q %v", e.path, err)
+		return nil, &problem
 	}
 	folder, pattern := path.Split(at)
 	if submodule, missing := missingSubmodule(d.repo, path.Clean(folder)); missing {
-		fault := d.positions.Fault(e.at, "%q %s", e.path, notCheckedOut(submodule))
-		return nil, &fault
+		problem := d.positions.Problem(e.at, "%q %s", e.path, notCheckedOut(submodule))
+		return nil, &problem
 	}
 	found, err := readFolder(d.repo, path.Clean(folder))
 	if err != nil && (!e.optional || !errors.Is(err, fs.ErrNotExist)) {
-		fault := d.positions.Fault(e.at, "the folder of %q %s", e.path, whyUnreadable(err))
-		return nil, &fault
+		problem := d.positions.Problem(e.at, "the folder of %q %s", e.path, whyUnreadable(err))
+		return nil, &problem
 	}
 	var files []string
 	for _, file := range found {
@@ -57,25 +57,25 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Fault) {
 			continue
 		}
 		// A link may lead out, or to a folder.
-		match, fault := d.file(entry{at: e.at, path: path.Join(path.Dir(e.path), file.Name())})
-		if fault != nil {
-			return nil, fault
+		match, problem := d.file(entry{at: e.at, path: path.Join(path.Dir(e.path), file.Name())})
+		if problem != nil {
+			return nil, problem
 		}
 		files = append(files, match)
 	}
 	slices.Sort(files)
 	switch {
 	case len(files) > maxMatches:
-		fault := d.positions.Fault(e.at, "%q matches %d files: at most %d are allowed", e.path, len(files), maxMatches)
-		return nil, &fault
+		problem := d.positions.Problem(e.at, "%q matches %d files: at most %d are allowed", e.path, len(files), maxMatches)
+		return nil, &problem
 	case len(files) == 0 && !e.optional:
-		fault := d.positions.Fault(e.at, "%q matches no file that the ladder doesn't name itself: set optional: true where there may be none", e.path)
-		return nil, &fault
+		problem := d.positions.Problem(e.at, "%q matches no file that the ladder doesn't name itself: set optional: true where there may be none", e.path)
+		return nil, &problem
 	}
 	return files, nil
 }
 
-func (d *Document) oneFile(e entry) ([]string, *strictyaml.Fault) {
+func (d *Document) oneFile(e entry) ([]string, *strictyaml.Problem) {
 	if e.optional {
 		file, err := resolve(d.dir, e.path)
 		if err == nil {
@@ -86,9 +86,9 @@ func (d *Document) oneFile(e entry) ([]string, *strictyaml.Fault) {
 			return nil, nil
 		}
 	}
-	file, fault := d.file(e)
-	if fault != nil {
-		return nil, fault
+	file, problem := d.file(e)
+	if problem != nil {
+		return nil, problem
 	}
 	return []string{file}, nil
 }

@@ -25,7 +25,7 @@ func (v *validator) images() {
 		at := strictyaml.Index("spec.images", i)
 		v.name(at+".name", image.Name)
 		if why := wrongRepository(image.Repository); image.Repository != "" && why != "" {
-			v.faultf(at+".repository", "is %.300q: %s", image.Repository, why)
+			v.problemf(at+".repository", "is %.300q: %s", image.Repository, why)
 		}
 		v.imagePaths(i)
 	}
@@ -37,25 +37,25 @@ func (v *validator) images() {
 func (v *validator) imagePaths(i int) {
 	image, at := v.Spec.Images[i], strictyaml.Index("spec.images", i)
 	if _, err := valuepath.ParseKeys(image.ValuesPath); image.ValuesPath != "" && err != nil {
-		v.faultf(at+".valuesPath", "is %.120q: %v", image.ValuesPath, whyNotKeys(err))
+		v.problemf(at+".valuesPath", "is %.120q: %v", image.ValuesPath, whyNotKeys(err))
 	}
 	if !v.positions.Has(at+".valuesPath") && !v.positions.Has(at+".set") && v.positions.Has(at) {
-		v.faultf(at, `needs "valuesPath" or "set": where in the values does the image go?`)
+		v.problemf(at, `needs "valuesPath" or "set": where in the values does the image go?`)
 	}
 	digest := image.ValuesPath != "" || v.faulty(at+".set")
 	for _, path := range slices.Sorted(maps.Keys(image.Set)) {
 		here := strictyaml.Key(at+".set", path)
 		if _, err := valuepath.ParseKeys(path); err != nil {
-			v.faultf(here, "%v", whyNotKeys(err))
+			v.problemf(here, "%v", whyNotKeys(err))
 		}
 		template, err := parseFields(image.Set[path], maxImageTemplate, imageFields)
 		if err != nil && image.Set[path] != "" {
-			v.faultf(here, "is %.160q: %v", image.Set[path], err)
+			v.problemf(here, "is %.160q: %v", image.Set[path], err)
 		}
 		digest = digest || err != nil || template.uses(fieldDigest, fieldHex)
 	}
 	if len(image.Set) > 0 && !digest {
-		v.faultf(at+".set", "has no {{.%s}}: the chart wouldn't know which digest to run", fieldDigest)
+		v.problemf(at+".set", "has no {{.%s}}: the chart wouldn't know which digest to run", fieldDigest)
 	}
 }
 
@@ -121,7 +121,7 @@ func (v *validator) ownPaths() {
 }
 
 func (v *validator) overwrites(c, other claim) {
-	v.faultf(c.at, "%.120q is inside of %s: they would overwrite each other", valuepath.Format(c.path), other.at)
+	v.problemf(c.at, "%.120q is inside of %s: they would overwrite each other", valuepath.Format(c.path), other.at)
 }
 
 // separator of keys: YAML has no NUL.
@@ -160,7 +160,7 @@ func hasHost(s string) bool {
 }
 
 // ImageWarning is a warning of where the Ladder says what becomes of an image's digest.
-func (d *Document) ImageWarning(name, format string, args ...any) strictyaml.Fault {
+func (d *Document) ImageWarning(name, format string, args ...any) strictyaml.Problem {
 	i := slices.IndexFunc(d.Spec.Images, func(image Image) bool { return image.Name == name })
 	at := strictyaml.Index("spec.images", i)
 	for _, field := range []string{"set", "valuesPath"} {
@@ -169,7 +169,7 @@ func (d *Document) ImageWarning(name, format string, args ...any) strictyaml.Fau
 			break
 		}
 	}
-	fault := d.positions.Fault(at, format, args...)
-	fault.Warning = true
-	return fault
+	problem := d.positions.Problem(at, format, args...)
+	problem.Warning = true
+	return problem
 }

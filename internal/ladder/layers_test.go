@@ -84,12 +84,12 @@ func TestGlobsThatFindNothingOrTooMuch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo := day(test.spec+dev, many...)
 			_, err := step(t, repo, "dev")
-			diffFaults(t, test.want, err)
+			diffProblems(t, test.want, err)
 			document, err := ladder.Open(repo, "shop")
 			if err != nil {
 				t.Fatal(err)
 			}
-			diffFaults(t, test.want, document.Check())
+			diffProblems(t, test.want, document.Check())
 		})
 	}
 }

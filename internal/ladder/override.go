@@ -111,7 +111,7 @@ func (v *validator) overrides(at string, patterns []string) {
 		inside := slices.IndexFunc(v.pinned, func(p pinnedPath) bool { return pattern.Overlaps(p.path) })
 		if inside >= 0 {
 			p := v.pinned[inside]
-			v.faultf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", text, valuepath.Format(p.path), p.at)
+			v.problemf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", text, valuepath.Format(p.path), p.at)
 		}
 	}
 }

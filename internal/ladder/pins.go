@@ -31,8 +31,8 @@ func (p pinned) inject(images []Image) []Pin {
 }
 
 // pins of environment e and target t. An environment without pins has none to inject,
-// which is a fault as soon as the Ladder has images.
-func (d *Document) pins(e, t int) (pinned, strictyaml.Faults) {
+// which is a problem as soon as the Ladder has images.
+func (d *Document) pins(e, t int) (pinned, strictyaml.Problems) {
 	own := d.pinsEntry(e, t)
 	if own.path != "" {
 		return d.readPins(own)
@@ -47,7 +47,7 @@ func (d *Document) pins(e, t int) (pinned, strictyaml.Faults) {
 	if t != noTarget {
 		at = targetPath(e, t)
 	}
-	return pinned{}, strictyaml.Faults{d.positions.Fault(at, `needs "pins", since the ladder has images: which digests does it run?`)}
+	return pinned{}, strictyaml.Problems{d.positions.Problem(at, `needs "pins", since the ladder has images: which digests does it run?`)}
 }
 
 // pinsEntry is where the pins of environment e and target t are named: a target without
@@ -62,10 +62,10 @@ func (d *Document) pinsEntry(e, t int) entry {
 
 // devPins are the digests for local, environment e: dev's, of its first target where it
 // has several. The chart isn't theirs: it is the Ladder's that is being worked on.
-func (d *Document) devPins(e int) (pinned, strictyaml.Faults) {
+func (d *Document) devPins(e int) (pinned, strictyaml.Problems) {
 	dev := d.index(devName)
 	if dev < 0 {
-		return pinned{}, strictyaml.Faults{d.positions.Fault(environmentPath(e),
+		return pinned{}, strictyaml.Problems{d.positions.Problem(environmentPath(e),
 			`needs "pins", since the ladder has images and there is no environment %q whose digests it could run`, devName)}
 	}
 	t := noTarget
@@ -74,78 +74,78 @@ func (d *Document) devPins(e int) (pinned, strictyaml.Faults) {
 	}
 	own := d.pinsEntry(dev, t)
 	if own.path == "" {
-		return pinned{}, strictyaml.Faults{d.positions.Fault(environmentPath(e),
+		return pinned{}, strictyaml.Problems{d.positions.Problem(environmentPath(e),
 			`needs "pins", since the ladder has images and environment %q, whose digests it would run, has none`, devName)}
 	}
-	p, faults := d.readPins(own)
+	p, problems := d.readPins(own)
 	p.Chart = ""
-	return p, faults
+	return p, problems
 }
 
 // pinsFile returns the path of a pins file in the repository, whether it is there or not.
 // A path with symbolic links is refused: two of them could be one file, and a promotion
 // into one environment would move the other.
-func (d *Document) pinsFile(e entry) (string, *strictyaml.Fault) {
+func (d *Document) pinsFile(e entry) (string, *strictyaml.Problem) {
 	file, err := resolve(d.dir, e.path)
 	if err != nil {
-		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
-		return "", &fault
+		problem := d.positions.Problem(e.at, "%q %v", e.path, err)
+		return "", &problem
 	}
 	target, err := FollowLinks(d.repo, file)
 	switch {
 	case err != nil:
-		fault := d.positions.Fault(e.at, "%q %v", e.path, err)
-		return "", &fault
+		problem := d.positions.Problem(e.at, "%q %v", e.path, err)
+		return "", &problem
 	case target != file:
-		fault := d.positions.Fault(e.at, "%q leads through a symbolic link to %q of the repository: name that file itself, since each environment has pins of its own", e.path, target)
-		return "", &fault
+		problem := d.positions.Problem(e.at, "%q leads through a symbolic link to %q of the repository: name that file itself, since each environment has pins of its own", e.path, target)
+		return "", &problem
 	}
 	return file, nil
 }
 
 // readPins reads and checks the pins file that an entry names.
-func (d *Document) readPins(e entry) (pinned, strictyaml.Faults) {
-	if _, fault := d.pinsFile(e); fault != nil {
-		return pinned{}, strictyaml.Faults{*fault}
+func (d *Document) readPins(e entry) (pinned, strictyaml.Problems) {
+	if _, problem := d.pinsFile(e); problem != nil {
+		return pinned{}, strictyaml.Problems{*problem}
 	}
-	file, fault := d.file(e)
-	if fault != nil {
-		return pinned{}, strictyaml.Faults{*fault}
+	file, problem := d.file(e)
+	if problem != nil {
+		return pinned{}, strictyaml.Problems{*problem}
 	}
 	data, err := strictyaml.ReadFile(d.repo, file)
 	if err != nil {
-		return pinned{}, strictyaml.Faults{d.unreadable(e, err)}
+		return pinned{}, strictyaml.Problems{d.unreadable(e, err)}
 	}
 	root, err := strictyaml.ParseMapping(file, data)
-	faults := strictyaml.FaultsOf(err)
+	problems := strictyaml.ProblemsOf(err)
 	if root == nil {
-		return pinned{}, faults
+		return pinned{}, problems
 	}
 	p := pinned{file: file}
 	positions, more := strictyaml.Decode(file, root, &p.Pins)
 	p.positions = positions
-	faults = append(faults, more...)
-	if slices.ContainsFunc(more, func(f strictyaml.Fault) bool { return f.Path == "images" }) {
-		return p, faults // what isn't known can't be missing
+	problems = append(problems, more...)
+	if slices.ContainsFunc(more, func(f strictyaml.Problem) bool { return f.Path == "images" }) {
+		return p, problems // what isn't known can't be missing
 	}
-	return p, append(faults, p.check(d.Spec.Images)...)
+	return p, append(problems, p.check(d.Spec.Images)...)
 }
 
 // check checks the pins against the Ladder's images: no unknown one, none missing, each
 // with a digest.
-func (p pinned) check(images []Image) strictyaml.Faults {
-	var faults strictyaml.Faults
+func (p pinned) check(images []Image) strictyaml.Problems {
+	var problems strictyaml.Problems
 	for _, image := range images {
 		if !p.positions.Has(strictyaml.Key("images", image.Name)) {
-			faults = append(faults, p.positions.Fault("images", "has no digest for image %q", image.Name))
+			problems = append(problems, p.positions.Problem("images", "has no digest for image %q", image.Name))
 		}
 	}
-	return append(faults, p.wrong(images)...)
+	return append(problems, p.wrong(images)...)
 }
 
 // wrong is what is wrong with what the pins have, whatever they lack.
-func (p pinned) wrong(images []Image) strictyaml.Faults {
-	var faults strictyaml.Faults
+func (p pinned) wrong(images []Image) strictyaml.Problems {
+	var problems strictyaml.Problems
 	names := make([]string, len(images))
 	for i, image := range images {
 		names[i] = image.Name
@@ -153,16 +153,16 @@ func (p pinned) wrong(images []Image) strictyaml.Faults {
 	for _, name := range slices.Sorted(maps.Keys(p.Images)) {
 		at, digest := strictyaml.Key("images", name), p.Images[name]
 		if !slices.Contains(names, name) {
-			faults = append(faults, p.positions.Fault(at, "unknown image%s", knownImages(name, names)))
+			problems = append(problems, p.positions.Problem(at, "unknown image%s", knownImages(name, names)))
 		}
 		if why := wrongDigest(digest); digest != "" && why != "" {
-			faults = append(faults, p.positions.Fault(at, "%s", why))
+			problems = append(problems, p.positions.Problem(at, "%s", why))
 		}
 	}
 	if err := checkChart(p.Chart); err != nil {
-		faults = append(faults, p.positions.Fault("chart", "%.300q %v", p.Chart, err))
+		problems = append(problems, p.positions.Problem("chart", "%.300q %v", p.Chart, err))
 	}
-	return faults
+	return problems
 }
 
 func knownImages(name string, names []string) string {

@@ -31,20 +31,20 @@ func (p Place) Name() string {
 }
 
 // Places are the environment's targets, or the environment itself where it has none. The
-// error is a strictyaml.Faults where a document is at fault.
+// error is a strictyaml.Problems where a document is invalid.
 func (d *Document) Places(environment string) ([]Place, error) {
 	e, err := d.environment(environment)
 	if err != nil {
 		return nil, err
 	}
 	var places []Place
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, t := range targetIndexes(d.Spec.Environments[e]) {
 		place, more := d.place(e, t)
 		places = append(places, place)
-		faults = append(faults, more...)
+		problems = append(problems, more...)
 	}
-	return places, faults.Err()
+	return places, problems.Err()
 }
 
 // Place is the environment's target; target is empty where the environment has none.
@@ -57,43 +57,43 @@ func (d *Document) Place(environment, target string) (Place, error) {
 	if err != nil {
 		return Place{}, err
 	}
-	place, faults := d.place(e, t)
-	return place, faults.Err()
+	place, problems := d.place(e, t)
+	return place, problems.Err()
 }
 
-func (d *Document) place(e, t int) (Place, strictyaml.Faults) {
+func (d *Document) place(e, t int) (Place, strictyaml.Problems) {
 	p := Place{Environment: d.Spec.Environments[e]}
 	if t != noTarget {
 		p.Target = p.Environment.Targets[t]
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	if p.Environment.Gate != "" {
 		at := strictyaml.Key(environmentPath(e), "gate")
 		file, err := resolve(d.dir, p.Environment.Gate)
 		if err != nil {
-			faults = append(faults, d.positions.Fault(at, "%q %v", p.Environment.Gate, err))
+			problems = append(problems, d.positions.Problem(at, "%q %v", p.Environment.Gate, err))
 		}
 		p.GateFile = file // whether it can be read matters where no other Gate is given
 	}
 	own := d.pinsEntry(e, t)
 	if own.path == "" {
-		return p, faults
+		return p, problems
 	}
-	file, fault := d.pinsFile(own)
-	if fault != nil {
-		return p, append(faults, *fault)
+	file, problem := d.pinsFile(own)
+	if problem != nil {
+		return p, append(problems, *problem)
 	}
 	p.PinsFile = file
 	data, err := strictyaml.ReadFile(d.repo, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // the first promotion makes it
-		return p, faults
+		return p, problems
 	case err != nil:
-		return p, append(faults, d.unreadable(own, err))
+		return p, append(problems, d.unreadable(own, err))
 	}
 	pins, err := d.ParsePins(file, data)
 	p.Pins = pins
-	return p, append(faults, strictyaml.FaultsOf(err)...)
+	return p, append(problems, strictyaml.ProblemsOf(err)...)
 }
 
 // Lender is the place whose digests a place runs that has no pins of its own: local runs
@@ -106,23 +106,23 @@ func (d *Document) Lender(p Place) (lender Place, ok bool) {
 	if dev < 0 {
 		return Place{}, false
 	}
-	lender, faults := d.place(dev, targetIndexes(d.Spec.Environments[dev])[0])
-	return lender, len(faults) == 0 && lender.PinsFile != ""
+	lender, problems := d.place(dev, targetIndexes(d.Spec.Environments[dev])[0])
+	return lender, len(problems) == 0 && lender.PinsFile != ""
 }
 
 // ParsePins reads a pins file that may lack images: those that haven't come so far. What
-// is there must be right. The error is a strictyaml.Faults.
+// is there must be right. The error is a strictyaml.Problems.
 func (d *Document) ParsePins(file string, data []byte) (Pins, error) {
 	root, err := strictyaml.ParseMapping(file, data)
-	faults := strictyaml.FaultsOf(err)
+	problems := strictyaml.ProblemsOf(err)
 	if root == nil {
-		return Pins{}, faults.Err()
+		return Pins{}, problems.Err()
 	}
 	p := pinned{file: file}
 	positions, more := strictyaml.Decode(file, root, &p.Pins)
 	p.positions = positions
-	faults = append(faults, more...)
-	return p.Pins, append(faults, p.wrong(d.Spec.Images)...).Err()
+	problems = append(problems, more...)
+	return p.Pins, append(problems, p.wrong(d.Spec.Images)...).Err()
 }
 
 // Image is the Ladder's image of that name.
@@ -142,6 +142,6 @@ func (d *Document) Image(name string) (Image, error) {
 
 // ChartOf is the chart that a place renders: that of its pins, else the Ladder's.
 func (d *Document) ChartOf(p Place) (string, error) {
-	chart, faults := d.chart(pinned{Pins: p.Pins, file: p.PinsFile})
-	return chart, faults.Err()
+	chart, problems := d.chart(pinned{Pins: p.Pins, file: p.PinsFile})
+	return chart, problems.Err()
 }

@@ -25,11 +25,11 @@ func (d *Document) PreviewStep(number int, digests map[string]string) (Step, err
 	entries := listed("spec.layers", d.Spec.Layers, "layers")
 	entries = append(entries, d.tier(p.Tier)...)
 	entries = append(entries, listed("spec.preview.layers", p.Layers, previewName)...)
-	var faults strictyaml.Faults
-	step.Layers, faults = d.findLayers(entries)
+	var problems strictyaml.Problems
+	step.Layers, problems = d.findLayers(entries)
 	chart, more := d.chart(pinned{})
 	step.Chart = chart
-	if err := append(faults, more...).Err(); err != nil {
+	if err := append(problems, more...).Err(); err != nil {
 		return Step{}, err
 	}
 	if err := d.checkDigests(digests); err != nil {

@@ -18,8 +18,8 @@ const (
 )
 
 // Step resolves an environment: its chart, its layers in order, its pins. target is
-// empty for an environment without targets. The error is a strictyaml.Faults where a
-// document is at fault, and another where the ladder has no such environment or target.
+// empty for an environment without targets. The error is a strictyaml.Problems where a
+// document is invalid, and another where the ladder has no such environment or target.
 func (d *Document) Step(environment, target string) (Step, error) {
 	e, err := d.environment(environment)
 	if err != nil {
@@ -34,32 +34,32 @@ func (d *Document) Step(environment, target string) (Step, error) {
 		Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Preflight: d.Spec.Environments[e].Preflight == PreflightOn,
 		Overridable: d.overridable(environmentPath(e), d.Spec.Environments[e].Overrides),
 	}
-	var faults strictyaml.Faults
-	step.Layers, faults = d.findLayers(d.layers(e, t))
+	var problems strictyaml.Problems
+	step.Layers, problems = d.findLayers(d.layers(e, t))
 	pins, more := d.pins(e, t)
-	faults = append(faults, more...)
+	problems = append(problems, more...)
 	step.Pins = pins.inject(d.Spec.Images)
 	step.Chart, more = d.chart(pins)
-	faults = append(faults, more...)
-	if err := faults.Err(); err != nil {
+	problems = append(problems, more...)
+	if err := problems.Err(); err != nil {
 		return Step{}, err
 	}
 	return step, nil
 }
 
 // findLayers finds the files of layers.
-func (d *Document) findLayers(entries []entry) (layers []Layer, faults strictyaml.Faults) {
+func (d *Document) findLayers(entries []entry) (layers []Layer, problems strictyaml.Problems) {
 	for _, entry := range entries {
-		files, fault := d.files(entry)
-		if fault != nil {
-			faults = append(faults, *fault)
+		files, problem := d.files(entry)
+		if problem != nil {
+			problems = append(problems, *problem)
 			continue
 		}
 		for _, file := range files {
 			layers = append(layers, Layer{Path: file, Origin: entry.origin})
 		}
 	}
-	return layers, faults
+	return layers, problems
 }
 
 // LiteralSecrets reports whether values that another tool would have to resolve are

@@ -11,19 +11,19 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// validator gathers the faults of a Ladder that its types don't show. An empty value is
-// left alone everywhere: either it may be absent, or decoding has found its fault.
+// validator gathers the problems of a Ladder that its types don't show. An empty value is
+// left alone everywhere: either it may be absent, or decoding has found its problem.
 type validator struct {
 	*Document
 
-	faults strictyaml.Faults
+	problems strictyaml.Problems
 	pinned []pinnedPath
 }
 
 // validate checks the document alone, not the files that it names, and adds to the
-// faults of its decoding.
-func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
-	v := &validator{Document: d, faults: decoding}
+// problems of its decoding.
+func (d *Document) validate(decoding strictyaml.Problems) strictyaml.Problems {
+	v := &validator{Document: d, problems: decoding}
 	v.constant("apiVersion", d.APIVersion, APIVersion)
 	v.constant("kind", d.Kind, Kind)
 	v.name("metadata.name", d.Metadata.Name)
@@ -37,25 +37,25 @@ func (d *Document) validate(decoding strictyaml.Faults) strictyaml.Faults {
 	v.environments()
 	v.ownPins()
 	v.preview()
-	return v.faults
+	return v.problems
 }
 
-// faultf adds a fault, unless there are more than anybody is told of.
-func (v *validator) faultf(at, format string, args ...any) {
-	if v.faults.Full() {
+// problemf adds a problem, unless there are more than anybody is told of.
+func (v *validator) problemf(at, format string, args ...any) {
+	if v.problems.Full() {
 		return
 	}
-	v.faults = append(v.faults, v.positions.Fault(at, format, args...))
+	v.problems = append(v.problems, v.positions.Problem(at, format, args...))
 }
 
-// faulty says whether there is a fault at that path already.
+// faulty says whether there is a problem at that path already.
 func (v *validator) faulty(at string) bool {
-	return slices.ContainsFunc(v.faults, func(f strictyaml.Fault) bool { return f.Path == at })
+	return slices.ContainsFunc(v.problems, func(f strictyaml.Problem) bool { return f.Path == at })
 }
 
 func (v *validator) constant(at, have, want string) {
 	if have != "" && have != want {
-		v.faultf(at, "is %.120q: want %q", have, want)
+		v.problemf(at, "is %.120q: want %q", have, want)
 	}
 }
 
@@ -63,7 +63,7 @@ var label = regexp.MustCompile(NamePattern)
 
 func (v *validator) name(at, name string) {
 	if name != "" && !label.MatchString(name) {
-		v.faultf(at, "is %.120q: want at most 63 lowercase letters, digits and -, with a letter or digit at both ends", name)
+		v.problemf(at, "is %.120q: want at most 63 lowercase letters, digits and -, with a letter or digit at both ends", name)
 	}
 }
 
@@ -71,7 +71,7 @@ func (v *validator) name(at, name string) {
 func (v *validator) unique(names []string, at func(i int) string) {
 	for i, name := range names {
 		if first := slices.Index(names, name); name != "" && first < i {
-			v.faultf(at(i), "%.120q is already %s", name, at(first))
+			v.problemf(at(i), "%.120q is already %s", name, at(first))
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (v *validator) path(at, path string) {
 		return
 	}
 	if _, err := resolve(v.dir, path); err != nil {
-		v.faultf(at, "%.120q %v", path, err)
+		v.problemf(at, "%.120q %v", path, err)
 	}
 }
 
@@ -98,10 +98,10 @@ func (v *validator) layers(at string, entries []LayerEntry) {
 			continue
 		}
 		if why := wrongGlob(e.Path); why != "" {
-			v.faultf(here, "%.120q %s", e.Path, why)
+			v.problemf(here, "%.120q %s", e.Path, why)
 		}
 		if before, ok := first[file]; ok {
-			v.faultf(here, "%.120q is already %s: a list has a layer once", e.Path, strictyaml.Index(at, before))
+			v.problemf(here, "%.120q is already %s: a list has a layer once", e.Path, strictyaml.Index(at, before))
 			continue
 		}
 		first[file] = i
@@ -115,7 +115,7 @@ func (v *validator) chart() {
 		return
 	}
 	if err := checkChart(v.Spec.Chart); err != nil {
-		v.faultf(at, "%.120q %v", v.Spec.Chart, err)
+		v.problemf(at, "%.120q %v", v.Spec.Chart, err)
 	}
 }
 
@@ -133,7 +133,7 @@ func (v *validator) tierDeclared(at string, tier Tier) {
 	if tier == "" || v.positions.Has("spec.tiers."+string(tier)) {
 		return
 	}
-	v.faultf(at, "tier %q isn't declared: give spec.tiers.%s its values file", tier, tier)
+	v.problemf(at, "tier %q isn't declared: give spec.tiers.%s its values file", tier, tier)
 }
 
 func (v *validator) mayDiffer() {
@@ -151,14 +151,14 @@ func (v *validator) mayDiffer() {
 func (v *validator) patterns(at string, patterns []string) {
 	for i, pattern := range patterns {
 		if _, err := valuepath.ParsePattern(pattern); pattern != "" && err != nil {
-			v.faultf(strictyaml.Index(at, i), "is %.120q: %v", pattern, err)
+			v.problemf(strictyaml.Index(at, i), "is %.120q: %v", pattern, err)
 		}
 	}
 }
 
 func (v *validator) environments() {
 	if len(v.Spec.Environments) == 0 && v.positions.Has("spec.environments") {
-		v.faultf("spec.environments", "needs at least one environment")
+		v.problemf("spec.environments", "needs at least one environment")
 	}
 	names := make([]string, len(v.Spec.Environments))
 	for i, e := range v.Spec.Environments {
@@ -180,7 +180,7 @@ var previewEnvironment = regexp.MustCompile(`^pr-[0-9]+$`)
 
 func (v *validator) environmentName(at, name string) {
 	if name == previewName || previewEnvironment.MatchString(name) {
-		v.faultf(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
+		v.problemf(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
 		return
 	}
 	v.name(at, name)
@@ -198,8 +198,8 @@ func (v *validator) targets(e int, targets []Target) {
 		v.name(at+".name", t.Name)
 		v.layers(at+".layers", t.Layers)
 		v.path(at+".pins", t.Pins)
-		if known && t.After != "" && !slices.Contains(names, t.After) && !v.faults.Full() {
-			v.faultf(at+".after", "there is no target %.120q in this environment%s", t.After, strictyaml.DidYouMean(t.After, names))
+		if known && t.After != "" && !slices.Contains(names, t.After) && !v.problems.Full() {
+			v.problemf(at+".after", "there is no target %.120q in this environment%s", t.After, strictyaml.DidYouMean(t.After, names))
 		}
 	}
 	v.circles(e, targets, names)
@@ -244,7 +244,7 @@ func (v *validator) circle(e int, targets []Target, circle []int) {
 	if len(shown) < len(circle) {
 		message.WriteString("… after ")
 	}
-	v.faultf(targetPath(e, circle[0])+".after", "no target would be the first: %s%s", message.String(), asName(targets[circle[0]].Name))
+	v.problemf(targetPath(e, circle[0])+".after", "no target would be the first: %s%s", message.String(), asName(targets[circle[0]].Name))
 }
 
 // asName is a name as it is, and quoted and cut where it is none.
@@ -265,7 +265,7 @@ func (v *validator) ownPins() {
 			return
 		}
 		if other, ok := first[file]; ok {
-			v.faultf(at, "%.120q is already %s: a promotion into one would move the other", path, other)
+			v.problemf(at, "%.120q is already %s: a promotion into one would move the other", path, other)
 			return
 		}
 		first[file] = at
@@ -290,17 +290,17 @@ func (v *validator) preview() {
 	v.layers("spec.preview.layers", p.Layers)
 	v.overrides("spec.preview", p.Overrides)
 	if p.Source != nil && p.Source.Repository != "" && !forgeRepository.MatchString(p.Source.Repository) {
-		v.faultf("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
+		v.problemf("spec.preview.source.repository", "is %.120q: want owner/name, as the forge names it", p.Source.Repository)
 	}
 	if _, err := ParseTag(p.Tag); p.Tag != "" && err != nil {
-		v.faultf("spec.preview.tag", "is %.120q: %v", p.Tag, err)
+		v.problemf("spec.preview.tag", "is %.120q: %v", p.Tag, err)
 	}
 	if why := wrongDuration(p.TTL); p.TTL != "" && why != "" {
-		v.faultf("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
+		v.problemf("spec.preview.ttl", "is %.120q: %s", p.TTL, why)
 	}
 	const maxPath = "spec.preview.max"
 	if v.positions.Has(maxPath) && p.Max < 1 && !v.faulty(maxPath) {
-		v.faultf(maxPath, "want at least 1: leave spec.preview out for no previews")
+		v.problemf(maxPath, "want at least 1: leave spec.preview out for no previews")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-func TestFaultsOfTheLadder(t *testing.T) {
+func TestProblemsOfTheLadder(t *testing.T) {
 	// What every case but its subject has. It begins in line 4, in column 1.
 	const rest = "  chart: chart\n  environments: [{name: dev}]\n"
 	for name, test := range map[string]struct {
@@ -225,12 +225,12 @@ func TestFaultsOfTheLadder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + test.spec)}}, ".")
-			diffFaults(t, test.want, err)
+			diffProblems(t, test.want, err)
 		})
 	}
 }
 
-func TestFaultsOfTheHead(t *testing.T) {
+func TestProblemsOfTheHead(t *testing.T) {
 	for name, test := range map[string]struct{ in, want string }{
 		"nothing": {
 			"",
@@ -258,7 +258,7 @@ func TestFaultsOfTheHead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(test.in)}}, ".")
-			diffFaults(t, test.want, err)
+			diffProblems(t, test.want, err)
 		})
 	}
 }
@@ -345,7 +345,7 @@ func TestHostileLadders(t *testing.T) {
 			})),
 			"",
 		},
-		"a deep path to many faults": {
+		"a deep path to many problems": {
 			rest + ", x: " + strings.Repeat("{"+strings.Repeat("k", 300)+": ", 50) + "{" + list(func(int) string { return "a: 1" })[1:900_000] + strings.Repeat("}", 51),
 			"",
 		},
@@ -356,9 +356,9 @@ func TestHostileLadders(t *testing.T) {
 				t.Fatalf("%d bytes are refused for their number alone", len(data))
 			}
 			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: data}}, ".")
-			faults := strictyaml.FaultsOf(err)
-			if len(faults) == 0 || len(faults) > 101 {
-				t.Fatalf("got %d faults (%T), want 1 to 101", len(faults), err)
+			problems := strictyaml.ProblemsOf(err)
+			if len(problems) == 0 || len(problems) > 101 {
+				t.Fatalf("got %d problems (%T), want 1 to 101", len(problems), err)
 			}
 			if got, most := len(err.Error()), 256<<10; got > most {
 				t.Errorf("the error has %d bytes, want at most %d", got, most)
@@ -367,11 +367,11 @@ func TestHostileLadders(t *testing.T) {
 				t.Fatal(err)
 			}
 			number := regexp.MustCompile(`has \d+ items`)
-			is := func(f strictyaml.Fault) bool {
+			is := func(f strictyaml.Problem) bool {
 				return number.ReplaceAllString(f.Path+": "+f.Message, "has N items") == test.want
 			}
-			if test.want != "" && !slices.ContainsFunc(faults, is) {
-				t.Errorf("got %d faults, the first %v; want one that says %s", len(faults), faults[0], test.want)
+			if test.want != "" && !slices.ContainsFunc(problems, is) {
+				t.Errorf("got %d problems, the first %v; want one that says %s", len(problems), problems[0], test.want)
 			}
 		})
 	}
@@ -387,7 +387,7 @@ func setPaths() string {
 }
 
 // What the bound cuts off isn't said to be missing.
-func TestWhatIsTooManyIsOneFault(t *testing.T) {
+func TestWhatIsTooManyIsOneProblem(t *testing.T) {
 	var targets, pins strings.Builder
 	for i := range 101 {
 		fmt.Fprintf(&targets, "{name: t%d, after: t%d}, ", i, i+1)
@@ -395,30 +395,30 @@ func TestWhatIsTooManyIsOneFault(t *testing.T) {
 	}
 	spec := "spec: {chart: chart, environments: [{name: prod, targets: [" + targets.String() + "{name: t101}]}]}\n"
 	_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + spec)}}, ".")
-	diffFaults(t, "ladder.yaml:4:59: spec.environments[0].targets: has 102 items: at most 100 are allowed", err)
+	diffProblems(t, "ladder.yaml:4:59: spec.environments[0].targets: has 102 items: at most 100 are allowed", err)
 
 	document, err := ladder.Open(with("shop/pins/dev.yaml", "images: {"+pins.String()+"web: "+digestA+", job: "+digestA+"}\n"), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = document.Step("dev", "")
-	diffFaults(t, "shop/pins/dev.yaml:1:9: images: has 103 keys: at most 100 are allowed", err)
+	diffProblems(t, "shop/pins/dev.yaml:1:9: images: has 103 keys: at most 100 are allowed", err)
 }
 
-// A circle is one fault, however many targets it has, and names some of them.
-func TestACircleOfTargetsIsOneFault(t *testing.T) {
+// A circle is one problem, however many targets it has, and names some of them.
+func TestACircleOfTargetsIsOneProblem(t *testing.T) {
 	var b strings.Builder
 	for i := range 100 {
 		fmt.Fprintf(&b, "{name: t%d, after: t%d}, ", i, (i+1)%100)
 	}
 	spec := "spec: {chart: chart, environments: [{name: prod, targets: [" + b.String() + "]}]}\n"
 	_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + spec)}}, ".")
-	diffFaults(t, "ladder.yaml:4:78: spec.environments[0].targets[0].after: no target would be the first: "+
+	diffProblems(t, "ladder.yaml:4:78: spec.environments[0].targets[0].after: no target would be the first: "+
 		"t0 after t1 after t2 after t3 after t4 after t5 after t6 after t7 after t8 after t9 after t10 after t11 after t12 after t13 after t14 "+
 		"after t15 after t16 after t17 after t18 after t19 after … after t0", err)
 }
 
-// Whatever the bytes: an answer, and a fault is one line that begins with its file.
+// Whatever the bytes: an answer, and a problem is one line that begins with its file.
 func FuzzLadder(f *testing.F) {
 	example, err := os.ReadFile("../../examples/shop/gitops/shop/ladder.yaml")
 	if err != nil {
@@ -457,7 +457,7 @@ func FuzzLadder(f *testing.F) {
 	})
 }
 
-// Whatever the bytes: either faults, or a digest for every image.
+// Whatever the bytes: either problems, or a digest for every image.
 func FuzzPins(f *testing.F) {
 	for _, seed := range []string{
 		string(shop()["shop/pins/dev.yaml"].Data), string(shop()["shop/pins/eu.yaml"].Data), "images: {web: v1}", "chart: ../..", "images: [*a]",
@@ -477,7 +477,7 @@ func FuzzPins(f *testing.F) {
 			return
 		}
 		if len(step.Pins) != 2 {
-			t.Fatalf("got %d pins without a fault, want one for each of 2 images", len(step.Pins))
+			t.Fatalf("got %d pins without a problem, want one for each of 2 images", len(step.Pins))
 		}
 		for _, pin := range step.Pins {
 			if len(pin.Digest) != len(digestA) || strings.Trim(pin.Digest[len("sha256:"):], "0123456789abcdef") != "" {
@@ -489,7 +489,7 @@ func FuzzPins(f *testing.F) {
 
 func wellFormed(t *testing.T, err error) {
 	t.Helper()
-	if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
+	if _, ok := errors.AsType[strictyaml.Problems](err); !ok {
 		t.Fatalf("error of type %T: %v", err, err)
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {

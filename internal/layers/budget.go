@@ -28,19 +28,19 @@ type budget struct {
 
 func newBudget() budget { return budget{size: maxStepSize, nodes: maxStepNodes} }
 
-// spend takes what a layer has, aliases followed. The error is a strictyaml.Faults.
+// spend takes what a layer has, aliases followed. The error is a strictyaml.Problems.
 func (b *budget) spend(layer ladder.Layer, data []byte, root *yamlv3.Node) error {
 	nodes, size := strictyaml.Measure(root)
 	b.nodes -= nodes
 	b.size -= max(size, len(data))
-	fault := func(format string, bound int) error {
-		return strictyaml.Faults{{File: layer.Path, Message: fmt.Sprintf(format, bound)}}
+	problem := func(format string, bound int) error {
+		return strictyaml.Problems{{File: layer.Path, Message: fmt.Sprintf(format, bound)}}
 	}
 	switch {
 	case b.size < 0:
-		return fault("makes the layers larger than %d MiB together: make them smaller, or take some away", maxStepSize>>20)
+		return problem("makes the layers larger than %d MiB together: make them smaller, or take some away", maxStepSize>>20)
 	case b.nodes < 0:
-		return fault("makes the layers more than %d keys and values together: make them smaller, or take some away", maxStepNodes)
+		return problem("makes the layers more than %d keys and values together: make them smaller, or take some away", maxStepNodes)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func TestLayersTogetherAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo, step := stepOf(test.contents...)
 			_, err := layers.Merge(t.Context(), repo, step)
-			wantFaults(t, test.want, err)
+			wantProblems(t, test.want, err)
 		})
 	}
 }

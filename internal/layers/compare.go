@@ -28,16 +28,16 @@ type View struct {
 // Compare finds value paths that differ between two places and may not. What the pins
 // set differs by design, and so does what tiers set alone: the layers of tiers, or the
 // chart below them. mayDiffer are patterns as the Ladder has them.
-func Compare(a, b View, mayDiffer []string) strictyaml.Faults {
+func Compare(a, b View, mayDiffer []string) strictyaml.Problems {
 	c := comparison{a: a, b: b, mayDiffer: valuepath.ParsePatterns(mayDiffer)}
 	c.maps(a.Values, b.Values, nil)
-	return c.faults
+	return c.problems
 }
 
 type comparison struct {
 	a, b      View
 	mayDiffer valuepath.Patterns
-	faults    strictyaml.Faults
+	problems    strictyaml.Problems
 }
 
 // absent stands for no value, which null isn't.
@@ -74,7 +74,7 @@ func (c *comparison) values(a, b any, path []string) {
 		c.maps(aMap, bMap, path)
 		return
 	}
-	if c.faults.Full() || reflect.DeepEqual(a, b) || c.mayDiffer.Match(path) {
+	if c.problems.Full() || reflect.DeepEqual(a, b) || c.mayDiffer.Match(path) {
 		return
 	}
 	if c.a.Template && isTemplate(a) || c.b.Template && isTemplate(b) {
@@ -142,7 +142,7 @@ func (c *comparison) differs(path []string, from, to Setting) {
 	if other.File != "" {
 		message = fmt.Sprintf("%s sets it, and %s has another value from %s", name, otherName, other.where())
 	}
-	c.faults = append(c.faults, strictyaml.Fault{
+	c.problems = append(c.problems, strictyaml.Problem{
 		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
 		Message: message + ": spec.mayDiffer doesn't name this path",
 	})

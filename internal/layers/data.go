@@ -24,7 +24,7 @@ import (
 // loopback addresses, which are each pod's own. Of what the chart alone
 // sets only paths count that a pattern names without stars, since a chart has kinds and
 // intervals too beside what leads to data.
-func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
+func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Problems {
 	groups := []group{
 		{"endpoints", valuepath.ParsePatterns(mayDiffer.Endpoints)},
 		{"secrets", valuepath.ParsePatterns(mayDiffer.Secrets)},
@@ -39,17 +39,17 @@ func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Faults {
 			})
 		}
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, view := range views {
 		if !view.Real {
 			view.endpoints(groups, func(e endpoint, path []string) {
-				if theirs, shared := owners[e]; shared && !faults.Full() {
-					faults = append(faults, view.shares(theirs, path, e.group))
+				if theirs, shared := owners[e]; shared && !problems.Full() {
+					problems = append(problems, view.shares(theirs, path, e.group))
 				}
 			})
 		}
 	}
-	return faults
+	return problems
 }
 
 // group of mayDiffer.
@@ -129,10 +129,10 @@ func isLoopback(text string) bool {
 }
 
 // shares says that v has what is another's.
-func (v View) shares(theirs owner, path []string, group string) strictyaml.Fault {
+func (v View) shares(theirs owner, path []string, group string) strictyaml.Problem {
 	here, _ := v.Merged.At(path)
 	there, _ := theirs.view.Merged.At(theirs.path)
-	return strictyaml.Fault{
+	return strictyaml.Problem{
 		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
 		Message: fmt.Sprintf("%s has what %s, whose data is real, has from %s: give it its own, or, if this leads to no data, name spec.mayDiffer.%s more exactly",
 			v.Name, theirs.view.Name, there.where(), group),

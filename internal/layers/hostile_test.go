@@ -36,7 +36,7 @@ func inUTF16(s string) string {
 	return b.String()
 }
 
-// What a layer's bytes may do: each case ends in faults that name the layer.
+// What a layer's bytes may do: each case ends in problems that name the layer.
 func TestHostileLayers(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"an alias bomb":         {bomb(), "a.yaml:2:8: b[0]: the aliases from here on repeat more than 10000 nodes"},
@@ -76,11 +76,11 @@ func TestHostileLayers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo, step := stepOf(test.content)
 			_, err := layers.Merge(t.Context(), repo, step)
-			wantFaults(t, test.want, err)
+			wantProblems(t, test.want, err)
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Error("the error shows a value")
 			}
-			wantFaults(t, test.want, layers.Check("a.yaml", []byte(test.content)))
+			wantProblems(t, test.want, layers.Check("a.yaml", []byte(test.content)))
 		})
 	}
 }
@@ -195,7 +195,7 @@ func TestHostilePaths(t *testing.T) {
 	}
 }
 
-// Whatever the bytes of two layers: either faults, each a line that begins with its
+// Whatever the bytes of two layers: either problems, each a line that begins with its
 // layer, or values that are explained: what a leaf's setting says is what is merged.
 func FuzzLayers(f *testing.F) {
 	for _, seed := range [][2]string{

@@ -73,26 +73,26 @@ func appendNulls(nulls [][]string, values map[string]any, at []string) [][]strin
 }
 
 // CheckChart is CheckKinds for the chart that m has below it; the error is a
-// strictyaml.Faults.
+// strictyaml.Problems.
 func (m *Merged) CheckChart() error {
 	return m.Explain(&KindsError{Changes: m.kindChanges()})
 }
 
-// Explain makes faults of e, each at the layer that sets the value; nil where e has no
+// Explain makes problems of e, each at the layer that sets the value; nil where e has no
 // places.
 func (m *Merged) Explain(e *KindsError) error {
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	for _, change := range e.Changes {
-		f := strictyaml.Fault{Path: valuepath.Format(change.Path), Message: change.Message}
+		f := strictyaml.Problem{Path: valuepath.Format(change.Path), Message: change.Message}
 		if setter, ok := m.At(change.Path); ok {
 			f.File, f.Line, f.Column = setter.File, setter.Line, setter.Column
 		}
-		faults = append(faults, f)
+		problems = append(problems, f)
 	}
-	return faults.Err()
+	return problems.Err()
 }
 
-// maxChanges is one more than strictyaml.Faults reports.
+// maxChanges is one more than strictyaml.Problems reports.
 const maxChanges = 101
 
 // kindChanges compares the layers' values with what the chart has by itself: an outer

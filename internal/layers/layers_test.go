@@ -43,7 +43,7 @@ func merge(t *testing.T, contents ...string) *layers.Merged {
 	return merged
 }
 
-func wantFaults(t *testing.T, want string, err error) {
+func wantProblems(t *testing.T, want string, err error) {
 	t.Helper()
 	if want == "" {
 		if err != nil {
@@ -51,11 +51,11 @@ func wantFaults(t *testing.T, want string, err error) {
 		}
 		return
 	}
-	if strictyaml.FaultsOf(err) == nil {
-		t.Fatalf("error %v, want faults", err)
+	if strictyaml.ProblemsOf(err) == nil {
+		t.Fatalf("error %v, want problems", err)
 	}
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
-		t.Errorf("faults (-want +got):\n%s", diff)
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestAnotherKindIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo, step := stepOf(test.contents...)
 			_, err := layers.Merge(t.Context(), repo, step)
-			wantFaults(t, test.want, err)
+			wantProblems(t, test.want, err)
 		})
 	}
 }
@@ -114,7 +114,7 @@ func TestAnotherKindThanTheChart(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantFaults(t, test.want, merge(t, test.contents...).WithChart(chart).CheckChart())
+			wantProblems(t, test.want, merge(t, test.contents...).WithChart(chart).CheckChart())
 		})
 	}
 }
@@ -150,7 +150,7 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 			repo, step := stepOf(test.layer)
 			step.Pins = pins
 			merged, err := layers.Merge(t.Context(), repo, step)
-			wantFaults(t, test.want, err)
+			wantProblems(t, test.want, err)
 			if err != nil {
 				return
 			}
@@ -167,7 +167,7 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 	t.Run("a parameter", func(t *testing.T) {
 		step := ladder.Step{Pins: pins, Overrides: []ladder.Override{{Path: []string{"web", "image", "tag"}, Value: "v1"}}}
 		_, err := layers.Merge(t.Context(), fstest.MapFS{}, step)
-		wantFaults(t, `the Application's parameter values: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`, err)
+		wantProblems(t, `the Application's parameter values: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`, err)
 	})
 }
 
@@ -259,14 +259,14 @@ func TestCompare(t *testing.T) {
 		"no value is ever printed": {[]string{"x: hunter2"}, []string{"x: hunter3"}, "a.yaml:1:1: x: prod sets it, and dev has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantFaults(t, test.want, layers.Compare(view("dev", test.a...), view("prod", test.b...), mayDiffer).Err())
+			wantProblems(t, test.want, layers.Compare(view("dev", test.a...), view("prod", test.b...), mayDiffer).Err())
 		})
 	}
 	t.Run("a preview's templates", func(t *testing.T) {
 		preview := view("preview", `x: "{{ .Release.Name }}"`)
 		preview.Template = true
-		wantFaults(t, "", layers.Compare(preview, view("dev", "x: dev"), mayDiffer).Err())
-		wantFaults(t, "a.yaml:1:1: x: dev sets it, and other has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path",
+		wantProblems(t, "", layers.Compare(preview, view("dev", "x: dev"), mayDiffer).Err())
+		wantProblems(t, "a.yaml:1:1: x: dev sets it, and other has another value from a.yaml:1:1 (layers): spec.mayDiffer doesn't name this path",
 			layers.Compare(view("other", `x: "{{ .Release.Name }}"`), view("dev", "x: dev"), mayDiffer).Err())
 	})
 }
@@ -291,7 +291,7 @@ func TestSecretsInLayers(t *testing.T) {
 	pem := "-----BEGIN RSA " + "PRIVATE KEY-----"
 	layer := "a:\n  key: |\n    " + pem + "\n    MII\nlist: [" + token + "]\nurl: postgres://u:" + "hunter2@db/x\n" + token + ": 1\nimage: registry.example.com/a@" + digest + "\ntemplated: postgres://u:{{ .x }}@db\n"
 	err := layers.CheckSecrets("a.yaml", []byte(layer))
-	wantFaults(t, "a.yaml:2:8: a.key: has a private key: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
+	wantProblems(t, "a.yaml:2:8: a.key: has a private key: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
 		"a.yaml:5:8: list[0]: has a GitHub token: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
 		"a.yaml:6:6: url: has a URL with a password: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
 		"a.yaml:7:1: has a GitHub token for a key: keep it in a secret store, name it here, and revoke this one, since Git remembers", err)
@@ -311,7 +311,7 @@ func TestMergeKeyOverKeysAboveIsRefused(t *testing.T) {
 		"without a key in common": {"x: &x {a: 1}\nw:\n  b: 1\n  <<: *x\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantFaults(t, test.want, layers.Check("a.yaml", []byte(test.layer)))
+			wantProblems(t, test.want, layers.Check("a.yaml", []byte(test.layer)))
 		})
 	}
 }

@@ -37,28 +37,28 @@ type Merged struct {
 //
 // The layers have at most 4 MiB and 200,000 nodes together, their aliases followed.
 //
-// All faults of all layers are reported at once; the error is a strictyaml.Faults where
-// layers are at fault. It is ctx's where that ends.
+// All problems of all layers are reported at once; the error is a strictyaml.Problems where
+// layers are invalid. It is ctx's where that ends.
 func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
 	m := &Merged{pins: step.Pins}
 	if err := m.read(ctx, fsys, step.Layers); err != nil {
 		return nil, err
 	}
 	m.sources = append(m.sources, overrideSources(step.Overrides)...)
-	faults := m.checkImages()
+	problems := m.checkImages()
 	m.Values = map[string]any{}
 	for i, s := range m.sources {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("merging %s: %w", s.name(), err)
 		}
-		c := conflicts{sources: m.sources[:i], over: s, faults: faults}
+		c := conflicts{sources: m.sources[:i], over: s, problems: problems}
 		m.Values = c.merge(m.Values, s.values, nil)
-		faults = c.faults
+		problems = c.problems
 		if !step.LiteralSecrets {
-			faults = append(faults, s.unresolved...)
+			problems = append(problems, s.unresolved...)
 		}
 	}
-	if err := faults.Err(); err != nil {
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	for _, pin := range step.Pins {
@@ -77,7 +77,7 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 	read := map[string]source{}
 	left := newBudget()
 	var (
-		faults strictyaml.Faults
+		problems strictyaml.Problems
 		errs   []error
 	)
 	for _, layer := range layers {
@@ -88,8 +88,8 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 			}
 			var err error
 			s, err = readLayer(fsys, layer, &left)
-			if found := strictyaml.FaultsOf(err); found != nil {
-				faults = append(faults, found...)
+			if found := strictyaml.ProblemsOf(err); found != nil {
+				problems = append(problems, found...)
 			} else if err != nil {
 				errs = append(errs, err)
 			}
@@ -101,7 +101,7 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 		s.kind, s.origin = kindOf(layer), layer.Origin
 		m.sources = append(m.sources, s)
 	}
-	return errors.Join(append(errs, faults.Err())...)
+	return errors.Join(append(errs, problems.Err())...)
 }
 
 // over is one map on top of another; neither is changed, since layers may share maps by
@@ -115,7 +115,7 @@ func over(base, top map[string]any) map[string]any {
 type conflicts struct {
 	sources []source
 	over    source
-	faults  strictyaml.Faults
+	problems  strictyaml.Problems
 }
 
 func (c *conflicts) merge(base, top map[string]any, at []string) map[string]any {
@@ -138,7 +138,7 @@ func (c *conflicts) merge(base, top map[string]any, at []string) map[string]any 
 
 // found reports that the value at path replaces one of another kind.
 func (c *conflicts) found(path []string, value, before any) {
-	if c.over.file == "" || c.faults.Full() {
+	if c.over.file == "" || c.problems.Full() {
 		return // pins over layers: checkImages has seen to it
 	}
 	for _, s := range slices.Backward(c.sources) {
@@ -146,7 +146,7 @@ func (c *conflicts) found(path []string, value, before any) {
 		if depth != len(path) || isMap(v) != isMap(before) {
 			continue
 		}
-		c.faults = append(c.faults, c.over.fault(path, "is %s, and %s has %s there: keep the kind, or let a layer in between set it to null",
+		c.problems = append(c.problems, c.over.problem(path, "is %s, and %s has %s there: keep the kind, or let a layer in between set it to null",
 			kindName(value), s.place(path), kindName(before)))
 		return
 	}

@@ -115,8 +115,8 @@ func TestMergeReportsProblemsOfAllLayers(t *testing.T) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
 	}
-	var faults strictyaml.Faults
-	if !errors.As(err, &faults) || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error %v is neither the faults nor the missing file", err)
+	var problems strictyaml.Problems
+	if !errors.As(err, &problems) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v is neither the problems nor the missing file", err)
 	}
 }

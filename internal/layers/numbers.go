@@ -32,7 +32,7 @@ func (m *Merged) Reformatted() []Number {
 			}
 			written, printed := s.written(path), fmt.Sprint(number)
 			if written != "" && written != printed {
-				numbers = append(numbers, Number{Value{path, s.fault(path, "")}, written, printed})
+				numbers = append(numbers, Number{Value{path, s.problem(path, "")}, written, printed})
 			}
 		})
 	}

@@ -19,7 +19,7 @@ import (
 // for. What it has is taken from left.
 func readLayer(fsys fs.FS, layer ladder.Layer, left *budget) (source, error) {
 	data, err := strictyaml.ReadFile(fsys, layer.Path)
-	if strictyaml.FaultsOf(err) != nil {
+	if strictyaml.ProblemsOf(err) != nil {
 		return source{}, err
 	}
 	if err != nil {
@@ -29,7 +29,7 @@ func readLayer(fsys fs.FS, layer ladder.Layer, left *budget) (source, error) {
 }
 
 // Check checks one layer by itself: that it is YAML which means the same to Helm as to
-// its reader. The error is a strictyaml.Faults.
+// its reader. The error is a strictyaml.Problems.
 func Check(file string, data []byte) error {
 	root, err := strictyaml.ParseMapping(file, data)
 	if err != nil {
@@ -59,29 +59,29 @@ func parseLayer(layer ladder.Layer, data []byte, left *budget) (source, error) {
 
 // checkForHelm finds what Helm, whose YAML is an older one, silently takes for something
 // else than what is written: keys such as on, and whole numbers that a float64 rounds.
-func checkForHelm(file string, root *yamlv3.Node) strictyaml.Faults {
-	var faults strictyaml.Faults
+func checkForHelm(file string, root *yamlv3.Node) strictyaml.Problems {
+	var problems strictyaml.Problems
 	strictyaml.Walk(root, func(n *yamlv3.Node, key bool, path func() string) bool {
 		switch {
 		case n.Kind == yamlv3.MappingNode:
-			faults = append(faults, overriddenByMerge(file, n, path)...)
+			problems = append(problems, overriddenByMerge(file, n, path)...)
 		case n.Kind != yamlv3.ScalarNode || n.Style&(yamlv3.SingleQuotedStyle|yamlv3.DoubleQuotedStyle|yamlv3.LiteralStyle|yamlv3.FoldedStyle) != 0:
 		case key:
 			if other, ok := otherKey(n.Value); ok {
-				faults = append(faults, strictyaml.FaultAt(file, n, path(), "is the key %q to Helm: quote it, or write that", other))
+				problems = append(problems, strictyaml.ProblemAt(file, n, path(), "is the key %q to Helm: quote it, or write that", other))
 			}
 		case rounded(n.Value):
-			faults = append(faults, strictyaml.FaultAt(file, n, path(), "is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string"))
+			problems = append(problems, strictyaml.ProblemAt(file, n, path(), "is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string"))
 		}
-		return !faults.Full()
+		return !problems.Full()
 	})
-	return faults
+	return problems
 }
 
 // overriddenByMerge finds keys that a merge key below them overrides. Helm's reader takes a
 // mapping from top to bottom; YAML's specification, yq and people let the key win.
-func overriddenByMerge(file string, mapping *yamlv3.Node, path func() string) strictyaml.Faults {
-	var faults strictyaml.Faults
+func overriddenByMerge(file string, mapping *yamlv3.Node, path func() string) strictyaml.Problems {
+	var problems strictyaml.Problems
 	for i := 2; i+1 < len(mapping.Content); i += 2 {
 		merge := mapping.Content[i]
 		if merge.ShortTag() != "!!merge" {
@@ -90,12 +90,12 @@ func overriddenByMerge(file string, mapping *yamlv3.Node, path func() string) st
 		for j := 0; j < i; j += 2 {
 			key, value := mapping.Content[j], mapping.Content[j+1]
 			if _, merged := mergedKey(mapping.Content[i+1], key.Value); merged != nil && !sameScalar(value, merged) {
-				faults = append(faults, strictyaml.FaultAt(file, key, strictyaml.Key(path(), key.Value),
+				problems = append(problems, strictyaml.ProblemAt(file, key, strictyaml.Key(path(), key.Value),
 					"is overridden by the merge key (<<) in line %d, as Helm reads it; other readers let this key win: move << above it", merge.Line))
 			}
 		}
 	}
-	return faults
+	return problems
 }
 
 // sameScalar reports whether both are the same scalar, or one node.

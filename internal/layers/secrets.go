@@ -8,14 +8,14 @@ import (
 )
 
 // CheckSecrets finds secret material in a layer, which everybody who reads the
-// repository has then. The error is a strictyaml.Faults, without what it found. A layer
+// repository has then. The error is a strictyaml.Problems, without what it found. A layer
 // that can't be parsed has nothing that could be rendered either.
 func CheckSecrets(file string, data []byte) error {
 	root, err := strictyaml.ParseMapping(file, data)
 	if err != nil {
 		return nil //nolint:nilerr // Check has it
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	strictyaml.Walk(root, func(n *yamlv3.Node, _ bool, path func() string) bool {
 		if n.Kind != yamlv3.ScalarNode {
 			return true
@@ -25,9 +25,9 @@ func CheckSecrets(file string, data []byte) error {
 			if _, shown := secrets.Find(at); shown {
 				at, what = "", what+" for a key"
 			}
-			faults = append(faults, strictyaml.FaultAt(file, n, at, "has %s: keep it in a secret store, name it here, and revoke this one, since Git remembers", what))
+			problems = append(problems, strictyaml.ProblemAt(file, n, at, "has %s: keep it in a secret store, name it here, and revoke this one, since Git remembers", what))
 		}
-		return !faults.Full()
+		return !problems.Full()
 	})
-	return faults.Err()
+	return problems.Err()
 }

@@ -49,7 +49,7 @@ type source struct {
 	// line of a source that has no document.
 	line int
 	// unresolved are findings that count unless secrets are meant literally.
-	unresolved strictyaml.Faults
+	unresolved strictyaml.Problems
 }
 
 // name of the source, for messages.
@@ -105,9 +105,9 @@ func (s source) position(path []string) (line, column int) {
 // place is file:line:column (origin).
 func (s source) place(path []string) string { return s.setting(path, len(path), nil).where() }
 
-func (s source) fault(path []string, format string, args ...any) strictyaml.Fault {
+func (s source) problem(path []string, format string, args ...any) strictyaml.Problem {
 	line, column := s.position(path)
-	return strictyaml.Fault{File: s.file, Line: line, Column: column, Path: valuepath.Format(path), Message: fmt.Sprintf(format, args...)}
+	return strictyaml.Problem{File: s.file, Line: line, Column: column, Path: valuepath.Format(path), Message: fmt.Sprintf(format, args...)}
 }
 
 // nodeAt is the key (or the list's item) that path leads to, or the last one on the way.
@@ -198,7 +198,7 @@ func overrideSources(overrides []ladder.Override) []source {
 		}
 		text, _ := o.Value.(string)
 		if what, ok := secrets.FindUnresolved(text); ok {
-			s.unresolved = strictyaml.Faults{s.fault(o.Path, unresolvedValue, what, insteadOfSecrets)}
+			s.unresolved = strictyaml.Problems{s.problem(o.Path, unresolvedValue, what, insteadOfSecrets)}
 		}
 		sources = append(sources, s)
 	}

@@ -5,8 +5,8 @@ import "github.com/envladder/envladder/internal/strictyaml"
 // Value is a value that a layer sets.
 type Value struct {
 	Path []string
-	// At is where, a fault without a message.
-	At strictyaml.Fault
+	// At is where, a problem without a message.
+	At strictyaml.Problem
 }
 
 // maxUnread bounds what is looked into: more isn't reported at once.
@@ -24,7 +24,7 @@ func (m *Merged) Unread(read func(path []string) bool) []Value {
 			if value == nil || isMap(value) || len(unread) == maxUnread || read(path) || s.anchored(path) {
 				return
 			}
-			unread = append(unread, Value{Path: path, At: s.fault(path, "")})
+			unread = append(unread, Value{Path: path, At: s.problem(path, "")})
 		})
 	}
 	return unread

@@ -10,7 +10,7 @@ import (
 // CheckUnresolved finds what would have to be decrypted or replaced before a layer can
 // be rendered: encryption by SOPS, placeholders of argocd-vault-plugin, references of
 // vals. The plugin holds no keys, so they would be rendered as they are written. The
-// error is a strictyaml.Faults. A layer that can't be parsed is left to Check.
+// error is a strictyaml.Problems. A layer that can't be parsed is left to Check.
 func CheckUnresolved(file string, data []byte) error {
 	root, err := strictyaml.ParseMapping(file, data)
 	if err != nil {
@@ -19,22 +19,22 @@ func CheckUnresolved(file string, data []byte) error {
 	return unresolved(file, root).Err()
 }
 
-func unresolved(file string, root *yamlv3.Node) strictyaml.Faults {
+func unresolved(file string, root *yamlv3.Node) strictyaml.Problems {
 	if key := sopsMetadata(root); key != nil {
-		return strictyaml.Faults{strictyaml.FaultAt(file, key, "sops",
+		return strictyaml.Problems{strictyaml.ProblemAt(file, key, "sops",
 			"the layer is encrypted by SOPS, and rendering holds no keys: %s", insteadOfSecrets)}
 	}
-	var faults strictyaml.Faults
+	var problems strictyaml.Problems
 	strictyaml.Walk(root, func(n *yamlv3.Node, key bool, path func() string) bool {
 		if n.Kind != yamlv3.ScalarNode || key {
 			return true
 		}
 		if what, ok := secrets.FindUnresolved(n.Value); ok {
-			faults = append(faults, strictyaml.FaultAt(file, n, path(), unresolvedValue, what, insteadOfSecrets))
+			problems = append(problems, strictyaml.ProblemAt(file, n, path(), unresolvedValue, what, insteadOfSecrets))
 		}
-		return !faults.Full()
+		return !problems.Full()
 	})
-	return faults
+	return problems
 }
 
 const unresolvedValue = "has %s, and nothing resolves it: %s"

@@ -40,7 +40,7 @@ func TestUnresolvedSecrets(t *testing.T) {
 			repo, step := stepOf(test.contents...)
 			step.Overrides = test.overrides
 			_, err := layers.Merge(t.Context(), repo, step)
-			wantFaults(t, test.want, err)
+			wantProblems(t, test.want, err)
 			step.LiteralSecrets = true
 			if _, err := layers.Merge(t.Context(), repo, step); err != nil {
 				t.Errorf("meant literally: %v", err)

@@ -12,32 +12,32 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// checker gathers the faults of one document.
+// checker gathers the problems of one document.
 type checker struct {
 	file   string
-	faults Faults
+	problems Problems
 }
 
-func (c *checker) faultf(n *yaml.Node, path, format string, args ...any) {
-	if c.faults.Full() {
+func (c *checker) problemf(n *yaml.Node, path, format string, args ...any) {
+	if c.problems.Full() {
 		return
 	}
-	c.faults = append(c.faults, Fault{
+	c.problems = append(c.problems, Problem{
 		File: c.file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...),
 	})
 }
 
-// faultAtf is faultf with a path that is only written out where there is room for a fault.
-func (c *checker) faultAtf(n *yaml.Node, at *trail, format string, args ...any) {
-	if !c.faults.Full() {
-		c.faultf(n, at.String(), format, args...)
+// problemAtf is problemf with a path that is only written out where there is room for a problem.
+func (c *checker) problemAtf(n *yaml.Node, at *trail, format string, args ...any) {
+	if !c.problems.Full() {
+		c.problemf(n, at.String(), format, args...)
 	}
 }
 
 // check walks the nodes as they are written, without following aliases.
 func (c *checker) check(n *yaml.Node, at *trail, depth int) {
 	if depth > MaxDepth {
-		c.faultAtf(n, at, "is nested deeper than %d", MaxDepth)
+		c.problemAtf(n, at, "is nested deeper than %d", MaxDepth)
 		return
 	}
 	c.checkTag(n, at)
@@ -58,14 +58,14 @@ func (c *checker) checkMapping(n *yaml.Node, at *trail, depth int) {
 		below := at.key(key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			c.faultAtf(key, at, "has %s as a key: use a string", KindOf(key))
+			c.problemAtf(key, at, "has %s as a key: use a string", KindOf(key))
 			below = at
 		case IsNull(key):
-			c.faultAtf(key, at, "has a null key: use a string")
+			c.problemAtf(key, at, "has a null key: use a string")
 			below = at
 		default:
 			if before, ok := first[key.Value]; ok {
-				c.faultAtf(key, below, "duplicate key, the first is in line %d%s", before.Line, mergeHint(key))
+				c.problemAtf(key, below, "duplicate key, the first is in line %d%s", before.Line, mergeHint(key))
 			} else {
 				first[key.Value] = key
 			}
@@ -103,7 +103,7 @@ func (c *checker) checkMerged(n *yaml.Node, at *trail) {
 		merged = n.Alias
 	}
 	if merged.Kind != yaml.MappingNode {
-		c.faultAtf(n, at, "merges %s: want a mapping, or a list of mappings", KindOf(merged))
+		c.problemAtf(n, at, "merges %s: want a mapping, or a list of mappings", KindOf(merged))
 	}
 }
 
@@ -119,7 +119,7 @@ var coreTags = map[string]yaml.Kind{
 	tagNull:   yaml.ScalarNode,
 }
 
-// checkTag checks that the node is what its tag says, written or not. The faults leave
+// checkTag checks that the node is what its tag says, written or not. The problems leave
 // the value out: it may be a secret.
 func (c *checker) checkTag(n *yaml.Node, at *trail) {
 	tag := n.ShortTag()
@@ -127,15 +127,15 @@ func (c *checker) checkTag(n *yaml.Node, at *trail) {
 		kind, ok := coreTags[tag]
 		switch {
 		case !ok:
-			c.faultAtf(n, at, "has the tag %s, which isn't supported", printable.Quote(tag, maxShownKey))
+			c.problemAtf(n, at, "has the tag %s, which isn't supported", printable.Quote(tag, maxShownKey))
 			return
 		case kind != n.Kind || kind == yaml.ScalarNode && !decodes(n):
-			c.faultAtf(n, at, "has the tag %s, and isn't written as one", tag)
+			c.problemAtf(n, at, "has the tag %s, and isn't written as one", tag)
 			return
 		}
 	}
 	if n.Kind == yaml.ScalarNode && tag == tagFloat && !finite(n) {
-		c.faultAtf(n, at, "is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
+		c.problemAtf(n, at, "is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
 	}
 }
 
@@ -158,10 +158,10 @@ func (c *checker) checkSingle(decoder *yaml.Decoder) {
 		case errors.Is(err, io.EOF):
 			return
 		case err != nil:
-			c.faults = append(c.faults, syntaxFault(c.file, err))
+			c.problems = append(c.problems, syntaxProblem(c.file, err))
 			return
 		case !isEmpty(&next):
-			c.faultf(&next, "", "has a second document: one file, one document")
+			c.problemf(&next, "", "has a second document: one file, one document")
 			return
 		}
 	}
@@ -179,13 +179,13 @@ func (c *checker) checkAliased(root *yaml.Node) {
 	whole := e.measure(root, nil, 1)
 	switch {
 	case e.cycle.node != nil:
-		c.faultAtf(e.cycle.node, e.cycle.at, "alias *%s contains itself", printable.Cut(e.cycle.node.Value, maxShownKey))
+		c.problemAtf(e.cycle.node, e.cycle.at, "alias *%s contains itself", printable.Cut(e.cycle.node.Value, maxShownKey))
 	case e.deep.node != nil:
-		c.faultAtf(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, printable.Cut(e.deep.node.Value, maxShownKey))
+		c.problemAtf(e.deep.node, e.deep.at, "is nested deeper than %d by alias *%s", MaxDepth, printable.Cut(e.deep.node.Value, maxShownKey))
 	case whole.nodes-e.written > MaxAliased:
-		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
+		c.problemAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %d nodes", MaxAliased)
 	case whole.size-e.size > MaxAliasedSize:
-		c.faultAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %s", bounded.Size(MaxAliasedSize))
+		c.problemAtf(e.first.node, e.first.at, "the aliases from here on repeat more than %s", bounded.Size(MaxAliasedSize))
 	}
 }
 

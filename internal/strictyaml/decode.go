@@ -42,9 +42,9 @@ func (p Positions) Line(path string) int {
 	return 0
 }
 
-// Fault is a fault of the value at path, or of what is nearest around it.
-func (p Positions) Fault(path, format string, args ...any) Fault {
-	f := Fault{File: p.file, Path: path, Message: fmt.Sprintf(format, args...)}
+// Problem is a problem of the value at path, or of what is nearest around it.
+func (p Positions) Problem(path, format string, args ...any) Problem {
+	f := Problem{File: p.file, Path: path, Message: fmt.Sprintf(format, args...)}
 	for at := path; ; at = parent(at) {
 		if n := p.values[at]; n != nil {
 			f.Line, f.Column = n.Line, n.Column
@@ -66,18 +66,18 @@ func parent(path string) string {
 // `json` tags of its fields. A field without omitempty is required; one with a tag such
 // as `max:"100"` has at most that many items (of a list) or keys (of a mapping). Decoding
 // is strict: unknown fields, other types than the field's, values outside an Enum, empty
-// strings, nulls and aliases are faults. What isn't at fault is filled in all the same,
+// strings, nulls and aliases are problems. What isn't invalid is filled in all the same,
 // of what has too many items the first ones, so that more can be checked.
 //
-// The tree may be one that Parse returned with faults: decoding follows no aliases, and
+// The tree may be one that Parse returned with problems: decoding follows no aliases, and
 // goes as deep as the struct does.
-func Decode(file string, root *yaml.Node, into any) (Positions, Faults) {
+func Decode(file string, root *yaml.Node, into any) (Positions, Problems) {
 	d := decoder{
 		checker:   checker{file: file},
 		positions: Positions{file: file, values: map[string]*yaml.Node{}},
 	}
 	d.decode(root, "", reflect.ValueOf(into).Elem())
-	return d.positions, d.faults
+	return d.positions, d.problems
 }
 
 type decoder struct {
@@ -89,7 +89,7 @@ type decoder struct {
 func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
 	d.positions.values[path] = n
 	if n.Kind == yaml.AliasNode {
-		d.faultf(n, path, "is an alias: write the value out")
+		d.problemf(n, path, "is an alias: write the value out")
 		return
 	}
 	switch into.Kind() {
@@ -117,7 +117,7 @@ func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
 // want expects a node of a kind.
 func (d *decoder) want(n *yaml.Node, path string, kind yaml.Kind, name string) bool {
 	if n.Kind != kind {
-		d.faultf(n, path, "want %s, have %s", name, KindOf(n))
+		d.problemf(n, path, "want %s, have %s", name, KindOf(n))
 		return false
 	}
 	return true
@@ -149,12 +149,12 @@ func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if fields[name].required && !seen[name] {
-			d.faultf(n, path, "needs %q", name)
+			d.problemf(n, path, "needs %q", name)
 		}
 	}
 }
 
-// isName tells a key from those that Parse has found at fault.
+// isName tells a key from those that Parse has found invalid.
 func isName(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && !IsNull(key) }
 
 // atMost is n with its first items alone where it has more than a bound that isn't 0.
@@ -167,14 +167,14 @@ func (d *decoder) atMost(bound int, n *yaml.Node, path string) *yaml.Node {
 	if bound == 0 || have <= bound {
 		return n
 	}
-	d.faultf(n, path, "has %d %s: at most %d are allowed", have, what, bound)
+	d.problemf(n, path, "has %d %s: at most %d are allowed", have, what, bound)
 	cut := *n
 	cut.Content = n.Content[:bound*perItem]
 	return &cut
 }
 
 func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]field) {
-	if d.faults.Full() {
+	if d.problems.Full() {
 		return
 	}
 	names := slices.Sorted(maps.Keys(fields))
@@ -182,7 +182,7 @@ func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]fi
 	if hint == "" {
 		hint = ": the fields here are " + strings.Join(names, ", ")
 	}
-	d.faultf(key, Key(path, key.Value), "unknown field%s", hint)
+	d.problemf(key, Key(path, key.Value), "unknown field%s", hint)
 }
 
 func (d *decoder) decodeList(n *yaml.Node, path string, into reflect.Value) {
@@ -214,18 +214,18 @@ func (d *decoder) decodeMap(n *yaml.Node, path string, into reflect.Value) {
 func (d *decoder) decodeString(n *yaml.Node, path string, into reflect.Value) {
 	switch {
 	case n.Kind != yaml.ScalarNode || IsNull(n):
-		d.faultf(n, path, "want a string, have %s", KindOf(n))
+		d.problemf(n, path, "want a string, have %s", KindOf(n))
 		return
 	case n.ShortTag() != tagString:
-		d.faultf(n, path, "want a string, have %s: quote it", KindOf(n))
+		d.problemf(n, path, "want a string, have %s: quote it", KindOf(n))
 		return
 	case n.Value == "":
-		d.faultf(n, path, "is empty: give it a value or leave it out")
+		d.problemf(n, path, "is empty: give it a value or leave it out")
 		return
 	}
 	if enum, ok := reflect.TypeAssert[Enum](into); ok && !slices.Contains(enum.Enum(), n.Value) {
 		values := enum.Enum()
-		d.faultf(n, path, "is %s: want %s%s", printable.Quote(n.Value, maxShownKey), orList(values), DidYouMean(n.Value, values))
+		d.problemf(n, path, "is %s: want %s%s", printable.Quote(n.Value, maxShownKey), orList(values), DidYouMean(n.Value, values))
 		return
 	}
 	into.SetString(n.Value)
@@ -234,7 +234,7 @@ func (d *decoder) decodeString(n *yaml.Node, path string, into reflect.Value) {
 func (d *decoder) decodeInt(n *yaml.Node, path string, into reflect.Value) {
 	var i int
 	if n.ShortTag() != tagInt || n.Decode(&i) != nil {
-		d.faultf(n, path, "want a whole number, have %s", KindOf(n))
+		d.problemf(n, path, "want a whole number, have %s", KindOf(n))
 		return
 	}
 	into.SetInt(int64(i))
@@ -243,7 +243,7 @@ func (d *decoder) decodeInt(n *yaml.Node, path string, into reflect.Value) {
 func (d *decoder) decodeBool(n *yaml.Node, path string, into reflect.Value) {
 	var b bool
 	if n.ShortTag() != tagBool || n.Decode(&b) != nil {
-		d.faultf(n, path, "want true or false, have %s", KindOf(n))
+		d.problemf(n, path, "want true or false, have %s", KindOf(n))
 		return
 	}
 	into.SetBool(b)

@@ -1,6 +1,6 @@
 // Package strictyaml parses the YAML that a team keeps in Git: one document, bounded in
-// size, depth and alias expansion, without duplicate keys. Every fault has its position,
-// and all faults are reported at once. What the values mean it leaves to others.
+// size, depth and alias expansion, without duplicate keys. Every problem has its position,
+// and all problems are reported at once. What the values mean it leaves to others.
 package strictyaml
 
 import (
@@ -48,32 +48,32 @@ const (
 )
 
 // ReadFile reads the regular file name of fsys, up to MaxSize, and refuses others. The
-// error is a Faults where the file is at fault, and another where it couldn't be read
+// error is a Problems where the file is invalid, and another where it couldn't be read
 // (it matches fs.ErrNotExist where there is none).
 func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 	data, err := files.ReadFS(fsys, name, MaxSize)
 	tooLarge, isTooLarge := errors.AsType[*bounded.TooLargeError](err)
 	switch {
 	case errors.Is(err, files.ErrNotRegular):
-		return nil, Faults{{File: name, Message: files.ErrNotRegular.Error()}}
+		return nil, Problems{{File: name, Message: files.ErrNotRegular.Error()}}
 	case isTooLarge:
-		return nil, Faults{{File: name, Message: "is " + tooLarge.Error()}}
+		return nil, Problems{{File: name, Message: "is " + tooLarge.Error()}}
 	case err != nil:
 		return nil, fmt.Errorf("reading %q: %w", name, err)
 	}
 	return data, nil
 }
 
-// Parse parses data as the content of file, which is only named in faults. It returns
+// Parse parses data as the content of file, which is only named in problems. It returns
 // the root node: never the document around it, and a null scalar for an empty document.
 // Aliases are kept as alias nodes and are safe to follow: none contains itself, and
 // together they add at most MaxAliased nodes and MaxAliasedSize bytes.
 //
-// The error is a Faults. Where data is YAML, if a faulty document, the root comes with
-// it, so that Decode can find the other faults; its aliases aren't safe to follow then.
+// The error is a Problems. Where data is YAML, if a faulty document, the root comes with
+// it, so that Decode can find the other problems; its aliases aren't safe to follow then.
 func Parse(file string, data []byte) (*yaml.Node, error) {
-	if fault, bad := unreadable(file, data); bad {
-		return nil, Faults{fault}
+	if problem, bad := unreadable(file, data); bad {
+		return nil, Problems{problem}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
@@ -81,13 +81,13 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tagNull, Line: 1, Column: 1}, nil
 	case err != nil:
-		return nil, Faults{syntaxFault(file, err)}
+		return nil, Problems{syntaxProblem(file, err)}
 	}
 	c := checker{file: file}
 	c.check(doc.Content[0], nil, 1)
 	c.checkSingle(decoder)
 	c.checkAliased(doc.Content[0])
-	return doc.Content[0], c.faults.Err()
+	return doc.Content[0], c.problems.Err()
 }
 
 // ParseMapping is Parse for documents that must be a mapping. An empty document is an
@@ -101,14 +101,14 @@ func ParseMapping(file string, data []byte) (*yaml.Node, error) {
 		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: root.Line, Column: root.Column}, err
 	}
 	c := checker{file: file}
-	c.faultf(root, "", "want a mapping, have %s", KindOf(root))
-	return nil, append(c.faults, FaultsOf(err)...).Err()
+	c.problemf(root, "", "want a mapping, have %s", KindOf(root))
+	return nil, append(c.problems, ProblemsOf(err)...).Err()
 }
 
-// FaultsOf are the faults that err is, nil for another error.
-func FaultsOf(err error) Faults {
-	faults, _ := errors.AsType[Faults](err)
-	return faults
+// ProblemsOf are the problems that err is, nil for another error.
+func ProblemsOf(err error) Problems {
+	problems, _ := errors.AsType[Problems](err)
+	return problems
 }
 
 // IsNull says whether n is the scalar null.
@@ -143,9 +143,9 @@ func KindOf(n *yaml.Node) string {
 }
 
 // unreadable finds what makes bytes no document at all.
-func unreadable(file string, data []byte) (Fault, bool) {
+func unreadable(file string, data []byte) (Problem, bool) {
 	if len(data) > MaxSize {
-		return Fault{File: file, Message: "is larger than " + bounded.Size(MaxSize)}, true
+		return Problem{File: file, Message: "is larger than " + bounded.Size(MaxSize)}, true
 	}
 	rest := data
 	for len(rest) > 0 {
@@ -153,19 +153,19 @@ func unreadable(file string, data []byte) (Fault, bool) {
 		at := len(data) - len(rest)
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return faultAt(file, data, at, "isn't UTF-8"), true
+			return problemAt(file, data, at, "isn't UTF-8"), true
 		case r == 0:
-			return faultAt(file, data, at, "has a NUL character"), true
+			return problemAt(file, data, at, "has a NUL character"), true
 		}
 		rest = rest[size:]
 	}
-	return Fault{}, false
+	return Problem{}, false
 }
 
-func faultAt(file string, data []byte, offset int, message string) Fault {
+func problemAt(file string, data []byte, offset int, message string) Problem {
 	before := data[:offset]
 	lineStart := bytes.LastIndexByte(before, '\n') + 1
-	return Fault{
+	return Problem{
 		File: file, Line: 1 + bytes.Count(before, []byte("\n")),
 		Column: 1 + utf8.RuneCount(before[lineStart:]), Message: message,
 	}
@@ -179,7 +179,7 @@ var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 // as against its scanner's.
 var oneLineEarly = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or '[]}]'|<document start>)$`)
 
-func syntaxFault(file string, err error) Fault {
+func syntaxProblem(file string, err error) Problem {
 	prefix := syntaxLine.FindStringSubmatch(err.Error())
 	line, message := 1, err.Error()
 	if prefix != nil {
@@ -194,5 +194,5 @@ func syntaxFault(file string, err error) Fault {
 	if strings.HasPrefix(message, "unknown anchor") {
 		message = "an alias of an anchor that isn't defined above it"
 	}
-	return Fault{File: file, Line: line, Column: 1, Message: "isn't valid YAML: " + message}
+	return Problem{File: file, Line: line, Column: 1, Message: "isn't valid YAML: " + message}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-func TestFaults(t *testing.T) {
+func TestProblems(t *testing.T) {
 	bomb := "a: &a [x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c <= 'i'; c++ {
 		bomb += fmt.Sprintf("%[1]c: &%[1]c [%[2]s]\n", c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", c-1), 9), ", "))
@@ -32,7 +32,7 @@ func TestFaults(t *testing.T) {
 			"a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n",
 			"f.yaml:5:3: b.c: duplicate key, the first is in line 3",
 		},
-		"all faults come at once, in order": {
+		"all problems come at once, in order": {
 			"a: 1\na: 2\nb: [{c: 1, c: 2}]\n",
 			"f.yaml:2:1: a: duplicate key, the first is in line 1\n" +
 				"f.yaml:3:12: b[0].c: duplicate key, the first is in line 3",
@@ -168,23 +168,23 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := strictyaml.Parse("f.yaml", []byte(test.in))
-			if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
-				t.Fatalf("got %v, want Faults", err)
+			if _, ok := errors.AsType[strictyaml.Problems](err); !ok {
+				t.Fatalf("got %v, want Problems", err)
 			}
 			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
-				t.Errorf("faults (-want +got):\n%s", diff)
+				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestFaultsAreCut(t *testing.T) {
+func TestProblemsAreCut(t *testing.T) {
 	_, err := strictyaml.Parse("f.yaml", []byte(strings.Repeat("a: 1\n", 1001)))
 	lines := strings.Split(err.Error(), "\n")
 	if got, want := len(lines), 101; got != want {
 		t.Fatalf("got %d lines, want %d", got, want)
 	}
-	if got, want := lines[100], "f.yaml:101:1: there are more faults than these 100"; got != want {
+	if got, want := lines[100], "f.yaml:101:1: there are more problems than these 100"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -254,22 +254,22 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("exactly the maximum: got %d bytes, %v", len(data), err)
 	}
 	for _, name := range []string{"dir", "dir/fifo", "dir/large.yaml"} {
-		var faults strictyaml.Faults
-		if _, err := strictyaml.ReadFile(fsys, name); !errors.As(err, &faults) {
-			t.Errorf("%s: got %v, want Faults", name, err)
+		var problems strictyaml.Problems
+		if _, err := strictyaml.ReadFile(fsys, name); !errors.As(err, &problems) {
+			t.Errorf("%s: got %v, want Problems", name, err)
 		}
 	}
 }
 
-// What Parse finds at fault doesn't hide what Decode does.
-func TestDecodeOfWhatParseFoundAtFault(t *testing.T) {
+// What Parse finds invalid doesn't hide what Decode does.
+func TestDecodeOfWhatParseFoundAtProblem(t *testing.T) {
 	root, err := strictyaml.ParseMapping("f.yaml", []byte("name: a\nname: b\nnames: c\nlist: &l [*l, 7]\n? [x]\n: 1\n~: 2\n"))
 	var into struct {
 		Name string   `json:"name"`
 		List []string `json:"list"`
 		More string   `json:"more"`
 	}
-	_, faults := strictyaml.Decode("f.yaml", root, &into)
+	_, problems := strictyaml.Decode("f.yaml", root, &into)
 	want := `f.yaml:1:1: needs "more"
 f.yaml:2:1: name: duplicate key, the first is in line 1
 f.yaml:3:1: names: unknown field, did you mean "name"?
@@ -278,8 +278,8 @@ f.yaml:4:11: list[0]: is an alias: write the value out
 f.yaml:4:15: list[1]: want a string, have a number: quote it
 f.yaml:5:3: has a list as a key: use a string
 f.yaml:7:1: has a null key: use a string`
-	if diff := cmp.Diff(want, append(faults, strictyaml.FaultsOf(err)...).Err().Error()); diff != "" {
-		t.Errorf("faults (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, append(problems, strictyaml.ProblemsOf(err)...).Err().Error()); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 
@@ -293,10 +293,10 @@ func TestDecodeTakesAsManyItemsAsAreAllowed(t *testing.T) {
 		Map  map[string]string `json:"map"  max:"2"`
 	}
 	var into document
-	_, faults := strictyaml.Decode("f.yaml", root, &into)
+	_, problems := strictyaml.Decode("f.yaml", root, &into)
 	want := "f.yaml:1:7: list: has 3 items: at most 2 are allowed\nf.yaml:2:6: map: has 3 keys: at most 2 are allowed"
-	if diff := cmp.Diff(want, faults.Error()); diff != "" {
-		t.Errorf("faults (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, problems.Error()); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(document{List: []string{"a", "b"}, Map: map[string]string{"a": "x", "b": "y"}}, into); diff != "" {
 		t.Errorf("document (-want +got):\n%s", diff)
@@ -332,7 +332,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root, err := strictyaml.Parse("f.yaml", data)
 		if err != nil {
-			if _, ok := errors.AsType[strictyaml.Faults](err); !ok {
+			if _, ok := errors.AsType[strictyaml.Problems](err); !ok {
 				t.Fatalf("error of type %T", err)
 			}
 			for line := range strings.SplitSeq(err.Error(), "\n") {

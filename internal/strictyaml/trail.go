@@ -9,7 +9,7 @@ import (
 )
 
 // trail is the way from a document's root (nil) to a node. It is written out as a path
-// only for a fault: paths of all nodes of a deep document would be far larger than it.
+// only for a problem: paths of all nodes of a deep document would be far larger than it.
 type trail struct {
 	up    *trail
 	name  string

@@ -32,7 +32,7 @@ func walk(n *yaml.Node, at *trail, visit func(*yaml.Node, bool, func() string) b
 	return true
 }
 
-// FaultAt is a fault of a node.
-func FaultAt(file string, n *yaml.Node, path, format string, args ...any) Fault {
-	return Fault{File: file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...)}
+// ProblemAt is a problem of a node.
+func ProblemAt(file string, n *yaml.Node, path, format string, args ...any) Problem {
+	return Problem{File: file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...)}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/envladder/envladder/internal/secrets"
 )
 
-// maxFaults is how many faults are reported: nobody reads more of them at once, and a
+// maxProblems is how many problems are reported: nobody reads more of them at once, and a
 // hostile document of 1 MiB could have a hundred thousand.
-const maxFaults = 100
+const maxProblems = 100
 
-// Fault is one thing that is wrong in a document, and where.
-type Fault struct {
+// Problem is one thing that is wrong in a document, and where.
+type Problem struct {
 	// File is the document's path as the reader knows it.
 	File string `json:"file"`
-	// Line and Column count from 1; 0 where the fault is of the whole file.
+	// Line and Column count from 1; 0 where the problem is of the whole file.
 	Line   int `json:"line"`
 	Column int `json:"column"`
 	// Path in the document, such as spec.environments[2].layers[0]; empty for its root.
@@ -34,7 +34,7 @@ type Fault struct {
 }
 
 // String is `file:line:column: path: message`, without what there isn't.
-func (f Fault) String() string {
+func (f Problem) String() string {
 	var b strings.Builder
 	b.WriteString(f.File)
 	if f.Line > 0 {
@@ -51,12 +51,12 @@ func (f Fault) String() string {
 	return b.String()
 }
 
-// Faults are all that is wrong in one or several documents. As an error it prints one
-// fault a line.
-type Faults []Fault //nolint:errname // first of all they are data: findings of lint
+// Problems are all that is wrong in one or several documents. As an error it prints one
+// problem a line.
+type Problems []Problem //nolint:errname // first of all they are data: findings of lint
 
-// Error is one fault a line.
-func (fs Faults) Error() string {
+// Error is one problem a line.
+func (fs Problems) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
 		lines[i] = f.String()
@@ -64,25 +64,25 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Full says whether there are more faults than Err reports, so that there is no use in
+// Full says whether there are more problems than Err reports, so that there is no use in
 // looking for others.
-func (fs Faults) Full() bool { return len(fs) > maxFaults }
+func (fs Problems) Full() bool { return len(fs) > maxProblems }
 
-// Err is nil without faults, else the faults sorted by position, each once. Beyond the
+// Err is nil without problems, else the problems sorted by position, each once. Beyond the
 // first hundred of them it only says that there are more. What they quote of a document,
 // its keys and names, is masked where it is secret material.
-func (fs Faults) Err() error {
+func (fs Problems) Err() error {
 	if len(fs) == 0 {
 		return nil
 	}
 	sorted := slices.Clone(fs)
-	slices.SortStableFunc(sorted, Fault.compare)
+	slices.SortStableFunc(sorted, Problem.compare)
 	sorted = slices.Compact(sorted)
 	if sorted.Full() {
-		last := sorted[maxFaults-1]
-		sorted = append(sorted[:maxFaults:maxFaults], Fault{
+		last := sorted[maxProblems-1]
+		sorted = append(sorted[:maxProblems:maxProblems], Problem{
 			File: last.File, Line: last.Line, Column: last.Column,
-			Message: fmt.Sprintf("there are more faults than these %d", maxFaults),
+			Message: fmt.Sprintf("there are more problems than these %d", maxProblems),
 		})
 	}
 	for i, f := range sorted {
@@ -91,7 +91,7 @@ func (fs Faults) Err() error {
 	return sorted
 }
 
-func (f Fault) compare(g Fault) int {
+func (f Problem) compare(g Problem) int {
 	return cmp.Or(
 		cmp.Compare(f.File, g.File),
 		cmp.Compare(f.Line, g.Line),
