@@ -61,7 +61,7 @@ func pinnedPrinter(format string) (func(io.Writer, *ladder.Repository, promote.P
 
 func printPinned(w io.Writer, repo *ladder.Repository, pinned promote.Pinned) error {
 	p := printer{w: w}
-	file := fromHere(repo, pinned.File)
+	file := relativePath(repo, pinned.File)
 	if pinned.Old == pinned.New {
 		p.linef("%s: %s of %s is %s already (%s)", pinned.Place, pinned.Image, pinned.Repository, pinned.New, file)
 		return p.err

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"cmp"
-
 	"github.com/spf13/pflag"
 
 	"github.com/envladder/envladder/internal/chart"
-	"github.com/envladder/envladder/internal/ladder"
 )
 
-// releaseFlags are what templates see of where they are installed, with the names that
-// `helm template` has for them.
+// releaseFlags are the flags for what templates see of the release and of the cluster, with
+// the names that they have in `helm template`.
 type releaseFlags struct {
 	release    chart.Release
 	allowEmpty bool
@@ -24,14 +21,7 @@ func (f *releaseFlags) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "accept a rendering without objects, as the plugin's parameter allowEmpty does")
 }
 
-// check rejects what no chart could be rendered with.
+// check rejects an invalid version of Kubernetes.
 func (f *releaseFlags) check() error {
 	return chart.CheckKubeVersion(f.release.KubeVersion)
-}
-
-// of returns the release that a step is rendered as.
-func (f *releaseFlags) of(step ladder.Step) chart.Release {
-	release := f.release
-	release.Name = cmp.Or(release.Name, step.Ladder)
-	return release
 }

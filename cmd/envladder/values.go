@@ -163,9 +163,9 @@ type placeValues struct {
 	// final is what templates see.
 	final  map[string]any
 	merged *layers.Merged
-	// fromHere makes a path in the repository one from the working directory; of a chart
+	// relativePath returns a path of the repository relative to the working directory; of a chart
 	// in a registry it is the address.
-	fromHere func(file string) string
+	relativePath func(file string) string
 }
 
 func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (placeValues, error) {
@@ -204,11 +204,11 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	final, err := loaded.Values(merged.Values)
 	return placeValues{
 		final: masked(final), merged: loaded.WithDefaults(merged).Shown(masked),
-		fromHere: func(file string) string {
+		relativePath: func(file string) string {
 			if chart.InRegistry(file) {
 				return file
 			}
-			return fromHere(repository, file)
+			return relativePath(repository, file)
 		},
 	}, err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -29,7 +28,7 @@ type explanation struct {
 // explain explains the values at path and below, and those that a null removes.
 func (v placeValues) explain(path []string) ([]explanation, error) {
 	var all []explanation
-	value, there := valueAt(v.final, path)
+	value, there := valuepath.Lookup(v.final, path)
 	switch below, isMap := value.(map[string]any); {
 	case there && isMap:
 		layers.Leaves(below, func(rest []string, value any) {
@@ -41,7 +40,7 @@ func (v placeValues) explain(path []string) ([]explanation, error) {
 	v.merged.Removed(func(removed []string) {
 		under := len(removed) >= len(path) && slices.Equal(removed[:len(path)], path)
 		above := len(removed) < len(path) && slices.Equal(path[:len(removed)], removed)
-		if _, there := valueAt(v.final, removed); !there && (under || above) {
+		if _, there := valuepath.Lookup(v.final, removed); !there && (under || above) {
 			e := v.explainOne(removed, nil)
 			e.Removed = true
 			all = append(all, e)
@@ -62,7 +61,7 @@ func (v placeValues) explainOne(path []string, value any) explanation {
 			s.Value = secrets.Mask
 		}
 		if s.Line > 0 || s.Kind == layers.KindChart {
-			s.File = v.fromHere(s.File)
+			s.File = v.relativePath(s.File)
 		}
 		e.Chain = append(e.Chain, s)
 	}
@@ -70,29 +69,6 @@ func (v placeValues) explainOne(path []string, value any) explanation {
 		e.Chain = []layers.Setting{} // a copy of a global value, or imported from a subchart
 	}
 	return e
-}
-
-// valueAt goes down mappings, and lists by their indexes.
-func valueAt(value any, path []string) (any, bool) {
-	for _, element := range path {
-		switch v := value.(type) {
-		case map[string]any:
-			next, ok := v[element]
-			if !ok {
-				return nil, false
-			}
-			value = next
-		case []any:
-			i, err := strconv.Atoi(element)
-			if err != nil || i < 0 || i >= len(v) {
-				return nil, false
-			}
-			value = v[i]
-		default:
-			return nil, false
-		}
-	}
-	return value, true
 }
 
 // printTable prints for each value its path, then a line for each layer.

@@ -92,7 +92,10 @@ var siblings = map[string][]string{
 // importOrders are inner packages of one subject, each of which may import only those
 // after it.
 var importOrders = [][]string{
-	{"internal/chart/chartlint", "internal/chart", "internal/chart/postrender", "internal/chart/manifest"},
+	{
+		"internal/lint", "internal/chart/chartlint", "internal/chart", "internal/chart/postrender", "internal/chart/manifest",
+		"internal/layers", "internal/ladder", "internal/valuepath", "internal/strictyaml", "internal/secrets",
+	},
 }
 
 // bans name what a package must not have among its dependencies, direct or not.

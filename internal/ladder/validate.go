@@ -17,7 +17,7 @@ type validator struct {
 	*Document
 
 	problems strictyaml.Problems
-	pinned []pinnedPath
+	pinned   []pinnedPath
 }
 
 // validate checks the document alone, not the files that it names, and adds to the

@@ -37,7 +37,7 @@ func Compare(a, b View, mayDiffer []string) strictyaml.Problems {
 type comparison struct {
 	a, b      View
 	mayDiffer valuepath.Patterns
-	problems    strictyaml.Problems
+	problems  strictyaml.Problems
 }
 
 // absent stands for no value, which null isn't.

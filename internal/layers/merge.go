@@ -78,7 +78,7 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 	left := newBudget()
 	var (
 		problems strictyaml.Problems
-		errs   []error
+		errs     []error
 	)
 	for _, layer := range layers {
 		s, ok := read[layer.Path]
@@ -113,9 +113,9 @@ func over(base, top map[string]any) map[string]any {
 
 // conflicts merges a source over others, and finds where their kinds differ.
 type conflicts struct {
-	sources []source
-	over    source
-	problems  strictyaml.Problems
+	sources  []source
+	over     source
+	problems strictyaml.Problems
 }
 
 func (c *conflicts) merge(base, top map[string]any, at []string) map[string]any {

@@ -14,7 +14,7 @@ import (
 
 // checker gathers the problems of one document.
 type checker struct {
-	file   string
+	file     string
 	problems Problems
 }
 

@@ -15,7 +15,7 @@ func TestPinCheck(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, object string
-		rejected      bool
+		rejected     bool
 	}{
 		{"the pinned digest", pod("registry.example.com/shop/web@" + digest), false},
 		{"the pinned digest and a tag", pod("registry.example.com/shop/web:v1@" + digest), false},

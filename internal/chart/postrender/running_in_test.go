@@ -66,8 +66,8 @@ func TestRunningIn(t *testing.T) {
 		"kind: Job\nmetadata: {name: forged, annotations: {envladder.dev/running-in: Deployment/x}}\nspec: {template: {spec: {containers: [{image: c}]}}}",
 	)
 	want := map[string]string{
-		"Job/migrate":       "Deployment/web,CronJob/report",
-		"Pod/test":          "Deployment/web",
+		"Job/migrate":           "Deployment/web,CronJob/report",
+		"Pod/test":              "Deployment/web",
 		"PodTemplate/preflight": "Deployment/web,CronJob/report",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

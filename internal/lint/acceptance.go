@@ -1,8 +1,7 @@
-package main
+package lint
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -11,8 +10,8 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// The codes of the findings that can be accepted on purpose. What render and the plugin
-// reject has no code: accepting it would change nothing.
+// The codes of findings that can be accepted. Findings that render and the plugin reject have
+// no code: accepting them would change nothing.
 const (
 	codeSecret           = "SecretMaterial"
 	codeRealData         = "RealData"
@@ -23,7 +22,7 @@ const (
 	codeNumberFormat     = "NumberFormat"
 )
 
-// acceptDocument says which findings are accepted.
+// acceptDocument is the file of accepted findings.
 type acceptDocument struct {
 	Accept []acceptEntry `json:"accept" max:"100" required:"true"`
 }
@@ -36,7 +35,7 @@ type acceptEntry struct {
 	Reason string `json:"reason"         required:"true"`
 }
 
-// acceptance marks the findings that are accepted.
+// acceptance has the accepted findings of a ladder.
 type acceptance struct {
 	dir       string
 	entries   []acceptEntry
@@ -45,10 +44,10 @@ type acceptance struct {
 }
 
 // readAcceptance reads the file of accepted findings, if there is one. The error is a
-// strictyaml.Problems where the file is wrong.
-func readAcceptance(repo *ladder.Repository) (*acceptance, error) {
-	file := path.Join(repo.Dir, ladder.AcceptFileName)
-	data, err := strictyaml.ReadFile(repo.FS(), file)
+// strictyaml.Problems where the file is invalid.
+func readAcceptance(repository fs.FS, dir string) (*acceptance, error) {
+	file := path.Join(dir, ladder.AcceptFileName)
+	data, err := strictyaml.ReadFile(repository, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &acceptance{}, nil
 	}
@@ -64,22 +63,23 @@ func readAcceptance(repo *ladder.Repository) (*acceptance, error) {
 	codes := []string{codeSecret, codeRealData, codeMayDiffer, codeNondeterministic, codeUnusedValue, codeUnusedImage, codeNumberFormat}
 	for i, e := range document.Accept {
 		if e.Code != "" && !slices.Contains(codes, e.Code) {
-			problems = append(problems, positions.Problem(strictyaml.Index("accept", i)+".code", "is %.60q, which no finding that can be accepted has%s", e.Code, strictyaml.DidYouMean(e.Code, codes)))
+			problems = append(problems, positions.Problem(strictyaml.Index("accept", i)+".code", "is %.60q: no finding that can be accepted has this code%s", e.Code, strictyaml.DidYouMean(e.Code, codes)))
 		}
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	return &acceptance{dir: repo.Dir, entries: document.Accept, positions: positions, used: make([]bool, len(document.Accept))}, nil
+	return &acceptance{dir: dir, entries: document.Accept, positions: positions, used: make([]bool, len(document.Accept))}, nil
 }
 
-// apply returns findings with the reason of each that is accepted.
+// apply returns the findings, with the reason of each that is accepted.
 func (a *acceptance) apply(findings strictyaml.Problems) strictyaml.Problems {
 	out := slices.Clone(findings)
 	for n, f := range out {
 		for i, e := range a.entries {
 			if e.Code == f.Code && path.Join(a.dir, e.File) == f.File && (e.Path == "" || e.Path == f.Path) {
-				out[n].Accepted, a.used[i] = e.Reason, true
+				out[n].Accepted = e.Reason
+				a.used[i] = true
 			}
 		}
 	}
@@ -97,27 +97,16 @@ func (a *acceptance) unused() strictyaml.Problems {
 	return problems
 }
 
-// open reports whether a finding isn't accepted.
-func open(findings strictyaml.Problems) bool {
+// hasOpen reports whether a finding isn't accepted.
+func hasOpen(findings strictyaml.Problems) bool {
 	return slices.ContainsFunc(findings, func(f strictyaml.Problem) bool { return f.Accepted == "" })
 }
 
-// coded returns findings with a code.
-func coded(code string, findings strictyaml.Problems) strictyaml.Problems {
+// withCode returns the findings with a code.
+func withCode(code string, findings strictyaml.Problems) strictyaml.Problems {
 	out := slices.Clone(findings)
 	for i := range out {
 		out[i].Code = code
 	}
 	return out
-}
-
-// findingText is a finding with what accepts it, or what would.
-func findingText(f strictyaml.Problem) string {
-	switch {
-	case f.Accepted != "":
-		return fmt.Sprintf("%s (%s, accepted: %s)", f, f.Code, f.Accepted)
-	case f.Code != "":
-		return fmt.Sprintf("%s (%s)", f, f.Code)
-	}
-	return f.String()
 }
