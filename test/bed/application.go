@@ -13,14 +13,14 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// applications is the resource of Argo CD's Applications.
+// applications returns a client for Applications.
 var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 
 func (a *ArgoCD) applications() dynamic.ResourceInterface {
 	return a.Cluster.Dynamic().Resource(applications).Namespace(a.Namespace)
 }
 
-// Application returns an Application as it is now.
+// Application returns the current state of an Application.
 func (a *ArgoCD) Application(ctx context.Context, name string) (*unstructured.Unstructured, error) {
 	app, err := a.applications().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -29,8 +29,8 @@ func (a *ArgoCD) Application(ctx context.Context, name string) (*unstructured.Un
 	return app, nil
 }
 
-// Refresh has Argo CD look at the Application's source now; hard means that
-// it forgets what it rendered before.
+// Refresh makes Argo CD read the Application's source now. With hard, Argo CD discards cached
+// manifests.
 func (a *ArgoCD) Refresh(ctx context.Context, name string, hard bool) error {
 	how := "normal"
 	if hard {
@@ -40,11 +40,12 @@ func (a *ArgoCD) Refresh(ctx context.Context, name string, hard bool) error {
 	return a.patch(ctx, name, patch)
 }
 
-// Sync starts a sync to the newest revision, as its API would.
+// Sync starts a sync to the newest revision, as the API does.
 func (a *ArgoCD) Sync(ctx context.Context, name string) error {
 	return a.patch(ctx, name, `{"operation":{"initiatedBy":{"username":"bed"},"sync":{"syncStrategy":{"hook":{}}}}}`)
 }
 
+// patch patches an Application.
 func (a *ArgoCD) patch(ctx context.Context, name, patch string) error {
 	_, err := a.applications().Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
@@ -53,8 +54,8 @@ func (a *ArgoCD) patch(ctx context.Context, name, patch string) error {
 	return nil
 }
 
-// Wait polls an Application until check returns nil. The error tells what its
-// status says.
+// Wait polls an Application until check returns nil. The error includes the Application's
+// status.
 func (a *ArgoCD) Wait(ctx context.Context, name string, bound time.Duration, check func(*unstructured.Unstructured) error) error {
 	var last *unstructured.Unstructured
 	err := Poll(ctx, bound, func(ctx context.Context) error {
@@ -77,13 +78,13 @@ func (a *ArgoCD) WaitHealthy(ctx context.Context, name string, bound time.Durati
 		sync, _, _ := unstructured.NestedString(app.Object, "status", "sync", "status")
 		health, _, _ := unstructured.NestedString(app.Object, "status", "health", "status")
 		if sync != "Synced" || health != "Healthy" {
-			return fmt.Errorf("it is %q and %q", sync, health)
+			return fmt.Errorf("status is %q and %q", sync, health)
 		}
 		return nil
 	})
 }
 
-// summary is what one wants to read of an Application that isn't well.
+// summary returns the status of an Application for an error message.
 func summary(app *unstructured.Unstructured) string {
 	if app == nil {
 		return "it was never seen"
@@ -101,7 +102,7 @@ func summary(app *unstructured.Unstructured) string {
 	return string(data)
 }
 
-// clusterSecret is how Argo CD learns of a cluster.
+// clusterSecret returns the Secret that registers a cluster in Argo CD.
 func clusterSecret(c *Cluster, token string) string {
 	config := fmt.Sprintf(`{"bearerToken":%q,"tlsClientConfig":{"caData":%q}}`,
 		token, c.CA.Base64())

@@ -16,31 +16,32 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// ArgoCD is an Argo CD whose processes run beside its cluster instead of in
-// it, with the RBAC that its manifests give them.
+// ArgoCD is an Argo CD whose processes run next to its cluster instead of in it, with the RBAC
+// of its manifests.
 type ArgoCD struct {
 	// Version is "v3" or "v2".
 	Version   string
 	Namespace string
-	// URL is its API's, which asks for no login, and Server is the same as
+	// URL is the address of the API, which requires no login. Server is the same address as
 	// host:port, for argocd --plaintext --server.
 	URL, Server string
-	// RepoServer is host:port of the repo-server's gRPC, without TLS.
+	// RepoServer is host:port of the repo-server's gRPC API, without TLS.
 	RepoServer string
-	// PluginDir is where it looks for the sockets of config management plugins.
+	// PluginDir is the folder with the sockets of config management plugins.
 	PluginDir string
-	// Cluster is the one that it keeps its objects in.
+	// Cluster is the cluster that has Argo CD's objects.
 	Cluster *Cluster
-	// Processes are there to stop and start them.
+	// Processes are the processes, which tests can stop and start.
 	Processes struct{ RepoServer, Controller, ApplicationSets, Server *Running }
 
 	bed   *Bed
 	redis *miniredis.Miniredis
 }
 
-// inCluster is what Applications call Argo CD's own cluster.
+// inCluster is the address of Argo CD's own cluster in Applications.
 const inCluster = "https://kubernetes.default.svc"
 
+// startArgoCD installs and starts Argo CD.
 func (b *Bed) startArgoCD(ctx context.Context, version string) error {
 	begin := time.Now()
 	a := &ArgoCD{
@@ -62,6 +63,7 @@ func (b *Bed) startArgoCD(ctx context.Context, version string) error {
 
 func (a *ArgoCD) program() string { return "argocd-" + a.Version }
 
+// prepare creates the folders and links the programs.
 func (a *ArgoCD) prepare(ctx context.Context) error {
 	for _, dir := range []string{"plugins", "tls", "ssh", "static", "gpg"} {
 		if err := os.MkdirAll(a.bed.path("argocd", dir), 0o755); err != nil {
@@ -71,15 +73,14 @@ func (a *ArgoCD) prepare(ctx context.Context) error {
 	if err := os.WriteFile(a.bed.path("argocd", "ssh", "ssh_known_hosts"), nil, 0o644); err != nil {
 		return err
 	}
-	// It runs helm, and itself as git's way to ask for passwords.
+	// Argo CD runs helm, and itself when git asks for a password.
 	if err := a.bed.link(ctx, "helm", "helm"); err != nil {
 		return err
 	}
 	return a.bed.link(ctx, a.program(), "argocd")
 }
 
-// install applies the module's own manifests, but what would run in the
-// cluster.
+// install applies the manifests of the module, except those of programs and network policies.
 func (a *ArgoCD) install(ctx context.Context) error {
 	module, err := programs.ModuleDir(ctx, a.program())
 	if err != nil {
@@ -108,7 +109,7 @@ func (a *ArgoCD) install(ctx context.Context) error {
 	return a.Cluster.Apply(ctx, a.Namespace, fmt.Sprintf(argoCDObjects, secret()))
 }
 
-// argoCDObjects are what Argo CD would make itself some seconds later.
+// argoCDObjects are objects that Argo CD would create itself some seconds later.
 const argoCDObjects = `
 apiVersion: v1
 kind: Secret
@@ -124,8 +125,8 @@ spec:
   clusterResourceWhitelist: [{group: "*", kind: "*"}]
 `
 
-// registerClusters lets Argo CD deploy to every other cluster, with the token
-// of a ServiceAccount there.
+// registerClusters registers the other clusters in Argo CD, with the token of a ServiceAccount
+// there.
 func (a *ArgoCD) registerClusters(ctx context.Context) error {
 	for _, o := range a.bed.options.Clusters[1:] {
 		if err := a.register(ctx, a.bed.Cluster(o.Name)); err != nil {
@@ -135,6 +136,7 @@ func (a *ArgoCD) registerClusters(ctx context.Context) error {
 	return nil
 }
 
+// register registers a cluster in Argo CD.
 func (a *ArgoCD) register(ctx context.Context, c *Cluster) error {
 	if err := c.Apply(ctx, metav1.NamespaceSystem, clusterManager); err != nil {
 		return err
@@ -146,6 +148,7 @@ func (a *ArgoCD) register(ctx context.Context, c *Cluster) error {
 	return a.Cluster.Apply(ctx, a.Namespace, clusterSecret(c, token))
 }
 
+// clusterManager is the account that Argo CD uses in another cluster.
 const clusterManager = `
 apiVersion: v1
 kind: ServiceAccount
@@ -158,6 +161,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{kind: ServiceAccount, name: argocd-manager, namespace: kube-system}]
 `
 
+// startRedis starts an in-memory Redis.
 func (a *ArgoCD) startRedis(context.Context) error {
 	var port int
 	if err := freePorts(&port); err != nil {
@@ -167,7 +171,7 @@ func (a *ArgoCD) startRedis(context.Context) error {
 	if err := a.redis.StartAddr(loopback(port)); err != nil {
 		return fmt.Errorf("starting redis: %w", err)
 	}
-	// It has a clock of its own, by which keys expire.
+	// miniredis has its own clock, by which keys expire.
 	clock := time.NewTicker(time.Second)
 	stop := make(chan struct{})
 	go func() {
@@ -188,6 +192,7 @@ func (a *ArgoCD) startRedis(context.Context) error {
 	return nil
 }
 
+// startProcesses starts the processes of Argo CD.
 func (a *ArgoCD) startProcesses(ctx context.Context) error {
 	var repo, api int
 	if err := freePorts(&repo, &api); err != nil {
@@ -213,13 +218,13 @@ func (a *ArgoCD) startRepoServer(ctx context.Context, port int) (err error) {
 		"--address", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--metrics-address", "127.0.0.1", "--metrics-port", strconv.Itoa(metrics),
 		"--redis", a.redis.Addr(), "--disable-tls",
-		// As envladder's docs advise for large repositories.
+		// envladder's docs recommend these flags for large repositories.
 		"--plugin-use-manifest-generate-paths", "--plugin-tar-exclude", ".git/**")
 	return err
 }
 
-// startController: its metrics' port is on every address, there is no flag
-// for it.
+// startController starts the application controller. Its metrics port listens on every address;
+// there is no flag for it.
 func (a *ArgoCD) startController(ctx context.Context) (err error) {
 	metrics, err := FreePort()
 	if err != nil {
@@ -260,7 +265,7 @@ func (a *ArgoCD) startServer(ctx context.Context, port int) (err error) {
 	return err
 }
 
-// run starts one of Argo CD's processes under its own ServiceAccount.
+// run starts a process of Argo CD with its own ServiceAccount.
 func (a *ArgoCD) run(ctx context.Context, name, healthz string, env []string, args ...string) (*Running, error) {
 	kubeconfig, err := a.Cluster.ServiceAccountKubeconfig(ctx, a.Namespace, "argocd-"+name)
 	if err != nil {
@@ -272,7 +277,7 @@ func (a *ArgoCD) run(ctx context.Context, name, healthz string, env []string, ar
 		Args: args,
 		Env: append([]string{
 			"ARGOCD_BINARY_NAME=argocd-" + name,
-			// https://kubernetes.default.svc means the kubeconfig's cluster.
+			// https://kubernetes.default.svc then means the cluster of the kubeconfig.
 			"ARGOCD_FAKE_IN_CLUSTER=true",
 			"KUBECONFIG=" + kubeconfig,
 			"ARGOCD_TLS_DATA_PATH=" + a.bed.path("argocd", "tls"),
@@ -284,8 +289,7 @@ func (a *ArgoCD) run(ctx context.Context, name, healthz string, env []string, ar
 	})
 }
 
-// Destination is what an Application's destination.server says for a cluster
-// of the bed.
+// Destination returns the destination.server of an Application for a cluster of the bed.
 func (a *ArgoCD) Destination(cluster string) string {
 	if cluster == a.Cluster.Name {
 		return inCluster
@@ -293,8 +297,7 @@ func (a *ArgoCD) Destination(cluster string) string {
 	return a.bed.Cluster(cluster).URL
 }
 
-// API calls Argo CD's API: path comes after /api/v1, in and out are JSON and
-// may be nil.
+// API calls Argo CD's API. path is the path after /api/v1; in and out are JSON and may be nil.
 func (a *ArgoCD) API(ctx context.Context, method, path string, in, out any) error {
 	return callJSON(ctx, method, a.URL+"/api/v1/"+strings.TrimPrefix(path, "/"), nil, in, out)
 }

@@ -9,24 +9,25 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-func TestArgoCDSyncsToBothClusters(t *testing.T) {
+func TestArgoCDV3SyncsToBothClusters(t *testing.T) {
 	t.Parallel()
-	syncBoth(t, shared)
+	checkSyncToBoth(t, shared)
 }
 
-func TestArgoCDv2SyncsToBothClusters(t *testing.T) {
+func TestArgoCDV2SyncsToBothClusters(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two more clusters")
 	}
-	syncBoth(t, bed.ForTest(t, bed.Options{
-		// The other way to run controllers, too.
+	checkSyncToBoth(t, bed.ForTest(t, bed.Options{
+		// Also tests the other way to run controllers.
 		Clusters: []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod, ControllerAccounts: true}},
 		ArgoCD:   "v2",
 		Gitea:    true,
 	}))
 }
 
-func syncBoth(t *testing.T, b *bed.Bed) {
+// checkSyncToBoth deploys an Application to each cluster.
+func checkSyncToBoth(t *testing.T, b *bed.Bed) {
 	ctx := t.Context()
 	url, err := b.Gitea.CreateRepository(ctx, "shop/gitops")
 	if err != nil {
@@ -53,11 +54,12 @@ func syncBoth(t *testing.T, b *bed.Bed) {
 			t.Fatal(err)
 		}
 		if answer.Status.Sync.Status != "Synced" {
-			t.Errorf("the API says %q of %q, want Synced", answer.Status.Sync.Status, app)
+			t.Errorf("status of %[2]q in the API is %[1]q, want Synced", answer.Status.Sync.Status, app)
 		}
 	}
 }
 
+// application returns an Application.
 func application(name, repository, server string) string {
 	return fmt.Sprintf(`
 apiVersion: argoproj.io/v1alpha1

@@ -1,8 +1,6 @@
-// Package bed starts real parts on loopback for tests: control planes, Argo
-// CD, Gitea and registries, with TLS and RBAC as in earnest, and takes them
-// down again. It knows how each program is started and when it is ready; how
-// programs are built is package programs' business, and what a test does with
-// them is the test's.
+// Package bed starts real programs on loopback for tests: control planes, Argo CD, Gitea and
+// registries, with TLS and RBAC as in production, and stops them again. It knows how to start
+// each program and when it is ready. Package programs builds the programs.
 //
 //	b, err := bed.Up(ctx, bed.Options{
 //		Clusters:   []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
@@ -26,37 +24,36 @@ import (
 	"time"
 )
 
-// The usual names of clusters: Argo CD, dev, previews and staging live in the
-// first.
+// The usual names of clusters. Argo CD, dev, previews and staging are in the first.
 const (
 	Staging = "staging"
 	Prod    = "prod"
 )
 
-// Options say which parts a bed has. The zero value is an empty bed, which can
-// still run processes.
+// Options configures the parts of a bed. The zero value is an empty bed, which can still run
+// processes.
 type Options struct {
-	// Dir is where everything is kept, logs too. Empty means a new temporary
-	// folder, which Down removes unless Keep or $ENVLADDER_BED_KEEP is set.
+	// Dir is the folder of all files, including logs. If empty, a new temporary folder is used,
+	// which Down removes unless Keep or $ENVLADDER_BED_KEEP is set.
 	Dir  string
 	Keep bool
-	// Log gets progress. Nil means os.Stderr.
+	// Log receives progress; the default is os.Stderr.
 	Log io.Writer
 
 	Clusters []ClusterOptions
-	// ArgoCD is "v3" or "v2": it runs against the first cluster, and each other
-	// cluster is registered in it by its name. Empty means none.
+	// ArgoCD is "v3" or "v2", or empty for no Argo CD. It runs in the first cluster, and the
+	// other clusters are registered in it by name.
 	ArgoCD     string
 	Gitea      bool
 	Registries []RegistryOptions
-	// Programs are built before anything starts, for Bed.Program.
+	// Programs are built before anything starts, for use with Bed.Program.
 	Programs []string
 }
 
 // A Bed is a set of running parts.
 type Bed struct {
 	Dir string
-	// CA signs serving certificates outside of the clusters: webhooks,
+	// CA signs serving certificates outside the clusters, such as those of webhooks and
 	// registries with TLS.
 	CA     *CA
 	ArgoCD *ArgoCD
@@ -76,14 +73,14 @@ type Bed struct {
 	down       bool
 }
 
-// member is a process with its turn in the teardown.
+// member is a process with its order in the teardown.
 type member struct {
 	*Running
 	turn turn
 }
 
-// turn orders the teardown: the highest goes first. An API server without its
-// etcd hangs.
+// turn is the order of the teardown: the highest is stopped first. An API server hangs without
+// its etcd.
 type turn int
 
 const (
@@ -94,18 +91,19 @@ const (
 	turnGuest
 )
 
-// Up builds what is missing, starts the parts that o names, and returns when
-// all of them are ready. The context bounds the start only: the parts run
-// until Down, or until this process ends.
+// Up builds missing programs, starts the parts of the options, and returns when all of them are
+// ready. The context bounds only the start: the parts run until Down, or until this process
+// ends.
 func Up(ctx context.Context, o Options) (*Bed, error) {
 	b, err := up(ctx, o)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		// Whatever was cut short says that it failed, and has nothing to tell.
+		// An interrupted start reports many errors, none of which is relevant.
 		return nil, fmt.Errorf("starting the bed: %w", ctx.Err())
 	}
 	return b, err
 }
 
+// up is Up without the handling of an interruption.
 func up(ctx context.Context, o Options) (*Bed, error) {
 	b := &Bed{
 		options: o, log: o.Log, Dir: o.Dir,
@@ -132,38 +130,39 @@ func up(ctx context.Context, o Options) (*Bed, error) {
 	return b, nil
 }
 
+// prepare creates the bed's folder and CA.
 func (b *Bed) prepare() error {
 	sweep()
 	if b.Dir == "" {
 		dir, err := os.MkdirTemp("", dirPrefix)
 		if err != nil {
-			return fmt.Errorf("making the bed's folder: %w", err)
+			return fmt.Errorf("creating the bed's folder: %w", err)
 		}
 		b.Dir = dir
 	}
 	dir, err := filepath.Abs(b.Dir)
 	if err != nil {
-		return fmt.Errorf("making the bed's folder: %w", err)
+		return fmt.Errorf("creating the bed's folder: %w", err)
 	}
 	b.Dir = dir
 	for _, sub := range []string{"logs", "home", "tmp", "bin"} {
 		if err := os.MkdirAll(b.path(sub), 0o755); err != nil {
-			return fmt.Errorf("making the bed's folder: %w", err)
+			return fmt.Errorf("creating the bed's folder: %w", err)
 		}
 	}
 	if err := os.WriteFile(b.path(pidFile), []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
-		return fmt.Errorf("making the bed's folder: %w", err)
+		return fmt.Errorf("creating the bed's folder: %w", err)
 	}
 	if b.options.Keep {
 		if err := os.WriteFile(b.path(keepFile), nil, 0o644); err != nil {
-			return fmt.Errorf("making the bed's folder: %w", err)
+			return fmt.Errorf("creating the bed's folder: %w", err)
 		}
 	}
 	b.CA, err = newCA("envladder bed", b.path("ca"))
 	return err
 }
 
-// start starts what doesn't wait for anything side by side, then Argo CD.
+// start starts the independent parts concurrently, then Argo CD.
 func (b *Bed) start(ctx context.Context) error {
 	var all group
 	for _, o := range b.options.Clusters {
@@ -184,8 +183,7 @@ func (b *Bed) start(ctx context.Context) error {
 	return b.startArgoCD(ctx, b.options.ArgoCD)
 }
 
-// Cluster returns the cluster of that name. It panics when there is none: the
-// test asked for one that it did not start.
+// Cluster returns the cluster with the name. It panics if the options don't have one.
 func (b *Bed) Cluster(name string) *Cluster {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -196,7 +194,7 @@ func (b *Bed) Cluster(name string) *Cluster {
 	return c
 }
 
-// Registry returns the registry of that name, and panics when there is none.
+// Registry returns the registry with the name. It panics if the options don't have one.
 func (b *Bed) Registry(name string) *Registry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -207,12 +205,13 @@ func (b *Bed) Registry(name string) *Registry {
 	return r
 }
 
-// Run starts a process in the bed, for example a program under test. It ends
-// with the bed, before the bed's own parts.
+// Run starts a process in the bed, for example a program under test. The process ends with the
+// bed, before the bed's own parts.
 func (b *Bed) Run(ctx context.Context, p Process) (*Running, error) {
 	return b.run(ctx, turnGuest, p)
 }
 
+// run starts a process that is stopped in its turn.
 func (b *Bed) run(ctx context.Context, turn turn, p Process) (*Running, error) {
 	r, err := start(ctx, p, b.path("logs"), b.env())
 	if err != nil {
@@ -226,19 +225,18 @@ func (b *Bed) run(ctx context.Context, turn turn, p Process) (*Running, error) {
 	}
 	b.processes = append(b.processes, &member{r, turn})
 	r.mu.Lock()
-	r.lost = b.lost
+	r.onExit = b.reportExit
 	r.mu.Unlock()
 	return r, nil
 }
 
-// lost tells of a part that ended by itself: what fails afterwards fails for
-// that.
-func (b *Bed) lost(r *Running) {
-	b.progressf("%s ended by itself: %v%s", r.Name, r.exitError(), r.tail())
+// reportExit reports a part that ended unexpectedly, which explains later failures.
+func (b *Bed) reportExit(r *Running) {
+	b.progressf("%s ended unexpectedly: %v%s", r.Name, r.exitError(), r.tail())
 }
 
-// env is the environment that every process gets. Nothing of the caller's but
-// where its programs are leaks in: neither its kubeconfig nor its credentials.
+// env returns the environment of every process. It has only PATH in common with that of this
+// process, neither its kubeconfig nor its credentials.
 func (b *Bed) env() []string {
 	return []string{
 		"PATH=" + b.path("bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
@@ -248,15 +246,15 @@ func (b *Bed) env() []string {
 	}
 }
 
-// onDown registers what else has to be closed, after the services' processes.
+// onDown registers a function that Down calls after it has stopped the services.
 func (b *Bed) onDown(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closers = append(b.closers, f)
 }
 
-// Down stops everything in the right order and removes the bed's folder
-// unless it was given or is to be kept. It may be called more than once.
+// Down stops everything in the right order and removes the bed's folder, unless the folder was
+// set or is to be kept. It may be called more than once.
 func (b *Bed) Down() error {
 	b.mu.Lock()
 	if b.down {
@@ -283,6 +281,7 @@ func (b *Bed) Down() error {
 	return nil
 }
 
+// stopAll stops the processes of a turn.
 func stopAll(processes []*member, turn turn) {
 	var all sync.WaitGroup
 	for _, p := range processes {
@@ -293,15 +292,17 @@ func stopAll(processes []*member, turn turn) {
 	all.Wait()
 }
 
+// path returns a path in the bed's folder.
 func (b *Bed) path(elements ...string) string {
 	return filepath.Join(append([]string{b.Dir}, elements...)...)
 }
 
+// progressf reports progress.
 func (b *Bed) progressf(format string, args ...any) {
 	fmt.Fprintf(b.log, format+"\n", args...)
 }
 
-// group runs functions side by side and joins their errors.
+// group runs functions concurrently and joins their errors.
 type group struct {
 	wg   sync.WaitGroup
 	mu   sync.Mutex

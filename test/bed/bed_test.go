@@ -20,7 +20,7 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// shared has everything. Tests keep to namespaces and names of their own.
+// shared is a bed with all parts. Tests use their own namespaces and names.
 var shared *bed.Bed
 
 func TestMain(m *testing.M) {
@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 
 const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+// deployment returns a Deployment.
 func deployment(name, image, annotations string) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1
@@ -59,27 +60,28 @@ spec:
 `, name, image, annotations)
 }
 
-func namespace(t *testing.T, c *bed.Cluster, name string) {
+// createNamespace creates a namespace.
+func createNamespace(t *testing.T, c *bed.Cluster, name string) {
 	t.Helper()
 	if err := c.Namespace(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestDeploymentGetsReadyWithTrueImageID(t *testing.T) {
+func TestKwokSetsImageID(t *testing.T) {
 	t.Parallel()
 	c := shared.Cluster(bed.Prod)
-	namespace(t, c, "ready")
+	createNamespace(t, c, "ready")
 	other := strings.Replace(digest, "0123", "4567", 1)
 	for name, tt := range map[string]struct{ image, annotations, want string }{
-		"pinned":     {"127.0.0.1:5000/team/web@" + digest, "", "127.0.0.1:5000/team/web@" + digest},
-		"tagged-too": {"127.0.0.1:5000/team/web:v1@" + digest, "", "127.0.0.1:5000/team/web@" + digest},
-		"annotated": {
+		"digest":         {"127.0.0.1:5000/team/web@" + digest, "", "127.0.0.1:5000/team/web@" + digest},
+		"tag-and-digest": {"127.0.0.1:5000/team/web:v1@" + digest, "", "127.0.0.1:5000/team/web@" + digest},
+		"annotation": {
 			"registry.example.com/team/web:v1", bed.AnnotationDigest + "web: " + other,
 			"registry.example.com/team/web@" + other,
 		},
 	} {
-		t.Run("if the image is "+name+", imageID is repository and digest", func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if err := c.Apply(t.Context(), "ready", deployment(name, tt.image, tt.annotations)); err != nil {
 				t.Fatal(err)
@@ -99,6 +101,7 @@ func TestDeploymentGetsReadyWithTrueImageID(t *testing.T) {
 	}
 }
 
+// pods returns the pods of app, at least one.
 func pods(t *testing.T, c *bed.Cluster, namespace, app string) []corev1.Pod {
 	t.Helper()
 	list, err := c.Client().CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=" + app})
@@ -111,8 +114,8 @@ func pods(t *testing.T, c *bed.Cluster, namespace, app string) []corev1.Pod {
 	return list.Items
 }
 
-// onePod waits until app's first pod satisfies check.
-func onePod(t *testing.T, c *bed.Cluster, namespace, app string, check func(corev1.Pod) bool) corev1.Pod {
+// awaitPod waits until a pod of app satisfies check, and returns it.
+func awaitPod(t *testing.T, c *bed.Cluster, namespace, app string, check func(corev1.Pod) bool) corev1.Pod {
 	t.Helper()
 	var found corev1.Pod
 	err := bed.Poll(t.Context(), 20*time.Second, func(ctx context.Context) error {
@@ -126,7 +129,7 @@ func onePod(t *testing.T, c *bed.Cluster, namespace, app string, check func(core
 				return nil
 			}
 		}
-		return fmt.Errorf("none of %d pods is as wanted", len(list.Items))
+		return fmt.Errorf("none of %d pods satisfies the check", len(list.Items))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,10 +137,10 @@ func onePod(t *testing.T, c *bed.Cluster, namespace, app string, check func(core
 	return found
 }
 
-func TestHeldPodsDontGetReady(t *testing.T) {
+func TestAnnotationHoldKeepsPodsUnready(t *testing.T) {
 	t.Parallel()
 	c := shared.Cluster(bed.Prod)
-	namespace(t, c, "held")
+	createNamespace(t, c, "held")
 	for _, why := range []string{"CrashLoopBackOff", "ImagePullBackOff", "NotReady"} {
 		t.Run(why, func(t *testing.T) {
 			t.Parallel()
@@ -145,7 +148,7 @@ func TestHeldPodsDontGetReady(t *testing.T) {
 			if err := c.Apply(t.Context(), "held", deployment(app, "a.example/web@"+digest, bed.AnnotationHold+": "+why)); err != nil {
 				t.Fatal(err)
 			}
-			pod := onePod(t, c, "held", app, func(corev1.Pod) bool { return true })
+			pod := awaitPod(t, c, "held", app, func(corev1.Pod) bool { return true })
 			status := pod.Status.ContainerStatuses[0]
 			if status.Ready {
 				t.Error("the container is ready")
@@ -157,33 +160,33 @@ func TestHeldPodsDontGetReady(t *testing.T) {
 	}
 }
 
-func TestStatusOfRunningPodCanBeChanged(t *testing.T) {
+func TestPodStatusCanBeChanged(t *testing.T) {
 	t.Parallel()
 	c, ctx := shared.Cluster(bed.Prod), t.Context()
-	namespace(t, c, "changed")
+	createNamespace(t, c, "changed")
 	if err := c.Apply(ctx, "changed", deployment("web", "a.example/web@"+digest, "")); err != nil {
 		t.Fatal(err)
 	}
-	pod := onePod(t, c, "changed", "web", func(p corev1.Pod) bool { return p.Status.ContainerStatuses[0].Ready })
+	pod := awaitPod(t, c, "changed", "web", func(p corev1.Pod) bool { return p.Status.ContainerStatuses[0].Ready })
 	if err := c.RestartContainer(ctx, "changed", pod.Name, "web"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetPodReady(ctx, "changed", pod.Name, false); err != nil {
 		t.Fatal(err)
 	}
-	onePod(t, c, "changed", "web", func(p corev1.Pod) bool {
+	awaitPod(t, c, "changed", "web", func(p corev1.Pod) bool {
 		status := p.Status.ContainerStatuses[0]
 		return p.Name == pod.Name && !status.Ready && status.RestartCount == 1 && status.ImageID != ""
 	})
-	if err := c.RestartContainer(ctx, "changed", pod.Name, "nobody"); err == nil {
-		t.Error("restarting a container that isn't there: no error")
+	if err := c.RestartContainer(ctx, "changed", pod.Name, "missing"); err == nil {
+		t.Error("no error for a missing container")
 	}
 }
 
 func TestJobCompletes(t *testing.T) {
 	t.Parallel()
 	c := shared.Cluster(bed.Staging)
-	namespace(t, c, "jobs")
+	createNamespace(t, c, "jobs")
 	if _, err := c.Kubectl(t.Context(), "-n", "jobs", "create", "job", "once", "--image=a.example/once:v1"); err != nil {
 		t.Fatal(err)
 	}
@@ -192,10 +195,10 @@ func TestJobCompletes(t *testing.T) {
 	}
 }
 
-func TestRBACDecides(t *testing.T) {
+func TestClusterEnforcesRBAC(t *testing.T) {
 	t.Parallel()
 	c, ctx := shared.Cluster(bed.Prod), t.Context()
-	namespace(t, c, "rbac")
+	createNamespace(t, c, "rbac")
 	err := c.Apply(ctx, "rbac", `
 apiVersion: v1
 kind: ServiceAccount
@@ -220,7 +223,7 @@ subjects:
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := c.UserKubeconfig("eve@example.com")
+	unbound, err := c.UserKubeconfig("eve@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +233,7 @@ subjects:
 	}{
 		"a bound ServiceAccount":    {account, true},
 		"a member of a bound group": {member, true},
-		"a stranger":                {stranger, false},
+		"a user without a binding":  {unbound, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := clientFor(t, tt.kubeconfig)
@@ -249,6 +252,7 @@ subjects:
 	}
 }
 
+// clientFor returns a client for a kubeconfig.
 func clientFor(t *testing.T, kubeconfig string) kubernetes.Interface {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -262,7 +266,7 @@ func clientFor(t *testing.T, kubeconfig string) kubernetes.Interface {
 	return client
 }
 
-func TestReportTellsOfEveryProcess(t *testing.T) {
+func TestReportIncludesEveryProcess(t *testing.T) {
 	report := shared.Report()
 	data, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
@@ -270,7 +274,7 @@ func TestReportTellsOfEveryProcess(t *testing.T) {
 	}
 	t.Logf("%s", data)
 	if len(report.Processes) < 15 || len(report.Parts) < 7 || report.Seconds == 0 {
-		t.Errorf("something is missing: %s", data)
+		t.Errorf("incomplete report: %s", data)
 	}
 	for _, p := range report.Processes {
 		if p.MemoryMiB == 0 {
@@ -279,7 +283,7 @@ func TestReportTellsOfEveryProcess(t *testing.T) {
 	}
 }
 
-func TestPodStatusFixturesAreWholePods(t *testing.T) {
+func TestPodStatusFixturesAreCompletePods(t *testing.T) {
 	files, err := filepath.Glob("testdata/podstatus/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no fixtures: %v", err)

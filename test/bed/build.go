@@ -8,8 +8,7 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// build builds every program that the options need, so that no start waits
-// for a compiler.
+// build builds every program that the options need, so that no start waits for a compiler.
 func (b *Bed) build(ctx context.Context) error {
 	needed, err := b.options.programs()
 	if err != nil {
@@ -22,7 +21,7 @@ func (b *Bed) build(ctx context.Context) error {
 	return err
 }
 
-// programs lists what the options need, in the order of building.
+// programs returns the programs that the options need, in build order.
 func (o Options) programs() ([]string, error) {
 	need := map[string]bool{}
 	for _, c := range o.Clusters {
@@ -43,11 +42,11 @@ func (o Options) programs() ([]string, error) {
 	case "":
 	case "v2", "v3":
 		if len(o.Clusters) == 0 {
-			return nil, fmt.Errorf("starting Argo CD: it needs a cluster in Options.Clusters")
+			return nil, fmt.Errorf("starting Argo CD: Options.Clusters is empty")
 		}
 		need["argocd-"+o.ArgoCD], need["helm"] = true, true
 	default:
-		return nil, fmt.Errorf("starting Argo CD: version %q is unknown, want v3 or v2", o.ArgoCD)
+		return nil, fmt.Errorf("starting Argo CD: unknown version %q: use v3 or v2", o.ArgoCD)
 	}
 	var names []string
 	for _, name := range programs.Names() {
@@ -58,13 +57,13 @@ func (o Options) programs() ([]string, error) {
 	return names, nil
 }
 
-// Program returns the path of a program of the bed's table, built when
-// missing: cosign, crane, helm, kubectl and the like.
+// Program returns the path of a program in the table of package programs, such as cosign,
+// crane, helm or kubectl. It builds the program if it is missing.
 func (b *Bed) Program(ctx context.Context, name string) (string, error) {
 	return programs.Path(ctx, b.log, name)
 }
 
-// link puts a program into the PATH of the bed's processes.
+// link adds a program to the PATH of the bed's processes.
 func (b *Bed) link(ctx context.Context, program, as string) error {
 	path, err := b.Program(ctx, program)
 	if err != nil {

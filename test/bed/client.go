@@ -22,23 +22,23 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// connect makes the administrator's kubeconfig and clients.
+// connect creates the administrator's kubeconfig and clients.
 func (c *Cluster) connect() (err error) {
-	// The group is bound to cluster-admin by the API server itself.
+	// The API server itself binds the group to cluster-admin.
 	if c.Kubeconfig, err = c.UserKubeconfig("admin", "system:masters"); err != nil {
 		return err
 	}
 	if c.config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig); err != nil {
 		return fmt.Errorf("reading kubeconfig: %w", err)
 	}
-	// A test doesn't wait for its own client.
+	// Tests shouldn't wait for client-side rate limits.
 	c.config.QPS = -1
 	c.config.WarningHandler = rest.NoWarnings{}
 	if c.typed, err = kubernetes.NewForConfig(c.config); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("creating a client: %w", err)
 	}
 	if c.dynamic, err = dynamic.NewForConfig(c.config); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("creating a client: %w", err)
 	}
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.typed.Discovery()))
 	return nil
@@ -53,8 +53,8 @@ func (c *Cluster) Client() kubernetes.Interface { return c.typed }
 // Dynamic returns the administrator's client for any kind of object.
 func (c *Cluster) Dynamic() dynamic.Interface { return c.dynamic }
 
-// Kubectl runs kubectl as administrator and returns its standard output. The
-// error carries what it wrote to standard error.
+// Kubectl runs kubectl as administrator and returns its standard output. The error includes
+// standard error.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return c.KubectlAs(ctx, c.Kubeconfig, args...)
 }
@@ -71,8 +71,8 @@ func (c *Cluster) KubectlAs(ctx context.Context, kubeconfig string, args ...stri
 	return out.String(), nil
 }
 
-// Apply applies YAML documents server-side, as administrator. Objects without
-// a namespace go to namespace. It waits for CRDs among them to be served.
+// Apply applies YAML documents server-side as administrator. Objects without a namespace are
+// applied in namespace. It waits until CRDs among them are served.
 func (c *Cluster) Apply(ctx context.Context, namespace string, manifests ...string) error {
 	for _, manifest := range manifests {
 		objects, err := decode([]byte(manifest))
@@ -88,6 +88,7 @@ func (c *Cluster) Apply(ctx context.Context, namespace string, manifests ...stri
 	return nil
 }
 
+// applyOne applies an object.
 func (c *Cluster) applyOne(ctx context.Context, namespace string, object *unstructured.Unstructured) error {
 	client, err := c.clientFor(ctx, namespace, object)
 	if err != nil {
@@ -103,8 +104,8 @@ func (c *Cluster) applyOne(ctx context.Context, namespace string, object *unstru
 	return nil
 }
 
-// clientFor finds the resource of an object's kind. Kinds of a new CRD take a
-// moment to be discovered.
+// clientFor returns a client for an object's kind. It retries, since the kinds of a new CRD are
+// discovered with a delay.
 func (c *Cluster) clientFor(ctx context.Context, namespace string, object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	c.mapping.Lock()
 	defer c.mapping.Unlock()
@@ -132,6 +133,7 @@ func (c *Cluster) clientFor(ctx context.Context, namespace string, object *unstr
 	return c.dynamic.Resource(mapping.Resource).Namespace(namespace), nil
 }
 
+// waitCRD waits until a CRD is established.
 func (c *Cluster) waitCRD(ctx context.Context, client dynamic.ResourceInterface, name string) error {
 	return Poll(ctx, 20*time.Second, func(ctx context.Context) error {
 		crd, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -149,7 +151,7 @@ func (c *Cluster) waitCRD(ctx context.Context, client dynamic.ResourceInterface,
 	})
 }
 
-// decode reads YAML documents; empty ones are skipped.
+// decode parses YAML documents and skips empty ones.
 func decode(manifest []byte) ([]*unstructured.Unstructured, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
 	var objects []*unstructured.Unstructured
@@ -168,9 +170,8 @@ func decode(manifest []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// Namespace creates a namespace and waits
-// for its default ServiceAccount where controllers make one: pods are refused
-// before.
+// Namespace creates a namespace. If controllers run, it waits for the default ServiceAccount,
+// without which pods are rejected.
 func (c *Cluster) Namespace(ctx context.Context, name string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if _, err := c.typed.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
@@ -182,6 +183,7 @@ func (c *Cluster) Namespace(ctx context.Context, name string) error {
 	return c.waitServiceAccount(ctx, name)
 }
 
+// waitServiceAccount waits for the default ServiceAccount of a namespace.
 func (c *Cluster) waitServiceAccount(ctx context.Context, namespace string) error {
 	return Poll(ctx, 30*time.Second, func(ctx context.Context) error {
 		_, err := c.typed.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})

@@ -16,20 +16,20 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// ClusterOptions say what a cluster has.
+// ClusterOptions configures a cluster.
 type ClusterOptions struct {
 	Name string
-	// APIServerOnly leaves out the controllers, the scheduler and KWOK: objects
-	// are stored and admitted, and nothing happens to them.
+	// APIServerOnly starts the cluster without controllers, scheduler and KWOK: objects are
+	// admitted and stored, but nothing acts on them.
 	APIServerOnly bool
-	// Nodes is the number of KWOK's nodes, default 2.
+	// Nodes is the number of KWOK's nodes; the default is 2.
 	Nodes int
-	// ControllerAccounts runs each controller under a ServiceAccount of its own
-	// (system:serviceaccount:kube-system:<controller>) instead of all under
-	// system:kube-controller-manager. Both occur in real clusters; this one
-	// starts some seconds slower.
+	// ControllerAccounts runs each controller with its own ServiceAccount
+	// (system:serviceaccount:kube-system:<controller>), instead of all as
+	// system:kube-controller-manager. Both occur in real clusters. The start takes some seconds
+	// longer.
 	ControllerAccounts bool
-	// APIServerArgs come after the bed's own.
+	// APIServerArgs are appended to the bed's own arguments.
 	APIServerArgs []string
 }
 
@@ -41,24 +41,23 @@ func (o ClusterOptions) programs() []string {
 	return names
 }
 
-// A Cluster is a control plane of its own, with TLS and RBAC. Nothing runs in
-// it: KWOK makes pods look as if they did.
+// A Cluster is a control plane with TLS and RBAC. No containers run: KWOK simulates the status
+// of pods.
 type Cluster struct {
 	Name string
 	URL  string
-	// CA signs its serving and its client certificates.
+	// CA signs the cluster's serving and client certificates.
 	CA *CA
-	// Kubeconfig is the path of the administrator's.
+	// Kubeconfig is the path of the administrator's kubeconfig.
 	Kubeconfig string
 
-	// The processes, to stop and start them: nil where the options leave them
-	// out.
+	// The processes, which tests can stop and start. They are nil if the options exclude them.
 	Etcd, APIServer, ControllerManager, Scheduler, Kwok *Running
 
 	bed     *Bed
 	options ClusterOptions
 	kubectl string
-	// tokenKey signs the tokens of ServiceAccounts.
+	// tokenKey is the path of the key that signs the tokens of ServiceAccounts.
 	tokenKey string
 
 	config  *rest.Config
@@ -69,6 +68,7 @@ type Cluster struct {
 	mapper  *restmapper.DeferredDiscoveryRESTMapper
 }
 
+// startCluster starts a cluster.
 func (b *Bed) startCluster(ctx context.Context, o ClusterOptions) error {
 	begin := time.Now()
 	c := &Cluster{Name: o.Name, bed: b, options: o}
@@ -86,6 +86,7 @@ func (b *Bed) startCluster(ctx context.Context, o ClusterOptions) error {
 	return nil
 }
 
+// prepare creates the CA and builds kubectl.
 func (c *Cluster) prepare(ctx context.Context) (err error) {
 	if c.CA, err = newCA(c.Name, c.path("pki")); err != nil {
 		return err
@@ -94,6 +95,7 @@ func (c *Cluster) prepare(ctx context.Context) (err error) {
 	return err
 }
 
+// path returns a path in the cluster's folder.
 func (c *Cluster) path(elements ...string) string {
 	return c.bed.path(append([]string{"clusters", c.Name}, elements...)...)
 }
@@ -109,6 +111,7 @@ func (c *Cluster) run(ctx context.Context, turn turn, p Process) (*Running, erro
 	return c.bed.run(ctx, turn, p)
 }
 
+// startEtcd starts etcd.
 func (c *Cluster) startEtcd(ctx context.Context) (err error) {
 	var client, peer int
 	if err := freePorts(&client, &peer); err != nil {
@@ -122,7 +125,7 @@ func (c *Cluster) startEtcd(ctx context.Context) (err error) {
 			"--listen-client-urls", clientURL, "--advertise-client-urls", clientURL,
 			"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL,
 			"--initial-cluster", c.Name + "=" + peerURL,
-			// Nothing here has to survive a power cut.
+			// The data doesn't have to survive a power failure.
 			"--unsafe-no-fsync", "--log-level", "warn",
 		},
 		Ready: httpOK(http.DefaultClient, clientURL+"/health"),
@@ -131,13 +134,14 @@ func (c *Cluster) startEtcd(ctx context.Context) (err error) {
 	return err
 }
 
+// startAPIServer starts the API server.
 func (c *Cluster) startAPIServer(ctx context.Context) error {
 	etcdURL := c.URL
 	var port int
 	if err := freePorts(&port); err != nil {
 		return err
 	}
-	// The first addresses of the service range and the names that pods use.
+	// The first address of the service range, and the names that pods use.
 	serving, err := c.CA.Server("kube-apiserver", "10.0.0.1", "kubernetes", "kubernetes.default",
 		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 	if err != nil {
@@ -152,7 +156,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		Args: append([]string{
 			"--etcd-servers=" + etcdURL,
 			"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
-			// Endpoints on a loopback address are refused.
+			// The API server rejects endpoints with a loopback address.
 			"--endpoint-reconciler-type=none",
 			"--secure-port=" + strconv.Itoa(port),
 			"--tls-cert-file=" + serving.CertFile, "--tls-private-key-file=" + serving.KeyFile,
@@ -163,7 +167,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 			"--authorization-mode=Node,RBAC",
 			"--service-cluster-ip-range=10.0.0.0/24",
 			"--allow-privileged",
-			// Off by default in 1.34: image volumes would be dropped silently.
+			// Off by default in 1.34; image volumes would be dropped silently.
 			"--feature-gates=ImageVolume=true",
 		}, c.options.APIServerArgs...),
 		Ready: c.readyz,
@@ -175,6 +179,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 	return nil
 }
 
+// readyz returns an error if the API server isn't ready.
 func (c *Cluster) readyz(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -182,8 +187,8 @@ func (c *Cluster) readyz(ctx context.Context) error {
 	return err
 }
 
-// startControllers starts what acts on objects. It comes after the API server
-// is ready: the controller manager ends when a role that it needs is missing.
+// startControllers starts the programs that act on objects. It runs after the API server is
+// ready, because the controller manager ends if a role that it needs is missing.
 func (c *Cluster) startControllers(ctx context.Context) error {
 	if c.options.APIServerOnly {
 		return nil
@@ -196,7 +201,7 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 }
 
 func (c *Cluster) startControllerManager(ctx context.Context) error {
-	// Its own role suffices only for what its controllers' accounts don't do.
+	// Its own role has only the permissions that the accounts of its controllers don't have.
 	groups := []string{"system:masters"}
 	if c.options.ControllerAccounts {
 		groups = nil
@@ -228,6 +233,7 @@ func (c *Cluster) startScheduler(ctx context.Context) error {
 	return err
 }
 
+// runController starts the controller manager or the scheduler.
 func (c *Cluster) runController(ctx context.Context, name, kubeconfig string, args []string) (*Running, error) {
 	var port int
 	if err := freePorts(&port); err != nil {

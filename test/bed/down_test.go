@@ -16,20 +16,21 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// small is a bed with every kind of teardown in it, and quick to start.
-func small() bed.Options {
+// smallOptions returns the options of a bed that starts quickly and has every kind of teardown.
+func smallOptions() bed.Options {
 	return bed.Options{
 		Clusters:   []bed.ClusterOptions{{Name: "small", APIServerOnly: true}},
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
 	}
 }
 
-func gone(t *testing.T, pids []int) {
+// awaitEnd waits until the processes have ended.
+func awaitEnd(t *testing.T, pids []int) {
 	t.Helper()
 	err := bed.Poll(t.Context(), 10*time.Second, func(context.Context) error {
 		for _, pid := range pids {
 			if !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-				return fmt.Errorf("process %d is still there", pid)
+				return fmt.Errorf("process %d still runs", pid)
 			}
 		}
 		return nil
@@ -39,6 +40,7 @@ func gone(t *testing.T, pids []int) {
 	}
 }
 
+// pids returns the process ids in a report.
 func pids(r bed.Report) (pids []int) {
 	for _, p := range r.Processes {
 		pids = append(pids, p.PID)
@@ -46,28 +48,28 @@ func pids(r bed.Report) (pids []int) {
 	return pids
 }
 
-func TestDownLeavesNothing(t *testing.T) {
+func TestDownRemovesProcessesAndFolder(t *testing.T) {
 	t.Parallel()
-	b, err := bed.Up(t.Context(), small())
+	b, err := bed.Up(t.Context(), smallOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Down(); err != nil {
 		t.Error(err)
 	}
-	gone(t, pids(b.Report()))
+	awaitEnd(t, pids(b.Report()))
 	if _, err := os.Stat(b.Dir); !os.IsNotExist(err) {
-		t.Errorf("the folder is still there: %v", err)
+		t.Errorf("the folder still exists: %v", err)
 	}
 	if err := b.Down(); err != nil {
-		t.Errorf("a second Down: %v", err)
+		t.Errorf("second Down: %v", err)
 	}
 	if _, err := b.Run(t.Context(), bed.Process{Name: "late", Path: "/bin/sleep", Args: []string{"60"}}); err == nil {
-		t.Error("a bed that is down runs a process")
+		t.Error("a stopped bed started a process")
 	}
 }
 
-func TestACanceledStartLeavesNothing(t *testing.T) {
+func TestUpCanceledLeavesNothing(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -81,17 +83,17 @@ func TestACanceledStartLeavesNothing(t *testing.T) {
 			return err
 		})
 	}()
-	_, err := bed.Up(ctx, small())
+	_, err := bed.Up(ctx, smallOptions())
 	if !errors.Is(err, context.Canceled) || err.Error() != "starting the bed: context canceled" {
-		t.Errorf("got %v, want that it was canceled, and no more", err)
+		t.Errorf("got %v, want only that the start was canceled", err)
 	}
 	left, err := filepath.Glob(filepath.Join(temp, "envladder-bed-*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("%v is left (%v)", left, err)
+		t.Errorf("folders left: %v (%v)", left, err)
 	}
 }
 
-func TestEndedParentLeavesNoChild(t *testing.T) {
+func TestChildrenEndWithParent(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		how      string
@@ -112,10 +114,10 @@ func TestEndedParentLeavesNoChild(t *testing.T) {
 				}
 			}
 			_ = cmd.Wait()
-			gone(t, report.PIDs)
+			awaitEnd(t, report.PIDs)
 			_, err := os.Stat(report.Dir)
 			if tt.cleansUp && !os.IsNotExist(err) {
-				t.Errorf("the folder is still there: %v", err)
+				t.Errorf("the folder still exists: %v", err)
 			}
 			_ = os.RemoveAll(report.Dir)
 		})
@@ -129,10 +131,10 @@ type helperReport struct {
 	PIDs []int
 }
 
-// helper is what the test binary does in the other process.
+// helper runs a bed in another process.
 func helper() {
 	m := &testing.M{}
-	bed.Main(m, small(), func(b *bed.Bed) {
+	bed.Main(m, smallOptions(), func(b *bed.Bed) {
 		_ = json.NewEncoder(os.Stdout).Encode(helperReport{b.Dir, pids(b.Report())})
 		if os.Getenv(helperVariable) == "panic" {
 			done := make(chan struct{})
@@ -143,6 +145,7 @@ func helper() {
 	})
 }
 
+// startHelper starts helper in another process and returns its report.
 func startHelper(t *testing.T, how string) (helperReport, *exec.Cmd) {
 	t.Helper()
 	self, err := os.Executable()
@@ -161,11 +164,11 @@ func startHelper(t *testing.T, how string) (helperReport, *exec.Cmd) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("the helper told nothing: %v", err)
+		t.Fatalf("no report from the helper: %v", err)
 	}
 	var report helperReport
 	if err := json.Unmarshal(line, &report); err != nil || len(report.PIDs) == 0 {
-		t.Fatalf("the helper told %q: %v", line, err)
+		t.Fatalf("unexpected report from the helper %q: %v", line, err)
 	}
 	return report, cmd
 }

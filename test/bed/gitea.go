@@ -20,7 +20,7 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// Gitea is a forge with an administrator.
+// Gitea is a running Gitea with an administrator.
 type Gitea struct {
 	URL      string
 	User     string
@@ -34,6 +34,7 @@ type Gitea struct {
 	config string
 }
 
+// startGitea starts Gitea and creates the administrator.
 func (b *Bed) startGitea(ctx context.Context) error {
 	begin := time.Now()
 	var port int
@@ -54,11 +55,12 @@ func (b *Bed) startGitea(ctx context.Context) error {
 	return nil
 }
 
+// prepare builds Gitea and writes its configuration.
 func (g *Gitea) prepare(ctx context.Context) (err error) {
 	if g.path, err = programs.Path(ctx, g.bed.log, "gitea"); err != nil {
 		return err
 	}
-	// Templates and the like are read from the module itself.
+	// Gitea reads templates and other static files from its module.
 	module, err := programs.ModuleDir(ctx, "gitea")
 	if err != nil {
 		return err
@@ -76,8 +78,8 @@ func (g *Gitea) prepare(ctx context.Context) (err error) {
 	return os.WriteFile(g.config, []byte(config), 0o600)
 }
 
-// giteaConfig has everything off that a test has no use for. The cheap hash
-// is for passwords that live for minutes.
+// giteaConfig turns off everything that tests don't need. The fast hash is sufficient for
+// passwords that exist for minutes.
 const giteaConfig = `APP_NAME = bed
 RUN_MODE = prod
 RUN_USER = %[1]s
@@ -134,6 +136,7 @@ func (g *Gitea) start(ctx context.Context) (err error) {
 	return err
 }
 
+// createAdmin creates the administrator and an access token.
 func (g *Gitea) createAdmin(ctx context.Context) error {
 	_, err := g.command(ctx, "admin", "user", "create", "--admin", "--must-change-password=false",
 		"--username", g.User, "--password", g.Password, "--email", g.User+"@bed.example")
@@ -145,17 +148,18 @@ func (g *Gitea) createAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Its log comes on standard output too, before the token.
+	// Gitea also logs to standard output, before the token.
 	if g.Token = accessToken.FindString(out); g.Token == "" {
-		return errors.New("creating an access token: none in Gitea's answer")
+		return errors.New("creating an access token: no token in Gitea's output")
 	}
 	return nil
 }
 
+// accessToken matches a line that is an access token.
 var accessToken = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`)
 
-// command runs one of Gitea's own. Its arguments hold a password, so an error
-// names the first three only.
+// command runs a command of Gitea. Its arguments contain a password, so errors show only the
+// first three.
 func (g *Gitea) command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, g.path, append(args[:3:3], append([]string{"--config", g.config}, args[3:]...)...)...)
 	cmd.Env = g.bed.env()
@@ -167,7 +171,7 @@ func (g *Gitea) command(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// An APIError is an answer of an API that isn't a success.
+// An APIError is an unsuccessful response of an API.
 type APIError struct {
 	Status int
 	Body   string
@@ -177,13 +181,14 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, http.StatusText(e.Status), e.Body)
 }
 
-// API calls Gitea's API as administrator: path comes after /api/v1, in and
-// out are JSON and may be nil.
+// API calls Gitea's API as administrator. path is the path after /api/v1; in and out are JSON
+// and may be nil.
 func (g *Gitea) API(ctx context.Context, method, path string, in, out any) error {
 	header := http.Header{"Authorization": {"token " + g.Token}}
 	return callJSON(ctx, method, g.URL+"/api/v1"+path, header, in, out)
 }
 
+// callJSON calls an API with JSON.
 func callJSON(ctx context.Context, method, url string, header http.Header, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -206,7 +211,7 @@ func callJSON(ctx context.Context, method, url string, header http.Header, in, o
 		return err
 	}
 	defer resp.Body.Close()
-	// Far above any answer of these APIs.
+	// The limit is far above any response of these APIs.
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return fmt.Errorf("reading %s %q: %w", method, url, err)
@@ -223,7 +228,7 @@ func callJSON(ctx context.Context, method, url string, header http.Header, in, o
 	return nil
 }
 
-// hasStatus tells whether err is an APIError with that status.
+// hasStatus reports whether err is an APIError with the status.
 func hasStatus(err error, status int) bool {
 	var api *APIError
 	return errors.As(err, &api) && api.Status == status

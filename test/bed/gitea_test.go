@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// folder makes a folder with one file.
+// folder creates a folder with one file.
 func folder(t *testing.T, name, content string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -18,7 +18,7 @@ func folder(t *testing.T, name, content string) string {
 	return dir
 }
 
-func TestPullRequestIsMerged(t *testing.T) {
+func TestGiteaMergesPullRequest(t *testing.T) {
 	t.Parallel()
 	g, ctx := shared.Gitea, t.Context()
 	url, err := g.CreateRepository(ctx, "team/web")
@@ -54,6 +54,6 @@ func TestPullRequestIsMerged(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(clone, "a.txt")); !os.IsNotExist(err) {
-		t.Errorf("a.txt is still there: %v", err)
+		t.Errorf("a.txt still exists: %v", err)
 	}
 }

@@ -18,19 +18,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Pushed is an image, or an index, in a registry.
+// Pushed is an image or an index in a registry.
 type Pushed struct {
-	// Repository has the registry's host in it: 127.0.0.1:port/team/web.
+	// Repository includes the registry's host: 127.0.0.1:port/team/web.
 	Repository string
 	Digest     string
 }
 
-// Ref is the reference by digest.
+// Ref returns the reference by digest.
 func (p Pushed) Ref() string { return p.Repository + "@" + p.Digest }
 
-// Push pushes a small image made from seed, so that the same seed always has
-// the same digest and another one another, as repository:tag. With platforms,
-// as in linux/amd64, it is an index with an image for each.
+// Push pushes a small image as repository:tag. The digest depends only on seed. With platforms,
+// such as linux/amd64, it pushes an index with an image for each.
 func (r *Registry) Push(ctx context.Context, repository, tag, seed string, platforms ...string) (Pushed, error) {
 	pushed := Pushed{Repository: r.Host + "/" + repository}
 	ref, err := name.ParseReference(pushed.Repository + ":" + tag)
@@ -51,6 +50,7 @@ func (r *Registry) Push(ctx context.Context, repository, tag, seed string, platf
 	return pushed, nil
 }
 
+// pushImage pushes an image.
 func pushImage(ref name.Reference, seed string, options []remote.Option) (v1.Hash, error) {
 	image, err := Image(seed, "linux/amd64")
 	if err != nil {
@@ -62,6 +62,7 @@ func pushImage(ref name.Reference, seed string, options []remote.Option) (v1.Has
 	return image.Digest()
 }
 
+// pushIndex pushes an index.
 func pushIndex(ref name.Reference, seed string, platforms []string, options []remote.Option) (v1.Hash, error) {
 	index, err := Index(seed, platforms...)
 	if err != nil {
@@ -73,27 +74,26 @@ func pushIndex(ref name.Reference, seed string, platforms []string, options []re
 	return index.Digest()
 }
 
-// Image makes a small image of one layer that is the same for the same seed
-// and platform.
+// Image returns a small image with one layer. It depends only on seed and platform.
 func Image(seed, platform string) (v1.Image, error) {
 	content, err := layerTar(seed)
 	if err != nil {
-		return nil, fmt.Errorf("making image %q: %w", seed, err)
+		return nil, fmt.Errorf("creating image %q: %w", seed, err)
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(content)), nil
 	}, tarball.WithMediaType(types.OCILayer))
 	if err != nil {
-		return nil, fmt.Errorf("making image %q: %w", seed, err)
+		return nil, fmt.Errorf("creating image %q: %w", seed, err)
 	}
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err := mutate.AppendLayers(base, layer)
 	if err != nil {
-		return nil, fmt.Errorf("making image %q: %w", seed, err)
+		return nil, fmt.Errorf("creating image %q: %w", seed, err)
 	}
 	file, err := image.ConfigFile()
 	if err != nil {
-		return nil, fmt.Errorf("making image %q: %w", seed, err)
+		return nil, fmt.Errorf("creating image %q: %w", seed, err)
 	}
 	file = file.DeepCopy()
 	file.OS, file.Architecture, _ = strings.Cut(platform, "/")
@@ -102,7 +102,7 @@ func Image(seed, platform string) (v1.Image, error) {
 	return mutate.ConfigFile(image, file)
 }
 
-// Index makes an index with one Image for each platform.
+// Index returns an index with one Image for each platform.
 func Index(seed string, platforms ...string) (v1.ImageIndex, error) {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, platform := range platforms {
@@ -121,6 +121,7 @@ func Index(seed string, platforms ...string) (v1.ImageIndex, error) {
 	return index, nil
 }
 
+// layerTar returns the layer of an image.
 func layerTar(seed string) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)

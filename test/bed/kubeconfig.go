@@ -12,8 +12,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// UserKubeconfig makes a kubeconfig for a user of any name in any groups, with
-// a client certificate, and returns its path. What the user may do is RBAC's.
+// UserKubeconfig creates a kubeconfig for a user in groups, with a client certificate, and
+// returns its path. RBAC determines the user's permissions.
 func (c *Cluster) UserKubeconfig(user string, groups ...string) (string, error) {
 	pair, err := c.CA.Client(user, groups...)
 	if err != nil {
@@ -23,8 +23,8 @@ func (c *Cluster) UserKubeconfig(user string, groups ...string) (string, error) 
 	return c.writeKubeconfig(user, "", auth)
 }
 
-// ServiceAccountKubeconfig makes a kubeconfig for a ServiceAccount, which must
-// exist, and returns its path. Its namespace is the context's.
+// ServiceAccountKubeconfig creates a kubeconfig for an existing ServiceAccount and returns its
+// path. The context has the account's namespace.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name string) (string, error) {
 	token, err := c.Token(ctx, namespace, name)
 	if err != nil {
@@ -33,7 +33,7 @@ func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name 
 	return c.writeKubeconfig(namespace+"-"+name, namespace, &clientcmdapi.AuthInfo{Token: token})
 }
 
-// Token returns a token of a ServiceAccount that outlives the bed.
+// Token returns a token of a ServiceAccount that is valid longer than the bed exists.
 func (c *Cluster) Token(ctx context.Context, namespace, name string) (string, error) {
 	seconds := int64(lifetime.Seconds())
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}
@@ -44,6 +44,7 @@ func (c *Cluster) Token(ctx context.Context, namespace, name string) (string, er
 	return answer.Status.Token, nil
 }
 
+// writeKubeconfig writes a kubeconfig and returns its path.
 func (c *Cluster) writeKubeconfig(user, namespace string, auth *clientcmdapi.AuthInfo) (string, error) {
 	config := clientcmdapi.NewConfig()
 	config.Clusters[c.Name] = &clientcmdapi.Cluster{Server: c.URL, CertificateAuthorityData: c.CA.PEM}

@@ -17,13 +17,13 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// Annotations on pods that KWOK's stages follow.
+// Annotations on pods that control KWOK's stages.
 const (
-	// AnnotationDigest with a container's name after it gives the digest that
-	// the container's imageID shows when its image names none.
+	// AnnotationDigest, followed by a container's name, sets the digest in the container's
+	// imageID if its image has no digest.
 	AnnotationDigest = "bed.envladder.dev/digest."
-	// AnnotationHold keeps a pod from getting ready: Pending, NotReady,
-	// CrashLoopBackOff or ImagePullBackOff.
+	// AnnotationHold keeps a pod from becoming ready: Pending, NotReady, CrashLoopBackOff or
+	// ImagePullBackOff.
 	AnnotationHold = "bed.envladder.dev/hold"
 )
 
@@ -32,7 +32,7 @@ var stages embed.FS
 
 const kwokNode = "kwok.x-k8s.io/node"
 
-// kwokConfig wants every parallelism at least 1, else KWOK ends.
+// kwokConfig sets every parallelism to at least 1, which KWOK requires.
 const kwokConfig = `apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokConfiguration
 options:
@@ -47,8 +47,7 @@ options:
   podPlayStageParallelism: 4
 `
 
-// startKwok keeps the stages as objects, so that a test can change them while
-// KWOK runs.
+// startKwok starts KWOK. The stages are objects, so tests can change them while KWOK runs.
 func (c *Cluster) startKwok(ctx context.Context) error {
 	if err := c.applyStages(ctx); err != nil {
 		return err
@@ -79,6 +78,7 @@ func (c *Cluster) startKwok(ctx context.Context) error {
 	return c.startNodes(ctx)
 }
 
+// applyStages applies KWOK's CRD and the stages.
 func (c *Cluster) applyStages(ctx context.Context) error {
 	module, err := programs.ModuleDir(ctx, "kwok")
 	if err != nil {
@@ -103,6 +103,7 @@ func (c *Cluster) applyStages(ctx context.Context) error {
 	return c.Apply(ctx, "", manifests...)
 }
 
+// startNodes adds the nodes and waits until they are usable.
 func (c *Cluster) startNodes(ctx context.Context) error {
 	count := c.options.Nodes
 	if count == 0 {
@@ -116,6 +117,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	return c.waitNodes(ctx, count)
 }
 
+// addNode creates a node.
 func (c *Cluster) addNode(ctx context.Context, name string) error {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name:        name,
@@ -130,10 +132,11 @@ func (c *Cluster) addNode(ctx context.Context, name string) error {
 	return nil
 }
 
-// nodesTimeout is longer than defaultTimeout: controllers that have an account each start
-// one after the other, and on a busy machine it takes long until they remove the taint.
+// nodesTimeout is longer than defaultTimeout: controllers with their own accounts start one
+// after the other, and on a busy machine they take long to remove the taint.
 const nodesTimeout = 4 * time.Minute
 
+// waitNodes waits until the nodes are usable.
 func (c *Cluster) waitNodes(ctx context.Context, count int) error {
 	return Poll(ctx, nodesTimeout, func(ctx context.Context) error {
 		nodes, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -153,8 +156,8 @@ func (c *Cluster) waitNodes(ctx context.Context, count int) error {
 	})
 }
 
-// nodeUsable tells whether the scheduler may use a node: the taint of a new
-// one goes a moment after it is ready.
+// nodeUsable reports whether the scheduler may use a node. The taint of a new node is removed a
+// moment after the node is ready.
 func nodeUsable(node corev1.Node) bool {
 	if len(node.Spec.Taints) > 0 {
 		return false

@@ -10,8 +10,8 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-// ChangePodStatus changes what a pod's node says about it. KWOK leaves the
-// status of a running pod alone, so the change stays.
+// ChangePodStatus changes a pod's status as its node would. KWOK doesn't change the status of a
+// running pod, so the change persists.
 func (c *Cluster) ChangePodStatus(ctx context.Context, namespace, name string, change func(*corev1.PodStatus)) error {
 	pods := c.typed.CoreV1().Pods(namespace)
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
@@ -29,7 +29,7 @@ func (c *Cluster) ChangePodStatus(ctx context.Context, namespace, name string, c
 	return nil
 }
 
-// SetPodReady makes a running pod ready or not, as its readiness probe would.
+// SetPodReady sets whether a running pod is ready, as its readiness probe would.
 func (c *Cluster) SetPodReady(ctx context.Context, namespace, name string, ready bool) error {
 	return c.ChangePodStatus(ctx, namespace, name, func(status *corev1.PodStatus) {
 		value, reason := corev1.ConditionTrue, ""
@@ -49,8 +49,8 @@ func (c *Cluster) SetPodReady(ctx context.Context, namespace, name string, ready
 	})
 }
 
-// RestartContainer makes a container of a running pod look as if it had
-// crashed and been started again.
+// RestartContainer changes the status of a running pod's container as if it had crashed and
+// been restarted.
 func (c *Cluster) RestartContainer(ctx context.Context, namespace, pod, container string) error {
 	found := false
 	err := c.ChangePodStatus(ctx, namespace, pod, func(status *corev1.PodStatus) {
@@ -62,11 +62,12 @@ func (c *Cluster) RestartContainer(ctx context.Context, namespace, pod, containe
 		}
 	})
 	if err == nil && !found {
-		return fmt.Errorf("restarting container %q of pod %s/%s: it isn't running there", container, namespace, pod)
+		return fmt.Errorf("restarting container %q of pod %s/%s: not running", container, namespace, pod)
 	}
 	return err
 }
 
+// restart changes a status to that of a restarted container.
 func restart(status *corev1.ContainerStatus) {
 	now := metav1.NewTime(time.Now())
 	ended := &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", FinishedAt: now}

@@ -12,29 +12,28 @@ import (
 	"syscall"
 )
 
-// Ports come from below the range that kernels take outgoing ports from, so
-// that no connection grabs one between its choice and its use.
+// Range of ports. It is below the range that kernels use for outgoing connections, so that no
+// connection takes a port between its choice and its use.
 const (
 	firstPort = 20000
 	lastPort  = 29999
 )
 
-// ports are those that this process took: a locked file each, so that two beds
-// of different processes never choose the same one.
+// ports are the ports that this process has taken. Each has a locked file, so that two beds in
+// different processes never choose the same port.
 var ports struct {
 	sync.Mutex
 	locks map[int]*os.File
 }
 
-// FreePort returns a loopback port that nobody uses, and that no other bed
-// will choose while this process lives.
+// FreePort returns a free loopback port that no other bed chooses while this process runs.
 func FreePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	if ports.locks == nil {
 		ports.locks = map[int]*os.File{}
 	}
-	// A folder for each user: nobody may write into another's.
+	// Each user has a folder, since users can't write to each other's.
 	dir := filepath.Join(os.TempDir(), "envladder-ports-"+strconv.Itoa(os.Getuid()))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
@@ -46,9 +45,10 @@ func FreePort() (int, error) {
 			return port, nil
 		}
 	}
-	return 0, errors.New("finding a free port: none left")
+	return 0, errors.New("finding a free port: none available")
 }
 
+// tryPort locks a port and returns the locked file, or nil.
 func tryPort(dir string, port int) *os.File {
 	if _, taken := ports.locks[port]; taken {
 		return nil
@@ -64,7 +64,8 @@ func tryPort(dir string, port int) *os.File {
 	return lock
 }
 
-// bindable tries every address, since some programs bind them all.
+// bindable reports whether the port is free on every address, since some programs listen on all
+// of them.
 func bindable(port int) bool {
 	l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
@@ -74,7 +75,7 @@ func bindable(port int) bool {
 	return true
 }
 
-// freePorts fills each of ports.
+// freePorts sets each of the ports to a free port.
 func freePorts(ports ...*int) error {
 	for _, p := range ports {
 		port, err := FreePort()
@@ -86,4 +87,5 @@ func freePorts(ports ...*int) error {
 	return nil
 }
 
+// loopback returns the address of a port.
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

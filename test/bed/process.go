@@ -15,35 +15,35 @@ import (
 	"time"
 )
 
-// A Process says how to run a program in a bed.
+// A Process describes how to run a program in a bed.
 type Process struct {
-	// Name names the process and its log; it is unique in the bed.
+	// Name is the name of the process and its log. It is unique in the bed.
 	Name string
 	Path string
 	Args []string
-	// Env comes on top of a small environment of the bed's own: PATH, and HOME
-	// and TMPDIR inside the bed's folder.
+	// Env is added to the bed's small environment: PATH, and HOME and TMPDIR inside the bed's
+	// folder.
 	Env []string
 	Dir string
-	// Ready is asked until it returns nil, at most for Timeout (default one
-	// minute). Nil means ready at once.
+	// Ready is called until it returns nil, at most for Timeout (the default is one minute). If
+	// it is nil, the process is ready immediately.
 	Ready   func(ctx context.Context) error
 	Timeout time.Duration
-	// Grace is the time from SIGTERM to SIGKILL, default five seconds.
+	// Grace is the time from SIGTERM to SIGKILL; the default is five seconds.
 	Grace time.Duration
 }
 
 const (
 	defaultTimeout = time.Minute
 	defaultGrace   = 5 * time.Second
-	// logTail is how many lines of a log an error carries.
+	// logTail is the number of log lines in an error.
 	logTail = 15
 )
 
 // Running is a started Process.
 type Running struct {
 	Process
-	// Log is the path of its log, standard output and error together.
+	// Log is the path of the log, which has standard output and standard error.
 	Log string
 
 	mu      sync.Mutex
@@ -51,13 +51,12 @@ type Running struct {
 	done    chan struct{}
 	exit    error
 	started time.Duration
-	// stopping tells that its end is wanted; lost is called when it isn't.
+	// stopping is set when the end of the process is expected; otherwise onExit is called.
 	stopping bool
-	lost     func(*Running)
+	onExit   func(*Running)
 }
 
-// start runs p and returns when it is ready. What isn't ready in time is
-// stopped again.
+// start runs p and returns when it is ready. It stops a process that isn't ready in time.
 func start(ctx context.Context, p Process, logs string, env []string) (*Running, error) {
 	r := &Running{Process: p, Log: filepath.Join(logs, p.Name+".log")}
 	r.Env = slices.Concat(env, p.Env)
@@ -85,6 +84,7 @@ func (r *Running) Start(ctx context.Context) error {
 	return nil
 }
 
+// spawn starts the process.
 func (r *Running) spawn() error {
 	log, err := os.OpenFile(r.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -107,22 +107,23 @@ func (r *Running) spawn() error {
 	return nil
 }
 
-// watch waits for the end of the process, and tells when nobody asked for it.
+// watch waits for the end of the process and reports an unexpected one.
 func (r *Running) watch(cmd *exec.Cmd, done chan<- struct{}) {
 	err := cmd.Wait()
 	r.mu.Lock()
 	r.exit = err
-	lost := r.lost
+	onExit := r.onExit
 	if r.stopping || err == nil {
-		lost = nil
+		onExit = nil
 	}
 	r.mu.Unlock()
 	close(done)
-	if lost != nil {
-		lost(r)
+	if onExit != nil {
+		onExit(r)
 	}
 }
 
+// waitReady waits until the process is ready.
 func (r *Running) waitReady(ctx context.Context) error {
 	if r.Ready == nil {
 		return nil
@@ -137,27 +138,28 @@ func (r *Running) waitReady(ctx context.Context) error {
 	return poll(ctx, func(ctx context.Context) error {
 		select {
 		case <-done:
-			return final(fmt.Errorf("it ended: %w", r.exitError()))
+			return final(fmt.Errorf("process ended: %w", r.exitError()))
 		default:
 			return r.Ready(ctx)
 		}
 	})
 }
 
-// PID is the process's id.
+// PID returns the process id.
 func (r *Running) PID() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cmd.Process.Pid
 }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (r *Running) Done() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.done
 }
 
+// exitError returns how the process ended.
 func (r *Running) exitError() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,8 +169,8 @@ func (r *Running) exitError() error {
 	return r.exit
 }
 
-// Stop asks the process and its children to end, and kills them when they
-// don't within the grace.
+// Stop terminates the process and its children, and kills them if they don't end within the
+// grace period.
 func (r *Running) Stop() {
 	grace := r.Grace
 	if grace == 0 {
@@ -182,14 +184,13 @@ func (r *Running) Stop() {
 	r.Kill()
 }
 
-// Kill ends the process and its children without asking.
+// Kill kills the process and its children.
 func (r *Running) Kill() {
 	r.signal(syscall.SIGKILL)
 	<-r.Done()
 }
 
-// signal goes to the process's group, which is its own: what it started (git,
-// helm) goes with it.
+// signal sends a signal to the process group, which includes the children (git, helm).
 func (r *Running) signal(s syscall.Signal) {
 	r.mu.Lock()
 	r.stopping = true
@@ -199,7 +200,7 @@ func (r *Running) signal(s syscall.Signal) {
 
 // Tail returns the last lines of the log.
 func (r *Running) Tail(lines int) string {
-	// Enough for some hundred lines, however long the log is.
+	// The limit is enough for some hundred lines, however long the log is.
 	const most = 64 << 10
 	f, err := os.Open(r.Log)
 	if err != nil {
@@ -220,6 +221,7 @@ func (r *Running) Tail(lines int) string {
 	return strings.Join(all, "\n")
 }
 
+// tail returns the last lines of the log for an error.
 func (r *Running) tail() string {
 	return fmt.Sprintf("\nlast lines of %s:\n%s", r.Log, r.Tail(logTail))
 }

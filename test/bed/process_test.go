@@ -10,16 +10,16 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-func TestProcessThatDoesNotGetReadyTellsItsLog(t *testing.T) {
+func TestRunReportsLogOfUnreadyProcess(t *testing.T) {
 	t.Parallel()
 	never := func(context.Context) error { return errors.New("not yet") }
 	for name, tt := range map[string]struct {
 		script string
 		want   []string
 	}{
-		"if it ends":             {"echo about to fail; exit 7", []string{"exit status 7", "about to fail"}},
-		"if it isn't in time":    {"echo still busy; sleep 60", []string{"not ready after", "not yet", "still busy"}},
-		"if it can't be stopped": {"trap '' TERM; echo stubborn; sleep 60 & wait", []string{"stubborn"}},
+		"ends":              {"echo about to fail; exit 7", []string{"exit status 7", "about to fail"}},
+		"not ready in time": {"echo still busy; sleep 60", []string{"not ready after", "not yet", "still busy"}},
+		"ignores SIGTERM":   {"trap '' TERM; echo stubborn; sleep 60 & wait", []string{"stubborn"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -33,15 +33,15 @@ func TestProcessThatDoesNotGetReadyTellsItsLog(t *testing.T) {
 			}
 			for _, want := range append(tt.want, "starting script") {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error doesn't say %q: %v", want, err)
+					t.Errorf("the error doesn't contain %q: %v", want, err)
 				}
 			}
 		})
 	}
 }
 
-func TestProcessSeesNothingOfTheCallersEnvironment(t *testing.T) {
-	t.Setenv("KUBECONFIG", "/somebody/elses")
+func TestRunDoesNotPassCallersEnvironment(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/other/kubeconfig")
 	b := bed.ForTest(t, bed.Options{})
 	p, err := b.Run(t.Context(), bed.Process{
 		Name: "env", Path: "/bin/sh", Args: []string{"-c", "env"}, Env: []string{"MINE=1"},
@@ -52,11 +52,11 @@ func TestProcessSeesNothingOfTheCallersEnvironment(t *testing.T) {
 	<-p.Done()
 	out := p.Tail(100)
 	if strings.Contains(out, "KUBECONFIG") || !strings.Contains(out, "MINE=1") {
-		t.Errorf("its environment is:\n%s", out)
+		t.Errorf("unexpected environment:\n%s", out)
 	}
 }
 
-func TestFreePortsDiffer(t *testing.T) {
+func TestFreePortReturnsDifferentPorts(t *testing.T) {
 	t.Parallel()
 	seen := map[int]bool{}
 	for range 50 {
@@ -65,7 +65,7 @@ func TestFreePortsDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[port] {
-			t.Fatalf("port %d came twice", port)
+			t.Fatalf("port %d returned twice", port)
 		}
 		seen[port] = true
 	}

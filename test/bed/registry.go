@@ -10,17 +10,18 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// RegistryOptions say what a registry is like.
+// RegistryOptions configures a registry.
 type RegistryOptions struct {
 	Name string
-	// Referrers chooses a registry with the referrers API of OCI 1.1. Without,
-	// it is distribution's, which hasn't got it.
+	// Referrers selects a registry with the referrers API of OCI 1.1. Otherwise the registry is
+	// distribution, which doesn't have it.
 	Referrers bool
-	// TLS serves HTTPS with a certificate by Bed.CA. Clients take plain HTTP
-	// on loopback for granted.
+	// TLS serves HTTPS with a certificate signed by Bed.CA. Otherwise the registry serves plain
+	// HTTP, which clients accept on loopback.
 	TLS bool
 }
 
+// program returns the program of the registry.
 func (o RegistryOptions) program() string {
 	if o.Referrers {
 		return "referrers-registry"
@@ -28,18 +29,18 @@ func (o RegistryOptions) program() string {
 	return "distribution"
 }
 
-// A Registry is an OCI registry on loopback that keeps what it holds while it
-// is stopped.
+// A Registry is an OCI registry on loopback. It keeps its content while it is stopped.
 type Registry struct {
 	Name string
-	// Host is how references begin: 127.0.0.1:port.
+	// Host is the host in references: 127.0.0.1:port.
 	Host string
-	// Process is there to stop and start it.
+	// Process is the registry's process, which tests can stop and start.
 	Process *Running
 
 	client *http.Client
 }
 
+// startRegistry starts a registry.
 func (b *Bed) startRegistry(ctx context.Context, o RegistryOptions) error {
 	begin := time.Now()
 	var port int
@@ -74,6 +75,7 @@ func (b *Bed) startRegistry(ctx context.Context, o RegistryOptions) error {
 	return nil
 }
 
+// registryArgs returns the arguments of a registry and writes its configuration.
 func (b *Bed) registryArgs(o RegistryOptions, host string, tls KeyPair) ([]string, error) {
 	dir := b.path("registries", o.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -89,6 +91,7 @@ func (b *Bed) registryArgs(o RegistryOptions, host string, tls KeyPair) ([]strin
 	return []string{"serve", config}, nil
 }
 
+// distributionConfig returns the configuration of distribution.
 func distributionConfig(host, dir string, tls KeyPair) string {
 	config := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: false}}

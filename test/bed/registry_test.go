@@ -19,7 +19,7 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// options trust the bed's CA.
+// options returns options that trust the bed's CA.
 func options(t *testing.T) []remote.Option {
 	t.Helper()
 	pool := x509.NewCertPool()
@@ -29,6 +29,7 @@ func options(t *testing.T) []remote.Option {
 	return []remote.Option{remote.WithContext(t.Context()), remote.WithTransport(transport)}
 }
 
+// parse parses a reference by digest.
 func parse(t *testing.T, ref string) name.Digest {
 	t.Helper()
 	digest, err := name.NewDigest(ref)
@@ -53,7 +54,7 @@ func TestRegistryStoresImagesAndIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if image.Digest != again.Digest {
-				t.Errorf("the same seed gave %s and %s", image.Digest, again.Digest)
+				t.Errorf("the same seed resulted in %s and %s", image.Digest, again.Digest)
 			}
 			index, err := r.Push(t.Context(), "team/store", "v3", "seed", "linux/amd64", "linux/arm64")
 			if err != nil {
@@ -68,13 +69,13 @@ func TestRegistryStoresImagesAndIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(manifest.Manifests) != 2 || manifest.Manifests[1].Platform.Architecture != "arm64" {
-				t.Errorf("the index has %+v", manifest.Manifests)
+				t.Errorf("unexpected manifests: %+v", manifest.Manifests)
 			}
 		})
 	}
 }
 
-func TestOnlyOneKindOfRegistryHasReferrers(t *testing.T) {
+func TestRegistryReferrersAPI(t *testing.T) {
 	t.Parallel()
 	for registry, want := range map[string]int{"main": http.StatusOK, "plain": http.StatusNotFound} {
 		t.Run(registry, func(t *testing.T) {
@@ -91,9 +92,9 @@ func TestOnlyOneKindOfRegistryHasReferrers(t *testing.T) {
 			}
 			resp.Body.Close()
 			if resp.StatusCode != want {
-				t.Errorf("the referrers API answers %s, want %d", resp.Status, want)
+				t.Errorf("referrers API: %s, want %d", resp.Status, want)
 			}
-			// The library falls back to a tag where there is no API.
+			// Without the API the library uses the fallback tag.
 			if got := referrers(t, image); got != 1 {
 				t.Errorf("%d referrers, want 1", got)
 			}
@@ -119,6 +120,7 @@ func attach(t *testing.T, image bed.Pushed) {
 	}
 }
 
+// referrers returns the number of referrers of an image.
 func referrers(t *testing.T, image bed.Pushed) int {
 	t.Helper()
 	index, err := remote.Referrers(parse(t, image.Ref()), options(t)...)
@@ -132,7 +134,7 @@ func referrers(t *testing.T, image bed.Pushed) int {
 	return len(manifest.Manifests)
 }
 
-func TestKilledRegistryKeepsWhatItHolds(t *testing.T) {
+func TestRegistryKeepsContentWhenKilled(t *testing.T) {
 	t.Parallel()
 	b := bed.ForTest(t, bed.Options{Registries: []bed.RegistryOptions{{Name: "with", Referrers: true}, {Name: "without"}}})
 	for _, registry := range []string{"with", "without"} {
@@ -145,7 +147,7 @@ func TestKilledRegistryKeepsWhatItHolds(t *testing.T) {
 			attach(t, image)
 			r.Process.Kill()
 			if _, err := remote.Head(parse(t, image.Ref()), remote.WithContext(context.Background())); err == nil {
-				t.Error("a killed registry answers")
+				t.Error("a killed registry responds")
 			}
 			if err := r.Process.Start(t.Context()); err != nil {
 				t.Fatal(err)

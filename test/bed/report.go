@@ -9,10 +9,9 @@ import (
 	"time"
 )
 
-// A Report tells what a bed took.
+// A Report has the times and the memory of a bed.
 type Report struct {
-	// Seconds from the first start to the last part's being ready; building
-	// isn't in it.
+	// Seconds is the time from the start until all parts are ready, without building programs.
 	Seconds float64 `json:"seconds"`
 	// MemoryMiB is the resident memory of all processes of the bed.
 	MemoryMiB float64         `json:"memoryMiB"`
@@ -20,13 +19,13 @@ type Report struct {
 	Processes []ProcessReport `json:"processes"`
 }
 
-// A Part is something that was started: a cluster, Argo CD, Gitea.
+// A Part is a started part: a cluster, Argo CD, Gitea.
 type Part struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 }
 
-// A ProcessReport tells about one process.
+// A ProcessReport has the figures of one process.
 type ProcessReport struct {
 	Name      string  `json:"name"`
 	PID       int     `json:"pid"`
@@ -35,7 +34,7 @@ type ProcessReport struct {
 	Log       string  `json:"log"`
 }
 
-// Report tells what the bed took so far. Memory is measured now, on Linux.
+// Report returns the figures of the bed. Memory is measured now, and only on Linux.
 func (b *Bed) Report() Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,7 +52,7 @@ func (b *Bed) Report() Report {
 	return r
 }
 
-// part notes how long a part took to start, and tells it.
+// part records and reports how long a part took to start.
 func (b *Bed) part(name string, begin time.Time) {
 	took := time.Since(begin)
 	b.mu.Lock()
@@ -62,7 +61,7 @@ func (b *Bed) part(name string, begin time.Time) {
 	b.progressf("%s is up (%.1fs)", name, took.Seconds())
 }
 
-// seconds are rounded to hundredths, for people.
+// seconds returns a duration in seconds, rounded to hundredths.
 func seconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Millisecond)) / float64(time.Second)
 }

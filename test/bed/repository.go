@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// CloneURL is the address of a repository, owner/name. Anybody may read it.
+// CloneURL returns the address of a repository, given as owner/name. Everyone can read it.
 func (g *Gitea) CloneURL(repository string) string { return g.URL + "/" + repository + ".git" }
 
-// CreateRepository creates an empty repository and returns its address. It is
-// owner/name, and the owner becomes an organisation when there is none; a name
-// alone is the administrator's.
+// CreateRepository creates an empty repository and returns its address. The repository is
+// owner/name, or only a name for one of the administrator. A missing owner is created as an
+// organisation.
 func (g *Gitea) CreateRepository(ctx context.Context, repository string) (string, error) {
 	owner, name, ok := strings.Cut(repository, "/")
 	if !ok {
@@ -47,7 +47,7 @@ func (g *Gitea) Git(ctx context.Context, dir string, args ...string) (string, er
 		"GIT_AUTHOR_NAME=Bed", "GIT_AUTHOR_EMAIL=bed@bed.example",
 		"GIT_COMMITTER_NAME=Bed", "GIT_COMMITTER_EMAIL=bed@bed.example",
 		"GIT_TERMINAL_PROMPT=0",
-		// In the environment, so that neither a process list nor a clone's
+		// The environment has the credentials, so that neither a process list nor a clone's
 		// configuration shows the password.
 		"GIT_CONFIG_COUNT=1",
 		"GIT_CONFIG_KEY_0=http."+g.URL+"/.extraHeader",
@@ -61,9 +61,9 @@ func (g *Gitea) Git(ctx context.Context, dir string, args ...string) (string, er
 	return strings.TrimSpace(out.String()), nil
 }
 
-// Push makes a branch hold exactly the files of dir (but its .git), in one
-// more commit, and returns that commit. A branch that isn't there begins at
-// the default branch, or with this commit in an empty repository.
+// Push adds a commit to a branch, after which the branch has exactly the files of dir (except
+// .git), and returns the commit. A new branch starts at the default branch, or with this commit
+// in an empty repository.
 func (g *Gitea) Push(ctx context.Context, repository, branch, dir, message string) (string, error) {
 	work, err := os.MkdirTemp(g.bed.path("tmp"), "push-")
 	if err != nil {
@@ -88,6 +88,7 @@ func (g *Gitea) Push(ctx context.Context, repository, branch, dir, message strin
 	return g.Git(ctx, work, "rev-parse", "HEAD")
 }
 
+// checkout clones a repository and checks out or creates a branch.
 func (g *Gitea) checkout(ctx context.Context, repository, branch, work string) error {
 	if _, err := g.Git(ctx, "", "clone", "--quiet", g.CloneURL(repository), work); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (g *Gitea) checkout(ctx context.Context, repository, branch, work string) e
 	return err
 }
 
-// replaceFiles makes work, but its .git, a copy of dir.
+// replaceFiles replaces the files in work, except .git, with a copy of dir.
 func replaceFiles(work, dir string) error {
 	entries, err := os.ReadDir(work)
 	if err != nil {
@@ -129,6 +130,7 @@ func replaceFiles(work, dir string) error {
 	return nil
 }
 
+// copyTree copies a folder without .git.
 func copyTree(from, to string) error {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -144,11 +146,11 @@ func copyTree(from, to string) error {
 	return os.WriteFile(to, data, info.Mode().Perm())
 }
 
-// PullRequest opens one and returns its number.
+// PullRequest opens a pull request and returns its number.
 func (g *Gitea) PullRequest(ctx context.Context, repository, head, base, title string) (int, error) {
 	in := map[string]any{"head": head, "base": base, "title": title}
 	var out struct{ Number int }
-	// Right after a push Gitea doesn't know the branch yet.
+	// Right after a push Gitea may not know the branch yet.
 	err := Poll(ctx, 10*time.Second, func(ctx context.Context) error {
 		err := g.API(ctx, http.MethodPost, "/repos/"+repository+"/pulls", in, &out)
 		if err != nil && !hasStatus(err, http.StatusNotFound) {
@@ -162,7 +164,7 @@ func (g *Gitea) PullRequest(ctx context.Context, repository, head, base, title s
 // Merge merges a pull request.
 func (g *Gitea) Merge(ctx context.Context, repository string, number int) error {
 	path := fmt.Sprintf("/repos/%s/pulls/%d/merge", repository, number)
-	// It isn't mergeable until Gitea has looked for conflicts.
+	// A pull request can't be merged until Gitea has checked it for conflicts.
 	return Poll(ctx, 20*time.Second, func(ctx context.Context) error {
 		err := g.API(ctx, http.MethodPost, path, map[string]any{"Do": "merge"}, nil)
 		if err != nil && !hasStatus(err, http.StatusMethodNotAllowed) {

@@ -12,11 +12,11 @@ import (
 
 const rolloutsName = "argo-rollouts"
 
-// RolloutsAccount is the user that Argo Rollouts' controller acts as.
+// RolloutsAccount is the user name of Argo Rollouts' controller.
 const RolloutsAccount = "system:serviceaccount:" + rolloutsName + ":" + rolloutsName
 
-// StartRollouts installs Argo Rollouts' CRDs and rights in a cluster, by its module's own
-// manifests, and runs its controller under its own account.
+// StartRollouts installs the CRDs and RBAC of Argo Rollouts from its module's manifests, and
+// runs its controller with its own account.
 func (c *Cluster) StartRollouts(ctx context.Context) (*Running, error) {
 	running, err := c.startRollouts(ctx)
 	if err != nil {
@@ -41,17 +41,17 @@ func (c *Cluster) startRollouts(ctx context.Context) (*Running, error) {
 		Name: rolloutsName,
 		Args: []string{
 			"--kubeconfig=" + kubeconfig, "--leader-elect=false",
-			// Both are open on every address: there is no flag for it.
+			// Both ports listen on every address; there is no flag for it.
 			"--healthzPort=" + strconv.Itoa(health), "--metricsPort=" + strconv.Itoa(metrics),
 		},
 		Env: []string{"POD_NAMESPACE=" + rolloutsName},
-		// It keeps plugins in its working directory.
+		// The controller stores plugins in its working directory.
 		Dir:   c.bed.path("tmp"),
 		Ready: c.bed.HTTPReady("http://" + loopback(health) + "/healthz"),
 	})
 }
 
-// installRollouts applies the module's manifests, but what would run in the cluster.
+// installRollouts applies the manifests of the module, except those of programs.
 func (c *Cluster) installRollouts(ctx context.Context) error {
 	module, err := programs.ModuleDir(ctx, rolloutsName)
 	if err != nil {

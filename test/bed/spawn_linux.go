@@ -2,8 +2,8 @@ package bed
 
 import "syscall"
 
-// childAttributes put a child in a process group of its own, and have the
-// kernel kill it when this process dies in whatever way.
+// childAttributes returns attributes that put a child in its own process group and make the
+// kernel kill it when this process ends, however it ends.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -4,8 +4,8 @@ package bed
 
 import "syscall"
 
-// childAttributes put a child in a process group of its own. Only Linux can
-// bind a child's life to its parent's.
+// childAttributes returns attributes that put a child in its own process group. Only Linux can
+// end a child together with its parent.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -14,8 +14,8 @@ const (
 	pidFile   = "pid"
 )
 
-// sweep removes the folders of beds whose process was killed before it could
-// take them down. What can't be removed is left: it harms nobody.
+// sweep removes the folders of beds whose process was killed before it could stop them. It
+// ignores folders that can't be removed.
 func sweep() {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	if err != nil {
@@ -28,6 +28,7 @@ func sweep() {
 	}
 }
 
+// abandoned reports whether the process of a bed's folder has ended.
 func abandoned(dir string) bool {
 	if _, err := os.Stat(filepath.Join(dir, keepFile)); err == nil {
 		return false
@@ -40,5 +41,5 @@ func abandoned(dir string) bool {
 	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-// keepFile marks a folder that outlives its bed.
+// keepFile marks a folder that is kept after its bed has stopped.
 const keepFile = "keep"

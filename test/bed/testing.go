@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// ForTest starts a bed for one test and takes it down when the test ends,
-// also by a panic, or when the run is interrupted. A failed test shows the
-// last lines of each log.
+// ForTest starts a bed for one test. The bed stops when the test ends or panics, or when the
+// run is interrupted. A failed test logs the last lines of each log.
 func ForTest(tb testing.TB, o Options) *Bed {
 	tb.Helper()
 	if o.Log == nil {
@@ -35,8 +34,8 @@ func ForTest(tb testing.TB, o Options) *Bed {
 	return b
 }
 
-// Main starts a bed that the tests of a package share, hands it to use, runs
-// the tests and returns the exit code for os.Exit.
+// Main starts a bed that the tests of a package share, passes it to use, runs the tests, and
+// returns the exit code for os.Exit.
 //
 //	func TestMain(m *testing.M) {
 //		os.Exit(bed.Main(m, bed.Options{Gitea: true}, func(b *bed.Bed) { shared = b }))
@@ -57,7 +56,7 @@ func Main(m *testing.M, o Options, use func(*Bed)) int {
 	return code
 }
 
-// downOnSignal takes the bed down before the process dies of a signal.
+// downOnSignal stops the bed before a signal ends the process.
 func (b *Bed) downOnSignal() (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -67,7 +66,7 @@ func (b *Bed) downOnSignal() (stop func()) {
 		case s := <-signals:
 			b.Down()
 			signal.Stop(signals)
-			// Die of it as if nobody had caught it.
+			// Ends the process by the signal, as without a handler.
 			signal.Reset(s)
 			if number, ok := s.(syscall.Signal); ok {
 				_ = syscall.Kill(os.Getpid(), number)
@@ -81,7 +80,7 @@ func (b *Bed) downOnSignal() (stop func()) {
 	}
 }
 
-// LogTails is the last lines of every process's log.
+// LogTails returns the last lines of every process's log.
 func (b *Bed) LogTails() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 
 // A CA signs certificates for one bed or one cluster.
 type CA struct {
-	// PEM is its certificate, File a file that holds it.
+	// PEM is the certificate, and File the path of a file that contains it.
 	PEM  []byte
 	File string
 
@@ -27,12 +27,13 @@ type CA struct {
 	key  *ecdsa.PrivateKey
 }
 
-// lifetime is longer than any bed.
+// lifetime is the validity of certificates. It is longer than any bed exists.
 const lifetime = 7 * 24 * time.Hour
 
+// newCA creates a CA in a folder.
 func newCA(name, dir string) (*CA, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making CA %q: %w", name, err)
+		return nil, fmt.Errorf("creating CA %q: %w", name, err)
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
@@ -42,49 +43,50 @@ func newCA(name, dir string) (*CA, error) {
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making CA %q: %w", name, err)
+		return nil, fmt.Errorf("creating CA %q: %w", name, err)
 	}
 	ca := &CA{dir: dir, cert: template, key: key, File: filepath.Join(dir, "ca.crt")}
 	der, err := ca.sign(template, key)
 	if err != nil {
-		return nil, fmt.Errorf("making CA %q: %w", name, err)
+		return nil, fmt.Errorf("creating CA %q: %w", name, err)
 	}
 	if ca.cert, err = x509.ParseCertificate(der); err != nil {
-		return nil, fmt.Errorf("making CA %q: %w", name, err)
+		return nil, fmt.Errorf("creating CA %q: %w", name, err)
 	}
 	ca.PEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return ca, os.WriteFile(ca.File, ca.PEM, 0o600)
 }
 
-// sign signs template with the CA, or with itself when it is the CA's.
+// sign signs template with the CA. The CA's own certificate is self-signed.
 func (ca *CA) sign(template *x509.Certificate, key *ecdsa.PrivateKey) ([]byte, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
 	template.SerialNumber = serial
-	// A little early, for clocks that aren't quite the same.
+	// Earlier than now, to tolerate clock differences.
 	template.NotBefore = time.Now().Add(-time.Minute)
 	template.NotAfter = time.Now().Add(lifetime)
 	return x509.CreateCertificate(rand.Reader, template, ca.cert, &key.PublicKey, ca.key)
 }
 
+// pool returns a pool that contains the CA.
 func (ca *CA) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	return pool
 }
 
-// Base64 is the certificate as a caBundle in a JSON object wants it.
+// Base64 returns the certificate encoded for a caBundle in a JSON object.
 func (ca *CA) Base64() string { return base64.StdEncoding.EncodeToString(ca.PEM) }
 
-// A KeyPair is a certificate with its key, also as files.
+// A KeyPair is a certificate and its key, in memory and as files.
 type KeyPair struct {
 	Cert, Key         []byte
 	CertFile, KeyFile string
 }
 
-// Server makes a certificate for a server on loopback, and for more names.
+// Server creates a certificate for a server on loopback and for more names.
 func (ca *CA) Server(name string, more ...string) (KeyPair, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
@@ -103,7 +105,7 @@ func (ca *CA) Server(name string, more ...string) (KeyPair, error) {
 	return ca.pair("server-"+name, template)
 }
 
-// Client makes a certificate that an API server takes for a user in groups.
+// Client creates a client certificate with which an API server authenticates a user in groups.
 func (ca *CA) Client(user string, groups ...string) (KeyPair, error) {
 	return ca.pair("client", &x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: groups},
@@ -112,10 +114,11 @@ func (ca *CA) Client(user string, groups ...string) (KeyPair, error) {
 	})
 }
 
+// pair creates a key pair in a folder.
 func (ca *CA) pair(file string, template *x509.Certificate) (KeyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return KeyPair{}, fmt.Errorf("making a key for %q: %w", template.Subject.CommonName, err)
+		return KeyPair{}, fmt.Errorf("creating a key for %q: %w", template.Subject.CommonName, err)
 	}
 	der, err := ca.sign(template, key)
 	if err != nil {
@@ -132,18 +135,18 @@ func (ca *CA) pair(file string, template *x509.Certificate) (KeyPair, error) {
 	return pair, pair.write(ca.dir, file)
 }
 
-// write keeps the pair in a folder of its own: two pairs may have one name.
+// write writes the pair to a new folder, since two pairs may have the same name.
 func (p *KeyPair) write(dir, name string) error {
 	dir, err := os.MkdirTemp(dir, name+"-")
 	if err != nil {
-		return fmt.Errorf("keeping a key pair: %w", err)
+		return fmt.Errorf("writing a key pair: %w", err)
 	}
 	p.CertFile, p.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	if err := os.WriteFile(p.CertFile, p.Cert, 0o600); err != nil {
-		return fmt.Errorf("keeping a certificate: %w", err)
+		return fmt.Errorf("writing a certificate: %w", err)
 	}
 	if err := os.WriteFile(p.KeyFile, p.Key, 0o600); err != nil {
-		return fmt.Errorf("keeping a key: %w", err)
+		return fmt.Errorf("writing a key: %w", err)
 	}
 	return nil
 }

@@ -12,21 +12,23 @@ import (
 
 const pollEvery = 50 * time.Millisecond
 
-// finalError ends a poll before its time.
+// finalError is an error that ends a poll immediately.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
+// final returns err as a finalError.
 func final(err error) error { return finalError{err} }
 
-// Poll calls check until it returns nil or the bound is over; the error is
-// that of the last check.
+// Poll calls check until it returns nil or the bound has passed. It returns the error of the
+// last check.
 func Poll(ctx context.Context, bound time.Duration, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	return poll(ctx, check)
 }
 
+// poll calls check until it returns nil or the context ends.
 func poll(ctx context.Context, check func(context.Context) error) error {
 	start := time.Now()
 	var last error
@@ -39,7 +41,7 @@ func poll(ctx context.Context, check func(context.Context) error) error {
 		case errors.As(err, &end):
 			return end.error
 		case ctx.Err() == nil || last == nil:
-			// A check that the bound cut short has nothing to tell.
+			// A check that the bound interrupts has no relevant error.
 			last = err
 		}
 		select {
@@ -50,13 +52,13 @@ func poll(ctx context.Context, check func(context.Context) error) error {
 	}
 }
 
-// HTTPReady returns a check for Process.Ready: that GET of url answers with
-// 2xx. Besides plain HTTP it trusts certificates of Bed.CA.
+// HTTPReady returns a function for Process.Ready that checks that GET of url returns 2xx. It
+// supports plain HTTP and trusts certificates of Bed.CA.
 func (b *Bed) HTTPReady(url string) func(context.Context) error {
 	return httpOK(httpClient(b.CA), url)
 }
 
-// httpOK returns a check that GET answers with 2xx.
+// httpOK returns a function that checks that GET returns 2xx.
 func httpOK(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -71,7 +73,7 @@ func httpOK(client *http.Client, url string) func(context.Context) error {
 		}
 		defer resp.Body.Close()
 		if resp.StatusCode/100 != 2 {
-			// The first line tells enough.
+			// The first line is sufficient.
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
 			return fmt.Errorf("getting %q: %s: %s", url, resp.Status, body)
 		}
@@ -79,11 +81,11 @@ func httpOK(client *http.Client, url string) func(context.Context) error {
 	}
 }
 
-// httpClient trusts ca, besides nothing.
+// httpClient returns a client that trusts only ca.
 func httpClient(ca *CA) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS12},
-		// One connection a check: a restarted server is a new one.
+		// Each check uses a new connection, since the server may have restarted.
 		DisableKeepAlives: true,
 	}}
 }

@@ -13,24 +13,25 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// Local is how a part's Deployment runs here, where no kubelet is: as a process.
+// Local runs a Deployment as a local process, without a kubelet.
 type Local struct {
-	// Manifest is the file below manifests/ with the Deployment, and Program what it
-	// runs.
+	// Manifest is the file below manifests/ with the Deployment, and Program the program that
+	// it runs.
 	Manifest, Program string
-	// Pod are flags that stand for what a pod is given: its account, its namespace.
+	// Pod are flags that replace what a pod gets from the cluster: its account and its
+	// namespace.
 	Pod []string
-	// Mounts are the files and folders here that stand for paths in the container.
+	// Mounts maps paths in the container to local files and folders.
 	Mounts map[string]string
-	// Flags get other values than the manifest's, which must have them: addresses, and
-	// what nobody here has time for.
+	// Flags replaces values of flags in the manifest, such as addresses and intervals. The
+	// manifest must have these flags.
 	Flags map[string]string
-	// Ready is asked until it says yes.
+	// Ready is the URL that returns success when the process is ready.
 	Ready string
 }
 
-// Process runs a part with the flags and the environment of its own manifest; root is the
-// folder of the repository.
+// Process returns the process of a Deployment, with the flags and the environment of its
+// manifest. root is the folder of the repository.
 func (l Local) Process(b *bed.Bed, root string) (bed.Process, error) {
 	process, err := l.process(b, root)
 	if err != nil {
@@ -59,16 +60,16 @@ func (l Local) process(b *bed.Bed, root string) (bed.Process, error) {
 		process.Args = append(process.Args, flag+"="+l.mounted(value))
 	}
 	if len(unused) > 0 {
-		return bed.Process{}, fmt.Errorf("%s doesn't have the flags %s", l.Manifest, slices.Sorted(maps.Keys(unused)))
+		return bed.Process{}, fmt.Errorf("%s lacks the flags %s", l.Manifest, slices.Sorted(maps.Keys(unused)))
 	}
 	for _, variable := range containers[0].Env {
-		// The keys here have no password, which is what an empty Secret would give.
+		// Keys in tests have no password. An empty Secret has the same effect.
 		process.Env = append(process.Env, variable.Name+"="+l.mounted(variable.Value))
 	}
 	return process, nil
 }
 
-// mounted is a path of the container as it is here.
+// mounted returns the local path of a path in the container.
 func (l Local) mounted(value string) string {
 	for mount, path := range l.Mounts {
 		if value == mount {
@@ -81,6 +82,7 @@ func (l Local) mounted(value string) string {
 	return value
 }
 
+// readDeployment returns the Deployment in a file.
 func readDeployment(path string) (*appsv1.Deployment, error) {
 	documents, err := readDocuments(path)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// readDocuments reads a file of YAML documents.
+// readDocuments parses a file of YAML documents.
 func readDocuments(path string) ([]*unstructured.Unstructured, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -39,10 +39,11 @@ func readDocuments(path string) ([]*unstructured.Unstructured, error) {
 	}
 }
 
+// render returns a document as YAML.
 func render(d *unstructured.Unstructured) string {
 	data, err := yaml.Marshal(d.Object)
 	if err != nil {
-		panic(err) // it was YAML a moment ago
+		panic(err) // it was parsed from YAML
 	}
 	return string(data)
 }

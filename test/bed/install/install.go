@@ -1,6 +1,5 @@
-// Package install puts envladder's parts on a bed by their own manifests: accounts and
-// rights as they are there, each Deployment as a local process with the flags that it has
-// there.
+// Package install installs envladder's programs on a bed from their manifests: accounts, RBAC,
+// and each Deployment as a local process with the flags of its manifest.
 package install
 
 import (
@@ -17,14 +16,14 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// Namespace is envladder's own.
+// Namespace is envladder's namespace.
 const Namespace = "envladder"
 
 const webhookAccount = "envladder-webhook"
 
-// Account applies from a part's manifests what a local process needs of them, its account
-// and rights, and returns the webhook configurations. It leaves out the guard's policies:
-// the bed's Argo CD brings Gates with the account that it deploys everything with.
+// Account applies the objects of a manifest that a local process needs, its account and RBAC,
+// and returns the webhook configurations. It doesn't apply the guard's policies, since the
+// bed's Argo CD deploys Gates with the same account as everything else.
 func Account(ctx context.Context, cluster *bed.Cluster, root, manifest string) (registrations []*unstructured.Unstructured, err error) {
 	documents, err := readDocuments(filepath.Join(root, "manifests", manifest))
 	if err != nil {
@@ -42,12 +41,12 @@ func Account(ctx context.Context, cluster *bed.Cluster, root, manifest string) (
 	return registrations, cluster.Apply(ctx, Namespace, account...)
 }
 
-// CRDs applies envladder's.
+// CRDs applies envladder's CRDs.
 func CRDs(ctx context.Context, cluster *bed.Cluster, root string) error {
 	return Files(ctx, cluster, filepath.Join(root, "manifests", "crds"))
 }
 
-// Files applies all documents of a folder, in the order of the files' names.
+// Files applies all documents in a folder, in the order of the file names.
 func Files(ctx context.Context, cluster *bed.Cluster, dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {
@@ -68,8 +67,8 @@ func Files(ctx context.Context, cluster *bed.Cluster, dir string) error {
 	return nil
 }
 
-// Webhook applies the CRDs and the webhook's manifests to a cluster, has run run it under
-// its own account, and registers it. It returns where it serves its metrics.
+// Webhook applies the CRDs and the webhook's manifests to a cluster, starts the webhook by run
+// with its own account, and registers it. It returns the URL of the metrics.
 func Webhook(ctx context.Context, b *bed.Bed, cluster *bed.Cluster, root string, run func(context.Context, bed.Process) error) (metrics string, err error) {
 	if err := CRDs(ctx, cluster, root); err != nil {
 		return "", err
@@ -98,7 +97,8 @@ func Webhook(ctx context.Context, b *bed.Bed, cluster *bed.Cluster, root string,
 		Manifest: "webhook.yaml", Program: "envladder-webhook",
 		Pod:    []string{"--kubeconfig=" + kubeconfig},
 		Mounts: map[string]string{"/tls/tls.crt": pair.CertFile, "/tls/tls.key": pair.KeyFile},
-		// The bed's CA makes the certificate: no kubelet mounts one that the webhook makes.
+		// The bed's CA signs the certificate, since no kubelet mounts the one that the webhook
+		// creates.
 		Flags: map[string]string{"--listen": address, "--certificate-secret": "", "--metrics-bind-address": metricsAddress},
 		Ready: "https://" + address + "/readyz",
 	}.Process(b, root)
@@ -109,7 +109,7 @@ func Webhook(ctx context.Context, b *bed.Bed, cluster *bed.Cluster, root string,
 		return "", err
 	}
 	for _, registration := range registrations {
-		if err := pointAt(registration, "https://"+address, b.CA); err != nil {
+		if err := setURL(registration, "https://"+address, b.CA); err != nil {
 			return "", err
 		}
 		if err := cluster.Apply(ctx, Namespace, render(registration)); err != nil {
@@ -119,9 +119,9 @@ func Webhook(ctx context.Context, b *bed.Bed, cluster *bed.Cluster, root string,
 	return "http://" + metricsAddress + "/metrics", nil
 }
 
-// pointAt replaces a webhook configuration's Service by a URL, as the webhook runs
-// outside the cluster here.
-func pointAt(config *unstructured.Unstructured, url string, ca *bed.CA) error {
+// setURL replaces the Service in a webhook configuration with a URL, since the webhook runs
+// outside the cluster.
+func setURL(config *unstructured.Unstructured, url string, ca *bed.CA) error {
 	hooks, _, err := unstructured.NestedSlice(config.Object, "webhooks")
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func pointAt(config *unstructured.Unstructured, url string, ca *bed.CA) error {
 	return unstructured.SetNestedSlice(config.Object, hooks, "webhooks")
 }
 
-// FreeAddress is one on loopback that nobody uses.
+// FreeAddress returns a free address on loopback.
 func FreeAddress() (string, error) {
 	port, err := bed.FreePort()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
