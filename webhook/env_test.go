@@ -186,7 +186,7 @@ func (e *environment) newStore() (*evidence.Store, *evidencecache.Cache, error) 
 		return nil, nil, err
 	}
 	store := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: e.roots})).WithLegacy(e.fakeLegacy)
-	store.UseShelf(cache)
+	store.UseClusterCache(cache)
 	return store, cache, nil
 }
 
@@ -349,7 +349,7 @@ func (e *environment) createException(t *testing.T, reference, namespace string,
 		t.Fatal(err)
 	}
 	for _, key := range keys {
-		attested, err := evidence.Attest(t.Context(), client, e.Keys[key], target, gate.PredicateException, gate.Leave{Namespace: namespace, Reason: "incident 117", ExpiresAt: &end})
+		attested, err := evidence.Attest(t.Context(), client, e.Keys[key], target, gate.PredicateException, gate.Permission{Namespace: namespace, Reason: "incident 117", ExpiresAt: &end})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ import (
 // the digests that its text contains, until policies can't be evaluated.
 type fakeLegacy struct{ failing atomic.Bool }
 
-func (*fakeLegacy) Signed(context.Context, gate.Image, evidence.LegacySigner) ([]evidence.LegacyWord, error) {
+func (*fakeLegacy) Signed(context.Context, gate.Image, evidence.LegacySigner) ([]evidence.LegacyClaim, error) {
 	return nil, nil
 }
 

@@ -62,7 +62,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) CountEvidence(counts func() evidence.Counts) {
 	for source, count := range map[string]func(evidence.Counts) uint64{
 		"memory":   func(c evidence.Counts) uint64 { return c.Memory },
-		"cluster":  func(c evidence.Counts) uint64 { return c.Shelf },
+		"cluster":  func(c evidence.Counts) uint64 { return c.Cluster },
 		"registry": func(c evidence.Counts) uint64 { return c.Registry },
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{

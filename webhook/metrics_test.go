@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 		return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSoak, "x"), gate.NewReason(gate.NoSBOM, "x"))}}
 	})
 	m := NewMetrics()
-	m.CountEvidence(func() evidence.Counts { return evidence.Counts{Memory: 5, Shelf: 3, Registry: 2} })
+	m.CountEvidence(func() evidence.Counts { return evidence.Counts{Memory: 5, Cluster: 3, Registry: 2} })
 	handler := admission.NewHandler(admission.NewReviewer(admission.Options{
 		Policies: newReadyPolicies(), Judge: judge, Resolver: rollout.NewResolver(webhooktest.UnreachableAPI{}, workload.NewKinds()),
 		Metrics: m, Log: slog.New(slog.DiscardHandler),

@@ -191,7 +191,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		if evidenceCache, err = evidencecache.New(cluster, o.evidenceCacheNamespace, o.evidenceCacheSecret, evidencecache.DefaultLimits, log); err != nil {
 			return err
 		}
-		attestations.UseShelf(evidenceCache)
+		attestations.UseClusterCache(evidenceCache)
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)

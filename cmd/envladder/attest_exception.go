@@ -55,7 +55,7 @@ Exception in --manifest, which is made by the first of them and added to by the 
 			return nil, err
 		}
 		end := exception.Spec.ExpiresAt.Time
-		return gate.Leave{Namespace: flags.namespace, Reason: exception.Spec.Reason, ExpiresAt: &end}, nil
+		return gate.Permission{Namespace: flags.namespace, Reason: exception.Spec.Reason, ExpiresAt: &end}, nil
 	})
 }
 

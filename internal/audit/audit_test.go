@@ -76,13 +76,13 @@ func deployment(name string, images ...string) *appsv1.Deployment {
 }
 
 // leave is an Exception for an image in namespace shop.
-func leave(t *testing.T, by *evidence.Signer, image string) *v1alpha1.Exception {
+func newException(t *testing.T, by *evidence.Signer, image string) *v1alpha1.Exception {
 	t.Helper()
 	repository, digest, _ := strings.Cut(image, "@")
 	target, err := evidence.FindTarget(t.Context(), registry.NewClient(), repository, digest)
 	check(t, err)
 	end := time.Now().Add(time.Hour)
-	attested, err := evidence.Attest(t.Context(), registry.NewClient(), by, target, gate.PredicateException, gate.Leave{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end})
+	attested, err := evidence.Attest(t.Context(), registry.NewClient(), by, target, gate.PredicateException, gate.Permission{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end})
 	check(t, err)
 	return &v1alpha1.Exception{ObjectMeta: metav1.ObjectMeta{Name: "hotfix"}, Spec: v1alpha1.ExceptionSpec{
 		Digest: digest, Namespaces: []string{"shop"}, Reason: "incident 117", ExpiresAt: metav1.NewTime(end), Bundles: [][]byte{attested.Bundle},
@@ -156,7 +156,7 @@ func TestAudit(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "job"}, Spec: v1alpha1.RecallSpec{Digests: []string{workload.DigestOf(recalled)}, Reason: "loses orders"},
 	}))
 
-	check(t, cluster.Create(t.Context(), leave(t, ci, exempt)))
+	check(t, cluster.Create(t.Context(), newException(t, ci, exempt)))
 
 	asked, err := audit.NewCluster(config, workload.NewKinds())
 	check(t, err)

@@ -26,7 +26,7 @@ func allocated(do func()) uint64 {
 }
 
 // listing answers the list of referrers.
-func listing(w world, entries []map[string]any) {
+func listing(w fixture, entries []map[string]any) {
 	index, _ := json.Marshal(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries,
 	})
@@ -49,7 +49,7 @@ func listed(digest, predicateType string) map[string]any {
 }
 
 func TestProofIsFoundAmongTenThousandReferrers(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	for name, junkType := range map[string]string{"that say nothing": "", "that say something else": "https://example.com/junk"} {
@@ -82,7 +82,7 @@ func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestMoreReferrersThanAreListedAreABound(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	var entries []map[string]any
 	for i := range registry.MaxReferrers + 1 {
 		entries = append(entries, listed(fmt.Sprintf("sha256:%064x", i), ""))
@@ -97,7 +97,7 @@ func TestAHugeAttestationIsntRead(t *testing.T) {
 	const huge = 128 << 20
 	for name, claimed := range map[string]int64{"that says so": huge, "that says that it is small": 1000} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, registrytest.WithReferrers)
+			w := newFixture(t, registrytest.WithReferrers)
 			ci := newKey(t)
 			w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 			digest := w.server.Attach(t, "shop/web", w.digest, bundleType, []byte("{}"), nil)
@@ -126,7 +126,7 @@ func TestAHugeAttestationIsntRead(t *testing.T) {
 }
 
 func TestAGzipBombIsntUnpacked(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	var bomb bytes.Buffer
@@ -151,7 +151,7 @@ func TestAGzipBombIsntUnpacked(t *testing.T) {
 
 // pretend has a manifest claim another size of its blob, and the registry send what it
 // likes for it.
-func (w world) pretend(t testing.TB, digest string, size int64, send func(http.ResponseWriter)) {
+func (w fixture) pretend(t testing.TB, digest string, size int64, send func(http.ResponseWriter)) {
 	t.Helper()
 	manifest, err := w.client.Manifest(t.Context(), w.repository, digest)
 	check(t, err)
@@ -190,7 +190,7 @@ func (w world) pretend(t testing.TB, digest string, size int64, send func(http.R
 func TestRegistriesThatReportAnotherArtifactType(t *testing.T) {
 	// Some report the config's type, some nothing, and some pass the filter over.
 	for _, artifactType := range []string{"", "application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json", bundleType} {
-		w := newWorld(t, registrytest.WithReferrers)
+		w := newFixture(t, registrytest.WithReferrers)
 		ci := newKey(t)
 		proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 		entry := listed(proof.Digest, "")
@@ -205,7 +205,7 @@ func TestRegistriesThatReportAnotherArtifactType(t *testing.T) {
 func TestAttestationsInARepositoryOfTheirOwn(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, kind)
+			w := newFixture(t, kind)
 			ci := newKey(t)
 			target, err := FindTarget(t.Context(), w.client, w.repository, w.digest)
 			check(t, err)

@@ -80,7 +80,7 @@ var offline = []string{"-y", "--use-signing-config=false", "--tlog-upload=false"
 func TestWhatCosignWritesIsVerified(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
-			c, w := newCosign(t), newWorld(t, kind)
+			c, w := newCosign(t), newFixture(t, kind)
 			signer := c.newKey(t, "ci")
 			image := w.repository + "@" + w.digest
 			sbom := c.file(t, "sbom.json", `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"web"}`)
@@ -116,7 +116,7 @@ func TestWhatCosignWritesIsVerified(t *testing.T) {
 func TestCosignVerifiesOurs(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
-			c, w := newCosign(t), newWorld(t, kind)
+			c, w := newCosign(t), newFixture(t, kind)
 			signer := c.newKey(t, "observer")
 			w.attest(t, signer, gate.PredicateSoak, json.RawMessage(aSoak))
 			c.newKey(t, "other")
@@ -139,7 +139,7 @@ func TestCosignVerifiesOurs(t *testing.T) {
 }
 
 func TestOursAreLaidOutAsCosigns(t *testing.T) {
-	c, w := newCosign(t), newWorld(t, registrytest.WithReferrers)
+	c, w := newCosign(t), newFixture(t, registrytest.WithReferrers)
 	signer := c.newKey(t, "observer")
 	predicate := c.file(t, "soak.json", aSoak)
 	c.mustRun(t, append([]string{"attest", "--key", "observer.key", "--type", gate.PredicateSoak, "--predicate", predicate, w.repository + "@" + w.digest}, offline...)...)
@@ -161,7 +161,7 @@ func TestOursAreLaidOutAsCosigns(t *testing.T) {
 }
 
 // layout is what of an attestation isn't its time, its size or its signature.
-func (w world) layout(t testing.TB, digest string) string {
+func (w fixture) layout(t testing.TB, digest string) string {
 	t.Helper()
 	manifest, err := w.client.Manifest(t.Context(), w.repository, digest)
 	check(t, err)
@@ -193,7 +193,7 @@ func TestCosignsOtherKeysAreVerified(t *testing.T) {
 	// verifies with SHA-256 by P-384 keys, whatever it signed with, unless told.
 	for name, hash := range map[string]string{"Ed25519": "sha256", "P-384": "sha384", "RSA": "sha256"} {
 		t.Run(name, func(t *testing.T) {
-			c, w := newCosign(t), newWorld(t, registrytest.WithReferrers)
+			c, w := newCosign(t), newFixture(t, registrytest.WithReferrers)
 			private := privateKey(t, name)
 			pem, err := cryptoutils.MarshalPrivateKeyToPEM(private)
 			check(t, err)

@@ -138,7 +138,7 @@ func TestThePredicateTypeDecidesWhatABundleSays(t *testing.T) {
 		gate.PredicateSPDX:                  {},
 		gate.PredicateCycloneDX:             {},
 		gate.PredicateProvenance:            {Provenance: &gate.Provenance{}},
-		gate.PredicateException:             {Leave: &gate.Leave{}},
+		gate.PredicateException:             {Permission: &gate.Permission{}},
 		"https://slsa.dev/provenance/v0.2":  {},
 		gate.PredicateSoak:                  {Soak: &gate.Soak{}},
 		gate.PredicateTest:                  {Test: &gate.Test{}},
@@ -412,8 +412,8 @@ func TestAKeyIsReadInEveryForm(t *testing.T) {
 	}
 }
 
-// world is a registry with an image, and a store that reads it.
-type world struct {
+// fixture is a registry with an image, and a store that reads it.
+type fixture struct {
 	server     *registrytest.Server
 	client     *registry.Client
 	store      *Store
@@ -421,14 +421,14 @@ type world struct {
 	digest     string
 }
 
-func newWorld(t testing.TB, kind registrytest.Kind) world {
+func newFixture(t testing.TB, kind registrytest.Kind) fixture {
 	t.Helper()
 	server := registrytest.Start(t, kind)
 	client := registry.NewClient()
-	return world{server, client, NewStore(client, NewTrust(TrustOptions{})), server.Name("shop/web"), server.Image(t, "shop/web")}
+	return fixture{server, client, NewStore(client, NewTrust(TrustOptions{})), server.Name("shop/web"), server.Image(t, "shop/web")}
 }
 
-func (w world) attest(t testing.TB, signer *Signer, predicateType string, predicate any) Attested {
+func (w fixture) attest(t testing.TB, signer *Signer, predicateType string, predicate any) Attested {
 	t.Helper()
 	target, err := FindTarget(context.Background(), w.client, w.repository, w.digest)
 	check(t, err)
@@ -437,12 +437,12 @@ func (w world) attest(t testing.TB, signer *Signer, predicateType string, predic
 	return attested
 }
 
-func (w world) fetch(t testing.TB, signers ...v1alpha1.Signer) ([]gate.Evidence, error) {
+func (w fixture) fetch(t testing.TB, signers ...v1alpha1.Signer) ([]gate.Evidence, error) {
 	t.Helper()
 	return w.store.Fetch(t.Context(), w.query(signers...))
 }
 
-func (w world) query(signers ...v1alpha1.Signer) Query {
+func (w fixture) query(signers ...v1alpha1.Signer) Query {
 	return Query{Image: gate.Image{Repository: w.repository, Digest: w.digest}, Signers: signers}
 }
 
@@ -451,7 +451,7 @@ var bySource = cmpopts.SortSlices(func(a, b gate.Evidence) bool { return a.Sourc
 func TestWhatIsAttestedIsFound(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, kind)
+			w := newFixture(t, kind)
 			ci, observer := newKey(t), newKey(t)
 			signature := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 			soak := w.attest(t, observer, gate.PredicateSoak, json.RawMessage(aSoak))
@@ -474,7 +474,7 @@ func TestWhatIsAttestedIsFound(t *testing.T) {
 func TestAnIndexIsAttestedWithItsPlatforms(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
-			w, observer := newWorld(t, kind), newKey(t)
+			w, observer := newFixture(t, kind), newKey(t)
 			digest, children := w.server.Index(t, "shop/web", "linux/amd64", "linux/arm64", "unknown/unknown", "")
 			w.digest = digest
 			attested := w.attest(t, observer, gate.PredicateSoak, json.RawMessage(aSoak))
@@ -494,7 +494,7 @@ func TestAnIndexIsAttestedWithItsPlatforms(t *testing.T) {
 }
 
 func TestNothingIsAttestedThatIsntThere(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	if _, err := FindTarget(t.Context(), w.client, w.repository, digestA); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
@@ -503,7 +503,7 @@ func TestNothingIsAttestedThatIsntThere(t *testing.T) {
 func TestJunkBesideTheProofHidesNothing(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, kind)
+			w := newFixture(t, kind)
 			ci := newKey(t)
 			attach := func(mediaType, content string, annotations map[string]string) {
 				w.server.Attach(t, "shop/web", w.digest, mediaType, []byte(content), annotations)
@@ -527,7 +527,7 @@ func TestJunkBesideTheProofHidesNothing(t *testing.T) {
 }
 
 func TestAnAnnotationProvesNothing(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	soak := signed(t, ci, about(gate.PredicateSoak, aSoak, w.digest))
 	w.server.Attach(t, "shop/web", w.digest, bundleType, soak, map[string]string{predicateTypeAnnotation: gate.PredicateSignature})
@@ -539,7 +539,7 @@ func TestAnAnnotationProvesNothing(t *testing.T) {
 }
 
 func TestEvidenceIsFetchedWhateverTheAnnotationSays(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	bundle := signed(t, ci, about(gate.PredicateSignature, "{}", w.digest))
 	w.server.Attach(t, "shop/web", w.digest, bundleType, bundle, map[string]string{predicateTypeAnnotation: "https://example.com/other"})
@@ -549,7 +549,7 @@ func TestEvidenceIsFetchedWhateverTheAnnotationSays(t *testing.T) {
 }
 
 // failing answers requests to a path with an error.
-func failing(w world, path string) {
+func failing(w fixture, path string) {
 	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, path) {
 			response.WriteHeader(http.StatusForbidden)
@@ -560,7 +560,7 @@ func failing(w world, path string) {
 }
 
 func TestAFailedReadIsReportedBesideWhatWasFound(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	soak := w.attest(t, ci, gate.PredicateSoak, json.RawMessage(aSoak))
@@ -573,7 +573,7 @@ func TestAFailedReadIsReportedBesideWhatWasFound(t *testing.T) {
 }
 
 func TestWhatWasFoundIsKnownUntilItsSignerLeaves(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	signers := []v1alpha1.Signer{inGate("ci", ci)}
@@ -607,7 +607,7 @@ func TestWhatWasFoundIsKnownUntilItsSignerLeaves(t *testing.T) {
 }
 
 func TestNewEvidenceIsFoundBesideWhatIsKnown(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	if got, err := w.fetch(t, inGate("ci", ci)); err != nil || len(got) != 1 {
@@ -620,7 +620,7 @@ func TestNewEvidenceIsFoundBesideWhatIsKnown(t *testing.T) {
 }
 
 func TestOneFetchHoweverManyAsk(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 
@@ -656,7 +656,7 @@ func TestOneFetchHoweverManyAsk(t *testing.T) {
 }
 
 func TestWhoStopsWaitingDoesntStopTheFetch(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	arrived, open := make(chan struct{}), make(chan struct{})

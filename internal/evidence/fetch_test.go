@@ -22,7 +22,7 @@ import (
 )
 
 // claim attaches a manifest that names a blob under any size.
-func (w world) claim(t testing.TB, digest string, size int64, note string) string {
+func (w fixture) claim(t testing.TB, digest string, size int64, note string) string {
 	t.Helper()
 	hash := func(s string) v1.Hash {
 		parsed, err := v1.NewHash(s)
@@ -45,7 +45,7 @@ func contentDigest(content string) string {
 }
 
 func TestABlobThatManyManifestsNameIsReadOnceForEachSize(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	large := contentDigest("large")
@@ -73,7 +73,7 @@ func TestABlobThatManyManifestsNameIsReadOnceForEachSize(t *testing.T) {
 }
 
 func TestAFalseSizeHidesNoProof(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	manifest, err := w.client.Manifest(t.Context(), w.repository, proof.Digest)
@@ -87,7 +87,7 @@ func TestAFalseSizeHidesNoProof(t *testing.T) {
 }
 
 func TestBundlesInFlightAreBoundedAndWaitOnTheContext(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	check(t, inFlight.Acquire(t.Context(), maxInFlight)) // others hold all that may be held
@@ -116,7 +116,7 @@ func TestBundlesInFlightAreBoundedAndWaitOnTheContext(t *testing.T) {
 }
 
 func TestWhatIsTooLargeIsSaid(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	w.claim(t, digestB, 11<<20, "")
 	got, err := w.fetch(t, inGate("ci", newKey(t)))
 	var bound *BoundError
@@ -167,7 +167,7 @@ func TestJunkOfOneSortKeepsNoOtherOut(t *testing.T) {
 }
 
 func TestAFetchThatGaveNothingSaysSo(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	var nothing *NothingReadError
 	if _, err := w.fetch(t, inGate("ci", ci)); err != nil {
@@ -187,7 +187,7 @@ func TestAFetchThatGaveNothingSaysSo(t *testing.T) {
 // TestFetchReturnsWhatWasReadUntilItsContextEnds: an answer that doesn't come keeps no
 // other proof from counting.
 func TestFetchReturnsWhatWasReadUntilItsContextEnds(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci, observer := newKey(t), newKey(t)
 	signature := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	soak := w.attest(t, observer, gate.PredicateSoak, map[string]any{})
@@ -228,7 +228,7 @@ func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestAPanicIsAnErrorBesideWhatWasRead(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	signature := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	soak := w.attest(t, ci, gate.PredicateSoak, map[string]any{})

@@ -82,12 +82,12 @@ func identitiesOf(keyless *v1alpha1.KeylessSigner) (verify.CertificateIdentities
 
 // byIdentity are those whose certificate signed the bundle. Signers of one trusted root
 // share the costly part.
-func (v *Verifier) byIdentity(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) []word {
+func (v *Verifier) byIdentity(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) []claim {
 	if !hasCertificate(b) {
 		return nil
 	}
 	results := map[*root.TrustedRoot]*verify.VerificationResult{}
-	var words []word
+	var claims []claim
 	for _, identity := range v.identities {
 		result, done := results[identity.root]
 		if !done {
@@ -97,10 +97,10 @@ func (v *Verifier) byIdentity(b *bundle.Bundle, artifact verify.ArtifactPolicyOp
 			results[identity.root] = result
 		}
 		if w, ok := identity.match(result); ok {
-			words = append(words, w)
+			claims = append(claims, w)
 		}
 	}
-	return words
+	return claims
 }
 
 func hasCertificate(b *bundle.Bundle) bool {
@@ -108,15 +108,15 @@ func hasCertificate(b *bundle.Bundle) bool {
 	return err == nil && content.Certificate() != nil
 }
 
-func (i trustedIdentity) match(result *verify.VerificationResult) (word, bool) {
+func (i trustedIdentity) match(result *verify.VerificationResult) (claim, bool) {
 	if result == nil || result.Signature == nil || result.Signature.Certificate == nil {
-		return word{}, false
+		return claim{}, false
 	}
 	summary := *result.Signature.Certificate
 	if _, err := i.identities.Verify(summary); err != nil {
-		return word{}, false
+		return claim{}, false
 	}
-	w := word{signer: i.signer, identity: summary.SubjectAlternativeName}
+	w := claim{signer: i.signer, identity: summary.SubjectAlternativeName}
 	for _, stamp := range result.VerifiedTimestamps {
 		w.at(stamp.Timestamp)
 	}

@@ -35,15 +35,15 @@ var ana = v1alpha1.Signer{Name: "managers", Keyless: &v1alpha1.KeylessSigner{
 	Issuer: sigstoretest.Issuer, Subjects: []string{"ana@example.com", "bo@example.com"}, TrustedRoot: "corp",
 }}
 
-// trusting is the world with a store that trusts the services.
-func (w world) trusting(s services) world {
+// trusting is the fixture with a store that trusts the services.
+func (w fixture) trusting(s services) fixture {
 	w.store = NewStore(w.client, s.trust)
 	return w
 }
 
 func TestAPersonSignsWithoutAKey(t *testing.T) {
 	s := startServices(t)
-	w := newWorld(t, registrytest.WithReferrers).trusting(s)
+	w := newFixture(t, registrytest.WithReferrers).trusting(s)
 	for _, email := range []string{"ana@example.com", "mallory@example.com"} {
 		signer, err := KeylessSigner(s.FulcioURL, s.Token(email))
 		check(t, err)
@@ -58,7 +58,7 @@ func TestAPersonSignsWithoutAKey(t *testing.T) {
 
 func TestAKeySignsWithATimestamp(t *testing.T) {
 	s := startServices(t)
-	w := newWorld(t, registrytest.WithReferrers).trusting(s)
+	w := newFixture(t, registrytest.WithReferrers).trusting(s)
 	key := newKey(t)
 	w.attest(t, key.WithTimestamps(s.TimestampURL), gate.PredicateSoak, json.RawMessage(aSoak))
 	signer := inGate("observer", key)
@@ -72,7 +72,7 @@ func TestAKeySignsWithATimestamp(t *testing.T) {
 
 func TestAServiceThatFailsIsAnError(t *testing.T) {
 	s := startServices(t)
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	target, err := FindTarget(t.Context(), w.client, w.repository, w.digest)
 	check(t, err)
 	refused, err := KeylessSigner(s.FulcioURL, "no.token.here")
@@ -106,7 +106,7 @@ func TestCosignsKeylessSignaturesAreVerified(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			s, c := startServices(t), newCosign(t)
-			w := newWorld(t, kind).trusting(s)
+			w := newFixture(t, kind).trusting(s)
 			image := w.repository + "@" + w.digest
 			c.mustRun(t, append([]string{"sign", image}, s.keylessFlags(t, c, "ana@example.com")...)...)
 			predicate := c.file(t, "approval.json", `{"ladder":"shop","environment":"prod"}`)
@@ -128,7 +128,7 @@ func TestCosignVerifiesOurKeylessOnes(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			s, c := startServices(t), newCosign(t)
-			w := newWorld(t, kind).trusting(s)
+			w := newFixture(t, kind).trusting(s)
 			signer, err := KeylessSigner(s.FulcioURL, s.Token("ana@example.com"))
 			check(t, err)
 			w.attest(t, signer.WithTimestamps(s.TimestampURL), gate.PredicateApproval, json.RawMessage(`{"ladder":"shop","environment":"prod"}`))

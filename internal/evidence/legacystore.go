@@ -18,7 +18,7 @@ import (
 type Legacy interface {
 	// Signed returns what a signer signed about an image in the form of cosign 2. That
 	// there is nothing is no error; that it isn't known is.
-	Signed(ctx context.Context, image gate.Image, signer LegacySigner) ([]LegacyWord, error)
+	Signed(ctx context.Context, image gate.Image, signer LegacySigner) ([]LegacyClaim, error)
 	// Admits says why a ClusterImagePolicy doesn't let an image by; empty where it
 	// does. An error says that it isn't known.
 	Admits(ctx context.Context, policy []byte, image gate.Image) (refused string, err error)
@@ -38,8 +38,8 @@ type LegacySigner struct {
 // LegacyIdentity has a subject, or an anchored pattern of subjects.
 type LegacyIdentity struct{ Issuer, Subject, SubjectPattern string }
 
-// LegacyWord is a verified signature or attestation.
-type LegacyWord struct {
+// LegacyClaim is a verified signature or attestation.
+type LegacyClaim struct {
 	PredicateType string
 	// Identity is the certificate's subject, where there is one.
 	Identity string
@@ -85,11 +85,11 @@ func (s *Store) fetchLegacy(ctx context.Context, q Query) ([]gate.Evidence, erro
 		if !signer.Legacy {
 			continue
 		}
-		words, err := s.legacyWords(ctx, q, signer)
+		claims, err := s.legacyWords(ctx, q, signer)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		found = append(found, words...)
+		found = append(found, claims...)
 	}
 	return found, errors.Join(errs...)
 }
@@ -102,13 +102,13 @@ func (s *Store) legacyWords(ctx context.Context, q Query, signer v1alpha1.Signer
 	if err != nil {
 		return nil, nil //nolint:nilerr // Trust.Verifier says so of the same signer
 	}
-	words, err := s.legacy.Signed(ctx, q.Image, whole)
+	claims, err := s.legacy.Signed(ctx, q.Image, whole)
 	var key string
 	if whole.Key != nil {
 		key, _ = hintOf(whole.Key) // who verified by it could encode it
 	}
 	var found []gate.Evidence
-	for _, w := range words {
+	for _, w := range claims {
 		if e, ok := w.evidence(q.Image.Digest); ok {
 			e.Signer, e.Key, e.Identity, e.Source = signer.Name, key, w.Identity, w.Source
 			found = append(found, e)
@@ -118,7 +118,7 @@ func (s *Store) legacyWords(ctx context.Context, q Query, signer v1alpha1.Signer
 }
 
 // evidence is what a word says, without who said it.
-func (w LegacyWord) evidence(digest string) (gate.Evidence, bool) {
+func (w LegacyClaim) evidence(digest string) (gate.Evidence, bool) {
 	if w.Statement == nil {
 		return gate.Evidence{PredicateType: w.PredicateType}, w.PredicateType == gate.PredicateSignature
 	}

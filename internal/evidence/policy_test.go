@@ -12,7 +12,7 @@ import (
 // rooted is a ClusterImagePolicy's word, by a root; there may be none.
 type rooted struct{ root *string }
 
-func (rooted) Signed(context.Context, gate.Image, LegacySigner) ([]LegacyWord, error) {
+func (rooted) Signed(context.Context, gate.Image, LegacySigner) ([]LegacyClaim, error) {
 	return nil, nil
 }
 
@@ -27,7 +27,7 @@ func (r rooted) Resolve(_ context.Context, document []byte) ([]byte, error) {
 
 // TestAPolicysWordIsKnownWhileItsRootIsTheSame, memory warm.
 func TestAPolicysWordIsKnownWhileItsRootIsTheSame(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	root := "first"
 	store := NewStore(w.client, NewTrust(TrustOptions{})).WithLegacy(rooted{&root})
 	q := w.query()

@@ -109,7 +109,7 @@ func TestRegistriesAreDocumented(t *testing.T) {
 }
 
 // prove attests a signature and a soak, and wants both to be found.
-func (w world) prove(t *testing.T) {
+func (w fixture) prove(t *testing.T) {
 	t.Helper()
 	ci, observer := newKey(t), newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -121,7 +121,7 @@ func (w world) prove(t *testing.T) {
 }
 
 // tryAttest attests a signature, and returns the error.
-func (w world) tryAttest(t *testing.T, signer *Signer) error {
+func (w fixture) tryAttest(t *testing.T, signer *Signer) error {
 	t.Helper()
 	target, err := FindTarget(t.Context(), w.client, w.repository, w.digest)
 	check(t, err)
@@ -140,7 +140,7 @@ func wantAdvice(t *testing.T, err error, parts ...string) {
 }
 
 // on answers requests of a method for paths with this part.
-func (w world) on(method, part string, answer http.HandlerFunc) {
+func (w fixture) on(method, part string, answer http.HandlerFunc) {
 	w.server.Also(func(response http.ResponseWriter, r *http.Request) bool {
 		if r.Method != method || !strings.Contains(r.URL.Path, part) {
 			return false
@@ -159,7 +159,7 @@ func status(code int, body string) http.HandlerFunc {
 }
 
 func tryRedirect(t *testing.T) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	var visits atomic.Int32
 	pages := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
 		visits.Add(1)
@@ -177,14 +177,14 @@ func tryRedirect(t *testing.T) {
 
 // tryStatus has the registry answer so about referrers.
 func tryStatus(t *testing.T, code int, body string) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	w.on(http.MethodGet, "/referrers/", status(code, body))
 	w.prove(t)
 }
 
 // tryList has the registry list each referrer otherwise.
 func tryList(t *testing.T, kind registrytest.Kind, path string, change func(entry map[string]any)) {
-	w := newWorld(t, kind)
+	w := newFixture(t, kind)
 	w.server.Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
 			recorder := httptest.NewRecorder()
@@ -208,7 +208,7 @@ func tryList(t *testing.T, kind registrytest.Kind, path string, change func(entr
 }
 
 func tryTagIsDigest(t *testing.T) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	w.digest, _ = w.server.Index(t, "shop/web", "linux/amd64", "linux/arm64")
 	w.server.Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
@@ -239,7 +239,7 @@ func tryTagIsDigest(t *testing.T) {
 
 // tryRefusal has the registry refuse manifests with a subject.
 func tryRefusal(t *testing.T, code int, body, advice string) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	w.server.Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/v2/shop/web/manifests/") {
@@ -261,7 +261,7 @@ func tryRefusal(t *testing.T, code int, body, advice string) {
 }
 
 func tryImmutableTags(t *testing.T) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	var writes atomic.Int32
 	w.server.Also(func(response http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/sha256-") || writes.Add(1) == 1 {
@@ -281,7 +281,7 @@ func tryImmutableTags(t *testing.T) {
 // trySubjectHeader has the registry send OCI-Subject where it has no Referrers API, and
 // leave it out where it has one.
 func trySubjectHeader(t *testing.T, kind registrytest.Kind) {
-	w := newWorld(t, kind)
+	w := newFixture(t, kind)
 	w.server.Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
 			recorder := httptest.NewRecorder()
@@ -300,7 +300,7 @@ func trySubjectHeader(t *testing.T, kind registrytest.Kind) {
 
 // tryPages has the registry send one referrer a page, with such a link to the next.
 func tryPages(t *testing.T, link, parameter string) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	w.server.Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
 			if !strings.Contains(r.URL.Path, "/referrers/") {
@@ -331,7 +331,7 @@ func tryPages(t *testing.T, link, parameter string) {
 }
 
 func tryNoRepository(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	w.server.Also(func(response http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/v2/shop/evidence/") {
 			return false
@@ -353,7 +353,7 @@ func tryNoRepository(t *testing.T) {
 }
 
 func tryNoFilter(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	w.server.Also(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/referrers/") && r.URL.RawQuery != "" {
 			t.Errorf("the registry was asked for %q", r.URL.RawQuery)
@@ -365,7 +365,7 @@ func tryNoFilter(t *testing.T) {
 }
 
 func tryProxyCache(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	proxy := registrytest.Start(t, registrytest.WithReferrers)
@@ -380,7 +380,7 @@ func tryProxyCache(t *testing.T) {
 }
 
 func tryLateList(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	var reads atomic.Int32
 	w.server.Also(func(response http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, "/referrers/") || reads.Add(1) > 2 {
@@ -405,11 +405,11 @@ func emptyList(response http.ResponseWriter, _ *http.Request) {
 
 func tryForbiddenTag(t *testing.T) {
 	denied := status(http.StatusForbidden, `{"errors":[{"code":"UNAUTHORIZED","message":"The client does not have permission for manifest"}]}`)
-	with := newWorld(t, registrytest.WithReferrers)
+	with := newFixture(t, registrytest.WithReferrers)
 	with.on(http.MethodGet, "/manifests/sha256-", denied)
 	with.prove(t)
 
-	without := newWorld(t, registrytest.WithoutReferrers)
+	without := newFixture(t, registrytest.WithoutReferrers)
 	without.on(http.MethodGet, "/manifests/sha256-", denied)
 	wantAdvice(t, without.tryAttest(t, newKey(t)), "a tag that doesn't exist", "--evidence")
 	var nothing *NothingReadError
@@ -419,7 +419,7 @@ func tryForbiddenTag(t *testing.T) {
 }
 
 func tryMigration(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci, observer := newKey(t), newKey(t)
 	w.on(http.MethodGet, "/referrers/", http.NotFound)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -453,7 +453,7 @@ func tryMigration(t *testing.T) {
 }
 
 func trySubjectMissing(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	w.on(http.MethodPut, "/v2/shop/evidence/manifests/", status(http.StatusNotFound, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"subject unknown"}]}`))
 	target, err := FindTarget(t.Context(), w.client, w.repository, w.digest)
 	check(t, err)
@@ -464,7 +464,7 @@ func trySubjectMissing(t *testing.T) {
 }
 
 func tryRateLimit(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci, observer := newKey(t), newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	soak := w.attest(t, observer, gate.PredicateSoak, json.RawMessage(aSoak))
@@ -479,7 +479,7 @@ func tryRateLimit(t *testing.T) {
 }
 
 func tryPage(t *testing.T) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	w.on(http.MethodGet, "/referrers/", func(response http.ResponseWriter, _ *http.Request) {
 		response.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(response, "<!doctype html><title>Sign in</title>")
@@ -488,7 +488,7 @@ func tryPage(t *testing.T) {
 }
 
 func tryEmptyList(t *testing.T) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	w.on(http.MethodGet, "/referrers/", emptyList)
 	w.prove(t)
 }
@@ -497,7 +497,7 @@ func tryEmptyList(t *testing.T) {
 // a denial says what may be missing.
 func tryForbiddenReferrers(t *testing.T) {
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError} {
-		w := newWorld(t, registrytest.WithoutReferrers)
+		w := newFixture(t, registrytest.WithoutReferrers)
 		w.on(http.MethodGet, "/referrers/", status(code, ""))
 		ci := newKey(t)
 		w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -510,11 +510,11 @@ func tryForbiddenReferrers(t *testing.T) {
 }
 
 func tryLargeTag(t *testing.T) {
-	w := newWorld(t, registrytest.WithoutReferrers)
+	w := newFixture(t, registrytest.WithoutReferrers)
 	w.on(http.MethodPut, "/manifests/sha256-", status(http.StatusRequestEntityTooLarge, ""))
 	wantAdvice(t, w.tryAttest(t, newKey(t)), "larger than the registry allows", "--evidence")
 
-	full := newWorld(t, registrytest.WithoutReferrers)
+	full := newFixture(t, registrytest.WithoutReferrers)
 	full.on(http.MethodGet, "/manifests/sha256-", func(response http.ResponseWriter, _ *http.Request) {
 		response.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
 		_, _ = fmt.Fprintf(response, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"x":"%s"}}`,

@@ -46,7 +46,7 @@ type statement struct {
 // aren't looked into here either.
 func parseStatement(payload []byte) (statement, error) {
 	var parsed statement
-	if err := decodeUnique(payload, &parsed, topLevel); err != nil {
+	if err := decodeWithoutDuplicates(payload, &parsed, topLevel); err != nil {
 		return statement{}, fmt.Errorf("parsing statement: %w", err)
 	}
 	if parsed.Type != statementV1 && parsed.Type != statementV01 {
@@ -88,7 +88,7 @@ func (s statement) evidence() gate.Evidence {
 	case gate.PredicateProvenance:
 		e.Provenance, e.Malformed = decodePredicate[gate.Provenance](s.Predicate)
 	case gate.PredicateException:
-		e.Leave, e.Malformed = decodePredicate[gate.Leave](s.Predicate)
+		e.Permission, e.Malformed = decodePredicate[gate.Permission](s.Predicate)
 	}
 	return e
 }
@@ -101,7 +101,7 @@ func decodePredicate[T any](raw json.RawMessage) (predicate *T, malformed string
 		return nil, "the predicate isn't a JSON object"
 	}
 	predicate = new(T)
-	if err := decodeUnique(raw, predicate, everyLevel); err != nil {
+	if err := decodeWithoutDuplicates(raw, predicate, everyLevel); err != nil {
 		return nil, err.Error()
 	}
 	return predicate, ""

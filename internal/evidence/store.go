@@ -20,14 +20,14 @@ import (
 // Store finds evidence in registries and keeps what it verified, never what was made of
 // it. It is safe for concurrent use.
 type Store struct {
-	client  *registry.Client
-	trust   *Trust
-	legacy  Legacy // nil where the program doesn't link it
-	known   *cache
-	shelf   Shelf // nil: there is none
-	counts  counts
-	flights singleflight.Group
-	reading sync.Map // of *collector, by the key of a flight
+	client       *registry.Client
+	trust        *Trust
+	legacy       Legacy // nil where the program doesn't link it
+	known        *cache
+	clusterCache ClusterCache // nil: there is none
+	counts       counts
+	flights      singleflight.Group
+	reading      sync.Map // of *collector, by the key of a flight
 }
 
 // NewStore returns a Store that reads through client, and verifies by what trust finds.
@@ -86,8 +86,8 @@ func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
 	known := s.known.get(s.key(ctx, q))
 	if known != nil {
 		s.counts.memory.Add(1)
-	} else if s.shelf != nil {
-		known = s.unshelve(ctx, q)
+	} else if s.clusterCache != nil {
+		known = s.loadFromCluster(ctx, q)
 	}
 	return known
 }
@@ -165,9 +165,9 @@ func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []ga
 	lasting := q.Policy != nil && s.policyFingerprint(ctx, q.Policy) != "" // else its word isn't remembered
 	verifier, key, signerErr := s.verifier(ctx, q)
 	found = s.known.get(key)
-	if len(found) > 0 && s.shelf != nil {
+	if len(found) > 0 && s.clusterCache != nil {
 		// Another replica may have kept what has come since, and the registry be down.
-		found = s.unshelve(ctx, q)
+		found = s.loadFromCluster(ctx, q)
 	}
 	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
 		_, span := tracer.Start(ctx, "verify bundle")

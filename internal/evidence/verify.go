@@ -152,11 +152,11 @@ func newTrustedKey(signer string, public crypto.PublicKey, trusted *root.Trusted
 
 // verify says whether the key signed the bundle, and since when that is proven. A bundle
 // without a time that is trusted is as good as one that has none.
-func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (word, bool) {
+func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (claim, bool) {
 	if _, err := k.verifier.Verify(b, policy); err != nil {
-		return word{}, false
+		return claim{}, false
 	}
-	w := word{signer: k.signer, key: k.hint}
+	w := claim{signer: k.signer, key: k.hint}
 	if !k.timed {
 		return w, true
 	}
@@ -173,14 +173,14 @@ func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (word,
 	return w, true
 }
 
-// word is who signed a bundle, and since when that is proven.
-type word struct {
+// claim is who signed a bundle, and since when that is proven.
+type claim struct {
 	signer, identity, key string
 	signed                time.Time
 }
 
 // at notes a proven time. The first counts: what was signed is at least as old.
-func (w *word) at(t time.Time) {
+func (w *claim) at(t time.Time) {
 	if w.signed.IsZero() || t.Before(w.signed) {
 		w.signed = t
 	}
@@ -252,33 +252,33 @@ func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, er
 		return nil, fmt.Errorf("verifying a bundle about %q: that isn't a SHA-256 digest", digest)
 	}
 	artifact := verify.WithArtifactDigest("sha256", raw)
-	words := v.byIdentity(parsed.Bundle, artifact)
-	if len(words) == 0 {
-		words = v.byKey(parsed.Bundle, verify.NewPolicy(artifact, verify.WithKey()))
+	claims := v.byIdentity(parsed.Bundle, artifact)
+	if len(claims) == 0 {
+		claims = v.byKey(parsed.Bundle, verify.NewPolicy(artifact, verify.WithKey()))
 	}
-	if len(words) == 0 {
+	if len(claims) == 0 {
 		return nil, errNobody
 	}
 	// Only what is signed by somebody who may count is read further.
-	return parsed.evidence(digest, words)
+	return parsed.evidence(digest, claims)
 }
 
 // byKey are those whose key signed the bundle. The keys that it hints at are tried
 // first, and only where none of them signed it, all others: a Gate may have many.
-func (v *Verifier) byKey(b *bundle.Bundle, policy verify.PolicyBuilder) []word {
+func (v *Verifier) byKey(b *bundle.Bundle, policy verify.PolicyBuilder) []claim {
 	hint := b.GetVerificationMaterial().GetPublicKey().GetHint()
 	for _, hinted := range []bool{true, false} {
-		var words []word
+		var claims []claim
 		for _, key := range v.keys {
 			if (key.hint == hint) != hinted {
 				continue
 			}
 			if w, ok := key.verify(b, policy); ok {
-				words = append(words, w)
+				claims = append(claims, w)
 			}
 		}
-		if len(words) > 0 {
-			return words
+		if len(claims) > 0 {
+			return claims
 		}
 	}
 	return nil
@@ -308,7 +308,7 @@ func parseBundle(bundleJSON []byte) (parsedBundle, error) {
 	return parsedBundle{Bundle: b, payload: envelope.GetPayload()}, nil
 }
 
-func (b parsedBundle) evidence(digest string, words []word) ([]gate.Evidence, error) {
+func (b parsedBundle) evidence(digest string, claims []claim) ([]gate.Evidence, error) {
 	statement, err := parseStatement(b.payload)
 	if err != nil {
 		return nil, err
@@ -317,8 +317,8 @@ func (b parsedBundle) evidence(digest string, words []word) ([]gate.Evidence, er
 		return nil, fmt.Errorf("the statement isn't about %s", digest)
 	}
 	said := statement.evidence()
-	all := make([]gate.Evidence, len(words))
-	for i, w := range words {
+	all := make([]gate.Evidence, len(claims))
+	for i, w := range claims {
 		all[i] = said
 		all[i].Signer, all[i].Identity, all[i].Key, all[i].Signed = w.signer, w.identity, w.key, w.signed
 	}

@@ -55,8 +55,8 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 		return nil, NewReason(ExceptionExpired, "Exception %s ended %s", quote(x.Name), stamp(end))
 	}
 	k := exceptionKind
-	k.about = func(e Evidence) bool { return e.Leave != nil }
-	f := j.sort(x.Evidence, k, policy.By, j.assessLeave)
+	k.about = func(e Evidence) bool { return e.Permission != nil }
+	f := j.sort(x.Evidence, k, policy.By, j.assessPermission)
 	people, signers := map[string]bool{}, []string{}
 	for _, c := range f.candidates {
 		if len(c.faults) > 0 {
@@ -64,8 +64,8 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 		}
 		people[j.person(c.Evidence)] = true
 		signers = append(signers, cmp.Or(c.Identity, c.Signer))
-		if c.Leave.ExpiresAt.Before(end) {
-			end = *c.Leave.ExpiresAt
+		if c.Permission.ExpiresAt.Before(end) {
+			end = *c.Permission.ExpiresAt
 		}
 	}
 	if need := max(int(policy.Count), 1); len(people) < need {
@@ -78,14 +78,14 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 	}, Reason{}
 }
 
-// assessLeave says what keeps a statement from counting. Its end only takes away, so it
+// assessPermission says what keeps a statement from counting. Its end only takes away, so it
 // needs no trusted clock.
-func (j *judge) assessLeave(e Evidence) candidate {
+func (j *judge) assessPermission(e Evidence) candidate {
 	c := candidate{Evidence: e}
 	switch {
-	case e.Leave.Namespace != j.Namespace || strings.TrimSpace(j.Namespace) == "":
-		c.faults = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Leave.Namespace))}
-	case e.Leave.ExpiresAt == nil || j.over(*e.Leave.ExpiresAt):
+	case e.Permission.Namespace != j.Namespace || strings.TrimSpace(j.Namespace) == "":
+		c.faults = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Permission.Namespace))}
+	case e.Permission.ExpiresAt == nil || j.over(*e.Permission.ExpiresAt):
 		c.faults = []Reason{NewReason(ExceptionExpired, "%s has ended", e.title())}
 	}
 	return c

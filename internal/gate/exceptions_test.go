@@ -56,10 +56,10 @@ func TestExceptionsThatDontCount(t *testing.T) {
 		}, gate.ExceptionUnsigned},
 		"a signer who doesn't count": {func(r *gate.Request) { r.Exceptions[0].Evidence[1].Signer = "ci" }, gate.ExceptionUnsigned},
 		"a statement for another namespace": {func(r *gate.Request) {
-			r.Exceptions[0].Evidence[1].Leave.Namespace = "blog"
+			r.Exceptions[0].Evidence[1].Permission.Namespace = "blog"
 		}, gate.ExceptionUnsigned},
-		"a statement that has ended": {func(r *gate.Request) { r.Exceptions[0].Evidence[1].Leave.ExpiresAt = &now }, gate.ExceptionUnsigned},
-		"a statement without end":    {func(r *gate.Request) { r.Exceptions[0].Evidence[1].Leave.ExpiresAt = nil }, gate.ExceptionUnsigned},
+		"a statement that has ended": {func(r *gate.Request) { r.Exceptions[0].Evidence[1].Permission.ExpiresAt = &now }, gate.ExceptionUnsigned},
+		"a statement without end":    {func(r *gate.Request) { r.Exceptions[0].Evidence[1].Permission.ExpiresAt = nil }, gate.ExceptionUnsigned},
 		"a statement of another type": {func(r *gate.Request) {
 			r.Exceptions[0].Evidence[1].PredicateType = gate.PredicateApproval
 		}, gate.ExceptionUnsigned},

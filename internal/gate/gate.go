@@ -82,7 +82,7 @@ type Evidence struct {
 	Test       *Test
 	Approval   *Approval
 	Provenance *Provenance
-	Leave      *Leave
+	Permission *Permission
 	// Malformed says why the predicate of a known type couldn't be read; such
 	// evidence proves nothing, and is named in reasons.
 	Malformed string

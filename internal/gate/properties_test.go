@@ -109,9 +109,9 @@ func provenances() *rapid.Generator[gate.Provenance] {
 	})
 }
 
-func leaves() *rapid.Generator[gate.Leave] {
-	return rapid.Custom(func(t *rapid.T) gate.Leave {
-		return gate.Leave{
+func permissions() *rapid.Generator[gate.Permission] {
+	return rapid.Custom(func(t *rapid.T) gate.Permission {
+		return gate.Permission{
 			Namespace: rapid.SampledFrom([]string{"shop", "shop", "blog", ""}).Draw(t, "namespace"),
 			ExpiresAt: maybe(times()).Draw(t, "expiresAt"),
 		}
@@ -142,7 +142,7 @@ func evidence() *rapid.Generator[gate.Evidence] {
 			Soak:   maybe(soaks()).Draw(t, "soak"), Test: maybe(results()).Draw(t, "test"),
 			Approval:   maybe(approvals()).Draw(t, "approval"),
 			Provenance: maybe(provenances()).Draw(t, "provenance"),
-			Leave:      maybe(leaves()).Draw(t, "leave"),
+			Permission: maybe(permissions()).Draw(t, "leave"),
 		}
 	})
 }

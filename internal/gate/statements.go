@@ -141,9 +141,9 @@ type Approval struct {
 	ExpiresAt   *time.Time `json:"expiresAt,omitempty"`
 }
 
-// Leave is the predicate exception/v0.1: leave to run a digest unproven, in one
+// Permission is the predicate exception/v0.1: permission to run a digest unproven, in one
 // namespace, until some time.
-type Leave struct {
+type Permission struct {
 	Namespace string     `json:"namespace"`
 	Reason    string     `json:"reason"`
 	ExpiresAt *time.Time `json:"expiresAt"`

@@ -39,7 +39,7 @@ var manifestTypes = strings.Join([]string{
 // Digest asks which digest a tag names now.
 func (c *Client) Digest(ctx context.Context, repository, tag string) (string, error) {
 	manifest, err := c.manifest(ctx, repository, tag, MaxManifest)
-	if missing, ok := errors.AsType[*notFoundError](err); ok && !missing.told {
+	if missing, ok := errors.AsType[*notFoundError](err); ok && !missing.fromRegistry {
 		err = errors.New("404 without a registry's error document: whether the tag is there isn't known")
 	}
 	if err != nil {
@@ -204,7 +204,7 @@ func (c *Client) request(ctx context.Context, repository, path, accept string) (
 	}
 	if response.StatusCode == http.StatusNotFound {
 		defer response.Body.Close()
-		return nil, &notFoundError{told: tellsError(response)}
+		return nil, notFound(ctx, response)
 	}
 	if err := transport.CheckError(response, http.StatusOK); err != nil {
 		response.Body.Close()
@@ -213,9 +213,10 @@ func (c *Client) request(ctx context.Context, repository, path, accept string) (
 	return response, nil
 }
 
-// notFoundError is an ErrNotFound. told is set where the registry says what it hasn't
-// got, and not a proxy in its place that knows no such path.
-type notFoundError struct{ told bool }
+// notFoundError is an ErrNotFound. fromRegistry is set where the registry itself reports
+// what it doesn't have; otherwise the answer may be that of a proxy in front of it, which
+// doesn't know the path.
+type notFoundError struct{ fromRegistry bool }
 
 func (e *notFoundError) Error() string { return ErrNotFound.Error() }
 
@@ -224,13 +225,19 @@ func (e *notFoundError) Is(target error) bool { return target == ErrNotFound }
 // maxErrorDocument bounds a registry's error: a code and a sentence.
 const maxErrorDocument = 64 << 10
 
-// tellsError says whether an answer has the error document of the distribution
-// specification ("Error Codes").
-func tellsError(response *http.Response) bool {
+// notFound returns the error of a 404, or that of a context which ended while the body was
+// read: what the registry reports isn't known then.
+func notFound(ctx context.Context, response *http.Response) error {
 	body, err := readAtMost(response, maxErrorDocument)
-	if err != nil {
-		return false
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
+	return &notFoundError{fromRegistry: err == nil && isErrorDocument(body)}
+}
+
+// isErrorDocument reports whether a body is the error document of the distribution
+// specification ("Error Codes").
+func isErrorDocument(body []byte) bool {
 	var document struct {
 		Errors []struct {
 			Code string `json:"code"`

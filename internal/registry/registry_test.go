@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -436,6 +437,52 @@ func TestATagIsMissingOnlyOnTheRegistrysWord(t *testing.T) {
 			t.Errorf("404 with %q: %v", page, err)
 		}
 	}
+}
+
+// A context that ends while the body of a 404 is read is no answer of the registry.
+func TestDigest404WhoseBodyIsHeldOpenEndsWithTheContext(t *testing.T) {
+	server := registrytest.Start(t, registrytest.WithReferrers)
+	server.Image(t, "shop/web")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/manifests/") {
+			return false
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"errors":[`))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return true
+	})
+	client := registry.NewClientOver(roundTripper(func(r *http.Request) (*http.Response, error) {
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil && response.StatusCode == http.StatusNotFound {
+			response.Body = readHook{response.Body, cancel}
+		}
+		return response, err
+	}))
+	_, err := client.Digest(ctx, server.Name("shop/web"), "v1")
+	var wrapped *registry.Error
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &wrapped) || errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("got %v, want the context's error, wrapped", err)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// readHook calls a function before each read.
+type readHook struct {
+	io.ReadCloser
+
+	hook func()
+}
+
+func (b readHook) Read(p []byte) (int, error) {
+	b.hook()
+	return b.ReadCloser.Read(p)
 }
 
 // TestReferrers: the API and the tag are read at once, and what only one of them lists

@@ -17,7 +17,7 @@ import (
 )
 
 // leave is an Exception that these sign for namespace shop, until the end.
-func (w *world) leave(t *testing.T, end time.Time, by ...*evidence.Signer) v1alpha1.Exception {
+func (w *fixture) leave(t *testing.T, end time.Time, by ...*evidence.Signer) v1alpha1.Exception {
 	t.Helper()
 	x := v1alpha1.Exception{ObjectMeta: metav1.ObjectMeta{Name: "leave"}, Spec: v1alpha1.ExceptionSpec{
 		Digest: w.digest, Namespaces: []string{"shop"}, Reason: "incident 117", ExpiresAt: metav1.NewTime(end),
@@ -25,7 +25,7 @@ func (w *world) leave(t *testing.T, end time.Time, by ...*evidence.Signer) v1alp
 	target, err := evidence.FindTarget(t.Context(), w.client, w.server.Name("shop/web"), w.digest)
 	check(t, err)
 	for _, signer := range by {
-		attested, err := evidence.Attest(t.Context(), w.client, signer, target, gate.PredicateException, gate.Leave{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end})
+		attested, err := evidence.Attest(t.Context(), w.client, signer, target, gate.PredicateException, gate.Permission{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end})
 		check(t, err)
 		x.Spec.Bundles = append(x.Spec.Bundles, attested.Bundle)
 	}
@@ -33,7 +33,7 @@ func (w *world) leave(t *testing.T, end time.Time, by ...*evidence.Signer) v1alp
 }
 
 func TestAnException(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	lenient := w.gate(func(spec *v1alpha1.GateSpec) {
 		spec.Exceptions = &v1alpha1.ExceptionPolicy{By: []string{"ci", "observer"}, Count: 2}
 	})
@@ -86,7 +86,7 @@ func TestAnException(t *testing.T) {
 }
 
 func TestEvidenceIsFetchedFromTheGatesRepositoryForIt(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	apart := w.gate(func(spec *v1alpha1.GateSpec) { spec.Images[0].Evidence = w.server.Name("evidence/*") })
 	beside := false
@@ -106,7 +106,7 @@ type policies struct {
 	err     error
 }
 
-func (policies) Signed(context.Context, gate.Image, evidence.LegacySigner) ([]evidence.LegacyWord, error) {
+func (policies) Signed(context.Context, gate.Image, evidence.LegacySigner) ([]evidence.LegacyClaim, error) {
 	return nil, nil
 }
 
@@ -117,7 +117,7 @@ func (p policies) Admits(context.Context, []byte, gate.Image) (string, error) {
 func (policies) Resolve(_ context.Context, document []byte) ([]byte, error) { return document, nil }
 
 func TestAClusterImagePolicyInPlaceOfSigners(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	named := w.gate(func(spec *v1alpha1.GateSpec) {
 		spec.Requires.Signature = &v1alpha1.SignatureRequirement{ClusterImagePolicy: "corp"}

@@ -24,8 +24,8 @@ import (
 	"github.com/envladder/envladder/internal/verdict"
 )
 
-// world is a registry with an image, signers, and a judge.
-type world struct {
+// fixture is a registry with an image, signers, and a judge.
+type fixture struct {
 	server       *registrytest.Server
 	client       *registry.Client
 	judge        *verdict.Judge
@@ -33,9 +33,9 @@ type world struct {
 	ci, observer *evidence.Signer
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{server: registrytest.Start(t, registrytest.WithReferrers), client: registry.NewClient(), ci: newKey(t), observer: newKey(t)}
+	w := &fixture{server: registrytest.Start(t, registrytest.WithReferrers), client: registry.NewClient(), ci: newKey(t), observer: newKey(t)}
 	w.judge = verdict.New(evidence.NewStore(w.client, evidence.NewTrust(evidence.TrustOptions{})))
 	w.digest = w.server.Image(t, "shop/web")
 	return w
@@ -62,7 +62,7 @@ func check(t *testing.T, err error) {
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // gate asks for a signature by ci and a day's soak in staging by observer.
-func (w *world) gate(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
+func (w *fixture) gate(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "shop-prod"}, Spec: v1alpha1.GateSpec{
 		Environment:  "prod",
 		Namespaces:   []string{"shop"},
@@ -84,7 +84,7 @@ func (w *world) gate(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 	return verdict.Gate{Gate: g}
 }
 
-func (w *world) attest(t *testing.T, signer *evidence.Signer, predicateType string, predicate any) {
+func (w *fixture) attest(t *testing.T, signer *evidence.Signer, predicateType string, predicate any) {
 	t.Helper()
 	target, err := evidence.FindTarget(t.Context(), w.client, w.server.Name("shop/web"), w.digest)
 	check(t, err)
@@ -102,18 +102,18 @@ func soak(hours int) gate.Soak {
 }
 
 // prove gives the image what the gate asks for.
-func (w *world) prove(t *testing.T) {
+func (w *fixture) prove(t *testing.T) {
 	t.Helper()
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
 	w.attest(t, w.observer, gate.PredicateSoak, soak(24))
 }
 
-func (w *world) ask(t *testing.T, reference string, gates ...verdict.Gate) []verdict.Outcome {
+func (w *fixture) ask(t *testing.T, reference string, gates ...verdict.Gate) []verdict.Outcome {
 	t.Helper()
 	return w.judge.Judge(t.Context(), verdict.Query{Gates: gates, Reference: reference, Now: now})
 }
 
-func (w *world) image() string { return w.server.Name("shop/web@" + w.digest) }
+func (w *fixture) image() string { return w.server.Name("shop/web@" + w.digest) }
 
 // codes of an outcome; none where it is allowed.
 func codes(outcome verdict.Outcome) []gate.Code {
@@ -143,7 +143,7 @@ type c = []gate.Code
 var allowed c
 
 func TestProofByProofTheImageIsAllowed(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSignature, gate.NoSoak})
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
 	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSoak})
@@ -154,7 +154,7 @@ func TestProofByProofTheImageIsAllowed(t *testing.T) {
 }
 
 func TestASoakByTheBuilderIsNeitherSoakNorSignature(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSoak, soak(24))
 	w.attest(t, w.observer, gate.PredicateSignature, json.RawMessage("{}"))
 	outcomes := w.ask(t, w.image(), w.gate())
@@ -169,7 +169,7 @@ func TestASoakByTheBuilderIsNeitherSoakNorSignature(t *testing.T) {
 }
 
 func TestATagBesideADigestIsIgnored(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	other := w.server.Image(t, "shop/web")
 	w.server.Tag(t, "shop/web", "v1", other)
@@ -179,7 +179,7 @@ func TestATagBesideADigestIsIgnored(t *testing.T) {
 }
 
 func TestATagProvesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	w.server.Tag(t, "shop/web", "v1", w.digest)
 	for _, reference := range []string{"shop/web:v1", "shop/web"} {
@@ -192,7 +192,7 @@ func TestATagProvesNothing(t *testing.T) {
 }
 
 func TestEvidenceIsFetchedFromTheGatesRepositoryWhereverThePodPulls(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	outcomes := w.ask(t, "mirror.example.com/shop/web@"+w.digest, w.gate())
 	wantCodes(t, outcomes, allowed)
@@ -204,7 +204,7 @@ func TestEvidenceIsFetchedFromTheGatesRepositoryWhereverThePodPulls(t *testing.T
 }
 
 func TestAReferenceThatIsntListedIsUnknown(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	for _, reference := range []string{
 		w.server.Name("shop/web/extra@" + w.digest), // a `*` is one element
@@ -235,7 +235,7 @@ func TestAReferenceThatIsntListedIsUnknown(t *testing.T) {
 // TestIstiosPlaceholder checks that a pod which Istio didn't inject is denied even if a Gate
 // exempts the image that its placeholder would name.
 func TestIstiosPlaceholder(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	for name, g := range map[string]verdict.Gate{
 		"not listed": w.gate(),
 		"exempted": w.gate(func(spec *v1alpha1.GateSpec) {
@@ -251,7 +251,7 @@ func TestIstiosPlaceholder(t *testing.T) {
 }
 
 func TestOthersAreLetByUnlessRecalled(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	digest := "sha256:" + strings.Repeat("1", 64)
 	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate()), allowed)
 	wantCodes(t, w.ask(t, "docker.io/istio/proxyv2@"+digest, w.gate()), allowed)
@@ -267,7 +267,7 @@ func TestOthersAreLetByUnlessRecalled(t *testing.T) {
 }
 
 func TestARecallIsLookedAtEveryTime(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
 	recalls := []v1alpha1.Recall{{ObjectMeta: metav1.ObjectMeta{Name: "bad"}, Spec: v1alpha1.RecallSpec{Digests: []string{w.digest}, Reason: "leaks"}}}
@@ -276,7 +276,7 @@ func TestARecallIsLookedAtEveryTime(t *testing.T) {
 }
 
 func TestTheRegistryDown(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	unproven := w.server.Image(t, "shop/web")
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
@@ -320,7 +320,7 @@ func TestTheRegistryDown(t *testing.T) {
 }
 
 func TestTimeOverIsADenial(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	hang := make(chan struct{})
@@ -335,7 +335,7 @@ func TestTimeOverIsADenial(t *testing.T) {
 }
 
 func TestWhatIsMissingBesideAFailedReadIsSaid(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
 	broken := w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", []byte("{}"), nil)
 	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
@@ -349,7 +349,7 @@ func TestWhatIsMissingBesideAFailedReadIsSaid(t *testing.T) {
 }
 
 func TestProofThatIsTooLargeIsntCalledAbsentAlone(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", make([]byte, 11<<20), nil)
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed) // it isn't needed
@@ -377,7 +377,7 @@ func (p panicking) Known(ctx context.Context, query evidence.Query) []gate.Evide
 }
 
 func TestAPanicIsADenialOfThatGate(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	judge := verdict.New(panicking{evidence.NewStore(w.client, evidence.NewTrust(evidence.TrustOptions{})), w.server.Name("other/web")})
 	other := w.gate(func(spec *v1alpha1.GateSpec) {
@@ -396,7 +396,7 @@ type panickingTransport struct{}
 func (panickingTransport) RoundTrip(*http.Request) (*http.Response, error) { panic("a header") }
 
 func TestAPanicInTheTransportIsADenial(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{}), evidence.NewTrust(evidence.TrustOptions{})))
 	for range 2 { // what the first one left behind serves nobody
@@ -406,7 +406,7 @@ func TestAPanicInTheTransportIsADenial(t *testing.T) {
 }
 
 func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	digest := "@sha256:" + strings.Repeat("1", 64)
 	lax := func(action v1alpha1.Action, change ...func(*v1alpha1.GateSpec)) verdict.Gate {
@@ -453,7 +453,7 @@ func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
 }
 
 func TestProofThatSufficesIsEnoughWhereTheRestCantBeRead(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	broken := w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", []byte("{}"), nil)
 	w.server.Before(func(response http.ResponseWriter, r *http.Request) bool {
@@ -467,7 +467,7 @@ func TestProofThatSufficesIsEnoughWhereTheRestCantBeRead(t *testing.T) {
 }
 
 func TestEachGateThatListsTheImageJudgesIt(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
 	lenient := w.gate(func(spec *v1alpha1.GateSpec) { spec.Requires.Soak, spec.Action = nil, v1alpha1.ActionWarn })
 	lenient.Name = "lenient"
@@ -485,7 +485,7 @@ func TestEachGateThatListsTheImageJudgesIt(t *testing.T) {
 }
 
 func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.prove(t)
 	elsewhere := func(spec *v1alpha1.GateSpec) {
 		spec.Images = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}
@@ -509,7 +509,7 @@ func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
 }
 
 func TestNobodyKnowsTheImageUnderTheStrictestGate(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	audit := w.gate(func(spec *v1alpha1.GateSpec) { spec.Action = v1alpha1.ActionAudit })
 	audit.Name = "audit"
 	warn := w.gate(func(spec *v1alpha1.GateSpec) { spec.Action = v1alpha1.ActionWarn })
@@ -522,6 +522,6 @@ func TestNobodyKnowsTheImageUnderTheStrictestGate(t *testing.T) {
 }
 
 func TestWithoutAGateNothingIsAllowed(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	wantCodes(t, w.ask(t, w.image()), c{gate.NoGate})
 }

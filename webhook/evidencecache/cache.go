@@ -88,7 +88,7 @@ func ObjectName(repository, digest string) string {
 	return "sha256-" + hex.EncodeToString(sum[:])[:48]
 }
 
-// Load implements evidence.Shelf.
+// Load implements evidence.ClusterCache.
 func (c *Cache) Load(ctx context.Context, repository, digest string) ([]v1alpha1.CachedAttestation, error) {
 	var object v1alpha1.EvidenceCache
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: c.namespace, Name: ObjectName(repository, digest)}, &object)
@@ -102,7 +102,7 @@ func (c *Cache) Load(ctx context.Context, repository, digest string) ([]v1alpha1
 	return evidence.Bounded(object.Spec.Attestations), nil
 }
 
-// Key implements evidence.Shelf. It generates the key if no replica has done so before.
+// Key implements evidence.ClusterCache. It generates the key if no replica has done so before.
 func (c *Cache) Key(ctx context.Context) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

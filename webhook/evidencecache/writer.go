@@ -19,7 +19,7 @@ import (
 
 // Source reads the attestations that are to be stored. evidence.Store is one.
 type Source interface {
-	Keep(ctx context.Context, query evidence.Query, found []gate.Evidence) ([]v1alpha1.CachedAttestation, error)
+	Cacheable(ctx context.Context, query evidence.Query, found []gate.Evidence) ([]v1alpha1.CachedAttestation, error)
 }
 
 const (
@@ -148,7 +148,7 @@ func (w *Writer) Run(ctx context.Context) error {
 }
 
 func (w *Writer) store(ctx context.Context, image Admitted) error {
-	attestations, err := w.source.Keep(ctx, image.Query, image.Evidence)
+	attestations, err := w.source.Cacheable(ctx, image.Query, image.Evidence)
 	if err != nil {
 		err = fmt.Errorf("reading the attestations of %q again: %w", image.name(), err)
 	}

@@ -59,7 +59,7 @@ var attested = []string{
 
 // Signed returns what a signer signed about an image in the form of cosign 2. That there
 // is nothing is no error; that it isn't known is.
-func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.LegacySigner) ([]evidence.LegacyWord, error) {
+func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.LegacySigner) ([]evidence.LegacyClaim, error) {
 	authority, ctx, err := authorityOf(ctx, signer)
 	if err != nil {
 		return nil, err
@@ -75,11 +75,11 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 	}
 	defer access.Close()
 	var mu sync.Mutex
-	var words []evidence.LegacyWord
-	add := func(more []evidence.LegacyWord) {
+	var claims []evidence.LegacyClaim
+	add := func(more []evidence.LegacyClaim) {
 		mu.Lock()
 		defer mu.Unlock()
-		words = append(words, more...)
+		claims = append(claims, more...)
 	}
 	// What isn't there is an error to policy-controller, as is what it couldn't read:
 	// access tells the two apart.
@@ -104,23 +104,23 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 		})
 	}
 	err = group.Wait() // a panic; there are no other errors
-	return words, errors.Join(err, access.Err())
+	return claims, errors.Join(err, access.Err())
 }
 
-func signatures(found []webhook.PolicySignature) []evidence.LegacyWord {
-	words := make([]evidence.LegacyWord, len(found))
+func signatures(found []webhook.PolicySignature) []evidence.LegacyClaim {
+	claims := make([]evidence.LegacyClaim, len(found))
 	for i, one := range found {
-		words[i] = evidence.LegacyWord{PredicateType: gate.PredicateSignature, Identity: one.Subject, Source: one.ID}
+		claims[i] = evidence.LegacyClaim{PredicateType: gate.PredicateSignature, Identity: one.Subject, Source: one.ID}
 	}
-	return words
+	return claims
 }
 
-func attestations(predicateType string, found []webhook.PolicyAttestation) []evidence.LegacyWord {
-	words := make([]evidence.LegacyWord, len(found))
+func attestations(predicateType string, found []webhook.PolicyAttestation) []evidence.LegacyClaim {
+	claims := make([]evidence.LegacyClaim, len(found))
 	for i, one := range found {
-		words[i] = evidence.LegacyWord{PredicateType: predicateType, Identity: one.Subject, Source: one.Digest, Statement: one.Payload}
+		claims[i] = evidence.LegacyClaim{PredicateType: predicateType, Identity: one.Subject, Source: one.Digest, Statement: one.Payload}
 	}
-	return words
+	return claims
 }
 
 // quiet keeps policy-controller from its own log, where it tells whole attestations: they
@@ -130,12 +130,12 @@ func quiet(ctx context.Context) context.Context {
 }
 
 // access are options for cosign's client, which reads as ours does.
-func (j *Judge) access(ctx context.Context, image gate.Image) (*registry.Access, []ociremote.Option, error) {
+func (j *Judge) access(ctx context.Context, image gate.Image) (*registry.BudgetedTransport, []ociremote.Option, error) {
 	repositories := []string{image.Repository}
 	if image.Evidence != "" {
 		repositories = append(repositories, image.Evidence)
 	}
-	access, err := j.client.Access(repositories...)
+	access, err := j.client.BudgetedTransport(repositories...)
 	if err != nil {
 		return nil, nil, err
 	}

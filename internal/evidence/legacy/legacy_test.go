@@ -29,9 +29,9 @@ import (
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
 
-// world is a registry with an image, the real cosign that writes its older form, and a
+// fixture is a registry with an image, the real cosign that writes its older form, and a
 // store that knows it.
-type world struct {
+type fixture struct {
 	server *registrytest.Server
 	image  gate.Image
 	store  *evidence.Store
@@ -42,13 +42,13 @@ type world struct {
 	*sigstoretest.Sigstore
 }
 
-func newWorld(t *testing.T, kind ...registrytest.Kind) *world {
+func newFixture(t *testing.T, kind ...registrytest.Kind) *fixture {
 	t.Helper()
 	kind = append(kind, registrytest.WithoutReferrers)
 	if os.Getenv("COSIGN") == "" {
 		t.Fatal("COSIGN names no cosign: run: make test")
 	}
-	w := &world{server: registrytest.Start(t, kind[0]), dir: t.TempDir(), Sigstore: sigstoretest.Start(t)}
+	w := &fixture{server: registrytest.Start(t, kind[0]), dir: t.TempDir(), Sigstore: sigstoretest.Start(t)}
 	w.image = gate.Image{Repository: w.server.Name("shop/web"), Digest: w.server.Image(t, "shop/web")}
 	check(t, os.WriteFile(filepath.Join(w.dir, "corp.json"), w.TrustedRoot, 0o600))
 	client, trust := registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})
@@ -68,7 +68,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func (w *world) cosign(t *testing.T, arguments ...string) {
+func (w *fixture) cosign(t *testing.T, arguments ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -82,20 +82,20 @@ func (w *world) cosign(t *testing.T, arguments ...string) {
 	}
 }
 
-func (w *world) file(t *testing.T, name, content string) string {
+func (w *fixture) file(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
 	check(t, os.WriteFile(path, []byte(content), 0o600))
 	return path
 }
 
-func (w *world) name() string { return w.image.Repository + "@" + w.image.Digest }
+func (w *fixture) name() string { return w.image.Repository + "@" + w.image.Digest }
 
 var older = []string{"-y", "--use-signing-config=false", "--tlog-upload=false", "--new-bundle-format=false"}
 
-func (w *world) byKey() []string { return append([]string{"--key", "ci.key"}, older...) }
+func (w *fixture) byKey() []string { return append([]string{"--key", "ci.key"}, older...) }
 
-func (w *world) byPerson(t *testing.T, email string) []string {
+func (w *fixture) byPerson(t *testing.T, email string) []string {
 	t.Helper()
 	return append([]string{
 		"--fulcio-url", w.FulcioURL, "--identity-token", w.file(t, "token", w.Token(email)),
@@ -106,14 +106,14 @@ func (w *world) byPerson(t *testing.T, email string) []string {
 const approval = `{"ladder":"shop","environment":"prod","comment":"fine"}`
 
 // signAndAttest leaves a signature, an SBOM and an approval in the older form.
-func (w *world) signAndAttest(t *testing.T, by []string) {
+func (w *fixture) signAndAttest(t *testing.T, by []string) {
 	t.Helper()
 	w.cosign(t, append([]string{"sign", w.name()}, by...)...)
 	w.cosign(t, append([]string{"attest", "--type", "spdxjson", "--predicate", w.file(t, "sbom.json", `{"spdxVersion":"SPDX-2.3","name":"web"}`), w.name()}, by...)...)
 	w.cosign(t, append([]string{"attest", "--type", gate.PredicateApproval, "--predicate", w.file(t, "approval.json", approval), w.name()}, by...)...)
 }
 
-func (w *world) key(legacy bool) v1alpha1.Signer {
+func (w *fixture) key(legacy bool) v1alpha1.Signer {
 	return v1alpha1.Signer{Name: "ci", Key: &v1alpha1.KeySigner{Data: w.public}, Legacy: legacy}
 }
 
@@ -122,7 +122,7 @@ func person(subject string) v1alpha1.Signer {
 }
 
 // found are the predicate types of what is found for a signer.
-func (w *world) found(t *testing.T, store *evidence.Store, signer v1alpha1.Signer) map[string]gate.Evidence {
+func (w *fixture) found(t *testing.T, store *evidence.Store, signer v1alpha1.Signer) map[string]gate.Evidence {
 	t.Helper()
 	got, err := store.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{signer}})
 	check(t, err)
@@ -135,11 +135,11 @@ func (w *world) found(t *testing.T, store *evidence.Store, signer v1alpha1.Signe
 
 func TestTheOlderFormCountsWhereTheGateSaysSo(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
-		t.Run(name, func(t *testing.T) { theOlderFormCounts(t, newWorld(t, kind)) })
+		t.Run(name, func(t *testing.T) { theOlderFormCounts(t, newFixture(t, kind)) })
 	}
 }
 
-func theOlderFormCounts(t *testing.T, w *world) {
+func theOlderFormCounts(t *testing.T, w *fixture) {
 	t.Helper()
 	w.signAndAttest(t, w.byKey())
 	found := w.found(t, w.store, w.key(true))
@@ -168,31 +168,31 @@ func theOlderFormCounts(t *testing.T, w *world) {
 }
 
 func TestAProgramWithoutItSaysSo(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, err := w.plain.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{w.key(true)}})
 	if err == nil || !strings.Contains(err.Error(), "cosign 2") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// shelved is a shelf that gives what it is given.
-type shelved struct{ kept []v1alpha1.CachedAttestation }
+// fakeClusterCache is a cache that gives what it is given.
+type fakeClusterCache struct{ kept []v1alpha1.CachedAttestation }
 
-func (s shelved) Load(context.Context, string, string) ([]v1alpha1.CachedAttestation, error) {
+func (s fakeClusterCache) Load(context.Context, string, string) ([]v1alpha1.CachedAttestation, error) {
 	return s.kept, nil
 }
 
-func (shelved) Key(context.Context) ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil }
+func (fakeClusterCache) Key(context.Context) ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil }
 
 // afterRestart is how much is known after a restart of what was found before, with the
 // registry down.
-func (w *world) afterRestart(t *testing.T, found []gate.Evidence, before, after evidence.Query) int {
+func (w *fixture) afterRestart(t *testing.T, found []gate.Evidence, before, after evidence.Query) int {
 	t.Helper()
 	keeper := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})).WithLegacy(w.judge)
-	keeper.UseShelf(shelved{})
+	keeper.UseClusterCache(fakeClusterCache{})
 	_, err := keeper.Fetch(t.Context(), before)
 	check(t, err)
-	kept, err := keeper.Keep(t.Context(), before, found)
+	kept, err := keeper.Cacheable(t.Context(), before, found)
 	check(t, err)
 	w.server.Before(func(rw http.ResponseWriter, _ *http.Request) bool {
 		t.Error("the registry was asked")
@@ -202,14 +202,14 @@ func (w *world) afterRestart(t *testing.T, found []gate.Evidence, before, after 
 	trust := evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})
 	client := registry.NewClient()
 	restarted := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
-	restarted.UseShelf(shelved{kept})
+	restarted.UseClusterCache(fakeClusterCache{kept})
 	return len(restarted.Known(t.Context(), after))
 }
 
 // TestTheOlderFormIsKept: what can't be read again as a bundle is kept as the webhook's
 // own word, for the very signer that it was verified by.
 func TestTheOlderFormIsKept(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	query := func(signers ...v1alpha1.Signer) evidence.Query {
 		return evidence.Query{Image: w.image, Signers: signers}
@@ -241,11 +241,11 @@ func TestTheOlderFormIsKept(t *testing.T) {
 
 func TestPeopleSignInTheOlderForm(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
-		t.Run(name, func(t *testing.T) { peopleSignInTheOlderForm(t, newWorld(t, kind)) })
+		t.Run(name, func(t *testing.T) { peopleSignInTheOlderForm(t, newFixture(t, kind)) })
 	}
 }
 
-func peopleSignInTheOlderForm(t *testing.T, w *world) {
+func peopleSignInTheOlderForm(t *testing.T, w *fixture) {
 	t.Helper()
 	// Signatures alone: of an attestation in the older form, cosign 3 has other bytes
 	// timestamped than the cosign 2 in policy-controller checks.
@@ -265,7 +265,7 @@ func peopleSignInTheOlderForm(t *testing.T, w *world) {
 }
 
 func TestAFailureIsntTakenForAbsence(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	for name, fail := range map[string]func(http.ResponseWriter){
 		"broken": func(rw http.ResponseWriter) { rw.WriteHeader(http.StatusInternalServerError) },
@@ -293,7 +293,7 @@ func TestAFailureIsntTakenForAbsence(t *testing.T) {
 }
 
 // policy is a ClusterImagePolicy, as people have them.
-func (w *world) policy(t *testing.T, apiVersion string, change func(map[string]any)) []byte {
+func (w *fixture) policy(t *testing.T, apiVersion string, change func(map[string]any)) []byte {
 	t.Helper()
 	spec := map[string]any{
 		"images":      []any{map[string]any{"glob": w.server.Host + "/shop/**"}},
@@ -313,7 +313,7 @@ func authority(spec map[string]any) map[string]any {
 }
 
 func TestAClusterImagePolicyJudges(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	other := w.image
 	other.Digest = w.server.Image(t, "shop/web")
@@ -381,7 +381,7 @@ func TestAClusterImagePolicyJudges(t *testing.T) {
 }
 
 func TestAGateNamesAClusterImagePolicy(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	q := evidence.Query{Image: w.image, Policy: &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(map[string]any) {})}}
 	got, err := w.store.Fetch(t.Context(), q)
@@ -419,7 +419,7 @@ func TestAGateNamesAClusterImagePolicy(t *testing.T) {
 
 // TestAttestationsArentLogged: policy-controller would tell them in a log of its own.
 func TestAttestationsArentLogged(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	core, logged := observer.New(zap.DebugLevel)
 	ctx := logging.WithLogger(t.Context(), zap.New(core).Sugar())
@@ -431,9 +431,9 @@ func TestAttestationsArentLogged(t *testing.T) {
 	}
 	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
 	check(t, err)
-	words, err := w.judge.Signed(ctx, w.image, evidence.LegacySigner{Key: key})
-	if len(words) == 0 || err != nil {
-		t.Fatalf("words %+v, error %v", words, err)
+	claims, err := w.judge.Signed(ctx, w.image, evidence.LegacySigner{Key: key})
+	if len(claims) == 0 || err != nil {
+		t.Fatalf("claims %+v, error %v", claims, err)
 	}
 	for _, entry := range logged.All() {
 		t.Errorf("logged: %s", entry.Message)
@@ -448,7 +448,7 @@ func (broken) Value(any) any { panic("no such value") }
 // TestAPanicEndsNothingElse: policy-controller is asked in goroutines, and what it reads is
 // anybody's to write.
 func TestAPanicEndsNothingElse(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
 	check(t, err)
 	_, err = w.judge.Signed(broken{t.Context()}, w.image, evidence.LegacySigner{Key: key})
@@ -460,7 +460,7 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 // TestAPolicysWordIsNotKeptForAnotherRoot: what a policy names outside of itself is part
 // of what its word was kept for.
 func TestAPolicysWordIsNotKeptForAnotherRoot(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.cosign(t, append([]string{"sign", w.name()}, w.byPerson(t, "ana@example.com")...)...)
 	q := evidence.Query{Image: w.image, Policy: &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) {
 		spec["authorities"] = []any{map[string]any{

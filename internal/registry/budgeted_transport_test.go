@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// get reads an answer by an Access.
-func (a *Access) get(t *testing.T, url string) error {
+// get reads an answer by an BudgetedTransport.
+func (a *BudgetedTransport) get(t *testing.T, url string) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -25,25 +25,25 @@ func (a *Access) get(t *testing.T, url string) error {
 	return err
 }
 
-// TestWhatLibrariesHoldIsBounded, by each Access and by all together.
+// TestWhatLibrariesHoldIsBounded, by each BudgetedTransport and by all together.
 func TestWhatLibrariesHoldIsBounded(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, MaxBlob))
 	}))
 	t.Cleanup(server.Close)
 	client := NewClient()
-	open := func() *Access {
+	open := func() *BudgetedTransport {
 		t.Helper()
-		access, err := client.Access(strings.TrimPrefix(server.URL, "http://") + "/shop/web")
+		access, err := client.BudgetedTransport(strings.TrimPrefix(server.URL, "http://") + "/shop/web")
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(access.Close)
 		return access
 	}
-	fill := func(a *Access) (err error) {
+	fill := func(a *BudgetedTransport) (err error) {
 		t.Helper()
-		for range maxAccess/MaxBlob + 1 {
+		for range maxBudget/MaxBlob + 1 {
 			if err = a.get(t, server.URL); err != nil {
 				break
 			}
@@ -51,7 +51,7 @@ func TestWhatLibrariesHoldIsBounded(t *testing.T) {
 		return err
 	}
 	first, second, third := open(), open(), open()
-	for _, access := range []*Access{first, second} {
+	for _, access := range []*BudgetedTransport{first, second} {
 		if err := fill(access); !errors.Is(err, ErrTooLarge) || !errors.Is(access.Err(), ErrTooLarge) {
 			t.Fatalf("more than its bound is read: %v", err)
 		}

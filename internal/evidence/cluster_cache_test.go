@@ -18,44 +18,44 @@ import (
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
 
-// shelved is a shelf that gives what it is given.
-type shelved struct {
+// fakeClusterCache is a cache that gives what it is given.
+type fakeClusterCache struct {
 	kept []v1alpha1.CachedAttestation
 	key  []byte
 	err  error // of the key
 }
 
-func (s shelved) Load(context.Context, string, string) ([]v1alpha1.CachedAttestation, error) {
+func (s fakeClusterCache) Load(context.Context, string, string) ([]v1alpha1.CachedAttestation, error) {
 	return s.kept, nil
 }
 
-func (s shelved) Key(context.Context) ([]byte, error) { return s.key, s.err }
+func (s fakeClusterCache) Key(context.Context) ([]byte, error) { return s.key, s.err }
 
-// restarted is a Store that remembers nothing, has no registry, and a shelf.
-func (w world) restarted(s shelved) *Store {
+// restarted is a Store that remembers nothing, has no registry, and a cache.
+func (w fixture) restarted(s fakeClusterCache) *Store {
 	store := NewStore(nil, NewTrust(TrustOptions{}))
-	store.UseShelf(s)
+	store.UseClusterCache(s)
 	return store
 }
 
 // TestWhatWasAdmittedIsKept: small bundles as they are, large ones as records; both are
 // proof again for a Store that remembers nothing, and neither is once it was edited.
 func TestWhatWasAdmittedIsKept(t *testing.T) {
-	w := newWorld(t, registrytest.WithReferrers)
+	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
-	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxKeptBundle)})
+	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxCachedBundle)})
 	signer := inGate("ci", ci)
 	found, err := w.fetch(t, signer)
 	check(t, err)
 
 	key := bytes.Repeat([]byte{7}, 32)
 	keeper := w.store
-	keeper.UseShelf(shelved{key: key})
+	keeper.UseClusterCache(fakeClusterCache{key: key})
 	about := func(digest string, signers ...v1alpha1.Signer) Query {
 		return Query{Image: gate.Image{Repository: w.repository, Digest: digest}, Signers: signers}
 	}
-	kept, err := keeper.Keep(t.Context(), about(w.digest, signer), found)
+	kept, err := keeper.Cacheable(t.Context(), about(w.digest, signer), found)
 	check(t, err)
 	bundles, records := 0, 0
 	for _, k := range kept {
@@ -69,10 +69,10 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 		t.Fatalf("kept are %d bundles and %d records, want one of each", bundles, records)
 	}
 
-	known := func(s shelved, digest string, signers ...v1alpha1.Signer) int {
+	known := func(s fakeClusterCache, digest string, signers ...v1alpha1.Signer) int {
 		return len(w.restarted(s).Known(t.Context(), about(digest, signers...)))
 	}
-	if got := w.restarted(shelved{kept: kept, key: key}).Known(t.Context(), about(w.digest, signer)); len(got) != 2 {
+	if got := w.restarted(fakeClusterCache{kept: kept, key: key}).Known(t.Context(), about(w.digest, signer)); len(got) != 2 {
 		t.Fatalf("after a restart %d are known, want 2", len(got))
 	} else if diff := cmp.Diff(found, got, bySource); diff != "" {
 		t.Errorf("what is known (-before the restart +after it):\n%s", diff)
@@ -81,26 +81,26 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	other := signer
 	other.Time = v1alpha1.TimeTrustSigner
 	for name, got := range map[string]int{
-		"of another digest":  known(shelved{kept: kept, key: key}, digestB, signer),
-		"by another key":     known(shelved{kept: kept, key: key}, w.digest, inGate("ci", newKey(t))),
-		"by nobody":          known(shelved{kept: kept, key: key}, w.digest),
-		"of nothing":         known(shelved{key: key}, w.digest, signer),
-		"with bytes swapped": known(shelved{kept: edited(kept, false, func(k *v1alpha1.CachedAttestation) { k.Bundle = []byte("{}") })}, w.digest, signer),
+		"of another digest":  known(fakeClusterCache{kept: kept, key: key}, digestB, signer),
+		"by another key":     known(fakeClusterCache{kept: kept, key: key}, w.digest, inGate("ci", newKey(t))),
+		"by nobody":          known(fakeClusterCache{kept: kept, key: key}, w.digest),
+		"of nothing":         known(fakeClusterCache{key: key}, w.digest, signer),
+		"with bytes swapped": known(fakeClusterCache{kept: edited(kept, false, func(k *v1alpha1.CachedAttestation) { k.Bundle = []byte("{}") })}, w.digest, signer),
 	} {
 		if got != 0 {
 			t.Errorf("%s %d are known, want none", name, got)
 		}
 	}
 	for name, got := range map[string]int{
-		"with another MAC key":              known(shelved{kept: kept, key: bytes.Repeat([]byte{8}, 32)}, w.digest, signer),
-		"without a MAC key":                 known(shelved{kept: kept}, w.digest, signer),
-		"with other words about the signer": known(shelved{kept: kept, key: key}, w.digest, other),
-		"with an edited verification record": known(shelved{key: key, kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) {
+		"with another MAC key":               known(fakeClusterCache{kept: kept, key: bytes.Repeat([]byte{8}, 32)}, w.digest, signer),
+		"without a MAC key":                  known(fakeClusterCache{kept: kept}, w.digest, signer),
+		"with other claims about the signer": known(fakeClusterCache{kept: kept, key: key}, w.digest, other),
+		"with an edited verification record": known(fakeClusterCache{key: key, kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) {
 			k.VerificationRecord.Evidence = bytes.Replace(k.VerificationRecord.Evidence, []byte(gate.PredicateSPDX), []byte(gate.PredicateSoak), 1)
 		})}, w.digest, signer),
-		"with another source": known(shelved{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.Source = digestA }), key: key}, w.digest, signer),
-		"with a cut MAC":      known(shelved{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.VerificationRecord.MAC = k.VerificationRecord.MAC[:8] }), key: key}, w.digest, signer),
-		"with no MAC":         known(shelved{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.VerificationRecord.MAC = nil }), key: key}, w.digest, signer),
+		"with another source": known(fakeClusterCache{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.Source = digestA }), key: key}, w.digest, signer),
+		"with a cut MAC":      known(fakeClusterCache{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.VerificationRecord.MAC = k.VerificationRecord.MAC[:8] }), key: key}, w.digest, signer),
+		"with no MAC":         known(fakeClusterCache{kept: edited(kept, true, func(k *v1alpha1.CachedAttestation) { k.VerificationRecord.MAC = nil }), key: key}, w.digest, signer),
 	} {
 		if got != 1 {
 			t.Errorf("%s %d are known, want the bundle alone", name, got)
@@ -109,15 +109,15 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	forged := edited(kept, true, func(k *v1alpha1.CachedAttestation) {
 		k.VerificationRecord.MAC = macOf([]byte("guessed"), w.repository, w.digest, k.Source, k.VerificationRecord.Signer, string(k.VerificationRecord.Evidence))
 	})
-	if got := known(shelved{kept: forged, key: key}, w.digest, signer); got != 1 {
+	if got := known(fakeClusterCache{kept: forged, key: key}, w.digest, signer); got != 1 {
 		t.Errorf("with a MAC by another key %d are known, want the bundle alone", got)
 	}
 }
 
-// keepingStore is a Store that has a shelf to keep on, and trusts these roots.
-func (w world) keepingStore(s *shelved, trust *Trust) *Store {
+// cachingStore is a Store that has a cache to keep on, and trusts these roots.
+func (w fixture) cachingStore(s *fakeClusterCache, trust *Trust) *Store {
 	store := NewStore(w.client, trust)
-	store.UseShelf(s)
+	store.UseClusterCache(s)
 	return store
 }
 
@@ -127,16 +127,16 @@ func later(trust *Trust, by time.Duration) {
 	trust.now = func() time.Time { return now }
 }
 
-// TestARootThatWasTakenAwayLeavesNothingKnown, though it was first found while the shelf
+// TestARootThatWasTakenAwayLeavesNothingKnown, though it was first found while the cache
 // was read.
 func TestARootThatWasTakenAwayLeavesNothingKnown(t *testing.T) {
-	s, w := newSigstore(t), newWorld(t, registrytest.WithReferrers)
+	s, w := newSigstore(t), newFixture(t, registrytest.WithReferrers)
 	w.server.Stop()
 	w.digest = digestA
 	signer := keyless("ci", release)
 	bundle := bundleOf(t, s.attested(t, release, soon(), about(gate.PredicateSignature, "{}", digestA)))
-	shelf := &shelved{kept: []v1alpha1.CachedAttestation{{Source: digestB, Bundle: bundle}}}
-	store := w.keepingStore(shelf, s.trust())
+	cache := &fakeClusterCache{kept: []v1alpha1.CachedAttestation{{Source: digestB, Bundle: bundle}}}
+	store := w.cachingStore(cache, s.trust())
 	if got := store.Known(t.Context(), w.query(signer)); len(got) != 1 {
 		t.Fatalf("known are %+v, want what is kept", got)
 	}
@@ -155,13 +155,13 @@ func TestARootThatWasTakenAwayLeavesNothingKnown(t *testing.T) {
 // and the root may be another one by then.
 func TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne(t *testing.T) {
 	s, other := newSigstore(t), newSigstore(t)
-	w, key := newWorld(t, registrytest.WithReferrers), newKey(t)
-	large := about(gate.PredicateSPDX, `{"packages":"`+strings.Repeat("x", maxKeptBundle)+`"}`, w.digest)
+	w, key := newFixture(t, registrytest.WithReferrers), newKey(t)
+	large := about(gate.PredicateSPDX, `{"packages":"`+strings.Repeat("x", maxCachedBundle)+`"}`, w.digest)
 	w.server.Attach(t, "shop/web", w.digest, bundleType, stamped(t, s, signed(t, key, large)), nil)
 	signer := inGate("ci", key)
 	signer.Timestamp = "corp"
-	shelf := &shelved{key: bytes.Repeat([]byte{7}, 32)}
-	store := w.keepingStore(shelf, s.trust())
+	cache := &fakeClusterCache{key: bytes.Repeat([]byte{7}, 32)}
+	store := w.cachingStore(cache, s.trust())
 	found, err := store.Fetch(t.Context(), w.query(signer))
 	check(t, err)
 	if len(found) != 1 || found[0].Signed.IsZero() {
@@ -172,11 +172,11 @@ func TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne(t *testing.T) {
 	other.folder = folder
 	other.mount(t, "corp", everything)
 	later(store.trust, rootLife+time.Second)
-	shelf.kept, err = store.Keep(t.Context(), w.query(signer), found)
+	cache.kept, err = store.Cacheable(t.Context(), w.query(signer), found)
 	if !errors.Is(err, errForgotten) {
 		t.Errorf("keeping it: %v, want errForgotten", err)
 	}
-	restarted := w.keepingStore(shelf, NewTrust(TrustOptions{Roots: folder}))
+	restarted := w.cachingStore(cache, NewTrust(TrustOptions{Roots: folder}))
 	if got := restarted.Known(t.Context(), w.query(signer)); len(got) != 0 {
 		t.Errorf("known by the later root are %+v", got)
 	}
@@ -185,9 +185,9 @@ func TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne(t *testing.T) {
 // TestTheShelfIsAskedWhereMemoryIsntEnough: another replica may have admitted what this
 // one has seen a part of, before the registry went down.
 func TestTheShelfIsAskedWhereMemoryIsntEnough(t *testing.T) {
-	w, ci := newWorld(t, registrytest.WithReferrers), newKey(t)
-	shelf := &shelved{key: bytes.Repeat([]byte{7}, 32)}
-	here, there := w.keepingStore(shelf, NewTrust(TrustOptions{})), w.keepingStore(shelf, NewTrust(TrustOptions{}))
+	w, ci := newFixture(t, registrytest.WithReferrers), newKey(t)
+	cache := &fakeClusterCache{key: bytes.Repeat([]byte{7}, 32)}
+	here, there := w.cachingStore(cache, NewTrust(TrustOptions{})), w.cachingStore(cache, NewTrust(TrustOptions{}))
 	q := w.query(inGate("ci", ci))
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	if found, err := here.Fetch(t.Context(), q); err != nil || len(found) != 1 {
@@ -196,7 +196,7 @@ func TestTheShelfIsAskedWhereMemoryIsntEnough(t *testing.T) {
 	w.attest(t, ci, gate.PredicateSoak, json.RawMessage(aSoak))
 	found, err := there.Fetch(t.Context(), q)
 	check(t, err)
-	shelf.kept, err = there.Keep(t.Context(), q, found)
+	cache.kept, err = there.Cacheable(t.Context(), q, found)
 	check(t, err)
 
 	w.server.Stop()
@@ -211,24 +211,24 @@ func TestTheShelfIsAskedWhereMemoryIsntEnough(t *testing.T) {
 // TestRecordsAreReadAgainWhereTheirKeyCouldntBe: the API server may be slow for once, and
 // the registry down for long.
 func TestRecordsAreReadAgainWhereTheirKeyCouldntBe(t *testing.T) {
-	w, ci := newWorld(t, registrytest.WithReferrers), newKey(t)
+	w, ci := newFixture(t, registrytest.WithReferrers), newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
-	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxKeptBundle)})
+	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxCachedBundle)})
 	q := w.query(inGate("ci", ci))
-	shelf := &shelved{key: bytes.Repeat([]byte{7}, 32)}
-	before := w.keepingStore(shelf, NewTrust(TrustOptions{}))
+	cache := &fakeClusterCache{key: bytes.Repeat([]byte{7}, 32)}
+	before := w.cachingStore(cache, NewTrust(TrustOptions{}))
 	found, err := before.Fetch(t.Context(), q)
 	check(t, err)
-	shelf.kept, err = before.Keep(t.Context(), q, found)
+	cache.kept, err = before.Cacheable(t.Context(), q, found)
 	check(t, err)
 
 	w.server.Stop()
-	restarted := w.keepingStore(shelf, NewTrust(TrustOptions{}))
-	shelf.err = errors.New("the API server is slow")
+	restarted := w.cachingStore(cache, NewTrust(TrustOptions{}))
+	cache.err = errors.New("the API server is slow")
 	if got := restarted.Known(t.Context(), q); len(got) != 1 {
 		t.Fatalf("known are %+v, want the bundle alone", got)
 	}
-	shelf.err = nil
+	cache.err = nil
 	if got := restarted.Known(t.Context(), q); len(got) != 2 {
 		t.Errorf("once the key can be read %d are known, want 2", len(got))
 	}
@@ -255,9 +255,9 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 		}
 		evidence = append(evidence, gate.Evidence{PredicateType: predicateType, Signer: "ci", Source: contentDigest(string(rune(i)))})
 	}
-	sources := inTurns(evidence)
-	if len(sources) != maxKeptCount {
-		t.Errorf("%d sources are kept, want %d", len(sources), maxKeptCount)
+	sources := newestFirst(evidence)
+	if len(sources) != maxCachedCount {
+		t.Errorf("%d sources are kept, want %d", len(sources), maxCachedCount)
 	}
 	if sources[0] != evidence[299].Source && sources[1] != evidence[299].Source {
 		t.Error("the only signature isn't among the first")
@@ -265,13 +265,13 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 
 	kept := make([]v1alpha1.CachedAttestation, 200)
 	for i := range kept {
-		kept[i] = v1alpha1.CachedAttestation{Source: digestA, Bundle: make([]byte, maxKeptBundle/2)}
+		kept[i] = v1alpha1.CachedAttestation{Source: digestA, Bundle: make([]byte, maxCachedBundle/2)}
 	}
 	size := 0
 	for _, k := range Bounded(kept) {
 		size += SizeOf(k)
 	}
-	if size > maxKept || size < maxKept/2 {
-		t.Errorf("%d bytes are kept, want nearly %d", size, maxKept)
+	if size > maxCachedSize || size < maxCachedSize/2 {
+		t.Errorf("%d bytes are kept, want nearly %d", size, maxCachedSize)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // long it took until the answer's headers. It is called before the Client is used; report
 // is called from several goroutines at once.
 func (c *Client) Observe(report func(status int, took time.Duration)) {
-	c.base = observed{c.base, report}
+	c.base = measured{c.base, report}
 }
 
 // Wrap has each request go through a transport of the caller's, around the Client's own.
@@ -18,19 +18,19 @@ func (c *Client) Wrap(wrap func(http.RoundTripper) http.RoundTripper) {
 	c.base = wrap(c.base)
 }
 
-type observed struct {
+type measured struct {
 	inner  http.RoundTripper
 	report func(status int, took time.Duration)
 }
 
 // RoundTrip implements http.RoundTripper.
-func (o observed) RoundTrip(request *http.Request) (*http.Response, error) {
+func (m measured) RoundTrip(request *http.Request) (*http.Response, error) {
 	began := time.Now()
-	response, err := o.inner.RoundTrip(request)
+	response, err := m.inner.RoundTrip(request)
 	status := 0
 	if err == nil {
 		status = response.StatusCode
 	}
-	o.report(status, time.Since(began))
+	m.report(status, time.Since(began))
 	return response, err
 }

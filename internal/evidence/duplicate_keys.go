@@ -10,17 +10,17 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// How deep decodeUnique looks for repeated names.
+// How deep decodeWithoutDuplicates looks for repeated names.
 const (
 	topLevel   = 1
 	everyLevel = -1
 )
 
-// decodeUnique decodes one JSON document and nothing behind it, and refuses names that
+// decodeWithoutDuplicates decodes one JSON document and nothing behind it, and refuses names that
 // are repeated in an object, down to the given level of objects. Names are taken by
 // their exact case; ones that differ in case alone are repeated all the same, because
 // other readers take either for a field.
-func decodeUnique(data []byte, into any, levels int) error {
+func decodeWithoutDuplicates(data []byte, into any, levels int) error {
 	// Unmarshal refuses what follows the document and nesting beyond 10,000, so that
 	// the walk, which relies on both, can recurse.
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {

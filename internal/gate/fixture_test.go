@@ -171,7 +171,7 @@ func exception(name string, by ...string) gate.Exception {
 	for _, signer := range by {
 		x.Evidence = append(x.Evidence, gate.Evidence{
 			Signer: signer, PredicateType: gate.PredicateException, Source: digestOf(name + signer),
-			Leave: &gate.Leave{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end},
+			Permission: &gate.Permission{Namespace: "shop", Reason: "incident 117", ExpiresAt: &end},
 		})
 	}
 	return x

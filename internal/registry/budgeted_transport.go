@@ -15,10 +15,10 @@ import (
 	"github.com/envladder/envladder/internal/bounded"
 )
 
-// Access is a way into registries for libraries that bring a client of their own. It has
+// BudgetedTransport is a way into registries for libraries that bring a client of their own. It has
 // the Client's guards and credentials, and bounds each answer to MaxBlob and all of them
-// to maxAccess. Whoever has one closes it.
-type Access struct {
+// to maxBudget. Whoever has one closes it.
+type BudgetedTransport struct {
 	client *Client
 
 	mu     sync.Mutex
@@ -28,24 +28,24 @@ type Access struct {
 }
 
 const (
-	// maxAccess bounds the bytes that are read by one Access: a handful of the largest
+	// maxBudget bounds the bytes that are read by one BudgetedTransport: a handful of the largest
 	// blobs.
-	maxAccess = 64 << 20
-	// maxAccesses bounds those of all that are open in the process: libraries hold what
+	maxBudget = 64 << 20
+	// maxBudgets bounds those of all that are open in the process: libraries hold what
 	// they read. Signatures have some KiB; who attaches much to many images can't take
 	// more memory than this.
-	maxAccesses = 2 * maxAccess
+	maxBudgets = 2 * maxBudget
 )
 
-// accesses is the room for what is read by all that are open.
-var accesses = semaphore.NewWeighted(maxAccesses)
+// budgets is the room for what is read by all that are open.
+var budgets = semaphore.NewWeighted(maxBudgets)
 
-// errNoRoom is about an Access that would read what there is no room for. It doesn't wait
+// errNoRoom is about an BudgetedTransport that would read what there is no room for. It doesn't wait
 // for room: each might, for the others.
 var errNoRoom = errors.New("too much is read at once; try again")
 
-// Access returns a way into these repositories.
-func (c *Client) Access(repositories ...string) (*Access, error) {
+// BudgetedTransport returns a way into these repositories.
+func (c *Client) BudgetedTransport(repositories ...string) (*BudgetedTransport, error) {
 	for _, repository := range repositories {
 		parsed, err := parseRepository(repository)
 		if err != nil {
@@ -53,26 +53,26 @@ func (c *Client) Access(repositories ...string) (*Access, error) {
 		}
 		c.named(parsed)
 	}
-	return &Access{client: c}, nil
+	return &BudgetedTransport{client: c}, nil
 }
 
 // Options are those for the registry client.
-func (a *Access) Options(ctx context.Context) []remote.Option {
+func (a *BudgetedTransport) Options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(a), remote.WithAuthFromKeychain(a.client.keychain)}
 }
 
 // Keychain has the credentials.
-func (a *Access) Keychain() authn.Keychain { return a.client.keychain }
+func (a *BudgetedTransport) Keychain() authn.Keychain { return a.client.keychain }
 
 // Err is the first failure to read, which libraries may take for there being nothing. That
 // something isn't there is none.
-func (a *Access) Err() error {
+func (a *BudgetedTransport) Err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.err
 }
 
-func (a *Access) fail(err error) {
+func (a *BudgetedTransport) fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err == nil {
@@ -81,25 +81,25 @@ func (a *Access) fail(err error) {
 }
 
 // Close gives back the room of what was read. Nothing is read any more.
-func (a *Access) Close() {
+func (a *BudgetedTransport) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.closed {
-		accesses.Release(a.read)
+		budgets.Release(a.read)
 	}
 	a.closed = true
 }
 
 // take asks for room for so many bytes.
-func (a *Access) take(n int64) error {
+func (a *BudgetedTransport) take(n int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
 		return errors.New("nobody waits for the answer any more")
-	case a.read+n > maxAccess:
+	case a.read+n > maxBudget:
 		return fmt.Errorf("all answers of the registry together: %w", ErrTooLarge)
-	case !accesses.TryAcquire(n):
+	case !budgets.TryAcquire(n):
 		return errNoRoom
 	}
 	a.read += n
@@ -107,7 +107,7 @@ func (a *Access) take(n int64) error {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (a *Access) RoundTrip(request *http.Request) (*http.Response, error) {
+func (a *BudgetedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := a.client.base.RoundTrip(request)
 	if err != nil {
 		// The client tries plain HTTP beside HTTPS where it may; that isn't a failure.
@@ -123,12 +123,12 @@ func (a *Access) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// budgetedBody takes what is read of it from an Access, and ends with an error where there is
+// budgetedBody takes what is read of it from an BudgetedTransport, and ends with an error where there is
 // no room for it.
 type budgetedBody struct {
 	io.ReadCloser
 
-	access *Access
+	access *BudgetedTransport
 }
 
 // Read implements io.Reader.
