@@ -13,38 +13,38 @@ import (
 )
 
 // attempt promotes into one pins file, from the newest state of the base.
-func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Result, error) {
+func (p *promotion) attempt(ctx context.Context, g pinsGroup, waiting *backoff) (Result, error) {
 	base, err := p.newest(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	place, err := base.document.Place(s.environment, s.target())
+	target, err := base.document.Place(g.environment, g.target())
 	if err != nil {
 		return Result{}, err
 	}
-	if place.PinsFile != s.file {
-		return Result{}, fmt.Errorf("promoting to %s: the ladder names other pins than before: try again", s.name())
+	if target.PinsFile != g.file {
+		return Result{}, fmt.Errorf("promoting to %s: its pins file changed in the ladder meanwhile: try again", g.name())
 	}
 	r := &Result{
-		Ladder: base.document.Metadata.Name, Environment: s.environment, Targets: s.targets, Place: s.name(),
-		Pins: s.file, Base: p.Base, Changes: []Change{}, Reasons: []Reason{}, Verdicts: []Judged{},
+		Ladder: base.document.Metadata.Name, Environment: g.environment, Targets: g.targets, EnvTarget: g.name(),
+		Pins: g.file, Base: p.Base, Changes: []Change{}, Reasons: []Reason{}, Verdicts: []GateResult{},
 	}
 	var onBranch proposal
-	if place.Environment.Promotion != ladder.PromotionCommit {
-		r.Branch = s.branch(base.document, p.Base, p.defaultBranch)
-		if onBranch, err = p.proposed(ctx, base, r.Branch, place); err != nil {
+	if target.Environment.Promotion != ladder.PromotionCommit {
+		r.Branch = g.branch(base.document, p.Base, p.defaultBranch)
+		if onBranch, err = p.proposed(ctx, base, r.Branch, target); err != nil {
 			return *r, err
 		}
 	}
-	r.Changes, r.Notes = p.changes(base.document, place, onBranch, r.Branch)
+	r.Changes, r.Notes = p.changes(base.document, target, onBranch, r.Branch)
 	var held []string
-	if r.Changes, held, err = p.withoutRolledBack(ctx, base, s.file, r.Changes); err != nil {
+	if r.Changes, held, err = p.dropRolledBack(ctx, base, g.file, r.Changes); err != nil {
 		return *r, err
 	}
 	r.Notes = append(r.Notes, held...)
-	gone := p.withdrawn(base.document, place.Pins, onBranch)
+	gone := p.withdrawnChanges(base.document, target.Pins, onBranch)
 	for _, c := range gone {
-		r.Notes = append(r.Notes, withdrawnNote(c.what(), c.Old, r.Branch, onBranch.source.name))
+		r.Notes = append(r.Notes, withdrawnNote(c.name(), c.Old, r.Branch, onBranch.source.name))
 	}
 	isNew := slices.ContainsFunc(r.Changes, func(c Change) bool { return !c.CarriedOver })
 	switch {
@@ -52,7 +52,7 @@ func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Resu
 	case len(gone) > 0 && len(r.Changes) == 0:
 		err := p.withdraw(ctx, r, base.document)
 		return *r, err
-	case len(gone) > 0: // what others have proposed stays
+	case len(gone) > 0: // the proposals of others stay
 		if err := p.findForge(ctx, base.document); err != nil {
 			return *r, err
 		}
@@ -60,18 +60,18 @@ func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Resu
 		r.Changes, r.Notes, r.Outcome = []Change{}, held, RolledBack
 		return *r, nil
 	default:
-		// What others have proposed is theirs to go on with.
+		// The proposals of others are left alone.
 		r.Changes, r.Notes, r.Outcome = []Change{}, nil, UpToDate
 		return *r, nil
 	}
-	edited, err := p.with(ctx, base, s.file, r.Changes)
+	edited, err := p.withChanges(ctx, base, g.file, r.Changes)
 	if err != nil {
 		return *r, err
 	}
-	if err := p.judge(ctx, edited, s, r); err != nil {
+	if err := p.judge(ctx, edited, g, r); err != nil {
 		return *r, err
 	}
-	if onBranch.request, err = p.openRequest(ctx, r, onBranch); err != nil {
+	if onBranch.pullRequest, err = p.findPullRequest(ctx, r, onBranch); err != nil {
 		return *r, err
 	}
 	r.describe(p.origin(r))
@@ -79,10 +79,10 @@ func (p *promotion) attempt(ctx context.Context, s slot, waiting *backoff) (Resu
 	return *r, err
 }
 
-// finish does with edited pins what is asked for.
+// finish prints, commits or proposes the edited pins.
 func (p *promotion) finish(ctx context.Context, base, edited *snapshot, r *Result, onBranch proposal, waiting *backoff) (err error) {
 	switch {
-	case r.open() && !p.AllowUnproven:
+	case r.unproven() && !p.AllowUnproven:
 		r.Outcome = Refused
 	case p.DryRun:
 		r.Outcome = Planned
@@ -100,20 +100,20 @@ func (p *promotion) finish(ctx context.Context, base, edited *snapshot, r *Resul
 	return p.propose(ctx, edited, r, onBranch)
 }
 
-// changes are the values to write: the candidate's, and what others have proposed on the
-// same branch.
-func (p *promotion) changes(document *ladder.Document, place ladder.Place, onBranch proposal, branch string) (changes []Change, notes []string) {
-	add := func(c Change, candidate string, of func(ladder.Pins) string) {
-		c.Old, c.New = of(place.Pins), candidate
+// changes returns the values to write: the candidate's, and those that others have
+// proposed on the same branch.
+func (p *promotion) changes(document *ladder.Document, target ladder.Place, onBranch proposal, branch string) (changes []Change, notes []string) {
+	add := func(c Change, candidate string) {
+		c.Old, c.New = c.value(target.Pins), candidate
 		if candidate == "" {
-			value, what := onBranch.fate(of, place.Pins)
-			switch note := what.note(c.what(), value, branch, p.Base); {
-			case what == withdrawn:
-				notes = append(notes, withdrawnNote(c.what(), value, branch, onBranch.source.name))
+			value, d := onBranch.disposition(c.value, target.Pins)
+			switch note := d.note(c.name(), value, branch, p.Base); {
+			case d == withdrawn:
+				notes = append(notes, withdrawnNote(c.name(), value, branch, onBranch.source.name))
 			case note != "":
 				notes = append(notes, note)
 			}
-			if what != carriedOver {
+			if d != carriedOver {
 				return
 			}
 			c.New, c.CarriedOver = value, true
@@ -123,86 +123,85 @@ func (p *promotion) changes(document *ladder.Document, place ladder.Place, onBra
 		}
 	}
 	for _, image := range document.Spec.Images {
-		add(Change{Image: image.Name, Repository: image.Repository}, p.candidate.images[image.Name],
-			func(pins ladder.Pins) string { return pins.Images[image.Name] })
+		add(Change{Image: image.Name, Repository: image.Repository}, p.candidate.images[image.Name])
 	}
-	add(Change{}, p.candidate.chart, func(pins ladder.Pins) string { return pins.Chart })
+	add(Change{}, p.candidate.chart)
 	return changes, notes
 }
 
-// note says what became of a value that the promotion isn't about.
-func (f fate) note(what, value, branch, base string) string {
+// note describes the disposition of a value that isn't the promotion's own.
+func (d disposition) note(name, value, branch, base string) string {
 	if strings.HasPrefix(value, "sha256:") {
-		value = short(value)
+		value = shortOrNothing(value)
 	}
-	switch f {
+	switch d {
 	case carriedOver:
-		return fmt.Sprintf("%s %s was on the branch %s already and is carried over", what, value, branch)
+		return fmt.Sprintf("%s %s was on the branch %s already and is carried over", name, value, branch)
 	case takenBack:
-		return fmt.Sprintf("%s %s was on the branch %s, has been on %s since, and is there no more: it isn't proposed again", what, value, branch, base)
+		return fmt.Sprintf("%s %s was on the branch %s, has been on %s since, and was replaced there: it isn't proposed again", name, value, branch, base)
 	case overtaken:
-		return fmt.Sprintf("%s %s was on the branch %s, but %s has got another since: it isn't proposed any more", what, value, branch, base)
+		return fmt.Sprintf("%s %s was on the branch %s, but %s has another value since: it isn't proposed any more", name, value, branch, base)
 	case settled, withdrawn:
 	}
 	return ""
 }
 
-// judge asks the Gates and the order of the targets.
-func (p *promotion) judge(ctx context.Context, edited *snapshot, s slot, r *Result) error {
-	early, err := tooEarly(edited.document, s, p.candidate)
+// judge checks the order of the targets and the Gates.
+func (p *promotion) judge(ctx context.Context, edited *snapshot, g pinsGroup, r *Result) error {
+	early, err := tooEarlyReasons(edited.document, g, p.candidate)
 	if err != nil {
 		return err
 	}
 	r.Reasons = append(r.Reasons, early...)
-	place, err := edited.document.Place(s.environment, s.target())
+	target, err := edited.document.Place(g.environment, g.target())
 	if err != nil {
 		return err
 	}
-	gates, err := gatesOf(edited.tree, place, p.Gates)
+	gates, err := loadGates(edited.tree, target, p.Gates)
 	if err != nil {
 		return err
 	}
-	stamps, err := stampsOf(ctx, edited.tree, p.Charts, edited.document, place, gates)
+	stamps, err := stampsFor(ctx, edited.tree, p.Charts, edited.document, target, gates)
 	if err != nil {
 		return err
 	}
-	r.asked = len(gates) > 0
-	if !r.asked && place.Environment.Data == ladder.DataReal {
-		r.Reasons = append(r.Reasons, noGate(s.environment))
+	r.gateChecked = len(gates) > 0
+	if !r.gateChecked && target.Environment.Data == ladder.DataReal {
+		r.Reasons = append(r.Reasons, noGate(g.environment))
 	}
-	r.Verdicts = inquiry{p.Judge, p.Recalls, p.Now}.ask(ctx, gates, stamps, affected(edited.document, place.Pins, r.Changes))
-	if err := ctx.Err(); err != nil { // what was judged then, wasn't
+	r.Verdicts = gateCheck{p.Judge, p.Recalls, p.Now}.check(ctx, gates, stamps, affectedImages(edited.document, target.Pins, r.Changes))
+	if err := ctx.Err(); err != nil { // the verdicts are incomplete then
 		return context.Cause(ctx)
 	}
 	r.note()
 	return nil
 }
 
-// noGate is the reason where nobody was asked whether a digest may meet real data. In the
-// cluster a Gate would be; to promote without a word would look as if it had allowed.
+// noGate returns the reason where no Gate checks digests for real data. The cluster has a
+// Gate; promoting without one would look as if it had allowed the digests.
 func noGate(environment string) Reason {
 	return Reason{
 		Code:    gate.NoGate,
-		Message: fmt.Sprintf("%s has real data, and no Gate was asked: the ladder names none for it (environments[].gate), and --gate wasn't given", environment),
-		Remedy:  "name the file of its Gate: --gate FILE, or `gate` in the ladder if it is in the same repository",
+		Message: fmt.Sprintf("%s has real data, and no Gate was checked: the ladder names none for it (environments[].gate), and --gate isn't set", environment),
+		Remedy:  "pass the file of its Gate: --gate FILE, or set `gate` in the ladder if it is in the same repository",
 	}
 }
 
-// note says what wasn't asked, and what the cluster would overlook.
+// note notes missing Gates, and images that the cluster would admit in spite of a denial.
 func (r *Result) note() {
-	if !r.asked && !r.has(gate.NoGate) {
-		r.Notes = append(r.Notes, fmt.Sprintf("no Gate was asked: the ladder names none for %s (environments[].gate), and --gate wasn't given", r.Environment))
+	if !r.gateChecked && !r.has(gate.NoGate) {
+		r.Notes = append(r.Notes, fmt.Sprintf("no Gate was checked: the ladder names none for %s (environments[].gate), and --gate isn't set", r.Environment))
 	}
-	for _, j := range r.Verdicts {
-		if !j.Allowed && !j.denies() {
-			r.Notes = append(r.Notes, fmt.Sprintf("Gate %s's action is %s: the cluster would let %s by", j.Gate.Name, j.Action, j.Name))
+	for _, g := range r.Verdicts {
+		if !g.Allowed && !g.denies() {
+			r.Notes = append(r.Notes, fmt.Sprintf("the action of Gate %s is %s: the cluster would admit %s", g.Gate.Name, g.Action, g.Name))
 		}
 	}
 }
 
-// commit puts the change on the base branch. Where another push came first and changed
-// nothing that the promotion depends on, the same change goes onto the new tip: asking the
-// Gates again would only let the next push come first.
+// commit pushes the change to the base branch. If another push came first and changed
+// nothing that the promotion depends on, the same change is pushed on top of it: checking
+// the Gates again would only let the next push come first.
 func (p *promotion) commit(ctx context.Context, edited *snapshot, r *Result, waiting *backoff) error {
 	message, err := p.message(ctx, r)
 	if err != nil {
@@ -219,27 +218,27 @@ func (p *promotion) commit(ctx context.Context, edited *snapshot, r *Result, wai
 			r.Commit, r.Outcome = commit, Committed
 			return nil
 		}
-		if !cameFirst(err) {
+		if !lostRace(err) {
 			return err
 		}
 		if err := waiting.wait(ctx); err != nil {
-			return fmt.Errorf("promoting to %s: %w", r.Place, err)
+			return fmt.Errorf("promoting to %s: %w", r.EnvTarget, err)
 		}
 		tip, err := p.fetchBase(ctx)
 		if err != nil {
 			return err
 		}
 		if !edited.tree.Unchanged(tip) {
-			return errAgain
+			return errBranchMoved
 		}
-		if edited, err = p.onto(ctx, edited, tip, r.Pins); err != nil {
+		if edited, err = p.rebase(ctx, edited, tip, r.Pins); err != nil {
 			return err
 		}
 	}
 }
 
-// message returns the message of the commit as the user's hooks leave it, and still marked
-// as a promotion's.
+// message returns the message of the commit after the user's hooks, still with the mark of
+// a promotion.
 func (p *promotion) message(ctx context.Context, r *Result) (string, error) {
 	message, err := p.quarantine.EditMessage(ctx, r.message())
 	if err != nil {
@@ -251,7 +250,7 @@ func (p *promotion) message(ctx context.Context, r *Result) (string, error) {
 	return message, nil
 }
 
-// propose puts the change on a branch of its own, and opens or updates its pull request.
+// propose pushes the change to its own branch, and opens or updates its pull request.
 func (p *promotion) propose(ctx context.Context, edited *snapshot, r *Result, onBranch proposal) error {
 	same, err := p.onBranchAlready(edited, r, onBranch)
 	if err != nil {
@@ -270,30 +269,30 @@ func (p *promotion) propose(ctx context.Context, edited *snapshot, r *Result, on
 		}
 	}
 	r.Outcome = Pushed
-	if err := p.request(ctx, r); err != nil {
-		return errors.Join(fmt.Errorf("branch %s is pushed, and the same command can be run again", r.Branch), err)
+	if err := p.upsertPullRequest(ctx, r); err != nil {
+		return errors.Join(fmt.Errorf("branch %s is pushed: run the same command again", r.Branch), err)
 	}
-	// Another promotion may have moved the branch before the text was written, which
-	// then tells of this one alone.
+	// Another promotion may have moved the branch before the body was written, which then
+	// describes this promotion only.
 	tip, err := p.repository.Tip(ctx, r.Branch)
 	if err == nil && tip != "" && tip != r.Commit {
-		return errAgain
+		return errBranchMoved
 	}
 	return errors.Join(err, r.checkDraft())
 }
 
-// replace puts the commit in place of what the branch has.
+// replace replaces what the branch has by the commit.
 func (p *promotion) replace(ctx context.Context, r *Result, onBranch proposal) error {
-	if err := p.holdBack(ctx, r, onBranch.request); err != nil {
+	if err := p.makeDraft(ctx, r, onBranch.pullRequest); err != nil {
 		return err
 	}
 	return p.quarantine.Push(ctx, r.Branch, onBranch.commit, r.Commit)
 }
 
-// onBranchAlready reports whether the branch has this very change: pushing another commit
-// of it would only start its checks again, and drop its approvals. A branch that began at
-// other pins than the base has now is recreated: what it was merged as and reverted, it
-// wouldn't bring again.
+// onBranchAlready reports whether the branch has exactly this change: pushing another
+// commit of it would only restart its checks and dismiss its approvals. A branch that
+// started from other pins than the base has now is recreated: if it was merged and then
+// reverted, merging it again would change nothing.
 func (p *promotion) onBranchAlready(edited *snapshot, r *Result, onBranch proposal) (bool, error) {
 	if onBranch.commit == "" {
 		return false, nil
@@ -302,14 +301,14 @@ func (p *promotion) onBranchAlready(edited *snapshot, r *Result, onBranch propos
 	if err != nil {
 		return false, err
 	}
-	has, err := p.pinsFileAt(onBranch.commit, r.Pins)
-	if err != nil || !bytes.Equal(want, has) {
+	got, err := p.pinsFileAt(onBranch.commit, r.Pins)
+	if err != nil || !bytes.Equal(want, got) {
 		return false, err
 	}
-	began, err := p.pinsFileAt(onBranch.fork, r.Pins)
+	started, err := p.pinsFileAt(onBranch.fork, r.Pins)
 	if err != nil {
 		return false, err
 	}
 	base, err := p.pinsFileAt(edited.commit, r.Pins)
-	return bytes.Equal(began, base), err
+	return bytes.Equal(started, base), err
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestBackoff(t *testing.T) {
-	t.Run("it grows with the attempts and with how long they take, up to its bound", func(t *testing.T) {
+	t.Run("grows with attempts and their duration up to its bound", func(t *testing.T) {
 		for _, test := range []struct {
 			failed        int
 			attempt, want time.Duration
@@ -28,11 +28,11 @@ func TestBackoff(t *testing.T) {
 		}
 	})
 
-	t.Run("the time limit ends it", func(t *testing.T) {
+	t.Run("ends with the context", func(t *testing.T) {
 		over := errors.New("the time is over")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(over)
-		b := &backoff{began: time.Now().Add(-time.Hour)}
+		b := &backoff{started: time.Now().Add(-time.Hour)}
 		if err := b.wait(ctx); !errors.Is(err, over) || err.Error() != "other pushes came first 1 times: the time is over" {
 			t.Errorf("error %v", err)
 		}

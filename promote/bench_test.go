@@ -60,7 +60,7 @@ func monorepo(b *testing.B, bare string) (files int) {
 // request that is updated. What checking the repository out once costs, in the same run, is
 // what it is compared with: docs/promotion.md has the figures.
 func BenchmarkPromote(b *testing.B) {
-	w := newWorld(b)
+	w := newFixture(b)
 	files := monorepo(b, w.bare)
 	dir := filepath.Join(b.TempDir(), "clone")
 	promotetest.Git(b, b.TempDir(), "clone", "--quiet", w.URL+"/team/gitops.git", dir)

@@ -14,12 +14,12 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// trailer marks the commits that promotions make, with the environment and its pins: a
-// promotion into the same pins may replace what it marks, and nothing else.
+// trailer marks the commits of promotions, with the environment and its pins: a promotion
+// into the same pins may replace marked commits, and no others.
 const trailer = "Envladder-Promotion"
 
-// markLine matches a mark. Hooks and people add paragraphs to a message, so that it isn't
-// always among its trailers.
+// markLine matches a mark, which isn't always among the trailers of a message: hooks and
+// people add paragraphs.
 var markLine = regexp.MustCompile(`(?m)^` + trailer + `: (.+?)\r?$`)
 
 // markOf returns the last mark of a commit's message: empty if it has none.
@@ -31,38 +31,38 @@ func markOf(message string) string {
 	return found[len(found)-1][1]
 }
 
-// isInto reports whether a mark is of a promotion into these pins. Environments whose
-// branches have one name (of two ladders of one name, prod-eu and prod/eu) have others.
-func isInto(mark, file string) bool {
+// marksPins reports whether a mark is of a promotion into these pins. Environments may
+// share a branch name (two ladders of the same name, prod-eu and prod/eu), but no pins.
+func marksPins(mark, file string) bool {
 	_, pins, _ := strings.Cut(mark, " ")
 	return pins == file
 }
 
-// proposal is what a promotion's branch has for the pins, and what it started from.
+// proposal is the pins that a promotion's branch has, and those that it started from.
 type proposal struct {
-	// commit is the branch's tip, empty where there is none; fork is where it left the
-	// base.
+	// commit is the branch's tip, empty where there is no branch; fork is where it left
+	// the base.
 	commit, fork string
 	before, now  ladder.Pins
-	// since are the pins that the base has had after the fork.
+	// since is the pins that the base has had after the fork.
 	since []ladder.Pins
 	// source is the environment before.
 	source source
-	// request is the branch's open pull request; without a number there is none, or none
-	// that is needed.
-	request scm.PullRequest
+	// pullRequest is the branch's open pull request; its number is 0 where there is none,
+	// or none is needed.
+	pullRequest scm.PullRequest
 }
 
-// fate is what becomes of a value that was found on a promotion's branch.
-type fate int
+// disposition is how a promotion treats a value that it found on its branch.
+type disposition int
 
 const (
-	// settled: the branch proposes nothing that the base hasn't got.
-	settled fate = iota
-	// carriedOver into the promotion that makes the branch anew.
+	// settled: the base has the value, or the branch doesn't change it.
+	settled disposition = iota
+	// carriedOver into the promotion that recreates the branch.
 	carriedOver
-	// takenBack: the base has had it since, and has something else now. However it was
-	// merged, to propose it again would undo what came after.
+	// takenBack: the base has had it since, and has another value now. Proposing it again
+	// would undo what came after.
 	takenBack
 	// overtaken: the base got another value while it was proposed.
 	overtaken
@@ -70,61 +70,61 @@ const (
 	withdrawn
 )
 
-// fate of a value of the pins, and which value it is.
-func (o proposal) fate(of func(ladder.Pins) string, base ladder.Pins) (value string, what fate) {
-	before, now := of(o.before), of(o.now)
+// disposition returns the branch's value of the pins, and how to treat it.
+func (o proposal) disposition(valueIn func(ladder.Pins) string, base ladder.Pins) (value string, d disposition) {
+	before, now := valueIn(o.before), valueIn(o.now)
 	switch {
-	case now == "", now == before, now == of(base):
+	case now == "", now == before, now == valueIn(base):
 		return now, settled
-	case slices.ContainsFunc(o.since, func(p ladder.Pins) bool { return of(p) == now }):
+	case slices.ContainsFunc(o.since, func(p ladder.Pins) bool { return valueIn(p) == now }):
 		return now, takenBack
-	case of(base) != before:
+	case valueIn(base) != before:
 		return now, overtaken
-	case o.source.withdrew(of, now):
+	case o.source.withdrew(valueIn, now):
 		return now, withdrawn
 	}
 	return now, carriedOver
 }
 
-// proposed reads a promotion's branch. It refuses one with changes of others: the push
-// would drop them. Of a shallow clone as much history is fetched as that needs.
-func (p *promotion) proposed(ctx context.Context, base *snapshot, branch string, place ladder.Place) (proposal, error) {
+// proposed reads a promotion's branch. It fails for one with changes of others: the push
+// would drop them. For a shallow clone it fetches as much history as that needs.
+func (p *promotion) proposed(ctx context.Context, base *snapshot, branch string, target ladder.Place) (proposal, error) {
 	commit, err := p.quarantine.FetchWithParent(ctx, branch)
 	if err != nil || commit == "" {
 		return proposal{}, err
 	}
 	for {
-		found, foreign, err := p.examine(ctx, base, commit, place.PinsFile)
-		if err == nil && foreign == "" {
-			if found.since, err = p.pinsSince(ctx, base, found.fork, place.PinsFile); err != nil {
+		found, unexpected, err := p.examine(ctx, base, commit, target.PinsFile)
+		if err == nil && unexpected == "" {
+			if found.since, err = p.pinsSince(ctx, base, found.fork, target.PinsFile); err != nil {
 				return found, err
 			}
-			found.source, err = p.sourceOf(ctx, base, found.fork)
+			found.source, err = p.readSource(ctx, base, found.fork)
 			return found, err
 		}
 		if err != nil {
 			return proposal{}, fmt.Errorf("reading branch %q: %w", branch, err)
 		}
-		// What looks like another's may be the base's, where history is cut.
+		// Where history is cut, commits of the base may look unexpected.
 		more, err := p.quarantine.Deepen(ctx, p.Base, branch)
 		switch {
 		case err != nil:
 			return proposal{}, err
 		case !more:
-			return proposal{}, p.wouldDrop(branch, foreign)
+			return proposal{}, p.errWouldDrop(branch, unexpected)
 		}
 	}
 }
 
-// examine reads what the branch proposes, and says what it has that no promotion into
-// these pins made, or that can't be told from such.
-func (p *promotion) examine(ctx context.Context, base *snapshot, commit, file string) (found proposal, foreign string, err error) {
+// examine reads what the branch proposes, and returns a description of what it has that
+// no promotion into these pins made, or that can't be distinguished from that.
+func (p *promotion) examine(ctx context.Context, base *snapshot, commit, file string) (found proposal, unexpected string, err error) {
 	found.commit = commit
 	if found.fork, err = p.quarantine.MergeBase(ctx, base.commit, commit); err != nil {
 		return found, "", err
 	}
 	if found.fork == "" {
-		return found, fmt.Sprintf("nothing in common with %s", p.Base), nil
+		return found, fmt.Sprintf("no history in common with %s", p.Base), nil
 	}
 	cut, err := p.quarantine.Cut(ctx, base.commit, commit)
 	if err != nil {
@@ -139,21 +139,22 @@ func (p *promotion) examine(ctx context.Context, base *snapshot, commit, file st
 	if found.now, err = p.pinsAt(base, commit, file); err != nil {
 		return found, "", err
 	}
-	foreign, err = p.foreign(ctx, base, found, file)
-	return found, foreign, err
+	unexpected, err = p.findUnexpected(ctx, base, found, file)
+	return found, unexpected, err
 }
 
-// maxMark of a trailer that an error shows: a path.
+// maxMark bounds a mark or a branch in an error.
 const maxMark = 300
 
-// wouldDrop is the error of a branch that is left alone.
-func (p *promotion) wouldDrop(branch, what string) error {
+// errWouldDrop returns the error for a branch that must not be replaced.
+func (p *promotion) errWouldDrop(branch, unexpected string) error {
 	return fmt.Errorf("promoting by branch %q: it has %s, which a push would drop: merge the branch, or delete it (git push %s --delete %s)",
-		branch, what, p.Remote, branch)
+		branch, unexpected, p.Remote, branch)
 }
 
-// foreign says what the branch has that no promotion into these pins made.
-func (p *promotion) foreign(ctx context.Context, base *snapshot, o proposal, file string) (string, error) {
+// findUnexpected returns a description of what the branch has that no promotion into these
+// pins made, or "".
+func (p *promotion) findUnexpected(ctx context.Context, base *snapshot, o proposal, file string) (string, error) {
 	commits, err := p.quarantine.Commits(ctx, base.commit, o.commit)
 	if err != nil {
 		return "", err
@@ -165,8 +166,8 @@ func (p *promotion) foreign(ctx context.Context, base *snapshot, o proposal, fil
 			merged = true
 		case mark == "":
 			return fmt.Sprintf("commits that no promotion made (%.12s)", c.ID), nil
-		case !isInto(mark, file):
-			return fmt.Sprintf("a promotion into other pins than %q (%.12s: %s; places whose branches have one name are promoted one after the other)",
+		case !marksPins(mark, file):
+			return fmt.Sprintf("a promotion into other pins than %q (%.12s: %s; environments whose branches have the same name are promoted one after the other)",
 				file, c.ID, printable.Line(mark, maxMark)), nil
 		}
 	}
@@ -181,35 +182,35 @@ func (p *promotion) foreign(ctx context.Context, base *snapshot, o proposal, fil
 	case !merged:
 		return "", nil
 	}
-	return p.foreignInMerges(base, o, file, commits)
+	return p.unexpectedInMerges(base, o, file, commits)
 }
 
-// otherFile returns a file that the branch has changed, where the base hasn't the same
-// change: a promotion changes its pins alone, so somebody has amended its commit, or edited
-// while merging. It is empty if there is none.
+// otherFile returns a file that the branch changed and the base didn't change in the same
+// way, or "". A promotion changes only its pins, so someone amended its commit or edited
+// the file while merging.
 func (p *promotion) otherFile(ctx context.Context, base *snapshot, o proposal, file string) (string, error) {
 	theirs, err := p.quarantine.Differing(ctx, o.fork, o.commit)
 	if err != nil {
 		return "", err
 	}
-	lost, err := p.quarantine.Differing(ctx, base.commit, o.commit)
+	differing, err := p.quarantine.Differing(ctx, base.commit, o.commit)
 	if err != nil {
 		return "", err
 	}
 	for _, path := range sortedKeys(theirs) {
-		if _, ok := lost[path]; ok && path != file {
+		if _, ok := differing[path]; ok && path != file {
 			return path, nil
 		}
 	}
 	return "", nil
 }
 
-// foreignInMerges looks for values of the pins that a person wrote while merging. Such an
-// edit has no commit that could lack a mark, and resolving a conflict may choose one side
-// or neither. So the branch is compared with where it left the base: values that differ
-// are those that marked commits put there.
-func (p *promotion) foreignInMerges(base *snapshot, o proposal, file string, commits []gitrepo.Commit) (string, error) {
-	var put []Change
+// unexpectedInMerges finds values of the pins that a person wrote while merging. Such an
+// edit has no commit of its own that could lack a mark, and resolving a conflict may choose
+// either side or neither. The branch is therefore compared with where it left the base:
+// values that differ must come from marked commits.
+func (p *promotion) unexpectedInMerges(base *snapshot, o proposal, file string, commits []gitrepo.Commit) (string, error) {
+	var marked []Change
 	for _, c := range commits {
 		if c.Merge {
 			continue
@@ -218,22 +219,22 @@ func (p *promotion) foreignInMerges(base *snapshot, o proposal, file string, com
 		if err != nil {
 			return "", err
 		}
-		put = append(put, values...)
+		marked = append(marked, values...)
 	}
 	values, err := p.valuesBetween(base, o.fork, o.commit, file)
 	if err != nil {
 		return "", err
 	}
 	for _, v := range values {
-		if !slices.ContainsFunc(put, func(c Change) bool { return c.Image == v.Image && c.New == v.New }) {
-			return fmt.Sprintf("an edit of %q in a merge commit (%s: %s)", file, v.what(), orNone(v.New)), nil
+		if !slices.ContainsFunc(marked, func(c Change) bool { return c.Image == v.Image && c.New == v.New }) {
+			return fmt.Sprintf("an edit of %q in a merge commit (%s: %s)", file, v.name(), orNone(v.New)), nil
 		}
 	}
-	return p.foreignBytes(o, file, values)
+	return p.unexpectedBytes(o, file, values)
 }
 
-// foreignBytes looks for edits of the pins that aren't in their values.
-func (p *promotion) foreignBytes(o proposal, file string, values []Change) (string, error) {
+// unexpectedBytes finds edits of the pins file other than its values.
+func (p *promotion) unexpectedBytes(o proposal, file string, values []Change) (string, error) {
 	want, err := p.pinsFileAt(o.fork, file)
 	if err != nil {
 		return "", err
@@ -242,14 +243,15 @@ func (p *promotion) foreignBytes(o proposal, file string, values []Change) (stri
 	if err != nil {
 		return "", err
 	}
-	if bytes.Equal(rewritten(file, want, values), got) {
+	if bytes.Equal(applyValues(file, want, values), got) {
 		return "", nil
 	}
 	return fmt.Sprintf("an edit of %q in a merge commit", file), nil
 }
 
-// rewritten is a pins file as a promotion writes these values into it, nil where none can.
-func rewritten(file string, data []byte, values []Change) []byte {
+// applyValues returns a pins file with values as a promotion writes them, or nil where it
+// couldn't.
+func applyValues(file string, data []byte, values []Change) []byte {
 	for _, v := range values {
 		edited, err := gitrepo.SetString(file, data, v.New, v.key()...)
 		if err != nil {
@@ -289,19 +291,19 @@ func (p *promotion) pinsSince(ctx context.Context, base *snapshot, fork, file st
 	if err != nil {
 		return nil, err
 	}
-	var all []ladder.Pins
+	var since []ladder.Pins
 	for _, commit := range commits {
 		pins, err := p.pinsAt(base, commit, file)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, pins)
+		since = append(since, pins)
 	}
-	return all, nil
+	return since, nil
 }
 
-// pinsAt returns the pins at a commit. What is wrong with them is overlooked: they are of
-// another ladder than today's, and what is written has been checked.
+// pinsAt returns the pins at a commit. Errors in them are ignored: they belong to an older
+// ladder, and what is written is validated.
 func (p *promotion) pinsAt(base *snapshot, commit, file string) (ladder.Pins, error) {
 	data, err := p.pinsFileAt(commit, file)
 	if err != nil || data == nil {
@@ -311,7 +313,7 @@ func (p *promotion) pinsAt(base *snapshot, commit, file string) (ladder.Pins, er
 	return pins, nil
 }
 
-// pinsFileAt returns the pins file at a commit: nothing if there is none.
+// pinsFileAt returns the pins file at a commit, or nil.
 func (p *promotion) pinsFileAt(commit, file string) ([]byte, error) {
 	tree, err := p.quarantine.Tree(commit)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 const stagingBranch = "envladder/shop/staging"
 
-// scratch is a clone at a branch of the forge's repository, as a person has it.
-func (w *world) scratch(branch string) (git func(args ...string) string, dir string) {
+// scratch returns a person's clone of the forge's repository at a branch.
+func (w *fixture) scratch(branch string) (git func(args ...string) string, dir string) {
 	w.Helper()
 	dir = filepath.Join(w.TempDir(), "scratch")
 	promotetest.Git(w, w.TempDir(), "clone", "--quiet", "--branch", branch, w.bare, dir)
@@ -32,8 +32,8 @@ var merges = map[string]func(git func(...string) string){
 	"rebase": func(git func(...string) string) { git("cherry-pick", "main..origin/"+stagingBranch) },
 }
 
-// merge merges staging's branch, and closes its pull request.
-func (w *world) merge(how string) {
+// merge merges staging's branch and closes its pull request.
+func (w *fixture) merge(how string) {
 	w.Helper()
 	git, dir := w.scratch("main")
 	check(w.TB, os.WriteFile(filepath.Join(dir, "other"), []byte(fmt.Sprint(how, len(w.PullRequests()))), 0o600)) // so that main has moved on
@@ -48,17 +48,17 @@ func (w *world) merge(how string) {
 	}
 }
 
-// However a branch was merged, whether it was left behind or not, and whether the merge
-// was reverted or not: the next promotion brings what it is about, and nothing back.
-func TestABranchThatWasMergedBringsNothingBack(t *testing.T) {
+// The next promotion proposes only its own candidate, however the branch was merged, whether
+// the branch was deleted, and whether the merge was reverted.
+func TestMergedBranchIsNotProposedAgain(t *testing.T) {
 	for how := range merges {
 		for _, left := range []bool{true, false} {
 			if !left && how != "squash" {
-				continue // without it, main looks alike
+				continue // main is the same without it
 			}
 			for _, reverted := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s, left %t, reverted %t", how, left, reverted), func(t *testing.T) {
-					w := newWorld(t)
+					w := newFixture(t)
 					w.promote("staging", images("web@"+digest("c"), "api@"+digest("d")))
 					w.merge(how)
 					w.wantFile("main", "pins/staging.yaml", pins("c", "d"))
@@ -73,9 +73,9 @@ func TestABranchThatWasMergedBringsNothingBack(t *testing.T) {
 					results := w.promote("staging", images("web@"+digest("e")))
 					w.want(results, "staging Opened")
 					w.wantFile(stagingBranch, "pins/staging.yaml", pins("e", api))
-					// Where Git alone knows that the branch was merged, nothing needs to be said.
+					// Where Git itself shows that the branch was merged, there is no note.
 					rewritten := left && reverted && (how == "squash" || how == "rebase")
-					if said := strings.Contains(strings.Join(results[0].Notes, "\n"), "it isn't proposed again"); said != rewritten {
+					if noted := strings.Contains(strings.Join(results[0].Notes, "\n"), "it isn't proposed again"); noted != rewritten {
 						t.Errorf("notes %q", results[0].Notes)
 					}
 					w.clean()
@@ -85,11 +85,11 @@ func TestABranchThatWasMergedBringsNothingBack(t *testing.T) {
 	}
 }
 
-// What was reverted may be promoted again, by name: its merge isn't empty.
-func TestWhatWasRevertedCanBePromotedAgain(t *testing.T) {
+// A reverted digest may be promoted again by name: its merge isn't empty.
+func TestRevertedDigestCanBePromotedByName(t *testing.T) {
 	for how := range merges {
 		t.Run(how, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			again := images("web@"+digest("c"), "api@"+digest("d"))
 			w.promote("staging", again)
 			w.merge(how)
@@ -101,21 +101,20 @@ func TestWhatWasRevertedCanBePromotedAgain(t *testing.T) {
 	}
 }
 
-// What is proposed and was overtaken is said to be dropped.
-func TestAProposalThatIsOvertakenIsSaidToBeDropped(t *testing.T) {
-	w := newWorld(t)
+func TestOvertakenProposalIsDroppedWithNote(t *testing.T) {
+	w := newFixture(t)
 	w.promote("staging", images("web@"+digest("c")))
 	promotetest.CommitTo(t, w.bare, "main", "by hand", map[string]string{"shop/pins/staging.yaml": pins("e", "a")})
 	results := w.promote("staging", images("api@"+digest("f")))
 	w.wantFile(stagingBranch, "pins/staging.yaml", pins("e", "f"))
-	if notes := strings.Join(results[0].Notes, "\n"); !strings.Contains(notes, "web sha256:cccccccccccc was on the branch envladder/shop/staging, but main has got another since") {
+	if notes := strings.Join(results[0].Notes, "\n"); !strings.Contains(notes, "web sha256:cccccccccccc was on the branch envladder/shop/staging, but main has another value since") {
 		t.Errorf("notes %q", notes)
 	}
 }
 
-// An image that the ladder has no more, and pins that were wrong once, are no hindrance.
-func TestABranchOfAnOlderLadderIsNoHindrance(t *testing.T) {
-	w := newWorld(t)
+// Images that the ladder no longer has, and invalid pins in the history, are ignored.
+func TestBranchOfOlderLadderIsUpdated(t *testing.T) {
+	w := newFixture(t)
 	w.promote("staging", images("api@"+digest("d")))
 	promotetest.CommitTo(t, w.bare, "main", "wrong", map[string]string{"shop/pins/staging.yaml": "images: {web: latest}\n"})
 	without := strings.Replace(ladderYAML, "  - {name: api, repository: registry.example.com/shop/api, valuesPath: api.image}\n", "", 1)
@@ -129,9 +128,9 @@ func TestABranchOfAnOlderLadderIsNoHindrance(t *testing.T) {
 	w.wantFile(stagingBranch, "pins/staging.yaml", "images:\n  web: "+digest("c")+"\n")
 }
 
-// A person who merges main into the branch may write what they like into the merge. What
-// they wrote isn't overwritten; a merge that is only that is no hindrance.
-func TestEditsInAMergeOnTheBranchAreSeen(t *testing.T) {
+// A person who merges main into the branch may edit files in the merge commit. Such edits
+// are rejected; a merge without edits is accepted.
+func TestMergeCommitOnBranch(t *testing.T) {
 	for name, test := range map[string]struct {
 		main map[string]string // what comes onto main before
 		edit map[string]string // what the merge has in place of what git would make
@@ -179,7 +178,7 @@ func TestEditsInAMergeOnTheBranchAreSeen(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.promote("staging", images("web@"+digest("c")))
 			promotetest.CommitTo(t, w.bare, "main", "meanwhile", test.main)
 			git, dir := w.scratch(stagingBranch)
@@ -201,35 +200,35 @@ func TestEditsInAMergeOnTheBranchAreSeen(t *testing.T) {
 	}
 }
 
-// Two ladders of one name, and prod-eu beside prod/eu, have one branch: the second
-// doesn't take it from the first.
-func TestABranchOfOtherPinsIsLeftAlone(t *testing.T) {
+// Two ladders of the same name, and prod-eu and prod/eu, share a branch name: the second
+// promotion doesn't replace the first one's branch.
+func TestBranchOfOtherPinsIsRejected(t *testing.T) {
 	two := strings.NewReplacer("pins/staging.yaml", "pins/other.yaml").Replace(ladderYAML)
-	beside := ladderYAML + "  - {name: prod-eu, pins: pins/prod-eu.yaml}\n"
+	both := ladderYAML + "  - {name: prod-eu, pins: pins/prod-eu.yaml}\n"
 	for name, test := range map[string]struct {
 		files       map[string]string
-		first       func(w *world)
+		first       func(w *fixture)
 		environment string
 		dir, branch string
 	}{
 		"another folder": {
 			files:       map[string]string{"other/ladder.yaml": ladderYAML, "other/chart/Chart.yaml": "name: shop\n", "other/pins/staging.yaml": pins("a", "a")},
-			first:       func(w *world) { w.promote("staging", images("web@"+digest("c"))) },
+			first:       func(w *fixture) { w.promote("staging", images("web@"+digest("c"))) },
 			environment: "staging", dir: "other", branch: stagingBranch,
 		},
 		"other pins": {
 			files:       map[string]string{"other/ladder.yaml": two, "other/chart/Chart.yaml": "name: shop\n", "other/pins/other.yaml": pins("a", "a")},
-			first:       func(w *world) { w.promote("staging", images("web@"+digest("c"))) },
+			first:       func(w *fixture) { w.promote("staging", images("web@"+digest("c"))) },
 			environment: "staging", dir: "other", branch: stagingBranch,
 		},
 		"another environment": {
-			files:       map[string]string{"shop/ladder.yaml": beside, "shop/pins/prod-eu.yaml": pins("a", "a")},
-			first:       func(w *world) { w.promote("prod", target("eu"), images("web@"+digest("c"))) },
+			files:       map[string]string{"shop/ladder.yaml": both, "shop/pins/prod-eu.yaml": pins("a", "a")},
+			first:       func(w *fixture) { w.promote("prod", target("eu"), images("web@"+digest("c"))) },
 			environment: "prod-eu", dir: "shop", branch: "envladder/shop/prod-eu",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			promotetest.CommitTo(t, w.bare, "main", "more", test.files)
 			promotetest.Git(t, w.clone, "pull", "--quiet")
 			test.first(w)
@@ -245,10 +244,9 @@ func TestABranchOfOtherPinsIsLeftAlone(t *testing.T) {
 	}
 }
 
-// A person who amends a promotion's commit keeps its mark. What they did beside the pins
-// isn't dropped.
-func TestAnAmendedCommitIsNotDropped(t *testing.T) {
-	w := newWorld(t)
+// Amending a promotion's commit keeps its mark. Edits of other files must not be dropped.
+func TestAmendedCommitIsRejected(t *testing.T) {
+	w := newFixture(t)
 	w.promote("staging", images("web@"+digest("c")))
 	git, dir := w.scratch(stagingBranch)
 	check(t, os.WriteFile(filepath.Join(dir, "shop/chart/Chart.yaml"), []byte("mine"), 0o600))
@@ -258,7 +256,7 @@ func TestAnAmendedCommitIsNotDropped(t *testing.T) {
 }
 
 func TestRemoteWithoutForcePushes(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.promote("staging")
 	promotetest.Git(t, w.bare, "config", "receive.denyNonFastForwards", "true")
 	w.promote("dev", images("web@"+digest("c")))

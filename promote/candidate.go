@@ -1,7 +1,6 @@
 package promote
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,17 +11,17 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// candidate is what is proposed for an environment: digests by the image's name, and the
-// packaged chart that they soaked with.
+// candidate is what a promotion proposes for an environment: digests by the image's name,
+// and the packaged chart that they soaked with.
 type candidate struct {
 	images map[string]string
-	// chart is empty where it stays what it is.
+	// chart is empty where it doesn't change.
 	chart string
-	// from is the environment that it comes from, empty where it was named.
+	// from is the environment that has it pinned, empty where it was named.
 	from string
 }
 
-// matches says whether a place is on the candidate already.
+// matches reports whether pins have the candidate already.
 func (c candidate) matches(p ladder.Pins) bool {
 	for name, digest := range c.images {
 		if p.Images[name] != digest {
@@ -32,21 +31,21 @@ func (c candidate) matches(p ladder.Pins) bool {
 	return c.chart == "" || c.chart == p.Chart
 }
 
-// ParseImage reads NAME@DIGEST or REPOSITORY@DIGEST, of an image of the ladder.
+// ParseImage parses NAME@DIGEST or REPOSITORY@DIGEST of an image of the ladder.
 func ParseImage(document *ladder.Document, text string) (image ladder.Image, digest string, err error) {
 	name, digest, ok := strings.Cut(text, "@")
 	switch {
 	case !ok:
-		return ladder.Image{}, "", fmt.Errorf("naming the image %q: want it with its digest, %s@sha256:…: a tag can be moved", text, withoutTag(text))
+		return ladder.Image{}, "", fmt.Errorf("parsing image %q: the digest is missing: want %s@sha256:…, since a tag can be moved", text, withoutTag(text))
 	case !digests.Valid(digest):
-		return ladder.Image{}, "", fmt.Errorf("naming the image %q: %q isn't a digest: want sha256: and 64 lowercase hex digits", text, digest)
+		return ladder.Image{}, "", fmt.Errorf("parsing image %q: %q is not a digest: want sha256: and 64 lowercase hex digits", text, digest)
 	case !strings.Contains(name, "/") && strings.Contains(name, ":"):
-		return ladder.Image{}, "", fmt.Errorf("naming the image %q: it has a tag: the digest alone says which it is", text)
+		return ladder.Image{}, "", fmt.Errorf("parsing image %q: it has a tag: leave it out, the digest identifies the image", text)
 	case !strings.Contains(name, "/"):
 		image, err = document.Image(name)
 		return image, digest, err
 	}
-	image, err = imageOf(document, text)
+	image, err = findByRepository(document, text)
 	return image, digest, err
 }
 
@@ -57,14 +56,14 @@ func withoutTag(text string) string {
 	return text
 }
 
-// imageOf finds the ladder's image by its repository, which must be of one alone.
-func imageOf(document *ladder.Document, text string) (ladder.Image, error) {
+// findByRepository finds the only image of the ladder with a repository.
+func findByRepository(document *ladder.Document, text string) (ladder.Image, error) {
 	reference, err := registry.ParseReference(text)
 	if err != nil {
 		return ladder.Image{}, err
 	}
 	if reference.Tag != "" {
-		return ladder.Image{}, fmt.Errorf("naming the image %q: it has a tag: the digest alone says which it is", text)
+		return ladder.Image{}, fmt.Errorf("parsing image %q: it has a tag: leave it out, the digest identifies the image", text)
 	}
 	var found []ladder.Image
 	known := make([]string, 0, len(document.Spec.Images))
@@ -78,16 +77,16 @@ func imageOf(document *ladder.Document, text string) (ladder.Image, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return ladder.Image{}, fmt.Errorf("naming the image %q: ladder %q has several of this repository, %s and %s among them: name one, %s@%s",
+		return ladder.Image{}, fmt.Errorf("parsing image %q: ladder %q has several images of this repository, among them %s and %s: use the name, as in %s@%s",
 			text, document.Metadata.Name, found[0].Name, found[1].Name, found[0].Name, reference.Digest)
 	case len(known) == 0:
-		return ladder.Image{}, fmt.Errorf("naming the image %q: ladder %q has no images", text, document.Metadata.Name)
+		return ladder.Image{}, fmt.Errorf("parsing image %q: ladder %q has no images", text, document.Metadata.Name)
 	}
-	return ladder.Image{}, fmt.Errorf("naming the image %q: its repository is none of ladder %q, which has %s", text, document.Metadata.Name, strings.Join(known, ", "))
+	return ladder.Image{}, fmt.Errorf("parsing image %q: ladder %q has no image of this repository, only %s", text, document.Metadata.Name, strings.Join(known, ", "))
 }
 
-// named is the candidate that was named image by image.
-func named(document *ladder.Document, texts []string) (candidate, error) {
+// namedCandidate returns the candidate of images that were named.
+func namedCandidate(document *ladder.Document, texts []string) (candidate, error) {
 	c := candidate{images: map[string]string{}}
 	for _, text := range texts {
 		image, digest, err := ParseImage(document, text)
@@ -95,25 +94,25 @@ func named(document *ladder.Document, texts []string) (candidate, error) {
 			return candidate{}, err
 		}
 		if other, ok := c.images[image.Name]; ok && other != digest {
-			return candidate{}, fmt.Errorf("naming the image %q twice: as %s and as %s", image.Name, other, digest)
+			return candidate{}, fmt.Errorf("parsing images: %q is named twice, as %s and as %s", image.Name, other, digest)
 		}
 		c.images[image.Name] = digest
 	}
 	return c, nil
 }
 
-// fromBefore is what the environment before this one in the ladder has pinned.
-func fromBefore(document *ladder.Document, environment string) (candidate, error) {
-	before, err := placesBefore(document, environment)
+// candidateFromBefore returns what the environment before this one has pinned.
+func candidateFromBefore(document *ladder.Document, environment string) (candidate, error) {
+	before, err := targetsBefore(document, environment)
 	if err != nil {
 		return candidate{}, err
 	}
 	if len(before) == 0 {
-		return candidate{}, fmt.Errorf("choosing a candidate for %q: no environment before it has pins: name one (--image NAME@sha256:…)", environment)
+		return candidate{}, fmt.Errorf("choosing a candidate for %q: no environment before it has pins: name the images (--image NAME@sha256:…)", environment)
 	}
 	c := candidate{images: map[string]string{}, chart: before[0].Pins.Chart, from: before[0].Environment.Name}
 	for _, image := range document.Spec.Images {
-		digest, err := agreed(before, image.Name, func(p ladder.Pins) string { return p.Images[image.Name] })
+		digest, err := agreedValue(before, image.Name, func(p ladder.Pins) string { return p.Images[image.Name] })
 		if err != nil {
 			return candidate{}, err
 		}
@@ -121,7 +120,7 @@ func fromBefore(document *ladder.Document, environment string) (candidate, error
 			c.images[image.Name] = digest
 		}
 	}
-	if _, err := agreed(before, "its chart", func(p ladder.Pins) string { return p.Chart }); err != nil {
+	if _, err := agreedValue(before, "its chart", func(p ladder.Pins) string { return p.Chart }); err != nil {
 		return candidate{}, err
 	}
 	if len(c.images) == 0 {
@@ -130,33 +129,31 @@ func fromBefore(document *ladder.Document, environment string) (candidate, error
 	return c, nil
 }
 
-// agreed is what all places have pinned alike.
-func agreed(places []ladder.Place, what string, of func(ladder.Pins) string) (string, error) {
-	value := of(places[0].Pins)
-	for _, p := range places[1:] {
-		if other := of(p.Pins); other != value {
-			return "", fmt.Errorf("choosing a candidate: the targets of %q don't agree about %s: %s has %s, %s has %s: name the one that is meant (--image NAME@sha256:…)",
-				p.Environment.Name, what, places[0].Name(), orNone(value), p.Name(), orNone(other))
+// agreedValue returns the value that all targets have pinned.
+func agreedValue(targets []ladder.Place, name string, valueIn func(ladder.Pins) string) (string, error) {
+	value := valueIn(targets[0].Pins)
+	for _, p := range targets[1:] {
+		if other := valueIn(p.Pins); other != value {
+			return "", fmt.Errorf("choosing a candidate: the targets of %q differ in %s: %s has %s, %s has %s: name the image (--image NAME@sha256:…)",
+				p.Environment.Name, name, targets[0].Name(), orNone(value), p.Name(), orNone(other))
 		}
 	}
 	return value, nil
 }
 
-func orNone(value string) string { return cmp.Or(value, "none") }
-
-// placesBefore are the places of the nearest environment before that has pins of its
-// own: local runs dev's, so nothing climbs from there.
-func placesBefore(document *ladder.Document, environment string) ([]ladder.Place, error) {
+// targetsBefore returns the targets of the nearest environment before that has pins of its
+// own. local has none: it runs what dev has.
+func targetsBefore(document *ladder.Document, environment string) ([]ladder.Place, error) {
 	environments := document.Spec.Environments
 	at := slices.IndexFunc(environments, func(e ladder.Environment) bool { return e.Name == environment })
 	for i := at - 1; i >= 0; i-- {
-		places, err := document.Places(environments[i].Name)
+		targets, err := document.Places(environments[i].Name)
 		if err != nil {
 			return nil, err
 		}
-		places = slices.DeleteFunc(places, func(p ladder.Place) bool { return p.PinsFile == "" })
-		if len(places) > 0 {
-			return places, nil
+		targets = slices.DeleteFunc(targets, func(p ladder.Place) bool { return p.PinsFile == "" })
+		if len(targets) > 0 {
+			return targets, nil
 		}
 	}
 	return nil, nil
@@ -164,13 +161,13 @@ func placesBefore(document *ladder.Document, environment string) ([]ladder.Place
 
 var errNoPins = errors.New("it has no pins")
 
-// pinnable refuses a place without pins of its own.
-func pinnable(p ladder.Place) error {
+// checkPinnable fails for a target without pins of its own.
+func checkPinnable(p ladder.Place) error {
 	if p.PinsFile != "" {
 		return nil
 	}
 	if p.Environment.Name == "local" {
 		return fmt.Errorf("pinning %q: %w of its own: it runs what dev has pinned", p.Name(), errNoPins)
 	}
-	return fmt.Errorf("pinning %q: %w: name a file in the ladder (environments[].pins, or its targets')", p.Name(), errNoPins)
+	return fmt.Errorf("pinning %q: %w: set a file in the ladder (environments[].pins, or its targets')", p.Name(), errNoPins)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/envladder/envladder/promote"
 )
 
-// Two images may have one repository: then it doesn't say which is meant.
-func TestParseImageOfARepositoryOfSeveral(t *testing.T) {
+// Two images may share a repository, which then doesn't identify either.
+func TestParseImageSharedRepository(t *testing.T) {
 	document, err := ladder.Open(fstest.MapFS{
 		"ladder.yaml": {Data: []byte("apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\nspec:\n  chart: chart\n  images:\n" +
 			"  - {name: job, repository: registry.example.com/shop/job, valuesPath: job}\n" +
@@ -30,7 +30,7 @@ func TestParseImageOfARepositoryOfSeveral(t *testing.T) {
 		t.Errorf("the job's repository is image %q, error %v", image.Name, err)
 	}
 	_, _, err = promote.ParseImage(document, "registry.example.com/shop/web@"+digest("a"))
-	if err == nil || !strings.Contains(err.Error(), "several of this repository, stable and canary among them: name one, stable@"+digest("a")) {
+	if err == nil || !strings.Contains(err.Error(), "several images of this repository, among them stable and canary: use the name, as in stable@"+digest("a")) {
 		t.Errorf("error %v", err)
 	}
 }

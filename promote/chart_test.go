@@ -8,7 +8,7 @@ import (
 )
 
 // chartDigest is what the plugin would stamp.
-func chartDigest(t *testing.T, w *world) string {
+func chartDigest(t *testing.T, w *fixture) string {
 	t.Helper()
 	loaded, err := chart.Load(t.Context(), os.DirFS(w.clone), "shop/chart")
 	check(t, err)

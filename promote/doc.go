@@ -1,5 +1,7 @@
-// Package promote moves digests up the ladder: it writes pins, makes of a candidate a
-// commit or a pull request with the Gate's verdict in it, and tells how the environments
-// stand. Git is written to by internal/gitrepo, pull requests by internal/scm; whether a
-// digest may run it asks internal/verdict, and decides nothing of that itself.
+// Package promote moves digests up the ladder: it writes pins, turns a candidate into a
+// commit or a pull request that shows the Gate's verdict, and reports the status of the
+// environments.
+//
+// Git is written by internal/gitrepo and pull requests by internal/scm. Whether a digest
+// may run is decided by internal/verdict.
 package promote

@@ -14,12 +14,12 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// Pinned is what Pin did.
+// Pinned is the result of Pin.
 type Pinned struct {
 	Change
 
-	// Place is prod, or prod/eu.
-	Place string `json:"place"`
+	// EnvTarget is prod, or prod/eu.
+	EnvTarget string `json:"envTarget"`
 	// File is the pins file's path in the repository.
 	File string `json:"file"`
 }
@@ -36,11 +36,11 @@ func Pin(repo *ladder.Repository, environment, target, image string) (Pinned, er
 	if err != nil {
 		return Pinned{}, err
 	}
-	place, err := document.Place(environment, target)
+	pinned, err := document.Place(environment, target)
 	if err != nil {
 		return Pinned{}, err
 	}
-	if err := pinnable(place); err != nil {
+	if err := checkPinnable(pinned); err != nil {
 		return Pinned{}, err
 	}
 	found, digest, err := ParseImage(document, image)
@@ -48,25 +48,25 @@ func Pin(repo *ladder.Repository, environment, target, image string) (Pinned, er
 		return Pinned{}, err
 	}
 	done := Pinned{
-		Change: Change{Image: found.Name, Repository: found.Repository, Old: place.Pins.Images[found.Name], New: digest},
-		Place:  place.Name(), File: place.PinsFile,
+		Change:    Change{Image: found.Name, Repository: found.Repository, Old: pinned.Pins.Images[found.Name], New: digest},
+		EnvTarget: pinned.Name(), File: pinned.PinsFile,
 	}
 	if done.Old == done.New {
 		return done, nil
 	}
-	data, err := readPins(repo.FS(), place.PinsFile)
+	data, err := readPins(repo.FS(), pinned.PinsFile)
 	if err != nil {
 		return Pinned{}, err
 	}
-	edited, err := gitrepo.SetString(place.PinsFile, data, digest, done.key()...)
+	edited, err := gitrepo.SetString(pinned.PinsFile, data, digest, done.key()...)
 	if err != nil {
 		return Pinned{}, err
 	}
-	return done, overwrite(repo.Root, place.PinsFile, edited)
+	return done, replaceFile(repo.Root, pinned.PinsFile, edited)
 }
 
-// lockLadder waits until no other process edits pins of this ladder: of two at once, the
-// later one would write the other's old value. A ladder that isn't there needs no lock.
+// lockLadder waits until no other process edits pins of this ladder: two at once could
+// overwrite each other's value. A ladder that doesn't exist needs no lock.
 func lockLadder(repo *ladder.Repository) (unlock func(), err error) {
 	name := filepath.Join(repo.Root, filepath.FromSlash(repo.Dir), ladder.FileName)
 	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
@@ -74,12 +74,12 @@ func lockLadder(repo *ladder.Repository) (unlock func(), err error) {
 	}
 	file, err := lockedfile.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("locking %q, so that no other pin is written at once: %w", name, err)
+		return nil, fmt.Errorf("locking %q against other writers of pins: %w", name, err)
 	}
 	return func() { _ = file.Close() }, nil // nothing was written
 }
 
-// readPins reads a pins file; one that isn't there is empty.
+// readPins reads a pins file; one that doesn't exist is empty.
 func readPins(fsys fs.FS, file string) ([]byte, error) {
 	data, err := strictyaml.ReadFile(fsys, file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,9 +88,9 @@ func readPins(fsys fs.FS, file string) ([]byte, error) {
 	return data, err
 }
 
-// overwrite writes a new file and renames it, so that no reader sees half of it. The
-// ladder has refused symbolic links.
-func overwrite(dir, file string, data []byte) error {
+// replaceFile writes a temporary file and renames it, so that no reader sees a part of it.
+// The ladder has no symbolic links.
+func replaceFile(dir, file string, data []byte) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("writing %q: %w", file, err)
@@ -104,12 +104,12 @@ func overwrite(dir, file string, data []byte) error {
 	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return wrapWrite(file, err)
 	}
-	beside := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")
-	if err := root.WriteFile(beside, data, mode); err != nil {
-		return wrapWrite(file, errors.Join(err, root.RemoveAll(beside)))
+	temporary := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")
+	if err := root.WriteFile(temporary, data, mode); err != nil {
+		return wrapWrite(file, errors.Join(err, root.RemoveAll(temporary)))
 	}
-	if err := root.Rename(beside, name); err != nil {
-		return wrapWrite(file, errors.Join(err, root.RemoveAll(beside)))
+	if err := root.Rename(temporary, name); err != nil {
+		return wrapWrite(file, errors.Join(err, root.RemoveAll(temporary)))
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestPin(t *testing.T) {
 		t.Cleanup(func() { _ = repo.Close() })
 		return repo, filepath.Join(dir, "pins/dev.yaml")
 	}
-	t.Run("several at once lose no edit", func(t *testing.T) {
+	t.Run("concurrent pins lose no edit", func(t *testing.T) {
 		repo, pins := open(t)
 		var group sync.WaitGroup
 		for i := range images {
@@ -55,7 +55,7 @@ func TestPin(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a symbolic link is refused and stays", func(t *testing.T) {
+	t.Run("symbolic link is rejected and stays", func(t *testing.T) {
 		repo, pins := open(t)
 		other := filepath.Join(repo.Root, "other.yaml")
 		if err := os.MkdirAll(filepath.Dir(pins), 0o700); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/scm"
 	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/promote/forge"
 )
 
 type clock func() time.Time
@@ -21,33 +22,32 @@ type clock func() time.Time
 type Options struct {
 	// Dir is the ladder's folder in the user's work tree.
 	Dir string
-	// Remote is Git's name of it; Base the branch that is promoted on, by default the
-	// remote's own.
+	// Remote is its name in Git; Base the branch to promote on, by default the remote's
+	// default branch.
 	Remote, Base string
-	// Environment, and Target of it: none for the next wave.
+	// Environment, and its Target: empty for the next wave.
 	Environment, Target string
-	// Images are the candidate (NAME@DIGEST), in place of the environment before.
+	// Images are the candidate (NAME@DIGEST), in place of what the environment before has.
 	Images []string
-	// Gates to ask in place of the one that the ladder names, and Recalls that count.
+	// Gates to check in place of the one that the ladder names, and Recalls.
 	Gates   []verdict.Gate
 	Recalls []v1alpha1.Recall
-	// AllowUnproven promotes what the cluster would refuse, as a draft.
+	// AllowUnproven promotes what the cluster would deny, as a draft.
 	AllowUnproven bool
 	// DryRun changes nothing.
 	DryRun bool
-	// Flags are what the pull request's text tells of the command beside environment and
-	// target, so that whoever runs it again asks the same: paths relative to Dir, and no
-	// token.
+	// Flags of the command, for the pull request's body, so that anyone can run the same
+	// command again: with paths relative to Dir, and without a token.
 	Flags []string
-	Forge Forge
+	Forge forge.Config
 	Judge Judge
-	// Charts reads those that are in registries, where a Gate asks for their digest.
+	// Charts reads charts from registries, where a Gate requires their digest.
 	Charts *chart.Puller
 	Now    func() time.Time
 }
 
-// Run promotes, into one environment or target, or into all of a wave. Results that come
-// with an error are of what was done before it.
+// Run promotes into one environment or target, or into all targets of a wave. With an error
+// it returns the results of what was done before.
 func Run(ctx context.Context, o Options) ([]Result, error) {
 	repository, err := gitrepo.Open(ctx, o.Dir, o.Remote)
 	if err != nil {
@@ -66,13 +66,13 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 		return nil, err
 	}
 	defer p.quarantine.Close()
-	slots, err := p.plan(ctx)
+	groups, err := p.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var results []Result
-	for _, s := range slots {
-		result, err := p.write(ctx, s)
+	for _, g := range groups {
+		result, err := p.write(ctx, g)
 		if err == nil || result.done() {
 			results = append(results, result)
 		}
@@ -89,17 +89,17 @@ type promotion struct {
 
 	repository *gitrepo.Repository
 	quarantine *gitrepo.Quarantine
-	// defaultBranch is the remote's own.
+	// defaultBranch of the remote.
 	defaultBranch string
-	// base is its newest known state; nil where it has moved.
+	// base is the newest known state of the base branch; nil where it has moved.
 	base *snapshot
-	// candidate and forge are found once; everything else is read again from the base
-	// at each attempt.
+	// candidate and forge are determined once; everything else is read again from the
+	// base at each attempt.
 	candidate candidate
 	forge     scm.Repository
 }
 
-// findBase finds the branch that is promoted on.
+// findBase determines the branch to promote on.
 func (p *promotion) findBase(ctx context.Context) (err error) {
 	if p.Base != "" {
 		if err := p.repository.CheckBranch(ctx, p.Base); err != nil {
@@ -117,8 +117,8 @@ func (p *promotion) findBase(ctx context.Context) (err error) {
 	return err
 }
 
-// plan finds the candidate, and where it goes.
-func (p *promotion) plan(ctx context.Context) (slots []slot, err error) {
+// plan determines the candidate and the pins to write.
+func (p *promotion) plan(ctx context.Context) (groups []pinsGroup, err error) {
 	base, err := p.newest(ctx)
 	if err != nil {
 		return nil, err
@@ -126,41 +126,41 @@ func (p *promotion) plan(ctx context.Context) (slots []slot, err error) {
 	if err := p.checkClean(ctx, base.document); err != nil {
 		return nil, err
 	}
-	if _, err := base.document.Places(p.Environment); err != nil { // a typo is said first
+	if _, err := base.document.Places(p.Environment); err != nil { // report a typo first
 		return nil, err
 	}
 	if p.candidate, err = p.findCandidate(base.document); err != nil {
 		return nil, err
 	}
-	if slots, err = choose(base.document, p.Environment, p.Target, p.candidate); err != nil {
+	if groups, err = chooseGroups(base.document, p.Environment, p.Target, p.candidate); err != nil {
 		return nil, err
 	}
-	if len(slots) == 0 { // all are on it: each says so
-		places, err := base.document.Places(p.Environment)
-		return slotsOf(places), err
+	if len(groups) == 0 { // all have it: each reports so
+		targets, err := base.document.Places(p.Environment)
+		return groupByPins(targets), err
 	}
-	return slots, p.findForge(ctx, base.document)
+	return groups, p.findForge(ctx, base.document)
 }
 
 func (p *promotion) findCandidate(document *ladder.Document) (candidate, error) {
 	if len(p.Images) > 0 {
-		return named(document, p.Images)
+		return namedCandidate(document, p.Images)
 	}
-	return fromBefore(document, p.Environment)
+	return candidateFromBefore(document, p.Environment)
 }
 
-// findForge fails before anything is pushed where no pull request could be opened: the
-// forge can't be reached, or the token may not read the repository.
+// findForge connects to the forge. It fails before anything is pushed if no pull request
+// could be opened: the forge can't be reached, or the token may not read the repository.
 func (p *promotion) findForge(ctx context.Context, document *ladder.Document) error {
-	places, err := document.Places(p.Environment)
-	if err != nil || p.DryRun || places[0].Environment.Promotion == ladder.PromotionCommit {
+	targets, err := document.Places(p.Environment)
+	if err != nil || p.DryRun || targets[0].Environment.Promotion == ladder.PromotionCommit {
 		return err
 	}
 	remote, err := p.repository.RemoteURL(ctx)
 	if err != nil {
 		return err
 	}
-	options, err := p.Forge.options(remote)
+	options, err := p.Forge.Options(remote)
 	if err != nil {
 		return err
 	}
@@ -173,16 +173,17 @@ func (p *promotion) findForge(ctx context.Context, document *ladder.Document) er
 	return nil
 }
 
-// checkClean refuses where the user may think of what isn't pushed yet.
+// checkClean fails where the ladder, its pins or Gates have changes that aren't pushed:
+// the user may expect them to be promoted.
 func (p *promotion) checkClean(ctx context.Context, document *ladder.Document) error {
 	files := []string{document.File}
 	for _, environment := range document.Spec.Environments {
-		places, err := document.Places(environment.Name)
+		targets, err := document.Places(environment.Name)
 		if err != nil {
-			continue // other environments' faults are theirs
+			continue // errors of other environments don't matter here
 		}
-		for _, place := range places {
-			for _, file := range []string{place.PinsFile, place.GateFile} {
+		for _, target := range targets {
+			for _, file := range []string{target.PinsFile, target.GateFile} {
 				if file != "" {
 					files = append(files, file)
 				}
@@ -194,7 +195,7 @@ func (p *promotion) checkClean(ctx context.Context, document *ladder.Document) e
 		return err
 	}
 	if len(changed) > 0 {
-		return fmt.Errorf("promoting from a dirty work tree: %s isn't committed, and a promotion starts from %s of %s: commit and push it, or take it back",
+		return fmt.Errorf("promoting from a dirty work tree: %s has uncommitted changes, and a promotion starts from %s of %s: commit and push them, or revert them",
 			strings.Join(changed, ", "), p.Base, p.Remote)
 	}
 	return nil

@@ -12,8 +12,8 @@ import (
 // Proposal is a value that a promotion's branch has for an environment's pins and that the
 // base branch hasn't had yet.
 type Proposal struct {
-	// Place is prod, or prod/eu.
-	Place string `json:"place"`
+	// EnvTarget is prod, or prod/eu.
+	EnvTarget string `json:"envTarget"`
 	// Image is its name in the ladder, empty for the chart.
 	Image string `json:"image,omitempty"`
 	// Value is the digest, or the chart's reference.
@@ -27,9 +27,9 @@ type Proposal struct {
 	Withdrawn bool `json:"withdrawn"`
 }
 
-// Proposals reads what the promotions' branches of a remote propose for the ladder in a
-// folder of a work tree. It needs no forge: whether a pull request is open isn't known.
-// The proposals that come with an error are those of the branches that could be read.
+// Proposals returns what the branches of promotions on a remote propose for the ladder in a
+// folder of a work tree. It needs no forge, so it doesn't know whether a pull request is
+// open. With an error it returns the proposals of the branches that could be read.
 func Proposals(ctx context.Context, dir, remote string) ([]Proposal, error) {
 	repository, err := gitrepo.Open(ctx, dir, remote)
 	if err != nil {
@@ -48,60 +48,60 @@ func Proposals(ctx context.Context, dir, remote string) ([]Proposal, error) {
 		return nil, err
 	}
 	var (
-		all  []Proposal
-		errs []error
+		proposals []Proposal
+		errs      []error
 	)
 	for _, environment := range base.document.Spec.Environments {
 		if environment.Promotion == ladder.PromotionCommit {
 			continue
 		}
 		p.Environment = environment.Name
-		found, err := p.proposals(ctx, base)
-		all, errs = append(all, found...), append(errs, err)
+		found, err := p.proposalsInto(ctx, base)
+		proposals, errs = append(proposals, found...), append(errs, err)
 	}
-	return all, errors.Join(errs...)
+	return proposals, errors.Join(errs...)
 }
 
-// proposals reads the branches of one environment.
-func (p *promotion) proposals(ctx context.Context, base *snapshot) ([]Proposal, error) {
-	places, err := base.document.Places(p.Environment)
+// proposalsInto returns the proposals for one environment.
+func (p *promotion) proposalsInto(ctx context.Context, base *snapshot) ([]Proposal, error) {
+	targets, err := base.document.Places(p.Environment)
 	if err != nil {
 		return nil, err
 	}
 	var (
-		all  []Proposal
-		errs []error
+		proposals []Proposal
+		errs      []error
 	)
-	for _, s := range slotsOf(places) {
-		if s.file == "" {
+	for _, g := range groupByPins(targets) {
+		if g.file == "" {
 			continue
 		}
-		place, err := base.document.Place(s.environment, s.target())
+		target, err := base.document.Place(g.environment, g.target())
 		if err != nil {
 			return nil, err
 		}
-		branch := s.branch(base.document, p.Base, p.defaultBranch)
-		onBranch, err := p.proposed(ctx, base, branch, place)
+		branch := g.branch(base.document, p.Base, p.defaultBranch)
+		onBranch, err := p.proposed(ctx, base, branch, target)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("reading what is proposed for %s: %w", s.name(), err))
+			errs = append(errs, fmt.Errorf("reading the proposals for %s: %w", g.name(), err))
 			continue
 		}
-		for _, c := range onBranch.open(base.document, place.Pins) {
-			all = append(all, Proposal{
-				Place: s.name(), Image: c.Image, Value: c.New, Branch: branch,
+		for _, c := range onBranch.openChanges(base.document, target.Pins) {
+			proposals = append(proposals, Proposal{
+				EnvTarget: g.name(), Image: c.Image, Value: c.New, Branch: branch,
 				Source: onBranch.source.name, Withdrawn: onBranch.source.withdrew(c.value, c.New),
 			})
 		}
 	}
-	return all, errors.Join(errs...)
+	return proposals, errors.Join(errs...)
 }
 
-// open returns the values that the branch still proposes.
-func (o proposal) open(document *ladder.Document, base ladder.Pins) []Change {
+// openChanges returns the values that the branch still proposes.
+func (o proposal) openChanges(document *ladder.Document, base ladder.Pins) []Change {
 	var open []Change
 	add := func(c Change) {
-		value, what := o.fate(c.value, base)
-		if what == carriedOver || what == withdrawn {
+		value, d := o.disposition(c.value, base)
+		if d == carriedOver || d == withdrawn {
 			c.New = value
 			open = append(open, c)
 		}

@@ -11,26 +11,26 @@ import (
 )
 
 func TestProposals(t *testing.T) {
-	begin := func(t *testing.T) *world {
+	begin := func(t *testing.T) *fixture {
 		t.Helper()
-		w := newWorld(t)
+		w := newFixture(t)
 		w.promote("dev", images("web@"+digest("c"), "api@"+digest("a")))
 		w.promote("staging")
 		return w
 	}
-	proposal := promote.Proposal{Place: "staging", Image: "web", Value: digest("c"), Branch: stagingBranch, Source: "dev"}
+	proposal := promote.Proposal{EnvTarget: "staging", Image: "web", Value: digest("c"), Branch: stagingBranch, Source: "dev"}
 	withdrawn := proposal
 	withdrawn.Withdrawn = true
 	for name, tt := range map[string]struct {
-		change func(t *testing.T, w *world)
+		change func(t *testing.T, w *fixture)
 		want   []promote.Proposal
 	}{
-		"a digest on a promotion's branch is proposed": {func(*testing.T, *world) {}, []promote.Proposal{proposal}},
-		"it is withdrawn where its source has gone back from it": {func(_ *testing.T, w *world) {
+		"a digest on a promotion's branch is proposed": {func(*testing.T, *fixture) {}, []promote.Proposal{proposal}},
+		"it is withdrawn where its source has gone back from it": {func(_ *testing.T, w *fixture) {
 			w.promote("dev", images("web@"+digest("a")))
 		}, []promote.Proposal{withdrawn}},
-		"it isn't proposed once it is merged": {func(_ *testing.T, w *world) { w.merge("squash") }, nil},
-		"it isn't proposed once the base has got another": {func(t *testing.T, w *world) {
+		"it isn't proposed once it is merged": {func(_ *testing.T, w *fixture) { w.merge("squash") }, nil},
+		"it isn't proposed once the base has got another": {func(t *testing.T, w *fixture) {
 			promotetest.CommitTo(t, w.bare, "main", "by hand", map[string]string{"shop/pins/staging.yaml": pins("d", "a")})
 		}, nil},
 	} {
@@ -45,7 +45,7 @@ func TestProposals(t *testing.T) {
 			w.clean()
 		})
 	}
-	t.Run("a branch with commits of others is an error, and the rest is still read", func(t *testing.T) {
+	t.Run("branch with commits of others is an error, other branches are read", func(t *testing.T) {
 		w := begin(t)
 		promotetest.CommitTo(t, w.bare, stagingBranch, "by hand", map[string]string{"shop/chart/Chart.yaml": "name: other\n"})
 		if got, err := promote.Proposals(t.Context(), filepath.Join(w.clone, "shop"), "origin"); err == nil || len(got) > 0 {

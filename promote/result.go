@@ -1,44 +1,46 @@
 package promote
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
 	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/gate"
-	"github.com/envladder/envladder/internal/verdict"
+	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/promote/summary"
 )
 
-// Outcome of a promotion into one place.
+// Outcome of a promotion into one environment or target.
 type Outcome string
 
 // The outcomes.
 const (
-	// UpToDate: the place has the candidate already.
+	// UpToDate: the pins have the candidate already.
 	UpToDate Outcome = "UpToDate"
 	// Committed to the base branch.
 	Committed Outcome = "Committed"
 	// Pushed to a branch whose pull request couldn't be opened or updated.
 	Pushed Outcome = "Pushed"
-	// Opened and Updated are said of the pull request.
+	// Opened and Updated: the pull request was.
 	Opened  Outcome = "Opened"
 	Updated Outcome = "Updated"
-	// Withdrawn: the place has the candidate, and the pull request that proposed what the
-	// environment before has gone back from was closed.
+	// Withdrawn: the pins have the candidate, and the pull request was closed, since the
+	// environment before has gone back from what it proposed.
 	Withdrawn Outcome = "Withdrawn"
-	// RolledBack: the place was rolled back from the candidate, which isn't proposed again
-	// unless it is named.
+	// RolledBack: the pins were rolled back from the candidate, which is proposed again
+	// only by name.
 	RolledBack Outcome = "RolledBack"
 	// Refused: the cluster would deny it, or another target comes first.
 	Refused Outcome = "Refused"
-	// Planned is what a dry run says in place of the last three.
+	// Planned replaces Committed, Pushed, Opened and Updated in a dry run.
 	Planned Outcome = "Planned"
 )
 
 // Reason why a promotion is refused.
 type Reason = gate.Reason
 
-// CodeTooEarly is the code of a target that comes after one that hasn't got the digest.
+// CodeTooEarly is the code for a target that comes after one that lacks the digest.
 const CodeTooEarly gate.Code = "TooEarly"
 
 // Change is one value of the pins.
@@ -53,7 +55,7 @@ type Change struct {
 	CarriedOver bool `json:"carriedOver,omitempty"`
 }
 
-// key of the value in the pins.
+// key returns the position of the value in the pins.
 func (c Change) key() []string {
 	if c.Image == "" {
 		return []string{"chart"}
@@ -61,47 +63,58 @@ func (c Change) key() []string {
 	return []string{"images", c.Image}
 }
 
-// PullRequest is where the promotion can be looked at.
+// name returns the image's name, or "chart".
+func (c Change) name() string { return cmp.Or(c.Image, "chart") }
+
+// value returns the value in some pins.
+func (c Change) value(pins ladder.Pins) string {
+	if c.Image == "" {
+		return pins.Chart
+	}
+	return pins.Images[c.Image]
+}
+
+// PullRequest is the pull request of a promotion.
 type PullRequest struct {
 	Number int    `json:"number"`
 	URL    string `json:"url"`
 	Draft  bool   `json:"draft"`
 }
 
-// Result is what became of a promotion into one place.
+// Result is the result of a promotion into one environment or target.
 type Result struct {
 	Ladder      string   `json:"ladder"`
 	Environment string   `json:"environment"`
 	Targets     []string `json:"targets,omitempty"`
-	// Place is prod, or prod/eu.
-	Place   string   `json:"place"`
-	Outcome Outcome  `json:"outcome"`
-	Changes []Change `json:"changes"`
-	// Pins is the path of the file in the repository.
+	// EnvTarget is prod, or prod/eu.
+	EnvTarget string   `json:"envTarget"`
+	Outcome   Outcome  `json:"outcome"`
+	Changes   []Change `json:"changes"`
+	// Pins is the path of the pins file in the repository.
 	Pins string `json:"pins"`
 	Base string `json:"base"`
-	// Branch and PullRequest are empty where it is committed to the base.
+	// Branch and PullRequest are empty for a commit to the base.
 	Branch      string       `json:"branch,omitempty"`
 	Commit      string       `json:"commit,omitempty"`
 	PullRequest *PullRequest `json:"pullRequest,omitempty"`
-	// Reasons beside the Gate's.
+	// Reasons in addition to the Gates'.
 	Reasons []Reason `json:"reasons"`
-	// Verdicts are what the Gates say; empty where there was none to ask.
-	Verdicts []Judged `json:"verdicts"`
+	// Verdicts of the Gates; empty where there was no Gate.
+	Verdicts []GateResult `json:"verdicts"`
 	// Notes for people.
 	Notes []string `json:"notes,omitempty"`
 	Title string   `json:"title,omitempty"`
-	Text  string   `json:"text,omitempty"`
+	Body  string   `json:"body,omitempty"`
 	// Diff is set in a dry run.
 	Diff string `json:"diff,omitempty"`
 
-	// asked is set where a Gate was; stays where the pull request is a draft that stays
-	// one because none was.
-	asked, stays bool
+	// gateChecked is set where a Gate was checked; staysDraft where the pull request
+	// stays a draft because none was.
+	gateChecked, staysDraft bool
 }
 
-// Judged is a Gate's verdict on an image, and what it was shown.
-type Judged struct {
+// GateResult is a Gate's verdict on an image, with a summary of the evidence.
+type GateResult struct {
 	gate.Verdict
 
 	// Name of the image in the ladder.
@@ -109,16 +122,27 @@ type Judged struct {
 	// Action of the Gate on a denial.
 	Action string `json:"action"`
 	// Environment of the Gate.
-	Environment string  `json:"environment,omitempty"`
-	Proofs      []Proof `json:"proofs"`
+	Environment string             `json:"environment,omitempty"`
+	Evidence    []summary.Evidence `json:"evidence"`
 }
 
-// denies says whether the cluster would refuse it.
-func (j Judged) denies() bool { return !j.Allowed && j.Action == "Deny" }
+// denies reports whether the cluster would deny the image.
+func (g GateResult) denies() bool { return !g.Allowed && g.Action == "Deny" }
 
-// open says whether the promotion has reasons that are still open.
-func (r *Result) open() bool {
-	return len(r.Reasons) > 0 || slices.ContainsFunc(r.Verdicts, Judged.denies)
+// unproven reports whether there are reasons to refuse the promotion.
+func (r *Result) unproven() bool {
+	return len(r.Reasons) > 0 || slices.ContainsFunc(r.Verdicts, GateResult.denies)
+}
+
+// unprovenReasons returns all reasons to refuse the promotion.
+func (r *Result) unprovenReasons() []Reason {
+	reasons := slices.Clone(r.Reasons)
+	for _, g := range r.Verdicts {
+		if g.denies() {
+			reasons = append(reasons, g.Reasons...)
+		}
+	}
+	return reasons
 }
 
 // done reports whether something was pushed.
@@ -126,29 +150,17 @@ func (r *Result) done() bool {
 	return slices.Contains([]Outcome{Committed, Pushed, Opened, Updated, Withdrawn}, r.Outcome)
 }
 
-// has says whether a code is among the reasons beside the Gate's.
+// has reports whether a code is among the reasons in addition to the Gates'.
 func (r *Result) has(code gate.Code) bool {
 	return slices.ContainsFunc(r.Reasons, func(reason Reason) bool { return reason.Code == code })
 }
 
-// judged are outcomes with what was proven.
-func judged(name string, gates []verdict.Gate, outcomes []verdict.Outcome, now clock) []Judged {
-	all := make([]Judged, len(outcomes))
-	for i, outcome := range outcomes {
-		j := Judged{Verdict: outcome.Verdict, Name: name, Action: string(outcome.Action), Proofs: []Proof{}}
-		if at := slices.IndexFunc(gates, func(g verdict.Gate) bool { return g.Name == outcome.Gate.Name }); at >= 0 {
-			j.Environment = gates[at].Spec.Environment
-			j.Proofs = proofs(&gates[at].Spec, outcome.Evidence, now())
-		}
-		all[i] = j
-	}
-	return all
-}
-
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// short is a digest as people compare it.
-func short(digest string) string {
+func orNone(value string) string { return cmp.Or(value, "none") }
+
+// shortOrNothing returns a digest as people compare it, or "nothing".
+func shortOrNothing(digest string) string {
 	if digest == "" {
 		return "nothing"
 	}

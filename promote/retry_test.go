@@ -18,8 +18,8 @@ import (
 )
 
 func TestRetry(t *testing.T) {
-	t.Run("services that commit at once are all served", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("concurrent commits of many services all succeed", func(t *testing.T) {
+		w := newFixture(t)
 		const services = 50
 		files := map[string]string{}
 		for i := range services {
@@ -47,13 +47,13 @@ func TestRetry(t *testing.T) {
 		}
 	})
 
-	// asked counts how often a Gate is asked, while others push before us.
-	asked := func(t *testing.T, file string) int {
-		w := newWorld(t)
-		var asked atomic.Int32
-		o := w.options("dev", guard("dev"), images("web@"+digest("c")))
+	// gateChecks counts how often a Gate is checked while others push first.
+	gateChecks := func(t *testing.T, file string) int {
+		w := newFixture(t)
+		var checks atomic.Int32
+		o := w.options("dev", withGate("dev"), images("web@"+digest("c")))
 		o.Judge = judgeFunc(func(q verdict.Query) []verdict.Outcome {
-			if asked.Add(1) == 1 {
+			if checks.Add(1) == 1 {
 				promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{file: "# " + file + "\n" + pins("b", "b")})
 			}
 			return judge(nil).Judge(t.Context(), q)
@@ -66,21 +66,21 @@ func TestRetry(t *testing.T) {
 		if got := promotetest.Git(t, w.bare, "show", "main:"+file); !strings.Contains(got, "# "+file) {
 			t.Errorf("the other's change is lost: %s", got)
 		}
-		return int(asked.Load())
+		return int(checks.Load())
 	}
-	t.Run("a push of another service doesn't have the Gate asked again", func(t *testing.T) {
-		if n := asked(t, "other/pins/dev.yaml"); n != 1 {
-			t.Errorf("asked %d times, want once", n)
+	t.Run("push of another service checks the Gate once", func(t *testing.T) {
+		if n := gateChecks(t, "other/pins/dev.yaml"); n != 1 {
+			t.Errorf("checked %d times, want once", n)
 		}
 	})
-	t.Run("a push that changes the pins has it asked again", func(t *testing.T) {
-		if n := asked(t, "shop/pins/dev.yaml"); n != 2 {
-			t.Errorf("asked %d times, want twice", n)
+	t.Run("push that changes the pins checks the Gate again", func(t *testing.T) {
+		if n := gateChecks(t, "shop/pins/dev.yaml"); n != 2 {
+			t.Errorf("checked %d times, want twice", n)
 		}
 	})
 
-	t.Run("the time limit ends it, and the error says how often others came first", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("timeout reports how often other pushes came first", func(t *testing.T) {
+		w := newFixture(t)
 		// A remote where another push always comes first.
 		check(t, os.WriteFile(filepath.Join(w.bare, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+
 			"unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n"+
@@ -92,24 +92,24 @@ func TestRetry(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		if n := promotetest.Git(t, w.bare, "rev-list", "--count", "main"); n == "1" || n == "2" {
-			t.Errorf("%s commits on main: it didn't try again", n)
+			t.Errorf("%s commits on main: it didn't retry", n)
 		}
 		w.clean()
 	})
 }
 
 func TestResults(t *testing.T) {
-	t.Run("what was pushed is told though its pull request can't be opened", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("pushed branch is reported when its pull request can't be opened", func(t *testing.T) {
+		w := newFixture(t)
 		pushed := ""
 		w.Before(func(method string) {
-			if method == "POST" { // somebody deletes the branch, and the forge refuses
+			if method == "POST" { // someone deletes the branch, and the forge refuses
 				pushed = promotetest.Git(t, w.bare, "rev-parse", stagingBranch)
 				promotetest.Git(t, w.bare, "update-ref", "-d", "refs/heads/"+stagingBranch)
 			}
 		})
 		results, err := promote.Run(t.Context(), w.options("staging"))
-		if err == nil || !strings.Contains(err.Error(), "the same command can be run again") {
+		if err == nil || !strings.Contains(err.Error(), "run the same command again") {
 			t.Errorf("error %v", err)
 		}
 		w.Before(nil)
@@ -120,8 +120,8 @@ func TestResults(t *testing.T) {
 		w.want(w.promote("staging"), "staging Opened")
 	})
 
-	t.Run("a quarantine that can't be removed is no failure", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("quarantine that can't be removed is no error", func(t *testing.T) {
+		w := newFixture(t)
 		// The hook makes a folder that can't be emptied, where root isn't the user.
 		hook := filepath.Join(w.clone, ".git", "hooks", "commit-msg")
 		check(t, os.WriteFile(hook, []byte("#!/bin/sh\nmkdir \"$(dirname \"$1\")/stuck\" && touch \"$(dirname \"$1\")/stuck/file\" && chmod 0 \"$(dirname \"$1\")/stuck\"\n"), 0o700))

@@ -10,9 +10,9 @@ import (
 
 func TestRollback(t *testing.T) {
 	// revert brings a staging that had got digest c back to what it had.
-	revert := func(t *testing.T, how string) *world {
+	revert := func(t *testing.T, how string) *fixture {
 		t.Helper()
-		w := newWorld(t)
+		w := newFixture(t)
 		w.promote("dev", images("web@"+digest("c"), "api@"+digest("a")))
 		w.promote("staging")
 		w.merge(how)
@@ -21,7 +21,7 @@ func TestRollback(t *testing.T) {
 		return w
 	}
 	for _, how := range []string{"merge commit", "squash"} {
-		t.Run("a digest that was reverted after a "+how+" isn't proposed again", func(t *testing.T) {
+		t.Run("digest reverted after a "+how+" isn't proposed again", func(t *testing.T) {
 			w := revert(t, how)
 			results := w.promote("staging")
 			w.want(results, "staging RolledBack")
@@ -42,12 +42,12 @@ func TestRollback(t *testing.T) {
 		w.want(w.promote("staging"), "staging Opened")
 		w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("d", "a"))
 	})
-	t.Run("the digest is proposed when it is named", func(t *testing.T) {
+	t.Run("named digest is proposed", func(t *testing.T) {
 		w := revert(t, "merge commit")
 		w.want(w.promote("staging", images("web@"+digest("c"))), "staging Opened")
 	})
-	t.Run("a digest that its source had gone back from too is proposed again", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("digest that its source had gone back from too is proposed again", func(t *testing.T) {
+		w := newFixture(t)
 		for _, d := range []string{"c", "a"} {
 			w.promote("dev", images("web@"+digest(d), "api@"+digest("a")))
 			w.promote("staging")
@@ -57,7 +57,7 @@ func TestRollback(t *testing.T) {
 		w.promote("dev", images("web@"+digest("c")))
 		w.want(w.promote("staging"), "staging Opened")
 	})
-	t.Run("a shallow clone knows of it", func(t *testing.T) {
+	t.Run("shallow clone finds the rollback", func(t *testing.T) {
 		w := revert(t, "merge commit")
 		o := w.options("staging")
 		o.Dir = w.Clone("--depth=1") + "/shop"

@@ -10,8 +10,8 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// snapshot is the base branch at a commit: its files, and the ladder in them. Its pins may
-// have been edited since.
+// snapshot is the base branch at a commit: its files, and the ladder in them, possibly with
+// edited pins.
 type snapshot struct {
 	// commit of the base branch.
 	commit   string
@@ -19,8 +19,8 @@ type snapshot struct {
 	document *ladder.Document
 }
 
-// newest returns the base branch as it is. What was read before is enough until a push
-// shows that the branch has moved.
+// newest returns the newest state of the base branch. It is cached until a push shows that
+// the branch has moved.
 func (p *promotion) newest(ctx context.Context) (*snapshot, error) {
 	if p.base != nil {
 		return p.base, nil
@@ -52,7 +52,7 @@ func (p *promotion) fetchBase(ctx context.Context) (*gitrepo.Tree, error) {
 func (p *promotion) open(tree *gitrepo.Tree) (*snapshot, error) {
 	document, err := ladder.Open(tree, p.repository.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the ladder: folder %q has none on branch %s of %s, where a promotion starts from: push it first, or name the branch (--base)",
+		return nil, fmt.Errorf("reading the ladder: folder %q has none on branch %s of %s, from which promotions start: push it first, or set the branch (--base)",
 			p.repository.Dir, p.Base, p.Remote)
 	}
 	if err != nil {
@@ -61,8 +61,8 @@ func (p *promotion) open(tree *gitrepo.Tree) (*snapshot, error) {
 	return &snapshot{tree: tree, document: document}, nil
 }
 
-// with returns the snapshot with these values in its pins.
-func (p *promotion) with(ctx context.Context, base *snapshot, file string, changes []Change) (*snapshot, error) {
+// withChanges returns the snapshot with changes in its pins.
+func (p *promotion) withChanges(ctx context.Context, base *snapshot, file string, changes []Change) (*snapshot, error) {
 	data, err := readPins(base.tree, file)
 	if err != nil {
 		return nil, err
@@ -84,8 +84,8 @@ func (p *promotion) with(ctx context.Context, base *snapshot, file string, chang
 	return edited, nil
 }
 
-// onto returns the edited pins of a snapshot on another state of the base branch.
-func (p *promotion) onto(ctx context.Context, edited *snapshot, tree *gitrepo.Tree, file string) (*snapshot, error) {
+// rebase returns a snapshot with the edited pins on another state of the base branch.
+func (p *promotion) rebase(ctx context.Context, edited *snapshot, tree *gitrepo.Tree, file string) (*snapshot, error) {
 	data, err := readPins(edited.tree, file)
 	if err != nil {
 		return nil, err

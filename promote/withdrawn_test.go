@@ -6,15 +6,16 @@ import (
 
 	"github.com/envladder/envladder/internal/scm"
 	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/forge"
 	"github.com/envladder/envladder/promote/promotetest"
 )
 
 // TestWithdrawn: dev goes back to what staging runs, while a pull request proposes the
 // digest that dev has gone back from.
 func TestWithdrawn(t *testing.T) {
-	begin := func(t *testing.T) *world {
+	begin := func(t *testing.T) *fixture {
 		t.Helper()
-		w := newWorld(t)
+		w := newFixture(t)
 		w.promote("dev", images("web@"+digest("a"), "api@"+digest("a")))
 		w.promote("dev", images("web@"+digest("c")))
 		w.want(w.promote("staging"), "staging Opened")
@@ -36,14 +37,14 @@ func TestWithdrawn(t *testing.T) {
 		w.want(w.promote("staging", images("api@"+digest("d"))), "staging Opened")
 		w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("a", "d"))
 	})
-	t.Run("what else it proposes stays", func(t *testing.T) {
+	t.Run("other proposals stay", func(t *testing.T) {
 		w := begin(t)
 		w.promote("staging", images("api@"+digest("d")))
 		w.promote("dev", images("web@"+digest("a")))
 		w.want(w.promote("staging", images("web@"+digest("a"))), "staging Updated")
 		w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("a", "d"))
 	})
-	t.Run("it is proposed again", func(t *testing.T) {
+	t.Run("digest is proposed again", func(t *testing.T) {
 		w := begin(t)
 		w.promote("dev", images("web@"+digest("a")))
 		w.want(w.promote("staging"), "staging Withdrawn")
@@ -51,8 +52,8 @@ func TestWithdrawn(t *testing.T) {
 		w.want(w.promote("staging"), "staging Opened")
 		w.wantFile("envladder/shop/staging", "pins/staging.yaml", pins("c", "a"))
 	})
-	t.Run("what was proposed by name stays", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("digest proposed by name stays", func(t *testing.T) {
+		w := newFixture(t)
 		w.promote("dev", images("web@"+digest("a"), "api@"+digest("a")))
 		w.promote("staging", images("web@"+digest("d")))
 		w.want(w.promote("staging"), "staging UpToDate")
@@ -60,7 +61,7 @@ func TestWithdrawn(t *testing.T) {
 			t.Errorf("%+v", pr)
 		}
 	})
-	t.Run("a dry run closes nothing", func(t *testing.T) {
+	t.Run("dry run closes nothing", func(t *testing.T) {
 		w := begin(t)
 		w.promote("dev", images("web@"+digest("a")))
 		w.promote("staging", func(o *promote.Options) { o.DryRun = true })
@@ -68,11 +69,11 @@ func TestWithdrawn(t *testing.T) {
 			t.Errorf("%+v", pr)
 		}
 	})
-	t.Run("without a token it is an error", func(t *testing.T) {
+	t.Run("missing token is an error", func(t *testing.T) {
 		w := begin(t)
 		promotetest.CommitTo(t, w.bare, "main", "by hand", map[string]string{"shop/pins/dev.yaml": pins("a", "a")})
 		o := w.options("staging")
-		o.Forge = promote.Forge{Kind: scm.Gitea, Getenv: func(string) string { return "" }}
-		w.refuses("there is no token", o)
+		o.Forge = forge.Config{Kind: scm.Gitea, Getenv: func(string) string { return "" }}
+		w.refuses("no token for Gitea", o)
 	})
 }

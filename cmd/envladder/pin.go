@@ -63,10 +63,10 @@ func printPinned(w io.Writer, repo *ladder.Repository, pinned promote.Pinned) er
 	p := printer{w: w}
 	file := relativePath(repo, pinned.File)
 	if pinned.Old == pinned.New {
-		p.linef("%s: %s of %s is %s already (%s)", pinned.Place, pinned.Image, pinned.Repository, pinned.New, file)
+		p.linef("%s: %s of %s is %s already (%s)", pinned.EnvTarget, pinned.Image, pinned.Repository, pinned.New, file)
 		return p.err
 	}
-	p.linef("%s: %s: %s -> %s (%s)", pinned.Place, pinned.Image, orNone(pinned.Old), pinned.New, file)
+	p.linef("%s: %s: %s -> %s (%s)", pinned.EnvTarget, pinned.Image, orNone(pinned.Old), pinned.New, file)
 	return p.err
 }
 

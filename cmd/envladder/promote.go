@@ -20,6 +20,7 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/forge"
 )
 
 // promoteFlags are the flags of promote.
@@ -59,7 +60,7 @@ an environment with "data: Real" would get. Of an environment with targets it is
 wave that is promoted: the first targets, in the order of "after", that haven't got the
 digests.
 
-The forge's token is read from $` + promote.TokenVariable + `, or $GITHUB_TOKEN or $GITEA_TOKEN.
+The forge's token is read from $` + forge.TokenVariable + `, or $GITHUB_TOKEN or $GITEA_TOKEN.
 
 With --output json it prints a list with one object for each place; docs/promotion.md has
 its fields.
@@ -244,21 +245,21 @@ func printPromoted(w io.Writer, results []promote.Result) error {
 func (p *printer) promoted(r promote.Result) {
 	switch r.Outcome {
 	case promote.UpToDate:
-		p.linef("%s: has the digests already; nothing to do", r.Place)
+		p.linef("%s: has the digests already; nothing to do", r.EnvTarget)
 	case promote.Refused:
-		p.linef("%s: refused; --allow-unproven would promote it all the same", r.Place)
+		p.linef("%s: refused; --allow-unproven would promote it all the same", r.EnvTarget)
 	case promote.Planned:
-		p.linef("%s: would be promoted", r.Place)
+		p.linef("%s: would be promoted", r.EnvTarget)
 	case promote.Committed:
-		p.linef("%s: promoted by commit %.12s on %s", r.Place, r.Commit, r.Base)
+		p.linef("%s: promoted by commit %.12s on %s", r.EnvTarget, r.Commit, r.Base)
 	case promote.Pushed:
-		p.linef("%s: commit %.12s is pushed to branch %s; its pull request isn't opened or updated", r.Place, r.Commit, r.Branch)
+		p.linef("%s: commit %.12s is pushed to branch %s; its pull request isn't opened or updated", r.EnvTarget, r.Commit, r.Branch)
 	case promote.RolledBack:
-		p.linef("%s: was rolled back; nothing to do", r.Place)
+		p.linef("%s: was rolled back; nothing to do", r.EnvTarget)
 	case promote.Withdrawn:
-		p.linef("%s: has the digests already; pull request %d is closed: %s", r.Place, r.PullRequest.Number, r.PullRequest.URL)
+		p.linef("%s: has the digests already; pull request %d is closed: %s", r.EnvTarget, r.PullRequest.Number, r.PullRequest.URL)
 	default:
-		p.linef("%s: pull request %d %s: %s", r.Place, r.PullRequest.Number, requestState(r), r.PullRequest.URL)
+		p.linef("%s: pull request %d %s: %s", r.EnvTarget, r.PullRequest.Number, requestState(r), r.PullRequest.URL)
 	}
 	for _, c := range r.Changes {
 		name := c.Image
@@ -278,7 +279,7 @@ func (p *printer) promoted(r promote.Result) {
 		p.linef("note: %s", note)
 	}
 	if r.Diff != "" {
-		p.linef("\n%s\ntitle: %s\n\n%s", strings.TrimRight(r.Diff, "\n"), r.Title, strings.TrimRight(r.Text, "\n"))
+		p.linef("\n%s\ntitle: %s\n\n%s", strings.TrimRight(r.Diff, "\n"), r.Title, strings.TrimRight(r.Body, "\n"))
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/workloads"
 )
 
 // statusFlags are the flags of status.
@@ -114,8 +115,8 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 
 // clusters are the kubeconfig's contexts that are named. One that there isn't is a
 // mistake; one that doesn't answer is a fact.
-func (f statusFlags) clusters() ([]promote.Cluster, error) {
-	var clusters []promote.Cluster
+func (f statusFlags) clusters() ([]workloads.Cluster, error) {
+	var clusters []workloads.Cluster
 	for _, name := range f.contexts {
 		rules := clientcmd.NewDefaultClientConfigLoadingRules()
 		rules.ExplicitPath = f.kubeconfig
@@ -129,7 +130,7 @@ func (f statusFlags) clusters() ([]promote.Cluster, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--context %q: %w", name, err)
 		}
-		clusters = append(clusters, promote.Cluster{Name: name, Namespace: f.namespace, Client: client})
+		clusters = append(clusters, workloads.Cluster{Name: name, Namespace: f.namespace, Client: client})
 	}
 	return clusters, nil
 }
@@ -151,7 +152,7 @@ func printStatus(w io.Writer, s promote.Status) error {
 	p.table(func(p *printer) {
 		p.linef("ENVIRONMENT\tIMAGE\tPINNED\tBEFORE IT\tRUNS\tMISSING")
 		for _, r := range s.Rows {
-			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.Place, r.Image, pinned(r), before(r), runs(r), missingOf(r))
+			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.EnvTarget, r.Image, pinned(r), before(r), runs(r), missingOf(r))
 		}
 	})
 	if len(s.Proposals) > 0 {
@@ -186,23 +187,23 @@ func (p *printer) proposals(proposals []promote.Proposal) {
 			value = digests.Short(value)
 		}
 		if proposal.Withdrawn {
-			value += " (withdrawn: " + proposal.Source + " has gone back from it; promote " + strings.Split(proposal.Place, "/")[0] + " again)"
+			value += " (withdrawn: " + proposal.Source + " has gone back from it; promote " + strings.Split(proposal.EnvTarget, "/")[0] + " again)"
 		}
-		p.linef("%s\t%s\t%s\t%s", proposal.Place, cmp.Or(proposal.Image, "(chart)"), value, proposal.Branch)
+		p.linef("%s\t%s\t%s\t%s", proposal.EnvTarget, cmp.Or(proposal.Image, "(chart)"), value, proposal.Branch)
 	}
 }
 
 func hasEvidence(r promote.Row) bool {
-	return slices.ContainsFunc(r.Verdicts, func(v promote.Judged) bool { return len(v.Proofs) > 0 })
+	return slices.ContainsFunc(r.Verdicts, func(v promote.GateResult) bool { return len(v.Evidence) > 0 })
 }
 
 // evidence has a line for each proof; its place and image stand in the first one.
 func (p *printer) evidence(rows []promote.Row) {
 	p.linef("ENVIRONMENT\tIMAGE\tEVIDENCE\tFIGURE\tAGE\tBY")
 	for _, r := range rows {
-		place, image := r.Place, r.Image
+		place, image := r.EnvTarget, r.Image
 		for _, v := range r.Verdicts {
-			for _, proof := range v.Proofs {
+			for _, proof := range v.Evidence {
 				p.linef("%s\t%s\t%s\t%s\t%s\t%s", place, image, proof.Requirement, orDash(proof.Figure), orDash(proof.Age), strings.Join(proof.Signers, ", "))
 				place, image = "", ""
 			}

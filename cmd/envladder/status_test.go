@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/workloads"
 )
 
 func TestRunsTellsATagFromWhatIsPinned(t *testing.T) {
@@ -15,7 +16,7 @@ func TestRunsTellsATagFromWhatIsPinned(t *testing.T) {
 		"a tag where there is no pin": {"", "", "a tag 1/2 (here)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			row := promote.Row{Digest: test.pinned, Running: []promote.Running{{Cluster: "here", Digest: test.running, Ready: 1, Desired: 2}}}
+			row := promote.Row{Digest: test.pinned, Running: []workloads.Running{{Cluster: "here", Digest: test.running, Ready: 1, Desired: 2}}}
 			if got := runs(row); got != test.want {
 				t.Errorf("%q, want %q", got, test.want)
 			}

@@ -80,6 +80,10 @@ var siblings = map[string][]string{
 	"observer/soakstore": {"observer/window"},
 	"observer/engine":    {"observer/window", "observer/watch", "observer/soakstore"},
 
+	"promote/forge":     {},
+	"promote/summary":   {},
+	"promote/workloads": {},
+
 	"webhook/certs":         {},
 	"webhook/rollout":       {},
 	"webhook/policycache":   {},

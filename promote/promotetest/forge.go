@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cgi" //nolint:gosec // git speaks it, and Go is newer than the fault
+	"net/http/cgi" //nolint:gosec // git implements it, and this Go has the fix
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -16,20 +16,20 @@ import (
 	"sync"
 )
 
-// Token is what the forge takes.
-const Token = "t0ken-of-the-test" //nolint:gosec // it opens nothing
+// Token is the token that the forge accepts.
+const Token = "t0ken-of-the-test" //nolint:gosec // a test's
 
-// PullRequest as the forge keeps it.
+// PullRequest is a pull request on the forge.
 type PullRequest struct {
 	Number            int
 	Title, Body       string
 	Head, Base, State string
 }
 
-// Forge serves the repositories of a folder (OWNER/NAME.git) over HTTP, and the part of
-// Gitea's API that is about their pull requests.
+// Forge serves the repositories of a folder (OWNER/NAME.git) over HTTP, and the pull
+// requests of Gitea's API.
 type Forge struct {
-	// URL is its first page's.
+	// URL of the forge.
 	URL string
 	// Root is the folder of the repositories.
 	Root string
@@ -59,12 +59,12 @@ func StartForge(t T) *Forge {
 	return f
 }
 
-// gitHandler is git's own.
+// gitHandler returns git's own HTTP server.
 func gitHandler(t T, root string) http.Handler {
 	out, err := exec.Command("git", "--exec-path").Output() //nolint:noctx // a test's
 	check(t, err)
 	return &cgi.Handler{
-		Stderr: io.Discard, // whom it refuses has the answer
+		Stderr: io.Discard, // clients get the error
 		Path:   filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
 		Env: []string{
 			"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=ana",
@@ -73,15 +73,15 @@ func gitHandler(t T, root string) http.Handler {
 	}
 }
 
-// PullRequests are copies of all, closed ones too.
+// PullRequests returns copies of all pull requests, including closed ones.
 func (f *Forge) PullRequests() []PullRequest {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := make([]PullRequest, len(f.pulls))
+	pulls := make([]PullRequest, len(f.pulls))
 	for i, p := range f.pulls {
-		all[i] = *p
+		pulls[i] = *p
 	}
-	return all
+	return pulls
 }
 
 // Close closes a pull request, as people do.
@@ -91,29 +91,29 @@ func (f *Forge) Close(number int) {
 	f.pulls[number-1].State = "closed"
 }
 
-// Writes is how often it was asked to change something.
+// Writes returns the number of requests that change something.
 func (f *Forge) Writes() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.writes
 }
 
-// Before has each call announced.
+// Before sets a function that is called before each request.
 func (f *Forge) Before(call func(method string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.before = call
 }
 
-// DraftPrefix is what a draft's title begins with from now on (Gitea's
-// WORK_IN_PROGRESS_PREFIXES), in place of `WIP:`.
+// DraftPrefix sets the prefix of a draft's title (Gitea's WORK_IN_PROGRESS_PREFIXES) in
+// place of `WIP:`.
 func (f *Forge) DraftPrefix(prefix string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.draft = prefix
 }
 
-// enter authenticates, and counts.
+// enter authenticates and counts a request.
 func (f *Forge) enter(w http.ResponseWriter, r *http.Request) bool {
 	f.mu.Lock()
 	before := f.before
@@ -125,7 +125,7 @@ func (f *Forge) enter(w http.ResponseWriter, r *http.Request) bool {
 		before(r.Method)
 	}
 	if r.Header.Get("Authorization") != "token "+Token {
-		answer(w, http.StatusUnauthorized, map[string]string{"message": "invalid username, password or token"})
+		respond(w, http.StatusUnauthorized, map[string]string{"message": "invalid username, password or token"})
 		return false
 	}
 	return true
@@ -143,7 +143,7 @@ func (f *Forge) list(w http.ResponseWriter, r *http.Request) {
 			all = append(all, f.json(r, p))
 		}
 	}
-	answer(w, http.StatusOK, all)
+	respond(w, http.StatusOK, all)
 }
 
 type change struct {
@@ -160,13 +160,13 @@ func (f *Forge) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if f.sha(r, c.Head) == "" || f.sha(r, c.Base) == "" {
-		answer(w, http.StatusNotFound, map[string]string{"message": "The target couldn't be found."})
+		respond(w, http.StatusNotFound, map[string]string{"message": "The target couldn't be found."})
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if slices.ContainsFunc(f.pulls, func(p *PullRequest) bool { return p.State == "open" && p.Head == c.Head && p.Base == c.Base }) {
-		answer(w, http.StatusConflict, map[string]string{"message": "pull request already exists for these targets"})
+		respond(w, http.StatusConflict, map[string]string{"message": "pull request already exists for these targets"})
 		return
 	}
 	p := &PullRequest{Number: len(f.pulls) + 1, Title: c.Title, Head: c.Head, Base: c.Base, State: "open"}
@@ -174,7 +174,7 @@ func (f *Forge) create(w http.ResponseWriter, r *http.Request) {
 		p.Body = *c.Body
 	}
 	f.pulls = append(f.pulls, p)
-	answer(w, http.StatusCreated, f.json(r, p))
+	respond(w, http.StatusCreated, f.json(r, p))
 }
 
 func (f *Forge) edit(w http.ResponseWriter, r *http.Request) {
@@ -186,7 +186,7 @@ func (f *Forge) edit(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil || number < 1 || number > len(f.pulls) {
-		answer(w, http.StatusNotFound, map[string]string{"message": "no such pull request"})
+		respond(w, http.StatusNotFound, map[string]string{"message": "no such pull request"})
 		return
 	}
 	p := f.pulls[number-1]
@@ -199,10 +199,10 @@ func (f *Forge) edit(w http.ResponseWriter, r *http.Request) {
 	if c.State == "closed" {
 		p.State = c.State
 	}
-	answer(w, http.StatusCreated, f.json(r, p))
+	respond(w, http.StatusCreated, f.json(r, p))
 }
 
-// json is a pull request as Gitea answers.
+// json returns a pull request in Gitea's form.
 func (f *Forge) json(r *http.Request, p *PullRequest) map[string]any {
 	owner, name := r.PathValue("owner"), r.PathValue("name")
 	side := func(branch string) map[string]any {
@@ -220,7 +220,7 @@ func (f *Forge) json(r *http.Request, p *PullRequest) map[string]any {
 	}
 }
 
-// sha is a branch's commit, empty where there is none.
+// sha returns the commit of a branch, or "".
 func (f *Forge) sha(r *http.Request, branch string) string {
 	bare := filepath.Join(f.Root, r.PathValue("owner"), r.PathValue("name")+".git")
 	out, err := exec.CommandContext(r.Context(), "git", "-C", bare, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch).Output() //nolint:gosec // a test's
@@ -231,16 +231,16 @@ func (f *Forge) sha(r *http.Request, branch string) string {
 }
 
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
-	const most = 1 << 20 // a pull request's text is far below
+	const most = 1 << 20 // far above a pull request's body
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, most)).Decode(into); err != nil {
-		answer(w, http.StatusUnprocessableEntity, map[string]string{"message": err.Error()})
+		respond(w, http.StatusUnprocessableEntity, map[string]string{"message": err.Error()})
 		return false
 	}
 	return true
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // who doesn't listen gets nothing
+	_ = json.NewEncoder(w).Encode(body) // the client is gone
 }

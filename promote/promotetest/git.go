@@ -1,5 +1,5 @@
-// Package promotetest has what promotions need for tests: real Git repositories, served
-// over HTTP by git itself, and beside them a forge that speaks Gitea's protocol.
+// Package promotetest has what tests of promotions need: real Git repositories, served
+// over HTTP by git itself, and a forge with Gitea's API.
 package promotetest
 
 import (
@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// T is what is needed of a *testing.T; scripts have another one.
+// T is the needed part of *testing.T, which scripts implement too.
 type T interface {
 	Helper()
 	Fatal(arguments ...any)
 	Cleanup(clean func())
 }
 
-// Git runs git in a folder, as somebody with an identity and no configuration but the
-// repository's own, and returns what it prints.
+// Git runs git in a folder, with an identity and only the repository's configuration, and
+// returns its output.
 func Git(t T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", args...) //nolint:gosec,noctx // a test's
@@ -31,22 +31,22 @@ func Git(t T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Bare makes a bare repository with these files in its branch main.
+// Bare creates a bare repository with files on its branch main.
 func Bare(t T, bare string, files map[string]string) {
 	t.Helper()
 	check(t, os.MkdirAll(bare, 0o750))
 	Git(t, bare, "init", "--quiet", "--bare", "--initial-branch=main", ".")
-	// Over HTTP too: who may push is the server's to decide.
+	// Allow pushes over HTTP: the server authenticates.
 	Git(t, bare, "config", "http.receivepack", "true")
 	CommitTo(t, bare, "main", "the beginning", files)
 }
 
-// CommitTo puts files on a branch of a bare repository, as somebody else would.
+// CommitTo commits files to a branch of a bare repository, as another user would.
 func CommitTo(t T, bare, branch, message string, files map[string]string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "promotetest-")
 	check(t, err)
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is in a temporary folder
+	defer func() { _ = os.RemoveAll(dir) }() // the rest is in a temporary folder
 	Git(t, dir, "init", "--quiet", "--initial-branch="+branch, ".")
 	if Git(t, bare, "for-each-ref", "refs/heads/"+branch) != "" {
 		Git(t, dir, "fetch", "--quiet", bare, branch)

@@ -632,14 +632,14 @@ func (s *Scenario) checkProdStatus(ctx context.Context) error {
 	}
 	var status struct {
 		Rows []struct {
-			Place, Digest string
-			Running       []struct {
+			EnvTarget, Digest string
+			Running           []struct {
 				Digest         string
 				Ready, Desired int
 			}
 			Verdicts []struct {
-				Allowed bool
-				Proofs  []struct{ Requirement string }
+				Allowed  bool
+				Evidence []struct{ Requirement string }
 			}
 		}
 	}
@@ -647,11 +647,11 @@ func (s *Scenario) checkProdStatus(ctx context.Context) error {
 		return fmt.Errorf("reading the status: %w", err)
 	}
 	for _, p := range status.Rows {
-		if p.Place != "prod/eu" {
+		if p.EnvTarget != "prod/eu" {
 			continue
 		}
 		runs := len(p.Running) == 1 && p.Running[0].Digest == s.release.Digest && p.Running[0].Ready > 0 && p.Running[0].Ready == p.Running[0].Desired
-		proven := len(p.Verdicts) == 1 && p.Verdicts[0].Allowed && len(p.Verdicts[0].Proofs) >= 5
+		proven := len(p.Verdicts) == 1 && p.Verdicts[0].Allowed && len(p.Verdicts[0].Evidence) >= 5
 		if p.Digest == s.release.Digest && runs && proven {
 			return nil
 		}

@@ -28,9 +28,9 @@ import (
 
 func actionOf(text string) v1alpha1.Action { return v1alpha1.Action(text) }
 
-// gateOf is a Gate that asks for a signature, for a judge that decides by itself.
+// gateOf returns a Gate for the fake judge.
 func gateOf(environment string) verdict.Gate {
-	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "guard"}, Spec: v1alpha1.GateSpec{Environment: environment}}
+	g := &v1alpha1.Gate{ObjectMeta: metav1.ObjectMeta{Name: "staging-gate"}, Spec: v1alpha1.GateSpec{Environment: environment}}
 	g.SetDefaults()
 	return verdict.Gate{Gate: g}
 }
@@ -61,10 +61,10 @@ spec:
     soak: {by: [observer], environment: staging, duration: 24h, chart: Same}
 `
 
-// With a real registry, real signatures, and the Gate that the ladder names: proof by
-// proof the promotion comes through, and the text says what was asked and found.
-func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
-	w := newWorld(t)
+// With a real registry, real signatures, and the Gate that the ladder names: the promotion
+// is refused until all evidence exists, and the body shows what was checked and found.
+func TestLadderGateWithRealEvidence(t *testing.T) {
+	w := newFixture(t)
 	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
 	image := server.Image(t, "shop/web")
 	ci, observer := newKey(t), newKey(t)
@@ -135,7 +135,7 @@ func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
 	pr := w.PullRequests()[0]
 	for _, want := range []string{"**Gate shop-prod allows web** (`sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
 		if !strings.Contains(pr.Body, want) {
-			t.Errorf("the text lacks %q:\n%s", want, pr.Body)
+			t.Errorf("the body lacks %q:\n%s", want, pr.Body)
 		}
 	}
 	if want := "Promote web to prod/eu: " + image[:len("sha256:")+12]; pr.Title != want {
@@ -144,9 +144,10 @@ func TestTheLaddersGateIsAskedWithRealEvidence(t *testing.T) {
 	w.clean()
 }
 
-// A chart that didn't soak is refused, though no image moves: it deploys all of them anew.
-func TestAnotherChartAloneIsAskedAbout(t *testing.T) {
-	w := newWorld(t)
+// A chart that didn't soak is refused although no image changes: it deploys all of them
+// again.
+func TestChartChangeAloneIsChecked(t *testing.T) {
+	w := newFixture(t)
 	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
 	web, api := server.Image(t, "shop/web"), server.Image(t, "shop/api")
 	observer := newKey(t)
@@ -188,9 +189,9 @@ func TestAnotherChartAloneIsAskedAbout(t *testing.T) {
 	}
 }
 
-// What soaked by a chart in a registry is proven with that chart, and with no other.
-func TestAChartInARegistryIsTheOneThatSoaked(t *testing.T) {
-	w := newWorld(t)
+// A soak with a chart in a registry proves that chart and no other.
+func TestChartInRegistryMatchesSoak(t *testing.T) {
+	w := newFixture(t)
 	server, client := registrytest.Start(t, registrytest.WithReferrers), registry.NewClient()
 	web, observer := server.Image(t, "shop/web"), newKey(t)
 	key, err := json.Marshal(observer.PublicPEM())
@@ -239,9 +240,9 @@ func TestAChartInARegistryIsTheOneThatSoaked(t *testing.T) {
 	reasons := map[string][]gate.Code{}
 	for _, row := range status.Rows {
 		for _, v := range row.Verdicts {
-			reasons[row.Place] = nil
+			reasons[row.EnvTarget] = nil
 			for _, reason := range v.Reasons {
-				reasons[row.Place] = append(reasons[row.Place], reason.Code)
+				reasons[row.EnvTarget] = append(reasons[row.EnvTarget], reason.Code)
 			}
 		}
 	}

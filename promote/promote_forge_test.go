@@ -17,24 +17,24 @@ import (
 )
 
 // notProposed checks that no branch of a promotion was pushed.
-func (w *world) notProposed() {
+func (w *fixture) notProposed() {
 	w.Helper()
 	if refs := promotetest.Git(w, w.bare, "for-each-ref", "--format=%(refname)", "refs/heads/envladder"); refs != "" {
 		w.Errorf("pushed: %s", refs)
 	}
 }
 
-func TestNothingIsPushedWhereTheForgeCannotBeReached(t *testing.T) {
-	w := newWorld(t)
+func TestUnreachableForgePushesNothing(t *testing.T) {
+	w := newFixture(t)
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	for name, c := range map[string]struct {
 		change func(*promote.Options)
 		want   string
 	}{
-		"it is down":                     {func(o *promote.Options) { o.Forge.URL = closed.URL }, "checking the forge, before anything is pushed: listing the pull requests of "},
-		"its CA can't be read":           {func(o *promote.Options) { o.Forge.CAFile = "absent.crt" }, "reading the CA file of the forge"},
-		"its certificate isn't the CA's": {func(o *promote.Options) { o.Forge.URL = secureForge(t, w).URL }, "certificate signed by unknown authority (where a private CA signed it, name the file of that CA)"},
+		"server down":               {func(o *promote.Options) { o.Forge.URL = closed.URL }, "checking the forge, before anything is pushed: listing the pull requests of "},
+		"CA file missing":           {func(o *promote.Options) { o.Forge.CAFile = "absent.crt" }, "reading the CA file of the forge"},
+		"certificate of another CA": {func(o *promote.Options) { o.Forge.URL = secureForge(t, w).URL }, "certificate signed by unknown authority (where a private CA signed it, name the file of that CA)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := promote.Run(t.Context(), w.options("staging", c.change))
@@ -46,8 +46,8 @@ func TestNothingIsPushedWhereTheForgeCannotBeReached(t *testing.T) {
 	}
 }
 
-func TestAForgeWithAPrivateCA(t *testing.T) {
-	w := newWorld(t)
+func TestForgeWithPrivateCA(t *testing.T) {
+	w := newFixture(t)
 	secure := secureForge(t, w)
 	caFile := filepath.Join(t.TempDir(), "ca.crt")
 	check(t, os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
@@ -58,8 +58,8 @@ func TestAForgeWithAPrivateCA(t *testing.T) {
 	w.want(results, "staging Opened")
 }
 
-// secureForge serves the forge with a certificate of its own.
-func secureForge(t *testing.T, w *world) *httptest.Server {
+// secureForge serves the forge over TLS with its own certificate.
+func secureForge(t *testing.T, w *fixture) *httptest.Server {
 	t.Helper()
 	target, err := url.Parse(w.URL)
 	check(t, err)

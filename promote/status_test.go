@@ -22,6 +22,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/promote"
+	"github.com/envladder/envladder/promote/workloads"
 )
 
 var environment = &envtest.Environment{}
@@ -29,7 +30,7 @@ var environment = &envtest.Environment{}
 // startServer starts a real API server, once for all tests.
 var startServer = sync.OnceValues(func() (*rest.Config, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return nil, errors.New("KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver: run: make test")
+		return nil, errors.New("KUBEBUILDER_ASSETS is not set to a folder with etcd and kube-apiserver: run \"make test\"")
 	}
 	return environment.Start()
 })
@@ -51,7 +52,7 @@ func client(t *testing.T) kubernetes.Interface {
 	return client
 }
 
-// stamped is the metadata of a workload of the shop.
+// stamped returns the metadata of a workload of the shop.
 func stamped(name, environment, target string) metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{Name: name, Annotations: map[string]string{v1alpha1.AnnotationLadder: "shop", v1alpha1.AnnotationEnvironment: environment}}
 	if target != "" {
@@ -70,7 +71,7 @@ func template(images ...string) corev1.PodTemplateSpec {
 
 var selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
 
-// repo is the shop's repository as a folder.
+// repo returns the shop's repository as a folder.
 func repo(t *testing.T, ladderText string) *ladder.Repository {
 	t.Helper()
 	dir := t.TempDir()
@@ -88,7 +89,7 @@ func repo(t *testing.T, ladderText string) *ladder.Repository {
 	return r
 }
 
-func TestStatusShowsWhatClustersRun(t *testing.T) {
+func TestStatusOfClusters(t *testing.T) {
 	api := client(t)
 	ctx := t.Context()
 	_, err := api.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, metav1.CreateOptions{})
@@ -114,7 +115,7 @@ func TestStatusShowsWhatClustersRun(t *testing.T) {
 	daemon.Status = appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 3, NumberReady: 3, UpdatedNumberScheduled: 3}
 	_, err = apps.DaemonSets("shop").UpdateStatus(ctx, daemon, metav1.UpdateOptions{})
 	check(t, err)
-	// Of another ladder, of another environment, and without stamps.
+	// Workloads of another ladder, of another environment, and without stamps.
 	others := stamped("other", "prod", "eu")
 	others.Annotations[v1alpha1.AnnotationLadder] = "other"
 	for _, meta := range []metav1.ObjectMeta{others, stamped("qa", "qa", ""), {Name: "plain"}} {
@@ -124,26 +125,26 @@ func TestStatusShowsWhatClustersRun(t *testing.T) {
 		check(t, err)
 	}
 
-	lost, err := kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
+	unreachable, err := kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
 	check(t, err)
 	text := strings.Replace(ladderYAML, "    - {name: ap, pins: pins/ap.yaml, after: eu}\n", "", 1)
 	status, err := promote.StatusOf(ctx, repo(t, text), promote.StatusOptions{
 		Judge: judge(nil), Now: func() time.Time { return now },
-		Clusters: []promote.Cluster{{Name: "here", Client: apps}, {Name: "lost", Client: lost.AppsV1()}},
+		Clusters: []workloads.Cluster{{Name: "here", Client: apps}, {Name: "unreachable", Client: unreachable.AppsV1()}},
 	})
 	check(t, err)
 	if len(status.Clusters) != 2 || status.Clusters[0].Error != "" || !strings.Contains(status.Clusters[1].Error, "127.0.0.1:1") {
 		t.Errorf("clusters: %+v", status.Clusters)
 	}
-	got := map[string][]promote.Running{}
+	got := map[string][]workloads.Running{}
 	step := map[string]string{}
 	for _, row := range status.Rows {
 		if len(row.Running) > 0 {
-			got[row.Place+" "+row.Image] = row.Running
+			got[row.EnvTarget+" "+row.Image] = row.Running
 		}
-		step[row.Place+" "+row.Image] = fmt.Sprintf("%s %t", row.Before, row.InStep)
+		step[row.EnvTarget+" "+row.Image] = fmt.Sprintf("%s %t", row.Before, row.InStep)
 	}
-	want := map[string][]promote.Running{
+	want := map[string][]workloads.Running{
 		"prod/eu web": {{Cluster: "here", Namespace: "shop", Kind: "Deployment", Name: "web", Digest: digest("a"), Ready: 1, Desired: 2}},
 		"staging api": {{Cluster: "here", Namespace: "shop", Kind: "StatefulSet", Name: "api", Ready: 0, Desired: 1}},
 		"staging web": {{Cluster: "here", Namespace: "shop", Kind: "DaemonSet", Name: "agent", Digest: digest("c"), Ready: 3, Desired: 3}},
@@ -159,11 +160,11 @@ func TestStatusShowsWhatClustersRun(t *testing.T) {
 		t.Errorf("in step (-want +got):\n%s", diff)
 	}
 
-	// Of two images of one repository, a digest is in the row of the one that pins it.
+	// Where two images share a repository, a digest is in the row of the one that pins it.
 	shared := repo(t, strings.Replace(text, "shop/api,", "shop/web,", 1))
 	check(t, os.WriteFile(filepath.Join(shared.Root, "pins", "staging.yaml"), []byte(pins("b", "c")), 0o600))
 	status, err = promote.StatusOf(ctx, shared, promote.StatusOptions{
-		Judge: judge(nil), Now: func() time.Time { return now }, Clusters: []promote.Cluster{{Name: "here", Client: apps}},
+		Judge: judge(nil), Now: func() time.Time { return now }, Clusters: []workloads.Cluster{{Name: "here", Client: apps}},
 	})
 	check(t, err)
 	rows := map[string]int{}
@@ -177,9 +178,9 @@ func TestStatusShowsWhatClustersRun(t *testing.T) {
 	}
 }
 
-// Who may read one namespace only names it.
-func TestAClusterCanBeReadInOneNamespace(t *testing.T) {
-	found, err := promote.Cluster{Name: "here", Namespace: "none", Client: client(t).AppsV1()}.Workloads(context.WithoutCancel(t.Context()), "shop")
+// An account may be limited to one namespace.
+func TestStatusOfOneNamespace(t *testing.T) {
+	found, err := workloads.Cluster{Name: "here", Namespace: "none", Client: client(t).AppsV1()}.List(context.WithoutCancel(t.Context()), "shop")
 	if err != nil || len(found) != 0 {
 		t.Errorf("%v, %v", found, err)
 	}

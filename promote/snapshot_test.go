@@ -11,30 +11,30 @@ import (
 	"github.com/envladder/envladder/promote/promotetest"
 )
 
-// clones are the ways in which CI and people have a clone. Each is made in a world whose
-// main is at a newer commit than the promotion's branch began at.
-var clones = map[string]func(w *world) string{
-	"full":                 func(w *world) string { return w.Clone() },
-	"shallow":              func(w *world) string { return w.Clone("--depth=1") },
-	"shallow with history": func(w *world) string { return w.Clone("--depth=3", "--no-single-branch") },
-	"partial":              func(w *world) string { return w.Clone("--filter=blob:none") },
-	"treeless":             func(w *world) string { return w.Clone("--filter=tree:0") },
-	"sparse and partial": func(w *world) string {
+// clones are the kinds of clones that CI and people have. In each, main is at a newer
+// commit than the one that the promotion's branch started from.
+var clones = map[string]func(w *fixture) string{
+	"full":                 func(w *fixture) string { return w.Clone() },
+	"shallow":              func(w *fixture) string { return w.Clone("--depth=1") },
+	"shallow with history": func(w *fixture) string { return w.Clone("--depth=3", "--no-single-branch") },
+	"partial":              func(w *fixture) string { return w.Clone("--filter=blob:none") },
+	"treeless":             func(w *fixture) string { return w.Clone("--filter=tree:0") },
+	"sparse and partial": func(w *fixture) string {
 		clone := w.Clone("--filter=blob:none", "--sparse")
 		promotetest.Git(w, clone, "sparse-checkout", "set", "other")
 		return clone
 	},
-	"without check-out": func(w *world) string { return w.Clone("--no-checkout", "--depth=1") },
-	"of another branch": func(w *world) string {
+	"without check-out": func(w *fixture) string { return w.Clone("--no-checkout", "--depth=1") },
+	"of another branch": func(w *fixture) string {
 		promotetest.CommitTo(w, w.bare, "feature", "feature", map[string]string{"feature": "x"})
 		return w.Clone("--depth=1", "--branch=feature")
 	},
-	"detached": func(w *world) string {
+	"detached": func(w *fixture) string {
 		clone := w.Clone()
 		promotetest.Git(w, clone, "checkout", "--quiet", "--detach", "HEAD~")
 		return clone
 	},
-	"linked work tree": func(w *world) string {
+	"linked work tree": func(w *fixture) string {
 		linked := filepath.Join(w.TempDir(), "linked")
 		promotetest.Git(w, w.clone, "worktree", "add", "--quiet", "--detach", linked)
 		return linked
@@ -44,7 +44,7 @@ var clones = map[string]func(w *world) string{
 func TestPromoteFromAnyClone(t *testing.T) {
 	for name, clone := range clones {
 		t.Run(name+" clone promotes again while the branch is open", func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.promote("staging", images("web@"+digest("c")))
 			for i := range 3 {
 				promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{"other/README": fmt.Sprint(i)})
@@ -64,8 +64,8 @@ func TestPromoteFromAnyClone(t *testing.T) {
 		})
 	}
 
-	t.Run("shallow clone brings nothing back of a branch that was squash-merged and left", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("shallow clone proposes nothing again from a squash-merged branch", func(t *testing.T) {
+		w := newFixture(t)
 		w.promote("staging", images("web@"+digest("c")))
 		w.merge("squash")
 		promotetest.CommitTo(t, w.bare, "main", "reverted", map[string]string{"shop/pins/staging.yaml": pins("a", "a")})
@@ -74,8 +74,8 @@ func TestPromoteFromAnyClone(t *testing.T) {
 		w.wantFile(stagingBranch, "pins/staging.yaml", pins("a", "d"))
 	})
 
-	t.Run("shallow clone sees what others have put on the branch", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("shallow clone rejects commits of others on the branch", func(t *testing.T) {
+		w := newFixture(t)
 		w.promote("staging", images("web@"+digest("c")))
 		promotetest.CommitTo(t, w.bare, stagingBranch, "mine", map[string]string{"shop/mine": "x"})
 		promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{"other": "x"})
@@ -84,7 +84,7 @@ func TestPromoteFromAnyClone(t *testing.T) {
 	})
 
 	t.Run("shallow clone accepts a merge of main into the branch", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.promote("staging", images("web@"+digest("c")))
 		promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{"other": "x"})
 		git, _ := w.scratch(stagingBranch)
@@ -96,8 +96,8 @@ func TestPromoteFromAnyClone(t *testing.T) {
 		w.wantFile(stagingBranch, "pins/staging.yaml", pins("c", "d"))
 	})
 
-	t.Run("a filter that isn't installed and hooks on the work tree are no hindrance", func(t *testing.T) {
-		w := newWorld(t)
+	t.Run("missing filter and work tree hooks are ignored", func(t *testing.T) {
+		w := newFixture(t)
 		promotetest.CommitTo(t, w.bare, "main", "lfs", map[string]string{".gitattributes": "*.bin filter=lfs\n", "big.bin": "x"})
 		for key, value := range map[string]string{"smudge": "not-installed", "clean": "not-installed", "required": "true"} {
 			promotetest.Git(t, w.clone, "config", "filter.lfs."+key, value)
@@ -109,14 +109,14 @@ func TestPromoteFromAnyClone(t *testing.T) {
 		w.want(w.promote("staging"), "staging Opened")
 	})
 
-	t.Run("a sign-off that a hook adds doesn't make the branch another's", func(t *testing.T) {
+	t.Run("sign-off added by a hook keeps the branch a promotion's", func(t *testing.T) {
 		for name, hook := range map[string]string{
 			"in a paragraph of its own": `printf '\nSigned-off-by: Ana <ana@example.com>\n' >>"$1"`,
 			"among the trailers":        `git interpret-trailers --in-place --trailer 'Signed-off-by: Ana <ana@example.com>' "$1"`,
 			"in place of everything":    `echo 'Signed-off-by: Ana <ana@example.com>' >"$1"`,
 		} {
 			t.Run(name, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				check(t, os.WriteFile(filepath.Join(w.clone, ".git", "hooks", "commit-msg"), []byte("#!/bin/sh\n"+hook+"\n"), 0o700))
 				w.promote("staging", images("web@"+digest("c")))
 				w.want(w.promote("staging", images("api@"+digest("d"))), "staging Updated")
@@ -135,14 +135,14 @@ func base(name string) func(*promote.Options) {
 
 func TestPromoteOntoAnotherBase(t *testing.T) {
 	onRelease := stagingBranch + "@release/1"
-	prepare := func(t *testing.T) *world {
-		w := newWorld(t)
+	prepare := func(t *testing.T) *fixture {
+		w := newFixture(t)
 		promotetest.Git(t, w.bare, "branch", "release/1", "main")
 		promotetest.CommitTo(t, w.bare, "release/1", "release", map[string]string{"NOTES": "x"})
 		return w
 	}
 
-	t.Run("each base has a branch and a pull request of its own", func(t *testing.T) {
+	t.Run("each base has its own branch and pull request", func(t *testing.T) {
 		w := prepare(t)
 		w.want(w.promote("staging", images("web@"+digest("c"))), "staging Opened")
 		w.want(w.promote("staging", images("web@"+digest("d")), base("release/1")), "staging Opened")
@@ -159,7 +159,7 @@ func TestPromoteOntoAnotherBase(t *testing.T) {
 		}
 	})
 
-	t.Run("a branch from which a pull request into another base is open is left alone", func(t *testing.T) {
+	t.Run("branch with a pull request into another base is rejected", func(t *testing.T) {
 		w := prepare(t)
 		w.promote("staging", images("web@"+digest("c")))
 		// The remote's default branch becomes another one: the branch's name stays.
