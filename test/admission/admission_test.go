@@ -1,5 +1,5 @@
-// Package admission tests the webhook together with the controllers of Kubernetes and of
-// Argo Rollouts: what they do with what it admits and denies, and while it is down.
+// Package admission tests the webhook together with the controllers of Kubernetes and Argo
+// Rollouts: how they handle admissions and denials, and what works while the webhook is down.
 package admission
 
 import (
@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// namespace is the one that the plain manifests guard.
+	// namespace is the namespace that the plain manifests send to the webhook.
 	namespace = "shop"
-	// bound is how long controllers may take. A HorizontalPodAutoscaler looks every 15s, and
-	// a controller that failed often waits for up to a minute or two.
+	// bound is the maximum time that controllers may take. A HorizontalPodAutoscaler runs every
+	// 15s, and a controller that failed often waits for a minute or two.
 	bound = 3 * time.Minute
-	// denied by an API server that can't reach the webhook.
+	// unreachable is the error of an API server that can't reach the webhook.
 	unreachable = `failed calling webhook "validate.envladder.dev"`
 )
 
@@ -34,8 +34,8 @@ type env struct {
 	root    string
 }
 
-// start runs a cluster with its controllers, and the webhook by its plain manifests with
-// more flags.
+// start starts a cluster with its controllers, and the webhook from its plain manifests with
+// additional flags.
 func start(t *testing.T, o bed.Options, flags ...string) *env {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
@@ -58,7 +58,7 @@ func start(t *testing.T, o bed.Options, flags ...string) *env {
 	return e
 }
 
-// kubectl runs kubectl in the namespace; it must succeed.
+// kubectl runs kubectl in the namespace. It must succeed.
 func (e *env) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := e.Kubectl(t.Context(), append([]string{"-n", namespace}, args...)...)
@@ -68,8 +68,8 @@ func (e *env) kubectl(t *testing.T, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// denied runs kubectl in the namespace; it must fail, with this in its words.
-func (e *env) denied(t *testing.T, want string, args ...string) {
+// wantDenied runs kubectl in the namespace. It must fail with an error that contains want.
+func (e *env) wantDenied(t *testing.T, want string, args ...string) {
 	t.Helper()
 	out, err := e.Kubectl(t.Context(), append([]string{"-n", namespace}, args...)...)
 	if err == nil || !strings.Contains(err.Error(), want) {
@@ -77,6 +77,7 @@ func (e *env) denied(t *testing.T, want string, args ...string) {
 	}
 }
 
+// apply applies documents in the namespace.
 func (e *env) apply(t *testing.T, documents ...string) {
 	t.Helper()
 	if err := e.Apply(t.Context(), namespace, documents...); err != nil {
@@ -84,8 +85,8 @@ func (e *env) apply(t *testing.T, documents ...string) {
 	}
 }
 
-// eventually waits until kubectl prints this.
-func (e *env) eventually(t *testing.T, want string, args ...string) {
+// awaitOutput waits until kubectl prints want.
+func (e *env) awaitOutput(t *testing.T, want string, args ...string) {
 	t.Helper()
 	err := bed.Poll(t.Context(), bound, func(ctx context.Context) error {
 		out, err := e.Kubectl(ctx, append([]string{"-n", namespace}, args...)...)
@@ -99,15 +100,15 @@ func (e *env) eventually(t *testing.T, want string, args ...string) {
 	}
 }
 
-// pods waits until there are this many pods of an app, all ready.
-func (e *env) pods(t *testing.T, app string, want int) {
+// awaitPods waits until an app has this number of pods, all ready.
+func (e *env) awaitPods(t *testing.T, app string, want int) {
 	t.Helper()
-	e.eventually(t, strings.TrimSpace(strings.Repeat("True ", want)), "get", "pods", "-l", "app="+app,
+	e.awaitOutput(t, strings.TrimSpace(strings.Repeat("True ", want)), "get", "pods", "-l", "app="+app,
 		"-o", `jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{" "}{end}`)
 }
 
-// event waits for an event about an object whose name begins with this.
-func (e *env) event(t *testing.T, kind, name, text string) {
+// awaitEvent waits for an event with the text about an object whose name has the prefix.
+func (e *env) awaitEvent(t *testing.T, kind, name, text string) {
 	t.Helper()
 	err := bed.Poll(t.Context(), bound, func(ctx context.Context) error {
 		events, err := e.Client().CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.kind=" + kind})
@@ -126,8 +127,9 @@ func (e *env) event(t *testing.T, kind, name, text string) {
 	}
 }
 
-// until runs kubectl until it succeeds (want is empty), or fails with this in its words.
-func (e *env) until(t *testing.T, want string, args ...string) {
+// awaitResult runs kubectl until it succeeds, or, if want isn't empty, until it fails with an
+// error that contains want.
+func (e *env) awaitResult(t *testing.T, want string, args ...string) {
 	t.Helper()
 	err := bed.Poll(t.Context(), bound, func(ctx context.Context) error {
 		_, err := e.Kubectl(ctx, append([]string{"-n", namespace}, args...)...)

@@ -11,7 +11,7 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// exempted are images that the Gate exempts.
+// exempted returns an image that the Gate exempts.
 func exempted(digit string) string {
 	return "registry.example.com/shop/web@sha256:" + strings.Repeat(digit, 64)
 }
@@ -28,7 +28,7 @@ spec:
   observe: {attestAfter: [1h]}
 `
 
-// workload is a workload of three pods labelled with its name.
+// workload returns a workload of three pods that are labelled with its name.
 func workload(apiVersion, kind, name, more string) string {
 	return fmt.Sprintf(`
 apiVersion: %[1]s
@@ -41,27 +41,27 @@ spec:
 `, apiVersion, kind, name, more, exempted("a"))
 }
 
-// TestWhileTheWebhookIsDown checks with Kubernetes' own controllers what works without the
-// webhook, what is denied, and that what waited for it goes on when it is back.
-func TestWhileTheWebhookIsDown(t *testing.T) {
+// TestWebhookDown checks with Kubernetes' own controllers what works while the webhook is down,
+// what is denied, and that pending work continues when the webhook is back.
+func TestWebhookDown(t *testing.T) {
 	e := start(t, bed.Options{Clusters: []bed.ClusterOptions{{Name: bed.Prod}}})
 	e.apply(t, exemptingGate)
-	e.until(t, "", "run", "probe", "--image="+exempted("a"), "--dry-run=server")
+	e.awaitResult(t, "", "run", "probe", "--image="+exempted("a"), "--dry-run=server")
 	e.deploy(t)
 
 	e.webhook.Stop()
-	e.until(t, unreachable, "run", "probe", "--image="+exempted("a"), "--dry-run=server")
+	e.awaitResult(t, unreachable, "run", "probe", "--image="+exempted("a"), "--dry-run=server")
 	for _, step := range []struct {
 		name string
 		try  func(*testing.T, *env)
 	}{
-		{"a scale-down reaches the pods", scaleDown},
-		{"an autoscaler scales down", autoscale},
-		{"pods wait for the webhook, workloads don't", scaleUp},
-		{"a paused rollout stops where it is", resume},
-		{"what starts nothing changes", changes},
-		{"deletions and evictions", deletions},
-		{"what starts something is denied", denials},
+		{"scale-down works", scaleDown},
+		{"autoscaler scales down", autoscale},
+		{"scale-up waits for pods", scaleUp},
+		{"resumed rollout waits for pods", resume},
+		{"changes that start no pods work", changes},
+		{"deletions and evictions work", deletions},
+		{"changes that start pods are denied", denials},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.try(t, e) }) {
 			return
@@ -71,22 +71,22 @@ func TestWhileTheWebhookIsDown(t *testing.T) {
 	if err := e.webhook.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("what waited goes on", func(t *testing.T) {
+	t.Run("pending work continues", func(t *testing.T) {
 		// Controllers that failed often wait for many minutes, unless an object changes.
 		e.kubectl(t, "annotate", "deployments,replicasets,jobs", "--all", "example.com/retry=now")
-		e.pods(t, "up", 5)
-		e.pods(t, "evicted", 3)
-		e.pods(t, "recreate", 3)
-		e.eventually(t, exempted("b"), "get", "pods", "-l", "app=rolling", "-o", "jsonpath={.items[0].spec.containers[0].image}")
-		e.eventually(t, "2", "get", "job", "work", "-o", "jsonpath={.status.succeeded}")
+		e.awaitPods(t, "up", 5)
+		e.awaitPods(t, "evicted", 3)
+		e.awaitPods(t, "recreate", 3)
+		e.awaitOutput(t, exempted("b"), "get", "pods", "-l", "app=rolling", "-o", "jsonpath={.items[0].spec.containers[0].image}")
+		e.awaitOutput(t, "2", "get", "job", "work", "-o", "jsonpath={.status.succeeded}")
 	})
-	t.Run("a rollback works again", func(t *testing.T) {
+	t.Run("rollback works", func(t *testing.T) {
 		e.kubectl(t, "rollout", "undo", "deployment/undo")
-		e.eventually(t, exempted("a"), "get", "deployment", "undo", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+		e.awaitOutput(t, exempted("a"), "get", "deployment", "undo", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	})
 }
 
-// deploy creates all workloads while the webhook is up.
+// deploy creates all workloads while the webhook is running.
 func (e *env) deploy(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"down", "auto", "up", "rolling", "undo", "evicted", "deleted", "orphaned"} {
@@ -110,10 +110,10 @@ metadata: {name: cron}
 spec: {schedule: "0 0 1 1 *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: web, image: "%[1]s"}]}}}}}
 `, exempted("a")))
 	for _, name := range []string{"down", "auto", "up", "rolling", "undo", "evicted", "deleted", "orphaned", "recreate", "set", "stateful", "controller"} {
-		e.pods(t, name, 3)
+		e.awaitPods(t, name, 3)
 	}
-	e.pods(t, "daemon", 2)
-	// What is rolled back has a revision before, and what is paused one to go to.
+	e.awaitPods(t, "daemon", 2)
+	// Prepares a previous revision for the rollback, and a next one for the paused rollouts.
 	e.kubectl(t, "set", "image", "deployment/undo", "web="+exempted("b"))
 	for _, name := range []string{"rolling", "recreate"} {
 		e.kubectl(t, "rollout", "pause", "deployment/"+name)
@@ -122,43 +122,47 @@ spec: {schedule: "0 0 1 1 *", jobTemplate: {spec: {template: {spec: {restartPoli
 	e.kubectl(t, "rollout", "status", "deployment/undo", "--timeout=2m")
 }
 
+// scaleDown checks that workloads scale down.
 func scaleDown(t *testing.T, e *env) {
 	for _, w := range []string{"deployment/down", "replicaset/set", "statefulset/stateful", "replicationcontroller/controller"} {
 		e.kubectl(t, "scale", w, "--replicas=1")
 	}
 	for _, app := range []string{"down", "set", "stateful", "controller"} {
-		e.pods(t, app, 1)
+		e.awaitPods(t, app, 1)
 	}
-	// As a plain update, too, and to nothing.
+	// Also by a normal update, and to zero.
 	e.kubectl(t, "patch", "deployment", "down", "-p", `{"spec":{"replicas":0}}`)
-	e.pods(t, "down", 0)
+	e.awaitPods(t, "down", 0)
 }
 
-// autoscale needs no metrics: more replicas than the autoscaler allows are too many anyhow.
+// autoscale checks an autoscaler. It needs no metrics, since the number of replicas is above
+// its maximum.
 func autoscale(t *testing.T, e *env) {
 	e.kubectl(t, "autoscale", "deployment/auto", "--min=1", "--max=2")
-	e.pods(t, "auto", 2)
+	e.awaitPods(t, "auto", 2)
 }
 
+// scaleUp checks that workloads accept a scale-up, and pods are denied.
 func scaleUp(t *testing.T, e *env) {
 	e.kubectl(t, "scale", "deployment/up", "--replicas=5")
-	e.event(t, "ReplicaSet", "up-", unreachable)
-	e.pods(t, "up", 3)
+	e.awaitEvent(t, "ReplicaSet", "up-", unreachable)
+	e.awaitPods(t, "up", 3)
 	e.kubectl(t, "patch", "job", "work", "-p", `{"spec":{"suspend":false}}`)
-	e.event(t, "Job", "work", unreachable)
-	e.eventually(t, "", "get", "pods", "-l", "app=work", "-o", "name")
+	e.awaitEvent(t, "Job", "work", unreachable)
+	e.awaitOutput(t, "", "get", "pods", "-l", "app=work", "-o", "name")
 }
 
-// resume lets controllers begin what was decided while the webhook was up.
+// resume resumes rollouts that were written while the webhook was running.
 func resume(t *testing.T, e *env) {
 	for _, name := range []string{"rolling", "recreate"} {
 		e.kubectl(t, "rollout", "resume", "deployment/"+name)
-		e.event(t, "Deployment", name, unreachable)
+		e.awaitEvent(t, "Deployment", name, unreachable)
 	}
-	e.pods(t, "rolling", 3)
-	e.pods(t, "recreate", 0)
+	e.awaitPods(t, "rolling", 3)
+	e.awaitPods(t, "recreate", 0)
 }
 
+// changes checks changes that start no pods.
 func changes(t *testing.T, e *env) {
 	for _, change := range [][]string{
 		{"rollout", "pause", "deployment/up"},
@@ -171,29 +175,31 @@ func changes(t *testing.T, e *env) {
 	} {
 		e.kubectl(t, change...)
 	}
-	// Controllers have written the status of what they scaled.
-	e.eventually(t, "1", "get", "statefulset", "stateful", "-o", "jsonpath={.status.readyReplicas}")
+	// Controllers have updated the status of the scaled workloads.
+	e.awaitOutput(t, "1", "get", "statefulset", "stateful", "-o", "jsonpath={.status.readyReplicas}")
 }
 
+// deletions checks deletions and evictions.
 func deletions(t *testing.T, e *env) {
 	e.kubectl(t, "delete", "deployment", "deleted", "--cascade=foreground", "--timeout=2m")
-	e.pods(t, "deleted", 0)
+	e.awaitPods(t, "deleted", 0)
 	e.kubectl(t, "delete", "deployment", "orphaned", "--cascade=orphan", "--timeout=2m")
-	e.pods(t, "orphaned", 3)
+	e.awaitPods(t, "orphaned", 3)
 	e.kubectl(t, "patch", "replicaset", "set", "-p", `{"metadata":{"finalizers":["example.com/stay"]}}`)
 	e.kubectl(t, "delete", "replicaset", "set", "--wait=false")
 	e.kubectl(t, "patch", "replicaset", "set", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-	e.eventually(t, "", "get", "replicaset", "set", "-o", "name", "--ignore-not-found")
+	e.awaitOutput(t, "", "get", "replicaset", "set", "-o", "name", "--ignore-not-found")
 
 	pod := e.kubectl(t, "get", "pods", "-l", "app=evicted", "-o", "jsonpath={.items[0].metadata.name}")
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod}}
 	if err := e.Client().PolicyV1().Evictions(namespace).Evict(t.Context(), eviction); err != nil {
 		t.Fatal(err)
 	}
-	e.event(t, "ReplicaSet", "evicted-", unreachable)
-	e.pods(t, "evicted", 2)
+	e.awaitEvent(t, "ReplicaSet", "evicted-", unreachable)
+	e.awaitPods(t, "evicted", 2)
 }
 
+// denials checks changes that start pods.
 func denials(t *testing.T, e *env) {
 	for _, command := range [][]string{
 		{"set", "image", "deployment/up", "web=" + exempted("b")},
@@ -208,6 +214,6 @@ func denials(t *testing.T, e *env) {
 		{"create", "deployment", "new", "--image=" + exempted("a")},
 		{"run", "new", "--image=" + exempted("a")},
 	} {
-		e.denied(t, unreachable, command...)
+		e.wantDenied(t, unreachable, command...)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// observer is the signer of soaks.
+// observer signs soaks.
 type observer struct {
 	env      *env
 	registry *bed.Registry
@@ -30,6 +30,7 @@ type observer struct {
 	pushed   int
 }
 
+// newObserver returns an observer with a new key.
 func newObserver(t *testing.T, e *env) *observer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -65,8 +66,8 @@ func (o *observer) push(t *testing.T) bed.Pushed {
 	return image
 }
 
-// soaked pushes an image that was healthy in staging for 25h, until some time ago.
-func (o *observer) soaked(t *testing.T, ago time.Duration) bed.Pushed {
+// pushSoaked pushes an image with a soak of 25h in staging that ended some time ago.
+func (o *observer) pushSoaked(t *testing.T, ago time.Duration) bed.Pushed {
 	t.Helper()
 	image := o.push(t)
 	const healthy = 25 * time.Hour
@@ -80,8 +81,9 @@ func (o *observer) soaked(t *testing.T, ago time.Duration) bed.Pushed {
 	return image
 }
 
-// gate applies a Gate that requires a soak, of at most this age if it isn't empty.
-func (o *observer) gate(t *testing.T, maxAge string) {
+// applyGate applies a Gate that requires a soak. If maxAge isn't empty, it is the soak's
+// maximum age.
+func (o *observer) applyGate(t *testing.T, maxAge string) {
 	t.Helper()
 	soak := map[string]any{"by": []string{"observer"}, "environment": "staging", "duration": "24h"}
 	if maxAge != "" {
@@ -102,7 +104,8 @@ func (o *observer) gate(t *testing.T, maxAge string) {
 	o.env.apply(t, string(gate))
 }
 
-// canary is a Rollout of two pods labelled with its name, which pauses after the first.
+// canary returns a Rollout of two pods, labelled with its name, that pauses after the first
+// pod.
 func canary(name, template string) string {
 	return fmt.Sprintf(`
 apiVersion: argoproj.io/v1alpha1
@@ -116,10 +119,12 @@ spec:
 `, name, template)
 }
 
+// podTemplate returns a pod template.
 func podTemplate(name, image, setting string) string {
 	return fmt.Sprintf(`template: {metadata: {labels: {app: %s}}, spec: {containers: [{name: web, image: "%s", env: [{name: SETTING, value: "%s"}]}]}}`, name, image, setting)
 }
 
+// deployment returns a Deployment without replicas, for a Rollout to refer to.
 func deployment(name, image, setting string) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1
@@ -132,11 +137,11 @@ spec:
 `, name, podTemplate(name, image, setting))
 }
 
-// TestArgoRollouts checks that Argo Rollouts' own controller can go on with what runs after
-// the proof has outlived maxAge, and can't begin anything unproven.
+// TestArgoRollouts checks that Argo Rollouts' controller can continue with running images after
+// the proof is older than maxAge, and can't start unproven ones.
 func TestArgoRollouts(t *testing.T) {
 	e := start(t, bed.Options{
-		// The webhook knows each controller by its own account.
+		// The webhook identifies each controller by its own account.
 		Clusters:   []bed.ClusterOptions{{Name: bed.Prod, ControllerAccounts: true}},
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
 		Programs:   []string{"argo-rollouts"},
@@ -145,76 +150,77 @@ func TestArgoRollouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := newObserver(t, e)
-	aged, fresh, unproven := o.soaked(t, 100*time.Hour), o.soaked(t, time.Hour), o.push(t)
+	aged, fresh, unproven := o.pushSoaked(t, 100*time.Hour), o.pushSoaked(t, time.Hour), o.push(t)
 
-	o.gate(t, "")
-	e.until(t, "", "run", "probe", "--image="+aged.Ref(), "--dry-run=server")
+	o.applyGate(t, "")
+	e.awaitResult(t, "", "run", "probe", "--image="+aged.Ref(), "--dry-run=server")
 	reference := "workloadRef: {apiVersion: apps/v1, kind: Deployment, name: referring}"
 	e.apply(t, deployment("referring", aged.Ref(), "1"), canary("referring", reference), canary("own", podTemplate("own", aged.Ref(), "1")))
 	for _, name := range []string{"referring", "own"} {
-		e.phase(t, name, "Healthy")
-		e.pods(t, name, 2)
+		e.awaitPhase(t, name, "Healthy")
+		e.awaitPods(t, name, 2)
 	}
-	o.gate(t, "72h")
-	e.until(t, "SoakTooOld", "run", "probe", "--image="+aged.Ref(), "--dry-run=server")
+	o.applyGate(t, "72h")
+	e.awaitResult(t, "SoakTooOld", "run", "probe", "--image="+aged.Ref(), "--dry-run=server")
 
-	t.Run("a change of configuration with the same digest", func(t *testing.T) {
+	t.Run("configuration change with the same digest", func(t *testing.T) {
 		e.apply(t, deployment("referring", aged.Ref(), "2"), canary("own", podTemplate("own", aged.Ref(), "2")))
 		for _, name := range []string{"referring", "own"} {
-			e.phase(t, name, "Paused")
-			e.eventually(t, "1", "get", "rollout", name, "-o", "jsonpath={.status.updatedReplicas}")
+			e.awaitPhase(t, name, "Paused")
+			e.awaitOutput(t, "1", "get", "rollout", name, "-o", "jsonpath={.status.updatedReplicas}")
 			e.promote(t, name)
-			e.eventually(t, "2 2", "get", "pods", "-l", "app="+name, "-o", "jsonpath={.items[*].spec.containers[0].env[0].value}")
+			e.awaitOutput(t, "2 2", "get", "pods", "-l", "app="+name, "-o", "jsonpath={.items[*].spec.containers[0].env[0].value}")
 		}
 	})
-	t.Run("an unproven digest is denied where it is written", func(t *testing.T) {
-		e.denied(t, "NoSoak", "set", "image", "deployment/referring", "web="+unproven.Ref())
-		e.denied(t, "NoSoak", "patch", "rollout", "own", "--type=json",
+	t.Run("unproven digest is denied in the template", func(t *testing.T) {
+		e.wantDenied(t, "NoSoak", "set", "image", "deployment/referring", "web="+unproven.Ref())
+		e.wantDenied(t, "NoSoak", "patch", "rollout", "own", "--type=json",
 			"-p", `[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"`+unproven.Ref()+`"}]`)
 	})
-	t.Run("a canary of a proven digest is aborted", func(t *testing.T) {
+	t.Run("canary of a proven digest is aborted", func(t *testing.T) {
 		e.apply(t, deployment("referring", fresh.Ref(), "3"), canary("own", podTemplate("own", fresh.Ref(), "3")))
 		for _, name := range []string{"referring", "own"} {
-			e.phase(t, name, "Paused")
-			e.images(t, name, aged, fresh)
+			e.awaitPhase(t, name, "Paused")
+			e.awaitImages(t, name, aged, fresh)
 			e.kubectl(t, "patch", "rollout", name, "--subresource=status", "--type=merge", "-p", `{"status":{"abort":true}}`)
-			e.images(t, name, aged, aged)
+			e.awaitImages(t, name, aged, aged)
 		}
 	})
 	t.Run("scaling while the webhook is down", func(t *testing.T) {
 		e.webhook.Stop()
-		e.until(t, unreachable, "run", "probe", "--image="+fresh.Ref(), "--dry-run=server")
+		e.awaitResult(t, unreachable, "run", "probe", "--image="+fresh.Ref(), "--dry-run=server")
 		for _, name := range []string{"referring", "own"} {
 			e.kubectl(t, "scale", "rollout/"+name, "--replicas=1")
-			e.pods(t, name, 1)
+			e.awaitPods(t, name, 1)
 			e.kubectl(t, "scale", "rollout/"+name, "--replicas=2")
-			e.event(t, "ReplicaSet", name, unreachable)
+			e.awaitEvent(t, "ReplicaSet", name, unreachable)
 		}
 		if err := e.webhook.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"referring", "own"} {
-			e.images(t, name, aged, aged)
+			e.awaitImages(t, name, aged, aged)
 		}
 	})
 }
 
-// phase waits until Argo Rollouts has seen the newest template and says this of a Rollout.
-func (e *env) phase(t *testing.T, name, want string) {
+// awaitPhase waits until Argo Rollouts has processed the newest template and a Rollout has this
+// phase.
+func (e *env) awaitPhase(t *testing.T, name, want string) {
 	t.Helper()
 	generation := e.kubectl(t, "get", "rollout", name, "-o", "jsonpath={.metadata.generation}")
-	e.eventually(t, generation+" "+want, "get", "rollout", name, "-o", "jsonpath={.status.observedGeneration} {.status.phase}")
+	e.awaitOutput(t, generation+" "+want, "get", "rollout", name, "-o", "jsonpath={.status.observedGeneration} {.status.phase}")
 }
 
-// promote ends a canary's pause, as `kubectl argo rollouts promote` does.
+// promote ends the pause of a canary, as `kubectl argo rollouts promote` does.
 func (e *env) promote(t *testing.T, name string) {
 	t.Helper()
 	e.kubectl(t, "patch", "rollout", name, "--subresource=status", "--type=merge", "-p", `{"status":{"pauseConditions":null}}`)
-	e.phase(t, name, "Healthy")
+	e.awaitPhase(t, name, "Healthy")
 }
 
-// images waits until the pods of a Rollout run these, and are ready.
-func (e *env) images(t *testing.T, name string, images ...bed.Pushed) {
+// awaitImages waits until the pods of a Rollout run these images and are ready.
+func (e *env) awaitImages(t *testing.T, name string, images ...bed.Pushed) {
 	t.Helper()
 	var want []string
 	for _, image := range images {
@@ -238,5 +244,5 @@ func (e *env) images(t *testing.T, name string, images ...bed.Pushed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.pods(t, name, len(images))
+	e.awaitPods(t, name, len(images))
 }

@@ -1,6 +1,5 @@
-// Package conformance holds what envladder-plugin prints against what `helm template`
-// of the linked version prints, over real charts. They are read from Go modules, none is
-// kept here.
+// Package conformance compares the output of envladder-plugin with the output of `helm
+// template` of the linked version, for real charts. The charts are read from Go modules.
 package conformance_test
 
 import (
@@ -20,11 +19,11 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// module is where a Go module is in the module cache.
+// module returns the folder of a Go module in the module cache.
 func module(t *testing.T, version string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", version)
-	cmd.Dir = t.TempDir() // outside of any module: none takes it into its go.mod
+	cmd.Dir = t.TempDir() // outside any module, so that no go.mod changes
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	out, err := cmd.Output()
 	var found struct{ Dir, Error string }
@@ -34,26 +33,26 @@ func module(t *testing.T, version string) string {
 	return found.Dir
 }
 
-// linked is module for the version that the product's go.mod has.
-func linked(t *testing.T, path string) string {
+// linkedModule returns module for the version in the product's go.mod.
+func linkedModule(t *testing.T, path string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", path)
 	cmd.Dir = "../.."
 	version, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("asking for the version of %s: %v", path, err)
+		t.Fatalf("finding the version of %s: %v", path, err)
 	}
 	return module(t, path+"@"+strings.TrimSpace(string(version)))
 }
 
-// rendering is a chart with what it is rendered with.
+// rendering is a chart and the inputs of a render.
 type rendering struct {
 	chart     string // a folder or a .tgz
 	values    string // YAML
-	app       string // as Argo CD names it
-	release   string // as Helm is to name it
+	app       string // name in Argo CD
+	release   string // name in Helm
 	namespace string
-	// parameters of the plugin, and Helm's flags for them.
+	// parameters are the plugin's parameters, and flags Helm's flags for them.
 	parameters map[string]string
 	flags      []string
 }
@@ -63,7 +62,7 @@ const (
 	apiVersions = "monitoring.coreos.com/v1,monitoring.coreos.com/v1/ServiceMonitor,example.com/v1"
 )
 
-// helm is what `helm template` prints, or the reason why it doesn't.
+// helm returns the output of `helm template`, or its error.
 func (r rendering) helm(t *testing.T) (string, error) {
 	t.Helper()
 	path, err := programs.Path(t.Context(), os.Stderr, "helm")
@@ -77,11 +76,11 @@ func (r rendering) helm(t *testing.T) (string, error) {
 		args = append(args, "--include-crds")
 	}
 	cmd := exec.CommandContext(t.Context(), path, append(args, r.flags...)...)
-	cmd.Env = []string{"HOME=" + t.TempDir()} // nobody's plugins and settings
+	cmd.Env = []string{"HOME=" + t.TempDir()} // without the user's plugins and settings
 	return run(cmd)
 }
 
-// plugin is what envladder-plugin prints as argocd-cmp-server would run it.
+// plugin returns the output of envladder-plugin, run as by argocd-cmp-server.
 func (r rendering) plugin(t *testing.T) (string, error) {
 	t.Helper()
 	root := t.TempDir()
@@ -118,6 +117,7 @@ spec: {chart: %s, stamps: Off, layers: [values.yaml], environments: [{name: dev}
 	return run(cmd)
 }
 
+// run runs a command and returns its standard output.
 func run(cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -127,6 +127,7 @@ func run(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
+// write writes a file and its folder.
 func write(t *testing.T, name, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -137,6 +138,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
+// copyChart copies a chart, which is a folder or a package.
 func copyChart(t *testing.T, from, to string) {
 	t.Helper()
 	info, err := os.Stat(from)
@@ -153,12 +155,12 @@ func copyChart(t *testing.T, from, to string) {
 	}
 }
 
-// defaults are what most charts are rendered with.
+// defaults returns the inputs for most charts.
 func defaults(chart string) rendering {
 	return rendering{chart: chart, values: "{}", app: "argocd_mine", release: "mine", namespace: "apps"}
 }
 
-// check holds both against each other, and says whether Helm takes the chart.
+// check compares both outputs, and reports whether Helm accepts the chart.
 func (r rendering) check(t *testing.T) bool {
 	t.Helper()
 	want, helmErr := r.helm(t)
@@ -170,21 +172,21 @@ func (r rendering) check(t *testing.T) bool {
 	case (err == nil) != (helmErr == nil):
 		t.Errorf("helm: %v\nenvladder-plugin: %v", helmErr, err)
 	case err == nil && got != want:
-		if want, got = r.withoutChance(t, want, got); got == want {
+		if want, got = r.withoutNondeterminism(t, want, got); got == want {
 			break
 		}
 		at := 0
 		for at < min(len(got), len(want)) && got[at] == want[at] {
 			at++
 		}
-		t.Errorf("they differ after %d bytes of %d and %d\nhelm: %.300q\nenvladder-plugin: %.300q", at, len(want), len(got), want[at:], got[at:])
+		t.Errorf("outputs differ after %d bytes of %d and %d\nhelm: %.300q\nenvladder-plugin: %.300q", at, len(want), len(got), want[at:], got[at:])
 	}
 	return helmErr == nil
 }
 
-// withoutChance takes out of both the lines that Helm itself prints otherwise the next
-// time: a chart that makes up passwords has some.
-func (r rendering) withoutChance(t *testing.T, want, got string) (string, string) {
+// withoutNondeterminism removes from both outputs the lines in which two renders by Helm
+// differ: some charts generate passwords.
+func (r rendering) withoutNondeterminism(t *testing.T, want, got string) (string, string) {
 	t.Helper()
 	again, err := r.helm(t)
 	if err != nil {
@@ -202,11 +204,11 @@ func (r rendering) withoutChance(t *testing.T, want, got string) (string, string
 	return strings.Join(first, "\n"), strings.Join(ours, "\n")
 }
 
-// TestChartsOfTestData is over all charts that Helm and Argo CD test themselves with.
-func TestChartsOfTestData(t *testing.T) {
-	helm := linked(t, "helm.sh/helm/v3")
-	argo := linked(t, "github.com/argoproj/argo-cd/v2")
-	taken, refused := 0, 0
+// TestTestdataCharts compares all charts in the test data of Helm and Argo CD.
+func TestTestdataCharts(t *testing.T) {
+	helm := linkedModule(t, "helm.sh/helm/v3")
+	argo := linkedModule(t, "github.com/argoproj/argo-cd/v2")
+	accepted, rejected := 0, 0
 	for _, root := range []string{helm, argo} {
 		for _, chart := range chartsBelow(t, root) {
 			name, err := filepath.Rel(filepath.Dir(root), chart)
@@ -215,20 +217,20 @@ func TestChartsOfTestData(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				if defaults(chart).check(t) {
-					taken++
+					accepted++
 				} else {
-					refused++
+					rejected++
 				}
 			})
 		}
 	}
-	t.Logf("%d charts are rendered, %d refused by both", taken, refused)
-	if taken < 50 || refused < 10 {
-		t.Errorf("%d charts are rendered and %d refused: are they still where they were?", taken, refused)
+	t.Logf("%d charts accepted, %d rejected by both", accepted, rejected)
+	if accepted < 50 || rejected < 10 {
+		t.Errorf("%d charts accepted and %d rejected, want at least 50 and 10: has the test data moved?", accepted, rejected)
 	}
 }
 
-// chartsBelow are the folders and packages in testdata that might be charts.
+// chartsBelow returns the folders and packages in testdata that may be charts.
 func chartsBelow(t *testing.T, root string) []string {
 	t.Helper()
 	var charts []string
@@ -250,14 +252,14 @@ func chartsBelow(t *testing.T, root string) []string {
 	return charts
 }
 
-// TestLargeCharts is over public charts that projects ship.
+// TestLargeCharts compares public charts of other projects.
 func TestLargeCharts(t *testing.T) {
 	cilium := filepath.Join(module(t, "github.com/cilium/cilium@v1.16.5"), "install/kubernetes/cilium")
 	kyverno := filepath.Join(module(t, "github.com/kyverno/kyverno@v1.18.2"), "charts")
 	for _, tt := range []struct {
 		name string
 		rendering
-		refused bool
+		rejected bool
 	}{
 		{"cilium without generated certificates", rendering{
 			chart: cilium, app: "cilium", release: "cilium", namespace: "kube-system",
@@ -268,23 +270,23 @@ func TestLargeCharts(t *testing.T) {
 			chart: filepath.Join(kyverno, "kyverno-policies"), app: "team_policies", release: "policies", namespace: "kyverno",
 			values: "podSecurityStandard: restricted\nvalidationFailureAction: Enforce\n",
 		}, false},
-		{"kyverno as it is, without packages that its chart names", defaults(filepath.Join(kyverno, "kyverno")), true},
-		{"kyverno with the dependencies that it has", defaults(trimmedKyverno(t, filepath.Join(kyverno, "kyverno"))), false},
+		{"kyverno with missing dependencies", defaults(filepath.Join(kyverno, "kyverno")), true},
+		{"kyverno with its available dependencies", defaults(trimmedKyverno(t, filepath.Join(kyverno, "kyverno"))), false},
 		{"kyverno without CRDs and tests", rendering{
 			chart: trimmedKyverno(t, filepath.Join(kyverno, "kyverno")), app: "kyverno", release: "kyverno", namespace: "kyverno",
 			values: "crds: {install: false}\ngrafana: {enabled: true}\n", parameters: map[string]string{"skipCrds": "true", "skipTests": "true"}, flags: []string{"--skip-tests"},
 		}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if taken := tt.check(t); taken == tt.refused {
-				t.Errorf("Helm takes it: %v", taken)
+			if accepted := tt.check(t); accepted == tt.rejected {
+				t.Errorf("Helm accepts the chart: %v, want %v", accepted, !tt.rejected)
 			}
 		})
 	}
 }
 
-// trimmedKyverno is a copy of the chart that names only the dependencies which its
-// module has.
+// trimmedKyverno returns a copy of the chart that lists only the dependencies which its module
+// contains.
 func trimmedKyverno(t *testing.T, chart string) string {
 	t.Helper()
 	trimmed := filepath.Join(t.TempDir(), "kyverno")
@@ -310,7 +312,7 @@ func trimmedKyverno(t *testing.T, chart string) string {
 		}
 	}
 	if len(kept) != 2 || len(kept) == len(dependencies) {
-		t.Fatalf("it has %d of %d dependencies", len(kept), len(dependencies))
+		t.Fatalf("found %d of %d dependencies", len(kept), len(dependencies))
 	}
 	metadata["dependencies"] = kept
 	if data, err = yaml.Marshal(metadata); err != nil {

@@ -1,6 +1,6 @@
-// Package interop holds tests of envladder and the real cosign against sigstore's own
-// services, as programs on loopback: Fulcio with a log of its certificates, Rekor 2, a
-// timestamping authority; and against a KMS.
+// Package interop tests envladder and the real cosign with sigstore's own services, which run
+// as programs on loopback: Fulcio with a certificate log, Rekor 2 and a timestamping authority;
+// and with a KMS.
 package interop_test
 
 import (
@@ -29,9 +29,10 @@ func TestMain(m *testing.M) {
 	os.Exit(bed.Main(m, options, func(b *bed.Bed) { shared = b }))
 }
 
-// sigstore is started by the first test that asks for it.
+// sigstore returns the services. The first test that needs them starts them.
 var sigstore = sync.OnceValues(func() (*services, error) { return startServices(context.Background(), shared) })
 
+// check fails the test if there is an error.
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -39,11 +40,10 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// commandTimeout is for a machine that does other things: signing waits some seconds for
-// the logs.
+// commandTimeout allows for a busy machine. Signing waits some seconds for the logs.
 const commandTimeout = time.Minute
 
-// command runs a program as a person does, with no settings but those of the bed.
+// command runs a program with only the settings of the bed.
 func command(ctx context.Context, b *bed.Bed, path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -51,7 +51,8 @@ func command(ctx context.Context, b *bed.Bed, path string, args ...string) (stri
 	cmd.Dir = b.Dir
 	cmd.Env = []string{
 		"HOME=" + b.Dir, "PATH=" + os.Getenv("PATH"), "COSIGN_PASSWORD=",
-		// A KMS that takes everybody still wants a name, and its certificate is the bed's.
+		// A KMS without authentication still requires credentials. The bed's CA signs its
+		// certificate.
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=eu-west-2", "SSL_CERT_FILE=" + b.CA.File,
 	}
 	var stdout, stderr bytes.Buffer
@@ -62,6 +63,7 @@ func command(ctx context.Context, b *bed.Bed, path string, args ...string) (stri
 	return stdout.String(), nil
 }
 
+// cosign runs cosign.
 func cosign(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
 	path, err := b.Program(ctx, "cosign")
 	if err != nil {
@@ -70,6 +72,7 @@ func cosign(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
 	return command(ctx, b, path, args...)
 }
 
+// envladder runs envladder.
 func envladder(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
 	path, err := filepath.Abs(filepath.Join("..", "..", "bin", "envladder"))
 	if err != nil {
@@ -78,7 +81,7 @@ func envladder(ctx context.Context, b *bed.Bed, args ...string) (string, error) 
 	return command(ctx, b, path, args...)
 }
 
-// An image in a registry, and the Gate that judges it.
+// image is an image in a registry and its Gate.
 type image struct {
 	*services
 
@@ -87,6 +90,7 @@ type image struct {
 	gate                  string // file
 }
 
+// newImage pushes an image.
 func newImage(t *testing.T, s *services, registry *bed.Registry) *image {
 	t.Helper()
 	pushed, err := registry.Push(t.Context(), "shop/web", "1", t.Name())
@@ -94,6 +98,7 @@ func newImage(t *testing.T, s *services, registry *bed.Registry) *image {
 	return &image{services: s, t: t, repository: pushed.Repository, reference: pushed.Ref()}
 }
 
+// file writes a file and returns its path.
 func (i *image) file(name, content string) string {
 	i.t.Helper()
 	path := filepath.Join(i.t.TempDir(), name)
@@ -101,21 +106,22 @@ func (i *image) file(name, content string) string {
 	return path
 }
 
-// cosign runs one of its verbs about the image.
+// cosign runs a command of cosign for the image.
 func (i *image) cosign(args ...string) error {
 	i.t.Helper()
 	_, err := cosign(i.t.Context(), i.bed, append(args, i.reference)...)
 	return err
 }
 
-// attest has envladder attest something about the image.
-func (i *image) attest(what string, args ...string) {
+// attest makes an attestation for the image with envladder.
+func (i *image) attest(kind string, args ...string) {
 	i.t.Helper()
-	_, err := envladder(i.t.Context(), i.bed, append(append([]string{"attest", what, "--ladder", "shop"}, args...), i.reference)...)
+	_, err := envladder(i.t.Context(), i.bed, append(append([]string{"attest", kind, "--ladder", "shop"}, args...), i.reference)...)
 	check(i.t, err)
 }
 
-// codes are those of the Gate's denial, none where it lets the image by.
+// codes returns the codes of the Gate's denial, or an empty string if the Gate allows the
+// image.
 func (i *image) codes() string {
 	i.t.Helper()
 	out, err := envladder(i.t.Context(), i.bed, "verify", i.reference, "--gate", i.gate, "--trusted-roots", i.roots(), "-o", "json")
@@ -124,7 +130,7 @@ func (i *image) codes() string {
 		Reasons []struct{ Code string }
 	}
 	if jsonErr := json.Unmarshal([]byte(out), &verdict); jsonErr != nil || verdict.Allowed != (err == nil) {
-		i.t.Fatalf("it gives no verdict: %v, %v", jsonErr, err)
+		i.t.Fatalf("no verdict: %v, %v", jsonErr, err)
 	}
 	var codes []string
 	for _, reason := range verdict.Reasons {
@@ -133,6 +139,7 @@ func (i *image) codes() string {
 	return strings.Join(codes, " ")
 }
 
+// wantCodes checks the codes of the Gate's denial.
 func (i *image) wantCodes(want string) {
 	i.t.Helper()
 	if got := i.codes(); got != want {
@@ -149,8 +156,8 @@ const (
 	testType     = "https://in-toto.io/attestation/test-result/v0.1"
 )
 
-// keylessGate asks CI for a signature and tests, people for an approval, and whoever has
-// the key for a soak; somebody else says when.
+// keylessGate requires a signature and tests from CI, an approval from a person, and a soak
+// signed with a key and a timestamp.
 const keylessGate = `apiVersion: envladder.dev/v1alpha1
 kind: Gate
 metadata: {name: shop-prod}
@@ -170,22 +177,25 @@ spec:
     soak: {by: [observer], environment: staging, duration: 24h, maxAge: 720h}
 `
 
-// bySigningConfig has cosign sign by an identity, with the services.
+// bySigningConfig returns arguments of cosign to sign with an identity and the services.
 func (i *image) bySigningConfig(email string, args ...string) []string {
 	i.t.Helper()
 	return append(args, "-y", "--signing-config", i.signingConfig, "--trusted-root", i.trustedRoot, "--identity-token", i.tokenFile(email))
 }
 
-// byFlags has envladder do the same; the log comes with logged.
+// byFlags returns arguments of envladder to sign with an identity and the services, without the
+// log.
 func (i *image) byFlags(email string) []string {
 	i.t.Helper()
 	return []string{"--environment", "prod", "--identity-token", i.tokenFile(email), "--fulcio-url", i.fulcio, "--timestamp-server-url", i.stamps}
 }
 
-func (i *image) logged(args []string) []string {
+// withLog adds the arguments for the log.
+func (i *image) withLog(args []string) []string {
 	return append(args, "--rekor-url", i.rekor, "--rekor-version", "2")
 }
 
+// tokenFile writes an OIDC token to a file.
 func (i *image) tokenFile(email string) string {
 	i.t.Helper()
 	token, err := i.token(email)
@@ -193,17 +203,19 @@ func (i *image) tokenFile(email string) string {
 	return i.file("token", token)
 }
 
-// TestKeyless: what cosign and envladder sign by certificates of Fulcio, timestamped and
-// entered into Rekor 2, is proof to a Gate; and cosign verifies ours.
+// TestKeyless checks that a Gate accepts signatures and attestations of cosign and envladder
+// with certificates of Fulcio, timestamps and entries in Rekor 2, and that cosign verifies
+// envladder's attestations.
 func TestKeyless(t *testing.T) {
 	s, err := sigstore()
 	check(t, err)
 	for _, name := range []string{"main", "plain"} {
-		t.Run("registry "+name, func(t *testing.T) { keyless(t, newImage(t, s, shared.Registry(name))) })
+		t.Run("registry "+name, func(t *testing.T) { checkKeyless(t, newImage(t, s, shared.Registry(name))) })
 	}
 }
 
-func keyless(t *testing.T, i *image) {
+// checkKeyless is TestKeyless with one registry.
+func checkKeyless(t *testing.T, i *image) {
 	t.Helper()
 	keys := t.TempDir()
 	_, err := cosign(t.Context(), i.bed, "generate-key-pair", "--output-key-prefix", filepath.Join(keys, "observer"))
@@ -215,14 +227,14 @@ func keyless(t *testing.T, i *image) {
 	check(t, i.cosign(i.bySigningConfig(ci, "sign")...))
 	result := i.file("result.json", `{"result":"PASSED","configuration":[{"name":"e2e"}],"passedTests":["checkout"]}`)
 	check(t, i.cosign(i.bySigningConfig(ci, "attest", "--type", testType, "--predicate", result)...))
-	i.attest("soak", i.logged([]string{
+	i.attest("soak", i.withLog([]string{
 		"--environment", "staging", "--healthy", "24h", "--key", filepath.Join(keys, "observer.key"), "--timestamp-server-url", i.stamps,
 	})...)
-	i.attest("approval", i.logged(i.byFlags(mallory))...)
-	i.attest("approval", i.byFlags(ana)...) // the trusted root has a log, and this isn't in it
+	i.attest("approval", i.withLog(i.byFlags(mallory))...)
+	i.attest("approval", i.byFlags(ana)...) // not in the log that the trusted root has
 	i.wantCodes("NoApproval")
 
-	i.attest("approval", i.logged(i.byFlags(ana))...)
+	i.attest("approval", i.withLog(i.byFlags(ana))...)
 	i.wantCodes("")
 
 	verify := func(email string) error {
@@ -231,6 +243,6 @@ func keyless(t *testing.T, i *image) {
 	}
 	check(t, verify(ana))
 	if verify(ci) == nil {
-		t.Error("cosign verifies the approval for somebody else")
+		t.Error("cosign verifies the approval for another identity")
 	}
 }

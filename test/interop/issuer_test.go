@@ -15,13 +15,13 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// An issuer gives people OIDC tokens, and says by which key they are to be verified.
+// issuer issues OIDC tokens and serves the key to verify them.
 type issuer struct {
 	url string
 	key *ecdsa.PrivateKey
 }
 
-// newIssuer serves HTTPS by a certificate of ca: a Gate takes no other issuer.
+// newIssuer starts an issuer with a certificate of ca. A Gate accepts only issuers with HTTPS.
 func newIssuer(ca *bed.CA) (*issuer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -39,13 +39,14 @@ func newIssuer(ca *bed.CA) (*issuer, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /keys", i.keys)
-	server := httptest.NewUnstartedServer(mux) // it ends with the tests
+	server := httptest.NewUnstartedServer(mux) // runs until the tests end
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	server.StartTLS()
 	i.url = server.URL
 	return i, nil
 }
 
+// discovery serves the OpenID configuration.
 func (i *issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, map[string]any{
 		"issuer": i.url, "jwks_uri": i.url + "/keys",
@@ -55,6 +56,7 @@ func (i *issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
+// keys serves the public key.
 func (i *issuer) keys(w http.ResponseWriter, _ *http.Request) {
 	point, err := i.key.PublicKey.Bytes() // 4, x, y
 	if err != nil {
@@ -68,7 +70,7 @@ func (i *issuer) keys(w http.ResponseWriter, _ *http.Request) {
 
 const keyID = "test"
 
-// token is for a person; Fulcio takes it once its signature was verified.
+// token returns a token for a person. Fulcio accepts it after verifying its signature.
 func (i *issuer) token(email string) (string, error) {
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
@@ -90,9 +92,11 @@ func (i *issuer) token(email string) (string, error) {
 	return signed + "." + encode(signature), nil
 }
 
+// encode encodes data as unpadded base64url.
 func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
+// writeJSON writes a JSON response.
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(value) // fails only if the client has disconnected
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// startKMS starts a KMS that speaks AWS' protocol, and returns the URI of a key that isn't
-// there yet. Clients want HTTPS, and it has none.
+// startKMS starts a KMS with AWS' protocol and returns the URI of a key that doesn't exist yet.
+// A proxy adds HTTPS, which clients require and the KMS lacks.
 func startKMS(ctx context.Context, t *testing.T, b *bed.Bed) (uri string, process *bed.Running) {
 	t.Helper()
 	path, err := b.Program(ctx, "local-kms")
@@ -26,7 +26,7 @@ func startKMS(ctx context.Context, t *testing.T, b *bed.Bed) (uri string, proces
 	address := "127.0.0.1:" + port
 	process, err = b.Run(ctx, bed.Process{
 		Name: "local-kms", Path: path, Env: []string{"PORT=" + port, "KMS_DATA_PATH=" + filepath.Join(b.Dir, "kms")},
-		Ready: func(ctx context.Context) error { // it has nothing that could be read
+		Ready: func(ctx context.Context) error { // it has no health endpoint
 			connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 			if err != nil {
 				return err
@@ -61,8 +61,9 @@ spec:
     approvals: {by: [ci]}
 `
 
-// TestKMS: cosign and envladder sign with a key that they never see, and a Gate names it
-// by its URI. While nobody can say what the public key is, nothing by it counts.
+// TestKMS checks that cosign and envladder sign with a key in a KMS, which a Gate names by its
+// URI. While the KMS is down and the public key is unknown, signatures with the key aren't
+// accepted.
 func TestKMS(t *testing.T) {
 	uri, kms := startKMS(t.Context(), t, shared)
 	i := newImage(t, &services{bed: shared, dir: t.TempDir()}, shared.Registry("main"))

@@ -21,9 +21,9 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// services are a sigstore of its own: who gives certificates and who keeps the log of
-// them, who keeps the log of signatures, who says what time it is. They are found by a
-// trusted root and a signing configuration, as any private sigstore's are.
+// services is a private sigstore: a CA and the log of its certificates, a log of signatures,
+// and a timestamping authority. Clients find them by a trusted root and a signing
+// configuration.
 type services struct {
 	*issuer
 
@@ -34,10 +34,11 @@ type services struct {
 	trustedRoot, signingConfig          string // files
 }
 
-// logOrigin is what a log calls itself in what it signs: verifiers of Rekor 2 want the host
-// of the URL that the trusted root gives it.
+// logOrigin is the origin of the logs in their checkpoints. Verifiers of Rekor 2 require the
+// host of the URL in the trusted root.
 const logOrigin = "127.0.0.1"
 
+// startServices starts all services.
 func startServices(ctx context.Context, b *bed.Bed) (*services, error) {
 	issuer, err := newIssuer(b.CA)
 	if err != nil {
@@ -47,7 +48,7 @@ func startServices(ctx context.Context, b *bed.Bed) (*services, error) {
 	if err := os.MkdirAll(s.path("roots"), 0o700); err != nil {
 		return nil, err
 	}
-	for _, start := range []func(context.Context) error{s.startFulcio, s.startCertificateLog, s.startRekor, s.startStamps, s.describe} {
+	for _, start := range []func(context.Context) error{s.startFulcio, s.startCertificateLog, s.startRekor, s.startTimestampAuthority, s.describe} {
 		if err := start(ctx); err != nil {
 			return nil, err
 		}
@@ -55,9 +56,11 @@ func startServices(ctx context.Context, b *bed.Bed) (*services, error) {
 	return s, nil
 }
 
+// path returns a path in the folder of the services.
 func (s *services) path(name string) string { return filepath.Join(s.dir, name) }
 
-// startFulcio says where the log of certificates will be, which needs Fulcio's own first.
+// startFulcio starts Fulcio. It also chooses the address of the certificate log, which can only
+// start after Fulcio.
 func (s *services) startFulcio(ctx context.Context) error {
 	text := fmt.Sprintf("oidc-issuers:\n  %[1]s: {issuer-url: %[1]q, client-id: sigstore, type: email}\n", s.url)
 	if err := os.WriteFile(s.path("fulcio.yaml"), []byte(text), 0o600); err != nil {
@@ -70,7 +73,7 @@ func (s *services) startFulcio(ctx context.Context) error {
 	s.fulcio, s.certificates = "http://127.0.0.1:"+port, "http://127.0.0.1:"+logPort
 	if err := s.run(ctx, s.fulcio+"/healthz", bed.Process{
 		Name: "fulcio",
-		Env:  []string{"SSL_CERT_FILE=" + s.bed.CA.File}, // the issuer's
+		Env:  []string{"SSL_CERT_FILE=" + s.bed.CA.File}, // for the issuer
 		Args: []string{
 			"serve", "--ca=ephemeralca", "--config-path=" + s.path("fulcio.yaml"), "--ct-log-url=" + s.certificates,
 			"--host=127.0.0.1", "--port=" + port, "--grpc-host=127.0.0.1", "--grpc-port=" + grpcPort, "--metrics-port=" + metricsPort,
@@ -82,6 +85,7 @@ func (s *services) startFulcio(ctx context.Context) error {
 	return download(ctx, s.fulcio+"/api/v1/rootCert", s.path("fulcio.pem"))
 }
 
+// startCertificateLog starts the certificate log.
 func (s *services) startCertificateLog(ctx context.Context) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -100,6 +104,7 @@ func (s *services) startCertificateLog(ctx context.Context) error {
 	}})
 }
 
+// startRekor starts Rekor 2.
 func (s *services) startRekor(ctx context.Context) error {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -120,12 +125,13 @@ func (s *services) startRekor(ctx context.Context) error {
 	return s.run(ctx, s.rekor+"/healthz", bed.Process{Name: "rekor", Args: []string{
 		"serve", "--hostname=" + logOrigin, "--storage-dir=" + s.path("log"), "--signer-filepath=" + s.path("rekor.key"),
 		"--http-port=" + port, "--grpc-port=" + grpcPort, "--http-metrics-port=" + metricsPort,
-		"--checkpoint-interval=1s", // an answer waits for a checkpoint, by default for 10s
+		"--checkpoint-interval=1s", // a response waits for a checkpoint; the default is 10s
 	}})
 }
 
-// startStamps needs port 2112 for the metrics: the program has no flag for it.
-func (s *services) startStamps(ctx context.Context) error {
+// startTimestampAuthority starts the timestamping authority. Its metrics need port 2112, since
+// the program has no flag for it.
+func (s *services) startTimestampAuthority(ctx context.Context) error {
 	var port string
 	if err := freePorts(&port); err != nil {
 		return err
@@ -139,7 +145,7 @@ func (s *services) startStamps(ctx context.Context) error {
 	return download(ctx, s.stamps+"/certchain", s.path("tsa.pem"))
 }
 
-// describe has cosign write what is to be trusted, and where to sign.
+// describe writes the trusted root and the signing configuration with cosign.
 func (s *services) describe(ctx context.Context) error {
 	s.trustedRoot, s.signingConfig = filepath.Join(s.roots(), "corp.json"), s.path("signing-config.json")
 	since := ",start-time=" + time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
@@ -158,10 +164,10 @@ func (s *services) describe(ctx context.Context) error {
 	return err
 }
 
-// roots is the folder of trusted roots, as a webhook mounts it.
+// roots returns the folder of trusted roots, as a webhook mounts it.
 func (s *services) roots() string { return s.path("roots") }
 
-// run starts a program of the bed's table, and waits until it answers.
+// run starts a program and waits until it is ready.
 func (s *services) run(ctx context.Context, ready string, p bed.Process) (err error) {
 	if p.Path, err = s.bed.Program(ctx, p.Name); err != nil {
 		return err
@@ -171,6 +177,7 @@ func (s *services) run(ctx context.Context, ready string, p bed.Process) (err er
 	return err
 }
 
+// writeKeys writes a key pair.
 func (s *services) writeKeys(name, kind string, private []byte, public crypto.PublicKey) error {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -182,6 +189,7 @@ func (s *services) writeKeys(name, kind string, private []byte, public crypto.Pu
 	return os.WriteFile(s.path(name+".pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600)
 }
 
+// freePorts sets each of the ports to a free port.
 func freePorts(ports ...*string) error {
 	for _, port := range ports {
 		number, err := bed.FreePort()
@@ -193,9 +201,10 @@ func freePorts(ports ...*string) error {
 	return nil
 }
 
-// maxChain is far more than a chain of certificates has.
+// maxChain is far more than the size of a certificate chain.
 const maxChain = 64 << 10
 
+// download writes the response of a GET to a file.
 func download(ctx context.Context, url, file string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

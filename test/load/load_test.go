@@ -1,6 +1,6 @@
-// Package load has the webhook under load while its registry dies and comes back, Recalls
-// and Gates come and go: no wrong verdict, and nothing leaks. How long is LOAD's to say
-// (a duration; `make load` runs five minutes).
+// Package load tests the webhook under load while its registry is killed and restarted and
+// Recalls and Gates change. No verdict may be wrong, and nothing may leak. The variable LOAD
+// sets the duration (`make load` runs five minutes).
 package load
 
 import (
@@ -16,27 +16,26 @@ import (
 )
 
 const (
-	// usualTime is for `make e2e`.
+	// usualTime is the duration without LOAD, as in `make e2e`.
 	usualTime = 20 * time.Second
-	// workers ask at once.
+	// workers is the number of concurrent clients.
 	workers = 8
-	// settleBound is how long a change may take until the webhook goes by it: sometimes a
-	// registry is asked again, or a watch broke off.
+	// settleBound is the maximum time until the webhook applies a change. It may have to retry
+	// a request to the registry, or restart a watch.
 	settleBound = 30 * time.Second
-	// phase is how many verdicts of each subject are waited for while the world stays as
-	// it is.
+	// phase is the number of verdicts for each subject to wait for while nothing changes.
 	phase = 15
 )
 
-// What may be more at the end than after the first load: idle connections and caches
-// breathe, leaks of a goroutine or a descriptor for each of thousands of requests don't fit.
+// Maximum growth between the first load and the end. It allows for idle connections and caches,
+// but not for leaking a goroutine or a descriptor in each of thousands of requests.
 const (
 	moreGoroutines  = 40
 	moreDescriptors = 20
 	moreMemory      = 64 << 20
 )
 
-func TestNoWrongVerdictAndNoLeakUnderLoad(t *testing.T) {
+func TestWebhookUnderLoad(t *testing.T) {
 	long := usualTime
 	if text := os.Getenv("LOAD"); text != "" {
 		var err error
@@ -45,27 +44,27 @@ func TestNoWrongVerdictAndNoLeakUnderLoad(t *testing.T) {
 		}
 	}
 	w := start(t)
-	// Caches, pools and connections are filled before anything is counted.
-	w.settle(t, w.hold)
+	// Fills caches, pools and connections before the first measurement.
+	w.runUnderLoad(t, w.awaitVerdicts)
 	before := w.usage(t)
 	t.Logf("at the start: %s", before)
 
 	begin := time.Now()
 	for cycle := 1; cycle == 1 || time.Since(begin) < long; cycle++ {
-		w.settle(t, w.cycle)
+		w.runUnderLoad(t, w.cycle)
 		t.Logf("%s, cycle %d: %s", time.Since(begin).Round(time.Second), cycle, w.tally())
 	}
 
-	// Connections and goroutines of the last requests go by themselves.
-	err := bed.Poll(t.Context(), settleBound, func(context.Context) error { return w.usage(t).above(before) })
+	// Connections and goroutines of the last requests end with a delay.
+	err := bed.Poll(t.Context(), settleBound, func(context.Context) error { return w.usage(t).checkGrowth(before) })
 	if err != nil {
-		t.Errorf("something leaks: %v", err)
+		t.Errorf("resources leak: %v", err)
 	}
 	t.Logf("at the end: %s, after %s in %s", w.usage(t), w.tally(), time.Since(begin).Round(time.Second))
 }
 
-// settle runs a part of the test under load, and fails for a wrong verdict.
-func (w *world) settle(t *testing.T, part func(context.Context) error) {
+// runUnderLoad runs a part of the test under load, and fails after a wrong verdict.
+func (w *fixture) runUnderLoad(t *testing.T, part func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan struct{})
@@ -75,7 +74,7 @@ func (w *world) settle(t *testing.T, part func(context.Context) error) {
 	}()
 	err := part(ctx)
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause // a wrong verdict; what failed since, failed for it
+		err = cause // a wrong verdict, which also causes later errors
 	}
 	cancel(nil)
 	<-done
@@ -84,31 +83,32 @@ func (w *world) settle(t *testing.T, part func(context.Context) error) {
 	}
 }
 
-// cycle is all that happens to the webhook, once.
-func (w *world) cycle(ctx context.Context) error {
+// cycle makes every change to the webhook's environment once.
+func (w *fixture) cycle(ctx context.Context) error {
 	for _, step := range []struct {
-		says string
+		name string
 		do   func(context.Context) error
 	}{
-		{"the registry dies", func(context.Context) error { w.registry.Process.Kill(); return nil }},
-		{"the registry is down", w.hold},
-		{"the registry comes back", w.registry.Process.Start},
-		{"a digest is proven", w.proveAnother},
-		{"the digest is recalled", func(ctx context.Context) error { return w.change(ctx, w.recalled, w.recall) }},
-		{"the Gate asks for more", func(ctx context.Context) error { return w.change(ctx, w.tightened, w.tighten) }},
-		{"all of it stays", w.hold},
-		{"the recall is taken back", func(ctx context.Context) error { return w.change(ctx, w.recalled, w.unrecall) }},
-		{"the Gate asks for less", func(ctx context.Context) error { return w.change(ctx, w.tightened, w.loosen) }},
-		{"all of it is as before", w.hold},
+		{"killing the registry", func(context.Context) error { w.registry.Process.Kill(); return nil }},
+		{"waiting while the registry is down", w.awaitVerdicts},
+		{"restarting the registry", w.registry.Process.Start},
+		{"proving a new digest", w.proveAnother},
+		{"recalling a digest", func(ctx context.Context) error { return w.change(ctx, w.recalled, w.recall) }},
+		{"making the Gate stricter", func(ctx context.Context) error { return w.change(ctx, w.tightened, w.tighten) }},
+		{"waiting with Recall and stricter Gate", w.awaitVerdicts},
+		{"deleting the Recall", func(ctx context.Context) error { return w.change(ctx, w.recalled, w.deleteRecall) }},
+		{"making the Gate less strict", func(ctx context.Context) error { return w.change(ctx, w.tightened, w.loosen) }},
+		{"waiting in the initial state", w.awaitVerdicts},
 	} {
 		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.says, err)
+			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
 	return nil
 }
 
-func start(t *testing.T) *world {
+// start starts the cluster, the registry and the webhook, and creates the subjects.
+func start(t *testing.T) *fixture {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -119,7 +119,7 @@ func start(t *testing.T) *world {
 		Registries: []bed.RegistryOptions{{Name: "main"}},
 		Programs:   []string{"cosign"},
 	})
-	w := &world{cluster: b.Cluster(bed.Prod), registry: b.Registry("main"), root: root, dir: t.TempDir()}
+	w := &fixture{cluster: b.Cluster(bed.Prod), registry: b.Registry("main"), root: root, dir: t.TempDir()}
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) (err error) {
 			w.metrics, err = install.Webhook(ctx, b, w.cluster, root, func(ctx context.Context, p bed.Process) error {
@@ -132,7 +132,7 @@ func start(t *testing.T) *world {
 			w.cosign, err = b.Program(ctx, "cosign")
 			return err
 		},
-		w.makeKeys, w.makeSubjects, w.applyGates, w.awaitFirst,
+		w.makeKeys, w.makeSubjects, w.applyGates, w.createProven,
 	} {
 		if err := step(t.Context()); err != nil {
 			t.Fatal(err)

@@ -18,81 +18,84 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// subject is an image, and what must be said of it.
+// subject is an image and its expected verdict.
 type subject struct {
 	name, image string
-	// codes of a denial; with the registry down, RegistryUnavailable is as good.
+	// codes are the codes of a correct denial. While the registry is down, RegistryUnavailable
+	// is correct too.
 	codes []string
-	// never is set where it must never be admitted.
+	// never is set if the image must never be admitted.
 	never bool
 
 	verdicts atomic.Int64
 
 	mu sync.Mutex
-	// denied is what must be said now, and epoch changes with it: while it is odd,
-	// either may be said.
+	// denied is the expected verdict, and epoch counts its changes. While epoch is odd, both
+	// verdicts are correct.
 	denied bool
 	epoch  int
 }
 
+// state returns the expected verdict and its epoch.
 func (s *subject) state() (denied bool, epoch int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.denied || s.never, s.epoch
 }
 
-// turn ends what must be said, or says what must be from now on.
-func (s *subject) turn(denied bool) {
+// advance starts or ends a change of the expected verdict.
+func (s *subject) advance(denied bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.denied = denied
 	s.epoch++
 }
 
-// judge says what is wrong with an answer.
-func (s *subject) judge(denied bool, err error) error {
+// check returns an error if a verdict isn't the expected one.
+func (s *subject) check(denied bool, err error) error {
 	switch {
 	case !denied && err != nil:
-		return fmt.Errorf("%s (%s) was refused: %w", s.image, s.name, err)
+		return fmt.Errorf("%s (%s) was denied: %w", s.image, s.name, err)
 	case denied && err == nil:
 		return fmt.Errorf("%s (%s) was admitted", s.image, s.name)
 	case denied && !s.isDenial(err):
-		return fmt.Errorf("%s (%s) was refused, but not for %s: %w", s.image, s.name, strings.Join(s.codes, ", "), err)
+		return fmt.Errorf("%s (%s) was denied, but not for %s: %w", s.image, s.name, strings.Join(s.codes, ", "), err)
 	}
 	return nil
 }
 
+// isDenial reports whether err is a denial with one of the codes.
 func (s *subject) isDenial(err error) bool {
 	return apierrors.IsForbidden(err) && slices.ContainsFunc(append([]string{"RegistryUnavailable"}, s.codes...), func(code string) bool {
 		return strings.Contains(err.Error(), "- "+code+":")
 	})
 }
 
-// await waits until what is said of a subject is what must be.
-func (w *world) await(ctx context.Context, s *subject) error {
+// await waits until the verdict on a subject is the expected one.
+func (w *fixture) await(ctx context.Context, s *subject) error {
 	return bed.Poll(ctx, settleBound, func(ctx context.Context) error {
 		denied, _ := s.state()
-		return s.judge(denied, w.create(ctx, podOf(s.image), []string{metav1.DryRunAll}))
+		return s.check(denied, w.create(ctx, podOf(s.image), []string{metav1.DryRunAll}))
 	})
 }
 
-// change does what turns the verdict on a subject, and waits until it has.
-func (w *world) change(ctx context.Context, s *subject, do func(context.Context) error) error {
+// change makes a change that changes the verdict on a subject, and waits until it has.
+func (w *fixture) change(ctx context.Context, s *subject, do func(context.Context) error) error {
 	denied, _ := s.state()
-	s.turn(!denied)
+	s.advance(!denied)
 	if err := do(ctx); err != nil {
 		return err
 	}
 	if err := w.await(ctx, s); err != nil {
 		return err
 	}
-	s.turn(!denied)
+	s.advance(!denied)
 	return nil
 }
 
-// hold waits until each subject was asked about often enough while nothing changes.
-func (w *world) hold(ctx context.Context) error {
-	subjects := w.all()
+// awaitVerdicts waits until each subject has enough verdicts while nothing changes.
+func (w *fixture) awaitVerdicts(ctx context.Context) error {
+	subjects := w.currentSubjects()
 	goals := make([]int64, len(subjects))
 	for i, s := range subjects {
 		goals[i] = s.verdicts.Load() + phase
@@ -107,17 +110,18 @@ func (w *world) hold(ctx context.Context) error {
 	})
 }
 
-// load asks about all subjects, in turn, until ctx ends; a wrong verdict ends it.
-func (w *world) load(ctx context.Context, wrong context.CancelCauseFunc) {
+// load requests all subjects in turn until ctx ends. A wrong verdict ends it.
+func (w *fixture) load(ctx context.Context, wrong context.CancelCauseFunc) {
 	var group sync.WaitGroup
 	var next atomic.Int64
 	for range workers {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				subjects := w.all()
+				subjects := w.currentSubjects()
 				n := int(next.Add(1))
-				// Each of them is asked about as a pod in one round, and as a Deployment in the next.
-				if err := w.ask(ctx, subjects[n%len(subjects)], n/len(subjects)); err != nil && ctx.Err() == nil {
+				// Each subject is requested as a pod in one round, and as a Deployment in the
+				// next.
+				if err := w.request(ctx, subjects[n%len(subjects)], n/len(subjects)); err != nil && ctx.Err() == nil {
 					wrong(err)
 				}
 			}
@@ -126,9 +130,9 @@ func (w *world) load(ctx context.Context, wrong context.CancelCauseFunc) {
 	group.Wait()
 }
 
-// ask asks for a pod or a Deployment. A verdict that was made while what must be said
-// changed is none.
-func (w *world) ask(ctx context.Context, s *subject, round int) error {
+// request requests a pod or a Deployment. It ignores verdicts that were made while the expected
+// verdict changed.
+func (w *fixture) request(ctx context.Context, s *subject, round int) error {
 	denied, epoch := s.state()
 	var object any = podOf(s.image)
 	if round%2 == 0 {
@@ -139,10 +143,11 @@ func (w *world) ask(ctx context.Context, s *subject, round int) error {
 		return nil
 	}
 	s.verdicts.Add(1)
-	return s.judge(denied, err)
+	return s.check(denied, err)
 }
 
-func (w *world) create(ctx context.Context, object any, dryRun []string) (err error) {
+// create creates a Pod or a Deployment.
+func (w *fixture) create(ctx context.Context, object any, dryRun []string) (err error) {
 	options := metav1.CreateOptions{DryRun: dryRun}
 	switch object := object.(type) {
 	case *corev1.Pod:
@@ -157,14 +162,17 @@ func (w *world) create(ctx context.Context, object any, dryRun []string) (err er
 
 var labels = map[string]string{"app": "web"}
 
+// specOf returns the spec of a pod that runs an image.
 func specOf(image string) corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}}
 }
 
+// podOf returns a pod that runs an image.
 func podOf(image string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "web-", Labels: labels}, Spec: specOf(image)}
 }
 
+// deploymentOf returns a Deployment that runs an image.
 func deploymentOf(image string) *appsv1.Deployment {
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "web-"},
@@ -175,11 +183,11 @@ func deploymentOf(image string) *appsv1.Deployment {
 	}
 }
 
-// tally is how many verdicts there were.
-func (w *world) tally() string {
+// tally returns the number of verdicts.
+func (w *fixture) tally() string {
 	counts := map[string]int64{}
 	var names []string
-	for _, s := range w.all() {
+	for _, s := range w.currentSubjects() {
 		if !slices.Contains(names, s.name) {
 			names = append(names, s.name)
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// usage is what the webhook says that it uses.
+// usage is the webhook's use of resources, from its metrics.
 type usage struct {
 	goroutines, descriptors, memory int64
 }
@@ -19,8 +19,8 @@ func (u usage) String() string {
 	return fmt.Sprintf("%d goroutines, %d descriptors, %d MiB", u.goroutines, u.descriptors, u.memory>>20)
 }
 
-// above says what of it is more than it was, and than it may be.
-func (u usage) above(before usage) error {
+// checkGrowth returns an error if the usage has grown more than allowed since before.
+func (u usage) checkGrowth(before usage) error {
 	var errs []error
 	for _, figure := range []struct {
 		name               string
@@ -37,7 +37,8 @@ func (u usage) above(before usage) error {
 	return errors.Join(errs...)
 }
 
-func (w *world) usage(t *testing.T) usage {
+// usage reads the webhook's metrics.
+func (w *fixture) usage(t *testing.T) usage {
 	t.Helper()
 	response, err := http.Get(w.metrics)
 	if err != nil {
@@ -57,7 +58,7 @@ func (w *world) usage(t *testing.T) usage {
 	}
 	u := usage{figures["go_goroutines"], figures["process_open_fds"], figures["process_resident_memory_bytes"]}
 	if u.goroutines == 0 || u.descriptors == 0 || u.memory == 0 {
-		t.Fatalf("the webhook's metrics lack something: %+v", u)
+		t.Fatalf("metrics are missing: %+v", u)
 	}
 	return u
 }

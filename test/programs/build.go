@@ -15,25 +15,24 @@ import (
 	"time"
 )
 
-// Built tells about one program that is ready to run.
+// Built describes a program that is ready to run.
 type Built struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Path    string `json:"path"`
-	// Seconds that its build took, whenever that was.
+	// Seconds is the time that the build took, now or earlier.
 	Seconds float64 `json:"seconds"`
 	MB      float64 `json:"mb"`
-	// Cached tells that nothing had to be built now.
+	// Cached is set if the program was already built.
 	Cached bool `json:"cached"`
 }
 
-// Build builds those of the named programs that are missing, one after the
-// other since each build uses all cores by itself. No names mean all but those that are
-// built on request.
-// Progress goes to w.
+// Build builds the named programs that are missing, and reports progress to w. Without names it
+// builds all programs that aren't OnRequest. It builds one program at a time, since each build
+// uses all cores.
 func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 	if len(names) == 0 {
-		names = usual()
+		names = defaultNames()
 	}
 	toolchain, err := toolchain()
 	if err != nil {
@@ -49,7 +48,7 @@ func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 		progress.number = i + 1
 		b, err := p.build(ctx, toolchain, progress)
 		if ctx.Err() != nil {
-			err = ctx.Err() // the compiler says no more than that it was killed
+			err = ctx.Err() // the compiler's error is only that it was killed
 		}
 		if err != nil {
 			return nil, fmt.Errorf("building %s %s: %w", p.Name, p.Version, err)
@@ -59,7 +58,7 @@ func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 	return built, nil
 }
 
-// Path returns the path of one program and builds it when it is missing.
+// Path returns the path of a program. It builds the program if it is missing.
 func Path(ctx context.Context, w io.Writer, name string) (string, error) {
 	built, err := Build(ctx, w, name)
 	if err != nil {
@@ -68,6 +67,7 @@ func Path(ctx context.Context, w io.Writer, name string) (string, error) {
 	return built[0].Path, nil
 }
 
+// build returns the program from the cache, or builds it.
 func (p Program) build(ctx context.Context, toolchain string, progress progress) (Built, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -89,7 +89,7 @@ func (p Program) build(ctx context.Context, toolchain string, progress progress)
 		return Built{}, err
 	}
 	defer unlock()
-	// Another process may have built it while this one waited.
+	// Another process may have built the program in the meantime.
 	if b, err := p.cached(dir); err == nil {
 		return b, nil
 	}
@@ -109,8 +109,8 @@ func (p Program) build(ctx context.Context, toolchain string, progress progress)
 	return b, err
 }
 
-// compile builds beside its final place and renames, so that a program in the
-// cache is always a whole one.
+// compile builds in a temporary folder and renames the result, so that the cache contains only
+// complete programs.
 func (p Program) compile(ctx context.Context, dir string) error {
 	source, err := p.dir()
 	if err != nil {
@@ -135,6 +135,7 @@ func (p Program) compile(ctx context.Context, dir string) error {
 	return os.Rename(filepath.Join(temp, p.Name), filepath.Join(dir, p.Name))
 }
 
+// buildArgs returns the arguments of the go command.
 func (p Program) buildArgs(out string) []string {
 	args := []string{"build", "-mod=readonly", "-buildvcs=false", "-o", out}
 	args = append(args, "-ldflags", strings.Join(append([]string{"-s", "-w"}, p.LDFlags...), " "))
@@ -144,7 +145,7 @@ func (p Program) buildArgs(out string) []string {
 	return append(args, p.Package)
 }
 
-// cached tells about a program that is in the cache, or fails.
+// cached returns a program in the cache, or an error.
 func (p Program) cached(dir string) (Built, error) {
 	path := filepath.Join(dir, p.Name)
 	info, err := os.Stat(path)
@@ -159,6 +160,7 @@ func (p Program) cached(dir string) (Built, error) {
 
 const secondsFile = "seconds.json"
 
+// writeSeconds stores the build time.
 func writeSeconds(dir string, seconds float64) error {
 	data, err := json.Marshal(seconds)
 	if err != nil {
@@ -167,7 +169,7 @@ func writeSeconds(dir string, seconds float64) error {
 	return os.WriteFile(filepath.Join(dir, secondsFile), data, 0o644)
 }
 
-// readSeconds returns 0 when nothing was noted: the figure is for people.
+// readSeconds returns the build time, or 0 if it is unknown. It is only informative.
 func readSeconds(dir string) (seconds float64) {
 	data, err := os.ReadFile(filepath.Join(dir, secondsFile))
 	if err != nil {
@@ -177,9 +179,8 @@ func readSeconds(dir string) (seconds float64) {
 	return seconds
 }
 
-// toolchain names the compiler and what it compiles for. It is asked for once,
-// in the folder of the programs: a toolchain line of the caller's own go.mod
-// has no say.
+// toolchain returns the version of the compiler and its target. It runs the go command once, in
+// the folder of the programs, so that the toolchain line in the caller's go.mod has no effect.
 var toolchain = sync.OnceValues(func() (string, error) {
 	root, err := sourceRoot()
 	if err != nil {
@@ -189,11 +190,12 @@ var toolchain = sync.OnceValues(func() (string, error) {
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("asking the go command for its version: %w", err)
+		return "", fmt.Errorf("running go env: %w", err)
 	}
 	return strings.Join(strings.Fields(string(out)), " "), nil
 })
 
+// cgo returns a value for CGO_ENABLED.
 func cgo(on bool) string {
 	if on {
 		return "1"
@@ -201,6 +203,7 @@ func cgo(on bool) string {
 	return "0"
 }
 
+// lastLines returns the last n lines of a text as an error.
 func lastLines(text string, n int) error {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) > n {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// fakeSource makes a test module with one program, hello, and an empty cache.
+// fakeSource creates a test module with one program, hello, and an empty cache.
 func fakeSource(t *testing.T, code string) Program {
 	t.Helper()
 	root := t.TempDir()
@@ -23,7 +23,7 @@ func fakeSource(t *testing.T, code string) Program {
 		"programs/hello/go.mod":     "module example.com/hello\n\ngo 1.25\n",
 		"programs/hello/go.sum":     "",
 		"programs/hello/main.go":    code,
-		"programs/hello/ignored.md": "prose doesn't count",
+		"programs/hello/ignored.md": "not part of the key",
 	} {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -46,11 +46,12 @@ var version string
 func main() { print("hello " + version) }
 `
 
+// build builds a program.
 func build(p Program, w *bytes.Buffer) (Built, error) {
 	return p.build(context.Background(), "go1", progress{w: w, number: 1, total: 1})
 }
 
-func TestProgramIsBuiltOnce(t *testing.T) {
+func TestBuildCachesProgram(t *testing.T) {
 	p := fakeSource(t, hello)
 	var log bytes.Buffer
 	first, err := build(p, &log)
@@ -59,7 +60,7 @@ func TestProgramIsBuiltOnce(t *testing.T) {
 	}
 	out, err := exec.Command(first.Path).CombinedOutput()
 	if err != nil || string(out) != "hello v1.2.3" {
-		t.Errorf("it says %q, %v", out, err)
+		t.Errorf("output %q, %v", out, err)
 	}
 	if !strings.HasPrefix(log.String(), "[1/1] building hello v1.2.3 …") {
 		t.Errorf("progress is %q", log.String())
@@ -73,7 +74,7 @@ func TestProgramIsBuiltOnce(t *testing.T) {
 	}
 }
 
-func TestKeyFollowsContent(t *testing.T) {
+func TestKeyDependsOnContent(t *testing.T) {
 	p := fakeSource(t, hello)
 	key := func(p Program, toolchain string) string {
 		t.Helper()
@@ -87,7 +88,7 @@ func TestKeyFollowsContent(t *testing.T) {
 	tagged := p
 	tagged.Tags = []string{"sqlite"}
 	if key(tagged, "go1") == before || key(p, "go2") == before {
-		t.Error("other tags or another compiler give the same key")
+		t.Error("tags or compiler don't change the key")
 	}
 	dir, err := p.dir()
 	if err != nil {
@@ -100,14 +101,14 @@ func TestKeyFollowsContent(t *testing.T) {
 		return key(p, "go1")
 	}
 	if edit("ignored.md") != before {
-		t.Error("prose changes the key")
+		t.Error("a file that isn't a source changes the key")
 	}
 	if edit("go.sum") == before {
-		t.Error("other sums give the same key")
+		t.Error("go.sum doesn't change the key")
 	}
 }
 
-func TestFailedBuildTellsTheCompilersWords(t *testing.T) {
+func TestBuildReportsCompilerErrors(t *testing.T) {
 	p := fakeSource(t, "package main\n\nfunc main() { undefinedName() }\n")
 	_, err := build(p, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "undefinedName") {
@@ -123,7 +124,7 @@ func TestFailedBuildTellsTheCompilersWords(t *testing.T) {
 	}
 }
 
-func TestTwoBuildersBuildOnce(t *testing.T) {
+func TestConcurrentBuildsBuildOnce(t *testing.T) {
 	p := fakeSource(t, hello)
 	var wg sync.WaitGroup
 	var fresh [2]bool
@@ -142,8 +143,8 @@ func TestTwoBuildersBuildOnce(t *testing.T) {
 	}
 }
 
-// A program's module must stay at the version that the table tells.
-func TestTableAgreesWithModules(t *testing.T) {
+// TestTableMatchesModules checks that each program's module has the version in the table.
+func TestTableMatchesModules(t *testing.T) {
 	for _, p := range All() {
 		if p.Dir == "." {
 			continue
@@ -162,18 +163,18 @@ func TestTableAgreesWithModules(t *testing.T) {
 	}
 }
 
-func TestUsualProgramsLeaveOutWhatIsBuiltOnRequest(t *testing.T) {
+func TestDefaultNamesExcludeOnRequest(t *testing.T) {
 	for _, p := range All() {
-		if slices.Contains(usual(), p.Name) == p.OnRequest {
-			t.Errorf("%s: built on request: %v, and whether it is usual: the same", p.Name, p.OnRequest)
+		if slices.Contains(defaultNames(), p.Name) == p.OnRequest {
+			t.Errorf("%s: OnRequest is %v, which the default names don't reflect", p.Name, p.OnRequest)
 		}
 	}
-	if len(usual()) == len(All()) {
-		t.Error("nothing is built on request alone: the loop above has seen one case only")
+	if len(defaultNames()) == len(All()) {
+		t.Error("no program is built only on request: the loop above tested only one case")
 	}
 }
 
-func TestUnknownProgramIsRefused(t *testing.T) {
+func TestBuildRejectsUnknownProgram(t *testing.T) {
 	if _, err := Build(t.Context(), &bytes.Buffer{}, "kubelet"); err == nil || !strings.Contains(err.Error(), `"kubelet"`) {
 		t.Errorf("the error is %v", err)
 	}

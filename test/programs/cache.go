@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// CacheDir is where built programs are kept: $ENVLADDER_BED_CACHE, else
-// envladder/bed in the user's cache folder.
+// CacheDir returns the folder of built programs: $ENVLADDER_BED_CACHE, or envladder/bed in the
+// user's cache folder.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("ENVLADDER_BED_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -25,9 +25,9 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "envladder", "bed"), nil
 }
 
-// sourceRoot is the folder of the test module. The path known at compile time
-// serves unless the binary was built with -trimpath or moved to another
-// machine; ENVLADDER_TEST_DIR names it then.
+// sourceRoot returns the folder of the test module: $ENVLADDER_TEST_DIR, or the path at compile
+// time. The variable is needed if the binary was built with -trimpath or moved to another
+// machine.
 func sourceRoot() (string, error) {
 	if dir := os.Getenv("ENVLADDER_TEST_DIR"); dir != "" {
 		return filepath.Abs(dir)
@@ -39,10 +39,10 @@ func sourceRoot() (string, error) {
 			return root, nil
 		}
 	}
-	return "", fmt.Errorf("finding the test module's source: set ENVLADDER_TEST_DIR to the folder test of a checkout")
+	return "", fmt.Errorf("finding the source of the test module: set ENVLADDER_TEST_DIR to the folder test of a checkout")
 }
 
-// dir is the folder that the go command is run in.
+// dir returns the folder to run the go command in.
 func (p Program) dir() (string, error) {
 	root, err := sourceRoot()
 	if err != nil {
@@ -54,7 +54,7 @@ func (p Program) dir() (string, error) {
 	return filepath.Join(root, "programs", p.Dir), nil
 }
 
-// sources lists the files that decide what the program is.
+// sources returns the files that determine the content of the program.
 func (p Program) sources() ([]string, error) {
 	dir, err := p.dir()
 	if err != nil {
@@ -73,7 +73,7 @@ func (p Program) sources() ([]string, error) {
 	return files, nil
 }
 
-// key tells programs apart by content: what they are built from, with what.
+// key returns a key of the program's sources, build arguments and toolchain.
 func (p Program) key(toolchain string) (string, error) {
 	files, err := p.sources()
 	if err != nil {
@@ -89,6 +89,7 @@ func (p Program) key(toolchain string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
+// hashFile writes the name and the hash of a file to w.
 func hashFile(w io.Writer, path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// lock keeps two processes from building the same program. It calls waiting
-// once when another one has it. The kernel frees the lock of a killed process.
+// lock prevents two processes from building the same program. It calls waiting once if another
+// process has the lock. The kernel releases the lock of a killed process.
 func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("locking: %w", err)
 	}
-	for told := false; ; told = true {
+	for reported := false; ; reported = true {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return func() { f.Close() }, nil
@@ -24,7 +24,7 @@ func lock(ctx context.Context, path string, waiting func()) (unlock func(), err 
 			f.Close()
 			return nil, fmt.Errorf("locking %q: %w", path, err)
 		}
-		if !told {
+		if !reported {
 			waiting()
 		}
 		select {

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// ModuleDir returns the folder of a program's own module in the module cache:
-// its manifests, templates and CRDs are read from there.
+// ModuleDir returns the folder of a program's module in the module cache, which has its
+// manifests, templates and CRDs.
 func ModuleDir(ctx context.Context, name string) (string, error) {
 	p, err := Lookup(name)
 	if err != nil {
@@ -21,7 +21,7 @@ func ModuleDir(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Download also answers for what the module cache has already.
+	// The command also returns modules that are already in the module cache.
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", p.Module)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
@@ -36,8 +36,8 @@ func ModuleDir(ctx context.Context, name string) (string, error) {
 	return module.Dir, nil
 }
 
-// Assets returns a folder with links to what envtest wants to find in
-// KUBEBUILDER_ASSETS, and builds what is missing.
+// Assets returns a folder for KUBEBUILDER_ASSETS with links to the programs that envtest needs.
+// It builds missing programs.
 func Assets(ctx context.Context, w io.Writer) (string, error) {
 	built, err := Build(ctx, w, "etcd", "kube-apiserver", "kubectl")
 	if err != nil {
@@ -49,7 +49,7 @@ func Assets(ctx context.Context, w io.Writer) (string, error) {
 	}
 	dir := filepath.Join(cache, "assets")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("making %q: %w", dir, err)
+		return "", fmt.Errorf("creating %q: %w", dir, err)
 	}
 	for _, b := range built {
 		if err := link(b.Path, filepath.Join(dir, b.Name)); err != nil {
@@ -59,8 +59,8 @@ func Assets(ctx context.Context, w io.Writer) (string, error) {
 	return dir, nil
 }
 
-// link points name at target. It renames over an older link, so that another
-// process never finds it missing.
+// link creates a link from name to target. It replaces an older link by renaming, so that name
+// always exists for other processes.
 func link(target, name string) error {
 	if now, err := os.Readlink(name); err == nil && now == target {
 		return nil

@@ -7,21 +7,23 @@ import (
 	"time"
 )
 
-// progress writes one line a program. On a terminal the seconds run.
+// progress prints one line for each program. On a terminal it updates the seconds.
 type progress struct {
 	w             io.Writer
 	number, total int
 }
 
+// line returns the start of the line.
 func (p progress) line(program Program) string {
 	return fmt.Sprintf("[%d/%d] building %s %s …", p.number, p.total, program.Name, program.Version)
 }
 
+// waiting reports that another process builds the program.
 func (p progress) waiting(program Program) {
-	fmt.Fprintf(p.w, "[%d/%d] waiting for %s %s, another process builds it\n", p.number, p.total, program.Name, program.Version)
+	fmt.Fprintf(p.w, "[%d/%d] waiting for %s %s, which another process builds\n", p.number, p.total, program.Name, program.Version)
 }
 
-// building starts the line; the returned func ends it.
+// building prints the start of the line. The returned function prints its end.
 func (p progress) building(program Program) func(error) {
 	start := time.Now()
 	stop := make(chan struct{})
@@ -45,6 +47,7 @@ func (p progress) building(program Program) func(error) {
 	}
 }
 
+// tick updates the seconds on a terminal.
 func (p progress) tick(program Program, start time.Time, stop <-chan struct{}) {
 	if !isTerminal(p.w) {
 		<-stop
@@ -62,6 +65,7 @@ func (p progress) tick(program Program, start time.Time, stop <-chan struct{}) {
 	}
 }
 
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -1,6 +1,5 @@
-// Package programs knows the programs that the test bed runs and builds them
-// from Go modules. Each is built once and kept by content outside the work
-// tree. How they are started is package bed's business.
+// Package programs builds the programs that the test bed runs from Go modules. Each program is
+// built once and cached by content outside the work tree. Package bed starts them.
 package programs
 
 import (
@@ -8,22 +7,22 @@ import (
 	"strings"
 )
 
-// A Program is one binary that the bed can build.
+// A Program is a binary that the bed can build.
 type Program struct {
 	Name    string
 	Version string
-	// Dir is the folder of its module: below test/programs, or "." for a
-	// program of the test module itself.
+	// Dir is the folder of the program's module below test/programs, or "." for a program of
+	// the test module itself.
 	Dir     string
 	Package string
-	// Module is the module that Package comes from.
+	// Module is the module that contains Package.
 	Module  string
 	LDFlags []string
 	Tags    []string
-	// Cgo tells that it needs a C compiler. All others are built without.
+	// Cgo is set if the program needs a C compiler. All other programs are built without cgo.
 	Cgo bool
-	// OnRequest programs are built when they are named, not with all others: only
-	// make interop and make bench-webhook need them.
+	// OnRequest programs are built only when they are named, since only make interop and make
+	// bench-webhook need them.
 	OnRequest bool
 }
 
@@ -47,10 +46,10 @@ const (
 	rolloutsVersion     = "v1.9.1"
 )
 
-// ownModule marks programs that are built from the test module itself.
+// ownModule is the module of programs that are built from the test module itself.
 const ownModule = "github.com/envladder/envladder/test"
 
-// table is in the order of building: what other parts wait for comes first.
+// table is in build order: programs that other parts depend on come first.
 var table = []Program{
 	{
 		Name: "etcd", Version: etcdVersion, Dir: "etcd",
@@ -69,7 +68,7 @@ var table = []Program{
 		Module: "helm.sh/helm/v3", Package: "helm.sh/helm/v3/cmd/helm",
 		LDFlags: []string{
 			"-X helm.sh/helm/v3/internal/version.version=" + helmVersion,
-			// Without these two it believes to talk to Kubernetes 1.20.
+			// Without these flags helm assumes Kubernetes 1.20.
 			"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
 			"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=33",
 		},
@@ -97,7 +96,7 @@ var table = []Program{
 	{
 		Name: "gitea", Version: giteaVersion, Dir: "gitea",
 		Module: "code.gitea.io/gitea", Package: "code.gitea.io/gitea",
-		// Its API reports this version, and clients refuse "development".
+		// The API reports this version, and clients reject "development".
 		LDFlags: []string{"-X main.Version=" + strings.TrimPrefix(giteaVersion, "v")},
 		Tags:    []string{"sqlite", "sqlite_unlock_notify"},
 		Cgo:     true,
@@ -129,19 +128,21 @@ var table = []Program{
 		Module: "github.com/nsmithuk/local-kms", Package: "github.com/nsmithuk/local-kms",
 	},
 	{
-		// A main of the bed's own around its packages: see there.
+		// The bed has its own main package around upstream's packages; its comment explains
+		// why.
 		Name: "policy-controller", Version: policyVersion, Dir: "policy-controller",
 		Module: "github.com/sigstore/policy-controller", Package: ".",
 		OnRequest: true,
 	},
 }
 
+// kubernetes returns a program of Kubernetes.
 func kubernetes(name string) Program {
 	const version = "k8s.io/component-base/version"
 	return Program{
 		Name: name, Version: kubernetesVersion, Dir: "kubernetes",
 		Module: "k8s.io/kubernetes", Package: "k8s.io/kubernetes/cmd/" + name,
-		// Clients parse these.
+		// Clients parse these versions.
 		LDFlags: []string{
 			"-X " + version + ".gitVersion=" + kubernetesVersion,
 			"-X " + version + ".gitMajor=1",
@@ -150,6 +151,7 @@ func kubernetes(name string) Program {
 	}
 }
 
+// argoCD returns a version of Argo CD.
 func argoCD(name, version, module string) Program {
 	return Program{
 		Name: name, Version: version, Dir: name,
@@ -158,10 +160,10 @@ func argoCD(name, version, module string) Program {
 	}
 }
 
-// All returns every program, in the order of building.
+// All returns all programs in build order.
 func All() []Program { return append([]Program(nil), table...) }
 
-// Names returns the names of every program, in the order of building.
+// Names returns the names of all programs in build order.
 func Names() []string {
 	names := make([]string, len(table))
 	for i, p := range table {
@@ -170,8 +172,8 @@ func Names() []string {
 	return names
 }
 
-// usual are the names of all but what is built on request.
-func usual() []string {
+// defaultNames returns the names of all programs that aren't built only on request.
+func defaultNames() []string {
 	var names []string
 	for _, p := range table {
 		if !p.OnRequest {
@@ -181,12 +183,12 @@ func usual() []string {
 	return names
 }
 
-// Lookup returns the program of that name.
+// Lookup returns the program with the name.
 func Lookup(name string) (Program, error) {
 	for _, p := range table {
 		if p.Name == name {
 			return p, nil
 		}
 	}
-	return Program{}, fmt.Errorf("finding program %q: unknown, want one of %s", name, strings.Join(Names(), ", "))
+	return Program{}, fmt.Errorf("unknown program %q: use one of %s", name, strings.Join(Names(), ", "))
 }

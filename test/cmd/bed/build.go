@@ -11,14 +11,15 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
+// buildCommand returns the command build.
 func buildCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "build [NAME…]",
-		Short: "Build programs that are missing, and tell seconds and size of each",
-		Long: `Build builds the named programs, or all that the demo and "make e2e" need, one after
-the other, and prints for each how many seconds its build took (now or when it was
-built) and its size.`,
+		Short: "Build missing programs and print the build time and size of each",
+		Long: `Builds the named programs, or all programs that the demo and "make e2e" need, one after
+the other. Prints the size of each program and the seconds that its build took, now or
+earlier.`,
 		Example: `  bed build
   bed build etcd kube-apiserver
   bed build --json helm`,
@@ -39,6 +40,7 @@ built) and its size.`,
 	return cmd
 }
 
+// printBuilt prints a table of programs.
 func printBuilt(w io.Writer, built []programs.Built) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PROGRAM\tVERSION\tSECONDS\tMB\tNOW")
@@ -52,16 +54,18 @@ func printBuilt(w io.Writer, built []programs.Built) error {
 	return table.Flush()
 }
 
+// printJSON prints a value as JSON.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
 
+// pathCommand returns the command path.
 func pathCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "path NAME",
-		Short: "Print the path of a program; build it when it is missing",
+		Short: "Print the path of a program, and build it if it is missing",
 		Example: `  bed path kubectl
   "$(bed path helm)" version`,
 		ValidArgs: programs.Names(),
@@ -77,10 +81,11 @@ func pathCommand() *cobra.Command {
 	}
 }
 
+// assetsCommand returns the command assets.
 func assetsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "assets",
-		Short:   "Print a folder with etcd, kube-apiserver and kubectl, as envtest wants it",
+		Short:   "Print the path of a folder with etcd, kube-apiserver and kubectl, for envtest",
 		Example: `  KUBEBUILDER_ASSETS=$(bed assets) go test ./...`,
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

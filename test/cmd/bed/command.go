@@ -4,18 +4,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const longHelp = `bed runs real parts for tests: control planes, Argo CD, Gitea, registries.
+const longHelp = `bed runs real programs for tests: control planes, Argo CD, Gitea, registries.
 
-Every program is built from Go modules once and kept in
+Every program is built from Go modules once and cached in
 $ENVLADDER_BED_CACHE (default: envladder/bed in the user's cache folder).
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing is running, 130 interrupted.`
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no bed is running, 130 interrupted.`
 
-// newCommand takes the func that gives signals their usual meaning back.
+// newCommand returns the command bed. restoreSignals restores the default behaviour of signals.
 func newCommand(restoreSignals func()) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bed",
-		Short: "Run real parts for tests",
+		Short: "Run real programs for tests",
 		Long:  longHelp,
 		Example: `  bed build
   bed up --only clusters,argocd
@@ -31,7 +31,7 @@ func newCommand(restoreSignals func()) *cobra.Command {
 	return cmd
 }
 
-// usage makes a wrong number of arguments a usageError.
+// usage returns a check that turns wrong arguments into a usageError.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {

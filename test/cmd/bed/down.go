@@ -14,12 +14,13 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
+// downCommand returns the command down.
 func downCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "down",
-		Short: "Take down the bed that `bed up` keeps running",
-		Long:  "Down asks the running `bed up` to end and returns when everything is gone.",
+		Short: "Stop the bed that `bed up` runs",
+		Long:  "Stops the running `bed up` and returns when everything has stopped.",
 		Example: `  bed down
   bed down --state /tmp/other.json`,
 		Args: usage(cobra.NoArgs),
@@ -31,9 +32,10 @@ func downCommand() *cobra.Command {
 	return cmd
 }
 
-// downBound is above the sum of all graces.
+// downBound is longer than the sum of all grace periods.
 const downBound = time.Minute
 
+// down stops the bed of a state file and waits for its end.
 func down(ctx context.Context, file string) error {
 	lock, err := tryLock(file)
 	switch {
@@ -61,11 +63,12 @@ func down(ctx context.Context, file string) error {
 	})
 }
 
+// readState reads a state file.
 func readState(file string) (state, error) {
 	var s state
 	data, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return s, fmt.Errorf("reading state file %q: the bed is starting still", file)
+		return s, fmt.Errorf("reading state file %q: the bed is still starting", file)
 	}
 	if err != nil {
 		return s, fmt.Errorf("reading state file: %w", err)

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Exit codes, also told by `bed --help`.
+// Exit codes, which `bed --help` lists too.
 const (
 	exitFailed      = 1
 	exitUsage       = 2
@@ -29,14 +29,15 @@ func main() {
 	os.Exit(exitCode(err))
 }
 
-// A usageError is a fault of the command line, not of the bed.
+// A usageError is an error in the command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// errNotRunning tells that there is no bed to take down.
+// errNotRunning is the error when there is no bed to stop.
 var errNotRunning = errors.New("no bed is running")
 
+// exitCode returns the exit code of an error.
 func exitCode(err error) int {
 	var usage usageError
 	switch {

@@ -14,7 +14,7 @@ import (
 
 const asBed = "ENVLADDER_TEST_AS_BED"
 
-// TestMain lets the test binary be bed itself.
+// TestMain lets the test binary run as bed.
 func TestMain(m *testing.M) {
 	if os.Getenv(asBed) != "" {
 		main()
@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// command returns a command that runs bed.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -34,7 +35,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run returns the exit code and everything that bed wrote.
+// run runs bed and returns the exit code and all output.
 func run(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	out, err := command(t, args...).CombinedOutput()
@@ -48,13 +49,13 @@ func run(t *testing.T, args ...string) (int, string) {
 	return 0, string(out)
 }
 
-func TestExitCodesTellWhatHappened(t *testing.T) {
+func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	none := filepath.Join(t.TempDir(), "state.json")
 	for name, tt := range map[string]struct {
 		args []string
 		code int
-		says string
+		want string
 	}{
 		"help":                    {[]string{"--help"}, 0, "Exit codes"},
 		"an unknown part":         {[]string{"up", "--only", "kubelet"}, exitUsage, `"kubelet"`},
@@ -62,15 +63,15 @@ func TestExitCodesTellWhatHappened(t *testing.T) {
 		"an unknown flag":         {[]string{"up", "--fast"}, exitUsage, "--fast"},
 		"an unknown program":      {[]string{"path", "kubelet"}, exitUsage, `"kubelet"`},
 		"an unknown command":      {[]string{"sideways"}, exitUsage, `"sideways"`},
-		"nothing to take down":    {[]string{"down", "--state", none}, exitNotRunning, "no bed is running"},
+		"no bed to stop":          {[]string{"down", "--state", none}, exitNotRunning, "no bed is running"},
 		"a path without a name":   {[]string{"path"}, exitUsage, "accepts 1 arg"},
 		"help of up has examples": {[]string{"up", "--help"}, 0, "bed up --only"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			code, out := run(t, tt.args...)
-			if code != tt.code || !strings.Contains(out, tt.says) {
-				t.Errorf("exit code %d, want %d with %q in:\n%s", code, tt.code, tt.says, out)
+			if code != tt.code || !strings.Contains(out, tt.want) {
+				t.Errorf("exit code %d, want %d with %q in:\n%s", code, tt.code, tt.want, out)
 			}
 		})
 	}
@@ -92,14 +93,14 @@ func TestUpRunsUntilDown(t *testing.T) {
 	t.Cleanup(func() { _ = up.Process.Kill() })
 	var printed state
 	if err := json.NewDecoder(stdout).Decode(&printed); err != nil {
-		t.Fatalf("decoding what up printed: %v\n%s", err, &stderr)
+		t.Fatalf("decoding the output of up: %v\n%s", err, &stderr)
 	}
 	url := "http://" + printed.Registries["main"].Host + "/v2/"
 	if _, err := http.Get(url); err != nil {
 		t.Error(err)
 	}
-	if code, out := run(t, "up", "--only", "registry", "--state", file); code != exitFailed || !strings.Contains(out, "running already") {
-		t.Errorf("a second up: exit code %d, %s", code, out)
+	if code, out := run(t, "up", "--only", "registry", "--state", file); code != exitFailed || !strings.Contains(out, "already running") {
+		t.Errorf("second up: exit code %d, %s", code, out)
 	}
 	if code, out := run(t, "down", "--state", file); code != 0 {
 		t.Errorf("down: exit code %d, %s", code, out)
@@ -108,9 +109,9 @@ func TestUpRunsUntilDown(t *testing.T) {
 		t.Errorf("up ended with %v\n%s", err, &stderr)
 	}
 	if _, err := http.Get(url); err == nil {
-		t.Error("the registry answers after down")
+		t.Error("the registry responds after down")
 	}
 	if _, err := os.Stat(printed.Dir); !os.IsNotExist(err) {
-		t.Errorf("the folder is still there: %v", err)
+		t.Errorf("the folder still exists: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// A state is what `bed up` prints and keeps for `bed down`.
+// A state describes a running bed. `bed up` prints it and stores it for `bed down`.
 type state struct {
 	PID        int                      `json:"pid"`
 	Dir        string                   `json:"dir"`
@@ -50,6 +50,7 @@ type registryState struct {
 	Referrers bool   `json:"referrers"`
 }
 
+// describe returns the state of a bed.
 func describe(b *bed.Bed, o bed.Options) state {
 	s := state{
 		PID: os.Getpid(), Dir: b.Dir, Logs: filepath.Join(b.Dir, "logs"), CA: b.CA.File,
@@ -72,7 +73,8 @@ func describe(b *bed.Bed, o bed.Options) state {
 	return s
 }
 
-// defaultStateFile lies beside the programs.
+// defaultStateFile returns the path of the state file, which is in the cache folder of the
+// programs.
 func defaultStateFile() string {
 	dir, err := programs.CacheDir()
 	if err != nil {
@@ -81,20 +83,21 @@ func defaultStateFile() string {
 	return filepath.Join(dir, "state.json")
 }
 
-// A claim is the right to be the one bed of a state file. The kernel ends it
-// with the process, so a file that a killed one left behind claims nothing.
+// A claim is the lock of a state file, which only one bed can hold. The kernel releases it when
+// the process ends, so a file of a killed process isn't locked.
 type claim struct {
 	file string
 	lock *os.File
 }
 
+// claimState locks a state file.
 func claimState(file string) (*claim, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, fmt.Errorf("claiming state file %q: %w", file, err)
 	}
 	lock, err := tryLock(file)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("claiming state file %q: a bed is running already, stop it with `bed down` or name another --state", file)
+		return nil, fmt.Errorf("claiming state file %q: a bed is already running: stop it with `bed down`, or use another --state", file)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claiming state file %q: %w", file, err)
@@ -102,6 +105,7 @@ func claimState(file string) (*claim, error) {
 	return &claim{file, lock}, nil
 }
 
+// tryLock locks a state file, or fails if it is locked.
 func tryLock(file string) (*os.File, error) {
 	lock, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -114,7 +118,8 @@ func tryLock(file string) (*os.File, error) {
 	return lock, nil
 }
 
-// write renames, so that nobody reads half a document. It holds passwords.
+// write writes the state. It renames the file, so that no reader gets an incomplete document.
+// The file contains passwords, so only the user can read it.
 func (c *claim) write(s state) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -127,6 +132,7 @@ func (c *claim) write(s state) error {
 	return os.Rename(part, c.file)
 }
 
+// release removes the state file and releases the lock.
 func (c *claim) release() {
 	_ = os.Remove(c.file)
 	c.lock.Close()

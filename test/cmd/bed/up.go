@@ -13,7 +13,7 @@ import (
 // parts are the values of --only.
 var parts = []string{"etcd", "apiserver", "cluster", "clusters", "argocd", "gitea", "registry", "registries"}
 
-// upCommand takes the func that gives signals their usual meaning back.
+// upCommand returns the command up. restoreSignals restores the default behaviour of signals.
 func upCommand(restoreSignals func()) *cobra.Command {
 	var (
 		only   []string
@@ -23,20 +23,20 @@ func upCommand(restoreSignals func()) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Start a bed, print JSON about it, and keep it running",
-		Long: `Up builds what is missing, starts the bed, prints one JSON document on standard
-output when everything is ready, and stays until it is interrupted or taken
-down by 'bed down'. The same document is kept in the state file meanwhile; it
-has kubeconfigs, addresses and passwords.
+		Short: "Start a bed, print its state as JSON, and keep it running",
+		Long: `Builds missing programs, starts the bed, prints one JSON document to standard output
+when everything is ready, and runs until it is interrupted or stopped by 'bed down'.
+The state file contains the same document while the bed runs: kubeconfigs, addresses
+and passwords.
 
-The parts for --only (default: everything):
-  apiserver   one cluster's API server with its etcd, nothing else ("etcd" is the same)
+Parts for --only (default: all):
+  apiserver   one cluster with only the API server and etcd ("etcd" is the same)
   cluster     one cluster with controllers, scheduler and KWOK
-  clusters    two: "staging" and "prod"
-  argocd      Argo CD in the first cluster, any other one registered in it
-  gitea       a forge
+  clusters    two clusters, "staging" and "prod"
+  argocd      Argo CD in the first cluster, with the other one registered
+  gitea       Gitea
   registry    a registry with the referrers API, "main"
-  registries  it, and one without the referrers API, "plain"`,
+  registries  that registry, and one without the referrers API, "plain"`,
 		Example: `  bed up
   bed up --only clusters,argocd --argocd v2
   bed up --only registry > bed.json &`,
@@ -55,10 +55,11 @@ The parts for --only (default: everything):
 	flags.StringSliceVar(&only, "only", nil, "start only these parts")
 	flags.StringVar(&argocd, "argocd", "v3", "Argo CD's version: v3 or v2")
 	flags.StringVar(&state, "state", defaultStateFile(), "state file")
-	flags.BoolVar(&keep, "keep", false, "keep the folder with logs and data afterwards")
+	flags.BoolVar(&keep, "keep", false, "keep the folder with logs and data after the end")
 	return cmd
 }
 
+// up runs a bed until it is interrupted.
 func up(cmd *cobra.Command, options bed.Options, file string, restoreSignals func()) error {
 	claim, err := claimState(file)
 	if err != nil {
@@ -78,23 +79,23 @@ func up(cmd *cobra.Command, options bed.Options, file string, restoreSignals fun
 	if err := printJSON(cmd.OutOrStdout(), state); err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "the bed is up, interrupt to take it down")
+	fmt.Fprintln(cmd.ErrOrStderr(), "the bed is running, press Ctrl-C to stop it")
 	<-ctx.Done()
-	// A second interrupt ends at once; the children die with this process.
+	// A second interrupt ends this process immediately, and its children with it.
 	restoreSignals()
-	fmt.Fprintln(cmd.ErrOrStderr(), "taking the bed down")
+	fmt.Fprintln(cmd.ErrOrStderr(), "stopping the bed")
 	return b.Down()
 }
 
-// optionsFor turns --only into options.
+// optionsFor returns the options for the values of --only.
 func optionsFor(only []string, argocd string) (bed.Options, error) {
 	for _, part := range only {
 		if !slices.Contains(parts, part) {
-			return bed.Options{}, fmt.Errorf("starting part %q: unknown, want some of %s", part, strings.Join(parts, ", "))
+			return bed.Options{}, fmt.Errorf("unknown part %q: use %s", part, strings.Join(parts, ", "))
 		}
 	}
 	if argocd != "v2" && argocd != "v3" {
-		return bed.Options{}, fmt.Errorf("starting Argo CD %q: unknown, want v3 or v2", argocd)
+		return bed.Options{}, fmt.Errorf("unknown version of Argo CD %q: use v3 or v2", argocd)
 	}
 	if len(only) == 0 {
 		only = []string{"clusters", "argocd", "gitea", "registries"}

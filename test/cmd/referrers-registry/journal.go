@@ -14,9 +14,8 @@ import (
 	"sync"
 )
 
-// A journal writes down each accepted change of a manifest and does them all
-// again at the start: the library keeps blobs on disk, but manifests and tags
-// in memory only.
+// A journal stores each accepted change of a manifest, and replays all of them at the start.
+// The library stores blobs on disk, but manifests and tags only in memory.
 type journal struct {
 	next http.Handler
 	dir  string
@@ -25,7 +24,7 @@ type journal struct {
 	number int
 }
 
-// entry is one change as it was asked for.
+// entry is a request that changed a manifest.
 type entry struct {
 	Method, Path, ContentType string
 	Body                      []byte
@@ -34,15 +33,16 @@ type entry struct {
 // maxManifest is the usual limit of registries.
 const maxManifest = 4 << 20
 
+// newJournal returns a journal after replaying the entries in dir.
 func newJournal(next http.Handler, dir string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("making %q: %w", dir, err)
+		return nil, fmt.Errorf("creating %q: %w", dir, err)
 	}
 	j := &journal{next: next, dir: dir}
 	return j, j.replay()
 }
 
-// replay relies on names that sort as they were written.
+// replay replays all entries. Their names sort in the order of writing.
 func (j *journal) replay() error {
 	files, err := filepath.Glob(filepath.Join(j.dir, "*.json"))
 	if err != nil {
@@ -78,18 +78,19 @@ func (j *journal) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	answer := httptest.NewRecorder()
-	j.next.ServeHTTP(answer, req)
-	if answer.Code/100 == 2 {
+	response := httptest.NewRecorder()
+	j.next.ServeHTTP(response, req)
+	if response.Code/100 == 2 {
 		e := entry{req.Method, req.URL.Path, req.Header.Get("Content-Type"), body}
 		if err := j.write(e); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 	}
-	copyAnswer(w, answer)
+	copyResponse(w, response)
 }
 
+// changesManifest reports whether a request changes a manifest.
 func changesManifest(req *http.Request) bool {
 	if req.Method != http.MethodPut && req.Method != http.MethodDelete {
 		return false
@@ -97,7 +98,8 @@ func changesManifest(req *http.Request) bool {
 	return strings.Contains(req.URL.Path, "/manifests/")
 }
 
-// write renames, so that a killed registry leaves no half entry.
+// write stores an entry. It renames the file, so that a killed registry leaves no incomplete
+// entry.
 func (j *journal) write(e entry) error {
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -111,8 +113,9 @@ func (j *journal) write(e entry) error {
 	return os.Rename(name+".part", name)
 }
 
-func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
-	maps.Copy(w.Header(), answer.Header())
-	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes())
+// copyResponse writes a recorded response.
+func copyResponse(w http.ResponseWriter, response *httptest.ResponseRecorder) {
+	maps.Copy(w.Header(), response.Header())
+	w.WriteHeader(response.Code)
+	_, _ = w.Write(response.Body.Bytes())
 }

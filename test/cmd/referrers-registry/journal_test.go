@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
+// start starts the registry and returns its host.
 func start(t *testing.T, dir string) string {
 	t.Helper()
 	handler, err := newHandler(dir, log.New(io.Discard, "", 0))
@@ -27,6 +28,7 @@ func start(t *testing.T, dir string) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+// digest returns the digest of a tag.
 func digest(t *testing.T, host, tag string) (v1.Hash, error) {
 	t.Helper()
 	ref, err := name.ParseReference(host + "/a/b:" + tag)
@@ -40,6 +42,7 @@ func digest(t *testing.T, host, tag string) (v1.Hash, error) {
 	return descriptor.Digest, nil
 }
 
+// push pushes a random image.
 func push(t *testing.T, host, tag string) v1.Hash {
 	t.Helper()
 	image, err := random.Image(64, 1)
@@ -60,7 +63,7 @@ func push(t *testing.T, host, tag string) v1.Hash {
 	return hash
 }
 
-func TestJournalIsReplayedInOrder(t *testing.T) {
+func TestJournalReplaysInOrder(t *testing.T) {
 	dir := t.TempDir()
 	host := start(t, dir)
 	push(t, host, "moved")
@@ -82,7 +85,7 @@ func TestJournalIsReplayedInOrder(t *testing.T) {
 	}
 }
 
-func TestRefusedManifestIsNotWrittenDown(t *testing.T) {
+func TestJournalIgnoresRejectedManifests(t *testing.T) {
 	dir := t.TempDir()
 	host := start(t, dir)
 	for name, body := range map[string]string{
@@ -104,7 +107,7 @@ func TestRefusedManifestIsNotWrittenDown(t *testing.T) {
 		}
 	}
 	if files, _ := filepath.Glob(filepath.Join(dir, "manifests", "*")); len(files) > 0 {
-		t.Errorf("written down: %q", files)
+		t.Errorf("stored entries: %q", files)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "blobs")); err != nil {
 		t.Error(err)

@@ -1,6 +1,5 @@
-// Command referrers-registry is a small OCI registry with the referrers API
-// that keeps what it holds on disk, so that a test can kill it and start it
-// again.
+// Command referrers-registry is a small OCI registry with the referrers API. It stores its
+// content on disk, so that a test can kill and restart it.
 package main
 
 import (
@@ -34,7 +33,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("referrers-registry", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	addr := flags.String("addr", "127.0.0.1:5000", "address to listen on")
-	dir := flags.String("dir", "", "folder to keep blobs and manifests in")
+	dir := flags.String("dir", "", "folder for blobs and manifests")
 	cert := flags.String("tls-cert", "", "certificate file; empty means plain HTTP")
 	key := flags.String("tls-key", "", "key file")
 	if err := flags.Parse(args); err != nil {
@@ -47,13 +46,14 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	return serve(ctx, &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}, *cert, *key)
 }
 
+// newHandler returns the registry of a folder.
 func newHandler(dir string, logger *log.Logger) (http.Handler, error) {
 	if dir == "" {
-		return nil, errors.New("starting: -dir is needed")
+		return nil, errors.New("-dir is required")
 	}
 	blobs := filepath.Join(dir, "blobs")
 	if err := os.MkdirAll(blobs, 0o755); err != nil {
-		return nil, fmt.Errorf("making %q: %w", blobs, err)
+		return nil, fmt.Errorf("creating %q: %w", blobs, err)
 	}
 	memory := registry.New(
 		registry.Logger(logger),
@@ -63,6 +63,7 @@ func newHandler(dir string, logger *log.Logger) (http.Handler, error) {
 	return newJournal(memory, filepath.Join(dir, "manifests"))
 }
 
+// serve serves until the context ends.
 func serve(ctx context.Context, server *http.Server, cert, key string) error {
 	stopped := context.AfterFunc(ctx, func() { server.Close() })
 	defer stopped()

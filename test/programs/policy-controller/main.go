@@ -1,7 +1,7 @@
-// Command policy-controller is the validating webhook of sigstore's policy-controller with
-// the reconcilers that it needs, put together as its own main (cmd/webhook) does. That one
-// has no flag that works for the port, and none for the rate of questions to the API
-// server, which is its limit.
+// Command policy-controller runs the validating webhook of sigstore's policy-controller with
+// the reconcilers that it needs, assembled as in upstream's main (cmd/webhook). Upstream's main
+// has no working flag for the port, and no flag for the rate of requests to the API server,
+// which limits it.
 package main
 
 import (
@@ -29,11 +29,11 @@ import (
 	"knative.dev/pkg/webhook/resourcesemantics/validation"
 )
 
-// stockQPS is what its own main comes to: client-go's 5 for each of its 8 controllers.
+// stockQPS is the rate of upstream's main: client-go's 5 for each of its 8 controllers.
 const stockQPS = 40
 
 func main() {
-	kubeconfig := flag.String("kubeconfig", "", "`file` that says which cluster to follow")
+	kubeconfig := flag.String("kubeconfig", "", "kubeconfig `file` of the cluster")
 	port := flag.Int("port", 8443, "port to serve on")
 	qps := flag.Float64("qps", stockQPS, "requests a second to the API server, -1 for no limit")
 	flag.Parse()
@@ -42,14 +42,14 @@ func main() {
 		panic(err)
 	}
 	cluster.QPS, cluster.Burst = float32(*qps), int(2**qps)
-	// The service's name is what its certificate is for.
+	// The certificate is for the service's name.
 	ctx := webhook.WithOptions(signals.NewContext(), webhook.Options{ServiceName: "localhost", Port: *port, SecretName: "webhook-certs"})
 	ctx = sharedmain.WithHADisabled(sharedmain.WithHealthProbesDisabled(ctx))
 	sharedmain.MainWithConfig(ctx, "policy-controller", cluster,
 		certificates.NewController, clusterimagepolicy.NewController, newValidator)
 }
 
-// newValidator judges Pods as its own main has it.
+// newValidator returns a controller that validates Pods as upstream's main does.
 func newValidator(ctx context.Context, watcher configmap.Watcher) *controller.Impl {
 	policies := config.NewStore(logging.FromContext(ctx).Named("config-store"))
 	policies.WatchConfigs(watcher)

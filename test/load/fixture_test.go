@@ -22,39 +22,42 @@ import (
 
 const (
 	namespace = "shop"
-	// healthy is how long each soak was, and enough and tooMuch are what Gates ask for.
+	// healthy is the duration of each soak; enough and tooMuch are durations that Gates
+	// require.
 	healthy, enough, tooMuch = 25 * time.Hour, 24 * time.Hour, 48 * time.Hour
 )
 
-// world is the webhook with all that it works on.
-type world struct {
+// fixture is the webhook and everything that it depends on.
+type fixture struct {
 	cluster                    *bed.Cluster
 	registry                   *bed.Registry
 	root, dir, cosign, metrics string
 	pushed                     int
 
-	// These two are admitted in one half of a cycle, and denied in the other.
+	// These subjects are admitted in one half of a cycle and denied in the other.
 	recalled, tightened *subject
 
 	mu       sync.Mutex
 	subjects []*subject
 }
 
-// all are the subjects of now.
-func (w *world) all() []*subject {
+// currentSubjects returns the current subjects.
+func (w *fixture) currentSubjects() []*subject {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]*subject(nil), w.subjects...)
 }
 
-func (w *world) add(s *subject) *subject {
+// add adds a subject.
+func (w *fixture) add(s *subject) *subject {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.subjects = append(w.subjects, s)
 	return s
 }
 
-func (w *world) run(ctx context.Context, program string, args ...string) error {
+// run runs a program.
+func (w *fixture) run(ctx context.Context, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = w.dir
 	cmd.Env = []string{"COSIGN_PASSWORD=", "HOME=" + w.dir, "PATH=" + os.Getenv("PATH")}
@@ -66,7 +69,8 @@ func (w *world) run(ctx context.Context, program string, args ...string) error {
 	return nil
 }
 
-func (w *world) makeKeys(ctx context.Context) error {
+// makeKeys generates the keys of the signers.
+func (w *fixture) makeKeys(ctx context.Context) error {
 	return errors.Join(
 		w.run(ctx, w.cosign, "generate-key-pair", "--output-key-prefix", "ci"),
 		w.run(ctx, w.cosign, "generate-key-pair", "--output-key-prefix", "observer"),
@@ -74,24 +78,27 @@ func (w *world) makeKeys(ctx context.Context) error {
 }
 
 // push pushes an image that differs from all others.
-func (w *world) push(ctx context.Context, repository string) (bed.Pushed, error) {
+func (w *fixture) push(ctx context.Context, repository string) (bed.Pushed, error) {
 	w.pushed++
 	seed := fmt.Sprintf("image %d", w.pushed)
 	return w.registry.Push(ctx, repository, fmt.Sprintf("v%d", w.pushed), seed)
 }
 
-func (w *world) sign(ctx context.Context, i bed.Pushed) error {
+// sign signs an image.
+func (w *fixture) sign(ctx context.Context, i bed.Pushed) error {
 	return w.run(ctx, w.cosign, "sign", "--key", "ci.key", "--use-signing-config=false", "--tlog-upload=false", "--yes", i.Ref())
 }
 
-func (w *world) soak(ctx context.Context, i bed.Pushed) error {
+// soak attests a soak of an image.
+func (w *fixture) soak(ctx context.Context, i bed.Pushed) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	return w.run(ctx, filepath.Join(w.root, "bin", "envladder"), "attest", "soak", "--key", "observer.key",
 		"--ladder", "shop", "--environment", "staging", "--namespace", "shop-staging",
 		"--from", now.Add(-healthy).Format(time.RFC3339), "--to", now.Format(time.RFC3339), "--healthy", healthy.String(), i.Ref())
 }
 
-func (w *world) proven(ctx context.Context, repository string) (bed.Pushed, error) {
+// pushProven pushes an image with a signature and a soak.
+func (w *fixture) pushProven(ctx context.Context, repository string) (bed.Pushed, error) {
 	i, err := w.push(ctx, repository)
 	if err != nil {
 		return i, err
@@ -99,9 +106,10 @@ func (w *world) proven(ctx context.Context, repository string) (bed.Pushed, erro
 	return i, errors.Join(w.sign(ctx, i), w.soak(ctx, i))
 }
 
-func (w *world) makeSubjects(ctx context.Context) error {
+// makeSubjects creates the subjects.
+func (w *fixture) makeSubjects(ctx context.Context) error {
 	for range 3 {
-		i, err := w.proven(ctx, "shop/web")
+		i, err := w.pushProven(ctx, "shop/web")
 		if err != nil {
 			return err
 		}
@@ -120,24 +128,25 @@ func (w *world) makeSubjects(ctx context.Context) error {
 		return err
 	}
 	w.add(&subject{name: "unsigned", image: unsigned.Ref(), never: true, codes: []string{"NoSignature"}})
-	recalled, err := w.proven(ctx, "shop/web")
+	recalled, err := w.pushProven(ctx, "shop/web")
 	if err != nil {
 		return err
 	}
-	w.recalled = w.add(&subject{name: "recalled and not", image: recalled.Ref(), codes: []string{"Recalled"}})
-	tightened, err := w.proven(ctx, "tight/web")
+	w.recalled = w.add(&subject{name: "recalled at times", image: recalled.Ref(), codes: []string{"Recalled"}})
+	tightened, err := w.pushProven(ctx, "tight/web")
 	if err != nil {
 		return err
 	}
-	w.tightened = w.add(&subject{name: "by a Gate that changes", image: tightened.Ref(), codes: []string{"SoakTooShort"}})
+	w.tightened = w.add(&subject{name: "with a changing Gate", image: tightened.Ref(), codes: []string{"SoakTooShort"}})
 	return nil
 }
 
-func (w *world) applyGates(ctx context.Context) error {
+// applyGates creates the namespace and the Gates.
+func (w *fixture) applyGates(ctx context.Context) error {
 	if err := w.cluster.Namespace(ctx, namespace); err != nil {
 		return err
 	}
-	// No controller makes it here, and pods want it.
+	// Pods need this account, and no controller creates it here.
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 	if _, err := w.cluster.Client().CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
 		return err
@@ -145,8 +154,8 @@ func (w *world) applyGates(ctx context.Context) error {
 	return errors.Join(w.applyGate(ctx, "shop", enough), w.applyGate(ctx, "tight", enough))
 }
 
-// applyGate applies the Gate of a team's repositories.
-func (w *world) applyGate(ctx context.Context, team string, duration time.Duration) error {
+// applyGate applies the Gate for a team's repositories.
+func (w *fixture) applyGate(ctx context.Context, team string, duration time.Duration) error {
 	var signers []map[string]any
 	for _, name := range []string{"ci", "observer"} {
 		key, err := os.ReadFile(filepath.Join(w.dir, name+".pub"))
@@ -173,23 +182,29 @@ func (w *world) applyGate(ctx context.Context, team string, duration time.Durati
 	return w.cluster.Apply(ctx, "", string(gate))
 }
 
-func (w *world) tighten(ctx context.Context) error { return w.applyGate(ctx, "tight", tooMuch) }
-func (w *world) loosen(ctx context.Context) error  { return w.applyGate(ctx, "tight", enough) }
+// tighten requires a longer soak than the images have.
+func (w *fixture) tighten(ctx context.Context) error { return w.applyGate(ctx, "tight", tooMuch) }
+
+// loosen requires a soak that the images have.
+func (w *fixture) loosen(ctx context.Context) error { return w.applyGate(ctx, "tight", enough) }
 
 var recalls = schema.GroupVersionResource{Group: "envladder.dev", Version: "v1alpha1", Resource: "recalls"}
 
-func (w *world) recall(ctx context.Context) error {
+// recall recalls a digest.
+func (w *fixture) recall(ctx context.Context) error {
 	_, digest, _ := strings.Cut(w.recalled.image, "@")
 	return w.cluster.Apply(ctx, "", fmt.Sprintf("apiVersion: envladder.dev/v1alpha1\nkind: Recall\nmetadata: {name: load}\nspec: {digests: [%q], reason: load}\n", digest))
 }
 
-func (w *world) unrecall(ctx context.Context) error {
+// deleteRecall deletes the Recall.
+func (w *fixture) deleteRecall(ctx context.Context) error {
 	return w.cluster.Dynamic().Resource(recalls).Delete(ctx, "load", metav1.DeleteOptions{})
 }
 
-// awaitFirst creates what is proven in earnest, so that it is known and kept from here on.
-func (w *world) awaitFirst(ctx context.Context) error {
-	for _, s := range w.all() {
+// createProven creates the admitted subjects without a dry run, so that their evidence is
+// cached from then on.
+func (w *fixture) createProven(ctx context.Context) error {
+	for _, s := range w.currentSubjects() {
 		if err := w.await(ctx, s); err != nil {
 			return err
 		}
@@ -203,10 +218,10 @@ func (w *world) awaitFirst(ctx context.Context) error {
 	return nil
 }
 
-// proveAnother proves a digest that nobody has asked for yet. It is admitted without a
-// restart of anything, and stays so.
-func (w *world) proveAnother(ctx context.Context) error {
-	i, err := w.proven(ctx, "shop/web")
+// proveAnother proves a digest that was never requested. It must be admitted without restarting
+// anything, and stay admitted.
+func (w *fixture) proveAnother(ctx context.Context) error {
+	i, err := w.pushProven(ctx, "shop/web")
 	if err != nil {
 		return err
 	}
