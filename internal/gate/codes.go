@@ -4,7 +4,7 @@ import "fmt"
 
 // The codes of reasons.
 const (
-	// What is asked for is missing.
+	// A requirement has no evidence.
 	NoSignature  Code = "NoSignature"
 	NoSBOM       Code = "NoSBOM"
 	NoProvenance Code = "NoProvenance"
@@ -12,7 +12,7 @@ const (
 	NoTest       Code = "NoTest"
 	NoApproval   Code = "NoApproval"
 
-	// There is one, but it doesn't count.
+	// There is evidence, but it doesn't count.
 	WrongSigner      Code = "WrongSigner"
 	Undecodable      Code = "Undecodable"
 	NoTrustedTime    Code = "NoTrustedTime"
@@ -34,7 +34,7 @@ const (
 	ExceptionRefused   Code = "ExceptionRefused"
 	ExceptionUnsigned  Code = "ExceptionUnsigned"
 
-	// What a soak shows isn't enough.
+	// A soak isn't enough.
 	SoakOpen         Code = "SoakOpen"
 	SoakInconsistent Code = "SoakInconsistent"
 	SoakTooShort     Code = "SoakTooShort"
@@ -45,21 +45,21 @@ const (
 	SoakPlatforms    Code = "SoakPlatforms"
 	NoReadinessProbe Code = "NoReadinessProbe"
 
-	// What a test or an approval shows isn't enough.
+	// A test result or an approval isn't enough.
 	TestFailed      Code = "TestFailed"
 	TestEmpty       Code = "TestEmpty"
 	TestTooOld      Code = "TestTooOld"
 	ApprovalExpired Code = "ApprovalExpired"
 	ApprovalTooOld  Code = "ApprovalTooOld"
 
-	// Whatever the digest shows.
+	// The evidence doesn't matter.
 	Recalled     Code = "Recalled"
 	OtherStamp   Code = "OtherStamp"
 	NoDigest     Code = "NoDigest"
 	UnknownImage Code = "UnknownImage"
 	NotInjected  Code = "NotInjected"
 
-	// It can't be judged.
+	// The image can't be judged.
 	NoGate              Code = "NoGate"
 	GateInvalid         Code = "GateInvalid"
 	ProofTooLarge       Code = "ProofTooLarge"
@@ -74,12 +74,12 @@ type CodeDoc struct {
 	Code Code
 	// Meaning completes "it is denied because".
 	Meaning string
-	// Remedy is what to do about it. IMAGE@DIGEST in it stands for the image, other
-	// words in capitals for what only the reader knows.
+	// Remedy is what to do about it. IMAGE@DIGEST and other words in capitals are
+	// placeholders.
 	Remedy string
 }
 
-// Codes is every code, sorted, for documents and tests.
+// Codes returns the documentation of every code, sorted by code.
 func Codes() []CodeDoc {
 	docs := make([]CodeDoc, len(codes))
 	copy(docs, codes)
@@ -88,209 +88,209 @@ func Codes() []CodeDoc {
 
 var codes = []CodeDoc{
 	{
-		ApprovalExpired, "the approval's own end (expiresAt) has passed",
-		"ask for a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
+		ApprovalExpired, "the approval has expired (its expiresAt has passed)",
+		"request a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
-		ApprovalTooOld, "the approval was given longer ago than the Gate's maxAge",
-		"ask for a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
+		ApprovalTooOld, "the approval is older than the Gate's maxAge",
+		"request a new approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
-		ExceptionElsewhere, "the exception is for other namespaces",
-		"ask those who signed it for one that names this namespace: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
+		ExceptionElsewhere, "the Exception is for other namespaces",
+		"ask its signers to sign one for this namespace: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
 	},
 	{
-		ExceptionExpired, "the exception's end has passed",
-		"let the digest prove itself, or ask for a new exception: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
+		ExceptionExpired, "the Exception has expired",
+		"provide the missing evidence, or request a new Exception: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
 	},
 	{
-		ExceptionRefused, "there is an exception, and the Gate takes none",
-		"let the digest prove itself; the platform team can name in the Gate who may give leave (exceptions)",
+		ExceptionRefused, "an Exception names the digest, but the Gate accepts no Exceptions",
+		"provide the missing evidence; the platform team can name accepted signers in the Gate (exceptions.by)",
 	},
 	{
-		ExceptionUnsigned, "fewer people than the Gate asks for have signed the exception for this namespace",
-		"let another one of them sign it, and add the bundle to the Exception: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
+		ExceptionUnsigned, "the Exception has fewer valid signatures for this namespace than the Gate requires",
+		"ask another accepted signer to sign, and add the bundle to the Exception: envladder attest exception --key KEY --namespace NAMESPACE --reason TEXT --expires TIME IMAGE@DIGEST",
 	},
 	{
-		FromFuture, "the statement claims a time that hasn't come yet",
-		"set the signer's clock right and attest again",
+		FromFuture, "the statement has a time in the future",
+		"correct the clock of the signer's machine and attest again",
 	},
 	{
-		GateInvalid, "the Gate contradicts itself or can't be read; while it does, its namespaces deny",
-		"mend the Gate (its owner: the platform team); kubectl describe gate says what is wrong",
+		GateInvalid, "the Gate is invalid or can't be read; its namespaces deny all images until it is fixed",
+		"fix the Gate (platform team); kubectl describe gate lists the errors",
 	},
 	{
-		InternalError, "envladder failed while it judged; what can't be judged is denied",
-		"try again; if it stays, look into the log of the webhook and report it",
+		InternalError, "envladder failed with an internal error, and denies what it can't judge",
+		"try again; if the error persists, check the webhook's log and report a bug",
 	},
 	{
-		NoApproval, "fewer people than the Gate asks for have approved the digest for this environment",
-		"ask one of them: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
+		NoApproval, "fewer people have approved the digest for this environment than the Gate requires",
+		"ask an accepted signer for approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST",
 	},
 	{
-		NoDigest, "the image is named by tag; a tag can be moved, so it proves nothing",
-		"name the image by digest (repository@sha256:…): the plugin does so with what the environment's pins say",
+		NoDigest, "the image is referenced without a digest; tags can move, so a tag proves nothing",
+		"reference the image by digest (repository@sha256:…); the envladder plugin sets the digest from the environment's pins",
 	},
 	{
 		NoGate, "no Gate names the namespace",
-		"ask the platform team for a Gate that names the namespace",
+		"ask the platform team to add the namespace to a Gate",
 	},
 	{
-		NoProvenance, "the digest has no SLSA provenance by a signer whose word counts",
-		"let the builder attach it: cosign attest --type slsaprovenance1 --predicate FILE --key KEY IMAGE@DIGEST",
+		NoProvenance, "the digest has no SLSA provenance from an accepted signer",
+		"attach provenance in the build: cosign attest --type slsaprovenance1 --predicate FILE --key KEY IMAGE@DIGEST",
 	},
 	{
-		NoReadinessProbe, "pods ran without a readiness probe: nothing says that they were healthy, so their time doesn't count",
-		"give the workload a readiness probe and let it soak again",
+		NoReadinessProbe, "pods ran without a readiness probe, so it isn't known whether they were healthy, and the time doesn't count",
+		"add a readiness probe to the workload and let it soak again",
 	},
 	{
-		NoSBOM, "the digest has no bill of materials by a signer whose word counts",
-		"let CI attach it: cosign attest --type spdxjson --predicate FILE --key KEY IMAGE@DIGEST",
+		NoSBOM, "the digest has no SBOM from an accepted signer",
+		"attach an SBOM in CI: cosign attest --type spdxjson --predicate FILE --key KEY IMAGE@DIGEST",
 	},
 	{
-		NoSignature, "the digest has no signature by a signer whose word counts",
-		"let CI sign the digest that it built: cosign sign --key KEY IMAGE@DIGEST",
+		NoSignature, "the digest has no signature from an accepted signer",
+		"sign the digest in CI: cosign sign --key KEY IMAGE@DIGEST",
 	},
 	{
-		NoSoak, "the digest has no soak by a signer whose word counts",
-		"deploy the digest there and let it run: its observer attests the soak (by hand: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST)",
+		NoSoak, "the digest has no soak from an accepted signer",
+		"deploy the digest to the environment in which it must soak; the observer there attests the soak (by hand: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST)",
 	},
 	{
-		NoTest, "no result of the suite by a signer whose word counts",
-		"run the suite against the digest and attest its result: envladder attest test --key KEY --suite SUITE --passed TESTS IMAGE@DIGEST",
+		NoTest, "the digest has no result of the test suite from an accepted signer",
+		"run the suite against the digest and attest the result: envladder attest test --key KEY --suite SUITE --passed TESTS IMAGE@DIGEST",
 	},
 	{
-		NoTrustedTime, "the Gate asks how old the statement is, and nothing proves when it was made",
-		"attest with a timestamp, state the time (and let the Gate say `time: TrustSigner` of the signer)",
+		NoTrustedTime, "the Gate limits the statement's age, but nothing proves when it was made",
+		"attest again with a timestamp (--timestamp-server-url); or let the Gate trust the signer's clock (`time: TrustSigner`), and attest with a time",
 	},
 	{
-		NotInjected, "a container has the image `auto`, which Istio replaces in the pods that it injects",
-		"check that Istio's injector runs and selects the pod (label sidecar.istio.io/inject: \"true\"; in a pod template, on the template)",
+		NotInjected, "a container has the image `auto`, which Istio's injector replaces, and the injector hasn't run",
+		"check that Istio's injector runs and selects the pod (label sidecar.istio.io/inject: \"true\", in a workload on the pod template)",
 	},
 	{
-		NotProvenHere, "the digest ran in this environment, but not as provenHere requires it: in this cluster and these namespaces, lately, and deployed by proof",
-		"prove the digest as for a first deploy; what ran under an Exception, Warn or Audit isn't proven by that",
+		NotProvenHere, "the digest ran in this environment before, but not as provenHere requires: in this cluster and the Gate's namespaces, recently, and admitted with full evidence",
+		"provide the evidence for a first deploy; time under an Exception, or under the actions Warn or Audit, doesn't count",
 	},
 	{
-		OtherBuilder, "the provenance is of another builder",
-		"build it where the Gate says",
+		OtherBuilder, "the provenance is from a different builder",
+		"build the image with the builder that the Gate names",
 	},
 	{
-		OtherChart, "what is deployed isn't the chart that soaked",
+		OtherChart, "the deployed chart isn't the chart that soaked",
 		"deploy the chart that soaked (pin its package), or let this chart soak",
 	},
 	{
-		OtherEnvironment, "the statement is about another environment",
-		"attest for the environment that the Gate asks for",
+		OtherEnvironment, "the statement is about a different environment",
+		"attest for the environment that the Gate requires",
 	},
 	{
-		OtherLadder, "the statement is about another ladder",
+		OtherLadder, "the statement is about a different ladder",
 		"attest for the ladder that the Gate names for this image",
 	},
 	{
-		OtherRepository, "the soak is of another repository, and the Gate names no ladder for this image",
-		"name the ladder in the Gate's images, or let the image of this repository soak",
+		OtherRepository, "the soak is of a different repository, and the Gate names no ladder for this image",
+		"set the image's ladder in the Gate (images[].ladder), or let the image of this repository soak",
 	},
 	{
-		OtherSource, "the provenance is of another source",
+		OtherSource, "the image was built from a different source",
 		"build it from the repository and ref that the Gate names",
 	},
 	{
-		OtherStamp, "the object was rendered for another environment or ladder",
-		"render it for this environment: look at the Application's plugin parameters and at .argocd-source.yaml",
+		OtherStamp, "the object was rendered for a different environment or ladder",
+		"render it for this environment: check the Application's plugin parameters and .argocd-source.yaml",
 	},
 	{
-		OtherTemplate, "the pod template that is deployed isn't one that soaked",
+		OtherTemplate, "the deployed pod template isn't one that soaked",
 		"deploy the pod template that soaked, or let this one soak",
 	},
 	{
-		PolicyRefused, "the ClusterImagePolicy that the Gate names doesn't let the image by",
-		"see what it asks for: kubectl get clusterimagepolicy NAME -o yaml",
+		PolicyRefused, "the ClusterImagePolicy that the Gate names doesn't admit the image",
+		"check what the policy requires: kubectl get clusterimagepolicy NAME -o yaml",
 	},
 	{
-		ProofTooLarge, "not all proof was read: an attestation, or all of them together, is larger than what is read; what is missing may be in it",
-		"attach a smaller one (of an SBOM: the packages alone), or remove the attestations that nobody needs",
+		ProofTooLarge, "some evidence was not read because an attestation, or all of them together, exceeded the size limit; the missing evidence may be among it",
+		"attach smaller attestations (for an SBOM: only the packages), or delete attestations that are no longer needed",
 	},
 	{
-		Recalled, "the digest was recalled: it must not run any more, whatever it shows",
-		"deploy another digest; the platform team can delete the Recall",
+		Recalled, "a Recall names the digest: it must not run, whatever its evidence",
+		"deploy another digest; only the platform team can lift the Recall, by deleting it",
 	},
 	{
-		RegistryUnavailable, "the proof couldn't be fetched, and no copy of it is kept in the cluster",
-		"try again once the registry answers",
+		RegistryUnavailable, "the evidence couldn't be fetched from the registry, and the cluster has no cached copy",
+		"check that the registry is reachable from the cluster, and try again",
 	},
 	{
-		SignerEnded, "it was signed after the end of its signer (notAfter), or nothing proves that it was before",
-		"let the signer who took over attest it",
+		SignerEnded, "the statement was signed after its signer's notAfter, or nothing proves that it was signed before",
+		"attest again with the signer that replaced this one",
 	},
 	{
-		SignerUnavailable, "a signer of the Gate can't be verified by: its KMS doesn't answer, or its trusted root isn't there",
-		"try again once it answers; the log of the webhook says what is missing",
+		SignerUnavailable, "signatures of a signer can't be verified: its KMS doesn't answer, or its trusted root is missing",
+		"try again once it is available; the webhook's log names what is missing",
 	},
 	{
-		SoakFewPods, "fewer pods were ready during the soak than the Gate asks for",
-		"run more replicas there and let it soak again",
+		SoakFewPods, "fewer pods were ready during the soak than the Gate requires",
+		"run more replicas in that environment and let the digest soak again",
 	},
 	{
-		SoakGap, "the soak went unobserved for longer than the Gate's maxGap",
-		"look after the observer there and let it soak again",
+		SoakGap, "the soak has an unobserved gap longer than the Gate's maxGap",
+		"check the observer in that environment, and let the digest soak again",
 	},
 	{
 		SoakInconsistent, "the soak's figures contradict each other",
-		"let the observer attest again; if it stays, report its version",
+		"let the observer attest again; if the error persists, report a bug with the observer's version",
 	},
 	{
-		SoakOpen, "the soak has begun but not ended: a signed start proves nothing by itself",
-		"wait until its observer attests the end",
+		SoakOpen, "the soak has started but not finished; only a finished soak counts",
+		"wait until the observer attests the end of the soak",
 	},
 	{
-		SoakPlatforms, "a platform of the image hasn't soaked for the time that the Gate requires",
-		"let the image run on nodes of that platform, or name in the Gate the platforms that this environment runs (soak.platforms)",
+		SoakPlatforms, "a platform of the image hasn't soaked for the required time",
+		"run the image on nodes of that platform, or list in the Gate the platforms that this environment runs (requires.soak.platforms)",
 	},
 	{
-		SoakRestarts, "containers restarted more often during the soak than the Gate lets by",
-		"find out why they restart, and let the mended image soak",
+		SoakRestarts, "containers restarted during the soak more often than the Gate allows",
+		"find out why they restart, and let a fixed image soak",
 	},
 	{
 		SoakTooOld, "the soak ended longer ago than the Gate's maxAge",
-		"let the digest soak again: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST",
+		"deploy the digest to the environment in which it must soak; the observer there attests the soak (by hand: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST)",
 	},
 	{
-		SoakTooShort, "the digest was healthy for less time than the Gate asks for",
-		"let it run on there until its observer attests the time",
+		SoakTooShort, "the digest was healthy for less time than the Gate requires",
+		"let it run there until the observer attests enough time",
 	},
 	{
-		TestEmpty, "the result lists no test that passed: a bare `result` is a claim without figures",
-		"attest the result with passedTests",
+		TestEmpty, "the test result lists no passed test; a result without tests doesn't count",
+		"attest a result that lists its passed tests (passedTests)",
 	},
 	{
 		TestFailed, "tests of the suite failed",
-		"look at the suite's run, mend the image",
+		"check the suite's run, and deploy a fixed image",
 	},
 	{
 		TestTooOld, "the suite ran longer ago than the Gate's maxAge",
-		"run the suite again and attest its result: envladder attest test --key KEY --suite SUITE --passed TESTS IMAGE@DIGEST",
+		"run the suite again and attest the result: envladder attest test --key KEY --suite SUITE --passed TESTS IMAGE@DIGEST",
 	},
 	{
-		Undecodable, "the statement's content can't be read",
-		"attest again with a version that this one can read",
+		Undecodable, "the statement can't be read",
+		"attest again with a version of envladder or cosign that this version can read",
 	},
 	{
-		UnknownImage, "the Gate lists the image neither in images nor in others",
-		"ask the platform team to list its repository in the Gate",
+		UnknownImage, "the Gate lists the image neither in images nor in exemptImages",
+		"ask the platform team to add its repository to the Gate",
 	},
 	{
-		Unsupported, "the Gate has a field that this version can't judge",
-		"upgrade envladder, or take the field out of the Gate",
+		Unsupported, "the Gate uses a field or value that this version of envladder doesn't support",
+		"upgrade envladder, or remove the field from the Gate",
 	},
 	{
-		WrongSigner, "there is one, but by nobody whose word counts for it",
-		"let one of the signers that the requirement names attest it",
+		WrongSigner, "the statement exists, but isn't signed by an accepted signer",
+		"let a signer that the requirement names in `by` attest it",
 	},
 }
 
-// NewReason is a reason with its code's remedy. What the format's arguments bring in
-// is cleaned when the verdict is made.
+// NewReason returns a reason with its code's remedy. Deny makes the arguments safe to
+// print.
 func NewReason(code Code, format string, arguments ...any) Reason {
 	return Reason{Code: code, Message: fmt.Sprintf(format, arguments...), Remedy: remedy(code)}
 }

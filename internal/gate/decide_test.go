@@ -491,7 +491,7 @@ func TestTheVerdictSaysWhoWasAskedAndWhatToDo(t *testing.T) {
 	if v.Gate.Name != "shop-prod" || v.Gate.Generation != 3 || !strings.HasPrefix(v.Gate.Digest, "sha256:") {
 		t.Errorf("gate %+v", v.Gate)
 	}
-	want := "ask one of them: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST"
+	want := "ask an accepted signer for approval: envladder attest approval --key KEY --ladder LADDER --environment ENVIRONMENT IMAGE@DIGEST"
 	if got := v.Reasons[0].Remedy; got != want {
 		t.Errorf("remedy %q, want %q", got, want)
 	}
