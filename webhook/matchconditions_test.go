@@ -1,15 +1,13 @@
 package webhook
 
 import (
-	"errors"
-
-	admissionv1 "k8s.io/api/admission/v1"
-
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"

@@ -57,7 +57,10 @@ func Environment() *envtest.Environment {
 
 // manifest returns the path of a file in manifests/, wherever the test runs.
 func manifest(name string) string {
-	_, file, _, _ := runtime.Caller(0)
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		panic("the path of the source is unknown")
+	}
 	return filepath.Join(filepath.Dir(file), "..", "..", "manifests", name)
 }
 

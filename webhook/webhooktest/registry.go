@@ -53,36 +53,36 @@ func NewSigner() (*evidence.Signer, error) {
 }
 
 // Push pushes a new image and returns repository@digest.
-func (r Registry) Push(t testing.TB, repository string) string {
-	t.Helper()
+func (r Registry) Push(tb testing.TB, repository string) string {
+	tb.Helper()
 	server := registrytest.Server{Host: r.Host}
-	return server.Name(repository) + "@" + server.Image(t, repository)
+	return server.Name(repository) + "@" + server.Image(tb, repository)
 }
 
 // Attest attaches a statement that a key signs to an image.
-func (r Registry) Attest(t testing.TB, reference, key, predicateType string, predicate any) {
-	t.Helper()
+func (r Registry) Attest(tb testing.TB, reference, key, predicateType string, predicate any) {
+	tb.Helper()
 	repository, digest, _ := strings.Cut(reference, "@")
 	client := registry.NewClient()
-	target, err := evidence.FindTarget(t.Context(), client, repository, digest)
+	target, err := evidence.FindTarget(tb.Context(), client, repository, digest)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := evidence.Attest(t.Context(), client, r.Keys[key], target, predicateType, predicate); err != nil {
-		t.Fatal(err)
+	if _, err := evidence.Attest(tb.Context(), client, r.Keys[key], target, predicateType, predicate); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // Sign attaches a signature by a key to an image.
-func (r Registry) Sign(t testing.TB, reference, key string) {
-	t.Helper()
-	r.Attest(t, reference, key, gate.PredicateSignature, map[string]any{})
+func (r Registry) Sign(tb testing.TB, reference, key string) {
+	tb.Helper()
+	r.Attest(tb, reference, key, gate.PredicateSignature, map[string]any{})
 }
 
 // AttestSoak attaches a soak: the image was healthy in staging for 25h, until some time ago.
-func (r Registry) AttestSoak(t testing.TB, reference, key string, ago time.Duration) {
-	t.Helper()
-	r.Attest(t, reference, key, gate.PredicateSoak, NewSoak(reference, 25*time.Hour, ago))
+func (r Registry) AttestSoak(tb testing.TB, reference, key string, ago time.Duration) {
+	tb.Helper()
+	r.Attest(tb, reference, key, gate.PredicateSoak, NewSoak(reference, 25*time.Hour, ago))
 }
 
 // NewSoak returns a soak in staging.
@@ -91,23 +91,23 @@ func NewSoak(reference string, duration, ago time.Duration) gate.Soak {
 }
 
 // PushProven pushes an image that has everything that ProdGate requires.
-func (r Registry) PushProven(t testing.TB) string {
-	t.Helper()
-	return r.pushSoaked(t, time.Hour)
+func (r Registry) PushProven(tb testing.TB) string {
+	tb.Helper()
+	return r.pushSoaked(tb, time.Hour)
 }
 
 // PushAged pushes an image whose soak is older than ProdGate's maxAge: it may go on running,
 // and not be deployed.
-func (r Registry) PushAged(t testing.TB) string {
-	t.Helper()
-	return r.pushSoaked(t, 100*time.Hour)
+func (r Registry) PushAged(tb testing.TB) string {
+	tb.Helper()
+	return r.pushSoaked(tb, 100*time.Hour)
 }
 
-func (r Registry) pushSoaked(t testing.TB, ago time.Duration) string {
-	t.Helper()
-	reference := r.Push(t, "shop/web")
-	r.Sign(t, reference, "ci")
-	r.AttestSoak(t, reference, "observer", ago)
+func (r Registry) pushSoaked(tb testing.TB, ago time.Duration) string {
+	tb.Helper()
+	reference := r.Push(tb, "shop/web")
+	r.Sign(tb, reference, "ci")
+	r.AttestSoak(tb, reference, "observer", ago)
 	return reference
 }
 
