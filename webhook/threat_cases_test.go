@@ -1,28 +1,18 @@
 package webhook
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"log"
-	"maps"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	ggcrregistry "github.com/google/go-containerregistry/pkg/registry"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/gate"
-	"github.com/envladder/envladder/internal/registry"
-	"github.com/envladder/envladder/internal/registry/registrytest"
 	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
@@ -188,64 +178,6 @@ func TestCachedEvidenceIsJudgedAgain(t *testing.T) {
 	want("observer removed from requirement", gate.NoSoak, gate.WrongSigner)
 }
 
-// TestRegistryRecovery checks that while a registry fails, admitted images stay admitted and
-// others are denied, and that nothing has to be restarted when it recovers.
-func TestRegistryRecovery(t *testing.T) {
-	env := startedEnv(t)
-	var mode atomic.Value
-	mode.Store("available")
-	inner := ggcrregistry.New(ggcrregistry.WithReferrersSupport(true), ggcrregistry.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch mode.Load() {
-		case "available":
-			inner.ServeHTTP(w, r)
-		case "resetting connections":
-			panic(http.ErrAbortHandler)
-		case "slow":
-			select {
-			case <-r.Context().Done():
-			case <-time.After(3 * time.Second): // longer than the webhook is given
-				w.WriteHeader(http.StatusInternalServerError)
-			}
-		case "busy":
-			w.WriteHeader(http.StatusTooManyRequests)
-		case "broken":
-			w.WriteHeader(http.StatusInternalServerError)
-		case "answering with HTML":
-			_, _ = io.WriteString(w, "<html>down for maintenance</html>")
-		}
-	}))
-	defer server.Close()
-	own := *env
-	own.Host = strings.TrimPrefix(server.URL, "http://")
-	namespace := own.NewNamespace(t)
-	own.createGate(t, own.ProdGate(namespace))
-	admitted, later := own.PushProven(t), own.PushProven(t)
-	p := env.restart(t)
-	codesFor := func(image string) []gate.Code {
-		request := webhooktest.PodRequest(image)
-		request.Namespace = namespace
-		return webhooktest.Codes(webhooktest.Send(t, p.handler(), "/validate?timeout=1s", request))
-	}
-	if got := codesFor(admitted); got != nil {
-		t.Fatalf("codes are %v", got)
-	}
-	for _, failure := range []string{"resetting connections", "slow", "busy", "broken", "answering with HTML"} {
-		mode.Store(failure)
-		if got := codesFor(admitted); got != nil {
-			t.Errorf("while the registry is %s an admitted image is denied: %v", failure, got)
-		}
-		if got := codesFor(later); len(got) == 0 {
-			t.Errorf("while the registry is %s a new image is admitted", failure)
-		}
-	}
-	mode.Store("available")
-	var got []gate.Code
-	if err := webhooktest.WaitUntil(func() bool { got = codesFor(later); return got == nil }); err != nil {
-		t.Errorf("the registry has recovered, and codes are %v", got)
-	}
-}
-
 // TestDryRunVerdict checks that a dry run is denied with the same message, so that a server-side
 // diff shows the denial before the sync.
 func TestDryRunVerdict(t *testing.T) {
@@ -280,119 +212,4 @@ func TestContainersOfOneDigest(t *testing.T) {
 	if lookups := env.store.Counts().Registry - before.Registry; lookups != 1 {
 		t.Errorf("the registry was queried %d times about one digest, want once", lookups)
 	}
-}
-
-// TestRegistryChangesAnswers lets a registry return different bytes for the same digest. With an
-// additional space, content and signatures remain valid: only the digest or the size is wrong.
-func TestRegistryChangesAnswers(t *testing.T) {
-	env := startedEnv(t)
-	type change struct {
-		path string // a part of it
-		edit func([]byte) []byte
-	}
-	more := func(answer []byte) []byte { return append(answer, ' ') }
-	cut := func(answer []byte) []byte { return append(answer[:len(answer)-1], ' ') }
-	var active atomic.Pointer[change]
-	inner := ggcrregistry.New(ggcrregistry.WithReferrersSupport(true), ggcrregistry.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := active.Load()
-		if c == nil || r.Method != http.MethodGet || !strings.Contains(r.URL.Path, c.path) {
-			inner.ServeHTTP(w, r)
-			return
-		}
-		answer := httptest.NewRecorder()
-		inner.ServeHTTP(answer, r)
-		maps.Copy(w.Header(), answer.Header())
-		w.Header().Del("Content-Length")
-		w.WriteHeader(answer.Code)
-		_, _ = w.Write(c.edit(answer.Body.Bytes()))
-	}))
-	defer server.Close()
-	own := *env
-	own.Host = strings.TrimPrefix(server.URL, "http://")
-	namespace := own.NewNamespace(t)
-	own.createGate(t, own.ProdGate(namespace))
-	for name, test := range map[string]struct {
-		change change
-		want   gate.Code
-	}{
-		"manifests":                {change{"/manifests/sha256:", more}, gate.RegistryUnavailable},
-		"bundles of the same size": {change{"/blobs/sha256:", cut}, gate.RegistryUnavailable},
-		"bundles of another size":  {change{"/blobs/sha256:", more}, gate.NoSignature}, // a bundle of the wrong size is skipped
-	} {
-		t.Run(name, func(t *testing.T) {
-			first, second := own.PushProven(t), own.PushProven(t)
-			p := env.restart(t)
-			if got := p.codesFor(t, namespace, first); got != nil {
-				t.Fatalf("before the change, codes are %v", got)
-			}
-			active.Store(&test.change)
-			defer active.Store(nil)
-			if got := p.codesFor(t, namespace, first); got != nil {
-				t.Errorf("a verified image is denied: %v", got)
-			}
-			if got := p.codesFor(t, namespace, second); !slices.Contains(got, test.want) {
-				t.Errorf("codes are %v, want %s among them", got, test.want)
-			}
-			active.Store(nil)
-			var got []gate.Code
-			if err := webhooktest.WaitUntil(func() bool { got = p.codesFor(t, namespace, second); return got == nil }); err != nil {
-				t.Errorf("the registry answers correctly again, and codes are %v", got)
-			}
-		})
-	}
-}
-
-// TestJunkAttestations attaches ten thousand referrers, and one that is larger than a bundle may
-// be: a proven image is still admitted, and an unproven one is denied with a clear reason.
-func TestJunkAttestations(t *testing.T) {
-	env := startedEnv(t)
-	server := registrytest.Start(t, registrytest.WithReferrers)
-	own := *env
-	own.Host = server.Host
-	namespace := own.NewNamespace(t)
-	own.createGate(t, own.ProdGate(namespace))
-	proven, unproven := own.PushProven(t), own.Push(t, "shop/web")
-	junk := make([]map[string]any, 0, registry.MaxReferrers)
-	for i := range registry.MaxReferrers - 3 {
-		junk = append(junk, map[string]any{
-			"mediaType": "application/vnd.oci.image.manifest.v1+json", "artifactType": bundleType,
-			"digest": fmt.Sprintf("sha256:%064x", i), "size": 900,
-		})
-	}
-	lists := map[string][]byte{}
-	for _, image := range []string{proven, unproven} {
-		repository, digest, _ := strings.Cut(image, "@")
-		server.Attach(t, "shop/web", digest, bundleType, make([]byte, 16<<20), nil)
-		client := registry.NewClient()
-		listed, err := client.Referrers(t.Context(), repository, digest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all := slices.Clone(junk)
-		for _, one := range listed {
-			manifest, err := client.Manifest(t.Context(), repository, one.Digest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Registries list the annotations too; this one leaves them out.
-			all = append(all, map[string]any{"mediaType": one.MediaType, "artifactType": bundleType, "digest": one.Digest, "size": one.Size, "annotations": manifest.Annotations})
-		}
-		if lists[digest], err = json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": all}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
-		_, digest, found := strings.Cut(r.URL.Path, "/referrers/")
-		if found {
-			w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
-			_, _ = w.Write(lists[digest])
-		}
-		return found
-	})
-	status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "unproven", unproven)), gate.NoSignature, gate.NoSoak, gate.ProofTooLarge)
-	if !strings.Contains(status.Message, "500") {
-		t.Errorf("the message doesn't name the bound: %s", status.Message)
-	}
-	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "proven", proven)))
 }

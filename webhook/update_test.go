@@ -1,0 +1,164 @@
+package webhook
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/workload"
+	"github.com/envladder/envladder/webhook/webhooktest"
+)
+
+// TestUnprovenUpdate updates a Deployment that existed before its Gate and whose digest isn't
+// proven.
+func TestUnprovenUpdate(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	unproven, another := env.Push(t, "shop/web"), env.Push(t, "shop/web")
+	deployment := webhooktest.NewDeployment(namespace, unproven)
+	deployment.Spec.Replicas = new(int32(3))
+	deployment.Finalizers = []string{"example.com/first", "example.com/second"}
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+	all := []gate.Code{gate.NoSignature, gate.NoSoak}
+
+	update := func(t *testing.T, change func(*appsv1.Deployment), want ...gate.Code) {
+		t.Helper()
+		changed := deployment.DeepCopy()
+		change(changed)
+		err := env.Client.Update(t.Context(), changed)
+		webhooktest.WantCodes(t, err, want...)
+		if err == nil {
+			deployment = changed
+		}
+	}
+	steps := []struct {
+		name   string
+		change func(*appsv1.Deployment)
+		want   []gate.Code
+	}{
+		{"label is admitted", func(d *appsv1.Deployment) { d.Labels = map[string]string{"team": "shop"} }, nil},
+		{"removed finalizer is admitted", func(d *appsv1.Deployment) { d.Finalizers = d.Finalizers[:1] }, nil},
+		{"scale-down is admitted", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
+		{"unset replicas are admitted", func(d *appsv1.Deployment) { d.Spec.Replicas = nil }, nil},
+		{"scale-up is admitted: its pods are judged", func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) }, nil},
+		{"scale-down with other image is judged", func(d *appsv1.Deployment) {
+			d.Spec.Replicas = new(int32(0))
+			d.Spec.Template.Spec.Containers[0].Image = another
+		}, all},
+		{"removed finalizer with other image is judged", func(d *appsv1.Deployment) {
+			d.Finalizers = nil
+			d.Spec.Template.Spec.Containers[0].Image = another
+		}, all},
+		{"scale-down with other template is judged", func(d *appsv1.Deployment) {
+			d.Spec.Replicas = new(int32(0))
+			d.Spec.Template.Labels["more"] = "x"
+		}, all},
+		{"changed template is judged", func(d *appsv1.Deployment) {
+			d.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
+		}, all},
+		{"changed stamp is judged", func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{v1alpha1.AnnotationLadder: "shop"}
+		}, all},
+		{"other annotation is admitted", func(d *appsv1.Deployment) {
+			d.Annotations = map[string]string{"example.com/x": "y"}
+		}, nil},
+	}
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) { update(t, step.change, step.want...) })
+	}
+	t.Run("status is admitted", func(t *testing.T) {
+		changed := deployment.DeepCopy()
+		changed.Status.Replicas = 1
+		webhooktest.WantCodes(t, env.Client.Status().Update(t.Context(), changed))
+		deployment = changed
+	})
+	t.Run("while being deleted other image is judged", func(t *testing.T) {
+		if err := env.Client.Delete(t.Context(), deployment); err != nil {
+			t.Fatal(err)
+		}
+		if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment); err != nil {
+			t.Fatal(err)
+		}
+		if deployment.DeletionTimestamp == nil {
+			t.Fatal("the Deployment isn't being deleted")
+		}
+		update(t, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = another }, all...)
+		update(t, func(d *appsv1.Deployment) { d.Finalizers = nil })
+	})
+}
+
+func TestPodUpdate(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	unproven := env.Push(t, "shop/web")
+	pod := webhooktest.NewPod(namespace, "web", unproven)
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+
+	labelled := pod.DeepCopy()
+	labelled.Labels = map[string]string{"a": "b"}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), labelled))
+
+	moved := labelled.DeepCopy()
+	moved.Spec.Containers[0].Image = env.Push(t, "shop/web")
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), moved), gate.NoSignature, gate.NoSoak)
+
+	moved.Spec.Containers[0].Image = env.PushProven(t)
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), moved))
+}
+
+func TestUpdateSkipsAgeOfRunningDigests(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	aged, alsoAged := env.PushAged(t), env.PushAged(t)
+	deployment := webhooktest.NewDeployment(namespace, aged)
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	env.createGate(t, env.ProdGate(namespace))
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPodTemplate(namespace, aged)), gate.SoakTooOld) // it is too old to deploy
+
+	changed := deployment.DeepCopy()
+	changed.Spec.Template.Labels["more"] = "x"
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), changed))
+
+	other := changed.DeepCopy()
+	other.Spec.Template.Spec.Containers[0].Image = alsoAged
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), other), gate.SoakTooOld)
+
+	withInit := changed.DeepCopy()
+	withInit.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "new", Image: env.PushProven(t)}}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), withInit), gate.SoakTooOld)
+
+	env.createRecall(t, workload.DigestOf(aged))
+	restarted := changed.DeepCopy()
+	restarted.Spec.Template.Annotations = map[string]string{"restartedAt": "now"}
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), restarted), gate.Recalled)
+}
+
+func TestUnchangedUpdateWithoutRegistry(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	image := "127.0.0.1:1/shop/web@" + webhooktest.Digest('a')
+	deployment := webhooktest.NewDeployment(namespace, image)
+	if err := env.Impersonate(t, webhooktest.Bypass, nil).Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	g := env.ProdGate(namespace)
+	g.Spec.Images[0].Repository = "127.0.0.1:1/shop/*"
+	env.createGate(t, g)
+
+	deployment.Spec.Replicas = new(int32(0))
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment))
+	deployment.Spec.Template.Labels["more"] = "x"
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.RegistryUnavailable)
+}
