@@ -17,8 +17,8 @@ import (
 	"github.com/envladder/envladder/webhook/admission"
 )
 
-// Metrics counts what the webhook does. No label has a value from a request: anyone who may
-// create pods could make as many values as they like.
+// Metrics counts what the webhook does; it implements admission.Metrics. No label has a value
+// from a request: anyone who may create pods could make as many values as they like.
 type Metrics struct {
 	registry        *prometheus.Registry
 	requests        *prometheus.CounterVec
