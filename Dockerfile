@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 
-# One Dockerfile, a target for each program:
+# This Dockerfile has a target for each program:
 #   docker build --target envladder-webhook --build-arg VERSION=$(git describe --tags --always) .
-# The programs are static, and run as a user without a name.
+# The programs are statically linked and run as a user without a name.
 
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     mkdir /out && GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
       -ldflags "-s -w -X github.com/envladder/envladder/internal/cli.version=$VERSION" -o /out/ ./cmd/...
 
-# What a program needs beside itself: the CAs that registries and forges are known by.
+# In addition to a program: the CA certificates for registries and forges.
 FROM scratch AS base
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 USER 65532:65532
@@ -32,14 +32,14 @@ FROM base AS envladder-appset
 COPY --from=build /out/envladder-appset /
 ENTRYPOINT ["/envladder-appset"]
 
-# The repo-server's user, which owns the folder of the plugins' sockets.
+# Runs as the repo-server's user, which owns the folder of the plugins' sockets.
 FROM base AS envladder-plugin
 COPY --from=build /out/envladder-plugin /
 USER 999:999
 ENTRYPOINT ["/envladder-plugin"]
 CMD ["serve"]
 
-# The command line, with the git that promotions are made with.
+# The command line, with git for promotions.
 FROM debian:stable-slim AS envladder
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
     && rm -rf /var/lib/apt/lists/* \

@@ -1,8 +1,7 @@
-# envladder: `make help` lists what there is to do.
+# envladder: `make help` lists the targets.
 #
-# Wanted on the machine: Go, git, make, and a C compiler (for Gitea's database, in the
-# test bed only). Everything else is built from Go modules, once, and kept in the
-# user's cache folder.
+# Requires Go, git, make, and a C compiler (only for Gitea's database, in the test bed).
+# Everything else is built from Go modules once, and cached in the user's cache folder.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +20,7 @@ buf := go tool -modfile=$(CURDIR)/tools/buf.mod buf
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Without -trimpath: the tests are built without, and share what is compiled then.
+# Without -trimpath, like the tests, so that both share compiled packages.
 .PHONY: build
 build: ## Build envladder's programs and the test bed's into bin/
 	@mkdir -p bin
@@ -30,8 +29,8 @@ build: ## Build envladder's programs and the test bed's into bin/
 	cd test && go build -o ../bin/ ./cmd/...
 
 .PHONY: demo
-demo: build ## Run the main job on real parts: one change climbs from a pull request to prod (KEEP=1 leaves it running, STORY=first-deploy or adopt tells another)
-	@echo "Building what the demo runs on (about half an hour the first time on 2 cores; kept for later)"
+demo: build ## Run the demo with real programs: one change goes from a pull request to prod (KEEP=1 leaves it running; STORY=first-deploy or adopt selects another demo)
+	@echo "Building the programs of the demo (about half an hour the first time on 2 cores; cached for later runs)"
 	bin/demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(STORY),--story $(STORY))
 
 .PHONY: test
@@ -41,22 +40,22 @@ test: build ## Run the tests, with a real API server and the real cosign
 		go test -count=1 -timeout 20m ./...
 
 .PHONY: e2e
-e2e: build ## Run the demo's steps as a test, against Argo CD v3 and v2, the webhook with real controllers, and the bed's own tests
+e2e: build ## Run the demo's steps as a test with Argo CD v3 and v2, the webhook with real controllers, and the bed's own tests
 	@bin/bed build
 	cd test && go test -count=1 -timeout 45m -v $$(go list ./... | grep -v /interop)
 
 .PHONY: interop
-interop: build ## Sign and verify with sigstore's own services and a KMS, beside the real cosign (some minutes the first time)
+interop: build ## Sign and verify with sigstore's own services, a KMS and the real cosign (some minutes the first time)
 	@bin/bed build cosign distribution referrers-registry fulcio tesseract rekor timestamp-server local-kms
 	cd test && go test -count=1 -timeout 20m -v ./interop
 
 .PHONY: load
-load: build ## Put the webhook under load for LOAD (5m) while its registry dies and comes back
+load: build ## Put the webhook under load for LOAD (5m) while its registry is killed and restarted
 	@bin/bed build etcd kube-apiserver kubectl distribution cosign
 	cd test && LOAD=$(or $(LOAD),5m) go test -count=1 -timeout 1h -v ./load
 
-# By number of inputs: when a duration ends, go test may report a failure without an
-# input, "context deadline exceeded", because of a race in internal/fuzz.
+# FUZZTIME is a number of inputs: at the end of a duration, go test may report a failure
+# without an input, "context deadline exceeded", because of a race in internal/fuzz.
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of untrusted input in PACKAGES (./...), FUZZTIME inputs each (20000x)
 	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{else if .XTestGoFiles}}{{.ImportPath}}{{end}}' $(or $(PACKAGES),./...) | while read -r package; do \
@@ -67,18 +66,18 @@ fuzz: ## Fuzz every parser of untrusted input in PACKAGES (./...), FUZZTIME inpu
 	done
 
 .PHONY: bench-plugin
-bench-plugin: build ## Measure the plugin beside argocd-cmp-server with helm and the repo-server's Helm source (some minutes)
+bench-plugin: build ## Compare the plugin with argocd-cmp-server running helm and the repo-server's Helm source (some minutes)
 	@bin/bed build helm argocd-v2
 	go run ./bench/plugin -helm "$$(bin/bed path helm)" -argocd "$$(bin/bed path argocd-v2)"
 
 .PHONY: bench-webhook
-bench-webhook: build ## Measure the webhook beside policy-controller's (some minutes)
+bench-webhook: build ## Compare the webhook with policy-controller's (some minutes)
 	@bin/bed build etcd kube-apiserver distribution referrers-registry cosign policy-controller
 	KUBEBUILDER_ASSETS="$$(bin/bed assets)" go run ./bench/webhook -policy-controller "$$(bin/bed path policy-controller)" \
 		-distribution "$$(bin/bed path distribution)" -referrers-registry "$$(bin/bed path referrers-registry)" -cosign "$$(bin/bed path cosign)"
 
 .PHONY: lint
-lint: check-generated ## Check style, modules, and that what is generated is current
+lint: check-generated ## Check style, modules, and that generated files are current
 	go mod tidy -diff
 	cd test && go mod tidy -diff
 	$(golangci-lint) run --allow-parallel-runners ./...
@@ -98,16 +97,16 @@ generate: ## Generate deep copies, CRDs, plain manifests, JSON schemas and the p
 	go generate ./hack/...
 	go run ./hack/plain
 
-# What is generated is compared by content, so that the check works on a dirty tree too.
+# Compares generated files by content, so that the check works with uncommitted changes too.
 generated := api/v1alpha1/zz_generated.deepcopy.go manifests charts/envladder/files plugin/pluginpb schemas
 
 .PHONY: check-generated
-check-generated: ## Check that what is generated is current
+check-generated: ## Check that generated files are current
 	@before=$$(find $(generated) -type f | sort | xargs sha256sum); \
 	$(MAKE) --no-print-directory generate; \
 	after=$$(find $(generated) -type f | sort | xargs sha256sum); \
-	diff <(echo "$$before") <(echo "$$after") || { echo "generated files were not current: commit what 'make generate' wrote"; exit 1; }
+	diff <(echo "$$before") <(echo "$$after") || { echo "generated files were not current: commit the output of 'make generate'"; exit 1; }
 
 .PHONY: clean
-clean: ## Remove bin/ (the built programs of the test bed stay in the user's cache folder)
+clean: ## Remove bin/ (the test bed's built programs stay in the user's cache folder)
 	rm -rf bin

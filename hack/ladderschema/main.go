@@ -1,7 +1,7 @@
-// Command schemagen writes the JSON schemas that editors check ladder.yaml and the pins
-// with, from the Go types and their comments:
+// Command ladderschema generates the JSON schemas with which editors check ladder.yaml and
+// pins. It reads the Go types and their comments:
 //
-//	schemagen FOLDER
+//	ladderschema FOLDER
 package main
 
 import (
@@ -23,25 +23,25 @@ import (
 
 //go:generate go run . ../../schemas
 
-// This package, from which the comments of its parent's types are found.
+// thisPackage is this package, and ladderFolder the relative path of the package of the types.
 const (
 	thisPackage  = "github.com/envladder/envladder/hack/ladderschema"
 	ladderFolder = "../../internal/ladder"
 )
 
-// baseID is where the schemas can be fetched.
+// baseID is the URL from which the schemas can be downloaded.
 const baseID = "https://raw.githubusercontent.com/envladder/envladder/main/schemas/"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "schemagen: %v\n", err)
+		fmt.Fprintf(os.Stderr, "ladderschema: %v\n", err)
 		os.Exit(1)
 	}
 }
 
 func run(args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("want one argument, the folder to write to; have %d", len(args))
+		return fmt.Errorf("got %d arguments: want one, the folder to write to", len(args))
 	}
 	schemas, err := generate()
 	if err != nil {
@@ -55,11 +55,11 @@ func run(args []string) error {
 	return nil
 }
 
-// generate is the schemas by their files' names.
+// generate returns the schemas by file name.
 func generate() (map[string][]byte, error) {
 	r := &jsonschema.Reflector{Mapper: enum, ExpandedStruct: true}
 	if err := r.AddGoComments(thisPackage, ladderFolder, jsonschema.WithFullComment()); err != nil {
-		return nil, fmt.Errorf("reading the types' comments: %w", err)
+		return nil, fmt.Errorf("reading the comments of the types: %w", err)
 	}
 	unwrap(r.CommentMap)
 	schemas := map[string][]byte{}
@@ -71,22 +71,22 @@ func generate() (map[string][]byte, error) {
 			constrain(s, definition)
 		}
 		bounds := map[string]uint64{}
-		boundsOf(reflect.TypeOf(document), bounds)
-		bound(schema, reflect.TypeOf(document).Name(), bounds)
+		collectBounds(reflect.TypeOf(document), bounds)
+		addBounds(schema, reflect.TypeOf(document).Name(), bounds)
 		for definition, s := range schema.Definitions {
-			bound(s, definition, bounds)
+			addBounds(s, definition, bounds)
 		}
-		short(schema.Definitions, reflect.TypeFor[ladder.LayerEntry]())
+		allowShort(schema.Definitions, reflect.TypeFor[ladder.LayerEntry]())
 		data, err := json.MarshalIndent(schema, "", "  ")
 		if err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", name, err)
 		}
-		schemas[name] = append(readable(data), '\n')
+		schemas[name] = append(unescape(data), '\n')
 	}
 	return schemas, nil
 }
 
-// enum gives enums their values.
+// enum returns the schema of an enum, with its values.
 func enum(t reflect.Type) *jsonschema.Schema {
 	e, ok := reflect.TypeAssert[strictyaml.Enum](reflect.Zero(t))
 	if !ok {
@@ -99,8 +99,8 @@ func enum(t reflect.Type) *jsonschema.Schema {
 	return schema
 }
 
-// constrain adds what the types don't say. The strict parser says it too, better: this
-// is for editors.
+// constrain adds constraints that aren't in the types. The strict parser checks them too, with
+// better messages; the schemas are for editors.
 func constrain(schema *jsonschema.Schema, typeName string) {
 	for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
 		property := pair.Value
@@ -126,28 +126,28 @@ func constrain(schema *jsonschema.Schema, typeName string) {
 			property.AdditionalProperties.Pattern = digests.Pattern
 			property.PropertyNames = &jsonschema.Schema{Pattern: ladder.NamePattern}
 		}
-		notEmpty(property)
+		forbidEmpty(property)
 	}
 }
 
-// boundsOf collects the tags max of a type's fields and those below, by Type.field.
-func boundsOf(t reflect.Type, bounds map[string]uint64) {
+// collectBounds collects the tags max of a type's fields and their types, by Type.field.
+func collectBounds(t reflect.Type, bounds map[string]uint64) {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice:
-		boundsOf(t.Elem(), bounds)
+		collectBounds(t.Elem(), bounds)
 	case reflect.Struct:
 		for field := range t.Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if most, err := strconv.ParseUint(field.Tag.Get("max"), 10, 64); err == nil {
 				bounds[t.Name()+"."+name] = most
 			}
-			boundsOf(field.Type, bounds)
+			collectBounds(field.Type, bounds)
 		}
 	}
 }
 
-// bound adds the bounds to a type's properties.
-func bound(schema *jsonschema.Schema, typeName string, bounds map[string]uint64) {
+// addBounds adds the bounds to a type's properties.
+func addBounds(schema *jsonschema.Schema, typeName string, bounds map[string]uint64) {
 	for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
 		most, ok := bounds[typeName+"."+pair.Key]
 		switch {
@@ -160,8 +160,8 @@ func bound(schema *jsonschema.Schema, typeName string, bounds map[string]uint64)
 	}
 }
 
-// short lets a type be written as one of its fields alone.
-func short(definitions jsonschema.Definitions, t reflect.Type) {
+// allowShort allows a type to be written as the value of only one of its fields.
+func allowShort(definitions jsonschema.Definitions, t reflect.Type) {
 	whole, ok := definitions[t.Name()]
 	if !ok {
 		return
@@ -171,25 +171,25 @@ func short(definitions jsonschema.Definitions, t reflect.Type) {
 	definitions[t.Name()] = &jsonschema.Schema{OneOf: []*jsonschema.Schema{field, whole}, Description: whole.Description}
 }
 
-// notEmpty forbids empty strings, as the strict parser does.
-func notEmpty(schema *jsonschema.Schema) {
+// forbidEmpty forbids empty strings, as the strict parser does.
+func forbidEmpty(schema *jsonschema.Schema) {
 	if schema.Type == "array" {
-		notEmpty(schema.Items)
+		forbidEmpty(schema.Items)
 	}
 	if schema.Type == "object" && schema.AdditionalProperties != nil {
-		notEmpty(schema.AdditionalProperties)
+		forbidEmpty(schema.AdditionalProperties)
 	}
 	if schema.Type == "string" && schema.Enum == nil && schema.Pattern == "" && schema.Const == nil {
 		schema.MinLength = new(uint64(1))
 	}
 }
 
-// readable undoes what encoding/json escapes for HTML pages.
-func readable(data []byte) []byte {
+// unescape reverts the escapes that encoding/json adds for HTML.
+func unescape(data []byte) []byte {
 	return []byte(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(data)))
 }
 
-// unwrap makes each comment one line: editors break them where they like.
+// unwrap joins the lines of each comment, since editors wrap them.
 func unwrap(comments map[string]string) {
 	for name, comment := range comments {
 		comments[name] = strings.Join(strings.Fields(comment), " ")

@@ -21,7 +21,7 @@ const (
 	example   = "../../examples/shop/gitops/shop"
 )
 
-func TestCommittedSchemasAreCurrent(t *testing.T) {
+func TestSchemasAreCurrent(t *testing.T) {
 	schemas, err := generate()
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestCommittedSchemasAreCurrent(t *testing.T) {
 	}
 }
 
-func TestExamplesFitTheSchemas(t *testing.T) {
+func TestSchemasAcceptExamples(t *testing.T) {
 	validate(t, compile(t, "ladder.schema.json"), filepath.Join(example, ladder.FileName))
 	pins, err := filepath.Glob(filepath.Join(example, "pins", "*.yaml"))
 	if err != nil || len(pins) == 0 {
@@ -49,6 +49,7 @@ func TestExamplesFitTheSchemas(t *testing.T) {
 	}
 }
 
+// validate checks a file against a schema.
 func validate(t *testing.T, schema *jsonschema.Schema, file string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -60,27 +61,27 @@ func validate(t *testing.T, schema *jsonschema.Schema, file string) {
 	}
 }
 
-// What an editor underlines the parser refuses, and the other way round where a schema
-// can say it at all.
-func TestSchemaAndParserAgree(t *testing.T) {
+// TestSchemaMatchesParser checks that the schema and the parser accept and reject the same
+// documents, as far as a schema can express the rules.
+func TestSchemaMatchesParser(t *testing.T) {
 	const head = "apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\n"
 	schema := compile(t, "ladder.schema.json")
 	for name, test := range map[string]struct {
 		in    string
 		valid bool
 	}{
-		"the least":                   {head + "spec: {chart: c, environments: [{name: dev}]}", true},
+		"minimum":                     {head + "spec: {chart: c, environments: [{name: dev}]}", true},
 		"stamps are off":              {head + "spec: {chart: c, stamps: Off, environments: [{name: dev}]}", true},
 		"another kind":                {"apiVersion: envladder.dev/v1alpha1\nkind: Gate\nmetadata: {name: shop}\nspec: {chart: c, environments: [{name: dev}]}", false},
 		"an unknown field":            {head + "spec: {chart: c, environments: [{name: dev, promote: a}]}", false},
 		"no chart":                    {head + "spec: {environments: [{name: dev}]}", false},
 		"no environments":             {head + "spec: {chart: c, environments: []}", false},
-		"an enum":                     {head + "spec: {chart: c, environments: [{name: dev, data: real}]}", false},
-		"a name":                      {head + "spec: {chart: c, environments: [{name: DEV}]}", false},
+		"unknown enum value":          {head + "spec: {chart: c, environments: [{name: dev, data: real}]}", false},
+		"invalid name":                {head + "spec: {chart: c, environments: [{name: DEV}]}", false},
 		"a wrong type":                {head + "spec: {chart: c, layers: a, environments: [{name: dev}]}", false},
 		"an empty string":             {head + "spec: {chart: c, layers: [''], environments: [{name: dev}]}", false},
 		"a null":                      {head + "spec: {chart: c, layers: , environments: [{name: dev}]}", false},
-		"as many layers":              {head + "spec: {chart: c, environments: [{name: dev}], layers: " + layers(100) + "}", true},
+		"maximum layers":              {head + "spec: {chart: c, environments: [{name: dev}], layers: " + layers(100) + "}", true},
 		"too many layers":             {head + "spec: {chart: c, environments: [{name: dev}], layers: " + layers(101) + "}", false},
 		"a layer as a mapping":        {head + "spec: {chart: c, environments: [{name: dev, layers: [{path: a.yaml, optional: true}, b.yaml]}]}", true},
 		"an unknown field of a layer": {head + "spec: {chart: c, environments: [{name: dev}], layers: [{path: a.yaml, optinal: true}]}", false},
@@ -88,7 +89,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		"an image's templates":        {head + "spec: {chart: c, environments: [{name: dev}], images: [{name: web, repository: a.io/b, set: {image: '{{.Digest}}'}}]}", true},
 		"an empty template":           {head + "spec: {chart: c, environments: [{name: dev}], images: [{name: web, repository: a.io/b, valuesPath: a, set: {image: ''}}]}", false},
 		"overrides":                   {head + "spec: {chart: c, overrides: [a], environments: [{name: dev, overrides: []}], preview: {overrides: [b.**]}}", true},
-		"no previews at all":          {head + "spec: {chart: c, environments: [{name: dev}], preview: {max: 0}}", false},
+		"zero previews":               {head + "spec: {chart: c, environments: [{name: dev}], preview: {max: 0}}", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inEditor := schema.Validate(decode(t, []byte(test.in)))
@@ -103,7 +104,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 	}
 }
 
-// layers is a list of n layers.
+// layers returns a list of n layers.
 func layers(n int) string {
 	names := make([]string, n)
 	for i := range names {
@@ -112,6 +113,7 @@ func layers(n int) string {
 	return "[" + strings.Join(names, ", ") + "]"
 }
 
+// compile compiles a committed schema.
 func compile(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(committed, name))
@@ -133,6 +135,7 @@ func compile(t *testing.T, name string) *jsonschema.Schema {
 	return schema
 }
 
+// decode parses YAML.
 func decode(t *testing.T, data []byte) any {
 	t.Helper()
 	var document any

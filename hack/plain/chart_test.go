@@ -32,7 +32,7 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 )
 
-// everything enables all parts, with all that a part can be given.
+// everything enables all parts, with all of their values.
 const everything = `
 image: {registry: registry.example.com/platform, pullSecrets: [{name: pull}]}
 guard: {admins: {users: [ana], serviceAccounts: [argocd-platform/argocd-application-controller]}, namespace: {writers: [calico-system/calico-node]}}
@@ -69,9 +69,10 @@ appset:
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// withRegistry is what each part needs.
+// withRegistry is the value that every part requires.
 const withRegistry = "image: {registry: registry.example.com/platform}\n"
 
+// renderWith renders the chart with values.
 func renderWith(t *testing.T, values string) (manifest.Manifests, error) {
 	t.Helper()
 	loaded, err := chart.Load(t.Context(), os.DirFS("../.."), "charts/envladder")
@@ -86,9 +87,9 @@ func renderWith(t *testing.T, values string) (manifest.Manifests, error) {
 	return loaded.Render(chart.RenderOptions{Values: merged.Values, Release: chart.Release{Name: "envladder", Namespace: namespace}})
 }
 
-// TestAnAPIServerTakesTheChart: strictly, so that a field that Kubernetes doesn't have is
-// an error.
-func TestAnAPIServerTakesTheChart(t *testing.T) {
+// TestAPIServerAcceptsChart creates the objects of the chart with strict validation, so that an
+// unknown field is an error.
+func TestAPIServerAcceptsChart(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
 	}
@@ -126,13 +127,13 @@ func TestAnAPIServerTakesTheChart(t *testing.T) {
 		kinds[object.GetKind()]++
 	}
 	if kinds["Deployment"] != 3 || kinds["CustomResourceDefinition"] < 3 || kinds["ValidatingWebhookConfiguration"] != 1 {
-		t.Errorf("the chart with everything on has %v", kinds)
+		t.Errorf("the chart with all parts has %v", kinds)
 	}
 }
 
-// TestUpdatesOfConfiguredKinds checks which updates of a kind in webhook.kinds are sent: those
-// that may change one of its pod templates. Nothing serves the webhook here, so what is sent
-// fails.
+// TestUpdatesOfConfiguredKinds checks which updates of a kind in webhook.kinds are sent to the
+// webhook: those that may change one of its pod templates. The webhook doesn't run here, so
+// requests that are sent fail.
 func TestUpdatesOfConfiguredKinds(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
@@ -184,15 +185,15 @@ spec:
 		change string
 		sent   bool
 	}{
-		"a label":                        {`{"metadata":{"labels":{"a":"b"}}}`, false},
-		"a field without templates":      {`{"spec":{"suspend":true}}`, false},
-		"next to a template":             {`{"spec":{"headGroupSpec":{"rayStartParams":{"a":"b"}}}}`, false},
-		"a template":                     {`{"spec":{"headGroupSpec":{"template":{"spec":{"containers":[{"name":"ray","image":"b"}]}}}}}`, true},
-		"the template is gone":           {`{"spec":{"headGroupSpec":null}}`, true},
-		"a list that has templates":      {`{"spec":{"workerGroupSpecs":[]}}`, true},
-		"a template in a list":           {`{"spec":{"workerGroupSpecs":[{"template":{"spec":{"containers":[{"name":"ray","image":"b"}]}}}]}}`, true},
-		"a stamp":                        {`{"metadata":{"annotations":{"envladder.dev/environment":"dev"}}}`, true},
-		"an annotation that is no stamp": {`{"metadata":{"annotations":{"envladder.dev/other":"x"}}}`, false},
+		"a label":                   {`{"metadata":{"labels":{"a":"b"}}}`, false},
+		"a field without templates": {`{"spec":{"suspend":true}}`, false},
+		"next to a template":        {`{"spec":{"headGroupSpec":{"rayStartParams":{"a":"b"}}}}`, false},
+		"a template":                {`{"spec":{"headGroupSpec":{"template":{"spec":{"containers":[{"name":"ray","image":"b"}]}}}}}`, true},
+		"a removed template":        {`{"spec":{"headGroupSpec":null}}`, true},
+		"a list of templates":       {`{"spec":{"workerGroupSpecs":[]}}`, true},
+		"a template in a list":      {`{"spec":{"workerGroupSpecs":[{"template":{"spec":{"containers":[{"name":"ray","image":"b"}]}}}]}}`, true},
+		"a stamp":                   {`{"metadata":{"annotations":{"envladder.dev/environment":"dev"}}}`, true},
+		"another annotation":        {`{"metadata":{"annotations":{"envladder.dev/other":"x"}}}`, false},
 	} {
 		err := cluster.Patch(t.Context(), ray.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(test.change)), client.DryRunAll)
 		if test.sent && !unreachable(err) || !test.sent && err != nil {
@@ -217,6 +218,7 @@ func configuration(t *testing.T) *unstructured.Unstructured {
 	return nil
 }
 
+// object parses a document.
 func object(t *testing.T, document string) *unstructured.Unstructured {
 	t.Helper()
 	var o unstructured.Unstructured
@@ -232,7 +234,7 @@ func unreachable(err error) bool {
 	return err != nil && strings.Contains(err.Error(), `failed calling webhook "validate.envladder.dev"`)
 }
 
-// rayClusters returns a definition that accepts anything.
+// rayClusters returns a CRD that accepts any fields.
 func rayClusters() *apiextensionsv1.CustomResourceDefinition {
 	return &apiextensionsv1.CustomResourceDefinition{
 		ObjectMeta: metav1.ObjectMeta{Name: "rayclusters.ray.io"},
@@ -249,10 +251,10 @@ func rayClusters() *apiextensionsv1.CustomResourceDefinition {
 	}
 }
 
-func TestHelmLintFindsNothing(t *testing.T) {
+func TestHelmLint(t *testing.T) {
 	helm := os.Getenv("HELM")
 	if helm == "" {
-		t.Fatal("HELM doesn't name the program helm: run: make test")
+		t.Fatal("HELM isn't set to the program helm: run: make test")
 	}
 	values := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(values, []byte(everything), 0o600); err != nil {
@@ -266,7 +268,7 @@ func TestHelmLintFindsNothing(t *testing.T) {
 	}
 }
 
-func TestEachPartIsSwitchable(t *testing.T) {
+func TestPartsCanBeEnabledSeparately(t *testing.T) {
 	for part, values := range map[string]string{
 		"webhook":  "webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}}",
 		"observer": "observer: {enabled: true, keySecret: key}",
@@ -282,33 +284,33 @@ func TestEachPartIsSwitchable(t *testing.T) {
 				source := strings.TrimSuffix(filepath.Base(m.Source), ".yaml")
 				guarded = guarded || source == "guard"
 				if source != part && source != "guard" {
-					t.Errorf("there is an object of %s", m.Source)
+					t.Errorf("unexpected object of %s", m.Source)
 				}
 			}
 			if guarded != (part != "appset") {
-				t.Errorf("the guard comes with it: %v", guarded)
+				t.Errorf("the guard is rendered: %v", guarded)
 			}
 		})
 	}
 }
 
-func TestTheChartRefuses(t *testing.T) {
+func TestChartRejectsInvalidValues(t *testing.T) {
 	for name, test := range map[string]struct{ values, want string }{
-		"its own namespace":            {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then prevent itself"},
-		"the cluster's namespaces":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then prevent itself"},
-		"a webhook of no namespace":    {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
-		"a certificate without its CA": {"webhook: {enabled: true, enforce: [shop], tls: {secretName: tls}}", "webhook.tls.caBundle is empty"},
-		"another word for ungated":     {"webhook: {enabled: true, enforce: [shop], ungatedNamespaces: Maybe}", "use Allow or Deny"},
-		"a certificate of nobody":      {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
-		"a kind without a version":     {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
-		"a guard with no admin":        {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {groups: []}}", "guard.admins is empty"},
-		"an account of no namespace":   {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {serviceAccounts: [argocd]}}", "write namespace/name"},
-		"a writer of no namespace":     {"observer: {enabled: true, keySecret: key}\nguard: {namespace: {writers: [calico]}}", "write namespace/name"},
-		"trusted roots that are open":  {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: ladder-roots}}", "lets teams write ConfigMaps"},
-		"two folders of trusted roots": {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: a, secret: b}}", "name one"},
-		"an observer without a key":    {"observer: {enabled: true}", "observer.keySecret is empty"},
-		"previews without a token":     {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
-		"previews without a ladder":    {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
+		"own namespace":                 {"webhook: {enabled: true, enforce: [envladder], tls: {caBundle: PEM}}", "could then prevent itself"},
+		"namespaces of the cluster":     {"webhook: {enabled: true, audit: [kube-system], tls: {caBundle: PEM}}", "could then prevent itself"},
+		"webhook without namespaces":    {"webhook: {enabled: true, tls: {caBundle: PEM}}", "name the namespaces"},
+		"a certificate without its CA":  {"webhook: {enabled: true, enforce: [shop], tls: {secretName: tls}}", "webhook.tls.caBundle is empty"},
+		"unknown ungatedNamespaces":     {"webhook: {enabled: true, enforce: [shop], ungatedNamespaces: Maybe}", "use Allow or Deny"},
+		"certificate without issuer":    {"webhook: {enabled: true, enforce: [shop], tls: {certManager: {enabled: true}}}", "issuerRef is empty"},
+		"a kind without a version":      {"webhook: {enabled: true, enforce: [shop], tls: {caBundle: PEM}, kinds: [{kind: ray.io/RayCluster, resource: r, paths: [spec.template]}]}", "write group/version/Kind"},
+		"guard without admins":          {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {groups: []}}", "guard.admins is empty"},
+		"admin without a namespace":     {"webhook: {enabled: true, enforce: [shop]}\nguard: {admins: {serviceAccounts: [argocd]}}", "write namespace/name"},
+		"writer without a namespace":    {"observer: {enabled: true, keySecret: key}\nguard: {namespace: {writers: [calico]}}", "write namespace/name"},
+		"trusted roots teams can write": {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: ladder-roots}}", "lets teams write ConfigMaps"},
+		"two sources of trusted roots":  {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: a, secret: b}}", "name one"},
+		"an observer without a key":     {"observer: {enabled: true}", "observer.keySecret is empty"},
+		"previews without a token":      {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
+		"previews without a ladder":     {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := renderWith(t, withRegistry+test.values); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -318,7 +320,8 @@ func TestTheChartRefuses(t *testing.T) {
 	}
 }
 
-// TestImageWithoutRegistry is an error of each part: a name without a host is Docker Hub's.
+// TestImageWithoutRegistry checks that each part requires a registry with a host: an image name
+// without a host refers to Docker Hub.
 func TestImageWithoutRegistry(t *testing.T) {
 	for part, values := range map[string]string{
 		"webhook":  "webhook: {enabled: true, enforce: [shop]IMAGE}",
@@ -347,9 +350,9 @@ func TestImageWithoutRegistry(t *testing.T) {
 	}
 }
 
-// TestThePartsBringOneGuard: where both are applied to one cluster, it doesn't matter which
-// one is last.
-func TestThePartsBringOneGuard(t *testing.T) {
+// TestPartsHaveSameGuard checks that both manifests have the same guard, so that their order
+// doesn't matter in a cluster with both.
+func TestPartsHaveSameGuard(t *testing.T) {
 	var guards []string
 	for _, part := range []string{"webhook", "observer"} {
 		text := ""
@@ -369,8 +372,8 @@ func TestThePartsBringOneGuard(t *testing.T) {
 	}
 }
 
-// TestThePlainManifestsAreCurrent: who changes the chart runs `make generate`.
-func TestThePlainManifestsAreCurrent(t *testing.T) {
+// TestPlainManifestsAreCurrent checks that the manifests match the chart.
+func TestPlainManifestsAreCurrent(t *testing.T) {
 	root := t.TempDir()
 	for _, folder := range []string{"charts", "hack"} {
 		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join("..", "..", folder))); err != nil {
@@ -390,13 +393,13 @@ func TestThePlainManifestsAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(got) != string(want) {
-			t.Errorf("manifests/%s isn't what the chart gives: run: make generate", name)
+			t.Errorf("manifests/%s doesn't match the chart: run: make generate", name)
 		}
 	}
 }
 
-// TestTheFolderOfTrustedRoots is mounted where the program is told to look.
-func TestTheFolderOfTrustedRoots(t *testing.T) {
+// TestTrustedRootsFolder checks that trusted roots are mounted in the folder of the flag.
+func TestTrustedRootsFolder(t *testing.T) {
 	for values, want := range map[string]corev1.VolumeSource{
 		"{}":                   {},
 		"{configMap: corp-ca}": {ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "corp-ca"}}},
@@ -416,8 +419,8 @@ func TestTheFolderOfTrustedRoots(t *testing.T) {
 					got = volume.VolumeSource
 				}
 			}
-			told := slices.Contains(pod.Containers[0].Args, "--trusted-roots="+folder)
-			if told != (values != "{}") || (folder != "") != told {
+			set := slices.Contains(pod.Containers[0].Args, "--trusted-roots="+folder)
+			if set != (values != "{}") || (folder != "") != set {
 				t.Errorf("mounted at %q, with the arguments %q", folder, pod.Containers[0].Args)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -427,7 +430,7 @@ func TestTheFolderOfTrustedRoots(t *testing.T) {
 	}
 }
 
-func TestTheCAsOfForges(t *testing.T) {
+func TestForgeCAs(t *testing.T) {
 	const base = "appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: ladder-shop}], "
 	for values, want := range map[string]map[string]string{
 		"gitea: {url: 'https://git.example.com'}": {},
@@ -446,7 +449,7 @@ func TestTheCAsOfForges(t *testing.T) {
 				}
 				got[flag] = configMapAt(pod, filepath.Dir(file))
 				if filepath.Base(file) != "ca.crt" {
-					t.Errorf("%s is no key of the ConfigMap", file)
+					t.Errorf("%s isn't a key of the ConfigMap", file)
 				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -468,7 +471,7 @@ func configMapAt(pod corev1.PodSpec, folder string) string {
 	return ""
 }
 
-// webhookPod is the pod of the webhook with these values.
+// webhookPod returns the pod of the webhook with these values.
 func webhookPod(t *testing.T, values string) corev1.PodSpec {
 	t.Helper()
 	return podOf(t, "webhook: "+values)
@@ -487,11 +490,11 @@ func podOf(t *testing.T, values string) corev1.PodSpec {
 			return deployment.Spec.Template.Spec
 		}
 	}
-	t.Fatal("there is no Deployment")
+	t.Fatal("the chart renders no Deployment")
 	return corev1.PodSpec{}
 }
 
-// selectors are the namespaces that each webhook is for, by its name.
+// selectors returns the namespace selector of each webhook, by the webhook's name.
 func selectors(t *testing.T, values string) map[string]string {
 	t.Helper()
 	manifests, err := renderWith(t, withRegistry+values)
@@ -512,7 +515,7 @@ func selectors(t *testing.T, values string) map[string]string {
 	return found
 }
 
-func TestWhichNamespacesAreSent(t *testing.T) {
+func TestNamespaceSelectors(t *testing.T) {
 	const name = "kubernetes.io/metadata.name"
 	for values, want := range map[string]map[string]string{
 		"{enforce: [shop, bank], audit: [trial]}": {

@@ -34,8 +34,8 @@ const (
 	namespacePolicy = "envladder-guard-namespace"
 )
 
-// guardedCluster is an API server with a manifest of envladder's and the objects of
-// testdata/guarded.yaml. RBAC lets every user do everything.
+// guardedCluster is an API server with a manifest of envladder and the objects of
+// testdata/guarded.yaml. RBAC allows everything to every user.
 type guardedCluster struct {
 	config  *rest.Config
 	samples map[schema.GroupResource][]*sample
@@ -62,7 +62,7 @@ func serviceAccount(namespace, name string) account {
 }
 
 var (
-	// argoCD deploys for everyone.
+	// argoCD is the account with which Argo CD deploys everything.
 	argoCD = serviceAccount("argocd", "argocd-application-controller")
 	ana    = account{"ana", []string{"system:masters"}}
 )
@@ -74,6 +74,7 @@ type requester struct {
 	core rest.Interface
 }
 
+// as returns a requester for an account.
 func (c *guardedCluster) as(t *testing.T, a account) requester {
 	t.Helper()
 	config := rest.CopyConfig(c.config)
@@ -90,7 +91,8 @@ func (c *guardedCluster) as(t *testing.T, a account) requester {
 	return requester{resources, clients.CoreV1().RESTClient()}
 }
 
-func (c requester) of(s *sample) dynamic.ResourceInterface {
+// client returns a client for the resource of a sample.
+func (c requester) client(s *sample) dynamic.ResourceInterface {
 	return c.Resource(s.resource).Namespace(s.object.GetNamespace())
 }
 
@@ -128,24 +130,24 @@ func startGuarded(t *testing.T, manifests []*unstructured.Unstructured) *guarded
 	return c
 }
 
-// create creates an object as an admin unless it is there, and returns what to create
-// another one from.
+// create creates an object as an admin unless it exists, and returns a sample for creating it
+// again.
 func (c *guardedCluster) create(t *testing.T, object *unstructured.Unstructured) *sample {
 	t.Helper()
 	s := &sample{object: object}
 	admin := c.as(t, account{})
 	bare := len(object.Object) == 3 // apiVersion, kind and metadata
 	var last error
-	// Its CRD may not be served yet.
+	// Retries, since the CRD may not be served yet.
 	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 		s.resource, last = c.resourceOf(object)
 		return last == nil, nil
 	}); err != nil {
 		t.Fatalf("finding the resource of %s %q: %v", object.GetKind(), object.GetName(), last)
 	}
-	_, err := admin.of(s).Create(t.Context(), object, metav1.CreateOptions{FieldValidation: "Strict"})
+	_, err := admin.client(s).Create(t.Context(), object, metav1.CreateOptions{FieldValidation: "Strict"})
 	if bare && (apierrors.IsAlreadyExists(err) || apierrors.IsInvalid(err)) {
-		s.object, err = admin.of(s).Get(t.Context(), object.GetName(), metav1.GetOptions{})
+		s.object, err = admin.client(s).Get(t.Context(), object.GetName(), metav1.GetOptions{})
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatalf("creating %s %q: %v", object.GetKind(), object.GetName(), err)
@@ -157,6 +159,7 @@ func (c *guardedCluster) create(t *testing.T, object *unstructured.Unstructured)
 	return s
 }
 
+// resourceOf returns the resource of an object.
 func (c *guardedCluster) resourceOf(object *unstructured.Unstructured) (schema.GroupVersionResource, error) {
 	finder, err := discovery.NewDiscoveryClientForConfig(c.config)
 	if err != nil {
@@ -192,7 +195,7 @@ func (c *guardedCluster) await(t *testing.T) {
 	}
 }
 
-// sample returns the objects to try a resource with.
+// sample returns the objects for testing a resource.
 func (c *guardedCluster) sample(t *testing.T, rule guardRule, resource string) []*sample {
 	t.Helper()
 	name, _, _ := strings.Cut(resource, "/")
@@ -203,6 +206,7 @@ func (c *guardedCluster) sample(t *testing.T, rule guardRule, resource string) [
 	return samples
 }
 
+// deniedBy reports whether err is a denial by the policy.
 func deniedBy(err error, policy string) bool {
 	return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"+policy+"'") && strings.Contains(err.Error(), "may not")
 }
@@ -226,7 +230,8 @@ func parse(t *testing.T, text string) []*unstructured.Unstructured {
 	}
 }
 
-// patches change what a policy looks at, where a label isn't that.
+// patches are patches that change what a policy checks, for resources where a label isn't
+// checked.
 var patches = map[string]struct{ kind, text string }{
 	"clusterimagepolicies":     {"merge", `{"spec":{"authorities":[{"static":{"action":"pass"}}]}}`},
 	"trustroots":               {"merge", `{"spec":{"remote":{"mirror":"https://tuf.example.net"}}}`},
@@ -236,6 +241,7 @@ var patches = map[string]struct{ kind, text string }{
 	"scale":                    {"merge", `{"spec":{"replicas":0}}`},
 }
 
+// patchOf returns a patch for a resource.
 func patchOf(resource string) (types.PatchType, []byte) {
 	for _, name := range []string{resource, path.Base(resource)} {
 		if p, ok := patches[name]; ok {
@@ -257,21 +263,21 @@ func attempts(t *testing.T, s *sample, subresource string) map[string]func(reque
 	case "":
 		all := map[string]func(requester) error{
 			"CREATE": func(c requester) error {
-				_, err := c.of(s).Create(ctx, s.object, metav1.CreateOptions{DryRun: dry})
+				_, err := c.client(s).Create(ctx, s.object, metav1.CreateOptions{DryRun: dry})
 				if apierrors.IsAlreadyExists(err) {
 					return nil // after admission
 				}
 				return err
 			},
 			"UPDATE": func(c requester) error {
-				_, err := c.of(s).Patch(ctx, name, patchType, patch, metav1.PatchOptions{DryRun: dry})
+				_, err := c.client(s).Patch(ctx, name, patchType, patch, metav1.PatchOptions{DryRun: dry})
 				return err
 			},
-			"DELETE": func(c requester) error { return c.of(s).Delete(ctx, name, metav1.DeleteOptions{DryRun: dry}) },
+			"DELETE": func(c requester) error { return c.client(s).Delete(ctx, name, metav1.DeleteOptions{DryRun: dry}) },
 		}
 		if s.object.GetKind() != "Namespace" { // which can't be deleted together
 			all["DELETE collection"] = func(c requester) error {
-				return c.of(s).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: dry}, metav1.ListOptions{})
+				return c.client(s).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: dry}, metav1.ListOptions{})
 			}
 		}
 		return all
@@ -283,17 +289,17 @@ func attempts(t *testing.T, s *sample, subresource string) map[string]func(reque
 	case "token":
 		return map[string]func(requester) error{"CREATE": func(c requester) error {
 			request := parse(t, `{apiVersion: authentication.k8s.io/v1, kind: TokenRequest, metadata: {name: `+name+`}, spec: {audiences: [a]}}`)[0]
-			_, err := c.of(s).Create(ctx, request, metav1.CreateOptions{DryRun: dry}, sub)
+			_, err := c.client(s).Create(ctx, request, metav1.CreateOptions{DryRun: dry}, sub)
 			return err
 		}}
 	case "finalize":
 		return map[string]func(requester) error{"UPDATE": func(c requester) error {
-			_, err := c.of(s).Update(ctx, s.object, metav1.UpdateOptions{DryRun: dry}, sub)
+			_, err := c.client(s).Update(ctx, s.object, metav1.UpdateOptions{DryRun: dry}, sub)
 			return err
 		}}
 	default:
 		return map[string]func(requester) error{"UPDATE": func(c requester) error {
-			_, err := c.of(s).Patch(ctx, name, patchType, patch, metav1.PatchOptions{DryRun: dry}, sub)
+			_, err := c.client(s).Patch(ctx, name, patchType, patch, metav1.PatchOptions{DryRun: dry}, sub)
 			return err
 		}}
 	}

@@ -14,17 +14,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write the guard's tables into docs/install.md")
+var update = flag.Bool("update", false, "write the guard's tables to docs/install.md")
 
-// The page that lists for users what the guard protects, and the lines between which it
-// does.
+// The page that lists for users what the guard protects, and the lines around the generated
+// part.
 const (
 	guardPage  = "../../docs/install.md"
 	guardBegin = "<!-- guard: begin (go test ./hack/plain -run TestGuardPage -update) -->\n"
 	guardEnd   = "<!-- guard: end -->\n"
 )
 
-// TestGuardPage holds that the page has every entry of the list.
+// TestGuardPage checks that the page has every entry of the list.
 func TestGuardPage(t *testing.T) {
 	page, err := os.ReadFile(guardPage)
 	if err != nil {
@@ -43,7 +43,7 @@ func TestGuardPage(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, listed); diff != "" {
-		t.Errorf("%s doesn't list what %s has (go test ./hack/plain -run TestGuardPage -update writes it):\n%s", guardPage, guardFile, diff)
+		t.Errorf("%s doesn't match %s: run go test ./hack/plain -run TestGuardPage -update:\n%s", guardPage, guardFile, diff)
 	}
 }
 
@@ -70,11 +70,11 @@ func guardTables(list guardList) string {
 	return text.String()
 }
 
-// namespacedGroups have kinds that a team may not bring into its own namespaces either:
-// Soaks, Roles and RoleBindings.
+// namespacedGroups are API groups with kinds that a team must not deploy to its own namespaces
+// either: Soaks, Roles and RoleBindings.
 var namespacedGroups = []string{"envladder.dev", "rbac.authorization.k8s.io"}
 
-// clusterGroups returns the API groups that only the platform's AppProject may bring to a
+// clusterGroups returns the API groups that only the platform's AppProject may deploy to a
 // cluster.
 func clusterGroups(list guardList) []string {
 	groups := map[string]bool{}
@@ -87,6 +87,7 @@ func clusterGroups(list guardList) []string {
 	return slices.Sorted(maps.Keys(groups))
 }
 
+// resourcesOf returns the resources of an entry.
 func resourcesOf(e guardEntry) string {
 	var all []string
 	for _, rule := range e.Rules {
@@ -99,11 +100,12 @@ func resourcesOf(e guardEntry) string {
 	return strings.Join(all, ", ")
 }
 
+// quoted returns names as code.
 func quoted(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
 
-// TestTheExamplesProjects holds that no AppProject of the examples but the platform's lets
-// through what the list has.
-func TestTheExamplesProjects(t *testing.T) {
+// TestExampleProjects checks that only the platform's AppProject in the examples allows
+// resources of the list.
+func TestExampleProjects(t *testing.T) {
 	forbidden := clusterGroups(readGuard(t))
 	files, err := filepath.Glob("../../examples/shop/platform/projects/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -130,7 +132,7 @@ func TestTheExamplesProjects(t *testing.T) {
 	}
 }
 
-// appProject is what an AppProject lets through.
+// appProject is the part of an AppProject that allows resources.
 type appProject struct {
 	Spec struct {
 		Destinations               []struct{ Name, Namespace string } `json:"destinations"`
@@ -141,16 +143,17 @@ type appProject struct {
 
 type groupKind struct{ Group, Kind string }
 
+// wantClosed checks that an AppProject doesn't allow protected resources.
 func wantClosed(t *testing.T, name string, project appProject, forbidden []string) {
 	t.Helper()
 	for _, allowed := range project.Spec.ClusterResourceWhitelist {
 		if allowed.Group == "*" || slices.Contains(forbidden, allowed.Group) {
-			t.Errorf("AppProject %q lets through %v", name, allowed)
+			t.Errorf("AppProject %q allows %v", name, allowed)
 		}
 	}
 	allowed := project.Spec.NamespaceResourceWhitelist
 	if len(allowed) == 0 || slices.ContainsFunc(allowed, func(g groupKind) bool { return g.Group == "*" || slices.Contains(namespacedGroups, g.Group) }) {
-		t.Errorf("AppProject %q lets through %v", name, allowed)
+		t.Errorf("AppProject %q allows %v", name, allowed)
 	}
 	onlyConfigMaps := slices.Equal(allowed, []groupKind{{"", "ConfigMap"}})
 	for _, d := range project.Spec.Destinations {

@@ -7,7 +7,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// guardFile lists what a verdict or a soak depends on.
+// guardFile lists the objects that a verdict or a soak depends on.
 const guardFile = "../../charts/envladder/files/guard.yaml"
 
 // guardList is the content of guardFile.
@@ -18,6 +18,7 @@ type guardList struct {
 	RBAC      []guardEntry `json:"rbac"`
 }
 
+// guardEntry is an entry of the list.
 type guardEntry struct {
 	Name    string      `json:"name"`
 	Reason  string      `json:"reason"`
@@ -27,13 +28,14 @@ type guardEntry struct {
 	Writers []string    `json:"writers"`
 }
 
-// guardRule names resources of an API group. Without operations it is about all of them.
+// guardRule names resources of an API group. Without operations it applies to all operations.
 type guardRule struct {
 	Group      string   `json:"group"`
 	Resources  []string `json:"resources"`
 	Operations []string `json:"operations"`
 }
 
+// readGuard reads guardFile.
 func readGuard(t *testing.T) guardList {
 	t.Helper()
 	data, err := os.ReadFile(guardFile)

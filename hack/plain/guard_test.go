@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestGuard tries everything that files/guard.yaml lists with the manifests of one part
-// alone: staging has the observer without the webhook.
+// TestGuard tests every entry of files/guard.yaml with the manifests of only one part, since
+// staging has the observer without the webhook.
 func TestGuard(t *testing.T) {
 	for _, part := range []string{"webhook", "observer"} {
 		t.Run(part, func(t *testing.T) {
@@ -28,13 +28,13 @@ func TestGuard(t *testing.T) {
 				cluster.tryAll(t, clusterPolicy, list.Cluster)
 				cluster.tryAll(t, namespacePolicy, list.Namespace)
 			})
-			t.Run("Kubernetes, nodes and the parts write what they must", cluster.tryWriters)
+			t.Run("Kubernetes, nodes and the parts may write what they need", cluster.tryWriters)
 			t.Run("everything else is admitted", cluster.tryOthers)
 		})
 	}
 }
 
-// TestGuardAccounts tries the accounts that the chart's values name.
+// TestGuardAccounts tests the accounts in the chart's values.
 func TestGuardAccounts(t *testing.T) {
 	manifests, err := renderWith(t, `
 crds: {install: false}
@@ -73,26 +73,26 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 	for name, test := range map[string]struct {
 		account account
 		object  string
-		policy  string // that denies it; empty where it is admitted
+		policy  string // that denies it; empty if it is admitted
 	}{
-		"an admin creates a Gate":                             {account{"ana", nil}, gate, ""},
-		"a service account that is an admin creates a Gate":   {platform, gate, ""},
-		"the default's group isn't an admin's any more":       {account{"bo", []string{"kubeadm:cluster-admins"}}, gate, clusterPolicy},
-		"Argo CD starts no pod that could be an admin":        {argoCD, pod, namespacePolicy},
-		"cert-manager writes nothing in an admin's namespace": {certManager, strings.Replace(named(secret, "envladder-webhook-tls"), "envladder,", "envladder-platform,", 1), namespacePolicy},
-		"a neighbour of an admin starts a pod":                {serviceAccount("envladder-platform", "other"), pod, ""},
-		"a controller starts a pod next to an admin":          {controller("replicaset-controller"), pod, ""},
-		"an admin is no neighbour in envladder's namespace":   {observerAccount, named(secret, "a"), namespacePolicy},
-		"cert-manager makes the certificate":                  {certManager, named(secret, "envladder-webhook-tls"), ""},
-		"cert-manager makes the next key":                     {certManager, named(secret, "envladder-webhook-x7k2p"), ""},
-		"cert-manager doesn't write the store's key":          {certManager, named(secret, "envladder-webhook-evidence-cache"), namespacePolicy},
-		"cert-manager doesn't write the observer's key":       {certManager, named(secret, "envladder-observer-key"), namespacePolicy},
-		"the injector writes no Secret":                       {injector, named(secret, "envladder-webhook-tls"), namespacePolicy},
-		"a network outside of kube-system writes":             {network, named(secret, "a"), ""},
-		"another account of its namespace doesn't":            {serviceAccount("calico-system", "other"), named(secret, "a"), namespacePolicy},
-		"Argo CD brings the ladder that the generator reads":  {argoCD, ladder, ""},
-		"Argo CD brings no other ConfigMap":                   {argoCD, strings.Replace(ladder, "shops-ladder", "trusted-roots", 1), namespacePolicy},
-		"Argo CD issues no certificate in the webhook's name": {argoCD, named(secret, "envladder-webhook-tls"), namespacePolicy},
+		"an admin creates a Gate":                                   {account{"ana", nil}, gate, ""},
+		"a service account that is an admin creates a Gate":         {platform, gate, ""},
+		"a default admin group is denied if values replace it":      {account{"bo", []string{"kubeadm:cluster-admins"}}, gate, clusterPolicy},
+		"Argo CD can't start a pod in an admin's namespace":         {argoCD, pod, namespacePolicy},
+		"cert-manager can't write in an admin's namespace":          {certManager, strings.Replace(named(secret, "envladder-webhook-tls"), "envladder,", "envladder-platform,", 1), namespacePolicy},
+		"another account of an admin's namespace starts a pod":      {serviceAccount("envladder-platform", "other"), pod, ""},
+		"a controller starts a pod in an admin's namespace":         {controller("replicaset-controller"), pod, ""},
+		"the observer can't write Secrets in envladder's namespace": {observerAccount, named(secret, "a"), namespacePolicy},
+		"cert-manager writes the certificate":                       {certManager, named(secret, "envladder-webhook-tls"), ""},
+		"cert-manager writes the next key":                          {certManager, named(secret, "envladder-webhook-x7k2p"), ""},
+		"cert-manager can't write the evidence cache's key":         {certManager, named(secret, "envladder-webhook-evidence-cache"), namespacePolicy},
+		"cert-manager can't write the observer's key":               {certManager, named(secret, "envladder-observer-key"), namespacePolicy},
+		"the injector can't write Secrets":                          {injector, named(secret, "envladder-webhook-tls"), namespacePolicy},
+		"a network in guard.namespace.writers writes":               {network, named(secret, "a"), ""},
+		"another account of the network's namespace can't write":    {serviceAccount("calico-system", "other"), named(secret, "a"), namespacePolicy},
+		"Argo CD writes the generator's ladder":                     {argoCD, ladder, ""},
+		"Argo CD can't write other ConfigMaps":                      {argoCD, strings.Replace(ladder, "shops-ladder", "trusted-roots", 1), namespacePolicy},
+		"Argo CD can't write the webhook's certificate":             {argoCD, named(secret, "envladder-webhook-tls"), namespacePolicy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := parse(t, test.object)[0]
@@ -111,11 +111,11 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 		t.Errorf("the injector can't write the webhook's configuration: %v", err)
 	}
 	if err := attempts(t, configuration, "")["UPDATE"](c.as(t, webhookAccount)); !deniedBy(err, clusterPolicy) {
-		t.Errorf("the webhook writes its configuration though cert-manager makes its certificate: %v", err)
+		t.Errorf("the webhook may write its configuration although cert-manager creates its certificate: %v", err)
 	}
 }
 
-// TestGuardList holds that the list has every kind that envladder defines.
+// TestGuardList checks that the list has every kind that envladder defines.
 func TestGuardList(t *testing.T) {
 	listed := map[string]bool{}
 	list := readGuard(t)
@@ -158,11 +158,11 @@ func readPart(t *testing.T, part string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The webhook's own configuration would send requests to a webhook that doesn't run.
+	// The webhook's configuration would send requests to a webhook that doesn't run.
 	return slices.DeleteFunc(parse(t, string(data)), func(o *unstructured.Unstructured) bool { return o.GetKind() == "ValidatingWebhookConfiguration" })
 }
 
-// tryAll holds that each entry is denied to Argo CD's account by the policy, and not to an
+// tryAll checks that the policy denies each entry to Argo CD's account, and admits it for an
 // admin.
 func (c *guardedCluster) tryAll(t *testing.T, policy string, entries []guardEntry) {
 	t.Helper()
@@ -179,13 +179,13 @@ func (c *guardedCluster) tryAll(t *testing.T, policy string, entries []guardEntr
 						}
 						t.Run(operation+" "+resource+" "+s.object.GetName(), func(t *testing.T) {
 							if err := attempt(deployer); !deniedBy(err, policy) {
-								t.Errorf("Argo CD's account isn't denied it by policy %q: %v", policy, err)
+								t.Errorf("policy %q doesn't deny Argo CD's account: %v", policy, err)
 							}
 							if collection {
 								return
 							}
 							if err := attempt(admin); err != nil && (apierrors.IsForbidden(err) || verb != "CONNECT") {
-								t.Errorf("an admin is denied it: %v", err)
+								t.Errorf("an admin is denied: %v", err)
 							}
 						})
 					}
@@ -207,7 +207,7 @@ var (
 	policyController  = serviceAccount("cosign-system", "policy-controller-webhook")
 )
 
-// tryWriters holds that the policies admit those who must write something.
+// tryWriters checks that the policies admit the accounts that must write.
 func (c *guardedCluster) tryWriters(t *testing.T) {
 	const all = "CREATE UPDATE DELETE"
 	for _, test := range []struct {
@@ -258,7 +258,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 	t.Run("policy-controller renews the CA of its conversion webhook and changes nothing else", func(t *testing.T) {
 		crd := c.sample(t, guardRule{Group: "apiextensions.k8s.io"}, "customresourcedefinitions")[1]
 		patch := func(text string) error {
-			_, err := c.as(t, policyController).of(crd).Patch(t.Context(), crd.object.GetName(), types.MergePatchType, []byte(text), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			_, err := c.as(t, policyController).client(crd).Patch(t.Context(), crd.object.GetName(), types.MergePatchType, []byte(text), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}
 		ca, _, err := cert.GenerateSelfSignedCertKey("webhook.cosign-system.svc", nil, nil)
@@ -266,20 +266,20 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := patch(`{"spec":{"conversion":{"webhook":{"clientConfig":{"caBundle":"` + base64.StdEncoding.EncodeToString(ca) + `"}}}}}`); err != nil {
-			t.Errorf("it can't renew the CA: %v", err)
+			t.Errorf("policy-controller can't renew the CA: %v", err)
 		}
 		if err := patch(`{"spec":{"conversion":{"webhook":{"clientConfig":{"service":{"name":"other"}}}}}}`); !deniedBy(err, clusterPolicy) {
-			t.Errorf("it may name another conversion webhook: %v", err)
+			t.Errorf("policy-controller may set another conversion webhook: %v", err)
 		}
 	})
-	t.Run("no one else may annotate envladder's namespace, by which a service mesh injects containers", func(t *testing.T) {
+	t.Run("other accounts can't annotate envladder's namespace", func(t *testing.T) {
 		s := c.sample(t, guardRule{}, "namespaces")[0]
-		_, err := c.as(t, argoCD).of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := c.as(t, argoCD).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 		if !deniedBy(err, clusterPolicy) {
 			t.Error(err)
 		}
 	})
-	t.Run("a part's account writes nothing of another's", func(t *testing.T) {
+	t.Run("a part's account can't write objects of another part", func(t *testing.T) {
 		for _, test := range []struct {
 			account         account
 			group, resource string
@@ -300,7 +300,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 	})
 }
 
-// tryOthers holds that the policies leave alone what no verdict depends on.
+// tryOthers checks that the policies admit everything that no verdict depends on.
 func (c *guardedCluster) tryOthers(t *testing.T) {
 	deployer, dry := c.as(t, argoCD), []string{metav1.DryRunAll}
 	for name, text := range map[string]string{
@@ -321,14 +321,14 @@ func (c *guardedCluster) tryOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &sample{resource, object}
-			if _, err := deployer.of(s).Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
-				t.Errorf("creating it: %v", err)
+			if _, err := deployer.client(s).Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
+				t.Errorf("creating the object: %v", err)
 			}
 			if err := attempts(t, s, "")["UPDATE"](deployer); err != nil {
-				t.Errorf("changing it: %v", err)
+				t.Errorf("updating the object: %v", err)
 			}
-			if err := deployer.of(s).Delete(t.Context(), object.GetName(), metav1.DeleteOptions{}); err != nil {
-				t.Errorf("deleting it: %v", err)
+			if err := deployer.client(s).Delete(t.Context(), object.GetName(), metav1.DeleteOptions{}); err != nil {
+				t.Errorf("deleting the object: %v", err)
 			}
 		})
 	}
@@ -338,28 +338,28 @@ func (c *guardedCluster) tryOthers(t *testing.T) {
 		do              func(s *sample) error
 	}{
 		"a network annotates a pod": {"", "pods", func(s *sample) error {
-			_, err := deployer.of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, annotate, metav1.PatchOptions{DryRun: dry})
+			_, err := deployer.client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, annotate, metav1.PatchOptions{DryRun: dry})
 			return err
 		}},
 		"a network annotates a pod by its status": {"", "pods", func(s *sample) error {
-			_, err := deployer.of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, annotate, metav1.PatchOptions{DryRun: dry}, "status")
+			_, err := deployer.client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, annotate, metav1.PatchOptions{DryRun: dry}, "status")
 			return err
 		}},
 		"a pod is deleted": {"", "pods", func(s *sample) error { return attempts(t, s, "")["DELETE"](deployer) }},
 		"a pod is evicted": {"", "pods", func(s *sample) error {
 			eviction := parse(t, `{apiVersion: policy/v1, kind: Eviction, metadata: {name: `+s.object.GetName()+`}}`)[0]
-			_, err := deployer.of(s).Create(t.Context(), eviction, metav1.CreateOptions{DryRun: dry}, "eviction")
+			_, err := deployer.client(s).Create(t.Context(), eviction, metav1.CreateOptions{DryRun: dry}, "eviction")
 			if apierrors.IsTooManyRequests(err) {
-				return nil // by its PodDisruptionBudget
+				return nil // denied by its PodDisruptionBudget, after admission
 			}
 			return err
 		}},
 		"policy-controller adds a finalizer": {"policy.sigstore.dev", "clusterimagepolicies", func(s *sample) error {
-			_, err := c.as(t, policyController).of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/a"]}}`), metav1.PatchOptions{DryRun: dry})
+			_, err := c.as(t, policyController).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/a"]}}`), metav1.PatchOptions{DryRun: dry})
 			return err
 		}},
 		"policy-controller writes a status": {"policy.sigstore.dev", "clusterimagepolicies", func(s *sample) error {
-			_, err := c.as(t, policyController).of(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"status":{"observedGeneration":1}}`), metav1.PatchOptions{DryRun: dry}, "status")
+			_, err := c.as(t, policyController).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"status":{"observedGeneration":1}}`), metav1.PatchOptions{DryRun: dry}, "status")
 			return err
 		}},
 	} {

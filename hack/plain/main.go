@@ -1,5 +1,5 @@
-// Command plain writes the plain manifests, for those who don't use Helm: one file a
-// part, rendered from the chart, so that there is one place to change.
+// Command plain generates the plain manifests for users without Helm: one file for each part,
+// rendered from the chart, so that only the chart has to be changed.
 //
 //	go run ./hack/plain (by `make generate`)
 package main
@@ -26,8 +26,8 @@ func main() {
 
 const namespace = "envladder"
 
-// run writes a manifest for each values file beside this program. root is the
-// repository's.
+// run writes a manifest for each values file next to this program. root is the folder of the
+// repository.
 func run(ctx context.Context, root string) error {
 	repository := os.DirFS(root)
 	loaded, err := chart.Load(ctx, repository, "charts/envladder")
@@ -43,15 +43,15 @@ func run(ctx context.Context, root string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(root, "manifests", filepath.Base(file)), []byte(text), 0o644); err != nil { //nolint:gosec // it is for everybody
+		if err := os.WriteFile(filepath.Join(root, "manifests", filepath.Base(file)), []byte(text), 0o644); err != nil { //nolint:gosec // a source file that others read
 			return err
 		}
 	}
 	return nil
 }
 
-// render is a manifest: the comments at the head of its values file, the namespace, and
-// what the chart makes of the values.
+// render returns a manifest: the comments at the head of its values file, the namespace, and
+// the chart rendered with the values.
 func render(ctx context.Context, repository fs.FS, loaded *chart.Chart, file string) (string, error) {
 	merged, err := layers.Merge(ctx, repository, ladder.Step{Layers: []ladder.Layer{{Path: file, Origin: "plain"}}})
 	if err != nil {
@@ -70,7 +70,7 @@ func render(ctx context.Context, repository fs.FS, loaded *chart.Chart, file str
 	for _, m := range manifests {
 		text.WriteString("---\n")
 		for line := range strings.Lines(m.Content + "\n") {
-			if !isHelms(line) {
+			if !isHelmLine(line) {
 				text.WriteString(line)
 			}
 		}
@@ -78,7 +78,7 @@ func render(ctx context.Context, repository fs.FS, loaded *chart.Chart, file str
 	return text.String(), nil
 }
 
-// headOf are the comments that a file begins with.
+// headOf returns the comments at the head of a file.
 func headOf(repository fs.FS, file string) (string, error) {
 	data, err := fs.ReadFile(repository, file)
 	if err != nil {
@@ -94,8 +94,8 @@ func headOf(repository fs.FS, file string) (string, error) {
 	return head.String(), nil
 }
 
-// isHelms says whether a line would claim that Helm manages the object, or is empty.
-func isHelms(line string) bool {
+// isHelmLine reports whether a line claims that Helm manages the object, or is empty.
+func isHelmLine(line string) bool {
 	key, _, _ := strings.Cut(strings.TrimSpace(line), ":")
 	return key == "app.kubernetes.io/managed-by" || key == "helm.sh/chart" || key == ""
 }

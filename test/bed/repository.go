@@ -101,7 +101,7 @@ func (g *Gitea) checkout(ctx context.Context, repository, branch, work string) e
 	return err
 }
 
-// replaceFiles replaces the files in work, except .git, with a copy of dir.
+// replaceFiles replaces the files in folder work, except .git, with a copy of dir.
 func replaceFiles(work, dir string) error {
 	entries, err := os.ReadDir(work)
 	if err != nil {
