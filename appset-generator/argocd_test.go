@@ -22,10 +22,10 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-// ask asks with Argo CD's own client, as its plugin generator does.
-func (w *world) ask(token, name string) ([]map[string]any, error) {
+// list sends a request with Argo CD's own client, as its plugin generator does.
+func (w *fixture) list(token, name string) ([]map[string]any, error) {
 	w.t.Helper()
-	w.clock.pass(2 * keepLists)
+	w.clock.pass(2 * listTTL)
 	client, err := plugin.NewPluginService(context.Background(), "shop-previews", w.url, token, 0)
 	if err != nil {
 		w.t.Fatal(err)
@@ -41,10 +41,10 @@ func (w *world) ask(token, name string) ([]map[string]any, error) {
 	return answer.Output.Parameters, nil
 }
 
-func TestArgoCDsClientGetsTheRows(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestArgoCDClientReceivesRows(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		digest := w.open(scmtest.Pull{Number: 7, Branch: "Fonts", Author: "ana"})
-		rows, err := w.ask(bearer, "shop")
+		rows, err := w.list(bearer, "shop")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,10 +59,10 @@ func TestArgoCDsClientGetsTheRows(t *testing.T) {
 	})
 }
 
-// TestArgoCDsClientGetsAnErrorWhereItIsUnknown holds what keeps previews: the client
-// takes an empty body with 200 for a list without rows.
-func TestArgoCDsClientGetsAnErrorWhereItIsUnknown(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+// TestArgoCDClientReceivesError checks what preserves previews: the client takes an empty
+// body with 200 for an empty list.
+func TestArgoCDClientReceivesError(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.open(scmtest.Pull{Number: 7})
 		for name, c := range map[string]struct {
 			token, ladder string
@@ -72,11 +72,11 @@ func TestArgoCDsClientGetsAnErrorWhereItIsUnknown(t *testing.T) {
 			"a forge that is down":      {bearer, "shop", fail("/pulls", 502, ""), "API error with status code 502: listing the pull requests of "},
 			"a forge's empty answer":    {bearer, "shop", fail("/pulls", 200, ""), "the forge's answer is empty"},
 			"another's ladder":          {bearer, "other", nil, "API error with status code 404: finding ladder"},
-			"a missing key of a Secret": {"$envladder-appset-token:token", "shop", nil, "API error with status code 401: checking who asks: the token is a reference"},
+			"a missing key of a Secret": {"$envladder-appset-token:token", "shop", nil, "API error with status code 401: authenticating: the token is an unresolved reference"},
 			"no token":                  {"", "shop", nil, "API error with status code 401"},
 		} {
 			w.forge.Before(c.forge)
-			rows, err := w.ask(c.token, c.ladder)
+			rows, err := w.list(c.token, c.ladder)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, %v; want %q", name, rows, err, c.want)
 			}
@@ -84,7 +84,7 @@ func TestArgoCDsClientGetsAnErrorWhereItIsUnknown(t *testing.T) {
 	})
 }
 
-// example reads the documents of the example.
+// example returns the documents of the example.
 func example(t *testing.T) (v1alpha1.ApplicationSet, corev1.ConfigMap) {
 	t.Helper()
 	data, err := os.ReadFile("../examples/shop/platform/applicationsets/shop-previews.yaml")
@@ -107,9 +107,9 @@ func example(t *testing.T) (v1alpha1.ApplicationSet, corev1.ConfigMap) {
 	return set, config
 }
 
-// TestTheExamplesApplicationSet renders the example with Argo CD's own renderer.
-func TestTheExamplesApplicationSet(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+// TestExampleApplicationSet renders the example with Argo CD's own renderer.
+func TestExampleApplicationSet(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	digest := w.open(scmtest.Pull{Number: 1234567, Branch: "../../$(x){{.y}}", Title: "{{.z}}"})
 	set, config := example(t)
 	generator := set.Spec.Generators[0].Plugin
@@ -120,7 +120,7 @@ func TestTheExamplesApplicationSet(t *testing.T) {
 	if err := json.Unmarshal(generator.Input.Parameters["ladder"].Raw, &name); err != nil || len(generator.Input.Parameters) != 1 {
 		t.Fatalf("the parameters are %v: %v", generator.Input.Parameters, err)
 	}
-	rows, err := w.ask(bearer, name)
+	rows, err := w.list(bearer, name)
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("%v: %v", rows, err)
 	}
@@ -157,9 +157,9 @@ func TestTheExamplesApplicationSet(t *testing.T) {
 	}
 }
 
-// TestTheExamplesLadder serves the example's ladder as its ConfigMap has it.
-func TestTheExamplesLadder(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+// TestExampleLadder serves the ladder of the example's ConfigMap.
+func TestExampleLadder(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	data, err := os.ReadFile("../examples/shop/gitops/shop/ladder.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,10 @@
-// Package appset answers Argo CD's ApplicationSet plugin generator with a ladder's
-// previews: one row for each open pull request whose images exist.
+// Package appset implements Argo CD's ApplicationSet plugin generator for a ladder's
+// previews: one row of parameters for each open pull request whose images exist.
 //
-// An empty answer makes Argo CD delete every preview, so it is given only where it is
-// proven: whatever isn't known (a forge, a registry, a ladder that can't be read) is an
-// error, at which Argo CD leaves everything as it is.
+// An empty response makes Argo CD delete every preview, so it is sent only if there are
+// provably none. Anything unknown (a forge, registry or ladder that can't be read) is an
+// error, for which Argo CD leaves everything as it is.
 //
-// How a forge lists pull requests it leaves to internal/scm, what a tag's digest is to
-// internal/registry, and how a preview looks to the ApplicationSet and the plugin.
+// Listing pull requests is left to internal/scm, resolving tags to internal/registry, and
+// the manifests of a preview to the ApplicationSet and the plugin.
 package appset

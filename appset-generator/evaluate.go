@@ -16,30 +16,30 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// atOnce bounds the pull requests of a ladder whose images are looked for at once: kind
-// to a registry, and 200 of them take no longer than some seconds.
-const atOnce = 8
+// maxConcurrent bounds the pull requests of a ladder whose images are looked up
+// concurrently: few for a registry, and 200 pull requests take some seconds.
+const maxConcurrent = 8
 
 // evaluator decides which pull requests have a preview.
 type evaluator struct {
 	ladders  folder
 	forges   forges
 	registry Registry
-	memory   *memory
+	states   *stateStore
 	now      func() time.Time
 	log      *slog.Logger
 
-	// lists are the pull requests by source: several ladders may share one.
-	lists shared[[]scm.PullRequest]
+	// lists are the open pull requests by source, which several ladders may share.
+	lists singleflight[[]scm.PullRequest]
 	// reports are by ladder.
-	reports shared[Report]
+	reports singleflight[Report]
 }
 
-// keepLists is how long a list of pull requests is used again: several ApplicationSets
-// that ask at once are one question to the forge, and nobody waits longer for it.
-const keepLists = 5 * time.Second
+// listTTL is how long a list of pull requests is cached: several ApplicationSets that send
+// requests at the same time need one list, and no change is delayed noticeably.
+const listTTL = 5 * time.Second
 
-// report is the report of a ladder, whole, or an error.
+// report returns the complete report of a ladder, or an error.
 func (e *evaluator) report(ctx context.Context, name string) (Report, error) {
 	return e.reports.do(ctx, name, func(ctx context.Context) (Report, error) { return e.evaluate(ctx, name) })
 }
@@ -57,7 +57,7 @@ func (e *evaluator) evaluate(ctx context.Context, name string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	before := e.memory.of(name)
+	before := e.states.get(name)
 	candidates := e.candidates(plan, pulls, before.Pulls)
 	finder := finder{plan, e.registry, repository.Commits, e.now}
 	if err := findAll(ctx, finder, candidates); err != nil {
@@ -65,38 +65,38 @@ func (e *evaluator) evaluate(ctx context.Context, name string) (Report, error) {
 		return Report{}, err
 	}
 	e.searchAgain(ctx, finder, candidates)
-	choose(plan, candidates, before.Answered)
-	if spared := countSpared(candidates); !before.Answered && spared > 0 {
-		e.log.Warn("nothing is remembered of who has a preview: nobody's is taken, and there are more than the ladder's max", "ladder", name, "max", plan.max, "beyond", spared)
+	choosePreviews(plan, candidates, before.Answered)
+	if overMax := countOverMax(candidates); !before.Answered && overMax > 0 {
+		e.log.Warn("no state of who has a preview: none is removed, and there are more than the ladder's max", "ladder", name, "max", plan.max, "overMax", overMax)
 	}
 	for _, c := range candidates {
-		c.answered()
+		c.finish()
 	}
 	e.remember(name, true, candidates)
-	return reportOf(name, candidates), nil
+	return newReport(name, candidates), nil
 }
 
-// candidate is a pull request on its way to a preview.
+// candidate is a pull request that may get a preview.
 type candidate struct {
 	pull    scm.PullRequest
-	held    held
+	state   pullState
 	preview Preview
-	// known is set once its images were looked up; found is nil where it has none.
+	// known is set once its images are looked up; found is nil where it has none.
 	known bool
 	found *images
 }
 
-// candidates are all open pull requests; those that can't have a preview have their
+// candidates returns all open pull requests; those that can't have a preview have their
 // reason already.
-func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered map[int]held) []*candidate {
+func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, known map[int]pullState) []*candidate {
 	all := make([]*candidate, len(pulls))
 	for i, p := range pulls {
-		c := &candidate{pull: p, held: remembered[p.Number].clone(), preview: previewOf(p)}
+		c := &candidate{pull: p, state: known[p.Number].clone(), preview: newPreview(p)}
 		switch idle := e.now().Sub(p.UpdatedAt); {
 		case p.Fork && !plan.forks:
-			c.preview.out(ReasonFork, "its branch is in another repository, and the ladder says forks: Deny")
+			c.preview.exclude(ReasonFork, "its branch is in another repository, and the ladder has forks: Deny")
 		case plan.ttl > 0 && !p.UpdatedAt.IsZero() && idle > plan.ttl:
-			c.preview.out(ReasonExpired, fmt.Sprintf("nothing happened in it since %s, and the ladder says ttl: %v: a push or a comment brings it back",
+			c.preview.exclude(ReasonExpired, fmt.Sprintf("no activity since %s, and the ladder has ttl: %v: a push or a comment restores it",
 				p.UpdatedAt.UTC().Format(time.RFC3339), plan.ttl))
 		}
 		all[i] = c
@@ -104,27 +104,26 @@ func (e *evaluator) candidates(plan plan, pulls []scm.PullRequest, remembered ma
 	return all
 }
 
-// maxFailures is how many pull requests may fail before the rest is left alone: the
-// registry is down, or refuses us.
-const maxFailures = atOnce
+// maxFailures is how many pull requests may fail before the rest is skipped: the registry
+// is down, or denies access.
+const maxFailures = maxConcurrent
 
-// findAll finds the images of all that could have a preview, those that have one first.
-// One that isn't known makes the whole report unknown: its preview may exist. The error is
-// about the first that failed, in the order in which they are looked up, so that it doesn't
-// depend on which was faster.
+// findAll finds the images of all candidates, those with a preview first. One failure fails
+// the whole report, since that pull request's preview may exist. It returns the error of the
+// first that failed in the order of lookups, so that the error doesn't depend on timing.
 func findAll(ctx context.Context, f finder, all []*candidate) error {
 	order := lookupOrder(all)
 	failed := make([]error, len(order))
 	var failures atomic.Int32
-	goOn := func() bool { return ctx.Err() == nil && failures.Load() < maxFailures }
-	eachAtOnce(len(order), goOn, func(i int) {
+	proceed := func() bool { return ctx.Err() == nil && failures.Load() < maxFailures }
+	forEach(len(order), proceed, func(i int) {
 		c := order[i]
 		err := panics.Catch(func() (err error) {
-			c.found, err = f.find(ctx, c.pull, &c.held)
+			c.found, err = f.find(ctx, c.pull, &c.state)
 			c.known = err == nil
 			return err
 		})
-		if err != nil && ctx.Err() == nil { // else it failed because the time is over
+		if err != nil && ctx.Err() == nil { // otherwise it timed out
 			failed[i] = err
 			failures.Add(1)
 		}
@@ -143,14 +142,14 @@ func findAll(ctx context.Context, f finder, all []*candidate) error {
 	if known == len(order) {
 		return nil
 	}
-	return fmt.Errorf("finding the images of %d pull requests: %d are known, and the next request goes on with the others: %w", len(order), known, ctx.Err())
+	return fmt.Errorf("finding the images of %d pull requests: %d are known, the next request continues with the others: %w", len(order), known, ctx.Err())
 }
 
-// eachAtOnce calls do for 0 to n-1 in their order, atOnce at a time, while goOn allows it.
-func eachAtOnce(n int, goOn func() bool, do func(i int)) {
+// forEach calls do for 0 to n-1 in order, maxConcurrent at a time, while proceed allows it.
+func forEach(n int, proceed func() bool, do func(i int)) {
 	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for i := 0; i < n && goOn(); i++ {
+	group.SetLimit(maxConcurrent)
+	for i := 0; i < n && proceed(); i++ {
 		group.Go(func() error {
 			do(i)
 			return nil
@@ -159,8 +158,8 @@ func eachAtOnce(n int, goOn func() bool, do func(i int)) {
 	_ = group.Wait() // none fails
 }
 
-// lookupOrder returns those that could have a preview: first those that have one, then
-// those whose images were seen before, then the others by their numbers.
+// lookupOrder returns the candidates that could have a preview: first those that have one,
+// then those whose images were found before, then the others by number.
 func lookupOrder(all []*candidate) []*candidate {
 	var order []*candidate
 	for _, c := range all {
@@ -170,9 +169,9 @@ func lookupOrder(all []*candidate) []*candidate {
 	}
 	rank := func(c *candidate) int {
 		switch {
-		case c.held.In:
+		case c.state.In:
 			return 0
-		case c.held.SHA != "":
+		case c.state.SHA != "":
 			return 1
 		}
 		return 2
@@ -183,50 +182,50 @@ func lookupOrder(all []*candidate) []*candidate {
 	return order
 }
 
-// searchAgain goes through the earlier commits of some pull requests again that have no
-// images: one may have got them since. They have no preview, so that it is no harm if it
-// fails: it goes on with the next answer.
+// searchAgain repeats the search of earlier commits for some pull requests without images:
+// a commit may have them since. They have no preview, so a failure removes none, and the
+// next request continues.
 func (e *evaluator) searchAgain(ctx context.Context, f finder, all []*candidate) {
 	var again []*candidate
 	for _, c := range all {
-		old := c.held.Searched == c.pull.HeadSHA && e.now().Sub(c.held.SearchedAt) >= searchAgain
-		if c.preview.Reason == "" && c.found == nil && old && len(again) < maxAgain {
+		isDue := c.state.Searched == c.pull.HeadSHA && e.now().Sub(c.state.SearchedAt) >= searchInterval
+		if c.preview.Reason == "" && c.found == nil && isDue && len(again) < maxSearches {
 			again = append(again, c)
 		}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2) // the rest is for the answer
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2) // the rest is for the response
 		defer cancel()
 	}
-	eachAtOnce(len(again), func() bool { return ctx.Err() == nil }, func(i int) {
+	forEach(len(again), func() bool { return ctx.Err() == nil }, func(i int) {
 		c := again[i]
 		if err := panics.Catch(func() (err error) {
-			c.found, err = f.search(ctx, c.pull, &c.held)
+			c.found, err = f.search(ctx, c.pull, &c.state)
 			return err
 		}); err != nil {
-			e.log.Warn("can't search earlier commits for images again; the next request tries it", "pullRequest", c.pull.Number, "error", printable.Line(err.Error(), maxError))
+			e.log.Warn("searching earlier commits again failed; retrying with the next request", "pullRequest", c.pull.Number, "error", printable.Line(err.Error(), maxError))
 		}
 	})
 }
 
-// answered notes what an answer ends.
-func (c *candidate) answered() {
-	c.held.Head = nil
-	if c.held.In = c.preview.In; !c.held.In {
-		c.held.Spared = 0
+// finish updates the state after a successful request.
+func (c *candidate) finish() {
+	c.state.Head = nil
+	if c.state.In = c.preview.In; !c.state.In {
+		c.state.OverMax = 0
 	}
 }
 
-// choose gives each its reason. Where there are more than the ladder's max, those that
-// have a preview keep it, the others wait in the order of their numbers: a new pull
-// request takes no preview from anybody who works with it. Where it isn't known who has
-// one, anybody who can may have it, and keeps it beyond the max.
-func choose(plan plan, all []*candidate, known bool) {
+// choosePreviews sets the reason of each candidate. Beyond the ladder's max, pull requests
+// with a preview keep it, and the others wait in the order of their numbers: a new pull
+// request removes no preview that is in use. If it isn't known who has one, all that can
+// have one get it, and keep it beyond the max.
+func choosePreviews(plan plan, all []*candidate, known bool) {
 	order := slices.Clone(all)
 	slices.SortStableFunc(order, func(a, b *candidate) int {
-		if a.held.In != b.held.In {
-			if a.held.In {
+		if a.state.In != b.state.In {
+			if a.state.In {
 				return -1
 			}
 			return 1
@@ -238,53 +237,53 @@ func choose(plan plan, all []*candidate, known bool) {
 		switch {
 		case c.preview.Reason != "":
 		case c.found == nil:
-			c.preview.out(ReasonNoImage, "not all of its images exist yet in the registry, neither of "+short(c.pull.HeadSHA)+" nor of an earlier commit")
-		case plan.max > 0 && taken >= plan.max && known && !c.held.spared(plan.max):
-			c.preview.out(ReasonMaxReached, fmt.Sprintf("%d have a preview, and the ladder says max: %d: its turn comes when one of them goes", taken, plan.max))
+			c.preview.exclude(ReasonNoImage, "not all of its images exist in the registry yet, neither of "+short(c.pull.HeadSHA)+" nor of an earlier commit")
+		case plan.max > 0 && taken >= plan.max && known && !c.state.allowedOverMax(plan.max):
+			c.preview.exclude(ReasonMaxReached, fmt.Sprintf("%d have a preview, and the ladder has max: %d: it gets one when another ends", taken, plan.max))
 		default:
-			c.preview.in(c.pull, plan.ladder, *c.found)
-			c.spare(plan.max, taken)
+			c.preview.include(c.pull, plan.ladder, *c.found)
+			c.noteOverMax(plan.max, taken)
 			taken++
 		}
 	}
 }
 
-// spare notes whether a preview is beyond the ladder's max, behind so many others.
-func (c *candidate) spare(most, taken int) {
+// noteOverMax notes whether a preview is beyond the ladder's max, after so many others.
+func (c *candidate) noteOverMax(most, taken int) {
 	switch {
 	case most == 0 || taken < most:
-		c.held.Spared = 0
+		c.state.OverMax = 0
 	default:
-		if c.held.Spared == 0 {
-			c.held.Spared = most
+		if c.state.OverMax == 0 {
+			c.state.OverMax = most
 		}
-		c.preview.Message += fmt.Sprintf("; it is beyond the ladder's max: %d, and keeps its preview because it may have had it before the service began to remember", most)
+		c.preview.Message += fmt.Sprintf("; it is beyond the ladder's max: %d, and keeps its preview because it may have had it before the state was stored", most)
 	}
 }
 
-func countSpared(all []*candidate) (spared int) {
+func countOverMax(all []*candidate) (overMax int) {
 	for _, c := range all {
-		if c.held.Spared > 0 {
-			spared++
+		if c.state.OverMax > 0 {
+			overMax++
 		}
 	}
-	return spared
+	return overMax
 }
 
-// remember stores what was found, also where no answer can be given, and forgets pull
-// requests that aren't open any more.
+// remember stores what was found, also for requests that fail, without the pull requests
+// that aren't open any more.
 func (e *evaluator) remember(name string, answered bool, all []*candidate) {
-	pulls := map[int]held{}
+	pulls := map[int]pullState{}
 	for _, c := range all {
-		pulls[c.pull.Number] = c.held
+		pulls[c.pull.Number] = c.state
 	}
-	// It is known all the same, as long as this process lives.
-	if err := e.memory.set(name, remembered{answered, pulls}); err != nil {
-		e.log.Error("what is remembered of previews won't survive a restart", "ladder", name, "error", err)
+	// The state stays in memory in any case.
+	if err := e.states.set(name, ladderState{answered, pulls}); err != nil {
+		e.log.Error("writing the state failed; it won't survive a restart", "ladder", name, "error", err)
 	}
 }
 
-func reportOf(name string, all []*candidate) Report {
+func newReport(name string, all []*candidate) Report {
 	r := Report{Ladder: name, Previews: make([]Preview, len(all))}
 	for i, c := range all {
 		r.Previews[i] = c.preview

@@ -19,17 +19,17 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-// slowRegistry answers so many lookups, and hangs then until it is given more.
+// slowRegistry responds to a number of lookups, and then hangs until it is given more.
 type slowRegistry struct {
-	mu     sync.Mutex
-	left   int
-	tags   map[string]string
-	asked  map[string]int
-	broken map[string]error
+	mu      sync.Mutex
+	left    int
+	tags    map[string]string
+	lookups map[string]int
+	broken  map[string]error
 }
 
 func newSlowRegistry() *slowRegistry {
-	return &slowRegistry{tags: map[string]string{}, asked: map[string]int{}, broken: map[string]error{}}
+	return &slowRegistry{tags: map[string]string{}, lookups: map[string]int{}, broken: map[string]error{}}
 }
 
 func (r *slowRegistry) give(lookups int) {
@@ -61,7 +61,7 @@ func (r *slowRegistry) Digest(ctx context.Context, repository, reference string)
 		return "", &registry.Error{Action: "resolving", Repository: repository, Err: errors.New("the answer was cut off")}
 	}
 	r.left--
-	r.asked[reference]++
+	r.lookups[reference]++
 	if err := r.broken[reference]; err != nil {
 		return "", &registry.Error{Action: "resolving", Repository: repository, Err: err}
 	}
@@ -73,11 +73,11 @@ func (r *slowRegistry) Digest(ctx context.Context, repository, reference string)
 
 func tagOf(number int, sha string) string { return fmt.Sprintf("pr-%d-%s", number, sha[:8]) }
 
-func TestASlowRegistryIsAnsweredForInTheEnd(t *testing.T) {
+func TestEvaluateResumesLookupsOfSlowRegistry(t *testing.T) {
 	const pulls, commits, atATime = 30, 6, 20
 	for name, restarts := range map[string]bool{"by one process": false, "by one that restarts after each request": true} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, ladder.ForgeGitea)
+			w := newFixture(t, ladder.ForgeGitea)
 			file := filepath.Join(w.dir, "state.json")
 			slow := newSlowRegistry()
 			w.images, w.limit = slow, 200*time.Millisecond
@@ -109,7 +109,7 @@ func TestASlowRegistryIsAnsweredForInTheEnd(t *testing.T) {
 			if requests < 5 {
 				t.Errorf("it was answered after %d failures: the registry wasn't slow", requests)
 			}
-			for reference, n := range slow.asked {
+			for reference, n := range slow.lookups {
 				if n > 1 {
 					t.Errorf("%s was looked up %d times", reference, n)
 				}
@@ -125,7 +125,7 @@ func TestASlowRegistryIsAnsweredForInTheEnd(t *testing.T) {
 	}
 }
 
-// shas are the commits of a pull request, the oldest first.
+// shas returns the commits of a pull request, the oldest first.
 func shas(number, count int) []string {
 	all := make([]string, count)
 	for i := range all {
@@ -134,8 +134,8 @@ func shas(number, count int) []string {
 	return all
 }
 
-func TestARequestThatFailedDoesNotSayWhoHasAPreview(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestEvaluateFailureIsNotAnswered(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.ladder("shop", "max: 1")
 	slow := newSlowRegistry()
 	w.images, w.limit = slow, 200*time.Millisecond
@@ -145,15 +145,15 @@ func TestARequestThatFailedDoesNotSayWhoHasAPreview(t *testing.T) {
 		slow.set(tagOf(n, scmtest.SHA("pull", n)), digestOf(n))
 	}
 	slow.give(1)
-	w.wantUnknown("shop", http.StatusGatewayTimeout, "finding the images of 3 pull requests: 1 are known")
+	w.wantError("shop", http.StatusGatewayTimeout, "finding the images of 3 pull requests: 1 are known")
 	slow.give(100)
 	if rows := w.rows(); len(rows) != 3 { // any of them may have one already
 		t.Errorf("%+v", rows)
 	}
 }
 
-func TestAFailureTakesNoPreview(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestEvaluateFailureRemovesNoPreview(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	slow := newSlowRegistry()
 	w.images, w.limit = slow, 200*time.Millisecond
 	w.start("")
@@ -168,7 +168,7 @@ func TestAFailureTakesNoPreview(t *testing.T) {
 	w.forge.Add(scmtest.Pull{Number: 1, Updated: w.clock.Now()})
 	slow.set(tagOf(1, scmtest.SHA("pull", 1)), digestOf(1))
 	slow.give(0)
-	w.wantUnknown("shop", http.StatusGatewayTimeout, "0 are known")
+	w.wantError("shop", http.StatusGatewayTimeout, "0 are known")
 	slow.give(100)
 	if diff := cmp.Diff(want, w.running()); diff != "" {
 		t.Error("after a failure (-want +got)", diff)
@@ -181,11 +181,11 @@ func TestLookupOrder(t *testing.T) {
 		c := &candidate{pull: scm.PullRequest{Number: n}}
 		switch n {
 		case 1:
-			c.preview.out(ReasonFork, "")
+			c.preview.exclude(ReasonFork, "")
 		case 3:
-			c.held.SHA = "seen before"
+			c.state.SHA = "seen before"
 		case 4, 5:
-			c.held.In, c.held.SHA = true, "runs"
+			c.state.In, c.state.SHA = true, "runs"
 		}
 		all = append(all, c)
 	}
@@ -198,8 +198,8 @@ func TestLookupOrder(t *testing.T) {
 	}
 }
 
-func TestAnErrorNamesTheSamePullRequestEachTime(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestEvaluateErrorNamesSamePullRequest(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	first := tagOf(1, scmtest.SHA("pull", 1))
 	w.images = registryFunc(func(ctx context.Context, repository, tag string) (string, error) {
 		if tag == first { // the last to fail
@@ -225,9 +225,8 @@ func TestAnErrorNamesTheSamePullRequestEachTime(t *testing.T) {
 	}
 }
 
-// A search for images of earlier commits that is made again is no reason to have no answer.
-func TestASearchThatIsMadeAgainMayFail(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestSearchAgainFailureIsIgnored(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	slow := newSlowRegistry()
 	w.images, w.limit = slow, 500*time.Millisecond
 	w.start("")
@@ -236,7 +235,7 @@ func TestASearchThatIsMadeAgainMayFail(t *testing.T) {
 	}
 	slow.give(100)
 	w.rows()
-	w.clock.pass(searchAgain)
+	w.clock.pass(searchInterval)
 	slow.set(tagOf(3, shas(3, 5)[0]), digestOf(3))
 	for range 10 {
 		slow.give(6) // the heads, and some of their earlier commits
@@ -250,8 +249,8 @@ func TestASearchThatIsMadeAgainMayFail(t *testing.T) {
 	}
 }
 
-func TestAnImageThatWasDeletedKeepsItsPreview(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestDeletedImageKeepsPreview(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	images := newSlowRegistry()
 	images.give(1 << 20)
 	w.images = images

@@ -9,22 +9,22 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// Forge is where a kind of forge is, and with which token it is asked. Both are the
-// service's: a ladder names the kind and a repository alone.
+// Forge is the address and the token of one kind of forge. A ladder names only the kind and
+// a repository.
 type Forge struct {
 	URL string
-	// TokenFile is read at each request; without one, it is asked anonymously.
+	// TokenFile is read at each request; without one, requests are anonymous.
 	TokenFile string
-	// CAFile has the PEM certificates that the forge's certificate must chain to; without
-	// one, those of the system count.
+	// CAFile is a PEM file with the CA that signed the forge's certificate; it replaces the
+	// system's CAs.
 	CAFile string
 }
 
-// forges are the hosts that ladders may name. The repositories of one share its
+// forges are the hosts that ladders may name. The repositories of a host share its
 // connections and its token's rate limit.
 type forges map[ladder.Forge]*scm.Host
 
-// newForges finds at the start what could never work.
+// newForges connects the forges, and validates their configuration at the start.
 func newForges(configured map[ladder.Forge]Forge, now func() time.Time) (forges, error) {
 	hosts := forges{}
 	for kind, forge := range configured {
@@ -47,11 +47,11 @@ func newForges(configured map[ladder.Forge]Forge, now func() time.Time) (forges,
 func (f forges) repository(source ladder.Source) (scm.Repository, error) {
 	host, ok := f[source.Forge]
 	if !ok {
-		return nil, &problem{http.StatusUnprocessableEntity, fmt.Errorf("choosing the forge %s: this service isn't told where it is (--%s-url)", source.Forge, slug(string(source.Forge)))}
+		return nil, &httpError{http.StatusUnprocessableEntity, fmt.Errorf("choosing the forge %s: it is not configured: set --%s-url", source.Forge, slug(string(source.Forge)))}
 	}
 	repository, err := host.Repository(source.Repository)
 	if err != nil {
-		return nil, &problem{http.StatusUnprocessableEntity, err}
+		return nil, &httpError{http.StatusUnprocessableEntity, err}
 	}
 	return repository, nil
 }

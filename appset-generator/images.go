@@ -11,34 +11,33 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// Registry returns the digest that a reference, a tag or a digest, names. An error that is
-// registry.ErrNotFound means that the registry has none; any other, that it isn't known.
+// Registry resolves references. Digest returns registry.ErrNotFound where the registry has
+// no such tag or digest, and other errors where that is unknown.
 type Registry interface {
 	Digest(ctx context.Context, repository, reference string) (string, error)
 }
 
-// maxEarlier is how many earlier commits are looked at for images: a preview that is so
-// far behind its pull request shows something else.
+// maxEarlier bounds the search of earlier commits for images: a preview that is further
+// behind its pull request shows something else.
 const maxEarlier = 20
 
 const (
-	// searchAgain is how long it is believed that no earlier commit of a head has images:
-	// CI may end the build of one when the next is pushed already.
-	searchAgain = 10 * time.Minute
-	// maxAgain bounds the pull requests of a ladder whose earlier commits are gone
-	// through again for one answer: maxEarlier requests each, in about a second. The
-	// others' turn comes with the next answer.
-	maxAgain = 10
+	// searchInterval is how long a search without success isn't repeated: CI may finish
+	// the build of a commit after the next is pushed.
+	searchInterval = 10 * time.Minute
+	// maxSearches bounds the repeated searches for one response: maxEarlier requests each,
+	// in about a second. The next response continues with the others.
+	maxSearches = 10
 )
 
-// images are what a pull request's preview runs.
+// images are the images of a pull request's preview.
 type images struct {
-	// sha of the commit that they are of: the head's, or an earlier one's.
+	// sha of their commit: the head, or an earlier one.
 	sha     string
 	digests map[string]string
-	// untagged is set where they are the head's, and their tag is gone.
+	// untagged is set where they belong to the head, and their tag is gone.
 	untagged bool
-	// deleted names one that the registry doesn't have any more; empty where it has all.
+	// deleted is an image that the registry no longer has, or "".
 	deleted string
 }
 
@@ -50,53 +49,53 @@ type finder struct {
 	now      func() time.Time
 }
 
-// find returns the images of the newest commit that has them all; nil where none has.
-// It changes what is remembered of the pull request to what it found.
-func (f finder) find(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
-	found, err := f.of(ctx, p, p.HeadSHA, &h.Head)
+// find returns the images of the newest commit that has all of them, or nil. It updates the
+// state of the pull request.
+func (f finder) find(ctx context.Context, p scm.PullRequest, state *pullState) (*images, error) {
+	found, err := f.imagesAt(ctx, p, p.HeadSHA, &state.Head)
 	if err != nil || found != nil {
-		f.remember(found, h)
+		f.remember(found, state)
 		return found, err
 	}
-	if digests, ok := h.digests(f.plan.images); ok {
-		deleted, err := f.deleted(ctx, p, digests, &h.Head)
+	if digests, ok := state.digests(f.plan.images); ok {
+		deleted, err := f.deleted(ctx, p, digests, &state.Head)
 		if err != nil {
 			return nil, err
 		}
-		return &images{sha: h.SHA, digests: digests, untagged: h.SHA == p.HeadSHA, deleted: deleted}, nil
+		return &images{sha: state.SHA, digests: digests, untagged: state.SHA == p.HeadSHA, deleted: deleted}, nil
 	}
-	if h.Searched == p.HeadSHA {
+	if state.Searched == p.HeadSHA {
 		return nil, nil
 	}
-	return f.search(ctx, p, h)
+	return f.search(ctx, p, state)
 }
 
-// search goes through the pull request's earlier commits, and notes that it did.
-func (f finder) search(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
-	found, err := f.earlier(ctx, p, h)
+// search searches the pull request's earlier commits, and notes that in its state.
+func (f finder) search(ctx context.Context, p scm.PullRequest, state *pullState) (*images, error) {
+	found, err := f.searchEarlier(ctx, p, state)
 	if err != nil {
 		return nil, err
 	}
-	h.Earlier = nil
-	f.remember(found, h)
+	state.Earlier = nil
+	f.remember(found, state)
 	if found == nil {
-		h.Searched, h.SearchedAt = p.HeadSHA, moment(f.now())
+		state.Searched, state.SearchedAt = p.HeadSHA, stateTime(f.now())
 	}
 	return found, nil
 }
 
-func (f finder) remember(found *images, h *held) {
+func (f finder) remember(found *images, state *pullState) {
 	if found == nil {
 		return
 	}
-	h.SHA, h.Images = found.sha, map[string]string{}
+	state.SHA, state.Images = found.sha, map[string]string{}
 	for _, image := range f.plan.images {
-		h.Images[image.Repository] = found.digests[image.Name]
+		state.Images[image.Repository] = found.digests[image.Name]
 	}
 }
 
-// deleted returns the name of the first image whose digest the registry doesn't have. A
-// preview that runs it is left alone, and its report says so.
+// deleted returns the name of the first image whose digest the registry doesn't have, or
+// "". A preview with it is left as it is, and the report shows that.
 func (f finder) deleted(ctx context.Context, p scm.PullRequest, digests map[string]string, seen *lookups) (string, error) {
 	for _, image := range f.plan.images {
 		_, err := f.digest(ctx, seen, image.Repository, digests[image.Name])
@@ -110,31 +109,31 @@ func (f finder) deleted(ctx context.Context, p scm.PullRequest, digests map[stri
 	return "", nil
 }
 
-// earlier goes through the pull request's commits before its head, the newest first.
+// searchEarlier searches the commits before the head, the newest first.
 // It is how a service that was restarted knows the images of a preview whose next
 // image is being built.
-func (f finder) earlier(ctx context.Context, p scm.PullRequest, h *held) (*images, error) {
+func (f finder) searchEarlier(ctx context.Context, p scm.PullRequest, state *pullState) (*images, error) {
 	commits, err := f.commits(ctx, p.Number)
 	if err != nil {
 		return nil, err
 	}
-	looked := 0
+	searched := 0
 	for _, sha := range commits {
 		if sha == p.HeadSHA {
 			continue
 		}
-		if looked++; looked > maxEarlier {
+		if searched++; searched > maxEarlier {
 			break
 		}
-		if found, err := f.of(ctx, p, sha, &h.Earlier); err != nil || found != nil {
+		if found, err := f.imagesAt(ctx, p, sha, &state.Earlier); err != nil || found != nil {
 			return found, err
 		}
 	}
 	return nil, nil
 }
 
-// of returns the images of a commit; nil unless all exist.
-func (f finder) of(ctx context.Context, p scm.PullRequest, sha string, seen *lookups) (*images, error) {
+// imagesAt returns the images of a commit, or nil unless all exist.
+func (f finder) imagesAt(ctx context.Context, p scm.PullRequest, sha string, seen *lookups) (*images, error) {
 	found := &images{sha: sha, digests: map[string]string{}}
 	if len(f.plan.images) == 0 {
 		return found, nil
@@ -162,5 +161,5 @@ func tagFields(p scm.PullRequest, sha string) map[string]string {
 	}
 }
 
-// short is as many digits as Argo CD's head_short_sha has.
+// short returns as many digits as Argo CD's head_short_sha has.
 func short(sha string) string { return sha[:min(len(sha), 8)] }

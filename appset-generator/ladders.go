@@ -15,11 +15,11 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// folder has the ladders that are served: NAME.yaml or NAME/ladder.yaml, NAME being the
-// ladder's. It is read at each request, so a ConfigMap's change is seen by itself.
+// folder is the folder of the ladders that are served, as NAME.yaml or NAME/ladder.yaml. It
+// is read at each request, so that changes of a ConfigMap are noticed.
 type folder string
 
-// plan is what a ladder says of its previews.
+// plan is a ladder's configuration of previews.
 type plan struct {
 	ladder string
 	source ladder.Source
@@ -31,32 +31,32 @@ type plan struct {
 	forks bool
 }
 
-// ladderName keeps names from being paths.
+// ladderName matches names, so that no path is read.
 var ladderName = regexp.MustCompile(ladder.NamePattern)
 
 func (f folder) plan(name string) (plan, error) {
 	if !ladderName.MatchString(name) {
-		return plan{}, &problem{http.StatusBadRequest, fmt.Errorf("finding ladder %.80q: that is no ladder's name", name)}
+		return plan{}, &httpError{http.StatusBadRequest, fmt.Errorf("finding ladder %.80q: not a ladder's name", name)}
 	}
 	l, err := f.read(name)
 	if err != nil {
 		return plan{}, err
 	}
-	return planOf(l)
+	return newPlan(l)
 }
 
-func planOf(l *ladder.Ladder) (plan, error) {
+func newPlan(l *ladder.Ladder) (plan, error) {
 	refuse := func(format string, arguments ...any) (plan, error) {
-		return plan{}, &problem{http.StatusUnprocessableEntity, fmt.Errorf("reading spec.preview of ladder %q: %w", l.Metadata.Name, fmt.Errorf(format, arguments...))}
+		return plan{}, &httpError{http.StatusUnprocessableEntity, fmt.Errorf("reading spec.preview of ladder %q: %w", l.Metadata.Name, fmt.Errorf(format, arguments...))}
 	}
 	preview := l.Spec.Preview
 	switch {
 	case preview == nil:
 		return refuse("there is none: the ladder has no previews")
 	case preview.Source == nil:
-		return refuse("source is missing: say where the pull requests are")
+		return refuse("source is missing: set where the pull requests are")
 	case preview.Tag == "" && len(l.Spec.Images) > 0:
-		return refuse("tag is missing: say what CI tags a pull request's images with")
+		return refuse("tag is missing: set the tag of a pull request's images")
 	}
 	p := plan{
 		ladder: l.Metadata.Name, source: *preview.Source, images: l.Spec.Images,
@@ -92,7 +92,7 @@ func (f folder) read(name string) (*ladder.Ladder, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading ladder %q: %w", name, err)
 	case l.Metadata.Name != name:
-		return nil, fmt.Errorf("reading ladder %q: %s has the ladder %q: give the file that name", name, file, l.Metadata.Name)
+		return nil, fmt.Errorf("reading ladder %q: %s has the ladder %q: rename the file", name, file, l.Metadata.Name)
 	}
 	return l, nil
 }
@@ -105,19 +105,19 @@ func (f folder) find(fsys fs.FS, name string) (file string, data []byte, err err
 		case err != nil:
 			return "", nil, fmt.Errorf("reading ladder %q: %w", name, err)
 		case file != "":
-			return "", nil, fmt.Errorf("reading ladder %q: there are both %s and %s: leave one", name, file, candidate)
+			return "", nil, fmt.Errorf("reading ladder %q: both %s and %s exist: remove one", name, file, candidate)
 		default:
 			file, data = candidate, read
 		}
 	}
 	if file == "" {
-		names, _ := namesIn(fsys) // only to help
-		return "", nil, &problem{http.StatusNotFound, fmt.Errorf("finding ladder %q: this service has no %s.yaml (it has %s)", name, name, some(names))}
+		names, _ := namesIn(fsys) // for the message only
+		return "", nil, &httpError{http.StatusNotFound, fmt.Errorf("finding ladder %q: this service has no %s.yaml (it has %s)", name, name, listNames(names))}
 	}
 	return file, data, nil
 }
 
-// names are those of all ladders.
+// names returns the names of all ladders.
 func (f folder) names() ([]string, error) {
 	root, err := os.OpenRoot(string(f))
 	if err != nil {
@@ -137,7 +137,7 @@ func namesIn(fsys fs.FS) ([]string, error) {
 		name, isFile := strings.CutSuffix(entry.Name(), ".yaml")
 		if !isFile {
 			if _, err := fs.Stat(fsys, name+"/"+ladder.FileName); err != nil {
-				continue // a ConfigMap's own folders, and what else is there
+				continue // a ConfigMap's own folders, and others
 			}
 		}
 		if ladderName.MatchString(name) {
@@ -151,7 +151,7 @@ func namesIn(fsys fs.FS) ([]string, error) {
 // maxNamed is how many names a message lists.
 const maxNamed = 20
 
-func some(names []string) string {
+func listNames(names []string) string {
 	switch more := len(names) - maxNamed; {
 	case len(names) == 0:
 		return "none"

@@ -8,24 +8,23 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// lookups are what the registry answered about references, by REPOSITORY:TAG and
-// REPOSITORY:DIGEST. They are kept while an answer can't be given, so that the next
-// request goes on where this one ended, however slow the registry is.
+// lookups are responses of the registry by REPOSITORY:TAG and REPOSITORY:DIGEST. They are
+// stored while requests fail, so that the next request continues where this one ended,
+// however slow the registry is.
 type lookups map[string]lookup
 
-// lookup is one answer of the registry.
+// lookup is one response of the registry.
 type lookup struct {
 	// Digest is empty where the registry has no such reference.
 	Digest string    `json:"digest,omitempty"`
 	At     time.Time `json:"at"`
 }
 
-// maxLookupAge is how long they are kept at most: an ApplicationSet asks again every 3
-// minutes after an error, so that they serve some twenty requests.
+// maxLookupAge bounds their age: an ApplicationSet retries every 3 minutes after an error,
+// so they serve some twenty requests.
 const maxLookupAge = time.Hour
 
-// digest returns the digest of a reference, as it was looked up before or as the registry
-// has it.
+// digest returns the digest of a reference, from an earlier lookup or from the registry.
 func (f finder) digest(ctx context.Context, seen *lookups, repository, reference string) (string, error) {
 	key := repository + ":" + reference
 	if l, ok := (*seen)[key]; ok && f.now().Sub(l.At) < maxLookupAge {
@@ -41,9 +40,9 @@ func (f finder) digest(ctx context.Context, seen *lookups, repository, reference
 	if *seen == nil {
 		*seen = lookups{}
 	}
-	(*seen)[key] = lookup{digest, moment(f.now())}
+	(*seen)[key] = lookup{digest, stateTime(f.now())}
 	return digest, err
 }
 
-// moment returns a time as the state file has it.
-func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+// stateTime returns a time in the precision of the state file.
+func stateTime(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

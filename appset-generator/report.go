@@ -9,18 +9,18 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// Reason says why a pull request has a preview, or has none.
+// Reason is why a pull request has a preview, or none.
 type Reason string
 
-// The reasons. The first three are of those that have one.
+// The reasons. With the first three it has one.
 const (
 	// ReasonCurrent: the images of its head exist.
 	ReasonCurrent Reason = "Current"
-	// ReasonPreviousCommit: those of its head don't exist yet, the images of an earlier
-	// commit are kept until then.
+	// ReasonPreviousCommit: the images of its head don't exist yet; it has those of an
+	// earlier commit until then.
 	ReasonPreviousCommit Reason = "PreviousCommit"
-	// ReasonImageDeleted: it keeps the images that it has, though the registry has lost
-	// one of them.
+	// ReasonImageDeleted: it keeps its images although the registry no longer has one of
+	// them.
 	ReasonImageDeleted Reason = "ImageDeleted"
 	// ReasonNoImage: none of its commits has its images yet.
 	ReasonNoImage Reason = "NoImage"
@@ -32,15 +32,15 @@ const (
 	ReasonMaxReached Reason = "MaxReached"
 )
 
-// Report says of each open pull request of a ladder whether it has a preview, and why.
+// Report is the report on each open pull request of a ladder.
 type Report struct {
 	Ladder   string    `json:"ladder"`
 	Previews []Preview `json:"pullRequests"`
-	// Error is why it isn't known; there are no pull requests then.
+	// Error is why the report failed; it has no pull requests then.
 	Error string `json:"error,omitempty"`
 }
 
-// Preview is what becomes of one pull request. Its texts are safe to print.
+// Preview is the report on one pull request. Its texts are safe to print.
 type Preview struct {
 	Number  int       `json:"number"`
 	Title   string    `json:"title"`
@@ -52,16 +52,16 @@ type Preview struct {
 	In      bool      `json:"in"`
 	Reason  Reason    `json:"reason"`
 	Message string    `json:"message"`
-	// ImageSHA is the commit that the images are of.
+	// ImageSHA is the commit of the images.
 	ImageSHA string            `json:"imageSHA,omitempty"`
 	Images   map[string]string `json:"images,omitempty"`
 
 	row row
 }
 
-// row is what a template of an ApplicationSet gets: strings alone, since Go templates
-// print numbers of JSON as floats; and nothing as its author wrote it, since it goes
-// into names and templates.
+// row has the parameters for a template of an ApplicationSet. They are strings, since Go
+// templates print JSON numbers as floats, and none is as its author wrote it, since they are
+// used in names and templates.
 type row struct {
 	Number       string            `json:"number"`
 	Name         string            `json:"name"`
@@ -75,18 +75,18 @@ type row struct {
 	Images       map[string]string `json:"images"`
 }
 
-func previewOf(p scm.PullRequest) Preview {
+func newPreview(p scm.PullRequest) Preview {
 	return Preview{
 		Number: p.Number, Title: printable.Line(p.Title, maxTitle), Branch: printable.Line(p.Head, maxTitle), Author: printable.Line(p.Author, maxTitle),
 		HeadSHA: p.HeadSHA, Draft: p.Draft, Updated: p.UpdatedAt,
 	}
 }
 
-func (p *Preview) out(reason Reason, message string) {
+func (p *Preview) exclude(reason Reason, message string) {
 	p.In, p.Reason, p.Message = false, reason, message
 }
 
-func (p *Preview) in(pull scm.PullRequest, ladder string, found images) {
+func (p *Preview) include(pull scm.PullRequest, ladder string, found images) {
 	p.In, p.ImageSHA, p.Images = true, found.sha, found.digests
 	p.Reason, p.Message = found.reason(pull.HeadSHA)
 	p.row = row{
@@ -100,7 +100,7 @@ func (p *Preview) in(pull scm.PullRequest, ladder string, found images) {
 func (i images) reason(head string) (Reason, string) {
 	switch {
 	case i.deleted != "":
-		return ReasonImageDeleted, fmt.Sprintf("the registry no longer has image %s of %s: running pods are left alone, but new ones can't pull it; build it again, or push another commit", i.deleted, short(i.sha))
+		return ReasonImageDeleted, fmt.Sprintf("the registry no longer has image %s of %s: running pods stay, but new ones can't pull it: build it again, or push another commit", i.deleted, short(i.sha))
 	case i.sha != head:
 		return ReasonPreviousCommit, "the images of " + short(head) + " don't exist yet: it keeps those of " + short(i.sha)
 	case i.untagged:
@@ -109,7 +109,7 @@ func (i images) reason(head string) (Reason, string) {
 	return ReasonCurrent, "its images exist"
 }
 
-// rows are those of the previews; never nil, which JSON would have as null.
+// rows returns the rows of the previews, never nil, which JSON would encode as null.
 func (r Report) rows() []row {
 	rows := make([]row, 0, len(r.Previews))
 	for _, p := range r.Previews {

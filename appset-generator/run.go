@@ -13,21 +13,21 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// DefaultTimeout of a request is below what Argo CD waits for by default, 30 s, so that
-// it gets the reason rather than a connection that breaks.
+// DefaultTimeout of a request is below Argo CD's default of 30 s, so that Argo CD gets an
+// error message instead of a broken connection.
 const DefaultTimeout = 25 * time.Second
 
-// drainTime is what requests in flight have beyond their timeout.
+// drainTime is how long requests in flight may take beyond their timeout.
 const drainTime = 2 * time.Second
 
-// Config is what the service needs to run.
+// Config configures the service.
 type Config struct {
 	// Listener to serve on.
 	Listener net.Listener
 	// CertFile and KeyFile are PEM files, read at each handshake. Without them it
 	// serves plain HTTP.
 	CertFile, KeyFile string
-	// TokenFile has the token that who asks must show.
+	// TokenFile has the token that clients must present.
 	TokenFile string
 	// Ladders is the folder of the ladders that are served.
 	Ladders string
@@ -35,30 +35,30 @@ type Config struct {
 	Forges map[ladder.Forge]Forge
 	// Registry that has the images.
 	Registry Registry
-	// StateFile keeps over a restart which images previews run, and who has one; empty
-	// for none.
+	// StateFile stores across restarts which pull requests have a preview, and with which
+	// images; empty for none.
 	StateFile string
 	// Timeout of a request; 0 is DefaultTimeout.
 	Timeout time.Duration
-	// Now is the clock; nil is the machine's.
+	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Log of answers and of what goes wrong.
+	// Log of responses and errors.
 	Log *slog.Logger
 }
 
-// Run answers until ctx ends and the requests in flight are answered.
+// Run serves until ctx ends and the requests in flight are answered.
 func Run(ctx context.Context, config Config) error {
 	defer config.Listener.Close()
-	s, err := newServer(config)
+	s, err := newHandler(config)
 	if err != nil {
 		return err
 	}
 	return s.serve(ctx, config)
 }
 
-// newServer checks at the start what could never work: a token that is empty lets
-// anybody in, and a folder that isn't there has no ladders.
-func newServer(config Config) (*server, error) {
+// newHandler validates the configuration at the start: an empty token would admit anyone,
+// and a missing folder has no ladders.
+func newHandler(config Config) (*handler, error) {
 	if config.Timeout == 0 {
 		config.Timeout = DefaultTimeout
 	}
@@ -75,39 +75,39 @@ func newServer(config Config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := newMemory(config.StateFile)
+	states, err := newStateStore(config.StateFile)
 	if err != nil {
 		return nil, err
 	}
 	e := &evaluator{
-		ladders: folder(config.Ladders), forges: forges, registry: config.Registry, memory: memory,
+		ladders: folder(config.Ladders), forges: forges, registry: config.Registry, states: states,
 		now: config.Now, log: config.Log,
 	}
-	// Less than a request has, so that it is answered with what was found out.
+	// Less than the request's timeout, so that its error can be sent.
 	limit := config.Timeout - min(config.Timeout/5, time.Second)
-	e.lists.timeout, e.lists.keep, e.lists.now = limit, keepLists, config.Now
+	e.lists.timeout, e.lists.ttl, e.lists.now = limit, listTTL, config.Now
 	e.reports.timeout, e.reports.now = limit, config.Now
-	return &server{e, config.TokenFile, config.Timeout, config.Log}, nil
+	return &handler{e, config.TokenFile, config.Timeout, config.Log}, nil
 }
 
-func (s *server) serve(ctx context.Context, config Config) error {
+func (h *handler) serve(ctx context.Context, config Config) error {
 	server := &http.Server{
-		Handler:           s.routes(),
+		Handler:           h.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second, // a question is small
-		WriteTimeout:      s.timeout + 10*time.Second,
+		ReadTimeout:       10 * time.Second, // a request is small
+		WriteTimeout:      h.timeout + 10*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,                                            // a token has at most 4 KiB
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what anybody can break off
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug), // clients may break connections
 	}
 	drained := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
-		s.log.Info("draining requests in flight")
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout+drainTime)
+		h.log.Info("draining requests in flight")
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.timeout+drainTime)
 		defer cancel()
 		drained <- server.Shutdown(limit)
 	})
-	s.log.Info("serving", "address", config.Listener.Addr().String(), "tls", config.CertFile != "")
+	h.log.Info("serving", "address", config.Listener.Addr().String(), "tls", config.CertFile != "")
 	err := listen(server, config)
 	if stop() || !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving %s: %w", config.Listener.Addr(), err)
@@ -134,7 +134,7 @@ func listen(server *http.Server, config Config) error {
 	}
 	server.TLSConfig = &tls.Config{
 		MinVersion: tls.VersionTLS12, // Argo CD's own default
-		// A question comes in minutes, so a handshake may read two small files.
+		// Requests are minutes apart, so a handshake may read two small files.
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return load() },
 	}
 	return server.ServeTLS(config.Listener, "", "")

@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// maxSlug leaves room in a DNS label of 63 for what a template puts around it. It is
-// what Argo CD's own pull request generator cuts at.
+// maxSlug leaves room in a DNS label of 63 characters for what a template adds. Argo CD's
+// own pull request generator has the same limit.
 const maxSlug = 50
 
-// slug makes a DNS label of a text that somebody else chose: lowercase letters, digits,
-// and - in place of all else. A text of which nothing is left gets a name by its hash,
-// so that a label is never empty.
+// slug returns a DNS label for untrusted text: lowercase letters, digits, and - in place of
+// everything else. If nothing is left it returns a hash, so that a label is never empty.
 func slug(text string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(text) {
@@ -23,7 +22,7 @@ func slug(text string) string {
 			b.WriteByte('-')
 		}
 		if b.Len() >= maxSlug {
-			break // a name of 10 kB is read no further
+			break // the rest of a long name doesn't matter
 		}
 	}
 	if s := strings.Trim(b.String(), "-"); s != "" {
@@ -33,5 +32,5 @@ func slug(text string) string {
 	return "x" + hex.EncodeToString(sum[:4])
 }
 
-// maxTitle is what a terminal's line has room for.
+// maxTitle is what fits a terminal's line.
 const maxTitle = 100

@@ -12,10 +12,10 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// stableText returns an error's text for an answer, the same each time for the same cause:
-// Argo CD 2 copies it into the ApplicationSet's status, and asks again at once where that
-// changes. What a forge or a registry wrote may have a request's number or the time in it;
-// the log has that.
+// stableText returns the text of an error for a response, always the same for the same
+// cause: Argo CD 2 copies it into the ApplicationSet's status, and sends another request at
+// once if that changes. Messages of a forge or a registry may contain the number of a request
+// or the time; those are only logged.
 func stableText(err error) string {
 	text := err.Error()
 	if e, ok := errors.AsType[*scm.Error](err); ok && e.Err != nil {
@@ -34,7 +34,7 @@ func replaceCause(text string, cause error, stable string) string {
 	return strings.Replace(text, cause.Error(), stable, 1)
 }
 
-// forgeCause returns what a forge answered: of an error of its own, the status alone.
+// forgeCause returns the cause in a forge's response: for a server error, only the status.
 func forgeCause(e *scm.Error) string {
 	switch {
 	case errors.Is(e, scm.ErrLimited):
@@ -47,7 +47,7 @@ func forgeCause(e *scm.Error) string {
 	return networkCause(e.Err)
 }
 
-// registryCause returns what a registry answered: the status, and the code of its error.
+// registryCause returns the status of a registry's response and its error code.
 func registryCause(e *registry.Error) string {
 	status, code, ok := registry.Answer(e)
 	switch {
@@ -59,8 +59,7 @@ func registryCause(e *registry.Error) string {
 	return fmt.Sprintf("the registry answered %d %s", status, http.StatusText(status))
 }
 
-// networkCause returns an error of the network without what differs from one connection to
-// the next.
+// networkCause returns a network error without the parts that differ between connections.
 func networkCause(err error) string {
 	text := ownAddress.ReplaceAllString(err.Error(), "")
 	text = timestamp.ReplaceAllString(text, "…")
@@ -68,12 +67,12 @@ func networkCause(err error) string {
 }
 
 var (
-	// withDigits are words that may be a number, a time, or the name of a request.
+	// withDigits matches words that may be a number, a time, or the ID of a request.
 	withDigits = regexp.MustCompile(`\S*\d\S*`)
-	// ownAddress is the address that a connection was made from.
+	// ownAddress matches the local address of a connection.
 	ownAddress = regexp.MustCompile(`\S+:\d+->`)
-	// timestamp is one that a certificate ends at, or the current one.
+	// timestamp matches the time at which a certificate expires, or the current time.
 	timestamp = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}\S*`)
-	// streamID is the number of an HTTP/2 stream.
+	// streamID matches the number of an HTTP/2 stream.
 	streamID = regexp.MustCompile(`((?:stream ID |StreamID=))\d+`)
 )

@@ -14,7 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-func TestAnErrorsTextIsTheSameForTheSameCause(t *testing.T) {
+func TestStableText(t *testing.T) {
 	forge := func(status int, cause string) error {
 		return &scm.Error{Action: "listing the pull requests", Repository: "git.example.com/a/b", Status: status, Err: errors.New(cause)}
 	}
@@ -48,7 +48,7 @@ func TestAnErrorsTextIsTheSameForTheSameCause(t *testing.T) {
 	}
 
 	t.Run("a registry's request number", func(t *testing.T) {
-		w := newWorld(t, ladder.ForgeGitea)
+		w := newFixture(t, ladder.ForgeGitea)
 		w.open(scmtest.Pull{Number: 1})
 		n := 0
 		w.registry.Before(func(rw http.ResponseWriter, r *http.Request) bool {
@@ -56,13 +56,13 @@ func TestAnErrorsTextIsTheSameForTheSameCause(t *testing.T) {
 			return fail("/manifests/", 500, fmt.Sprintf(`{"errors": [{"code": "UNKNOWN", "message": "request %d failed"}]}`, n))(rw, r)
 		})
 		for range 3 {
-			w.wantUnknown("shop", http.StatusBadGateway, "the registry answered 500 Internal Server Error: UNKNOWN")
+			w.wantError("shop", http.StatusBadGateway, "the registry answered 500 Internal Server Error: UNKNOWN")
 		}
 	})
 }
 
-func TestALimitOfTheForgeIsOfAllLadders(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestForgeLimitAppliesToAllLadders(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.ladder("other", "")
 		w.forge.Before(func(rw http.ResponseWriter, _ *http.Request) bool {
 			rw.Header().Set("Retry-After", "600")
@@ -72,7 +72,7 @@ func TestALimitOfTheForgeIsOfAllLadders(t *testing.T) {
 		})
 		_, want := w.execute("shop")
 		for range 3 {
-			w.wantUnknown("other", http.StatusBadGateway, "429: too many requests: no request is sent before 2026-11-02T12:11:00Z")
+			w.wantError("other", http.StatusBadGateway, "429: too many requests: no request is sent before 2026-11-02T12:11:00Z")
 			if _, answer := w.execute("shop"); answer != want {
 				t.Errorf("%s, before %s", answer, want)
 			}

@@ -11,11 +11,11 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// maxToken is far more than any token; a file that is larger is another file.
+// maxToken is far more than any token has; a larger file isn't a token's.
 const maxToken = 4 << 10
 
-// ReadToken reads a token from a file. It is read at each use, so that one which is
-// rotated is seen, through the symbolic links of a mounted Secret too.
+// ReadToken reads a token from a file. It is called at each use, so that a rotated token is
+// noticed, also through the symbolic links of a mounted Secret.
 func ReadToken(file string) (string, error) {
 	data, err := files.Read(file, maxToken)
 	token := strings.TrimSpace(string(data))
@@ -23,23 +23,23 @@ func ReadToken(file string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("reading the token: %w", err)
 	case token == "":
-		return "", fmt.Errorf("reading the token %q: it is empty: anybody could ask", file)
+		return "", fmt.Errorf("reading the token %q: it is empty, and would admit anyone", file)
 	case strings.ContainsAny(token, " \t\r\n"):
-		return "", fmt.Errorf("reading the token %q: it has white space inside", file)
+		return "", fmt.Errorf("reading the token %q: it contains white space", file)
 	}
 	return token, nil
 }
 
-// readBearer is ReadToken for the token that Argo CD shows.
+// readBearer reads the token that Argo CD presents.
 func readBearer(file string) (string, error) {
 	token, err := ReadToken(file)
 	if err == nil && strings.HasPrefix(token, "$") {
-		return "", fmt.Errorf("reading the token %q: it begins with $, as a reference that Argo CD didn't resolve does: choose another", file)
+		return "", fmt.Errorf("reading the token %q: it begins with $, like a reference that Argo CD didn't resolve: choose another", file)
 	}
 	return token, err
 }
 
-// authenticate checks who asks.
+// authenticate checks the token of a request.
 func authenticate(r *http.Request, file string) error {
 	want, err := readBearer(file)
 	if err != nil {
@@ -48,20 +48,21 @@ func authenticate(r *http.Request, file string) error {
 	scheme, have, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch {
 	case !strings.EqualFold(scheme, "Bearer") || have == "":
-		return &problem{http.StatusUnauthorized, errors.New("checking who asks: want the header Authorization: Bearer TOKEN")}
+		return &httpError{http.StatusUnauthorized, errors.New("authenticating: want the header Authorization: Bearer TOKEN")}
 	case strings.HasPrefix(have, "$"):
-		// Argo CD sends its reference where it finds no such key.
-		return &problem{http.StatusUnauthorized, errors.New("checking who asks: the token is a reference that wasn't resolved: " +
+		// Argo CD sends the reference itself where the Secret has no such key.
+		return &httpError{http.StatusUnauthorized, errors.New("authenticating: the token is an unresolved reference: " +
 			"the Secret that the generator's ConfigMap names as $SECRET:KEY has no such key")}
-	case !equal(have, want):
-		return &problem{http.StatusForbidden, errors.New("checking who asks: the token is another: " +
-			"the Secret that the generator's ConfigMap names must have the one of this service")}
+	case !constantTimeEqual(have, want):
+		return &httpError{http.StatusForbidden, errors.New("authenticating: wrong token: " +
+			"the Secret that the generator's ConfigMap names must have the token of this service")}
 	}
 	return nil
 }
 
-// equal takes as long for any two texts: of hashes, so that the length doesn't show.
-func equal(a, b string) bool {
+// constantTimeEqual takes the same time for any two texts. It compares hashes, so that the
+// length isn't revealed.
+func constantTimeEqual(a, b string) bool {
 	hashA, hashB := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(hashA[:], hashB[:]) == 1
 }

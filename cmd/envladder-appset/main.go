@@ -1,5 +1,5 @@
-// Command envladder-appset is the ApplicationSet plugin generator for previews: it tells
-// Argo CD which pull requests have an environment, and of which images.
+// Command envladder-appset is the ApplicationSet plugin generator for previews: it lists for
+// Argo CD the pull requests with a preview, and their images.
 package main
 
 import (
@@ -25,20 +25,20 @@ func newRootCommand() *cobra.Command {
 	var o options
 	root := &cobra.Command{
 		Use:   "envladder-appset",
-		Short: "Tell Argo CD's ApplicationSets which pull requests have a preview",
-		Long: `envladder-appset answers the ApplicationSet plugin generator of Argo CD: for a
-ladder, one set of parameters for each open pull request whose images exist in the
-registry. When it doesn't know it answers an error, and Argo CD leaves every preview
-as it is.
+		Short: "Provide the pull requests with a preview to Argo CD's ApplicationSets",
+		Long: `envladder-appset implements an ApplicationSet plugin generator for Argo CD: for a
+ladder, it returns one set of parameters for each open pull request whose images exist
+in the registry. If it can't know that, it returns an error, and Argo CD leaves every
+preview as it is.
 
-It serves POST /api/v1/getparams.execute and GET /previews, which says why each pull
-request has a preview or none, to who shows the token; and GET /healthz and /readyz.
-Registries are asked with the credentials of the docker configuration.`,
+With the token, it serves POST /api/v1/getparams.execute, and GET /previews, which
+reports why each pull request has a preview or none; without it, GET /healthz and
+/readyz. It uses the registry credentials of the docker configuration.`,
 		Example: `  # In a cluster, with ladders from a ConfigMap and tokens from Secrets
   envladder-appset --ladders /ladders --token-file /token/token \
     --gitea-url https://git.example.com --gitea-token-file /gitea/token
 
-  # Why has a pull request no preview?
+  # Why a pull request has no preview
   curl -H "Authorization: Bearer $TOKEN" -H 'Accept: text/plain' \
     'http://envladder-appset.envladder.svc/previews?ladder=shop'`,
 		Args: cobra.NoArgs,
@@ -48,22 +48,22 @@ Registries are asked with the credentials of the docker configuration.`,
 	flags.StringVar(&o.listen, "listen", ":8080", "`address` to serve on")
 	flags.StringVar(&o.certificate, "tls-cert-file", "", "PEM `file` with a certificate; read again when it changes (default: plain HTTP)")
 	flags.StringVar(&o.key, "tls-private-key-file", "", "PEM `file` with the certificate's key")
-	flags.StringVar(&o.token, "token-file", "", "`file` with the token that Argo CD shows; read again when it changes")
-	flags.StringVar(&o.ladders, "ladders", "", "`folder` of the ladders that are served, as NAME.yaml or NAME/ladder.yaml; read again when they change")
-	flags.StringVar(&o.gitea.URL, "gitea-url", "", "`URL` of Gitea or Forgejo, for ladders whose pull requests are there")
-	flags.StringVar(&o.gitea.TokenFile, "gitea-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
-	flags.StringVar(&o.gitea.CAFile, "gitea-ca-file", "", "PEM `file` with the CA that signed its certificate, in place of the system's CAs; read at the start")
+	flags.StringVar(&o.token, "token-file", "", "`file` with the token that Argo CD presents; read again when it changes")
+	flags.StringVar(&o.ladders, "ladders", "", "`folder` of the ladders to serve, as NAME.yaml or NAME/ladder.yaml; read again when they change")
+	flags.StringVar(&o.gitea.URL, "gitea-url", "", "`URL` of Gitea or Forgejo, for ladders with pull requests there")
+	flags.StringVar(&o.gitea.TokenFile, "gitea-token-file", "", "`file` with a token that may read its repositories (default: no token)")
+	flags.StringVar(&o.gitea.CAFile, "gitea-ca-file", "", "PEM `file` with the CA that signed its certificate (default: the system's CAs)")
 	flags.StringVar(&o.gitHub.URL, "github-url", scm.GitHubURL, "`URL` of GitHub's API; https://HOST/api/v3 for an Enterprise Server")
-	flags.StringVar(&o.gitHub.TokenFile, "github-token-file", "", "`file` with a token that may read its repositories (default: ask without)")
-	flags.StringVar(&o.gitHub.CAFile, "github-ca-file", "", "PEM `file` with the CA that signed its certificate, in place of the system's CAs; read at the start")
-	flags.StringVar(&o.state, "state", "", "`file` that keeps over a restart which images previews run, and who has one (default: none)")
+	flags.StringVar(&o.gitHub.TokenFile, "github-token-file", "", "`file` with a token that may read its repositories (default: no token)")
+	flags.StringVar(&o.gitHub.CAFile, "github-ca-file", "", "PEM `file` with the CA that signed its certificate (default: the system's CAs)")
+	flags.StringVar(&o.state, "state", "", "`file` that stores, across restarts, which pull requests have a preview and with which images (default: none)")
 	flags.DurationVar(&o.timeout, "timeout", appset.DefaultTimeout, "`duration` that a request may take; less than requestTimeout in the generator's ConfigMap (30 s by default)")
 	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cobra.CheckErr(root.MarkFlagRequired("token-file"))
 	cobra.CheckErr(root.MarkFlagRequired("ladders"))
 	root.MarkFlagsRequiredTogether("tls-cert-file", "tls-private-key-file")
-	cli.SetGrace(root, maxTimeout+5*time.Second) // requests in flight have their time
+	cli.SetGrace(root, maxTimeout+5*time.Second) // for requests in flight
 	return root
 }
 
@@ -75,7 +75,7 @@ type options struct {
 	log                                             cli.LogFlags
 }
 
-// maxTimeout is more than an ApplicationSet controller should be kept waiting.
+// maxTimeout is longer than an ApplicationSet controller should wait.
 const maxTimeout = time.Minute
 
 func (o *options) run(cmd *cobra.Command) error {
@@ -120,7 +120,7 @@ func (o *options) forges() (map[ladder.Forge]appset.Forge, error) {
 	case o.gitea.URL != "":
 		forges[ladder.ForgeGitea] = o.gitea
 	case o.gitea.TokenFile != "":
-		return nil, errors.New("--gitea-token-file: say with --gitea-url where it is for")
+		return nil, errors.New("--gitea-token-file: set --gitea-url too, the forge that it is for")
 	case o.gitea.CAFile != "":
 		return nil, errors.New("--gitea-ca-file: set --gitea-url too, the forge that it is for")
 	}

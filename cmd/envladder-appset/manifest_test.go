@@ -11,8 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// TestTheManifestsFlags holds that manifests/appset-generator.yaml starts this program.
-func TestTheManifestsFlags(t *testing.T) {
+// TestManifestFlags checks that this program accepts the flags of
+// manifests/appset-generator.yaml.
+func TestManifestFlags(t *testing.T) {
 	data, err := os.ReadFile("../../manifests/appset-generator.yaml")
 	if err != nil {
 		t.Fatal(err)

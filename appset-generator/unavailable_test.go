@@ -18,7 +18,7 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-// fail answers requests whose path has a part.
+// fail responds to requests whose path contains a part.
 func fail(part string, status int, body string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, part) {
@@ -38,7 +38,7 @@ func onPage(number int, answer func(http.ResponseWriter, *http.Request) bool) fu
 	}
 }
 
-func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
+func TestUnavailableForge(t *testing.T) {
 	cases := map[string]struct {
 		answer func(http.ResponseWriter, *http.Request) bool
 		want   string
@@ -53,7 +53,7 @@ func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
 		"a login page":    {fail("/pulls", 200, "<html>Sign in"), "isn't JSON"},
 		"hung up":         {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, "EOF"},
 	}
-	onEach(t, func(t *testing.T, w *world) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		const count = 105
 		tags := map[string]string{}
 		for n := 1; n <= count; n++ {
@@ -74,7 +74,7 @@ func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
 					v.t = t
 					w := &v
 					w.forge.Before(onPage(page, c.answer))
-					w.wantUnknown("shop", http.StatusBadGateway, c.want)
+					w.wantError("shop", http.StatusBadGateway, c.want)
 					w.forge.Before(nil)
 					w.clock.pass(2 * time.Minute) // a limit ends
 					if rows := w.rows(); len(rows) != count {
@@ -88,8 +88,8 @@ func TestWhatTheForgeDoesNotSayIsUnknown(t *testing.T) {
 
 func digestOf(n int) string { return fmt.Sprintf("sha256:%064x", n) }
 
-func TestAForgeThatIsDownOrHangsIsUnknownInTime(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestUnreachableForgeFailsInTime(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.open(scmtest.Pull{Number: 1})
 		w.rows()
 		w.timeout = 200 * time.Millisecond
@@ -104,39 +104,39 @@ func TestAForgeThatIsDownOrHangsIsUnknownInTime(t *testing.T) {
 			return true
 		})
 		began := time.Now()
-		w.wantUnknown("shop", http.StatusGatewayTimeout, "deadline exceeded")
+		w.wantError("shop", http.StatusGatewayTimeout, "deadline exceeded")
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("it took %v", took)
 		}
 	})
 }
 
-func TestWhatTheRegistryDoesNotSayIsUnknown(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestUnavailableRegistry(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		digest := w.open(scmtest.Pull{Number: 1})
 		w.rows()
 		for status, body := range map[int]string{500: "{}", 401: `{"errors": [{"code": "UNAUTHORIZED"}]}`, 403: "{}", 200: "<html>Sign in"} {
 			w.registry.Before(fail("/manifests/", status, body))
-			w.wantUnknown("shop", http.StatusBadGateway, "finding image web of pull request 1")
+			w.wantError("shop", http.StatusBadGateway, "finding image web of pull request 1")
 		}
 		w.registry.Before(func(http.ResponseWriter, *http.Request) bool { return false })
 		if diff := cmp.Diff(map[string]string{"pr-1": digest}, w.running()); diff != "" {
 			t.Error("healed (-want +got)", diff)
 		}
 		w.registry.Stop()
-		w.wantUnknown("shop", http.StatusBadGateway, "finding image web of pull request 1")
+		w.wantError("shop", http.StatusBadGateway, "finding image web of pull request 1")
 		w.start("")
-		w.wantUnknown("shop", http.StatusBadGateway, "finding image web of pull request 1")
+		w.wantError("shop", http.StatusBadGateway, "finding image web of pull request 1")
 	})
 }
 
-func TestAPanicIsUnknown(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestPanicIsAnError(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.open(scmtest.Pull{Number: 1})
-	w.images = registryFunc(func(context.Context, string, string) (string, error) { panic("a fault of ours") })
+	w.images = registryFunc(func(context.Context, string, string) (string, error) { panic("a bug") })
 	w.start("")
-	w.wantUnknown("shop", http.StatusInternalServerError, "internal error: a fault of ours")
-	if log := w.log.String(); !strings.Contains(log, "unknown_test.go") {
+	w.wantError("shop", http.StatusInternalServerError, "internal error: a bug")
+	if log := w.log.String(); !strings.Contains(log, "unavailable_test.go") {
 		t.Errorf("the log has no stack: %s", log)
 	}
 	if status, _ := w.request(http.MethodGet, "/healthz", "", ""); status != http.StatusOK {
@@ -144,8 +144,8 @@ func TestAPanicIsUnknown(t *testing.T) {
 	}
 }
 
-func TestALadderThatCannotBeServedIsUnknown(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestInvalidLadders(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.open(scmtest.Pull{Number: 1})
 	good := w.document("shop", "")
 	replace := func(from, to string) string { return strings.Replace(good, from, to, 1) }
@@ -154,49 +154,49 @@ func TestALadderThatCannotBeServedIsUnknown(t *testing.T) {
 		status  int
 		want    string
 	}{
-		"a field that we don't know": {replace("  chart: chart", "  chrat: chart"), 500, `shop.yaml:5:3: spec.chrat: unknown field`},
-		"no YAML":                    {"a: [", 500, "isn't valid YAML"},
-		"an empty file":              {"", 500, "shop.yaml"},
-		"too large":                  {"# " + strings.Repeat("x", 2<<20), 500, "is larger than"},
-		"another's name":             {replace("name: shop", "name: other"), 500, `shop.yaml has the ladder "other"`},
-		"no previews":                {good[:strings.Index(good, "  preview:")], 422, "the ladder has no previews"},
-		"no source":                  {replace("    source: {forge: Gitea, repository: shop/web}\n", ""), 422, "source is missing"},
-		"no tag":                     {replace(`    tag: "pr-{{.number}}-{{.headShortSHA}}"`+"\n", ""), 422, "tag is missing"},
-		"a tag that is none":         {replace("{{.headShortSHA}}", "{{.branch}}"), 500, "spec.preview.tag"},
-		"a forge that isn't there":   {replace("forge: Gitea", "forge: GitHub"), 422, "choosing the forge GitHub: this service isn't told where it is (--github-url)"},
-		"no owner/name":              {replace("repository: shop/web}", "repository: a/b/c}"), 422, "want owner/name"},
+		"unknown field":        {replace("  chart: chart", "  chrat: chart"), 500, `shop.yaml:5:3: spec.chrat: unknown field`},
+		"no YAML":              {"a: [", 500, "isn't valid YAML"},
+		"an empty file":        {"", 500, "shop.yaml"},
+		"too large":            {"# " + strings.Repeat("x", 2<<20), 500, "is larger than"},
+		"other name":           {replace("name: shop", "name: other"), 500, `shop.yaml has the ladder "other"`},
+		"no previews":          {good[:strings.Index(good, "  preview:")], 422, "the ladder has no previews"},
+		"no source":            {replace("    source: {forge: Gitea, repository: shop/web}\n", ""), 422, "source is missing"},
+		"no tag":               {replace(`    tag: "pr-{{.number}}-{{.headShortSHA}}"`+"\n", ""), 422, "tag is missing"},
+		"invalid tag":          {replace("{{.headShortSHA}}", "{{.branch}}"), 500, "spec.preview.tag"},
+		"forge not configured": {replace("forge: Gitea", "forge: GitHub"), 422, "choosing the forge GitHub: it is not configured: set --github-url"},
+		"no owner/name":        {replace("repository: shop/web}", "repository: a/b/c}"), 422, "want owner/name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := *w
 			v.t = t
 			v.write("ladders/shop.yaml", c.content)
-			v.wantUnknown("shop", c.status, c.want)
+			v.wantError("shop", c.status, c.want)
 		})
 	}
 	w.write("ladders/shop.yaml", good)
 	if len(w.rows()) != 1 {
-		t.Error("mended, it has no row")
+		t.Error("the fixed ladder has no row")
 	}
 	w.ladder("broken", "max: none")
 	if len(w.rows()) != 1 {
 		t.Error("another ladder that is broken stops this one")
 	}
-	w.wantUnknown("other", 404, `finding ladder "other": this service has no other.yaml (it has broken, shop)`)
-	w.wantUnknown("../token", 400, "no ladder's name")
+	w.wantError("other", 404, `finding ladder "other": this service has no other.yaml (it has broken, shop)`)
+	w.wantError("../token", 400, "not a ladder's name")
 	w.write("ladders/shop/ladder.yaml", good)
-	w.wantUnknown("shop", 500, "both shop.yaml and shop/ladder.yaml")
+	w.wantError("shop", 500, "both shop.yaml and shop/ladder.yaml")
 	if err := os.RemoveAll(filepath.Join(w.dir, "ladders")); err != nil {
 		t.Fatal(err)
 	}
-	w.wantUnknown("shop", 500, "opening the folder of ladders")
+	w.wantError("shop", 500, "opening the folder of ladders")
 	if status, _ := w.request(http.MethodGet, "/readyz", "", ""); status != http.StatusServiceUnavailable {
 		t.Errorf("readyz is %d", status)
 	}
 }
 
-// TestALadderOfAConfigMap changes it as a kubelet does: by moving a symbolic link.
-func TestALadderOfAConfigMap(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+// TestLadderInConfigMap changes the ladder as a kubelet does, by moving a symbolic link.
+func TestLadderInConfigMap(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.open(scmtest.Pull{Number: 1})
 	w.open(scmtest.Pull{Number: 2})
 	folder := filepath.Join(w.dir, "ladders")
@@ -232,7 +232,7 @@ func TestALadderOfAConfigMap(t *testing.T) {
 	if err := os.Symlink("/etc/hostname", filepath.Join(folder, "host.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	w.wantUnknown("host", 500, `reading ladder "host"`) // what leads out isn't read
+	w.wantError("host", 500, `reading ladder "host"`) // what leads out isn't read
 }
 
-func (w *world) names() ([]string, error) { return folder(filepath.Join(w.dir, "ladders")).names() }
+func (w *fixture) names() ([]string, error) { return folder(filepath.Join(w.dir, "ladders")).names() }

@@ -14,8 +14,8 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-func TestARowForEachPullRequestWhoseImagesExist(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestReportRowForEachPullRequestWithImages(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		digest := w.open(scmtest.Pull{Number: 7, Title: "Bigger fonts", Branch: "ana/Bigger_Fonts", Author: "Ana.B"})
 		w.forge.Add(scmtest.Pull{Number: 8, Updated: w.clock.Now()}) // CI isn't done
 		sha := scmtest.SHA("pull", 7)
@@ -38,8 +38,8 @@ func TestARowForEachPullRequestWhoseImagesExist(t *testing.T) {
 	})
 }
 
-func TestARepositoryWithoutPullRequestsIsAnEmptyList(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestReportOfRepositoryWithoutPullRequests(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		status, answer := w.execute("shop")
 		if want := `{"output":{"parameters":[]}}` + "\n"; status != 200 || answer != want {
 			t.Errorf("%d %s; want %s", status, answer, want)
@@ -47,11 +47,11 @@ func TestARepositoryWithoutPullRequestsIsAnEmptyList(t *testing.T) {
 	})
 }
 
-func TestAfterAPushTheLastImageStaysUntilTheNewOneExists(t *testing.T) {
-	pushes := map[string]func(*world, int, string){"a push": (*world).push, "a force push": (*world).forcePush}
+func TestPushKeepsImageUntilNewOneExists(t *testing.T) {
+	pushes := map[string]func(*fixture, int, string){"a push": (*fixture).push, "a force push": (*fixture).forcePush}
 	for name, push := range pushes {
 		t.Run(name, func(t *testing.T) {
-			onEach(t, func(t *testing.T, w *world) {
+			onEach(t, func(t *testing.T, w *fixture) {
 				before := w.open(scmtest.Pull{Number: 7})
 				w.rows()
 				next := scmtest.SHA("next")
@@ -74,9 +74,9 @@ func TestAfterAPushTheLastImageStaysUntilTheNewOneExists(t *testing.T) {
 	}
 }
 
-func TestARestartBetweenAPushAndItsImageDeletesNoPreview(t *testing.T) {
-	t.Run("the earlier commits are asked for", func(t *testing.T) {
-		onEach(t, func(t *testing.T, w *world) {
+func TestRestartBetweenPushAndImage(t *testing.T) {
+	t.Run("earlier commits are searched", func(t *testing.T) {
+		onEach(t, func(t *testing.T, w *fixture) {
 			before := w.open(scmtest.Pull{Number: 7})
 			w.rows()
 			for i := range 3 { // CI builds none of them in time
@@ -89,8 +89,8 @@ func TestARestartBetweenAPushAndItsImageDeletesNoPreview(t *testing.T) {
 		})
 	})
 
-	t.Run("the newest of them first, and so many alone", func(t *testing.T) {
-		onEach(t, func(t *testing.T, w *world) {
+	t.Run("newest commits are searched first up to the bound", func(t *testing.T) {
+		onEach(t, func(t *testing.T, w *fixture) {
 			w.open(scmtest.Pull{Number: 7})
 			second := scmtest.SHA("second")
 			w.push(7, second)
@@ -110,8 +110,8 @@ func TestARestartBetweenAPushAndItsImageDeletesNoPreview(t *testing.T) {
 		})
 	})
 
-	t.Run("after a force push the state file knows", func(t *testing.T) {
-		onEach(t, func(t *testing.T, w *world) {
+	t.Run("state file keeps images after a force push", func(t *testing.T) {
+		onEach(t, func(t *testing.T, w *fixture) {
 			file := filepath.Join(w.dir, "state", "state.json")
 			w.write("state/README", "")
 			w.start(file)
@@ -124,25 +124,25 @@ func TestARestartBetweenAPushAndItsImageDeletesNoPreview(t *testing.T) {
 			}
 			w.start("")
 			if diff := cmp.Diff(map[string]string{}, w.running()); diff != "" {
-				t.Error("without it, as docs/previews.md says (-want +got)", diff)
+				t.Error("without it, as described in docs/previews.md (-want +got)", diff)
 			}
 		})
 	})
 
-	t.Run("commits that can't be read are no absence", func(t *testing.T) {
-		onEach(t, func(t *testing.T, w *world) {
+	t.Run("failing list of commits is an error", func(t *testing.T) {
+		onEach(t, func(t *testing.T, w *fixture) {
 			w.open(scmtest.Pull{Number: 7})
 			w.push(7, scmtest.SHA("next"))
 			w.forge.Before(fail("/commits", 500, `{"message": "no"}`))
-			w.wantUnknown("shop", 502, "listing the commits of pull request 7")
+			w.wantError("shop", 502, "listing the commits of pull request 7")
 		})
 	})
 }
 
-func TestEarlierCommitsAreAskedForOncePerHeadAndAWhile(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestEarlierCommitsAreSearchedOncePerInterval(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.forge.Add(scmtest.Pull{Number: 7, Commits: []string{scmtest.SHA("a"), scmtest.SHA("b")}, Updated: w.clock.Now()})
-		asked := func() (n int) {
+		searches := func() (n int) {
 			for _, r := range w.forge.Requests() {
 				if strings.Contains(r, "/commits") {
 					n++
@@ -153,51 +153,51 @@ func TestEarlierCommitsAreAskedForOncePerHeadAndAWhile(t *testing.T) {
 		for range 3 {
 			w.rows()
 		}
-		if n := asked(); n != 1 {
-			t.Errorf("they were asked for %d times", n)
+		if n := searches(); n != 1 {
+			t.Errorf("they were searched %d times", n)
 		}
 		w.push(7, scmtest.SHA("c"))
 		w.rows()
-		if n := asked(); n != 2 {
+		if n := searches(); n != 2 {
 			t.Errorf("after a push %d times", n)
 		}
 		digest := w.build(7, scmtest.SHA("a")) // its build took longer than the pushes
 		w.rows()
-		if n := asked(); n != 2 {
+		if n := searches(); n != 2 {
 			t.Errorf("a moment later %d times", n)
 		}
-		w.clock.pass(searchAgain)
+		w.clock.pass(searchInterval)
 		if diff := cmp.Diff(map[string]string{"pr-7": digest}, w.running()); diff != "" {
 			t.Error("a while later (-want +got)", diff)
 		}
 	})
 }
 
-func TestEarlierCommitsOfSomeAreAskedForAgainAtATime(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
-	const count = maxAgain + 3
+func TestRepeatedSearchesAreBounded(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
+	const count = maxSearches + 3
 	for n := range count {
 		w.forge.Add(scmtest.Pull{Number: n + 1, Commits: []string{scmtest.SHA("a", n), scmtest.SHA("b", n)}, Updated: w.clock.Now()})
 	}
 	w.rows()
-	w.clock.pass(searchAgain)
-	for _, want := range []int{maxAgain, count - maxAgain, 0} {
+	w.clock.pass(searchInterval)
+	for _, want := range []int{maxSearches, count - maxSearches, 0} {
 		before := len(w.forge.Requests())
 		w.rows()
-		asked := map[string]bool{}
+		searched := map[string]bool{}
 		for _, r := range w.forge.Requests()[before:] {
 			if path, _, _ := strings.Cut(r, "?"); strings.HasSuffix(path, "/commits") {
-				asked[path] = true
+				searched[path] = true
 			}
 		}
-		if len(asked) != want {
-			t.Errorf("those of %d were asked for, want %d", len(asked), want)
+		if len(searched) != want {
+			t.Errorf("the commits of %d were searched, want %d", len(searched), want)
 		}
 	}
 }
 
-func TestAPreviewHasAllImagesOfOneCommit(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestPreviewHasImagesOfOneCommit(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.write("ladders/shop.yaml", strings.Replace(w.document("shop", ""), "  layers:",
 		fmt.Sprintf("  - {name: worker, repository: %s, valuesPath: worker.image}\n  layers:", w.registry.Name("shop/worker")), 1))
 	first := scmtest.SHA("pull", 7)
@@ -219,8 +219,8 @@ func TestAPreviewHasAllImagesOfOneCommit(t *testing.T) {
 	}
 }
 
-func TestALadderWithoutImagesHasAPreviewForEachPullRequest(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestLadderWithoutImages(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	document := w.document("shop", "")
 	begin, end := strings.Index(document, "  images:"), strings.Index(document, "  layers:")
 	w.write("ladders/shop.yaml", document[:begin]+document[end:])
@@ -231,8 +231,8 @@ func TestALadderWithoutImagesHasAPreviewForEachPullRequest(t *testing.T) {
 	}
 }
 
-func TestForksAreOutUnlessTheLadderLetsThemIn(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestForks(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.open(scmtest.Pull{Number: 1})
 		w.open(scmtest.Pull{Number: 2, Repository: scmtest.Fork})
 		w.open(scmtest.Pull{Number: 3, Repository: scmtest.Gone})
@@ -242,18 +242,18 @@ func TestForksAreOutUnlessTheLadderLetsThemIn(t *testing.T) {
 	})
 }
 
-func TestDraftsAreIn(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestDrafts(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.open(scmtest.Pull{Number: 1, Title: "WIP: fonts", Draft: true})
 		w.wantReasons(map[int]Reason{1: ReasonCurrent})
 		if p := w.report()[1]; !p.Draft {
-			t.Errorf("it isn't said that it is one: %+v", p)
+			t.Errorf("it isn't reported as a draft: %+v", p)
 		}
 	})
 }
 
-func TestAPullRequestThatRestsForTheTTLIsOut(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestTTL(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.ladder("shop", "ttl: 72h")
 		digest := w.open(scmtest.Pull{Number: 1})
 		w.clock.pass(71 * time.Hour)
@@ -270,8 +270,8 @@ func TestAPullRequestThatRestsForTheTTLIsOut(t *testing.T) {
 	})
 }
 
-func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestMaxKeepsExistingPreviews(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.ladder("shop", "max: 2\n    ttl: 72h")
 		w.rows()                                                     // from now on it is known who has one
 		w.forge.Add(scmtest.Pull{Number: 1, Updated: w.clock.Now()}) // its CI takes long
@@ -288,8 +288,8 @@ func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 		w.wantReasons(map[int]Reason{1: ReasonCurrent, 2: ReasonExpired, 4: ReasonCurrent})
 	})
 
-	t.Run("over a restart, with the state file", func(t *testing.T) {
-		w := newWorld(t, ladder.ForgeGitea)
+	t.Run("restart with state file", func(t *testing.T) {
+		w := newFixture(t, ladder.ForgeGitea)
 		file := filepath.Join(w.dir, "state.json")
 		w.start(file)
 		w.ladder("shop", "max: 1")
@@ -302,8 +302,8 @@ func TestBeyondTheMaximumThoseWhoHaveAPreviewKeepIt(t *testing.T) {
 	})
 }
 
-func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestMaxWithoutStateRemovesNoPreview(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.ladder("shop", "max: 1")
 		w.rows()
 		w.open(scmtest.Pull{Number: 3})
@@ -316,11 +316,11 @@ func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
 		w.wantReasons(map[int]Reason{2: ReasonCurrent, 3: ReasonCurrent})
 		w.open(scmtest.Pull{Number: 1})
 		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 2: ReasonCurrent, 3: ReasonCurrent})
-		const said = "beyond the ladder's max: 1, and keeps its preview"
-		if all := w.report(); strings.Contains(all[2].Message, said) || !strings.Contains(all[3].Message, said) {
-			t.Errorf("the report says %q and %q", all[2].Message, all[3].Message)
+		const note = "beyond the ladder's max: 1, and keeps its preview"
+		if all := w.report(); strings.Contains(all[2].Message, note) || !strings.Contains(all[3].Message, note) {
+			t.Errorf("the messages are %q and %q", all[2].Message, all[3].Message)
 		}
-		if log := w.log.String(); strings.Count(log, "nothing is remembered") != 1 || !strings.Contains(log, "beyond=1") {
+		if log := w.log.String(); strings.Count(log, "no state of who has a preview") != 1 || !strings.Contains(log, "overMax=1") {
 			t.Errorf("the log: %s", log)
 		}
 		w.start(file)
@@ -328,15 +328,15 @@ func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
 
 		w.forge.Close(2)
 		w.wantReasons(map[int]Reason{1: ReasonMaxReached, 3: ReasonCurrent})
-		if message := w.report()[3].Message; strings.Contains(message, said) {
-			t.Errorf("within the max it says %q", message)
+		if message := w.report()[3].Message; strings.Contains(message, note) {
+			t.Errorf("within the max the message is %q", message)
 		}
 		w.forge.Close(3)
 		w.wantReasons(map[int]Reason{1: ReasonCurrent})
 	})
 
-	t.Run("unless the ladder's max is lowered then", func(t *testing.T) {
-		w := newWorld(t, ladder.ForgeGitea)
+	t.Run("lowered max removes previews", func(t *testing.T) {
+		w := newFixture(t, ladder.ForgeGitea)
 		w.ladder("shop", "max: 2")
 		for n := 1; n <= 4; n++ {
 			w.open(scmtest.Pull{Number: n})
@@ -349,7 +349,7 @@ func TestWhereNobodyKnowsWhoHasAPreviewNoneIsTaken(t *testing.T) {
 	})
 }
 
-func (w *world) wantReasons(want map[int]Reason) {
+func (w *fixture) wantReasons(want map[int]Reason) {
 	w.t.Helper()
 	got, in := map[int]Reason{}, []string{}
 	for number, p := range w.report() {
@@ -375,8 +375,8 @@ func (w *world) wantReasons(want map[int]Reason) {
 	}
 }
 
-func TestNothingOfAHostilePullRequestReachesATemplate(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestHostilePullRequestIsSanitized(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.open(scmtest.Pull{
 			Number: 1, Branch: "../../$(x){{.y}}", Author: "{{.z}}\n", Base: "réléase/\u202e1",
 			Title: strings.Repeat("A\u202e\x1b[31m\n{{", 1000),
@@ -390,7 +390,7 @@ func TestNothingOfAHostilePullRequestReachesATemplate(t *testing.T) {
 		for _, r := range rows {
 			for _, label := range []string{r.Name, r.BranchSlug, r.TargetSlug, r.Author, r.HeadSHA, r.HeadShortSHA} {
 				if !dnsLabel(label) && len(label) != 40 {
-					t.Errorf("%q is no DNS label", label)
+					t.Errorf("%q is not a DNS label", label)
 				}
 			}
 			if len(r.BranchSlug) > maxSlug {

@@ -24,8 +24,8 @@ import (
 
 const bearer = "argocd-token-91c4"
 
-// world is a forge with pull requests, a registry with images, and the service between.
-type world struct {
+// fixture is a forge with pull requests, a registry with images, and the service.
+type fixture struct {
 	t        *testing.T
 	forge    *scmtest.Server
 	kind     ladder.Forge
@@ -36,7 +36,7 @@ type world struct {
 	log      *logtest.Buffer
 	url      string
 	timeout  time.Duration
-	// limit of finding out, where it isn't the timeout's
+	// limit of an evaluation, where it differs from the default
 	limit  time.Duration
 	server *httptest.Server
 }
@@ -59,15 +59,15 @@ func (c *clock) pass(d time.Duration) {
 }
 
 // onEach runs a test with each forge.
-func onEach(t *testing.T, test func(t *testing.T, w *world)) {
+func onEach(t *testing.T, test func(t *testing.T, w *fixture)) {
 	t.Helper()
-	t.Run("Gitea", func(t *testing.T) { test(t, newWorld(t, ladder.ForgeGitea)) })
-	t.Run("GitHub", func(t *testing.T) { test(t, newWorld(t, ladder.ForgeGitHub)) })
+	t.Run("Gitea", func(t *testing.T) { test(t, newFixture(t, ladder.ForgeGitea)) })
+	t.Run("GitHub", func(t *testing.T) { test(t, newFixture(t, ladder.ForgeGitHub)) })
 }
 
-func newWorld(t *testing.T, kind ladder.Forge) *world {
+func newFixture(t *testing.T, kind ladder.Forge) *fixture {
 	t.Helper()
-	w := &world{
+	w := &fixture{
 		t: t, kind: kind, registry: registrytest.Start(t, registrytest.WithReferrers), images: registry.NewClient(),
 		dir: t.TempDir(), clock: &clock{now: time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)}, log: &logtest.Buffer{}, timeout: 10 * time.Second,
 	}
@@ -81,7 +81,7 @@ func newWorld(t *testing.T, kind ladder.Forge) *world {
 	return w
 }
 
-func (w *world) write(name, content string) {
+func (w *fixture) write(name, content string) {
 	w.t.Helper()
 	file := filepath.Join(w.dir, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -92,13 +92,13 @@ func (w *world) write(name, content string) {
 	}
 }
 
-// ladder writes a ladder with the image web; more is what else spec.preview has.
-func (w *world) ladder(name, more string) {
+// ladder writes a ladder with the image web; more is added to spec.preview.
+func (w *fixture) ladder(name, more string) {
 	w.t.Helper()
 	w.write("ladders/"+name+".yaml", w.document(name, more))
 }
 
-func (w *world) document(name, more string) string {
+func (w *fixture) document(name, more string) string {
 	return fmt.Sprintf(`apiVersion: envladder.dev/v1alpha1
 kind: Ladder
 metadata: {name: %s}
@@ -115,7 +115,7 @@ spec:
 `, name, w.registry.Name("shop/web"), w.kind, scmtest.Repository, more)
 }
 
-func (w *world) config() Config {
+func (w *fixture) config() Config {
 	return Config{
 		TokenFile: filepath.Join(w.dir, "token"), Ladders: filepath.Join(w.dir, "ladders"),
 		Forges:   map[ladder.Forge]Forge{w.kind: {URL: w.forge.URL, TokenFile: filepath.Join(w.dir, "forge-token")}},
@@ -123,16 +123,15 @@ func (w *world) config() Config {
 	}
 }
 
-// start starts the service, anew where it runs already: it remembers what the state
-// file has.
-func (w *world) start(stateFile string) {
+// start starts or restarts the service, with the state of a file.
+func (w *fixture) start(stateFile string) {
 	w.t.Helper()
 	if w.server != nil {
 		w.server.Close()
 	}
 	config := w.config()
 	config.StateFile = stateFile
-	s, err := newServer(config)
+	s, err := newHandler(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -144,8 +143,8 @@ func (w *world) start(stateFile string) {
 	w.url = w.server.URL
 }
 
-// build is CI: it pushes the image of a pull request's commit, and returns its digest.
-func (w *world) build(number int, sha string) string {
+// build pushes the image of a pull request's commit, as CI does, and returns its digest.
+func (w *fixture) build(number int, sha string) string {
 	w.t.Helper()
 	digest := w.registry.Image(w.t, "shop/web")
 	w.registry.Tag(w.t, "shop/web", fmt.Sprintf("pr-%d-%s", number, sha[:8]), digest)
@@ -153,7 +152,7 @@ func (w *world) build(number int, sha string) string {
 }
 
 // open opens a pull request with an image.
-func (w *world) open(p scmtest.Pull) (digest string) {
+func (w *fixture) open(p scmtest.Pull) (digest string) {
 	w.t.Helper()
 	if p.Updated.IsZero() {
 		p.Updated = w.clock.Now()
@@ -164,17 +163,17 @@ func (w *world) open(p scmtest.Pull) (digest string) {
 }
 
 // push adds a commit to a pull request.
-func (w *world) push(number int, sha string) {
+func (w *fixture) push(number int, sha string) {
 	w.forge.Change(number, func(p *scmtest.Pull) { p.Commits = append(p.Commits, sha) })
 }
 
 // forcePush replaces all commits of a pull request.
-func (w *world) forcePush(number int, sha string) {
+func (w *fixture) forcePush(number int, sha string) {
 	w.forge.Change(number, func(p *scmtest.Pull) { p.Commits = []string{sha} })
 }
 
-// request asks the service.
-func (w *world) request(method, path, token, body string) (status int, answer string) {
+// request sends a request to the service.
+func (w *fixture) request(method, path, token, body string) (status int, answer string) {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
 	if err != nil {
@@ -195,16 +194,16 @@ func (w *world) request(method, path, token, body string) (status int, answer st
 	return response.StatusCode, string(content)
 }
 
-// execute asks for a ladder's rows, later than lists are kept.
-func (w *world) execute(name string) (status int, answer string) {
+// execute requests a ladder's rows after cached lists have expired.
+func (w *fixture) execute(name string) (status int, answer string) {
 	w.t.Helper()
-	w.clock.pass(keepLists + time.Second)
+	w.clock.pass(listTTL + time.Second)
 	return w.request(http.MethodPost, "/api/v1/getparams.execute", bearer,
 		fmt.Sprintf(`{"applicationSetName": "shop-previews", "input": {"parameters": {"ladder": %q}}}`, name))
 }
 
-// rows of ladder shop.
-func (w *world) rows() []row {
+// rows returns the rows of ladder shop.
+func (w *fixture) rows() []row {
 	w.t.Helper()
 	status, answer := w.execute("shop")
 	if status != http.StatusOK {
@@ -221,8 +220,8 @@ func (w *world) rows() []row {
 	return parsed.Output.Parameters
 }
 
-// running is the digest of image web by the preview's name.
-func (w *world) running() map[string]string {
+// running returns the digest of image web by the preview's name.
+func (w *fixture) running() map[string]string {
 	w.t.Helper()
 	running := map[string]string{}
 	for _, r := range w.rows() {
@@ -231,10 +230,10 @@ func (w *world) running() map[string]string {
 	return running
 }
 
-// report of ladder shop, by number.
-func (w *world) report() map[int]Preview {
+// report returns the report of ladder shop, by number.
+func (w *fixture) report() map[int]Preview {
 	w.t.Helper()
-	w.clock.pass(keepLists + time.Second)
+	w.clock.pass(listTTL + time.Second)
 	status, answer := w.request(http.MethodGet, "/previews?ladder=shop", bearer, "")
 	var parsed struct {
 		Ladders []Report `json:"ladders"`
@@ -249,8 +248,8 @@ func (w *world) report() map[int]Preview {
 	return all
 }
 
-// wantUnknown checks that the answer is an error, which leaves previews as they are.
-func (w *world) wantUnknown(name string, wantStatus int, want string) {
+// wantError checks that the response is an error, which leaves previews as they are.
+func (w *fixture) wantError(name string, wantStatus int, want string) {
 	w.t.Helper()
 	status, answer := w.execute(name)
 	var document struct {
@@ -266,7 +265,7 @@ func (w *world) wantUnknown(name string, wantStatus int, want string) {
 	}
 }
 
-// registryFunc answers in a registry's place what no real one does.
+// registryFunc responds in ways that no real registry does.
 type registryFunc func(ctx context.Context, repository, tag string) (string, error)
 
 func (f registryFunc) Digest(ctx context.Context, repository, tag string) (string, error) {

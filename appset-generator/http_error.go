@@ -10,24 +10,24 @@ import (
 	"github.com/envladder/envladder/internal/scm"
 )
 
-// problem is an error with the HTTP status that it is answered with.
-type problem struct {
+// httpError is an error with the HTTP status of its response.
+type httpError struct {
 	status int
 	err    error
 }
 
-func (p *problem) Error() string { return p.err.Error() }
+func (e *httpError) Error() string { return e.err.Error() }
 
-func (p *problem) Unwrap() error { return p.err }
+func (e *httpError) Unwrap() error { return e.err }
 
-// maxError bounds what an answer says: Argo CD copies it into the ApplicationSet's
-// status. A ladder's faults come by the line.
+// maxError bounds an error: Argo CD copies it into the ApplicationSet's status. Errors of a
+// ladder have a line each.
 const maxError = 2000
 
-// statusOf is the status of an error: whose fault it is. To Argo CD all but 200 are the
-// same: it leaves the Applications as they are.
+// statusOf returns the HTTP status of an error. Argo CD treats all but 200 alike: it leaves
+// the Applications as they are.
 func statusOf(err error) int {
-	if p, ok := errors.AsType[*problem](err); ok {
+	if p, ok := errors.AsType[*httpError](err); ok {
 		return p.status
 	}
 	if _, ok := errors.AsType[*panics.Error](err); ok {

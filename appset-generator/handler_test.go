@@ -28,44 +28,44 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-const question1 = `{"applicationSetName": "x", "input": {"parameters": {"ladder": "shop"}}}`
+const validRequest = `{"applicationSetName": "x", "input": {"parameters": {"ladder": "shop"}}}`
 
-func TestWhoShowsNoTokenIsToldNothing(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestAuthentication(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.open(scmtest.Pull{Number: 1})
 	for token, c := range map[string]struct {
 		status int
 		want   string
 	}{
 		"":                     {http.StatusUnauthorized, "want the header Authorization"},
-		"wrong":                {http.StatusForbidden, "the token is another"},
-		bearer + "x":           {http.StatusForbidden, "the token is another"},
+		"wrong":                {http.StatusForbidden, "wrong token"},
+		bearer + "x":           {http.StatusForbidden, "wrong token"},
 		"$plugin:token":        {http.StatusUnauthorized, "has no such key"},
 		"$token":               {http.StatusUnauthorized, "has no such key"},
-		bearer[:len(bearer)-1]: {http.StatusForbidden, "the token is another"},
+		bearer[:len(bearer)-1]: {http.StatusForbidden, "wrong token"},
 	} {
 		for _, path := range []string{"POST /api/v1/getparams.execute", "GET /previews"} {
 			method, path, _ := strings.Cut(path, " ")
-			status, answer := w.request(method, path, token, question1)
+			status, answer := w.request(method, path, token, validRequest)
 			if status != c.status || !strings.Contains(answer, c.want) || strings.Contains(answer, bearer) {
 				t.Errorf("%s with token %q: %d %s", path, token, status, answer)
 			}
 		}
 	}
-	if asked := w.forge.Requests(); len(asked) != 0 {
-		t.Errorf("the forge was asked: %q", asked)
+	if requests := w.forge.Requests(); len(requests) != 0 {
+		t.Errorf("the forge got requests: %q", requests)
 	}
 
 	w.write("token", "rotated")
-	if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, question1); status != http.StatusForbidden {
+	if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, validRequest); status != http.StatusForbidden {
 		t.Errorf("the old token after a rotation: %d %s", status, answer)
 	}
-	if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", "rotated", question1); status != http.StatusOK {
+	if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", "rotated", validRequest); status != http.StatusOK {
 		t.Errorf("the new one: %d %s", status, answer)
 	}
 	w.write("token", "\n")
 	for _, token := range []string{"", "rotated", bearer} {
-		if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", token, question1); status/100 == 2 {
+		if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", token, validRequest); status/100 == 2 {
 			t.Errorf("an empty token file lets in %q: %s", token, answer)
 		}
 	}
@@ -74,21 +74,21 @@ func TestWhoShowsNoTokenIsToldNothing(t *testing.T) {
 	}
 }
 
-func TestAQuestionThatIsNoneIsRefused(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestInvalidRequests(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	for body, want := range map[string]string{
-		"":              "EOF",
-		"null":          "parameter ladder is missing",
-		"[]":            "cannot unmarshal",
-		"{}":            "parameter ladder is missing",
-		question1 + "{": "something behind it",
-		question1[:20]:  "unexpected EOF",
-		`{"input": {"parameters": {"ladder": 7}}}`:                        "isn't a name",
-		`{"input": {"parameters": {"ladder": null}}}`:                     "isn't a name",
-		`{"input": {"parameters": {"ladder": ""}}}`:                       "isn't a name",
+		"":                 "EOF",
+		"null":             "parameter ladder is missing",
+		"[]":               "cannot unmarshal",
+		"{}":               "parameter ladder is missing",
+		validRequest + "{": "unexpected data",
+		validRequest[:20]:  "unexpected EOF",
+		`{"input": {"parameters": {"ladder": 7}}}`:                        "is not a name",
+		`{"input": {"parameters": {"ladder": null}}}`:                     "is not a name",
+		`{"input": {"parameters": {"ladder": ""}}}`:                       "is not a name",
 		`{"input": {"parameters": {"ladder": "shop", "environment": 1}}}`: `parameter \"environment\" is unknown`,
 		`{"input": {"parameters": {"ladder": "shop"}}, "namespace": "a"}`: "unknown field",
-		`{"input": {"parameters": {"ladder": "..\u0000"}}}`:               "no ladder's name",
+		`{"input": {"parameters": {"ladder": "..\u0000"}}}`:               "not a ladder's name",
 	} {
 		if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, body); status != http.StatusBadRequest || !strings.Contains(answer, want) {
 			t.Errorf("%s: %d %s; want %q", body, status, answer, want)
@@ -106,16 +106,16 @@ func TestAQuestionThatIsNoneIsRefused(t *testing.T) {
 	}
 }
 
-func FuzzParseQuestion(f *testing.F) {
-	f.Add(question1)
+func FuzzParseRequest(f *testing.F) {
+	f.Add(validRequest)
 	f.Add(`{"input": {"parameters": null}}`)
 	f.Add(`{"INPUT": {"parameters": {"ladder": "a", "ladder": "b"}}} `)
 	f.Fuzz(func(t *testing.T, body string) {
-		_, name, err := parseQuestion(strings.NewReader(body))
+		_, name, err := parseRequest(strings.NewReader(body))
 		if err == nil && name == "" {
-			t.Errorf("%q asks for no ladder", body)
+			t.Errorf("%q has no ladder", body)
 		}
-		if _, ok := errors.AsType[*problem](err); err != nil && !ok {
+		if _, ok := errors.AsType[*httpError](err); err != nil && !ok {
 			t.Errorf("%q: %v has no status", body, err)
 		}
 	})
@@ -128,10 +128,10 @@ func FuzzSlug(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s := slug(text)
 		if !dnsLabel(s) || len(s) > maxSlug {
-			t.Errorf("%q of %q is no DNS label", s, text)
+			t.Errorf("%q of %q is not a DNS label", s, text)
 		}
 		if line := printable.Line(text, maxTitle); strings.ContainsAny(line, "\n\r\t\x1b\u202e\u2028") || len([]rune(line)) > maxTitle {
-			t.Errorf("%q of %q is no line", line, text)
+			t.Errorf("%q of %q is not a line", line, text)
 		}
 	})
 }
@@ -157,8 +157,8 @@ func FuzzParseState(f *testing.F) {
 	})
 }
 
-func TestRequestsAtOnceAreOneQuestionToTheForge(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
+func TestConcurrentRequestsListOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, w *fixture) {
 		w.open(scmtest.Pull{Number: 1})
 		w.ladder("second", "") // the same repository
 		arrived, release := make(chan struct{}, 100), make(chan struct{})
@@ -170,7 +170,7 @@ func TestRequestsAtOnceAreOneQuestionToTheForge(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range 20 {
 			group.Go(func() {
-				body := strings.Replace(question1, "shop", []string{"shop", "second"}[i%2], 1)
+				body := strings.Replace(validRequest, "shop", []string{"shop", "second"}[i%2], 1)
 				if status, answer := w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, body); status != http.StatusOK || !strings.Contains(answer, `"pr-1"`) {
 					t.Errorf("%d %s", status, answer)
 				}
@@ -179,20 +179,20 @@ func TestRequestsAtOnceAreOneQuestionToTheForge(t *testing.T) {
 		<-arrived
 		close(release)
 		group.Wait()
-		w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, question1) // a moment later
+		w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, validRequest) // a moment later
 		if n := lists(w); n != 2 {
-			t.Errorf("the list was asked for %d times: %q", n, w.forge.Requests())
+			t.Errorf("the list was requested %d times: %q", n, w.forge.Requests())
 		}
-		w.clock.pass(keepLists)
-		w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, question1)
+		w.clock.pass(listTTL)
+		w.request(http.MethodPost, "/api/v1/getparams.execute", bearer, validRequest)
 		if n := lists(w); n != 4 {
-			t.Errorf("after %v, %d times", keepLists, n)
+			t.Errorf("after %v, %d times", listTTL, n)
 		}
 	})
 }
 
-// lists is how many pages were asked for; a list of one has two.
-func lists(w *world) (n int) {
+// lists returns the number of requested pages; a list of one page has two requests.
+func lists(w *fixture) (n int) {
 	for _, r := range w.forge.Requests() {
 		if strings.Contains(r, "/pulls?") {
 			n++
@@ -201,8 +201,8 @@ func lists(w *world) (n int) {
 	return n
 }
 
-func TestWhoGoesAwaySpoilsItForNobody(t *testing.T) {
-	s := shared[int]{timeout: time.Minute, keep: time.Minute, now: time.Now}
+func TestSingleflightSurvivesCanceledCaller(t *testing.T) {
+	s := singleflight[int]{timeout: time.Minute, ttl: time.Minute, now: time.Now}
 	entered, release := make(chan struct{}), make(chan struct{})
 	do := func(ctx context.Context) (int, error) {
 		close(entered)
@@ -235,8 +235,8 @@ func TestWhoGoesAwaySpoilsItForNobody(t *testing.T) {
 	}
 }
 
-func TestTheReportForPeople(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestReportAsText(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.open(scmtest.Pull{Number: 1, Title: "Bigger\nfonts"})
 	w.forge.Add(scmtest.Pull{Number: 2, Updated: w.clock.Now()})
 	w.ladder("broken", "max: none")
@@ -256,7 +256,7 @@ func TestTheReportForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"ladder broken\n  unknown: reading ladder \"broken\": ",
+		"ladder broken\n  error: reading ladder \"broken\": ",
 		"ladder shop\n  PULL REQUEST  PREVIEW  REASON   HEAD      TITLE         BECAUSE\n",
 		"\n  1             in       Current  " + scmtest.SHA("pull", 1)[:8] + "  Bigger fonts  its images exist\n",
 		"\n  2             out      NoImage  ",
@@ -267,11 +267,11 @@ func TestTheReportForPeople(t *testing.T) {
 	}
 }
 
-func TestAForgeThatHangsHidesNoOtherLadder(t *testing.T) {
-	w := newWorld(t, ladder.ForgeGitea)
+func TestHangingForgeDelaysNoOtherLadder(t *testing.T) {
+	w := newFixture(t, ladder.ForgeGitea)
 	w.open(scmtest.Pull{Number: 1})
-	// More than are asked at once, and all before ladder shop.
-	for i := range laddersAtOnce + 1 {
+	// More than are evaluated concurrently, all before ladder shop.
+	for i := range maxLadders + 1 {
 		name := fmt.Sprintf("a%02d", i)
 		w.write("ladders/"+name+".yaml", strings.Replace(w.document(name, ""), scmtest.Repository+"}", "shop/slow}", 1))
 	}
@@ -303,10 +303,10 @@ func TestAForgeThatHangsHidesNoOtherLadder(t *testing.T) {
 	}
 }
 
-func TestItServesUntilItIsToldToEnd(t *testing.T) {
+func TestRunServesUntilCanceled(t *testing.T) {
 	for name, withTLS := range map[string]bool{"plain HTTP": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, ladder.ForgeGitea)
+			w := newFixture(t, ladder.ForgeGitea)
 			w.open(scmtest.Pull{Number: 1})
 			config, scheme, client := w.config(), "http", &http.Client{}
 			if withTLS {
@@ -330,7 +330,7 @@ func TestItServesUntilItIsToldToEnd(t *testing.T) {
 			})
 			answered := make(chan string, 1)
 			go func() {
-				r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+"://"+config.Listener.Addr().String()+"/api/v1/getparams.execute", strings.NewReader(question1))
+				r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+"://"+config.Listener.Addr().String()+"/api/v1/getparams.execute", strings.NewReader(validRequest))
 				r.Header.Set("Authorization", "Bearer "+bearer)
 				response, err := client.Do(r)
 				if err != nil {
@@ -359,7 +359,7 @@ func TestItServesUntilItIsToldToEnd(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate for 127.0.0.1, and returns who trusts it.
+// certificate writes a certificate for 127.0.0.1, and returns a pool that trusts it.
 func certificate(t *testing.T, certFile, keyFile string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
