@@ -74,8 +74,8 @@ type requester struct {
 	core rest.Interface
 }
 
-// as returns a requester for an account.
-func (c *guardedCluster) as(t *testing.T, a account) requester {
+// requesterFor returns a requester for an account.
+func (c *guardedCluster) requesterFor(t *testing.T, a account) requester {
 	t.Helper()
 	config := rest.CopyConfig(c.config)
 	config.QPS = -1
@@ -135,7 +135,7 @@ func startGuarded(t *testing.T, manifests []*unstructured.Unstructured) *guarded
 func (c *guardedCluster) create(t *testing.T, object *unstructured.Unstructured) *sample {
 	t.Helper()
 	s := &sample{object: object}
-	admin := c.as(t, account{})
+	admin := c.requesterFor(t, account{})
 	bare := len(object.Object) == 3 // apiVersion, kind and metadata
 	var last error
 	// Retries, since the CRD may not be served yet.
@@ -187,7 +187,7 @@ func (c *guardedCluster) await(t *testing.T) {
 		s := c.sample(t, guardRule{Group: map[string]string{"gates": "envladder.dev"}[resource]}, resource)[0]
 		var last error
 		if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
-			last = attempts(t, s, "")["CREATE"](c.as(t, argoCD))
+			last = attempts(t, s, "")["CREATE"](c.requesterFor(t, argoCD))
 			return deniedBy(last, policy), nil
 		}); err != nil {
 			t.Fatalf("waiting until policy %q is in force: %v (last: %v)", policy, err, last)

@@ -100,17 +100,17 @@ appset: {enabled: true, tokenSecret: token, ladders: [{name: shop, configMap: sh
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = attempts(t, &sample{resource, object}, "")["CREATE"](c.as(t, test.account))
+			err = attempts(t, &sample{resource, object}, "")["CREATE"](c.requesterFor(t, test.account))
 			if test.policy == "" && err != nil || test.policy != "" && !deniedBy(err, test.policy) {
 				t.Errorf("error %v, want a denial by %q", err, test.policy)
 			}
 		})
 	}
 	configuration := c.sample(t, guardRule{Group: "admissionregistration.k8s.io"}, "validatingwebhookconfigurations")[0]
-	if err := attempts(t, configuration, "")["UPDATE"](c.as(t, injector)); err != nil {
+	if err := attempts(t, configuration, "")["UPDATE"](c.requesterFor(t, injector)); err != nil {
 		t.Errorf("the injector can't write the webhook's configuration: %v", err)
 	}
-	if err := attempts(t, configuration, "")["UPDATE"](c.as(t, webhookAccount)); !deniedBy(err, clusterPolicy) {
+	if err := attempts(t, configuration, "")["UPDATE"](c.requesterFor(t, webhookAccount)); !deniedBy(err, clusterPolicy) {
 		t.Errorf("the webhook may write its configuration although cert-manager creates its certificate: %v", err)
 	}
 }
@@ -166,7 +166,7 @@ func readPart(t *testing.T, part string) []*unstructured.Unstructured {
 // admin.
 func (c *guardedCluster) tryAll(t *testing.T, policy string, entries []guardEntry) {
 	t.Helper()
-	deployer, admin := c.as(t, argoCD), c.as(t, ana)
+	deployer, admin := c.requesterFor(t, argoCD), c.requesterFor(t, ana)
 	for _, entry := range entries {
 		for _, rule := range entry.Rules {
 			for _, resource := range rule.Resources {
@@ -248,7 +248,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 		for _, s := range c.sample(t, guardRule{Group: test.group}, test.resource) {
 			for operation := range strings.FieldsSeq(test.operations) {
 				t.Run(test.account.user+" "+operation+" "+test.resource, func(t *testing.T) {
-					if err := attempts(t, s, strings.TrimSuffix("/"+sub, "/"))[operation](c.as(t, test.account)); err != nil {
+					if err := attempts(t, s, strings.TrimSuffix("/"+sub, "/"))[operation](c.requesterFor(t, test.account)); err != nil {
 						t.Error(err)
 					}
 				})
@@ -258,7 +258,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 	t.Run("policy-controller renews the CA of its conversion webhook and changes nothing else", func(t *testing.T) {
 		crd := c.sample(t, guardRule{Group: "apiextensions.k8s.io"}, "customresourcedefinitions")[1]
 		patch := func(text string) error {
-			_, err := c.as(t, policyController).client(crd).Patch(t.Context(), crd.object.GetName(), types.MergePatchType, []byte(text), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			_, err := c.requesterFor(t, policyController).client(crd).Patch(t.Context(), crd.object.GetName(), types.MergePatchType, []byte(text), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}
 		ca, _, err := cert.GenerateSelfSignedCertKey("webhook.cosign-system.svc", nil, nil)
@@ -274,7 +274,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 	})
 	t.Run("other accounts can't annotate envladder's namespace", func(t *testing.T) {
 		s := c.sample(t, guardRule{}, "namespaces")[0]
-		_, err := c.as(t, argoCD).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := c.requesterFor(t, argoCD).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 		if !deniedBy(err, clusterPolicy) {
 			t.Error(err)
 		}
@@ -293,7 +293,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 			{node, "apps", "deployments", namespacePolicy},
 		} {
 			s := c.sample(t, guardRule{Group: test.group}, test.resource)[0]
-			if err := attempts(t, s, "")["UPDATE"](c.as(t, test.account)); !deniedBy(err, test.policy) {
+			if err := attempts(t, s, "")["UPDATE"](c.requesterFor(t, test.account)); !deniedBy(err, test.policy) {
 				t.Errorf("%s may write %s: %v", test.account.user, test.resource, err)
 			}
 		}
@@ -302,7 +302,7 @@ func (c *guardedCluster) tryWriters(t *testing.T) {
 
 // tryOthers checks that the policies admit everything that no verdict depends on.
 func (c *guardedCluster) tryOthers(t *testing.T) {
-	deployer, dry := c.as(t, argoCD), []string{metav1.DryRunAll}
+	deployer, dry := c.requesterFor(t, argoCD), []string{metav1.DryRunAll}
 	for name, text := range map[string]string{
 		"another webhook configuration":         `{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: other}}`,
 		"another namespace":                     `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`,
@@ -355,11 +355,11 @@ func (c *guardedCluster) tryOthers(t *testing.T) {
 			return err
 		}},
 		"policy-controller adds a finalizer": {"policy.sigstore.dev", "clusterimagepolicies", func(s *sample) error {
-			_, err := c.as(t, policyController).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/a"]}}`), metav1.PatchOptions{DryRun: dry})
+			_, err := c.requesterFor(t, policyController).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/a"]}}`), metav1.PatchOptions{DryRun: dry})
 			return err
 		}},
 		"policy-controller writes a status": {"policy.sigstore.dev", "clusterimagepolicies", func(s *sample) error {
-			_, err := c.as(t, policyController).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"status":{"observedGeneration":1}}`), metav1.PatchOptions{DryRun: dry}, "status")
+			_, err := c.requesterFor(t, policyController).client(s).Patch(t.Context(), s.object.GetName(), types.MergePatchType, []byte(`{"status":{"observedGeneration":1}}`), metav1.PatchOptions{DryRun: dry}, "status")
 			return err
 		}},
 	} {
