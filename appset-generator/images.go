@@ -138,7 +138,7 @@ func (f finder) imagesAt(ctx context.Context, p scm.PullRequest, sha string, see
 	if len(f.plan.images) == 0 {
 		return found, nil
 	}
-	tag, err := f.plan.tag.Of(tagFields(p, sha))
+	tag, err := f.plan.tag.Execute(tagFields(p, sha))
 	if err != nil {
 		return nil, fmt.Errorf("finding the tag of pull request %d: %w", p.Number, err)
 	}

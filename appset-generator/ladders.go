@@ -87,7 +87,7 @@ func (f folder) read(name string) (*ladder.Ladder, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := ladder.Alone(file, data)
+	l, err := ladder.Parse(file, data)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading ladder %q: %w", name, err)

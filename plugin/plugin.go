@@ -117,34 +117,34 @@ func (r Request) resolve(ctx context.Context) (resolved, error) {
 
 // step resolves what is asked for. A digest that an Application names would be a way
 // around the pins: it counts for previews alone.
-func (r Request) step(document *ladder.Document) (ladder.Step, error) {
+func (r Request) step(document *ladder.Document) (ladder.Resolved, error) {
 	if !ladder.IsPreview(r.Environment) {
 		if r.PullRequest != "" || len(r.Images) > 0 {
-			return ladder.Step{}, fmt.Errorf("parameters %s and %s are for environment preview: what %q runs is in its pins",
+			return ladder.Resolved{}, fmt.Errorf("parameters %s and %s are for environment preview: what %q runs is in its pins",
 				ParameterPullRequest, ParameterImages, r.Environment)
 		}
-		return document.Step(r.Environment, r.Target)
+		return document.Resolve(r.Environment, r.Target)
 	}
 	if r.Target != "" {
-		return ladder.Step{}, fmt.Errorf("parameter %s: environment preview has no targets", ParameterTarget)
+		return ladder.Resolved{}, fmt.Errorf("parameter %s: environment preview has no targets", ParameterTarget)
 	}
 	number, err := strconv.Atoi(r.PullRequest)
 	if err != nil || number < 1 || strconv.Itoa(number) != r.PullRequest {
-		return ladder.Step{}, fmt.Errorf("parameter %s is %.40q: environment preview wants the number of a pull request", ParameterPullRequest, r.PullRequest)
+		return ladder.Resolved{}, fmt.Errorf("parameter %s is %.40q: environment preview wants the number of a pull request", ParameterPullRequest, r.PullRequest)
 	}
-	return document.PreviewStep(number, r.Images)
+	return document.ResolvePreview(number, r.Images)
 }
 
 // override sets the values that the parameters have.
-func (r Request) override(step ladder.Step) (ladder.Step, error) {
+func (r Request) override(step ladder.Resolved) (ladder.Resolved, error) {
 	values, err := chart.ParseOverrides(r.Values, r.Strings)
 	if err != nil {
-		return ladder.Step{}, err
+		return ladder.Resolved{}, err
 	}
 	return step.Override(values)
 }
 
-func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.Release, chartDigest string) chart.RenderOptions {
+func (r Request) recipe(step ladder.Resolved, merged *layers.Merged, release chart.Release, chartDigest string) chart.RenderOptions {
 	recipe := chart.RenderOptions{
 		Values:              merged.Values,
 		RejectTypeConflicts: true,
@@ -168,7 +168,7 @@ func (r Request) recipe(step ladder.Step, merged *layers.Merged, release chart.R
 	return recipe
 }
 
-func (r Request) release(step ladder.Step) (chart.Release, error) {
+func (r Request) release(step ladder.Resolved) (chart.Release, error) {
 	name := r.releaseName(step)
 	if err := chart.CheckReleaseName(name); err != nil {
 		return chart.Release{}, fmt.Errorf("%w: set the parameter %s, or --release-name on the command line", err, ParameterReleaseName)
@@ -183,7 +183,7 @@ func (r Request) release(step ladder.Step) (chart.Release, error) {
 
 // releaseName is what Argo CD's own Helm source would use: the Application's name
 // without its namespace. The ladder's name stands in where there is no Application.
-func (r Request) releaseName(step ladder.Step) string {
+func (r Request) releaseName(step ladder.Resolved) string {
 	if r.ReleaseName != "" {
 		return r.ReleaseName
 	}

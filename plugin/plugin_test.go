@@ -19,7 +19,7 @@ import (
 )
 
 func TestReleaseName(t *testing.T) {
-	step := ladder.Step{Ladder: "shop"}
+	step := ladder.Resolved{Ladder: "shop"}
 	for name, tt := range map[string]struct {
 		request Request
 		want    string

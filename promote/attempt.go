@@ -18,7 +18,7 @@ func (p *promotion) attempt(ctx context.Context, g pinsGroup, waiting *backoff) 
 	if err != nil {
 		return Result{}, err
 	}
-	target, err := base.document.Place(g.environment, g.target())
+	target, err := base.document.EnvTarget(g.environment, g.target())
 	if err != nil {
 		return Result{}, err
 	}
@@ -102,7 +102,7 @@ func (p *promotion) finish(ctx context.Context, base, edited *snapshot, r *Resul
 
 // changes returns the values to write: the candidate's, and those that others have
 // proposed on the same branch.
-func (p *promotion) changes(document *ladder.Document, target ladder.Place, onBranch proposal, branch string) (changes []Change, notes []string) {
+func (p *promotion) changes(document *ladder.Document, target ladder.EnvTarget, onBranch proposal, branch string) (changes []Change, notes []string) {
 	add := func(c Change, candidate string) {
 		c.Old, c.New = c.value(target.Pins), candidate
 		if candidate == "" {
@@ -153,7 +153,7 @@ func (p *promotion) judge(ctx context.Context, edited *snapshot, g pinsGroup, r 
 		return err
 	}
 	r.Reasons = append(r.Reasons, early...)
-	target, err := edited.document.Place(g.environment, g.target())
+	target, err := edited.document.EnvTarget(g.environment, g.target())
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func (o proposal) disposition(valueIn func(ladder.Pins) string, base ladder.Pins
 
 // proposed reads a promotion's branch. It fails for one with changes of others: the push
 // would drop them. For a shallow clone it fetches as much history as that needs.
-func (p *promotion) proposed(ctx context.Context, base *snapshot, branch string, target ladder.Place) (proposal, error) {
+func (p *promotion) proposed(ctx context.Context, base *snapshot, branch string, target ladder.EnvTarget) (proposal, error) {
 	commit, err := p.quarantine.FetchWithParent(ctx, branch)
 	if err != nil || commit == "" {
 		return proposal{}, err

@@ -130,7 +130,7 @@ func candidateFromBefore(document *ladder.Document, environment string) (candida
 }
 
 // agreedValue returns the value that all targets have pinned.
-func agreedValue(targets []ladder.Place, name string, valueIn func(ladder.Pins) string) (string, error) {
+func agreedValue(targets []ladder.EnvTarget, name string, valueIn func(ladder.Pins) string) (string, error) {
 	value := valueIn(targets[0].Pins)
 	for _, p := range targets[1:] {
 		if other := valueIn(p.Pins); other != value {
@@ -143,15 +143,15 @@ func agreedValue(targets []ladder.Place, name string, valueIn func(ladder.Pins) 
 
 // targetsBefore returns the targets of the nearest environment before that has pins of its
 // own. local has none: it runs what dev has.
-func targetsBefore(document *ladder.Document, environment string) ([]ladder.Place, error) {
+func targetsBefore(document *ladder.Document, environment string) ([]ladder.EnvTarget, error) {
 	environments := document.Spec.Environments
 	at := slices.IndexFunc(environments, func(e ladder.Environment) bool { return e.Name == environment })
 	for i := at - 1; i >= 0; i-- {
-		targets, err := document.Places(environments[i].Name)
+		targets, err := document.EnvTargets(environments[i].Name)
 		if err != nil {
 			return nil, err
 		}
-		targets = slices.DeleteFunc(targets, func(p ladder.Place) bool { return p.PinsFile == "" })
+		targets = slices.DeleteFunc(targets, func(p ladder.EnvTarget) bool { return p.PinsFile == "" })
 		if len(targets) > 0 {
 			return targets, nil
 		}
@@ -162,7 +162,7 @@ func targetsBefore(document *ladder.Document, environment string) ([]ladder.Plac
 var errNoPins = errors.New("it has no pins")
 
 // checkPinnable fails for a target without pins of its own.
-func checkPinnable(p ladder.Place) error {
+func checkPinnable(p ladder.EnvTarget) error {
 	if p.PinsFile != "" {
 		return nil
 	}

@@ -81,7 +81,7 @@ func affectedImages(document *ladder.Document, pins ladder.Pins, changes []Chang
 }
 
 // loadGates returns the given Gates, or the one that the ladder names.
-func loadGates(fsys fs.FS, target ladder.Place, given []verdict.Gate) ([]verdict.Gate, error) {
+func loadGates(fsys fs.FS, target ladder.EnvTarget, given []verdict.Gate) ([]verdict.Gate, error) {
 	if len(given) > 0 || target.GateFile == "" {
 		return given, nil
 	}
@@ -102,7 +102,7 @@ func loadGates(fsys fs.FS, target ladder.Place, given []verdict.Gate) ([]verdict
 
 // stampsFor returns the stamps of what a target renders. The chart is read only where a
 // Gate requires the one that soaked.
-func stampsFor(ctx context.Context, fsys fs.FS, charts *chart.Puller, document *ladder.Document, target ladder.Place, gates []verdict.Gate) (gate.Stamps, error) {
+func stampsFor(ctx context.Context, fsys fs.FS, charts *chart.Puller, document *ladder.Document, target ladder.EnvTarget, gates []verdict.Gate) (gate.Stamps, error) {
 	if document.Spec.Stamps == ladder.StampsOff {
 		return gate.Stamps{}, nil
 	}
@@ -110,7 +110,7 @@ func stampsFor(ctx context.Context, fsys fs.FS, charts *chart.Puller, document *
 	if !requiresChart(gates) {
 		return stamps, nil
 	}
-	name, err := document.ChartOf(target)
+	name, err := document.Chart(target)
 	if err != nil {
 		return gate.Stamps{}, err
 	}

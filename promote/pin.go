@@ -36,7 +36,7 @@ func Pin(repo *ladder.Repository, environment, target, image string) (Pinned, er
 	if err != nil {
 		return Pinned{}, err
 	}
-	pinned, err := document.Place(environment, target)
+	pinned, err := document.EnvTarget(environment, target)
 	if err != nil {
 		return Pinned{}, err
 	}

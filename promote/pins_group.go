@@ -47,7 +47,7 @@ func (g pinsGroup) branch(document *ladder.Document, base, defaultBranch string)
 }
 
 // groupByPins groups targets by their pins file.
-func groupByPins(targets []ladder.Place) []pinsGroup {
+func groupByPins(targets []ladder.EnvTarget) []pinsGroup {
 	var groups []pinsGroup
 	for _, t := range targets {
 		i := slices.IndexFunc(groups, func(g pinsGroup) bool { return g.file == t.PinsFile })
@@ -65,16 +65,16 @@ func groupByPins(targets []ladder.Place) []pinsGroup {
 // chooseGroups returns the groups that a promotion writes: the target's, or those of the
 // first wave that lacks the candidate. There are none where all targets have it.
 func chooseGroups(document *ladder.Document, environment, target string, c candidate) ([]pinsGroup, error) {
-	targets, err := document.Places(environment)
+	targets, err := document.EnvTargets(environment)
 	if err != nil {
 		return nil, err
 	}
 	if target != "" {
-		chosen, err := document.Place(environment, target)
+		chosen, err := document.EnvTarget(environment, target)
 		if err != nil {
 			return nil, err
 		}
-		targets = slices.DeleteFunc(targets, func(t ladder.Place) bool { return t.PinsFile != chosen.PinsFile })
+		targets = slices.DeleteFunc(targets, func(t ladder.EnvTarget) bool { return t.PinsFile != chosen.PinsFile })
 	}
 	for _, t := range targets {
 		if err := checkPinnable(t); err != nil {
@@ -88,24 +88,24 @@ func chooseGroups(document *ladder.Document, environment, target string, c candi
 }
 
 // nextWave returns the targets of the first wave that lack the candidate.
-func nextWave(targets []ladder.Place, c candidate) []ladder.Place {
+func nextWave(targets []ladder.EnvTarget, c candidate) []ladder.EnvTarget {
 	next := len(targets)
 	for _, t := range targets {
 		if !c.matches(t.Pins) {
 			next = min(next, waveOf(targets, t))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(targets), func(t ladder.Place) bool {
+	return slices.DeleteFunc(slices.Clone(targets), func(t ladder.EnvTarget) bool {
 		return c.matches(t.Pins) || waveOf(targets, t) != next
 	})
 }
 
 // waveOf returns how many targets precede a target, one after the other. The ladder has no
 // cycles: it was validated.
-func waveOf(targets []ladder.Place, t ladder.Place) int {
+func waveOf(targets []ladder.EnvTarget, t ladder.EnvTarget) int {
 	n := 0
 	for t.Target.After != "" && n < len(targets) {
-		i := slices.IndexFunc(targets, func(o ladder.Place) bool { return o.Target.Name == t.Target.After })
+		i := slices.IndexFunc(targets, func(o ladder.EnvTarget) bool { return o.Target.Name == t.Target.After })
 		if i < 0 {
 			break
 		}
@@ -120,14 +120,14 @@ func waveOf(targets []ladder.Place, t ladder.Place) int {
 func tooEarlyReasons(document *ladder.Document, g pinsGroup, c candidate) ([]Reason, error) {
 	var reasons []Reason
 	for _, name := range g.targets {
-		target, err := document.Place(g.environment, name)
+		target, err := document.EnvTarget(g.environment, name)
 		if err != nil {
 			return nil, err
 		}
 		if target.Target.After == "" {
 			continue
 		}
-		first, err := document.Place(g.environment, target.Target.After)
+		first, err := document.EnvTarget(g.environment, target.Target.After)
 		if err != nil {
 			return nil, err
 		}

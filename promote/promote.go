@@ -126,7 +126,7 @@ func (p *promotion) plan(ctx context.Context) (groups []pinsGroup, err error) {
 	if err := p.checkClean(ctx, base.document); err != nil {
 		return nil, err
 	}
-	if _, err := base.document.Places(p.Environment); err != nil { // report a typo first
+	if _, err := base.document.EnvTargets(p.Environment); err != nil { // report a typo first
 		return nil, err
 	}
 	if p.candidate, err = p.findCandidate(base.document); err != nil {
@@ -136,7 +136,7 @@ func (p *promotion) plan(ctx context.Context) (groups []pinsGroup, err error) {
 		return nil, err
 	}
 	if len(groups) == 0 { // all have it: each reports so
-		targets, err := base.document.Places(p.Environment)
+		targets, err := base.document.EnvTargets(p.Environment)
 		return groupByPins(targets), err
 	}
 	return groups, p.findForge(ctx, base.document)
@@ -152,7 +152,7 @@ func (p *promotion) findCandidate(document *ladder.Document) (candidate, error) 
 // findForge connects to the forge. It fails before anything is pushed if no pull request
 // could be opened: the forge can't be reached, or the token may not read the repository.
 func (p *promotion) findForge(ctx context.Context, document *ladder.Document) error {
-	targets, err := document.Places(p.Environment)
+	targets, err := document.EnvTargets(p.Environment)
 	if err != nil || p.DryRun || targets[0].Environment.Promotion == ladder.PromotionCommit {
 		return err
 	}
@@ -178,7 +178,7 @@ func (p *promotion) findForge(ctx context.Context, document *ladder.Document) er
 func (p *promotion) checkClean(ctx context.Context, document *ladder.Document) error {
 	files := []string{document.File}
 	for _, environment := range document.Spec.Environments {
-		targets, err := document.Places(environment.Name)
+		targets, err := document.EnvTargets(environment.Name)
 		if err != nil {
 			continue // errors of other environments don't matter here
 		}

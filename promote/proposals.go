@@ -64,7 +64,7 @@ func Proposals(ctx context.Context, dir, remote string) ([]Proposal, error) {
 
 // proposalsInto returns the proposals for one environment.
 func (p *promotion) proposalsInto(ctx context.Context, base *snapshot) ([]Proposal, error) {
-	targets, err := base.document.Places(p.Environment)
+	targets, err := base.document.EnvTargets(p.Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (p *promotion) proposalsInto(ctx context.Context, base *snapshot) ([]Propos
 		if g.file == "" {
 			continue
 		}
-		target, err := base.document.Place(g.environment, g.target())
+		target, err := base.document.EnvTarget(g.environment, g.target())
 		if err != nil {
 			return nil, err
 		}

@@ -145,7 +145,7 @@ func (o StatusOptions) readClusters(ctx context.Context, s *Status) []workloads.
 
 // rows returns the rows of an environment.
 func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, document *ladder.Document, environment string, running []workloads.Workload) ([]Row, error) {
-	targets, err := document.Places(environment)
+	targets, err := document.EnvTargets(environment)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (o StatusOptions) rows(ctx context.Context, repo *ladder.Repository, docume
 		}
 		for _, image := range document.Spec.Images {
 			row, pins := newRow(target, image, before), target.Pins
-			if lender, ok := document.Lender(target); ok {
+			if lender, ok := document.PinsSource(target); ok {
 				pins, row.PinnedBy = lender.Pins, lender.Name()
 				row.Digest = pins.Images[image.Name]
 			}
@@ -190,7 +190,7 @@ func (o StatusOptions) gatesFor(environment string) []verdict.Gate {
 	return slices.DeleteFunc(slices.Clone(o.Gates), func(g verdict.Gate) bool { return g.Spec.Environment != environment })
 }
 
-func newRow(target ladder.Place, image ladder.Image, before []ladder.Place) Row {
+func newRow(target ladder.EnvTarget, image ladder.Image, before []ladder.EnvTarget) Row {
 	row := Row{
 		Environment: target.Environment.Name, Target: target.Target.Name, EnvTarget: target.Name(), Image: image.Name,
 		Digest: target.Pins.Images[image.Name], Running: []workloads.Running{}, Verdicts: []GateResult{},
@@ -216,7 +216,7 @@ func pinnedByOther(document *ladder.Document, pins ladder.Pins, image ladder.Ima
 }
 
 // runningImage returns what the workloads of a target run of an image.
-func runningImage(found []workloads.Workload, target ladder.Place, image ladder.Image) []workloads.Running {
+func runningImage(found []workloads.Workload, target ladder.EnvTarget, image ladder.Image) []workloads.Running {
 	running := []workloads.Running{}
 	for _, w := range found {
 		if w.Environment == target.Environment.Name && w.Target == target.Target.Name {

@@ -56,7 +56,7 @@ func TestExampleApplicationsNamePlacesOfTheLadder(t *testing.T) {
 		for _, p := range source.Plugin.Parameters {
 			parameters[p.Name] = p.String
 		}
-		step, err := document.Step(parameters["environment"], parameters["target"])
+		step, err := document.Resolve(parameters["environment"], parameters["target"])
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -85,7 +85,7 @@ func TestExampleGateIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := document.Step(g.Spec.Environment, "eu"); err != nil {
+	if _, err := document.Resolve(g.Spec.Environment, "eu"); err != nil {
 		t.Errorf("the Gate's environment: %v", err)
 	}
 	pattern := strings.TrimSuffix(g.Spec.Images[0].Repository, "*")

@@ -15,28 +15,30 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/ladder/infer"
 )
 
 func newInitCommand() *cobra.Command {
 	var (
 		dir, name string
-		options   ladder.InferOptions
+		options   infer.Options
 		dryRun    bool
 	)
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a ladder for a chart and its values files",
-		Long: `init writes a ladder.yaml for an existing chart and a folder of values files, with the
-environments that the files' names tell of: values-prod.yaml, prod.yaml or
-prod/values.yaml make the environment prod, prod/eu/values.yaml its target eu.
-values.yaml, common.yaml and the like are layers of all. It says what it took for what,
-what it left out and why, and doesn't touch a file that is there.
+		Long: `init writes a ladder.yaml for an existing chart and a folder of values files. It takes
+the environments from the files' names: values-prod.yaml, prod.yaml and
+prod/values.yaml result in the environment prod, prod/eu/values.yaml in its target eu.
+values.yaml, common.yaml and similar names are layers of every environment. init prints
+the layers that it found, and the files that it left out with the reason. It never
+overwrites a file.
 
-Manifests, files of other tools, encrypted files and values of other services are left
-out. Where a folder has files of several services, name the ladder's with --service.
+init leaves out manifests, files of other tools, encrypted files, and values of other
+services. If a folder has files of several services, choose one with --service.
 
-The ladder has no images and no pins, and leaves the stamps out: what is rendered is
-what Helm renders. Order the environments as a change climbs, the first one first.`,
+The ladder has no images, no pins and no stamps, so that it renders the same as Helm.
+Check the order of the environments: promotion starts at the first one.`,
 		Example: `  envladder init
   envladder init --chart deploy/helm --values deploy --dry-run
   envladder init --values environments --service web`,
@@ -47,16 +49,16 @@ what Helm renders. Order the environments as a change climbs, the first one firs
 				return err
 			}
 			defer repository.Close()
-			inferred, err := ladder.Infer(repository.FS(), repository.Dir, options)
+			inferred, err := infer.FromFiles(repository.FS(), repository.Dir, options)
 			if err != nil {
 				return err
 			}
 			if name != "" {
 				inferred.Name = name
 			}
-			text := inferred.Text()
-			// What init writes, lint takes.
-			if _, err := ladder.Alone(ladder.FileName, []byte(text)); err != nil {
+			text := inferred.YAML()
+			// lint must accept what init writes
+			if _, err := ladder.Parse(ladder.FileName, []byte(text)); err != nil {
 				return fmt.Errorf("writing the ladder: %w", err)
 			}
 			problem := chartProblem(cmd.Context(), repository, inferred.Chart)
@@ -81,12 +83,12 @@ what Helm renders. Order the environments as a change climbs, the first one firs
 	return cmd
 }
 
-// writeNew writes a file that must not be there yet.
+// writeNew writes a file that must not exist yet.
 func writeNew(file, text string) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a source file that others read
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return errors.New("it is there already: move it away, or use --dry-run")
+		return errors.New("it exists already: move it away, or use --dry-run")
 	case err != nil:
 		return errors.Unwrap(err)
 	}
@@ -94,8 +96,8 @@ func writeNew(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// chartProblem returns why the chart can't be rendered as it is, such as for dependencies
-// that aren't there; nil for a chart in a registry.
+// chartProblem returns why the chart can't be rendered yet, such as missing dependencies; nil
+// for a chart in a registry.
 func chartProblem(ctx context.Context, repository *ladder.Repository, written string) error {
 	if chart.InRegistry(written) {
 		return nil
@@ -104,13 +106,14 @@ func chartProblem(ctx context.Context, repository *ladder.Repository, written st
 	return err
 }
 
-func printInference(w io.Writer, inferred ladder.Inference, problem error) error {
+// printInference prints the layers and the files that were left out.
+func printInference(w io.Writer, inferred infer.Ladder, problem error) error {
 	p := printer{w: w}
 	if len(inferred.Common) > 0 {
 		p.linef("layers of every environment: %s", strings.Join(inferred.Common, ", "))
 	}
 	for _, e := range inferred.Environments {
-		p.linef("environment %s: %s%s", e.Name, strings.Join(e.Layers, ", "), placeUnknown(e))
+		p.linef("environment %s: %s%s", e.Name, strings.Join(e.Layers, ", "), unknownHint(e))
 		for _, t := range e.Targets {
 			p.linef("target %s of %s: %s", t.Name, e.Name, strings.Join(t.Layers, ", "))
 		}
@@ -119,16 +122,17 @@ func printInference(w io.Writer, inferred ladder.Inference, problem error) error
 		p.linef("left out: %s %s", left.File, left.Reason)
 	}
 	if problem != nil {
-		p.linef("to do before it renders: %v", problem)
+		p.linef("fix before rendering: %v", problem)
 	}
 	return p.err
 }
 
-func placeUnknown(e ladder.InferredEnvironment) string {
+// unknownHint returns a hint for an environment with an unknown name.
+func unknownHint(e infer.Environment) string {
 	if !e.Unknown {
 		return ""
 	}
-	return " (init doesn't know this name: is it an environment, and where in the order?)"
+	return " (unknown name: check that it is an environment, and its position in the order)"
 }
 
 func wrote(w io.Writer, dir string) error {

@@ -107,20 +107,20 @@ func (f placeFlags) overrides() (map[string]any, error) {
 }
 
 // step resolves the place.
-func (f placeFlags) step(document *ladder.Document, environment string) (ladder.Step, error) {
+func (f placeFlags) step(document *ladder.Document, environment string) (ladder.Resolved, error) {
 	switch {
 	case ladder.IsPreview(environment) && f.target != "":
-		return ladder.Step{}, errors.New("--target: environment preview has no targets")
+		return ladder.Resolved{}, errors.New("--target: environment preview has no targets")
 	case !ladder.IsPreview(environment) && (f.pullRequest != 0 || len(f.images) > 0):
-		return ladder.Step{}, fmt.Errorf("--pull-request and --image are for environment preview: what %q runs is in its pins", environment)
+		return ladder.Resolved{}, fmt.Errorf("--pull-request and --image are for environment preview: what %q runs is in its pins", environment)
 	case !ladder.IsPreview(environment) || f.pullRequest == 0:
-		return document.Step(environment, f.target)
+		return document.Resolve(environment, f.target)
 	}
 	images, err := parseImages(f.images)
 	if err != nil {
-		return ladder.Step{}, err
+		return ladder.Resolved{}, err
 	}
-	return document.PreviewStep(f.pullRequest, images)
+	return document.ResolvePreview(f.pullRequest, images)
 }
 
 // valueFlags are the values that an Application's parameters would set.

@@ -80,7 +80,7 @@ func renderWith(t *testing.T, values string) (manifest.Manifests, error) {
 		t.Fatal(err)
 	}
 	repository := fstest.MapFS{"values.yaml": {Data: []byte(values)}}
-	merged, err := layers.Merge(t.Context(), repository, ladder.Step{Layers: []ladder.Layer{{Path: "values.yaml", Origin: "test"}}})
+	merged, err := layers.Merge(t.Context(), repository, ladder.Resolved{Layers: []ladder.Layer{{Path: "values.yaml", Origin: "test"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

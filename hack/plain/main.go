@@ -53,7 +53,7 @@ func run(ctx context.Context, root string) error {
 // render returns a manifest: the comments at the head of its values file, the namespace, and
 // the chart rendered with the values.
 func render(ctx context.Context, repository fs.FS, loaded *chart.Chart, file string) (string, error) {
-	merged, err := layers.Merge(ctx, repository, ladder.Step{Layers: []ladder.Layer{{Path: file, Origin: "plain"}}})
+	merged, err := layers.Merge(ctx, repository, ladder.Resolved{Layers: []ladder.Layer{{Path: file, Origin: "plain"}}})
 	if err != nil {
 		return "", err
 	}

@@ -98,7 +98,7 @@ var siblings = map[string][]string{
 var importOrders = [][]string{
 	{
 		"internal/lint", "internal/chart/chartlint", "internal/chart", "internal/chart/postrender", "internal/chart/manifest",
-		"internal/layers", "internal/ladder", "internal/valuepath", "internal/strictyaml", "internal/secrets",
+		"internal/layers", "internal/ladder/infer", "internal/ladder", "internal/valuepath", "internal/strictyaml", "internal/secrets",
 	},
 }
 

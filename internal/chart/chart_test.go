@@ -74,7 +74,7 @@ var here = chart.Release{Name: "here"}
 
 func TestGolden(t *testing.T) {
 	repository := os.DirFS("testdata")
-	merged, err := layers.Merge(t.Context(), repository, ladder.Step{
+	merged, err := layers.Merge(t.Context(), repository, ladder.Resolved{
 		Layers: []ladder.Layer{{Path: "layers/common.yaml"}, {Path: "layers/prod.yaml"}},
 		Pins: []ladder.Pin{{
 			Image:  ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"},

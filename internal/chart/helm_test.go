@@ -86,7 +86,7 @@ func TestRenderEqualsHelm(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			step := ladder.Step{}
+			step := ladder.Resolved{}
 			var files []string
 			for i, content := range tt.layers {
 				name := fmt.Sprintf("%d.yaml", i)
@@ -118,7 +118,7 @@ func TestTheExampleRendersAsHelmDoes(t *testing.T) {
 	for _, at := range []struct{ environment, target string }{{"dev", ""}, {"staging", ""}, {"prod", "eu"}, {"prod", "us"}} {
 		for _, kubeVersion := range []string{"", "1.34.4"} {
 			t.Run(strings.Join([]string{at.environment, at.target, kubeVersion}, " "), func(t *testing.T) {
-				step, err := document.Step(at.environment, at.target)
+				step, err := document.Resolve(at.environment, at.target)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -202,7 +202,7 @@ func TestMergeEqualsHelm(t *testing.T) {
 	}
 	drawn := rapid.SliceOfN(tree(3), 0, 4)
 	rapid.Check(t, func(t *rapid.T) {
-		step := ladder.Step{}
+		step := ladder.Resolved{}
 		var files []string
 		for i, layer := range drawn.Draw(t, "layers") {
 			content, err := yaml.Marshal(layer)

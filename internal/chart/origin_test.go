@@ -76,7 +76,7 @@ func (v *valuesText) next() int {
 
 // drawService draws a chart with subcharts by name, by alias and in folders of other names,
 // and layers for it.
-func drawService(t *rapid.T) (fstest.MapFS, ladder.Step) {
+func drawService(t *rapid.T) (fstest.MapFS, ladder.Resolved) {
 	numbers := 0
 	values := func(nulls bool, mappings ...string) string {
 		v := valuesText{t: t, numbers: &numbers, nulls: nulls}
@@ -93,7 +93,7 @@ func drawService(t *rapid.T) (fstest.MapFS, ladder.Step) {
 		"c/charts/plain/Chart.yaml", "apiVersion: v2\nname: plain\nversion: 1.0.0\n",
 		"c/charts/plain/values.yaml", values(true),
 	)
-	step := ladder.Step{}
+	step := ladder.Resolved{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "layers") {
 		name := fmt.Sprintf("layer%d.yaml", i)
 		repository[name] = &fstest.MapFile{Data: []byte(values(true, "cache", "queue", "deep", "plain"))}

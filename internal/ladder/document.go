@@ -11,9 +11,9 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// Document is a Ladder as it stands in a repository. Its own problems are found when it is
-// opened; those of the files that it names, when they are needed, so that a layer which
-// prod lacks doesn't stop dev.
+// Document is a Ladder in a repository. Open reports the problems of the Ladder itself. Those
+// of the files that it names are reported when the files are needed, so that a layer which
+// prod lacks doesn't affect dev.
 type Document struct {
 	Ladder
 
@@ -25,14 +25,13 @@ type Document struct {
 	positions strictyaml.Positions
 	// named are the layers' files that the Ladder names without globs.
 	named map[string]bool
-	own   own
+	own   ownFiles
 }
 
 // Open reads and validates the Ladder of the folder dir. repo is the repository from its
-// root, dir a slash path in it, "." for the root itself; its symbolic links are followed
-// first. The error is a
-// strictyaml.Problems with every problem where the document is invalid, and another where
-// it couldn't be read (it matches fs.ErrNotExist where there is none).
+// root, dir a slash path in it, "." for the root itself; Open follows its symbolic links.
+// The error is a strictyaml.Problems with every problem where the document is invalid, and
+// another error where it can't be read (fs.ErrNotExist where there is none).
 func Open(repo fs.FS, dir string) (*Document, error) {
 	folder, err := FollowLinks(repo, dir)
 	if err != nil {
@@ -54,14 +53,14 @@ func Open(repo fs.FS, dir string) (*Document, error) {
 	return d, nil
 }
 
-// anyFolder is where a Ladder stands that stands alone: so deep that each `../` which
-// a real one has leads to some folder.
+// anyFolder is the folder of a Ladder without a repository. It is so deep that each `../` of
+// a real Ladder leads to some folder.
 var anyFolder = strings.TrimSuffix(strings.Repeat("any/", 100), "/")
 
-// Alone validates a Ladder that stands apart from its repository, as in a ConfigMap: all
-// that it says of itself, and nothing about the files that it names. file is only named
-// in problems. The error is a strictyaml.Problems.
-func Alone(file string, data []byte) (*Ladder, error) {
+// Parse parses and validates a Ladder without its repository, as in a ConfigMap. It doesn't
+// check the files that the Ladder names. file is only named in problems. The error is a
+// strictyaml.Problems.
+func Parse(file string, data []byte) (*Ladder, error) {
 	d := &Document{File: file, dir: anyFolder}
 	if err := d.decode(data); err != nil {
 		return nil, err
@@ -69,7 +68,7 @@ func Alone(file string, data []byte) (*Ladder, error) {
 	return &d.Ladder, nil
 }
 
-// decode reads and validates the document. The error is a strictyaml.Problems.
+// decode parses and validates the document. The error is a strictyaml.Problems.
 func (d *Document) decode(data []byte) error {
 	root, err := strictyaml.ParseMapping(d.File, data)
 	problems := strictyaml.ProblemsOf(err)
@@ -80,17 +79,18 @@ func (d *Document) decode(data []byte) error {
 	d.positions = positions
 	problems = append(problems, d.validate(more)...)
 	d.named = d.findNamed()
-	d.own = d.findOwn()
+	d.own = d.findOwnFiles()
 	return problems.Err()
 }
 
-// noLadderError is that a folder has no Ladder.
+// noLadderError reports that a folder has no Ladder.
 type noLadderError struct {
 	dir string
-	// submodule that has the folder and isn't checked out; empty for none.
+	// submodule that contains the folder and isn't checked out; empty for none.
 	submodule string
 }
 
+// newNoLadderError returns the error for a folder without a Ladder.
 func newNoLadderError(repo fs.FS, dir string) error {
 	submodule, _ := missingSubmodule(repo, dir)
 	return &noLadderError{dir, submodule}
@@ -100,16 +100,16 @@ func (e *noLadderError) Error() string {
 	if e.submodule != "" {
 		return fmt.Sprintf("finding %s in folder %q of the repository: it %s", FileName, e.dir, notCheckedOut(e.submodule))
 	}
-	return fmt.Sprintf("finding %s in folder %q of the repository: there is none: name the ladder's folder (-C, or the Application's path)", FileName, e.dir)
+	return fmt.Sprintf("finding %s in folder %q of the repository: there is none: set the ladder's folder (-C, or the Application's path)", FileName, e.dir)
 }
 
 func (e *noLadderError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Check checks the Ladder with all files that it names: every environment and target
-// can be resolved, every layer and all pins are valid. What is in charts it leaves to
-// CheckCharts. The error is a strictyaml.Problems.
+// Check checks the Ladder with all files that it names: every environment and target can be
+// resolved, and every layer and all pins are valid. CheckCharts checks the charts. The error
+// is a strictyaml.Problems.
 func (d *Document) Check() error {
-	problems := d.checkPlaces()
+	problems := d.checkTargets()
 	for _, e := range d.Spec.Environments {
 		problems = append(problems, d.checkGate(e)...)
 	}
@@ -117,8 +117,8 @@ func (d *Document) Check() error {
 	return problems.Err()
 }
 
-// checkPlaces checks the pins and the chart of every environment and target.
-func (d *Document) checkPlaces() strictyaml.Problems {
+// checkTargets checks the pins and the chart of every environment and target.
+func (d *Document) checkTargets() strictyaml.Problems {
 	var problems strictyaml.Problems
 	d.eachPins(func(p pinned, found strictyaml.Problems) bool {
 		problems = append(problems, found...)
@@ -129,9 +129,9 @@ func (d *Document) checkPlaces() strictyaml.Problems {
 	return problems
 }
 
-// CheckCharts loads each chart that the Ladder or its pins name, once, where it is
-// named right. load gets a chart as Step.Chart has it; its error becomes a problem of
-// where the chart is named. The error is a strictyaml.Problems.
+// CheckCharts calls load for each chart that the Ladder or its pins name, once, unless the
+// name is invalid. load gets a chart as Resolved.Chart has it; its error becomes a problem at
+// the position that names the chart. The error is a strictyaml.Problems.
 func (d *Document) CheckCharts(load func(chart string) error) error {
 	var problems strictyaml.Problems
 	loaded := map[string]bool{}
@@ -150,9 +150,9 @@ func (d *Document) CheckCharts(load func(chart string) error) error {
 	return problems.Err()
 }
 
-// CheckGates reads each Gate that an environment names, but those that Check finds missing.
-// An error of check becomes a problem of where the Gate is named. The error is a
-// strictyaml.Problems.
+// CheckGates calls check for each Gate that an environment names, except missing ones, which
+// Check reports. An error of check becomes a problem at the position that names the Gate. The
+// error is a strictyaml.Problems.
 func (d *Document) CheckGates(check func(file string, data []byte) error) error {
 	var problems strictyaml.Problems
 	for e, environment := range d.Spec.Environments {
@@ -165,7 +165,7 @@ func (d *Document) CheckGates(check func(file string, data []byte) error) error 
 			continue
 		}
 		if submodule, ok := SubmoduleOf(d.repo, file); ok {
-			warning := d.positions.Problem(own.at, "%q is in submodule %q, which promotions don't read: keep the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
+			warning := d.positions.Problem(own.at, "%q is in submodule %q, which promotions don't read: store the Gate's file in this repository, or name a copy of it (envladder promote --gate FILE)", own.path, submodule)
 			warning.Warning = true
 			problems = append(problems, warning)
 		}
@@ -180,8 +180,8 @@ func (d *Document) CheckGates(check func(file string, data []byte) error) error 
 	return problems.Err()
 }
 
-// eachPins reads the pins of every environment and target, those that several share
-// once, until visit says stop.
+// eachPins reads the pins of every environment and target, shared ones once, until visit
+// returns false.
 func (d *Document) eachPins(visit func(pinned, strictyaml.Problems) bool) {
 	for e, environment := range d.Spec.Environments {
 		seen := map[string]bool{}
@@ -199,7 +199,7 @@ func (d *Document) eachPins(visit func(pinned, strictyaml.Problems) bool) {
 	}
 }
 
-// targetIndexes are the indexes of the environment's targets: noTarget where it has none.
+// targetIndexes returns the indexes of the environment's targets: noTarget where it has none.
 func targetIndexes(e Environment) []int {
 	if len(e.Targets) == 0 {
 		return []int{noTarget}
@@ -211,8 +211,8 @@ func targetIndexes(e Environment) []int {
 	return indexes
 }
 
-// checkLayers checks every layer that is named anywhere, whether an environment uses it
-// or not, and the content of each once.
+// checkLayers checks every layer that is named anywhere, whether an environment uses it or
+// not, and each file's content once.
 func (d *Document) checkLayers() strictyaml.Problems {
 	var problems strictyaml.Problems
 	checked := map[string]bool{}
@@ -235,6 +235,7 @@ func (d *Document) checkLayers() strictyaml.Problems {
 	return problems
 }
 
+// checkLayer parses the file of a layer.
 func (d *Document) checkLayer(file string, entry entry) strictyaml.Problems {
 	data, err := strictyaml.ReadFile(d.repo, file)
 	if err != nil {
@@ -244,6 +245,7 @@ func (d *Document) checkLayer(file string, entry entry) strictyaml.Problems {
 	return strictyaml.ProblemsOf(err)
 }
 
+// checkGate checks that the Gate's file exists.
 func (d *Document) checkGate(e Environment) strictyaml.Problems {
 	if e.Gate == "" {
 		return nil
@@ -267,7 +269,7 @@ type entry struct {
 	layer, optional bool
 }
 
-// file is the entry's path in the repository, where it names a file that is there.
+// file returns the entry's path in the repository. The file must exist.
 func (d *Document) file(e entry) (string, *strictyaml.Problem) {
 	file, err := resolve(d.dir, e.path)
 	if err != nil {
@@ -277,7 +279,7 @@ func (d *Document) file(e entry) (string, *strictyaml.Problem) {
 	info, err := fs.Stat(d.repo, file)
 	switch {
 	case err != nil:
-		problem := d.positions.Problem(e.at, "%q %s", e.path, d.whyUnreadable(file, err))
+		problem := d.positions.Problem(e.at, "%q %s", e.path, whyUnreadableIn(d.repo, file, err))
 		return "", &problem
 	case !info.Mode().IsRegular():
 		problem := d.positions.Problem(e.at, "%q isn't a file", e.path)
@@ -286,18 +288,20 @@ func (d *Document) file(e entry) (string, *strictyaml.Problem) {
 	return file, nil
 }
 
+// unreadable returns the problem of an entry's file that can't be read.
 func (d *Document) unreadable(e entry, err error) strictyaml.Problem {
 	return d.positions.Problem(e.at, "%q %s", e.path, whyUnreadable(err))
 }
 
-// whyUnreadable returns why a file of the repository can't be read, without its path.
-func (d *Document) whyUnreadable(file string, err error) string {
-	if submodule, missing := missingSubmodule(d.repo, file); missing {
+// whyUnreadableIn returns why a file of the repository can't be read, without its path.
+func whyUnreadableIn(repo fs.FS, file string, err error) string {
+	if submodule, missing := missingSubmodule(repo, file); missing {
 		return notCheckedOut(submodule)
 	}
 	return whyUnreadable(err)
 }
 
+// whyUnreadable returns why a file can't be read, without its path.
 func whyUnreadable(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "doesn't exist"
@@ -305,7 +309,7 @@ func whyUnreadable(err error) string {
 	return fmt.Sprintf("can't be read inside the repository: %v", withoutPath(err))
 }
 
-// withoutPath is err without the operation and the path on this machine.
+// withoutPath returns err without the operation and the path on this machine.
 func withoutPath(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err

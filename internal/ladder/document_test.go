@@ -103,11 +103,11 @@ func TestStep(t *testing.T) {
 
 	for name, test := range map[string]struct {
 		environment, target string
-		want                ladder.Step
+		want                ladder.Resolved
 	}{
 		"an environment, with the chart that its pins name": {
 			environment: "dev",
-			want: ladder.Step{
+			want: ladder.Resolved{
 				Chart:  "shop/charts/shop-1.tgz",
 				Layers: layers(lite, ladder.Layer{Path: "shop/values/dev.yaml", Origin: "environment dev"}),
 				Pins: []ladder.Pin{
@@ -118,7 +118,7 @@ func TestStep(t *testing.T) {
 		},
 		"local runs dev's digests in the ladder's chart": {
 			environment: "local",
-			want: ladder.Step{
+			want: ladder.Resolved{
 				Chart:  "shop/chart",
 				Layers: layers(lite, ladder.Layer{Path: "shop/values/local.yaml", Origin: "environment local"}),
 				Pins: []ladder.Pin{
@@ -129,7 +129,7 @@ func TestStep(t *testing.T) {
 		},
 		"a target's layers and pins come last": {
 			environment: "prod", target: "eu",
-			want: ladder.Step{
+			want: ladder.Resolved{
 				Chart:  "oci://registry.example.com/charts/shop@" + digestC,
 				Layers: layers(full, prod, ladder.Layer{Path: "shop/values/eu.yaml", Origin: "target eu"}),
 				Pins: []ladder.Pin{
@@ -140,7 +140,7 @@ func TestStep(t *testing.T) {
 		},
 		"a target without pins has its environment's": {
 			environment: "prod", target: "us",
-			want: ladder.Step{
+			want: ladder.Resolved{
 				Chart:  "shop/chart",
 				Layers: layers(full, prod),
 				Pins: []ladder.Pin{
@@ -157,7 +157,7 @@ func TestStep(t *testing.T) {
 			}
 			test.want.Ladder, test.want.Environment, test.want.Target = "shop", test.environment, test.target
 			test.want.Stamps = ladder.StampsOn
-			got, err := document.Step(test.environment, test.target)
+			got, err := document.Resolve(test.environment, test.target)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,11 +178,11 @@ func TestDayOneInjectsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := document.Step("dev", "")
+	got, err := document.Resolve("dev", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ladder.Step{
+	want := ladder.Resolved{
 		Ladder: "shop", Environment: "dev", Chart: "chart", Stamps: ladder.StampsOff,
 		Layers: []ladder.Layer{{Path: "dev.yaml", Origin: "environment dev"}},
 	}
@@ -207,7 +207,7 @@ func TestStepOfWhatIsNotThere(t *testing.T) {
 		{"prod", "ue", `choosing target "ue": environment "prod" has the targets eu, us, did you mean "eu"?`},
 		{"dev", "eu", `choosing target "eu": environment "dev" has no targets`},
 	} {
-		_, err := document.Step(test.environment, test.target)
+		_, err := document.Resolve(test.environment, test.target)
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%q %q: got %v, want %s", test.environment, test.target, err, test.want)
 		}
@@ -352,7 +352,7 @@ func TestCheckChartsLoadsEachOnce(t *testing.T) {
 
 func TestOpenWithoutALadder(t *testing.T) {
 	_, err := ladder.Open(os.DirFS(t.TempDir()), "shop/values")
-	want := `finding ladder.yaml in folder "shop/values" of the repository: there is none: name the ladder's folder (-C, or the Application's path)`
+	want := `finding ladder.yaml in folder "shop/values" of the repository: there is none: set the ladder's folder (-C, or the Application's path)`
 	if !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
 		t.Errorf("got %v, want fs.ErrNotExist that says %s", err, want)
 	}
@@ -394,10 +394,10 @@ func TestAProblemOfOneEnvironmentDoesNotStopAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := document.Step("dev", ""); err != nil {
+	if _, err := document.Resolve("dev", ""); err != nil {
 		t.Errorf("dev: %v", err)
 	}
-	_, err = document.Step("prod", "eu")
+	_, err = document.Resolve("prod", "eu")
 	diffProblems(t, `shop/ladder.yaml:17:14: spec.environments[3].layers[0]: "values/prod.yaml" doesn't exist`, err)
 }
 
@@ -412,7 +412,7 @@ func TestExampleShop(t *testing.T) {
 		t.Error(err)
 	}
 	for _, step := range [][2]string{{"local", ""}, {"dev", ""}, {"staging", ""}, {"prod", "eu"}, {"prod", "us"}} {
-		if _, err := document.Step(step[0], step[1]); err != nil {
+		if _, err := document.Resolve(step[0], step[1]); err != nil {
 			t.Errorf("%s %s: %v", step[0], step[1], err)
 		}
 	}
@@ -452,8 +452,8 @@ func TestPinsThroughSymbolicLinks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, stepErr := document.Step("dev", "")
-			_, placeErr := document.Place("dev", "")
+			_, stepErr := document.Resolve("dev", "")
+			_, placeErr := document.EnvTarget("dev", "")
 			for _, err := range []error{stepErr, placeErr, document.Check()} {
 				if err == nil || !strings.Contains(err.Error(), "symbolic link") || !strings.Contains(err.Error(), "spec.environments[1].pins") {
 					t.Errorf("error %v, want that the pins lead through a symbolic link", err)
@@ -503,7 +503,7 @@ func TestSymbolicLinks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = document.Step("dev", "")
+			_, err = document.Resolve("dev", "")
 			if test.want == "" {
 				if err != nil {
 					t.Error(err)

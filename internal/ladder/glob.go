@@ -46,7 +46,7 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Problem) {
 		problem := d.positions.Problem(e.at, "%q %s", e.path, notCheckedOut(submodule))
 		return nil, &problem
 	}
-	found, err := readFolder(d.repo, path.Clean(folder))
+	found, err := ReadFolder(d.repo, path.Clean(folder))
 	if err != nil && (!e.optional || !errors.Is(err, fs.ErrNotExist)) {
 		problem := d.positions.Problem(e.at, "the folder of %q %s", e.path, whyUnreadable(err))
 		return nil, &problem
@@ -97,8 +97,8 @@ func (d *Document) oneFile(e entry) ([]string, *strictyaml.Problem) {
 // and reading what a hostile repository has would take long.
 const maxEntries = 1000
 
-// readFolder reads a folder of at most maxEntries.
-func readFolder(repo fs.FS, name string) ([]fs.DirEntry, error) {
+// ReadFolder reads a folder of at most maxEntries.
+func ReadFolder(repo fs.FS, name string) ([]fs.DirEntry, error) {
 	f, err := repo.Open(name)
 	if err != nil {
 		return nil, err

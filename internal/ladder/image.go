@@ -48,7 +48,7 @@ func (v *validator) imagePaths(i int) {
 		if _, err := valuepath.ParseKeys(path); err != nil {
 			v.problemf(here, "%v", whyNotKeys(err))
 		}
-		template, err := parseFields(image.Set[path], maxImageTemplate, imageFields)
+		template, err := parseTemplate(image.Set[path], maxImageTemplate, imageFields)
 		if err != nil && image.Set[path] != "" {
 			v.problemf(here, "is %.160q: %v", image.Set[path], err)
 		}

@@ -23,13 +23,13 @@ func day(spec string, files ...string) fstest.MapFS {
 	return repo
 }
 
-func step(t *testing.T, repo fstest.MapFS, environment string) (ladder.Step, error) {
+func step(t *testing.T, repo fstest.MapFS, environment string) (ladder.Resolved, error) {
 	t.Helper()
 	document, err := ladder.Open(repo, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return document.Step(environment, "")
+	return document.Resolve(environment, "")
 }
 
 func TestGlobs(t *testing.T) {
@@ -195,7 +195,7 @@ func TestOverride(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	preview, err := document.PreviewStep(7, nil)
+	preview, err := document.ResolvePreview(7, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,25 +25,25 @@ const maxOverrides = 100
 // Application set them, by their paths. The Ladder must allow each path in overrides,
 // since anyone who can write a file .argocd-source.yaml into the repository sets
 // parameters too.
-func (s Step) Override(values map[string]any) (Step, error) {
+func (s Resolved) Override(values map[string]any) (Resolved, error) {
 	if len(values) > maxOverrides {
-		return Step{}, fmt.Errorf("overriding %d values: at most %d can be: set them in a layer", len(values), maxOverrides)
+		return Resolved{}, fmt.Errorf("overriding %d values: at most %d can be: set them in a layer", len(values), maxOverrides)
 	}
 	overridable := valuepath.ParsePatterns(s.Overridable)
 	overrides := slices.Clone(s.Overrides)
 	for _, text := range slices.Sorted(maps.Keys(values)) {
 		path, err := valuepath.ParseKeys(text)
 		if err != nil {
-			return Step{}, fmt.Errorf("overriding the value %.120q: %w", text, err)
+			return Resolved{}, fmt.Errorf("overriding the value %.120q: %w", text, err)
 		}
 		if !overridable.Match(path) {
-			return Step{}, fmt.Errorf("overriding the value %q: ladder %q lets parameters set %s in environment %q: add it to overrides, or set it in a layer",
+			return Resolved{}, fmt.Errorf("overriding the value %q: ladder %q lets parameters set %s in environment %q: add it to overrides, or set it in a layer",
 				text, s.Ladder, s.overridable(), s.Environment)
 		}
 		overrides = append(overrides, Override{path, values[text]})
 	}
 	if err := checkOverlap(overrides); err != nil {
-		return Step{}, err
+		return Resolved{}, err
 	}
 	s.Overrides = overrides
 	return s, nil
@@ -62,11 +62,11 @@ func checkOverlap(overrides []Override) error {
 	return nil
 }
 
-func (s Step) overridable() string {
+func (s Resolved) overridable() string {
 	if len(s.Overridable) == 0 {
 		return "nothing"
 	}
-	return some(s.Overridable)
+	return ListNames(s.Overridable)
 }
 
 // overridable are the patterns for an environment that has its own at the path at, if it

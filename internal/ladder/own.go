@@ -8,18 +8,17 @@ import (
 // AcceptFileName is the file in the ladder's folder that accepts findings of lint.
 const AcceptFileName = ".envladder-lint.yaml"
 
-// own are the files that a ladder has for itself.
-type own struct {
+// ownFiles are the files that belong to a ladder.
+type ownFiles struct {
 	files map[string]bool
 	// globs are patterns of layers' names by their folder.
 	globs map[string]map[string]bool
 }
 
-// Owns reports whether a file, by its path in the repository, is the ladder's own: the
-// ladder itself, the findings that are accepted of it, and the layers, pins and Gates that
-// it names anywhere. Where such a file
-// is in the chart's folder it isn't part of the chart: a digest that is pinned would
-// otherwise change the chart of every environment.
+// Owns reports whether a file, by its path in the repository, belongs to the ladder: the
+// ladder itself, its accepted findings, and the layers, pins and Gates that it names. Such a
+// file in the chart's folder isn't part of the chart: a promotion would otherwise change the
+// chart of every environment.
 func (d *Document) Owns(file string) bool {
 	if d.own.files[file] {
 		return true
@@ -33,8 +32,9 @@ func (d *Document) Owns(file string) bool {
 	return false
 }
 
-func (d *Document) findOwn() own {
-	o := own{files: map[string]bool{d.File: true, path.Join(d.dir, AcceptFileName): true}, globs: map[string]map[string]bool{}}
+// findOwnFiles returns the files that belong to the ladder.
+func (d *Document) findOwnFiles() ownFiles {
+	o := ownFiles{files: map[string]bool{d.File: true, path.Join(d.dir, AcceptFileName): true}, globs: map[string]map[string]bool{}}
 	for _, e := range d.allLayers() {
 		o.add(d.dir, e.path)
 	}
@@ -49,7 +49,7 @@ func (d *Document) findOwn() own {
 }
 
 // add adds a layer's path or glob.
-func (o own) add(dir, written string) {
+func (o ownFiles) add(dir, written string) {
 	if !isGlob(written) {
 		o.addFile(dir, written)
 		return
@@ -66,7 +66,8 @@ func (o own) add(dir, written string) {
 	o.globs[folder][pattern] = true
 }
 
-func (o own) addFile(dir, written string) {
+// addFile adds a file as it is written in the Ladder.
+func (o ownFiles) addFile(dir, written string) {
 	if file, err := resolve(dir, written); written != "" && err == nil {
 		o.files[file] = true
 	}

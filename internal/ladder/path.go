@@ -8,6 +8,10 @@ import (
 	"unicode"
 )
 
+// ResolvePath returns the path in the repository of a path that is written in a Ladder in
+// the folder dir.
+func ResolvePath(dir, written string) (string, error) { return resolve(dir, written) }
+
 // resolve makes a path of a document that stands in the folder dir a path in the
 // repository. Symbolic links are the business of who opens it.
 func resolve(dir, written string) (string, error) {

@@ -56,7 +56,7 @@ func (p Pin) Values() ([]PinnedValue, error) {
 		fieldDigest: p.Digest, fieldHex: strings.TrimPrefix(p.Digest, "sha256:"),
 	}
 	for _, text := range slices.Sorted(maps.Keys(p.Set)) {
-		template, err := parseFields(p.Set[text], maxImageTemplate, imageFields)
+		template, err := parseTemplate(p.Set[text], maxImageTemplate, imageFields)
 		if err != nil {
 			return nil, fmt.Errorf("setting %q of image %q: the template %w", text, p.Name, err)
 		}
@@ -64,7 +64,7 @@ func (p Pin) Values() ([]PinnedValue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("setting %q of image %q: %w", text, p.Name, err)
 		}
-		value, err := template.fill(of)
+		value, err := template.execute(of)
 		if err != nil {
 			return nil, fmt.Errorf("setting %q of image %q: %w", text, p.Name, err)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// pinned is a pins file as it stands in the repository.
+// pinned is a pins file in the repository.
 type pinned struct {
 	Pins
 
@@ -19,7 +19,7 @@ type pinned struct {
 	positions strictyaml.Positions
 }
 
-// inject is what to inject, in the order of the Ladder's images.
+// inject returns the pins to inject, in the order of the Ladder's images.
 func (p pinned) inject(images []Image) []Pin {
 	var pins []Pin
 	for _, image := range images {
@@ -30,8 +30,8 @@ func (p pinned) inject(images []Image) []Pin {
 	return pins
 }
 
-// pins of environment e and target t. An environment without pins has none to inject,
-// which is a problem as soon as the Ladder has images.
+// pins returns the pins of environment e and target t. An environment without pins is a
+// problem if the Ladder has images.
 func (d *Document) pins(e, t int) (pinned, strictyaml.Problems) {
 	own := d.pinsEntry(e, t)
 	if own.path != "" {
@@ -50,8 +50,8 @@ func (d *Document) pins(e, t int) (pinned, strictyaml.Problems) {
 	return pinned{}, strictyaml.Problems{d.positions.Problem(at, `needs "pins", since the ladder has images: which digests does it run?`)}
 }
 
-// pinsEntry is where the pins of environment e and target t are named: a target without
-// pins of its own shares its environment's. The path is empty where they aren't named.
+// pinsEntry returns the entry that names the pins of environment e and target t. A target
+// without pins of its own shares its environment's. The path is empty where there are none.
 func (d *Document) pinsEntry(e, t int) entry {
 	environment := d.Spec.Environments[e]
 	if t != noTarget && environment.Targets[t].Pins != "" {
@@ -60,8 +60,8 @@ func (d *Document) pinsEntry(e, t int) entry {
 	return entry{at: strictyaml.Key(environmentPath(e), "pins"), path: environment.Pins}
 }
 
-// devPins are the digests for local, environment e: dev's, of its first target where it
-// has several. The chart isn't theirs: it is the Ladder's that is being worked on.
+// devPins returns the digests for local, environment e: those of dev, of its first target
+// where it has several. They have no chart, since local renders the working copy's.
 func (d *Document) devPins(e int) (pinned, strictyaml.Problems) {
 	dev := d.index(devName)
 	if dev < 0 {
@@ -82,9 +82,9 @@ func (d *Document) devPins(e int) (pinned, strictyaml.Problems) {
 	return p, problems
 }
 
-// pinsFile returns the path of a pins file in the repository, whether it is there or not.
-// A path with symbolic links is refused: two of them could be one file, and a promotion
-// into one environment would move the other.
+// pinsFile returns the path of a pins file in the repository, whether it exists or not. It
+// rejects a path with symbolic links: two of them could be one file, and a promotion to one
+// environment would change the other.
 func (d *Document) pinsFile(e entry) (string, *strictyaml.Problem) {
 	file, err := resolve(d.dir, e.path)
 	if err != nil {
@@ -126,7 +126,7 @@ func (d *Document) readPins(e entry) (pinned, strictyaml.Problems) {
 	p.positions = positions
 	problems = append(problems, more...)
 	if slices.ContainsFunc(more, func(f strictyaml.Problem) bool { return f.Path == "images" }) {
-		return p, problems // what isn't known can't be missing
+		return p, problems // an invalid list can't show which image is missing
 	}
 	return p, append(problems, p.check(d.Spec.Images)...)
 }
@@ -140,11 +140,11 @@ func (p pinned) check(images []Image) strictyaml.Problems {
 			problems = append(problems, p.positions.Problem("images", "has no digest for image %q", image.Name))
 		}
 	}
-	return append(problems, p.wrong(images)...)
+	return append(problems, p.invalid(images)...)
 }
 
-// wrong is what is wrong with what the pins have, whatever they lack.
-func (p pinned) wrong(images []Image) strictyaml.Problems {
+// invalid returns the problems of the pins that there are, without missing ones.
+func (p pinned) invalid(images []Image) strictyaml.Problems {
 	var problems strictyaml.Problems
 	names := make([]string, len(images))
 	for i, image := range images {
@@ -172,7 +172,7 @@ func knownImages(name string, names []string) string {
 	if hint := strictyaml.DidYouMean(name, names); hint != "" {
 		return hint
 	}
-	return ": the ladder has " + some(names)
+	return ": the ladder has " + ListNames(names)
 }
 
 // wrongDigest says what is wrong with a digest, nothing where it is one.

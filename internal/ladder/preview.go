@@ -8,20 +8,19 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// PreviewStep resolves the environment pr-<number> by its template, spec.preview. It has
-// no pins file: digests (sha256:…) by the image's name come from whoever saw the pull
-// request's images. They must be those of all the Ladder's images and no others. The
-// error is as Step's.
-func (d *Document) PreviewStep(number int, digests map[string]string) (Step, error) {
+// ResolvePreview resolves the environment pr-<number> from spec.preview. It has no pins file:
+// the caller has the digests (sha256:…) of the pull request's images, by name. They must be
+// those of all the Ladder's images and no others. The error is as Resolve's.
+func (d *Document) ResolvePreview(number int, digests map[string]string) (Resolved, error) {
 	p := d.Spec.Preview
 	if p == nil {
-		return Step{}, fmt.Errorf("choosing environment %q: ladder %q has no spec.preview", previewName, d.Metadata.Name)
+		return Resolved{}, fmt.Errorf("choosing environment %q: ladder %q has no spec.preview", previewName, d.Metadata.Name)
 	}
 	environment := fmt.Sprintf("pr-%d", number)
 	if number < 1 || !label.MatchString(environment) {
-		return Step{}, fmt.Errorf("choosing the environment of pull request %d: want a number from 1 on", number)
+		return Resolved{}, fmt.Errorf("choosing the environment of pull request %d: want a number from 1 on", number)
 	}
-	step := Step{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Overridable: d.overridable("spec.preview", p.Overrides)}
+	step := Resolved{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Overridable: d.overridable("spec.preview", p.Overrides)}
 	entries := listed("spec.layers", d.Spec.Layers, "layers")
 	entries = append(entries, d.tier(p.Tier)...)
 	entries = append(entries, listed("spec.preview.layers", p.Layers, previewName)...)
@@ -30,16 +29,16 @@ func (d *Document) PreviewStep(number int, digests map[string]string) (Step, err
 	chart, more := d.chart(pinned{})
 	step.Chart = chart
 	if err := append(problems, more...).Err(); err != nil {
-		return Step{}, err
+		return Resolved{}, err
 	}
 	if err := d.checkDigests(digests); err != nil {
-		return Step{}, fmt.Errorf("pinning the images of pull request %d: %w", number, err)
+		return Resolved{}, fmt.Errorf("pinning the images of pull request %d: %w", number, err)
 	}
 	step.Pins = pinned{Pins: Pins{Images: digests}, file: environment}.inject(d.Spec.Images)
 	return step, nil
 }
 
-// checkDigests is pinned.check for digests that stand in no file.
+// checkDigests checks digests that aren't in a file, like pinned.check.
 func (d *Document) checkDigests(digests map[string]string) error {
 	names := make([]string, len(d.Spec.Images))
 	for i, image := range d.Spec.Images {
@@ -59,8 +58,8 @@ func (d *Document) checkDigests(digests map[string]string) error {
 	return nil
 }
 
-// EnvironmentNames are the names that a rendering can be asked for, in the order of the
-// climb; preview, where there is one, is the last.
+// EnvironmentNames returns the names of all environments in the order of promotion; preview,
+// if there is one, is the last.
 func (d *Document) EnvironmentNames() []string {
 	names := make([]string, len(d.Spec.Environments), len(d.Spec.Environments)+1)
 	for i, environment := range d.Spec.Environments {
@@ -72,6 +71,6 @@ func (d *Document) EnvironmentNames() []string {
 	return names
 }
 
-// IsPreview says whether an environment's name is that of the template of pull requests'
+// IsPreview reports whether an environment's name is that of the template of pull requests'
 // environments.
 func IsPreview(environment string) bool { return environment == previewName }

@@ -41,11 +41,11 @@ func digestOf(digit string) string { return "sha256:" + strings.Repeat(digit, 64
 
 func TestPreviewStep(t *testing.T) {
 	d := openPreview(t, previewLadder)
-	step, err := d.PreviewStep(7, map[string]string{"web": digestOf("a"), "worker": digestOf("b")})
+	step, err := d.ResolvePreview(7, map[string]string{"web": digestOf("a"), "worker": digestOf("b")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ladder.Step{
+	want := ladder.Resolved{
 		Ladder: "shop", Environment: "pr-7", Chart: "chart", Stamps: ladder.StampsOn,
 		Layers: []ladder.Layer{
 			{Path: "common.yaml", Origin: "layers"},
@@ -78,13 +78,13 @@ func TestPreviewStepRefuses(t *testing.T) {
 		"no number":                 {0, both, "want a number from 1 on"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := openPreview(t, previewLadder).PreviewStep(test.number, test.digests); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := openPreview(t, previewLadder).ResolvePreview(test.number, test.digests); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
 	}
 	without, _, _ := strings.Cut(previewLadder, "  preview:")
-	if _, err := openPreview(t, without).PreviewStep(7, both); err == nil || !strings.Contains(err.Error(), "no spec.preview") {
+	if _, err := openPreview(t, without).ResolvePreview(7, both); err == nil || !strings.Contains(err.Error(), "no spec.preview") {
 		t.Errorf("error %v of a ladder without previews", err)
 	}
 }

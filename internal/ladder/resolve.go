@@ -10,26 +10,26 @@ import (
 
 // The environments that a rule names.
 const (
-	// localName is the environment without pins of its own: it runs dev's digests.
+	// localName is the environment that may have no pins: it runs dev's digests.
 	localName = "local"
 	devName   = "dev"
 	// previewName is spec.preview, the template of pr-<n>.
 	previewName = "preview"
 )
 
-// Step resolves an environment: its chart, its layers in order, its pins. target is
-// empty for an environment without targets. The error is a strictyaml.Problems where a
-// document is invalid, and another where the ladder has no such environment or target.
-func (d *Document) Step(environment, target string) (Step, error) {
+// Resolve resolves an environment: its chart, its layers in order, its pins. target is empty
+// for an environment without targets. The error is a strictyaml.Problems where a document is
+// invalid, and another error where the ladder has no such environment or target.
+func (d *Document) Resolve(environment, target string) (Resolved, error) {
 	e, err := d.environment(environment)
 	if err != nil {
-		return Step{}, err
+		return Resolved{}, err
 	}
 	t, err := d.target(e, target)
 	if err != nil {
-		return Step{}, err
+		return Resolved{}, err
 	}
-	step := Step{
+	step := Resolved{
 		Ladder: d.Metadata.Name, Environment: environment, Target: target,
 		Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Preflight: d.Spec.Environments[e].Preflight == PreflightOn,
 		Overridable: d.overridable(environmentPath(e), d.Spec.Environments[e].Overrides),
@@ -42,12 +42,12 @@ func (d *Document) Step(environment, target string) (Step, error) {
 	step.Chart, more = d.chart(pins)
 	problems = append(problems, more...)
 	if err := problems.Err(); err != nil {
-		return Step{}, err
+		return Resolved{}, err
 	}
 	return step, nil
 }
 
-// findLayers finds the files of layers.
+// findLayers returns the layers with their files.
 func (d *Document) findLayers(entries []entry) (layers []Layer, problems strictyaml.Problems) {
 	for _, entry := range entries {
 		files, problem := d.files(entry)
@@ -68,6 +68,7 @@ func (d *Document) LiteralSecrets() bool {
 	return d.Spec.UnresolvedSecrets == UnresolvedSecretsLiteral
 }
 
+// stamps returns the setting, or its default.
 func (d *Document) stamps() Stamps {
 	if d.Spec.Stamps == "" {
 		return StampsOn
@@ -75,7 +76,7 @@ func (d *Document) stamps() Stamps {
 	return d.Spec.Stamps
 }
 
-// environment is the index of the environment of that name.
+// environment returns the index of the environment of that name.
 func (d *Document) environment(name string) (int, error) {
 	if i := d.index(name); i >= 0 {
 		return i, nil
@@ -85,20 +86,21 @@ func (d *Document) environment(name string) (int, error) {
 	}
 	names := d.EnvironmentNames()
 	return 0, fmt.Errorf("choosing environment %q: ladder %q has %s%s",
-		name, d.Metadata.Name, some(names), strictyaml.DidYouMean(name, names))
+		name, d.Metadata.Name, ListNames(names), strictyaml.DidYouMean(name, names))
 }
 
-// maxNamed is how many names a message lists: what a reader looks through.
+// maxNamed bounds how many names a message lists.
 const maxNamed = 20
 
-// some is `a, b, c`, and how many more there are.
-func some(names []string) string {
+// ListNames lists names for a message, at most 20 of them.
+func ListNames(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }
 
+// index returns the index of an environment, or -1.
 func (d *Document) index(environment string) int {
 	return slices.IndexFunc(d.Spec.Environments, func(e Environment) bool { return e.Name == environment })
 }
@@ -106,7 +108,7 @@ func (d *Document) index(environment string) int {
 // noTarget is the index of the target of an environment without targets.
 const noTarget = -1
 
-// target is the index of the target of that name in environment e.
+// target returns the index of the target of that name in environment e.
 func (d *Document) target(e int, name string) (int, error) {
 	environment := d.Spec.Environments[e]
 	t := slices.IndexFunc(environment.Targets, func(t Target) bool { return t.Name == name })
@@ -122,14 +124,14 @@ func (d *Document) target(e int, name string) (int, error) {
 	case len(environment.Targets) == 0:
 		return 0, fmt.Errorf("choosing target %q: environment %q has no targets", name, environment.Name)
 	case name == "":
-		return 0, fmt.Errorf("choosing a target: environment %q has the targets %s: name one", environment.Name, some(names))
+		return 0, fmt.Errorf("choosing a target: environment %q has the targets %s: name one", environment.Name, ListNames(names))
 	}
 	return 0, fmt.Errorf("choosing target %q: environment %q has the targets %s%s",
-		name, environment.Name, some(names), strictyaml.DidYouMean(name, names))
+		name, environment.Name, ListNames(names), strictyaml.DidYouMean(name, names))
 }
 
-// layers of environment e and target t in their order; the last wins. The chart's own
-// values come before them, the pins after them.
+// layers returns the layers of environment e and target t in order; the last wins. The
+// chart's own values precede them, and the pins follow them.
 func (d *Document) layers(e, t int) []entry {
 	environment := d.Spec.Environments[e]
 	entries := listed("spec.layers", d.Spec.Layers, "layers")
@@ -142,7 +144,7 @@ func (d *Document) layers(e, t int) []entry {
 	return entries
 }
 
-// allLayers are the layers that the Ladder names anywhere.
+// allLayers returns the layers that the Ladder names anywhere.
 func (d *Document) allLayers() []entry {
 	entries := listed("spec.layers", d.Spec.Layers, "layers")
 	for _, tier := range Tier("").Enum() {

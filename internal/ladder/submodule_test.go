@@ -84,7 +84,7 @@ func TestSubmodules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step, err := document.Step("dev", "")
+		step, err := document.Resolve("dev", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestSubmodules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = document.Step("dev", "")
+		_, err = document.Resolve("dev", "")
 		want := `is in the submodule "org", which isn't checked out`
 		if err == nil || strings.Count(err.Error(), want) != 2 {
 			t.Errorf("got %v, want twice %s", err, want)

@@ -9,18 +9,17 @@ import (
 	"strings"
 )
 
-// Tag is the template of the tag that CI gives a pull request's image.
-type Tag struct{ template fields }
+// Tag is the template of the tag with which CI pushes a pull request's image.
+type Tag struct{ template fieldTemplate }
 
 // maxTag bounds the template: a tag has at most 128 characters, and `{{.headShortSHA}}`
 // is longer than what it stands for.
 const maxTag = 512
 
-// validTag is the distribution specification's.
+// validTag matches the tags that the distribution specification allows.
 var validTag = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
-// tagFields are the fields of a Tag, each with a value as it might be: the longest where
-// they differ in length.
+// tagFields are the fields of a Tag, each with an example of the largest length.
 var tagFields = map[string]string{
 	"number":       "9999999999",
 	"headSHA":      strings.Repeat("0", 40),
@@ -28,9 +27,9 @@ var tagFields = map[string]string{
 	"branchSlug":   strings.Repeat("a", 50),
 }
 
-// ParseTag reads a Go template of text and of a pull request's fields alone.
+// ParseTag parses a Go template of text and of a pull request's fields alone.
 func ParseTag(text string) (Tag, error) {
-	template, err := parseFields(text, maxTag, slices.Sorted(maps.Keys(tagFields)))
+	template, err := parseTemplate(text, maxTag, slices.Sorted(maps.Keys(tagFields)))
 	if err != nil {
 		return Tag{}, err
 	}
@@ -38,24 +37,24 @@ func ParseTag(text string) (Tag, error) {
 	if !template.uses("headSHA", "headShortSHA") {
 		return Tag{}, errNoCommit
 	}
-	if _, err := t.Of(tagFields); err != nil {
+	if _, err := t.Execute(tagFields); err != nil {
 		return Tag{}, err
 	}
 	return t, nil
 }
 
-// errNoCommit refuses a tag that several commits share: which of them an image is of could
-// not be told, and branches such as feat/login and feat-login would get each other's.
+// errNoCommit rejects a tag that several commits share: an image's commit would be unknown,
+// and branches such as feat/login and feat-login would share images.
 var errNoCommit = errors.New("names no commit, so that pull requests, and pushes to one of them, would share an image: add {{.headSHA}} or {{.headShortSHA}}")
 
-// Of is the tag of a pull request, by its fields.
-func (t Tag) Of(values map[string]string) (string, error) {
-	tag, err := t.template.fill(values)
+// Execute returns the tag of a pull request, by its fields.
+func (t Tag) Execute(values map[string]string) (string, error) {
+	tag, err := t.template.execute(values)
 	if err != nil {
 		return "", err
 	}
 	if !validTag.MatchString(tag) {
-		return "", fmt.Errorf("gives tags such as %.160q, which no registry takes: want at most 128 letters, digits, _, . and -, not beginning with . or -", tag)
+		return "", fmt.Errorf("results in tags such as %.160q, which registries reject: want at most 128 letters, digits, _, . and -, not beginning with . or -", tag)
 	}
 	return tag, nil
 }

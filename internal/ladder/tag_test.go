@@ -23,7 +23,7 @@ func TestTagOfAPullRequest(t *testing.T) {
 			t.Errorf("%q: %v", template, err)
 			continue
 		}
-		if got, err := tag.Of(pullRequest); err != nil || got != want {
+		if got, err := tag.Execute(pullRequest); err != nil || got != want {
 			t.Errorf("%q gives %q, %v; want %q", template, got, err, want)
 		}
 	}
@@ -35,11 +35,11 @@ func TestWhatIsNoTagIsRefused(t *testing.T) {
 		"latest":                                 "names no commit",
 		"{{.branchSlug}}":                        "names no commit",
 		"pr-{{.number}}":                         "names no commit, so that pull requests, and pushes to one of them, would share an image: add {{.headSHA}} or {{.headShortSHA}}",
-		"pr {{.headSHA}}":                        "which no registry takes",
-		"-{{.headShortSHA}}":                     "which no registry takes",
-		"{{.headSHA}}" + strings.Repeat("a", 89): "which no registry takes",
+		"pr {{.headSHA}}":                        "which registries reject",
+		"-{{.headShortSHA}}":                     "which registries reject",
+		"{{.headSHA}}" + strings.Repeat("a", 89): "which registries reject",
 		strings.Repeat("a", 513):                 "more than 512 characters",
-		"{{.headSHA}}{{.headSHA}}{{.headSHA}}{{.headSHA}}": "which no registry takes",
+		"{{.headSHA}}{{.headSHA}}{{.headSHA}}{{.headSHA}}": "which registries reject",
 		"{{.branch}}":                  "no field .branch",
 		"{{.title":                     "unclosed action",
 		"{{.number.x}}":                "text and {{.branchSlug}}, {{.headSHA}}, {{.headShortSHA}}, {{.number}} alone",
@@ -67,7 +67,7 @@ func FuzzParseTag(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := tag.Of(pullRequest)
+		got, err := tag.Execute(pullRequest)
 		if err == nil && (got == "" || len(got) > 128) {
 			t.Errorf("%q gives %q", template, got)
 		}
@@ -84,7 +84,7 @@ spec:
   environments: [{name: dev, layers: [values/dev.yaml]}]
 `
 	t.Run("names files that aren't there, and folders above", func(t *testing.T) {
-		l, err := ladder.Alone("shop.yaml", []byte(document))
+		l, err := ladder.Parse("shop.yaml", []byte(document))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,12 +99,12 @@ spec:
 			"{name: dev,":        "{nom: dev,",
 			"  chart:":           "  preview: {tag: '{{.branch}}'}\n  chart:",
 		} {
-			_, err := ladder.Alone("shop.yaml", []byte(strings.Replace(document, from, to, 1)))
+			_, err := ladder.Parse("shop.yaml", []byte(strings.Replace(document, from, to, 1)))
 			if err == nil || !strings.Contains(err.Error(), "shop.yaml:") {
 				t.Errorf("%q: %v", to, err)
 			}
 		}
-		if _, err := ladder.Alone("shop.yaml", nil); err == nil {
+		if _, err := ladder.Parse("shop.yaml", nil); err == nil {
 			t.Error("an empty document is a ladder")
 		}
 	})

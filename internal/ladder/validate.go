@@ -175,11 +175,19 @@ func (v *validator) environments() {
 	v.unique(names, func(i int) string { return environmentPath(i) + ".name" })
 }
 
-// previewEnvironment is what the environments of pull requests are called.
+// previewEnvironment matches the names of the environments of pull requests.
 var previewEnvironment = regexp.MustCompile(`^pr-[0-9]+$`)
 
+// IsName reports whether a text can be a name in a Ladder.
+func IsName(text string) bool { return label.MatchString(text) }
+
+// IsReservedName reports whether a name is taken by the environments of pull requests.
+func IsReservedName(name string) bool {
+	return name == previewName || previewEnvironment.MatchString(name)
+}
+
 func (v *validator) environmentName(at, name string) {
-	if name == previewName || previewEnvironment.MatchString(name) {
+	if IsReservedName(name) {
 		v.problemf(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
 		return
 	}

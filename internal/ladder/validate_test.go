@@ -401,7 +401,7 @@ func TestWhatIsTooManyIsOneProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = document.Step("dev", "")
+	_, err = document.Resolve("dev", "")
 	diffProblems(t, "shop/pins/dev.yaml:1:9: images: has 103 keys: at most 100 are allowed", err)
 }
 
@@ -471,7 +471,7 @@ func FuzzPins(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step, err := document.Step("dev", "")
+		step, err := document.Resolve("dev", "")
 		if err != nil {
 			wellFormed(t, err)
 			return

@@ -172,7 +172,7 @@ func TestHostilePaths(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				step, err := document.Step("dev", "")
+				step, err := document.Resolve("dev", "")
 				if err != nil {
 					return err
 				}
@@ -210,7 +210,7 @@ func FuzzLayers(f *testing.F) {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
 	f.Fuzz(func(t *testing.T, low, high []byte) {
-		step := ladder.Step{
+		step := ladder.Resolved{
 			Layers: []ladder.Layer{{Path: "low.yaml", Origin: "layers"}, {Path: "high.yaml", Origin: "environment dev"}},
 			Pins:   []ladder.Pin{{Image: ladder.Image{Name: "web", Repository: "registry.example.com/web", ValuesPath: "image"}, Digest: digest, Source: "pins.yaml"}},
 		}

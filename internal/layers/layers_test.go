@@ -20,8 +20,8 @@ const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
 // stepOf has layers a.yaml, b.yaml … of these contents; a content that begins with
 // "tier:" and a newline is a tier's.
-func stepOf(contents ...string) (fstest.MapFS, ladder.Step) {
-	repo, step := fstest.MapFS{}, ladder.Step{}
+func stepOf(contents ...string) (fstest.MapFS, ladder.Resolved) {
+	repo, step := fstest.MapFS{}, ladder.Resolved{}
 	for i, content := range contents {
 		name, origin := string(rune('a'+i))+".yaml", "layers"
 		if rest, ok := strings.CutPrefix(content, "tier:\n"); ok {
@@ -165,7 +165,7 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 		})
 	}
 	t.Run("a parameter", func(t *testing.T) {
-		step := ladder.Step{Pins: pins, Overrides: []ladder.Override{{Path: []string{"web", "image", "tag"}, Value: "v1"}}}
+		step := ladder.Resolved{Pins: pins, Overrides: []ladder.Override{{Path: []string{"web", "image", "tag"}, Value: "v1"}}}
 		_, err := layers.Merge(t.Context(), fstest.MapFS{}, step)
 		wantProblems(t, `the Application's parameter values: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`, err)
 	})

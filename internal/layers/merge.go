@@ -39,7 +39,7 @@ type Merged struct {
 //
 // All problems of all layers are reported at once; the error is a strictyaml.Problems where
 // layers are invalid. It is ctx's where that ends.
-func Merge(ctx context.Context, fsys fs.FS, step ladder.Step) (*Merged, error) {
+func Merge(ctx context.Context, fsys fs.FS, step ladder.Resolved) (*Merged, error) {
 	m := &Merged{pins: step.Pins}
 	if err := m.read(ctx, fsys, step.Layers); err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (c countingFS) Stat(name string) (fs.FileInfo, error) { return c.MapFS.Stat
 
 func TestMergeReadsALayerOnce(t *testing.T) {
 	fsys := countingFS{files("a.yaml", "x: a", "b.yaml", "x: b"), map[string]int{}}
-	step := ladder.Step{Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "a.yaml"}}}
+	step := ladder.Resolved{Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "a.yaml"}}}
 	got, err := layers.Merge(t.Context(), fsys, step)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestMergeReadsALayerOnce(t *testing.T) {
 func TestMergeStopsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := layers.Merge(ctx, files("a.yaml", "x: a"), ladder.Step{Layers: []ladder.Layer{{Path: "a.yaml"}}})
+	_, err := layers.Merge(ctx, files("a.yaml", "x: a"), ladder.Resolved{Layers: []ladder.Layer{{Path: "a.yaml"}}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
@@ -92,7 +92,7 @@ func TestMergeInjectsPinsLast(t *testing.T) {
 		{"into one of two maps that are one by an alias", "a: &x {port: 80}\nb: *x", []ladder.Pin{pin("a")}, map[string]any{"a": with(image, "port", 80.0), "b": map[string]any{"port": 80.0}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := layers.Merge(t.Context(), files("l.yaml", tt.layer), ladder.Step{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: tt.pins})
+			got, err := layers.Merge(t.Context(), files("l.yaml", tt.layer), ladder.Resolved{Layers: []ladder.Layer{{Path: "l.yaml"}}, Pins: tt.pins})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func TestMergeInjectsPinsLast(t *testing.T) {
 }
 
 func TestMergeReportsProblemsOfAllLayers(t *testing.T) {
-	_, err := layers.Merge(t.Context(), files("a.yaml", "x: 1\nx: 2", "b.yaml", "- a list"), ladder.Step{
+	_, err := layers.Merge(t.Context(), files("a.yaml", "x: 1\nx: 2", "b.yaml", "- a list"), ladder.Resolved{
 		Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "missing.yaml", Origin: "tier full"}},
 	})
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 type view struct {
 	layers.View
 
-	step ladder.Step
+	step ladder.Resolved
 	// ownValues are its values without the chart's.
 	ownValues *layers.Merged
 	// chart is nil where it is in a registry, which lint doesn't query; the view has only
@@ -33,7 +33,7 @@ func (l *linter) views(ctx context.Context) ([]view, error) {
 		problems strictyaml.Problems
 		views    []view
 	)
-	for _, step := range l.document.Steps() {
+	for _, step := range l.document.ResolveAll() {
 		v, err := l.view(ctx, step)
 		if found := strictyaml.ProblemsOf(err); found != nil {
 			problems = append(problems, found...)
@@ -51,7 +51,7 @@ func (l *linter) views(ctx context.Context) ([]view, error) {
 }
 
 // view merges the values of one environment or target, and checks them against the chart.
-func (l *linter) view(ctx context.Context, step ladder.Step) (view, error) {
+func (l *linter) view(ctx context.Context, step ladder.Resolved) (view, error) {
 	v := view{step: step, chart: l.charts[step.Chart], options: l.options}
 	v.Name, v.Template = step.Environment, ladder.IsPreview(step.Environment)
 	if step.Target != "" {

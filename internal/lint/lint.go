@@ -23,7 +23,7 @@ type Options struct {
 }
 
 // releaseOf returns the release that a step is rendered as.
-func (o Options) releaseOf(step ladder.Step) chart.Release {
+func (o Options) releaseOf(step ladder.Resolved) chart.Release {
 	release := o.Release
 	release.Name = cmp.Or(release.Name, step.Ladder)
 	return release

@@ -1,4 +1,4 @@
-package ladder
+package infer
 
 import (
 	"errors"
@@ -11,11 +11,12 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// valuesTree is a folder of values files: of all environments in the folder itself, of
-// one in each folder of it, of a target in each folder of those.
+// valuesTree is a folder of values files. It has files for all environments or for one, a
+// folder for an environment, and in that a folder for a target.
 type valuesTree struct {
 	repo    fs.FS
 	dir     string
@@ -25,7 +26,7 @@ type valuesTree struct {
 	// inChart is set where the folder is the chart's own.
 	inChart      bool
 	common       []string
-	environments []*InferredEnvironment
+	environments []*Environment
 	leftOut      []LeftOut
 }
 
@@ -47,15 +48,17 @@ func (v *valuesTree) read(folder string) error {
 	return nil
 }
 
-// folder returns the names of a folder's values files and folders; what is neither is
-// left out.
+// folder returns the names of a folder's values files and folders, and leaves out others.
 func (v *valuesTree) folder(name string) (files, folders []string, err error) {
-	entries, err := readFolder(v.repo, path.Join(v.dir, name))
+	entries, err := ladder.ReadFolder(v.repo, path.Join(v.dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, errors.New("there is no such folder")
 	case err != nil:
-		return nil, nil, withoutPath(err)
+		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathErr.Err
+		}
+		return nil, nil, err
 	}
 	for _, e := range entries {
 		file := path.Join(name, e.Name())
@@ -68,7 +71,7 @@ func (v *valuesTree) folder(name string) (files, folders []string, err error) {
 		case !isYAML(e.Name()), slices.Contains(otherDocuments, e.Name()):
 		case e.Name() == "values.yaml" && isFile(v.repo, path.Join(v.dir, name, "Chart.yaml")): // the chart's own come first anyway
 		default:
-			if why := v.noValues(file); why != "" {
+			if why := v.rejectFile(file); why != "" {
 				v.leaveOut(file, why)
 				continue
 			}
@@ -80,42 +83,41 @@ func (v *valuesTree) folder(name string) (files, folders []string, err error) {
 	return files, folders, nil
 }
 
-// otherDocuments are a chart's and the ladder's own.
-var otherDocuments = []string{FileName, "Chart.yaml", "requirements.yaml"}
+// otherDocuments are the names of a chart's and a ladder's own documents.
+var otherDocuments = []string{ladder.FileName, "Chart.yaml", "requirements.yaml"}
 
 func isYAML(name string) bool {
 	name = strings.TrimSuffix(name, templateSuffix)
 	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
-// templateSuffix is what helmfile's templates of values end with.
+// templateSuffix is the suffix of helmfile's templates of values.
 const templateSuffix = ".gotmpl"
 
-// otherTools are names of files that belong to other tools.
+// otherTools matches names of files that belong to other tools.
 var otherTools = regexp.MustCompile(`^(?:docker-compose|compose|kustomization|helmfile|skaffold|taskfile|ct)(?:[-_.].*)?$`)
 
-// secretName matches names of files that are encrypted, or that shouldn't be in Git.
+// secretName matches names of files that are encrypted, or that don't belong in Git.
 var secretName = regexp.MustCompile(`(?:^|[-_.])(?:secrets?|credentials?|sops|enc|encrypted)(?:[-_.]|$)`)
 
-// noValues returns why a file isn't a values file that could be rendered, nothing where
-// it is one.
-func (v *valuesTree) noValues(file string) string {
+// rejectFile returns why a file can't be a layer, or nothing where it can.
+func (v *valuesTree) rejectFile(file string) string {
 	name := stem(path.Base(file))
 	switch {
 	case strings.HasSuffix(file, templateSuffix):
-		return "is a template of helmfile's: render it, or write the values out"
+		return "is a template of helmfile: render it, or write plain values"
 	case otherTools.MatchString(name):
 		return "belongs to another tool"
 	case strings.HasSuffix(name, ".schema"):
 		return "is a schema"
 	case secretName.MatchString(name):
-		return "seems to have secrets, and the plugin decrypts nothing: let a controller bring them"
+		return "seems to contain secrets, and the plugin decrypts nothing: let a controller create them"
 	}
-	return v.otherContent(file)
+	return v.rejectContent(file)
 }
 
-// otherContent returns why what is in a file isn't values.
-func (v *valuesTree) otherContent(file string) string {
+// rejectContent returns why a file's content isn't values, or nothing where it is.
+func (v *valuesTree) rejectContent(file string) string {
 	data, err := strictyaml.ReadFile(v.repo, path.Join(v.dir, file))
 	if err != nil {
 		return "can't be read inside the repository"
@@ -126,27 +128,28 @@ func (v *valuesTree) otherContent(file string) string {
 		SOPS       any `json:"sops"`
 	}
 	if yaml.Unmarshal(data, &head) != nil {
-		return "" // lint says what is wrong
+		return "" // lint reports the error
 	}
 	_, encrypted := head.SOPS.(map[string]any)
 	switch {
 	case head.APIVersion != nil && head.Kind != nil:
 		return fmt.Sprintf("is a manifest (%.60v)", head.Kind)
 	case encrypted:
-		return "is encrypted by SOPS, and the plugin decrypts nothing: let a controller bring the secrets"
+		return "is encrypted by SOPS, and the plugin decrypts nothing: let a controller create the secrets"
 	}
 	return ""
 }
 
+// leaveOut records a file that isn't a layer.
 func (v *valuesTree) leaveOut(file, reason string) {
 	v.leftOut = append(v.leftOut, LeftOut{file, reason})
 }
 
-// commonNames are what files of every environment are called.
+// commonNames are the names of files that are layers of every environment.
 var commonNames = []string{"values", "common", "base", "default", "defaults", "global", "all", "shared"}
 
-// valuesName takes what a file's name says of its environment or service out of it:
-// values-prod, prod-values, values.prod.
+// valuesName matches the environment or service in a file's name: values-prod, prod-values,
+// values.prod.
 var valuesName = regexp.MustCompile(`^(?:values[-_.])?(.+?)(?:[-_.]values)?$`)
 
 // stem returns a file's name in lower case without its ending.
@@ -155,34 +158,34 @@ func stem(file string) string {
 	return strings.ToLower(strings.TrimSuffix(file, path.Ext(file)))
 }
 
-// subject returns what a stem tells of, with dashes: prod of values_prod.
+// subject returns the environment or service in a stem, with dashes: prod for values_prod.
 func subject(stem string) string {
 	return strings.ReplaceAll(valuesName.FindStringSubmatch(stem)[1], "_", "-")
 }
 
-// parts are what values files are for that are of no environment.
-var parts = []string{
+// partNames are names of values files that aren't for an environment.
+var partNames = []string{
 	"image", "images", "tag", "tags", "version", "versions", "config", "configs", "settings", "example", "examples",
 	"sample", "samples", "tests", "unittest", "unittests", "schema", "application", "applications", "project", "ingress",
 }
 
-// noEnvironment returns why a name isn't an environment's, nothing where it may be one. A
-// bare name says nothing of values: next to a chart's own files it must be a known one.
-func (v *valuesTree) noEnvironment(name string, bare bool) string {
+// rejectName returns why a name isn't that of an environment, or nothing where it may be. A
+// bare name doesn't contain "values": next to a chart's own files it must be a known name.
+func (v *valuesTree) rejectName(name string, bare bool) string {
 	switch {
-	case bare && v.inChart && !knownName(name):
+	case bare && v.inChart && !isKnownName(name):
 		return "isn't named after an environment that init knows"
-	case slices.Contains(Tier("").Enum(), name):
+	case slices.Contains(ladder.Tier("").Enum(), name):
 		return "is named after a tier: name it in spec.tiers"
-	case slices.Contains(parts, name):
+	case slices.Contains(partNames, name):
 		return "isn't named after an environment: add it to the layers that need it"
-	case !label.MatchString(name) || name == previewName || previewEnvironment.MatchString(name):
+	case !ladder.IsName(name) || ladder.IsReservedName(name):
 		return "has a name that no environment can have"
 	}
 	return ""
 }
 
-// topFile adds a file that stands for an environment by its name, or for all.
+// topFile adds a file of an environment, by its name, or of all environments.
 func (v *valuesTree) topFile(file, stem string) {
 	name := subject(stem)
 	if slices.Contains(commonNames, name) {
@@ -193,7 +196,7 @@ func (v *valuesTree) topFile(file, stem string) {
 		v.common = append(v.common, file)
 		return
 	}
-	if why := v.noEnvironment(name, name == strings.ReplaceAll(stem, "_", "-")); why != "" {
+	if why := v.rejectName(name, name == strings.ReplaceAll(stem, "_", "-")); why != "" {
 		v.leaveOut(file, why)
 		return
 	}
@@ -201,25 +204,26 @@ func (v *valuesTree) topFile(file, stem string) {
 	e.Layers = append(e.Layers, file)
 }
 
-func (v *valuesTree) environment(name string) *InferredEnvironment {
+// environment returns the environment of that name, and adds it if it is new.
+func (v *valuesTree) environment(name string) *Environment {
 	for _, e := range v.environments {
 		if e.Name == name {
 			return e
 		}
 	}
-	e := &InferredEnvironment{Name: name, Unknown: !knownName(name)}
+	e := &Environment{Name: name, Unknown: !isKnownName(name)}
 	v.environments = append(v.environments, e)
 	return e
 }
 
-// chartsFolders are folders that a chart has for other things than environments.
+// chartsFolders are the folders of charts that aren't environments.
 var chartsFolders = map[string]string{
 	"templates": "", "charts": "", "crds": "", "files": "", "docs": "",
 	"ci": "has values of chart-testing", "tests": "has tests", "unittests": "has tests",
 }
 
-// environmentFolder adds the files of a folder that is named after an environment, and
-// its folders as targets.
+// environmentFolder adds the files of a folder that is named after an environment, and its
+// folders as targets.
 func (v *valuesTree) environmentFolder(folder, name string) error {
 	if why, ok := chartsFolders[name]; ok && v.inChart {
 		if why != "" {
@@ -238,10 +242,10 @@ func (v *valuesTree) environmentFolder(folder, name string) error {
 		return err
 	}
 	targets, err := v.targets(folder, folders)
-	if err != nil || len(files) == 0 && len(targets) == 0 {
+	if err != nil || (len(files) == 0 && len(targets) == 0) {
 		return err
 	}
-	if why := v.noEnvironment(name, true); why != "" {
+	if why := v.rejectName(name, true); why != "" {
 		v.leaveOut(folder+"/", why)
 		return nil
 	}
@@ -255,9 +259,9 @@ func (v *valuesTree) environmentFolder(folder, name string) error {
 	return nil
 }
 
-// targets returns a target for each folder in an environment's that has values files.
-func (v *valuesTree) targets(folder string, names []string) ([]InferredTarget, error) {
-	var targets []InferredTarget
+// targets returns a target for each folder in an environment's folder that has values files.
+func (v *valuesTree) targets(folder string, names []string) ([]Target, error) {
+	var targets []Target
 	for _, name := range names {
 		at := path.Join(folder, name)
 		files, deeper, err := v.folder(at)
@@ -271,7 +275,7 @@ func (v *valuesTree) targets(folder string, names []string) ([]InferredTarget, e
 			continue
 		}
 		target := strings.ReplaceAll(strings.ToLower(name), "_", "-")
-		if !label.MatchString(target) {
+		if !ladder.IsName(target) {
 			v.leaveOut(at+"/", "has a name that no target can have")
 			continue
 		}
@@ -279,18 +283,18 @@ func (v *valuesTree) targets(folder string, names []string) ([]InferredTarget, e
 		if err != nil {
 			return nil, err
 		}
-		targets = append(targets, InferredTarget{target, layers})
+		targets = append(targets, Target{target, layers})
 	}
 	return targets, nil
 }
 
-// choose returns the layers among a folder's values files: those whose names tell of all,
-// of the folder or of the service. A file alone is one whatever its name is.
+// choose returns the layers among a folder's values files: those named after the folder, the
+// service or all. The only file of a folder is a layer whatever its name is.
 func (v *valuesTree) choose(folder, name string, files []string) (layers []string, err error) {
-	mine := func(file string) bool {
+	isLayer := func(file string) bool {
 		subject := subject(stem(file))
 		if v.service != "" {
-			return subject == v.service || subject != "values" && slices.Contains(commonNames, subject)
+			return subject == v.service || (subject != "values" && slices.Contains(commonNames, subject))
 		}
 		return subject == name || subject == v.chart || slices.Contains(commonNames, subject)
 	}
@@ -298,16 +302,16 @@ func (v *valuesTree) choose(folder, name string, files []string) (layers []strin
 		return []string{path.Join(folder, files[0])}, nil
 	}
 	for _, file := range files {
-		if mine(file) {
+		if isLayer(file) {
 			layers = append(layers, path.Join(folder, file))
 		}
 	}
 	if len(layers) == 0 && len(files) > 1 {
-		return nil, fmt.Errorf("%q has %s: are they of several services? Name the ladder's (--service %s), or write the ladder by hand",
-			folder, some(files), subject(stem(files[0])))
+		return nil, fmt.Errorf("%q has %s: if they belong to several services, choose one (--service %s), or write the ladder by hand",
+			folder, ladder.ListNames(files), subject(stem(files[0])))
 	}
 	for _, file := range files {
-		if !mine(file) {
+		if !isLayer(file) {
 			v.leaveOut(path.Join(folder, file), "may be of another service: add it to the layers that need it")
 		}
 	}

@@ -9,37 +9,38 @@ import (
 	"text/template/parse"
 )
 
-// fields is a Go template of text and fields alone. Functions, conditions and loops are
-// refused: the ladder is the team's, and who fills it in serves all teams, so a template
+// fieldTemplate is a Go template of text and fields alone. Functions, conditions and loops
+// are rejected: teams write ladders, and a server executes them for all teams, so a template
 // must not be able to spend time or memory.
-type fields struct{ parts []part }
+type fieldTemplate struct{ parts []part }
 
-// part is a text, or the name of a field.
+// part is a text or the name of a field.
 type part struct{ text, field string }
 
-// parseFields reads a template of at most most bytes that has the fields named.
-func parseFields(text string, most int, names []string) (fields, error) {
-	if len(text) > most {
-		return fields{}, fmt.Errorf("has more than %d characters", most)
+// parseTemplate parses a template of at most limit bytes with the named fields.
+func parseTemplate(text string, limit int, names []string) (fieldTemplate, error) {
+	if len(text) > limit {
+		return fieldTemplate{}, fmt.Errorf("has more than %d characters", limit)
 	}
 	parsed, err := template.New("template").Parse(text)
 	if err != nil {
-		return fields{}, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+		return fieldTemplate{}, errors.New(strings.TrimPrefix(err.Error(), "template: "))
 	}
 	if parsed.Tree == nil || len(parsed.Templates()) > 1 {
-		return fields{}, wrongFields(names)
+		return fieldTemplate{}, wrongFields(names)
 	}
-	var f fields
+	var t fieldTemplate
 	for _, node := range parsed.Root.Nodes {
 		p, err := parsePart(node, names)
 		if err != nil {
-			return fields{}, err
+			return fieldTemplate{}, err
 		}
-		f.parts = append(f.parts, p)
+		t.parts = append(t.parts, p)
 	}
-	return f, nil
+	return t, nil
 }
 
+// parsePart parses one node of a template.
 func parsePart(node parse.Node, names []string) (part, error) {
 	if text, ok := node.(*parse.TextNode); ok {
 		return part{text: string(text.Text)}, nil
@@ -58,14 +59,15 @@ func parsePart(node parse.Node, names []string) (part, error) {
 	return part{field: field.Ident[0]}, nil
 }
 
+// wrongFields returns the error for anything but text and fields.
 func wrongFields(names []string) error {
 	return fmt.Errorf("want text and {{.%s}} alone", strings.Join(names, "}}, {{."))
 }
 
-// fill is the template with the fields' values.
-func (f fields) fill(values map[string]string) (string, error) {
+// execute returns the template's text with the fields' values.
+func (t fieldTemplate) execute(values map[string]string) (string, error) {
 	var b strings.Builder
-	for _, p := range f.parts {
+	for _, p := range t.parts {
 		value, ok := values[p.field]
 		if p.field != "" && !ok {
 			return "", fmt.Errorf("field .%s is missing", p.field)
@@ -75,7 +77,7 @@ func (f fields) fill(values map[string]string) (string, error) {
 	return b.String(), nil
 }
 
-// uses says whether the template has one of the fields.
-func (f fields) uses(names ...string) bool {
-	return slices.ContainsFunc(f.parts, func(p part) bool { return p.field != "" && slices.Contains(names, p.field) })
+// uses reports whether the template contains one of the fields.
+func (t fieldTemplate) uses(names ...string) bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.field != "" && slices.Contains(names, p.field) })
 }

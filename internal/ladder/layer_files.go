@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Patterns are those of all groups.
+// Patterns returns the patterns of all groups.
 func (m *MayDiffer) Patterns() []string {
 	if m == nil {
 		return nil
@@ -13,8 +13,8 @@ func (m *MayDiffer) Patterns() []string {
 	return slices.Concat(m.Scale, m.Endpoints, m.Flags, m.Secrets, m.Rollout)
 }
 
-// LayerFiles are the files in the repository of all layers that the Ladder names
-// anywhere, each once. What can't be found is left to Check.
+// LayerFiles returns the files of all layers that the Ladder names anywhere, each once. It
+// leaves out missing files, which Check reports.
 func (d *Document) LayerFiles() []string {
 	layers, _ := d.findLayers(d.allLayers())
 	files := make([]string, len(layers))
@@ -25,18 +25,18 @@ func (d *Document) LayerFiles() []string {
 	return slices.Compact(files)
 }
 
-// Steps resolves every environment and target in the order of the climb; preview, where
-// there is one, is the last, as pull request 1 with digests that no image has. What can't
-// be resolved is left out: Check says why.
-func (d *Document) Steps() []Step {
-	var steps []Step
+// ResolveAll resolves every environment and target in the order of promotion. The preview,
+// if there is one, is the last, for pull request 1 and with digests that no image has. It
+// leaves out what can't be resolved, which Check reports.
+func (d *Document) ResolveAll() []Resolved {
+	var steps []Resolved
 	for _, e := range d.Spec.Environments {
 		for _, t := range targetIndexes(e) {
 			target := ""
 			if t != noTarget {
 				target = e.Targets[t].Name
 			}
-			if step, err := d.Step(e.Name, target); err == nil {
+			if step, err := d.Resolve(e.Name, target); err == nil {
 				steps = append(steps, step)
 			}
 		}
@@ -45,7 +45,7 @@ func (d *Document) Steps() []Step {
 	for _, image := range d.Spec.Images {
 		digests[image.Name] = "sha256:" + strings.Repeat("0", 64)
 	}
-	if step, err := d.PreviewStep(1, digests); err == nil {
+	if step, err := d.ResolvePreview(1, digests); err == nil {
 		step.Environment = previewName
 		steps = append(steps, step)
 	}

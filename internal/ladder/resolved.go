@@ -1,8 +1,8 @@
 package ladder
 
-// Step is one environment (and target) of a Ladder with everything resolved that its
-// rendering needs. Paths are relative to the repository's root.
-type Step struct {
+// Resolved is one environment (and target) of a Ladder with everything that its rendering
+// needs. Paths are relative to the repository's root.
+type Resolved struct {
 	Ladder      string
 	Environment string
 	Target      string
@@ -10,7 +10,7 @@ type Step struct {
 	Chart string
 	// Layers in order; the last wins.
 	Layers []Layer
-	// Overridable are patterns of the value paths that Override takes.
+	// Overridable are patterns of the value paths that Override accepts.
 	Overridable []string
 	// Overrides are values to set after all layers.
 	Overrides []Override
@@ -24,14 +24,14 @@ type Step struct {
 	Preflight bool
 }
 
-// TierOrigin begins the origin of a tier's layer.
+// TierOrigin is the start of the origin of a tier's layer.
 const TierOrigin = "tier "
 
 // Layer is one values file.
 type Layer struct {
 	// Path in the repository.
 	Path string
-	// Origin says why it is in the list: "layers", "tier lite", "environment dev",
+	// Origin is the list that names it: "layers", "tier lite", "environment dev",
 	// "target eu".
 	Origin string
 }
@@ -41,8 +41,8 @@ type Pin struct {
 	Image
 
 	Digest string
-	// Source is the pins file (path in the repository), for messages, and Line the
-	// digest's place in it; 0 where it is no file.
+	// Source is the pins file's path in the repository, for messages, and Line the
+	// digest's line in it; 0 where it isn't a file.
 	Source string
 	Line   int
 }
