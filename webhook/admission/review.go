@@ -142,7 +142,7 @@ func (r *Reviewer) clusterOf(ctx context.Context, gates []verdict.Gate) string {
 func (r *Reviewer) imagesToReview(ctx context.Context, req *admissionv1.AdmissionRequest, gates []policycache.CachedGate) ([]rollout.ImageReview, *Result) {
 	changes, err := r.resolver.Resolve(ctx, req)
 	for _, warning := range changes.Warnings {
-		r.log.Warn("look-up failed", "namespace", cleanName(req.Namespace), "error", warning)
+		r.log.Warn(warning.Consequence, "namespace", cleanName(req.Namespace), "error", warning.Err)
 	}
 	recall, recallErr := r.policies.UnreadableRecall()
 	var stamps rollout.StampError

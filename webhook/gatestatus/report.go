@@ -76,8 +76,8 @@ const (
 // Reporter audits what runs, and writes what would be denied to the status of Gates.
 // Admission neither waits for it nor fails with it.
 type Reporter struct {
-	ReportOptions
-	Sources
+	options ReportOptions
+	sources Sources
 
 	leading sync.Mutex // held while this replica reports
 }
@@ -89,7 +89,7 @@ func NewReporter(options ReportOptions, sources Sources) *Reporter {
 	cluster := rest.CopyConfig(sources.Cluster)
 	cluster.QPS, cluster.Burst = 20, 40
 	sources.Cluster = cluster
-	return &Reporter{ReportOptions: options, Sources: sources}
+	return &Reporter{options: options, sources: sources}
 }
 
 // Leads reports whether this replica is the one that reports.
@@ -103,7 +103,7 @@ func (r *Reporter) Leads() bool {
 
 // Run reports until ctx ends, while this replica leads.
 func (r *Reporter) Run(ctx context.Context) error {
-	if r.Lease.Name == "" {
+	if r.options.Lease.Name == "" {
 		r.lead(ctx)
 		return nil
 	}
@@ -120,7 +120,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 }
 
 func (r *Reporter) elector() (*leaderelection.LeaderElector, error) {
-	leases, err := coordinationv1client.NewForConfig(r.Cluster)
+	leases, err := coordinationv1client.NewForConfig(r.sources.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
@@ -130,7 +130,7 @@ func (r *Reporter) elector() (*leaderelection.LeaderElector, error) {
 	}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: r.Lease.Namespace, Name: r.Lease.Name},
+			LeaseMeta:  metav1.ObjectMeta{Namespace: r.options.Lease.Namespace, Name: r.options.Lease.Name},
 			Client:     leases,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())},
 		},
@@ -138,11 +138,11 @@ func (r *Reporter) elector() (*leaderelection.LeaderElector, error) {
 		ReleaseOnCancel: true, // two that audit at once for a moment write the same
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: r.lead,
-			OnStoppedLeading: func() { r.Log.Info("stopped leading the report of what runs") },
+			OnStoppedLeading: func() { r.sources.Log.Info("stopped leading the report of what runs") },
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("setting up Lease %q: %w", r.Lease, err)
+		return nil, fmt.Errorf("setting up Lease %q: %w", r.options.Lease, err)
 	}
 	return elector, nil
 }
@@ -151,29 +151,29 @@ func (r *Reporter) elector() (*leaderelection.LeaderElector, error) {
 func (r *Reporter) lead(ctx context.Context) {
 	r.leading.Lock()
 	defer r.leading.Unlock()
-	if wait.PollUntilContextCancel(ctx, time.Second, true, func(context.Context) (bool, error) { return r.Policies.Ready(), nil }) != nil {
+	if wait.PollUntilContextCancel(ctx, time.Second, true, func(context.Context) (bool, error) { return r.sources.Policies.Ready(), nil }) != nil {
 		return
 	}
-	r.Log.Info("reporting what runs", "interval", r.Interval)
-	tick := time.NewTicker(r.Interval)
+	r.sources.Log.Info("reporting what runs", "interval", r.options.Interval)
+	tick := time.NewTicker(r.options.Interval)
 	defer tick.Stop()
 	for {
 		select { // the audit that starts now includes what has changed so far
-		case <-r.Policies.Changed():
+		case <-r.sources.Policies.Changed():
 		default:
 		}
 		if err := panics.Catch(func() error { return r.report(ctx) }); err != nil && ctx.Err() == nil {
-			r.Log.Error("cannot report what runs", "error", err)
+			r.sources.Log.Error("cannot report what runs", "error", err)
 		}
 		select {
 		case <-tick.C:
 			continue
-		case <-r.Policies.Changed():
+		case <-r.sources.Policies.Changed():
 		case <-ctx.Done():
 			return
 		}
 		select {
-		case <-time.After(r.SettleTime):
+		case <-time.After(r.options.SettleTime):
 		case <-ctx.Done():
 			return
 		}
@@ -189,7 +189,7 @@ type audited struct {
 
 // report audits the namespaces of all Gates, and writes the findings to their status.
 func (r *Reporter) report(ctx context.Context) error {
-	gates := r.Policies.Gates()
+	gates := r.sources.Policies.Gates()
 	found := r.auditNamespaces(ctx, gates)
 	if err := ctx.Err(); err != nil {
 		return err // an interrupted audit is no finding
@@ -198,7 +198,7 @@ func (r *Reporter) report(ctx context.Context) error {
 	for _, g := range gates {
 		running, condition := summarize(g, found)
 		failed = errors.Join(failed, retry.RetryOnConflict(retry.DefaultRetry, func() error {
-			return updateStatus(ctx, r.Client, g.Name, func(_ policycache.CachedGate, status *v1alpha1.GateStatus) bool {
+			return updateStatus(ctx, r.sources.Client, g.Name, func(_ policycache.CachedGate, status *v1alpha1.GateStatus) bool {
 				return setRunning(status, running, condition)
 			})
 		}))
@@ -227,7 +227,7 @@ func (r *Reporter) auditNamespaces(ctx context.Context, gates []policycache.Cach
 			cancel()
 		}
 		if a.err != nil && ctx.Err() == nil {
-			r.Log.Error("cannot audit namespace", "namespace", namespace, "error", a.err)
+			r.sources.Log.Error("cannot audit namespace", "namespace", namespace, "error", a.err)
 		}
 		found[namespace] = a
 	}
@@ -236,21 +236,21 @@ func (r *Reporter) auditNamespaces(ctx context.Context, gates []policycache.Cach
 
 // auditOptions returns what admission would judge by now.
 func (r *Reporter) auditOptions(ctx context.Context, gates []verdict.Gate) (*audit.Cluster, audit.Options, error) {
-	if name, err := r.Policies.UnreadableRecall(); err != nil {
+	if name, err := r.sources.Policies.UnreadableRecall(); err != nil {
 		return nil, audit.Options{}, fmt.Errorf("reading Recall %q: %w", name, err)
 	}
-	policies, unreadable := r.ImagePolicies.Named(ctx, gates)
+	policies, unreadable := r.sources.ImagePolicies.Named(ctx, gates)
 	for _, name := range slices.Sorted(maps.Keys(unreadable)) {
 		return nil, audit.Options{}, unreadable[name]
 	}
-	uid, err := r.ClusterUID.For(ctx, gates)
+	uid, err := r.sources.ClusterUID.For(ctx, gates)
 	if err != nil {
 		return nil, audit.Options{}, err
 	}
-	cluster, err := audit.NewCluster(r.Cluster, r.Kinds) // each time: kinds are installed and removed
+	cluster, err := audit.NewCluster(r.sources.Cluster, r.sources.Kinds) // each time: kinds are installed and removed
 	return cluster, audit.Options{
-		Gates: gates, Cluster: uid, Recalls: r.Policies.Recalls(), Exceptions: r.Policies.Exceptions(), Policies: policies,
-		Judge: r.Judge, Now: time.Now(),
+		Gates: gates, Cluster: uid, Recalls: r.sources.Policies.Recalls(), Exceptions: r.sources.Policies.Exceptions(), Policies: policies,
+		Judge: r.sources.Judge, Now: time.Now(),
 	}, err
 }
 

@@ -33,9 +33,16 @@ type Changes struct {
 	Images []ImageReview
 	// Note is why nothing has to be judged; empty if something has.
 	Note string
-	// Warnings are look-ups that failed. The request is judged without what they would
-	// have found, which never admits more.
-	Warnings []error
+	// Warnings of look-ups that failed. The request is judged without their results, which
+	// never admits more.
+	Warnings []Warning
+}
+
+// Warning is a look-up that failed.
+type Warning struct {
+	// Consequence for how the request is judged.
+	Consequence string
+	Err         error
 }
 
 // StampError is a contradiction between the stamps of one object.
@@ -109,12 +116,12 @@ type lookups struct {
 	*Resolver
 	ctx       context.Context
 	namespace string
-	warnings  []error
+	warnings  []Warning
 }
 
 func (l *lookups) warn(consequence string, err error) {
 	if err != nil {
-		l.warnings = append(l.warnings, fmt.Errorf("%s: %w", consequence, err))
+		l.warnings = append(l.warnings, Warning{consequence, err})
 	}
 }
 
