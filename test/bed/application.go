@@ -13,9 +13,10 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// applications returns a client for Applications.
+// applications is the resource of Argo CD's Applications.
 var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 
+// applications returns a client for Applications.
 func (a *ArgoCD) applications() dynamic.ResourceInterface {
 	return a.Cluster.Dynamic().Resource(applications).Namespace(a.Namespace)
 }

@@ -61,6 +61,7 @@ func (b *Bed) startArgoCD(ctx context.Context, version string) error {
 	return nil
 }
 
+// program returns the name of the program in package programs.
 func (a *ArgoCD) program() string { return "argocd-" + a.Version }
 
 // prepare creates the folders and links the programs.
@@ -209,6 +210,7 @@ func (a *ArgoCD) startProcesses(ctx context.Context) error {
 	return all.wait()
 }
 
+// startRepoServer starts the repo-server.
 func (a *ArgoCD) startRepoServer(ctx context.Context, port int) (err error) {
 	metrics, err := FreePort()
 	if err != nil {
@@ -239,6 +241,7 @@ func (a *ArgoCD) startController(ctx context.Context) (err error) {
 	return err
 }
 
+// startApplicationSets starts the ApplicationSet controller.
 func (a *ArgoCD) startApplicationSets(ctx context.Context) error {
 	var metrics, probe, webhook int
 	if err := freePorts(&metrics, &probe, &webhook); err != nil {
@@ -251,6 +254,7 @@ func (a *ArgoCD) startApplicationSets(ctx context.Context) error {
 	return err
 }
 
+// startServer starts the API server of Argo CD.
 func (a *ArgoCD) startServer(ctx context.Context, port int) (err error) {
 	metrics, err := FreePort()
 	if err != nil {

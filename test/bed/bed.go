@@ -309,6 +309,7 @@ type group struct {
 	errs []error
 }
 
+// run runs a function in a goroutine.
 func (g *group) run(f func() error) {
 	g.wg.Go(func() {
 		if err := f(); err != nil {
@@ -319,6 +320,7 @@ func (g *group) run(f func() error) {
 	})
 }
 
+// wait waits for all functions and returns their errors.
 func (g *group) wait() error {
 	g.wg.Wait()
 	return errors.Join(g.errs...)

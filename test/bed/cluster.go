@@ -33,6 +33,7 @@ type ClusterOptions struct {
 	APIServerArgs []string
 }
 
+// programs returns the programs of a cluster.
 func (o ClusterOptions) programs() []string {
 	names := []string{"etcd", "kube-apiserver", "kubectl"}
 	if !o.APIServerOnly {
@@ -200,6 +201,7 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 	return all.wait()
 }
 
+// startControllerManager starts the controller manager.
 func (c *Cluster) startControllerManager(ctx context.Context) error {
 	// Its own role has only the permissions that the accounts of its controllers don't have.
 	groups := []string{"system:masters"}
@@ -224,6 +226,7 @@ func (c *Cluster) startControllerManager(ctx context.Context) error {
 	return c.waitServiceAccount(ctx, "default")
 }
 
+// startScheduler starts the scheduler.
 func (c *Cluster) startScheduler(ctx context.Context) error {
 	kubeconfig, err := c.UserKubeconfig("system:kube-scheduler")
 	if err != nil {

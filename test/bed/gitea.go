@@ -128,6 +128,7 @@ MODE = console
 LEVEL = Warn
 `
 
+// start starts the process.
 func (g *Gitea) start(ctx context.Context) (err error) {
 	g.Process, err = g.bed.run(ctx, turnService, Process{
 		Name: "gitea", Path: g.path, Args: []string{"web", "--config", g.config},

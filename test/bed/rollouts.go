@@ -25,6 +25,7 @@ func (c *Cluster) StartRollouts(ctx context.Context) (*Running, error) {
 	return running, nil
 }
 
+// startRollouts is StartRollouts without the context of errors.
 func (c *Cluster) startRollouts(ctx context.Context) (*Running, error) {
 	if err := c.installRollouts(ctx); err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func (s *Scenario) adoptSteps() []Step {
 	return []Step{
 		{"Argo CD deploys a chart with its own Helm source", s.deployWithHelmSource},
 		{"envladder init writes a ladder for the existing files", s.initLadder},
-		{"envladder renders the same output as helm", s.renderSame},
+		{"envladder renders the same output as helm", s.compareRendering},
 		{"the Application's source is switched without changing any object", s.switchSource},
 	}
 }
@@ -85,6 +85,7 @@ func (s *Scenario) showLiveObjects(ctx context.Context) (string, error) {
 		"-l", "app.kubernetes.io/name=shop", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,UID:.metadata.uid,GENERATION:.metadata.generation")
 }
 
+// initLadder writes a ladder with `envladder init`.
 func (s *Scenario) initLadder(ctx context.Context) error {
 	if _, err := s.show(ctx, "envladder", "init", "-C", "gitops/shop"); err != nil {
 		return err
@@ -102,7 +103,8 @@ func (s *Scenario) initLadder(ctx context.Context) error {
 	return err
 }
 
-func (s *Scenario) renderSame(ctx context.Context) error {
+// compareRendering compares the output of envladder with that of helm.
+func (s *Scenario) compareRendering(ctx context.Context) error {
 	s.say.Explain("diff prints nothing: envladder and Helm render the same output.")
 	for _, environment := range []string{"dev", "prod"} {
 		release := "shop-" + environment
@@ -117,6 +119,7 @@ func (s *Scenario) renderSame(ctx context.Context) error {
 	return nil
 }
 
+// switchSource switches the Application to the plugin and checks that nothing changes.
 func (s *Scenario) switchSource(ctx context.Context) error {
 	before, err := s.application(ctx, appDev)
 	if err != nil {

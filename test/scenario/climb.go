@@ -33,23 +33,25 @@ type climb struct {
 	untouched prodState
 }
 
+// climbSteps returns the steps of story Climb.
 func (s *Scenario) climbSteps() []Step {
 	return []Step{
-		{"every environment runs 1.4.1", s.runBefore},
-		{"a pull request gets its own environment", s.preview},
-		{"after the merge the preview is removed, and CI builds the image once", s.merge},
+		{"every environment runs 1.4.1", s.deployPrevious},
+		{"a pull request gets its own environment", s.openPreview},
+		{"after the merge the preview is removed, and CI builds the image once", s.mergeSource},
 		{"promotion to dev by commit", s.promoteDev},
 		{"promotion to staging by pull request", s.promoteStaging},
-		{"a promotion to prod without proof is refused", s.tooEarly},
+		{"a promotion to prod without proof is refused", s.promoteUnproven},
 		{"the cluster denies a merge without proof, and nothing is partially applied", s.mergeUnproven},
-		{"a newer commit replaces the denied one", s.newerCommit},
+		{"a newer commit replaces the denied one", s.syncNewerCommit},
 		{"the sync succeeds once the proof is complete", s.completeProof},
-		{"status of the ladder", s.status},
+		{"status of the ladder", s.showStatus},
 		{"rollback to the previous digest", s.rollBack},
 	}
 }
 
-func (s *Scenario) runBefore(ctx context.Context) error {
+// deployPrevious deploys a proven release to every environment.
+func (s *Scenario) deployPrevious(ctx context.Context) error {
 	s.say.Explain("An earlier release is already proven: it was built, signed, soaked, tested and approved.")
 	var err error
 	if s.climb.before, err = s.push(ctx, "1.4.1", "built by CI from commit 41c0ffe"); err != nil {
@@ -110,6 +112,7 @@ func (s *Scenario) signAndAttachSBOM(ctx context.Context, i image) error {
 	return err
 }
 
+// attestSuite attests the result of a test suite for the release.
 func (s *Scenario) attestSuite(ctx context.Context, suite string) error {
 	passed := map[string]string{"e2e": "checkout,login,search", "load": "1000-users"}[suite]
 	_, err := s.show(ctx, "envladder", "attest", "test", "--key", "keys/e2e.key", "--suite", suite,
@@ -117,13 +120,15 @@ func (s *Scenario) attestSuite(ctx context.Context, suite string) error {
 	return err
 }
 
+// approve attests an approval of the release.
 func (s *Scenario) approve(ctx context.Context) error {
 	_, err := s.show(ctx, "envladder", "attest", "approval", "--key", "keys/managers.key", "--ladder", "shop",
 		"--environment", "prod", "--comment", "Looks good", "--expires", "72h", s.release.Ref())
 	return err
 }
 
-func (s *Scenario) preview(ctx context.Context) error {
+// openPreview opens a pull request and waits for its preview.
+func (s *Scenario) openPreview(ctx context.Context) error {
 	s.say.Explain("Bo pushes a branch of the service's source code and opens a pull request.")
 	head, err := s.openPullRequest(ctx)
 	if err != nil {
@@ -159,6 +164,7 @@ func (s *Scenario) preview(ctx context.Context) error {
 	return s.showPreviews(ctx, "Current")
 }
 
+// previewApp returns the name of the preview's Application.
 func (s *Scenario) previewApp() string { return fmt.Sprintf("shop-pr-%d", s.climb.pull) }
 
 // fillSource creates the repository of the service's source code.
@@ -244,7 +250,8 @@ func (s *Scenario) showPreviews(ctx context.Context, text string) error {
 	return nil
 }
 
-func (s *Scenario) merge(ctx context.Context) error {
+// mergeSource merges the pull request, and builds the release.
+func (s *Scenario) mergeSource(ctx context.Context) error {
 	if err := s.mergePull(ctx, "shop/web", s.climb.pull); err != nil {
 		return err
 	}
@@ -288,6 +295,7 @@ func (s *Scenario) awaitGone(ctx context.Context, app string) error {
 	return nil
 }
 
+// promoteDev promotes the release to dev.
 func (s *Scenario) promoteDev(ctx context.Context) error {
 	s.say.Explain("The ladder sets how a digest is promoted to dev: by a commit.")
 	if _, err := s.envladderPromote(ctx, "dev", "--image", "web@"+s.release.Digest); err != nil {
@@ -317,6 +325,7 @@ func (s *Scenario) awaitMerged(ctx context.Context, app string) error {
 	return err
 }
 
+// pull pulls the team's repository and returns its commit.
 func (s *Scenario) pull(ctx context.Context) (commit string, err error) {
 	if _, err := s.gitops.git(ctx, "pull", "--quiet", "--ff-only"); err != nil {
 		return "", err
@@ -325,6 +334,7 @@ func (s *Scenario) pull(ctx context.Context) (commit string, err error) {
 	return strings.TrimSpace(head), err
 }
 
+// promoteStaging promotes the release to staging.
 func (s *Scenario) promoteStaging(ctx context.Context) error {
 	s.say.Explain("The end-to-end tests pass in dev. Their result is signed for this digest.")
 	if err := s.attestSuite(ctx, "e2e"); err != nil {
@@ -340,7 +350,8 @@ func (s *Scenario) promoteStaging(ctx context.Context) error {
 	return s.awaitMerged(ctx, appStaging)
 }
 
-func (s *Scenario) tooEarly(ctx context.Context) error {
+// promoteUnproven checks that a promotion to prod without proof is refused, and opens a draft.
+func (s *Scenario) promoteUnproven(ctx context.Context) error {
 	s.say.Explain("The promotion evaluates prod's Gate before it opens anything. The verdict is the one that the cluster would return.")
 	out, err := s.showFailing(ctx, "envladder", "promote", "prod", "--target", "eu", "--gate", gateFile, "--forge", "Gitea", "-C", "gitops/shop")
 	if err != nil {
@@ -373,6 +384,7 @@ type prodState struct {
 	Migration string // the UID of the migration's Job
 }
 
+// prodState returns the state of prod.
 func (s *Scenario) prodState(ctx context.Context) (state prodState, err error) {
 	prod := s.bed.Cluster(bed.Prod).Client()
 	deployment, err := prod.AppsV1().Deployments(prodNamespace).Get(ctx, appProd, metav1.GetOptions{})
@@ -407,6 +419,7 @@ func (s *Scenario) checkUntouched(ctx context.Context) error {
 	return nil
 }
 
+// mergeUnproven merges the draft and checks that the cluster denies it and nothing changes.
 func (s *Scenario) mergeUnproven(ctx context.Context) error {
 	var err error
 	if s.climb.untouched, err = s.prodState(ctx); err != nil {
@@ -481,7 +494,8 @@ func (s *Scenario) addFlag(ctx context.Context) error {
 	return nil
 }
 
-func (s *Scenario) newerCommit(ctx context.Context) error {
+// syncNewerCommit checks that a newer commit is synced while the denied one is retried.
+func (s *Scenario) syncNewerCommit(ctx context.Context) error {
 	s.say.Explain("Argo CD still retries the denied commit. A newer commit is synced nevertheless: here the team reverts the release.")
 	for _, change := range []struct {
 		explain string
@@ -547,6 +561,7 @@ func (s *Scenario) revert(ctx context.Context) (commit string, err error) {
 	return strings.TrimSpace(head), err
 }
 
+// completeProof completes the proof and checks that the sync succeeds.
 func (s *Scenario) completeProof(ctx context.Context) error {
 	s.say.Explain("Meanwhile staging's observer has measured how long the digest was healthy, and signs the soak after " + soakTime.String() + ".")
 	if err := s.awaitSoak(ctx); err != nil {
@@ -614,7 +629,8 @@ func statuses(list *unstructured.UnstructuredList) []any {
 	return all
 }
 
-func (s *Scenario) status(ctx context.Context) error {
+// showStatus shows the status of the ladder.
+func (s *Scenario) showStatus(ctx context.Context) error {
 	if _, err := s.show(ctx, "envladder", "status", "-C", "gitops/shop",
 		"--context", bed.Staging, "--context", bed.Prod, "--gate", gateFile); err != nil {
 		return err
@@ -660,6 +676,7 @@ func (s *Scenario) checkProdStatus(ctx context.Context) error {
 	return fmt.Errorf("the status has no row for prod/eu:\n%s", out)
 }
 
+// rollBack deploys the previous release to prod.
 func (s *Scenario) rollBack(ctx context.Context) error {
 	s.say.Explain("A rollback is a commit like any other. The previous digest is still proven.")
 	if _, err := s.show(ctx, "envladder", "pin", "prod", "--target", "eu", "web@"+s.climb.before.Digest, "-C", "gitops/shop"); err != nil {

@@ -21,6 +21,7 @@ type Narrator interface {
 // NewPrinter returns a Narrator that prints for people.
 func NewPrinter(w io.Writer) Narrator { return printer{w} }
 
+// printer is a Narrator that prints.
 type printer struct{ w io.Writer }
 
 func (p printer) Step(number int, title string) {

@@ -78,6 +78,7 @@ func (s *Scenario) writeKubeconfig(context.Context) error {
 	return nil
 }
 
+// argocdOptions returns the options of the argocd command line.
 func (s *Scenario) argocdOptions() string { return "--plaintext --server " + s.bed.ArgoCD.Server }
 
 // makeKeys generates a key pair for each signer with cosign.

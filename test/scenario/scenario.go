@@ -94,14 +94,14 @@ func (s *Scenario) Steps() []Step {
 		return s.adoptSteps()
 	}
 	return []Step{
-		{"CI builds the image once, signs it and attaches its SBOM", s.build},
-		{"dev, staging and prod render one chart through the plugin", s.render},
-		{"dev and staging run the digest", s.lowerEnvironments},
-		{"prod denies an unsigned digest", s.unsigned},
-		{"prod denies a signed digest that hasn't soaked", s.unsoaked},
-		{"the proof is complete: the same sync succeeds", s.proven},
-		{"a recalled digest can't start again", s.recalled},
-		{"a rebuilt image under the same tag is denied", s.rebuild},
+		{"CI builds the image once, signs it and attaches its SBOM", s.buildImage},
+		{"dev, staging and prod render one chart through the plugin", s.showRendering},
+		{"dev and staging run the digest", s.deployLower},
+		{"prod denies an unsigned digest", s.denyUnsigned},
+		{"prod denies a signed digest that hasn't soaked", s.denyUnsoaked},
+		{"the proof is complete: the same sync succeeds", s.syncProven},
+		{"a recalled digest can't start again", s.denyRecalled},
+		{"a rebuilt image under the same tag is denied", s.denyRebuilt},
 	}
 }
 

@@ -23,6 +23,7 @@ type shell struct {
 	names []string
 }
 
+// newShell returns a shell in a folder.
 func newShell(dir string, say Narrator) (*shell, error) {
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
@@ -55,6 +56,7 @@ func (s *shell) define(name, value string) error {
 	return s.writeEnv()
 }
 
+// setenv sets a variable.
 func (s *shell) setenv(key, value string) { s.env = append(s.env, key+"="+value) }
 
 // writeEnv writes the environment to a file that people can source.

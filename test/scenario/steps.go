@@ -28,7 +28,8 @@ const (
 // offline are cosign's flags for signing without a public transparency log.
 var offline = []string{"--use-signing-config=false", "--tlog-upload=false", "--yes"}
 
-func (s *Scenario) build(ctx context.Context) error {
+// buildImage builds, signs and pushes the release.
+func (s *Scenario) buildImage(ctx context.Context) error {
 	s.say.Explain("The image is pushed once. From here on its digest climbs the ladder.")
 	var err error
 	if s.release, err = s.push(ctx, "1.4.2", "built by CI from commit 9f2c1e7"); err != nil {
@@ -45,6 +46,7 @@ func (s *Scenario) build(ctx context.Context) error {
 	return err
 }
 
+// push pushes an image and shows its digest.
 func (s *Scenario) push(ctx context.Context, tag, content string) (image, error) {
 	pushed, err := s.bed.Registry("main").Push(ctx, "shop/web", tag, content)
 	if err != nil {
@@ -54,12 +56,14 @@ func (s *Scenario) push(ctx context.Context, tag, content string) (image, error)
 	return image{Pushed: pushed, tag: tag}, nil
 }
 
+// cosign runs and shows a command of cosign with the key of CI.
 func (s *Scenario) cosign(ctx context.Context, verb string, i image, more ...string) (string, error) {
 	args := append([]string{verb, "--key", "keys/ci.key"}, offline...)
 	return s.show(ctx, "cosign", append(append(args, more...), i.Ref())...)
 }
 
-func (s *Scenario) render(ctx context.Context) error {
+// showRendering shows what the environments render.
+func (s *Scenario) showRendering(ctx context.Context) error {
 	s.say.Explain("A ladder names one chart, the environments in order, and the layers of each. Only values differ:")
 	if _, err := s.show(ctx, "envladder", "lint", "-C", "gitops/shop"); err != nil {
 		return err
@@ -77,7 +81,8 @@ func (s *Scenario) render(ctx context.Context) error {
 	return err
 }
 
-func (s *Scenario) lowerEnvironments(ctx context.Context) error {
+// deployLower deploys the release to dev and staging.
+func (s *Scenario) deployLower(ctx context.Context) error {
 	s.say.Explain("A commit pins the digest in dev and staging.")
 	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in dev and staging", "dev", "staging")
 	if err != nil {
@@ -132,7 +137,8 @@ func (s *Scenario) pin(ctx context.Context, i image, message string, pins ...str
 	return s.gitops.commit(ctx, message)
 }
 
-func (s *Scenario) unsigned(ctx context.Context) error {
+// denyUnsigned checks that prod denies an unsigned digest.
+func (s *Scenario) denyUnsigned(ctx context.Context) error {
 	s.say.Explain("A user builds a fix on a laptop, pushes it, and pins it in prod.")
 	var err error
 	if s.laptop, err = s.push(ctx, "1.4.3-hotfix", "built on a laptop"); err != nil {
@@ -177,7 +183,8 @@ func (s *Scenario) checkNothingRuns(ctx context.Context) error {
 	return nil
 }
 
-func (s *Scenario) unsoaked(ctx context.Context) error {
+// denyUnsoaked checks that prod denies a digest without a sufficient soak.
+func (s *Scenario) denyUnsoaked(ctx context.Context) error {
 	s.say.Explain("Next is the digest that CI built and signed. It has been healthy in staging for 6h12m; prod's Gate requires 24h.")
 	if err := s.attestSoak(ctx, 6*time.Hour+12*time.Minute); err != nil {
 		return err
@@ -247,7 +254,8 @@ func (s *Scenario) checkVerdict(ctx context.Context, i image, codes ...string) e
 	return nil
 }
 
-func (s *Scenario) proven(ctx context.Context) error {
+// syncProven completes the proof and checks that the sync succeeds.
+func (s *Scenario) syncProven(ctx context.Context) error {
 	s.say.Explain("A day later the soak is complete, the tests have passed, and a manager approves. Each attestation is signed with its own key and stored next to the image.")
 	if err := s.attestSoak(ctx, 25*time.Hour); err != nil {
 		return err
@@ -295,7 +303,8 @@ func (s *Scenario) syncAgain(ctx context.Context) error {
 	return err
 }
 
-func (s *Scenario) recalled(ctx context.Context) error {
+// denyRecalled recalls the digest and checks that no pod starts with it.
+func (s *Scenario) denyRecalled(ctx context.Context) error {
 	s.say.Explain("The digest turns out to be harmful. A Recall forbids it, whatever else is proven.")
 	recall := fmt.Sprintf("apiVersion: envladder.dev/v1alpha1\nkind: Recall\nmetadata: {name: web-1-4-2}\nspec:\n  digests: [%q]\n  reason: loses orders, see incident 117\n", s.release.Digest)
 	if err := os.WriteFile(filepath.Join(s.dir, "recall.yaml"), []byte(recall), 0o644); err != nil {
@@ -339,7 +348,8 @@ func (s *Scenario) awaitEvent(ctx context.Context, code string) error {
 	})
 }
 
-func (s *Scenario) rebuild(ctx context.Context) error {
+// denyRebuilt checks that prod denies an image that was rebuilt under the same tag.
+func (s *Scenario) denyRebuilt(ctx context.Context) error {
 	s.say.Explain("The image is rebuilt and pushed under the same tag. A tag proves nothing. The image is denied by tag, and also by its new digest, which isn't signed.")
 	var err error
 	if s.rebuilt, err = s.push(ctx, s.release.tag, "built again from commit 9f2c1e7"); err != nil {

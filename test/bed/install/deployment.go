@@ -40,6 +40,7 @@ func (l Local) Process(b *bed.Bed, root string) (bed.Process, error) {
 	return process, nil
 }
 
+// process is Process without the context of errors.
 func (l Local) process(b *bed.Bed, root string) (bed.Process, error) {
 	deployment, err := readDeployment(filepath.Join(root, "manifests", l.Manifest))
 	if err != nil {
