@@ -13,14 +13,13 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// MaxDocument bounds what is decoded, in bytes: etcd takes no larger request, so no
-// cluster has a larger object.
+// MaxDocument bounds what is decoded, in bytes: etcd accepts no larger request, so no cluster
+// has a larger object.
 const MaxDocument = 3 << 19 // 1.5 MiB
 
-// DecodeGate reads one Gate from a file (YAML or JSON) and sets its defaults. unknown
-// are the paths of fields that this version's types don't have (.spec.requires.quorum):
-// who judges by the Gate must not overlook them. A duplicate key, a wrong type and a
-// second document are errors.
+// DecodeGate decodes one Gate from a file (YAML or JSON) and sets its defaults. unknown are
+// the paths of fields that this version's types don't have (.spec.requires.quorum); callers
+// must not ignore them. A duplicate key, a wrong type and a second document are errors.
 func DecodeGate(data []byte) (gate *Gate, unknown []string, err error) {
 	documents, err := split(data)
 	if err != nil {
@@ -32,7 +31,7 @@ func DecodeGate(data []byte) (gate *Gate, unknown []string, err error) {
 	return decodeGate(documents[0])
 }
 
-// GateFrom is DecodeGate for an object that an API server gave.
+// GateFrom decodes a Gate like DecodeGate, from an API server's object.
 func GateFrom(object map[string]any) (gate *Gate, unknown []string, err error) {
 	data, err := json.Marshal(object)
 	if err != nil {
@@ -54,13 +53,14 @@ func decodeGate(data []byte) (*Gate, []string, error) {
 	return gate, unknown, nil
 }
 
-// DecodeRecalls reads the Recalls of a file: YAML with any number of documents, or JSON;
-// lists too, as `kubectl get recalls -o yaml` writes them. Unknown fields are errors.
+// DecodeRecalls decodes the Recalls of a file: YAML with any number of documents, or JSON,
+// with or without lists as `kubectl get recalls -o yaml` prints them. Unknown fields are
+// errors.
 func DecodeRecalls(data []byte) ([]Recall, error) {
 	return decodeAll(data, "Recall", decodeRecall)
 }
 
-// DecodeExceptions is DecodeRecalls for Exceptions.
+// DecodeExceptions decodes the Exceptions of a file as DecodeRecalls decodes Recalls.
 func DecodeExceptions(data []byte) ([]Exception, error) {
 	return decodeAll(data, "Exception", decodeException)
 }
@@ -87,7 +87,7 @@ func decodeAll[T any](data []byte, kind string, decode func([]byte) (*T, []strin
 	return all, nil
 }
 
-// unlist puts the items of lists of this kind in their place.
+// unlist replaces lists of this kind by their items.
 func unlist(documents [][]byte, kind string) ([][]byte, error) {
 	var all [][]byte
 	for _, document := range documents {
@@ -112,8 +112,8 @@ func unlist(documents [][]byte, kind string) ([][]byte, error) {
 	return all, nil
 }
 
-// SplitByName gives a file's documents (YAML or JSON, lists too) of a kind of any API group
-// by their names, each as JSON.
+// SplitByName returns a file's documents (YAML or JSON, with or without lists) of a kind of
+// any API group by their names, each as JSON.
 func SplitByName(data []byte, kind string) (map[string][]byte, error) {
 	documents, err := split(data)
 	if err == nil {
@@ -138,15 +138,15 @@ func SplitByName(data []byte, kind string) (map[string][]byte, error) {
 		case head.Kind != kind || name == "":
 			return nil, fmt.Errorf("document %d: want kind %s with a name, have %q", i+1, kind, head.Kind)
 		case twice:
-			return nil, fmt.Errorf("document %d: %q is there twice", i+1, name)
+			return nil, fmt.Errorf("document %d: %q is defined twice", i+1, name)
 		}
 		byName[name] = document
 	}
 	return byName, nil
 }
 
-// ExceptionFrom is DecodeExceptions for an object that an API server gave. An Exception
-// with a field that this version doesn't know is refused: it could narrow the leave.
+// ExceptionFrom decodes an Exception from an API server's object. It refuses an Exception
+// with a field that this version doesn't know: the field could narrow the exemption.
 func ExceptionFrom(object map[string]any) (*Exception, error) {
 	data, err := json.Marshal(object)
 	if err != nil {
@@ -175,17 +175,17 @@ func decodeException(data []byte) (*Exception, []string, error) {
 	case !digests.Valid(spec.Digest):
 		return nil, nil, fmt.Errorf(".spec.digest: want sha256:<64 hex digits>, have %q", spec.Digest)
 	case len(spec.Namespaces) == 0:
-		return nil, nil, errors.New(".spec.namespaces: name at least one")
+		return nil, nil, errors.New(".spec.namespaces: must name at least one")
 	case spec.ExpiresAt.IsZero():
-		return nil, nil, errors.New(".spec.expiresAt: say when it ends")
+		return nil, nil, errors.New(".spec.expiresAt: must be set")
 	case len(spec.Bundles) == 0:
-		return nil, nil, errors.New(".spec.bundles: it is signed by nobody")
+		return nil, nil, errors.New(".spec.bundles: must have at least one signature")
 	}
 	return exception, unknown, nil
 }
 
-// RecallFrom is DecodeRecalls for an object that an API server gave. Fields that this
-// version doesn't know are overlooked: they could only narrow what is forbidden.
+// RecallFrom decodes a Recall from an API server's object. It ignores fields that this
+// version doesn't know: they could only narrow what is forbidden.
 func RecallFrom(object map[string]any) (*Recall, error) {
 	data, err := json.Marshal(object)
 	if err == nil {
@@ -207,7 +207,7 @@ func decodeRecall(data []byte) (*Recall, []string, error) {
 		return nil, nil, err
 	}
 	if len(recall.Spec.Digests) == 0 {
-		return nil, nil, errors.New(".spec.digests: name at least one")
+		return nil, nil, errors.New(".spec.digests: must name at least one")
 	}
 	for i, digest := range recall.Spec.Digests {
 		if !digests.Valid(digest) {
@@ -217,48 +217,48 @@ func decodeRecall(data []byte) (*Recall, []string, error) {
 	return recall, unknown, nil
 }
 
-// expect refuses another kind of document.
+// expect refuses documents of other kinds.
 func expect(apiVersion, kind, wantKind, name string) error {
 	switch {
 	case apiVersion != GroupVersion.String() || kind != wantKind:
 		return fmt.Errorf("want apiVersion %s and kind %s, have %q and %q", GroupVersion, wantKind, apiVersion, kind)
 	case name == "":
-		return errors.New(".metadata.name: name it")
+		return errors.New(".metadata.name: must be set")
 	}
 	return nil
 }
 
-// strict decodes JSON without folding the case of keys. It refuses duplicate keys, and
-// gives the paths of unknown ones.
+// strict decodes JSON with case-sensitive keys. It refuses duplicate keys, and returns the
+// paths of unknown ones.
 func strict(data []byte, into any) (unknown []string, err error) {
-	faults, err := strictjson.UnmarshalStrict(data, into)
+	problems, err := strictjson.UnmarshalStrict(data, into)
 	if err != nil {
 		return nil, err
 	}
 	var duplicate []error
-	for _, fault := range faults {
+	for _, problem := range problems {
 		var field strictjson.FieldError
-		if !errors.As(fault, &field) || !strings.HasPrefix(fault.Error(), "unknown field") {
-			duplicate = append(duplicate, fault)
+		if !errors.As(problem, &field) || !strings.HasPrefix(problem.Error(), "unknown field") {
+			duplicate = append(duplicate, problem)
 			continue
 		}
-		if path := "." + field.FieldPath(); counts(path) {
+		if path := "." + field.FieldPath(); mayMatter(path) {
 			unknown = append(unknown, path)
 		}
 	}
 	return unknown, errors.Join(duplicate...)
 }
 
-// counts says whether an unknown field could ask for something. A newer Kubernetes
-// may have more metadata, a newer webhook more status.
-func counts(path string) bool {
+// mayMatter reports whether an unknown field could change the meaning of a document. A newer
+// Kubernetes may have more metadata, a newer webhook more status.
+func mayMatter(path string) bool {
 	return !strings.HasPrefix(path, ".metadata.") && !strings.HasPrefix(path, ".status")
 }
 
-// maxDocuments of a file: a thousand Recalls would be a list that nobody looks after.
+// maxDocuments bounds a file. No one maintains a list of more Recalls than that.
 const maxDocuments = 1000
 
-// split gives a file's documents as JSON; empty ones are left out.
+// split returns a file's documents as JSON, without empty ones.
 func split(data []byte) ([][]byte, error) {
 	if len(data) > MaxDocument {
 		return nil, fmt.Errorf("the file has %d bytes, more than %d", len(data), MaxDocument)
@@ -275,7 +275,7 @@ func split(data []byte) ([][]byte, error) {
 		document, err := yaml.YAMLToJSONStrict(text)
 		switch {
 		case err != nil && from > 1:
-			return fmt.Errorf("in the document that begins at line %d: %w", from, err)
+			return fmt.Errorf("parsing the document at line %d: %w", from, err)
 		case err != nil:
 			return err
 		case string(document) != "null":
@@ -288,13 +288,13 @@ func split(data []byte) ([][]byte, error) {
 	}
 	for line := range bytes.Lines(data) {
 		number++
-		behind, marker := documentMarker(line)
+		rest, marker := documentMarker(line)
 		switch {
 		case !marker:
 			current = append(current, line...)
 			continue
-		case behind != "":
-			return nil, fmt.Errorf("line %d: write the document below its marker, not behind it", number)
+		case rest != "":
+			return nil, fmt.Errorf("line %d: start the document on the line after its marker", number)
 		}
 		if err := flush(); err != nil {
 			return nil, err
@@ -306,17 +306,17 @@ func split(data []byte) ([][]byte, error) {
 	return documents, nil
 }
 
-// documentMarker finds --- and ... at the beginning of a line, which YAML allows for
-// nothing but the end of a document, and what is behind it other than a comment.
-func documentMarker(line []byte) (behind string, ok bool) {
+// documentMarker reports whether a line begins with --- or ..., with which YAML separates
+// documents, and returns what follows it other than a comment.
+func documentMarker(line []byte) (rest string, ok bool) {
 	text := string(line)
-	rest, ok := strings.CutPrefix(text, "---")
+	rest, ok = strings.CutPrefix(text, "---")
 	if !ok {
 		rest, ok = strings.CutPrefix(text, "...")
 	}
-	if !ok || rest != "" && !strings.ContainsAny(rest[:1], " \t\r\n") {
+	if !ok || (rest != "" && !strings.ContainsAny(rest[:1], " \t\r\n")) {
 		return "", false
 	}
-	behind, _, _ = strings.Cut(rest, "#")
-	return strings.TrimSpace(behind), true
+	rest, _, _ = strings.Cut(rest, "#")
+	return strings.TrimSpace(rest), true
 }

@@ -17,7 +17,7 @@ func TestDecodeGateRefuses(t *testing.T) {
 		"a file of comments":          {"# nothing\n", "want one document, have 0"},
 		"two documents":               {head + "---\n" + head, "want one document, have 2"},
 		"a document behind an end":    {head + "...\n" + head, "want one document, have 2"},
-		"a document behind a marker":  {"--- {}\n", "line 1: write the document below its marker"},
+		"a document behind a marker":  {"--- {}\n", "line 1: start the document on the line after its marker"},
 		"a duplicate key":             {head + "spec: {environment: prod, environment: dev}\n", `key "environment" already set`},
 		"a duplicate key in JSON":     {`{"kind": "Gate", "spec": {"environment": "a", "environment": "b"}}`, `already set`},
 		"a wrong type":                {head + "spec: {namespaces: shop}\n", "namespaces of type []string"},
@@ -103,9 +103,9 @@ func TestDecodeRecalls(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"an unknown field":  {recall("a") + "extra: 1\n", "decoding Recall 1 of the file: unknown field .extra"},
 		"a digest's half":   {recall("a") + "---\n" + strings.Replace(recall("b"), "0000", "", 1), "decoding Recall 2 of the file: .spec.digests[0]: want sha256:<64 hex digits>"},
-		"no digests":        {"apiVersion: envladder.dev/v1alpha1\nkind: Recall\nmetadata: {name: a}\n", ".spec.digests: name at least one"},
+		"no digests":        {"apiVersion: envladder.dev/v1alpha1\nkind: Recall\nmetadata: {name: a}\n", ".spec.digests: must name at least one"},
 		"a Gate":            {head, `kind Recall, have "envladder.dev/v1alpha1" and "Gate"`},
-		"broken YAML later": {recall("a") + "---\na: {\n", "in the document that begins at line 6: yaml: line 1"},
+		"broken YAML later": {recall("a") + "---\na: {\n", "parsing the document at line 6: yaml: line 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := v1alpha1.DecodeRecalls([]byte(test.text))
@@ -133,9 +133,9 @@ func TestDecodeExceptions(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
 		"an unknown field": {"  reason:", "  quorum: 1\n  reason:", "unknown field .spec.quorum"},
 		"a digest's half":  {"0000", "", ".spec.digest: want sha256:<64 hex digits>"},
-		"no namespace":     {"[shop]", "[]", ".spec.namespaces: name at least one"},
-		"no end":           {"  expiresAt: 2026-11-01T00:00:00Z\n", "", ".spec.expiresAt: say when it ends"},
-		"no signature":     {"[e30=]", "[]", ".spec.bundles: it is signed by nobody"},
+		"no namespace":     {"[shop]", "[]", ".spec.namespaces: must name at least one"},
+		"no end":           {"  expiresAt: 2026-11-01T00:00:00Z\n", "", ".spec.expiresAt: must be set"},
+		"no signature":     {"[e30=]", "[]", ".spec.bundles: must have at least one signature"},
 		"a Recall":         {"kind: Exception", "kind: Recall", "kind Exception, have"},
 	} {
 		_, err := v1alpha1.DecodeExceptions([]byte(strings.Replace(exception, test.old, test.new, 1)))

@@ -1,6 +1,6 @@
 package v1alpha1
 
-// SetDefaults sets what the API server sets by the CRD's defaults, for Gates that come
+// SetDefaults sets the defaults of the CRD, which the API server sets, for Gates that come
 // from files.
 func (g *Gate) SetDefaults() {
 	if g.Spec.Action == "" {

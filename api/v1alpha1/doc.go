@@ -1,7 +1,8 @@
-// Package v1alpha1 has envladder's custom resources: the Gate, which says what a
-// digest must show before it may run in an environment, and the Recall, which says
-// which digests must not run any more. It reads them strictly from files and from what
-// an API server serves. Whether a Gate makes sense is internal/gate's to say.
+// Package v1alpha1 has envladder's custom resources: the Gate (the evidence that a digest
+// needs to run in an environment), the Recall (digests that must not run), the Exception
+// (digests that are exempt from requirements), the Soak (how long a digest was healthy) and
+// the EvidenceCache. It decodes them strictly from files and from an API server's objects.
+// internal/gate checks whether a Gate is valid.
 //
 // +kubebuilder:object:generate=true
 // +groupName=envladder.dev

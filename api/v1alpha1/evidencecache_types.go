@@ -48,10 +48,7 @@ type EvidenceCacheSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	Repository string `json:"repository"`
 	// digest that they are about.
-	//
-	// +kubebuilder:validation:MaxLength=71
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
-	Digest string `json:"digest"`
+	Digest Digest `json:"digest"`
 	// attestations, the most useful first.
 	//
 	// +optional
@@ -67,10 +64,7 @@ type EvidenceCacheSpec struct {
 type CachedAttestation struct {
 	// source is the digest of the bundle's manifest in the repository. For a verification
 	// record it is the digest of what was verified.
-	//
-	// +kubebuilder:validation:MaxLength=71
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
-	Source string `json:"source"`
+	Source Digest `json:"source"`
 	// bundle as it was signed.
 	//
 	// +optional

@@ -4,9 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Exception lets a digest by unproven: in some namespaces, until some time. It holds the
-// signed statements of those who give leave, and counts by them alone; each Gate says
-// whose word it takes, and how many.
+// Exception exempts a digest from the requirements of Gates, in some namespaces and until
+// some time. It holds signed statements, and has no effect without them; each Gate names the
+// signers that it accepts, and how many must sign.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,categories=envladder
@@ -19,7 +19,7 @@ type Exception struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what may run unproven, where, why and how long.
+	// spec is which digest is exempt, where, why and for how long.
 	Spec ExceptionSpec `json:"spec"`
 }
 
@@ -33,32 +33,26 @@ type ExceptionList struct {
 	Items []Exception `json:"items"`
 }
 
-// ExceptionSpec is what may run unproven, where, why and how long.
+// ExceptionSpec is which digest is exempt, where, why and for how long.
 type ExceptionSpec struct {
 	// digest, sha256:<64 hex digits>.
-	//
-	// +kubebuilder:validation:MaxLength=71
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
-	Digest string `json:"digest"`
-	// namespaces that it may run in.
+	Digest Digest `json:"digest"`
+	// namespaces in which the digest may run.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Namespaces []string `json:"namespaces"`
-	// reason for people; verdicts repeat it.
+	Namespaces []Label `json:"namespaces"`
+	// reason, which verdicts show.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason"`
-	// expiresAt ends it for deploys; what runs then isn't stopped.
+	// expiresAt is when new deploys are denied again. Running pods aren't stopped.
 	ExpiresAt metav1.Time `json:"expiresAt"`
-	// bundles are sigstore bundles with statements of type exception/v0.1, each base64 of
-	// its JSON, as `envladder attest exception` prints them. A statement names a
-	// namespace, so several namespaces take several.
+	// bundles are sigstore bundles with statements of type exception/v0.1, as base64 of
+	// their JSON, as `envladder attest exception` prints them. A statement names one
+	// namespace, so each namespace needs its own.
 	//
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1

@@ -9,8 +9,8 @@ import (
 // Every list and string has a bound: the API server multiplies them into the cost of
 // the CEL rules, and refuses a CRD whose rules could cost too much.
 
-// Gate says which namespaces are an environment, whose word counts there, and what
-// a digest must show before it may run. It belongs to the platform team.
+// Gate defines the namespaces of an environment, the signers that it accepts, and the
+// evidence that an image needs to run there. The platform team owns it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,categories=envladder
@@ -26,9 +26,9 @@ type Gate struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the platform team asks for.
+	// spec is what the platform team requires.
 	Spec GateSpec `json:"spec"`
-	// status is what the webhook makes of it.
+	// status is written by the webhook.
 	Status GateStatus `json:"status,omitempty"`
 }
 
@@ -42,11 +42,11 @@ type GateList struct {
 	Items []Gate `json:"items"`
 }
 
-// GateSpec is what the platform team asks for.
+// GateSpec is what the platform team requires.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.observe) || (has(self.requires) && (has(self.requires.signature) || has(self.requires.sbom) || has(self.requires.provenance) || has(self.requires.soak) || (has(self.requires.tests) && size(self.requires.tests) > 0) || has(self.requires.approvals)))",message="requires asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only"
+// +kubebuilder:validation:XValidation:rule="has(self.observe) || (has(self.requires) && (has(self.requires.signature) || has(self.requires.sbom) || has(self.requires.provenance) || has(self.requires.soak) || (has(self.requires.tests) && size(self.requires.tests) > 0) || has(self.requires.approvals)))",message="requires has no requirements, so every image would be admitted; add one, or set observe if the Gate is only for the observer"
 //
-// A requirement names signers of this Gate. The messages don't say which name is wrong: the
+// A requirement names signers of this Gate. The messages don't contain the wrong name: the
 // server can't bound the cost of a message that lists names.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.signature) || !has(self.requires.signature.by) || self.requires.signature.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="requires.signature.by names a signer that this Gate doesn't have",fieldPath=".requires.signature.by"
@@ -58,42 +58,35 @@ type GateList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.provenHere) || self.provenHere.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="provenHere.by names a signer that this Gate doesn't have",fieldPath=".provenHere.by"
 // +kubebuilder:validation:XValidation:rule="!has(self.exceptions) || self.exceptions.by.all(b, has(self.signers) && self.signers.exists(s, s.name == b))",message="exceptions.by names a signer that this Gate doesn't have",fieldPath=".exceptions.by"
 //
-// A requirement that asks for time names signers whose times something proves, or whose
-// clock the Gate believes.
+// A requirement that depends on time names signers whose times are proven, or whose clock
+// the Gate trusts.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.soak) || !has(self.signers) || self.requires.soak.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="requires.soak asks for time, and nothing proves the times of one of its signers: give the signer `timestamp`, or `time: TrustSigner` to believe its own clock",fieldPath=".requires.soak"
-// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.tests) || !has(self.signers) || self.requires.tests.all(t, !has(t.maxAge) || t.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time))))",message="requires.tests asks for maxAge, and nothing proves the times of one of the suite's signers: give the signer `timestamp`, or `time: TrustSigner` to believe its own clock",fieldPath=".requires.tests"
-// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.requires.approvals.maxAge) || !has(self.signers) || self.requires.approvals.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="requires.approvals asks for maxAge, and nothing proves the times of one of its signers: give the signer `timestamp`, or `time: TrustSigner` to believe its own clock",fieldPath=".requires.approvals"
-// +kubebuilder:validation:XValidation:rule="!has(self.provenHere) || !has(self.signers) || self.provenHere.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="provenHere asks for time, and nothing proves the times of one of its signers: give the signer `timestamp`, or `time: TrustSigner` to believe its own clock",fieldPath=".provenHere"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.soak) || !has(self.signers) || self.requires.soak.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="requires.soak depends on time, and nothing proves the times of one of its signers: set `timestamp` for the signer, or `time: TrustSigner` to trust its clock",fieldPath=".requires.soak"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.tests) || !has(self.signers) || self.requires.tests.all(t, !has(t.maxAge) || t.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time))))",message="requires.tests sets maxAge, and nothing proves the times of one of the suite's signers: set `timestamp` for the signer, or `time: TrustSigner` to trust its clock",fieldPath=".requires.tests"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.requires.approvals.maxAge) || !has(self.signers) || self.requires.approvals.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="requires.approvals sets maxAge, and nothing proves the times of one of its signers: set `timestamp` for the signer, or `time: TrustSigner` to trust its clock",fieldPath=".requires.approvals"
+// +kubebuilder:validation:XValidation:rule="!has(self.provenHere) || !has(self.signers) || self.provenHere.by.all(b, self.signers.all(s, s.name != b || has(s.keyless) || has(s.timestamp) || has(s.time)))",message="provenHere depends on time, and nothing proves the times of one of its signers: set `timestamp` for the signer, or `time: TrustSigner` to trust its clock",fieldPath=".provenHere"
 //
-// No more different people can be asked for than there are; a keyless signer with
-// several subjects is several, one with a pattern any number.
+// No more people can be required than there are; a keyless signer with several subjects is
+// several people, one with a pattern any number.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.signers) || self.requires.approvals.count <= self.signers.map(s, s.name in self.requires.approvals.by ? (has(s.keyless) ? (has(s.keyless.subjects) ? size(s.keyless.subjects) : (has(s.keyless.subjectPattern) ? 32 : 1)) : 1) : 0).sum()",message="requires.approvals.count asks for more signers than by names",fieldPath=".requires.approvals.count"
-// +kubebuilder:validation:XValidation:rule="!has(self.exceptions) || !has(self.signers) || self.exceptions.count <= self.signers.map(s, s.name in self.exceptions.by ? (has(s.keyless) ? (has(s.keyless.subjects) ? size(s.keyless.subjects) : (has(s.keyless.subjectPattern) ? 32 : 1)) : 1) : 0).sum()",message="exceptions.count asks for more signers than by names",fieldPath=".exceptions.count"
+// +kubebuilder:validation:XValidation:rule="!has(self.requires) || !has(self.requires.approvals) || !has(self.signers) || self.requires.approvals.count <= self.signers.map(s, s.name in self.requires.approvals.by ? (has(s.keyless) ? (has(s.keyless.subjects) ? size(s.keyless.subjects) : (has(s.keyless.subjectPattern) ? 32 : 1)) : 1) : 0).sum()",message="requires.approvals.count is more than the number of signers in by",fieldPath=".requires.approvals.count"
+// +kubebuilder:validation:XValidation:rule="!has(self.exceptions) || !has(self.signers) || self.exceptions.count <= self.signers.map(s, s.name in self.exceptions.by ? (has(s.keyless) ? (has(s.keyless.subjects) ? size(s.keyless.subjects) : (has(s.keyless.subjectPattern) ? 32 : 1)) : 1) : 0).sum()",message="exceptions.count is more than the number of signers in by",fieldPath=".exceptions.count"
 type GateSpec struct {
-	// environment is the ladder's environment that the namespaces are.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Environment string `json:"environment"`
-	// namespaces that this Gate guards, by name. Several Gates may guard one.
+	// environment of the ladder that the namespaces belong to.
+	Environment Label `json:"environment"`
+	// namespaces that this Gate applies to. Several Gates may apply to one namespace.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Namespaces []string `json:"namespaces"`
-	// action on a denial: Deny refuses, Warn lets by with a warning, Audit lets by
-	// and records it.
+	Namespaces []Label `json:"namespaces"`
+	// action on a denial: Deny rejects the request, Warn admits it with a warning, Audit
+	// admits it and records the denial.
 	//
 	// +optional
 	// +kubebuilder:default=Deny
 	Action Action `json:"action,omitempty"`
-	// images that this Gate judges. No image may be found in two entries.
+	// images that this Gate judges. No two entries may match the same image.
 	//
 	// +optional
 	// +listType=map
@@ -107,30 +100,30 @@ type GateSpec struct {
 	// +listMapKey=repository
 	// +kubebuilder:validation:MaxItems=64
 	ExemptImages []ExemptImage `json:"exemptImages,omitempty"`
-	// signers are those whose word can count; a claim is believed from the signers
-	// that its requirement names, and from nobody else.
+	// signers that requirements can name. A requirement accepts statements only from the
+	// signers that it names.
 	//
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Signers []Signer `json:"signers,omitempty"`
-	// requires is what a digest must show; each part is optional.
+	// requires lists the evidence that a digest needs; each part is optional.
 	//
 	// +optional
 	Requires Requirements `json:"requires,omitempty"`
-	// provenHere accepts, in place of soak, tests and approvals, a digest that has proven
-	// itself in this environment before: it met those requirements when it was deployed here,
-	// and was healthy since. Running under an Exception, or under Warn or Audit, proves
-	// nothing.
+	// provenHere accepts, instead of soak, tests and approvals, a digest that has run in
+	// this environment before: it met those requirements when it was deployed here, and was
+	// healthy since. Time under an Exception, or under the actions Warn or Audit, doesn't
+	// count.
 	//
 	// +optional
 	ProvenHere *ProvenHere `json:"provenHere,omitempty"`
-	// exceptions says who may let a digest by unproven.
+	// exceptions names the signers who may exempt a digest from the requirements.
 	//
 	// +optional
 	Exceptions *ExceptionPolicy `json:"exceptions,omitempty"`
-	// observe makes the observer of this cluster measure soaks in these namespaces.
+	// observe makes the observer in this cluster measure soaks in these namespaces.
 	//
 	// +optional
 	Observe *Observe `json:"observe,omitempty"`
@@ -138,63 +131,46 @@ type GateSpec struct {
 
 // GateImage is a repository, or a pattern of repositories, that a Gate judges.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.mirrors) || self.mirrors.all(p, p.endsWith('/*') == self.repository.endsWith('/*'))",message="mirrors must end in /* exactly where repository does, or it isn't clear which image it is",fieldPath=".mirrors"
+// +kubebuilder:validation:XValidation:rule="!has(self.mirrors) || self.mirrors.all(p, p.endsWith('/*') == self.repository.endsWith('/*'))",message="mirrors must end in /* if and only if repository does",fieldPath=".mirrors"
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.evidence) || self.evidence.endsWith('/*') == self.repository.endsWith('/*')",message="evidence must end in /* exactly where repository does",fieldPath=".evidence"
+// +kubebuilder:validation:XValidation:rule="!has(self.evidence) || self.evidence.endsWith('/*') == self.repository.endsWith('/*')",message="evidence must end in /* if and only if repository does",fieldPath=".evidence"
 type GateImage struct {
-	// repository that the evidence is fetched from: host/path, without tag or
-	// digest; a last path element `*` stands for one element of any name.
-	//
-	// +kubebuilder:validation:MinLength=3
-	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
-	Repository string `json:"repository"`
-	// evidence is the repository that attestations are kept in where they aren't beside
-	// the image, such as where the image's own repository lets no tag be written twice.
-	// A pattern's `*` stands for what the repository's `*` stands for.
+	// repository of the image, and of its evidence: host/path, without tag or digest. `*`
+	// as the last path element stands for one element of any name.
+	Repository RepositoryPattern `json:"repository"`
+	// evidence is the repository with the attestations, if they aren't stored in the image's
+	// repository (for example because its tags are immutable). `*` stands for what it
+	// stands for in repository.
 	//
 	// +optional
-	// +kubebuilder:validation:MinLength=3
-	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
-	Evidence string `json:"evidence,omitempty"`
-	// ladder that the soak must be of. Without it the soak's own repository must be
-	// this image's.
+	Evidence RepositoryPattern `json:"evidence,omitempty"`
+	// ladder that soaks and approvals must name. Without it, a soak must name this image's
+	// repository.
 	//
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Ladder string `json:"ladder,omitempty"`
-	// mirrors are other repositories that pods may name for it, in the
-	// same form. A pattern's `*` matches what the repository's `*` matches.
+	Ladder Label `json:"ladder,omitempty"`
+	// mirrors are other repositories from which pods may pull the image, in the same form.
+	// `*` stands for what it stands for in repository.
 	//
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
-	// +kubebuilder:validation:items:MinLength=3
-	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
-	Mirrors []string `json:"mirrors,omitempty"`
+	Mirrors []RepositoryPattern `json:"mirrors,omitempty"`
 }
 
 // ExemptImage is a repository whose images the Gate admits without judging them.
 type ExemptImage struct {
-	// repository as pods name it: host/path; a last path element `*` stands for one
+	// repository as pods name it: host/path. `*` as the last path element stands for one
 	// element of any name.
-	//
-	// +kubebuilder:validation:MinLength=3
-	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(localhost|[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]{1,5}|[[][a-fA-F0-9:]+[]](:[0-9]{1,5})?)(:[0-9]{1,5})?(/[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)*/([*]|[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*)$')",message="write host/path without tag or digest, the host in full (docker.io/library/…); only the last element may be `*`"
-	Repository string `json:"repository"`
-	// tags: Allow lets by references without a digest too.
+	Repository RepositoryPattern `json:"repository"`
+	// tags: Allow also admits references without a digest.
 	//
 	// +optional
 	// +kubebuilder:default=Deny
 	Tags TagPolicy `json:"tags,omitempty"`
 }
 
-// TagPolicy says whether a reference may lack a digest.
+// TagPolicy is whether a reference may lack a digest.
 //
 // +kubebuilder:validation:Enum=Deny;Allow
 type TagPolicy string
@@ -209,78 +185,71 @@ const (
 // is set.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.kms), has(self.keyless)].filter(x, x).size() == 1",message="set exactly one of key, kms and keyless"
-// +kubebuilder:validation:XValidation:rule="!has(self.keyless) || !has(self.timestamp)",message="a keyless signer has its times from keyless.trustedRoot: leave out timestamp",fieldPath=".timestamp"
-// +kubebuilder:validation:XValidation:rule="!has(self.keyless) || !has(self.keyless.subjects) || !has(self.person)",message="several subjects are several people: leave out person",fieldPath=".person"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyless) || !has(self.timestamp)",message="a keyless signer's times come from keyless.trustedRoot: remove timestamp",fieldPath=".timestamp"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyless) || !has(self.keyless.subjects) || !has(self.person)",message="several subjects are several people: remove person",fieldPath=".person"
 type Signer struct {
-	// name that requirements use.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Name string `json:"name"`
+	// name by which requirements refer to the signer.
+	Name Label `json:"name"`
 	// key is a public key.
 	//
 	// +optional
 	Key *KeySigner `json:"key,omitempty"`
-	// kms is a KMS key's URI, as cosign takes it.
+	// kms is the URI of a KMS key, as cosign accepts it.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	KMS string `json:"kms,omitempty"`
-	// keyless is an identity in certificates of a Fulcio.
+	// keyless is an identity in a Fulcio instance's certificates.
 	//
 	// +optional
 	Keyless *KeylessSigner `json:"keyless,omitempty"`
-	// timestamp names the trusted root (a file <name>.json of the folder that the webhook
-	// is given) whose timestamping authorities and logs prove when a key signed. A keyless
-	// signer has its times from its own trusted root.
+	// timestamp names the trusted root (the file <name>.json in the webhook's folder of
+	// trusted roots) whose timestamping authorities and logs prove when a key signed. A
+	// keyless signer uses its own trusted root instead.
 	//
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Timestamp string `json:"timestamp,omitempty"`
-	// time: TrustSigner believes the times that the signer itself states, where
-	// nothing else proves them.
+	Timestamp Label `json:"timestamp,omitempty"`
+	// time: TrustSigner trusts the times in the signer's own statements, if nothing else
+	// proves them.
 	//
 	// +optional
 	Time TimeSource `json:"time,omitempty"`
-	// notAfter ends the signer, such as a key that another one takes the place of: what
-	// was signed later doesn't count, nor from then on what has no proven time.
+	// notAfter is when the signer ends, for example because its key is replaced. Statements
+	// signed later don't count, and after that time neither do those without a proven time.
 	//
 	// +optional
 	NotAfter *metav1.Time `json:"notAfter,omitempty"`
-	// person who signs, where people are counted: signers of one person are one. Without
-	// it each key is a person, and each subject of a certificate.
+	// person who signs. Where people are counted, signers of the same person count once.
+	// Without it, each key and each certificate subject counts as a person.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Person string `json:"person,omitempty"`
-	// legacy: true counts this signer's signatures and attestations in the form of cosign
-	// 2 too (tags that end in .sig and .att).
+	// legacy: true also accepts this signer's signatures and attestations in the format of
+	// cosign 2 (tags that end in .sig and .att).
 	//
 	// +optional
 	Legacy bool `json:"legacy,omitempty"`
 }
 
-// TimeSource says whose clock counts.
+// TimeSource is the clock that the Gate trusts.
 //
 // +kubebuilder:validation:Enum=TrustSigner
 type TimeSource string
 
-// TimeTrustSigner believes the signer's own clock.
+// TimeTrustSigner trusts the signer's own clock.
 const TimeTrustSigner TimeSource = "TrustSigner"
 
 // KeySigner is a public key.
 type KeySigner struct {
-	// data is the PEM-encoded public key (PKIX): ECDSA, Ed25519, or RSA of 2048 bits
-	// or more.
+	// data is the PEM-encoded public key (PKIX): ECDSA, Ed25519, or RSA of at least 2048
+	// bits.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8192
-	// +kubebuilder:validation:XValidation:rule="!self.contains('PRIVATE KEY')",message="is a private key: take it out of use, and put the public key here"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('PRIVATE KEY')",message="is a private key: revoke it, and set the public key here"
 	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN PUBLIC KEY-----')",message="write a PEM-encoded public key (-----BEGIN PUBLIC KEY-----)"
 	Data string `json:"data"`
 }
@@ -301,8 +270,7 @@ type KeylessSigner struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Subject string `json:"subject,omitempty"`
-	// subjects, any of which signs. Each is a signer of its own where signers are
-	// counted.
+	// subjects, any of which may sign. Where people are counted, each subject is a person.
 	//
 	// +optional
 	// +listType=set
@@ -311,28 +279,25 @@ type KeylessSigner struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	Subjects []string `json:"subjects,omitempty"`
-	// subjectPattern is a regular expression (RE2) that the whole subject matches, as if
-	// it stood between ^ and $. Mind that an unescaped dot is any character.
+	// subjectPattern is a regular expression (RE2) that must match the whole subject, as if
+	// between ^ and $. An unescaped dot matches any character.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	SubjectPattern string `json:"subjectPattern,omitempty"`
-	// trustedRoot names the trusted root (a file <name>.json of the folder that the
-	// webhook is given) with the certificate authority, the logs and the timestamping
-	// authorities that count. Without it, it is sigstore's public one, which the webhook
-	// must be told to trust.
+	// trustedRoot names the trusted root (the file <name>.json in the webhook's folder of
+	// trusted roots) with the accepted certificate authorities, logs and timestamping
+	// authorities. Without it, sigstore's public root is used; the webhook must be configured
+	// to trust that.
 	//
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	TrustedRoot string `json:"trustedRoot,omitempty"`
+	TrustedRoot Label `json:"trustedRoot,omitempty"`
 }
 
-// Requirements is what a digest must show. Each part is optional.
+// Requirements is the evidence that a digest needs. Each part is optional.
 type Requirements struct {
-	// signature over the image.
+	// signature of the image.
 	//
 	// +optional
 	Signature *SignatureRequirement `json:"signature,omitempty"`
@@ -340,7 +305,7 @@ type Requirements struct {
 	//
 	// +optional
 	SBOM *SBOMRequirement `json:"sbom,omitempty"`
-	// provenance says what built the image, and from what.
+	// provenance of the image: its builder and its source.
 	//
 	// +optional
 	Provenance *ProvenanceRequirement `json:"provenance,omitempty"`
@@ -348,7 +313,7 @@ type Requirements struct {
 	//
 	// +optional
 	Soak *SoakRequirement `json:"soak,omitempty"`
-	// tests that passed, each by its suite's name.
+	// tests that must have passed, by the names of their suites.
 	//
 	// +optional
 	// +listType=map
@@ -361,22 +326,20 @@ type Requirements struct {
 	Approvals *ApprovalRequirement `json:"approvals,omitempty"`
 }
 
-// SignatureRequirement asks for a signature. Exactly one of by and clusterImagePolicy is
+// SignatureRequirement requires a signature. Exactly one of by and clusterImagePolicy is
 // set.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.by) != has(self.clusterImagePolicy)",message="set exactly one of by and clusterImagePolicy"
 type SignatureRequirement struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by,omitempty"`
+	By []SignerName `json:"by,omitempty"`
 	// clusterImagePolicy names a ClusterImagePolicy of sigstore's policy-controller, which
-	// judges in place of signers.
+	// decides instead of signers.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -384,51 +347,48 @@ type SignatureRequirement struct {
 	ClusterImagePolicy string `json:"clusterImagePolicy,omitempty"`
 }
 
-// SBOMRequirement asks for a bill of materials.
+// SBOMRequirement requires an SBOM.
 type SBOMRequirement struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
+	By []SignerName `json:"by"`
 }
 
-// ProvenanceRequirement asks for SLSA provenance (v1).
+// ProvenanceRequirement requires SLSA provenance (v1).
 type ProvenanceRequirement struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
-	// builder is the id of the builder, in full.
+	By []SignerName `json:"by"`
+	// builder is the full id of the builder.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Builder string `json:"builder,omitempty"`
-	// source that must have been built. All sources that the provenance states must be this
+	// source that the image must be built from. Every source in the provenance must be this
 	// one.
 	//
 	// +optional
 	Source *ProvenanceSource `json:"source,omitempty"`
 }
 
-// ProvenanceSource is a repository of source code and what of it was built.
+// ProvenanceSource is a repository of source code, and the ref that was built.
 type ProvenanceSource struct {
-	// repository, such as https://github.com/example/shop. It is compared by host and path:
-	// ssh://git@HOST/PATH, git@HOST:PATH and HOST/PATH, with or without git+ in front and .git
-	// behind, name the same one. A ref behind it (@refs/heads/main) is required like ref.
+	// repository, such as https://github.com/example/shop. Only host and path are compared:
+	// ssh://git@HOST/PATH, git@HOST:PATH and HOST/PATH, with or without the prefix git+ and
+	// the suffix .git, are the same repository. A ref at the end (@refs/heads/main) is
+	// required like ref.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Repository string `json:"repository"`
-	// ref that was built, in full: refs/heads/main.
+	// ref that must be built, in full: refs/heads/main.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -436,22 +396,16 @@ type ProvenanceSource struct {
 	Ref string `json:"ref,omitempty"`
 }
 
-// SoakRequirement asks for healthy time in another environment.
+// SoakRequirement requires healthy time in another environment.
 type SoakRequirement struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
-	// environment that the digest must have been healthy in: an earlier one than the Gate's.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Environment string `json:"environment"`
+	By []SignerName `json:"by"`
+	// environment in which the digest must have been healthy; an earlier one than the Gate's.
+	Environment Label `json:"environment"`
 	// duration of healthy time, such as 24h or 90m.
 	//
 	// +kubebuilder:validation:Type=string
@@ -460,11 +414,11 @@ type SoakRequirement struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	Duration metav1.Duration `json:"duration"`
-	// contiguous asks for the duration in one piece.
+	// contiguous requires the duration without interruption.
 	//
 	// +optional
 	Contiguous bool `json:"contiguous,omitempty"`
-	// maxAge since the soak ended.
+	// maxAge is the longest allowed time since the soak ended.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -473,7 +427,7 @@ type SoakRequirement struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
-	// maxGap is the longest time unobserved.
+	// maxGap is the longest allowed time without observation.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -482,14 +436,14 @@ type SoakRequirement struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	MaxGap *metav1.Duration `json:"maxGap,omitempty"`
-	// maxRestarts of containers during the soak.
+	// maxRestarts is how often containers may restart during the soak.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxRestarts *int32 `json:"maxRestarts,omitempty"`
-	// platforms that this environment runs, as OS/ARCHITECTURE such as linux/arm64. Each must
-	// have soaked for the duration where the image is an index. Without it, all platforms of
-	// the index must have.
+	// platforms that this environment runs, as OS/ARCHITECTURE, such as linux/arm64. If the
+	// image is an index, each of them must have soaked for the duration; without this field,
+	// all platforms of the index.
 	//
 	// +optional
 	// +listType=set
@@ -498,54 +452,52 @@ type SoakRequirement struct {
 	// +kubebuilder:validation:items:MaxLength=64
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$`
 	Platforms []string `json:"platforms,omitempty"`
-	// minReady is the least number of ready pods during the soak.
+	// minReady is how many pods must have been ready at all times of the soak.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	MinReady *int32 `json:"minReady,omitempty"`
-	// chart: Same asks that the chart which soaked is the chart that is deployed.
+	// chart: Same requires that the deployed chart is the one that soaked.
 	//
 	// +optional
 	Chart ChartPolicy `json:"chart,omitempty"`
-	// template: Same asks that the pod template which soaked is the one that is deployed,
-	// but for its images' repositories and what a controller adds.
+	// template: Same requires that the deployed pod template is the one that soaked, except
+	// for its images' repositories and what a controller adds.
 	//
 	// +optional
 	Template TemplatePolicy `json:"template,omitempty"`
 }
 
-// ChartPolicy says whether the chart must be the one that soaked.
+// ChartPolicy is whether the chart must be the one that soaked.
 //
 // +kubebuilder:validation:Enum=Same
 type ChartPolicy string
 
-// ChartSame asks for the chart that soaked.
+// ChartSame requires the chart that soaked.
 const ChartSame ChartPolicy = "Same"
 
-// TemplatePolicy says whether the pod template must be the one that soaked.
+// TemplatePolicy is whether the pod template must be the one that soaked.
 //
 // +kubebuilder:validation:Enum=Same
 type TemplatePolicy string
 
-// TemplateSame asks for the pod template that soaked.
+// TemplateSame requires the pod template that soaked.
 const TemplateSame TemplatePolicy = "Same"
 
-// TestRequirement asks for a passed suite.
+// TestRequirement requires a passed test suite.
 type TestRequirement struct {
 	// name of the suite.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Name string `json:"name"`
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
-	// maxAge since the suite ran.
+	By []SignerName `json:"by"`
+	// maxAge is the longest allowed time since the suite ran.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -556,23 +508,21 @@ type TestRequirement struct {
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
 }
 
-// ApprovalRequirement asks for people's approval.
+// ApprovalRequirement requires people's approval.
 type ApprovalRequirement struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
-	// count of different people who must approve.
+	By []SignerName `json:"by"`
+	// count is how many different people must approve.
 	//
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	Count int32 `json:"count,omitempty"`
-	// maxAge since the approval.
+	// maxAge is the longest allowed time since the approval.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -583,21 +533,19 @@ type ApprovalRequirement struct {
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
 }
 
-// DefaultProvenHereMaxAge is provenHere.maxAge where a Gate doesn't set it.
+// DefaultProvenHereMaxAge is the default of provenHere.maxAge.
 const DefaultProvenHereMaxAge = 2160 * time.Hour
 
-// ProvenHere accepts healthy time in this very environment: in this cluster and in the
-// Gate's namespaces, of a digest that met the requirements when it was deployed there.
+// ProvenHere accepts healthy time in this environment, in this cluster and the Gate's
+// namespaces, of a digest that met the requirements when it was deployed there.
 type ProvenHere struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
-	// duration of healthy time here.
+	By []SignerName `json:"by"`
+	// duration of healthy time in this environment.
 	//
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=duration
@@ -605,7 +553,8 @@ type ProvenHere struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	Duration metav1.Duration `json:"duration"`
-	// maxAge since the end of the soak here. 2160h (90 days) if unset.
+	// maxAge is the longest allowed time since the end of that soak. The default is 2160h (90
+	// days).
 	//
 	// +optional
 	// +kubebuilder:default="2160h"
@@ -615,9 +564,9 @@ type ProvenHere struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
-	// clusters are further clusters whose soaks count, by the UIDs of their namespaces
-	// kube-system; the cluster that the Gate is in always counts. Name the cluster that this
-	// one replaces, so that what ran there starts here after a disaster.
+	// clusters are other clusters whose soaks count, by the UIDs of their kube-system
+	// namespaces; the Gate's own cluster always counts. Name the cluster that this one
+	// replaces, so that images that ran there can start here after a disaster.
 	//
 	// +optional
 	// +listType=set
@@ -635,17 +584,15 @@ func (p *ProvenHere) MaxAgeOrDefault() metav1.Duration {
 	return *p.MaxAge
 }
 
-// ExceptionPolicy says who may let a digest by unproven.
+// ExceptionPolicy names the signers who may exempt a digest from the requirements.
 type ExceptionPolicy struct {
-	// by names the signers who count.
+	// by names the accepted signers.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=63
-	By []string `json:"by"`
-	// count of different people who must sign.
+	By []SignerName `json:"by"`
+	// count is how many different people must sign.
 	//
 	// +optional
 	// +kubebuilder:default=1
@@ -653,9 +600,9 @@ type ExceptionPolicy struct {
 	Count int32 `json:"count,omitempty"`
 }
 
-// Observe says when the observer attests.
+// Observe is when the observer attests soaks.
 type Observe struct {
-	// attestAfter are the healthy times at which a soak is signed.
+	// attestAfter are the healthy times after which a soak is signed.
 	//
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -668,42 +615,42 @@ type Observe struct {
 	AttestAfter []metav1.Duration `json:"attestAfter"`
 }
 
-// GateStatus is what the webhook makes of the Gate.
+// GateStatus is written by the webhook.
 type GateStatus struct {
-	// observedGeneration that the conditions are of.
+	// observedGeneration is the generation that the status describes.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions: Accepted says whether the Gate can be judged by; while it isn't,
-	// its namespaces deny. SignersReady says whether its signers can be verified by: what
-	// a signer alone proves is denied while its KMS doesn't answer, or its trusted root
-	// isn't there. RunningAllowed says whether all that runs in its namespaces
-	// would be let in if it was started again.
+	// conditions. Accepted: the Gate is valid; while it isn't, its namespaces deny all
+	// images. SignersReady: signatures of all signers can be verified; while a signer's KMS
+	// doesn't answer or its trusted root is missing, requirements that only this signer
+	// satisfies are denied. RunningAllowed: all images that run in its namespaces would be
+	// admitted again.
 	//
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// running is what runs in the namespaces and would be refused, as it was found last.
+	// running lists the images that run in the namespaces and would be denied, as of the last
+	// report.
 	//
 	// +optional
 	Running *RunningStatus `json:"running,omitempty"`
 }
 
-// RunningStatus is what runs in a Gate's namespaces, and what of it this Gate would
-// refuse if it was started again, whatever the Gate's action.
+// RunningStatus is what runs in a Gate's namespaces, and what of it this Gate would deny if
+// it was started again, regardless of the Gate's action.
 type RunningStatus struct {
-	// images that run, each once a namespace.
+	// images is how many images run; an image counts once for each namespace.
 	Images int32 `json:"images"`
-	// refused: how many of them would be refused.
+	// refused is how many of them would be denied.
 	Refused int32 `json:"refused"`
-	// recalled: how many of the refused a Recall names.
+	// recalled is how many of the denied images a Recall names.
 	Recalled int32 `json:"recalled"`
-	// unread: how many objects can't be read, whose pods would be refused.
+	// unread is how many objects can't be read; their pods would be denied.
 	Unread int32 `json:"unread"`
-	// list has the refused ones, those that were recalled first; not all where there
-	// are more than it holds.
+	// list has the first of the denied images, recalled ones first.
 	//
 	// +optional
 	// +listType=atomic
@@ -711,13 +658,13 @@ type RunningStatus struct {
 	List []RunningImage `json:"list,omitempty"`
 }
 
-// RunningImage is an image that runs and would be refused.
+// RunningImage is an image that runs and would be denied.
 type RunningImage struct {
 	// namespace that it runs in.
 	//
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace"`
-	// image as those name it that run it.
+	// image as the objects that run it name it.
 	//
 	// +kubebuilder:validation:MaxLength=1024
 	Image string `json:"image"`
@@ -739,10 +686,10 @@ type RunningImage struct {
 
 // Conditions of a Gate.
 const (
-	// ConditionAccepted says whether the Gate can be judged by.
+	// ConditionAccepted is true while the Gate is valid.
 	ConditionAccepted = "Accepted"
-	// ConditionSignersReady says whether the signers can be verified by.
+	// ConditionSignersReady is true while signatures of all signers can be verified.
 	ConditionSignersReady = "SignersReady"
-	// ConditionRunningAllowed says whether all that runs would be let in again.
+	// ConditionRunningAllowed is true while all running images would be admitted again.
 	ConditionRunningAllowed = "RunningAllowed"
 )

@@ -4,8 +4,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Recall names digests that must not run any more. It counts in every namespace
-// that a Gate names, whatever else the digest shows.
+// Recall names digests that must not run any more. It applies to every namespace that a Gate
+// names, regardless of the digests' evidence.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,categories=envladder
@@ -32,16 +32,14 @@ type RecallList struct {
 
 // RecallSpec is what must not run, and why.
 type RecallSpec struct {
-	// digests, each sha256:<64 hex digits>. Of an image for several platforms name
-	// the index and its children: pods may run either.
+	// digests, each sha256:<64 hex digits>. For an image with several platforms, name the
+	// index and its children: pods may run either.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:MaxLength=71
-	// +kubebuilder:validation:items:Pattern=`^sha256:[0-9a-f]{64}$`
-	Digests []string `json:"digests"`
-	// reason for people; denials repeat it.
+	Digests []Digest `json:"digests"`
+	// reason, which denials show.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024

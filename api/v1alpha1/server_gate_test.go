@@ -216,7 +216,7 @@ func TestExplain(t *testing.T) {
 	request(t, config, "/openapi/v3/apis/envladder.dev/v1alpha1", "application/json", &document)
 	gate := document.Components.Schemas["dev.envladder.v1alpha1.Gate"]
 	recall := document.Components.Schemas["dev.envladder.v1alpha1.Recall"]
-	if want := "Gate says which namespaces are an environment"; !strings.HasPrefix(gate.Description, want) {
+	if want := "Gate defines the namespaces of an environment"; !strings.HasPrefix(gate.Description, want) {
 		t.Errorf("the Gate's doc is %q", gate.Description)
 	}
 	fields := undocumented(t, "Gate.spec", gate.Properties["spec"]) + undocumented(t, "Recall.spec", recall.Properties["spec"])
@@ -243,7 +243,7 @@ func TestKubectlExplain(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		"gate.spec.requires.soak.duration": "duration of healthy time, such as 24h or 90m.",
-		"gate.spec.images.mirrors":         "are other repositories that pods may name",
+		"gate.spec.images.mirrors":         "are other repositories from which pods may pull",
 		"recall.spec.digests":              "each sha256:<64 hex digits>",
 	} {
 		out, err := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", path, "--cache-dir", t.TempDir(), "explain", field).CombinedOutput()

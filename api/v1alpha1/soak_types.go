@@ -4,8 +4,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Soak is the observer's notebook: how long a digest has been healthy here. It is the
-// observer's alone: an edit by anybody else adds no time.
+// Soak records how long a digest has been healthy in this cluster. The observer writes it;
+// edits by others add no time.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=soaks,categories=envladder
@@ -27,7 +27,7 @@ type Soak struct {
 
 	// spec is what is measured.
 	Spec SoakSpec `json:"spec"`
-	// status is what was seen.
+	// status is what the observer measured.
 	Status SoakStatus `json:"status,omitempty"`
 }
 
@@ -41,25 +41,25 @@ type SoakList struct {
 	Items []Soak `json:"items"`
 }
 
-// SoakSpec is what is measured. Another value of any field is another Soak.
+// SoakSpec is what is measured. Each combination of values has its own Soak.
 type SoakSpec struct {
-	// gate that asks for it.
+	// gate that requires the measurement.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Gate string `json:"gate"`
-	// environment that the Gate says the namespace is.
+	// environment of the Gate.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Environment string `json:"environment"`
-	// ladder that the Gate gives the image, else the one that the workloads are
-	// stamped with; empty where neither says.
+	// ladder that the Gate sets for the image, otherwise the one in the workloads' stamps;
+	// empty if neither has one.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Ladder string `json:"ladder,omitempty"`
-	// target that the workloads are stamped with.
+	// target in the workloads' stamps.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -69,45 +69,42 @@ type SoakSpec struct {
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=255
 	Repository string `json:"repository"`
-	// digest as the pods name it, of an index or an image.
-	//
-	// +kubebuilder:validation:MaxLength=71
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
-	Digest string `json:"digest"`
-	// chart is the digest of the one chart that time counts of; empty where that of any
-	// does. The observer makes such a Soak once the digest's chart has changed.
+	// digest as the pods name it: of an index or of an image.
+	Digest Digest `json:"digest"`
+	// chart is the digest of the only chart whose time counts; empty if the time of any
+	// chart counts. The observer creates such a Soak once the digest's chart has changed.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Chart string `json:"chart,omitempty"`
 }
 
-// SoakStatus is what was seen.
+// SoakStatus is what the observer measured.
 type SoakStatus struct {
-	// state now.
+	// state is the current state.
 	//
 	// +optional
 	State SoakState `json:"state,omitempty"`
-	// reason why time doesn't count now.
+	// reason why time currently doesn't count.
 	//
 	// +optional
 	Reason SoakReason `json:"reason,omitempty"`
-	// message is the reason with names and figures.
+	// message explains the reason, with names and figures.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// image is the repository's last element and the digest's first digits.
+	// image is the last element of the repository and the first digits of the digest.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=300
 	Image string `json:"image,omitempty"`
-	// healthy is window.healthySeconds as people write it.
+	// healthy is window.healthySeconds as a duration.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Healthy string `json:"healthy,omitempty"`
-	// goal is the next healthy time at which a soak is signed, or the last one.
+	// goal is the next healthy time after which a soak is signed, or the last one.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
@@ -121,12 +118,11 @@ type SoakStatus struct {
 	//
 	// +optional
 	FirstSeenAt *metav1.Time `json:"firstSeenAt,omitempty"`
-	// window has the figures; it is absent until the digest is healthy for the first
-	// time.
+	// window has the figures. It is absent until the digest is healthy for the first time.
 	//
 	// +optional
 	Window *SoakWindow `json:"window,omitempty"`
-	// platforms that healthy pods ran on, as far as their nodes say.
+	// platforms on which healthy pods ran, according to their nodes.
 	//
 	// +optional
 	// +listType=map
@@ -139,14 +135,14 @@ type SoakStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Workloads []SoakWorkload `json:"workloads,omitempty"`
-	// chartDigest that all workloads were stamped with during the whole window; empty
-	// where they weren't.
+	// chartDigest in the stamps of all workloads during the whole window; empty if it
+	// wasn't the same.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	ChartDigest string `json:"chartDigest,omitempty"`
-	// chartChanged says that it wasn't one chart during the window. The time of the chart
-	// that runs is in another Soak, which has spec.chart.
+	// chartChanged is true if the chart changed during the window. Another Soak, with
+	// spec.chart, has the time of the current chart.
 	//
 	// +optional
 	ChartChanged bool `json:"chartChanged,omitempty"`
@@ -167,25 +163,25 @@ type SoakStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Attestations []SoakAttestation `json:"attestations,omitempty"`
-	// observer that wrote this.
+	// observer that wrote the status.
 	//
 	// +optional
 	Observer *SoakObserver `json:"observer,omitempty"`
-	// conditions: Attested says whether what was due has been signed and pushed.
+	// conditions. Attested: all attestations that were due have been signed and pushed.
 	//
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// seal shows the observer that the figures are its own.
+	// seal authenticates the figures, so that the observer detects edits by others.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Seal string `json:"seal,omitempty"`
 }
 
-// SoakState is what a Soak does.
+// SoakState is the state of a Soak.
 //
 // +kubebuilder:validation:Enum=Waiting;Healthy;Interrupted;Stopped
 type SoakState string
@@ -196,9 +192,9 @@ const (
 	SoakWaiting SoakState = "Waiting"
 	// SoakHealthy: time counts.
 	SoakHealthy SoakState = "Healthy"
-	// SoakInterrupted: the digest runs, and its time doesn't count now.
+	// SoakInterrupted: the digest runs, but its time currently doesn't count.
 	SoakInterrupted SoakState = "Interrupted"
-	// SoakStopped: the digest doesn't run here any more, or no Gate asks.
+	// SoakStopped: the digest no longer runs here, or no Gate requires the measurement.
 	SoakStopped SoakState = "Stopped"
 )
 
@@ -211,21 +207,21 @@ type SoakReason string
 const (
 	// SoakClockMoved: the wall clock jumped.
 	SoakClockMoved SoakReason = "ClockMoved"
-	// SoakDegraded: fewer pods are ready than are wanted.
+	// SoakDegraded: fewer pods are ready than desired.
 	SoakDegraded SoakReason = "Degraded"
 	// SoakMixedDigests: a ready pod runs another digest.
 	SoakMixedDigests SoakReason = "MixedDigests"
 	// SoakNoReadinessProbe: a container has no readiness probe.
 	SoakNoReadinessProbe SoakReason = "NoReadinessProbe"
-	// SoakNotRunning: no workload runs the digest, or no Gate asks for it.
+	// SoakNotRunning: no workload runs the digest, or no Gate requires the measurement.
 	SoakNotRunning SoakReason = "NotRunning"
-	// SoakOtherImage: a node runs another image than the pod names.
+	// SoakOtherImage: a node runs a different image from the one that the pod names.
 	SoakOtherImage SoakReason = "OtherImage"
-	// SoakProgressing: a controller hasn't acted yet on the latest spec.
+	// SoakProgressing: a controller hasn't processed the latest spec yet.
 	SoakProgressing SoakReason = "Progressing"
-	// SoakScaledToZero: a workload wants no pods.
+	// SoakScaledToZero: a workload has no desired pods.
 	SoakScaledToZero SoakReason = "ScaledToZero"
-	// SoakUnobserved: nobody looked.
+	// SoakUnobserved: the observer was not watching.
 	SoakUnobserved SoakReason = "Unobserved"
 )
 
@@ -233,17 +229,17 @@ const (
 type SoakWindow struct {
 	// startedAt is when the digest was first seen healthy.
 	StartedAt metav1.Time `json:"startedAt"`
-	// observedAt is the last observation that is in the figures.
+	// observedAt is the last observation that the figures include.
 	ObservedAt metav1.Time `json:"observedAt"`
 	// healthySeconds that count.
 	//
 	// +kubebuilder:validation:Minimum=0
 	HealthySeconds int64 `json:"healthySeconds"`
-	// longestHealthySeconds in one piece.
+	// longestHealthySeconds without interruption.
 	//
 	// +kubebuilder:validation:Minimum=0
 	LongestHealthySeconds int64 `json:"longestHealthySeconds"`
-	// longestGapSeconds is the longest time that nobody looked.
+	// longestGapSeconds is the longest time without observation.
 	//
 	// +kubebuilder:validation:Minimum=0
 	LongestGapSeconds int64 `json:"longestGapSeconds"`
@@ -251,7 +247,7 @@ type SoakWindow struct {
 	//
 	// +kubebuilder:validation:Minimum=0
 	InterruptedSeconds int64 `json:"interruptedSeconds"`
-	// minReady is the least number of ready pods in healthy time.
+	// minReady is the smallest number of ready pods during healthy time.
 	//
 	// +kubebuilder:validation:Minimum=0
 	MinReady int32 `json:"minReady"`
@@ -259,7 +255,7 @@ type SoakWindow struct {
 	//
 	// +kubebuilder:validation:Minimum=0
 	Restarts int32 `json:"restarts"`
-	// interruptions, the latest of them.
+	// interruptions, the latest ones.
 	//
 	// +optional
 	// +listType=atomic
@@ -267,7 +263,7 @@ type SoakWindow struct {
 	Interruptions []SoakInterruption `json:"interruptions,omitempty"`
 }
 
-// SoakInterruption is time that doesn't count.
+// SoakInterruption is a period that doesn't count.
 type SoakInterruption struct {
 	// from is its beginning.
 	From metav1.Time `json:"from"`
@@ -329,12 +325,12 @@ type SoakPod struct {
 
 // SoakAttestation is a signed statement.
 type SoakAttestation struct {
-	// after is the healthy time that it was due at: an entry of the Gate's
-	// attestAfter, or 0s for the start.
+	// after is the healthy time after which it was due: an entry of the Gate's attestAfter,
+	// or 0s for the start.
 	//
 	// +kubebuilder:validation:MaxLength=32
 	After string `json:"after"`
-	// at is when it was pushed.
+	// at is when the statement was pushed.
 	At metav1.Time `json:"at"`
 	// digest of the attestation in the registry.
 	//
@@ -342,17 +338,17 @@ type SoakAttestation struct {
 	Digest string `json:"digest"`
 }
 
-// SoakObserver is who measured.
+// SoakObserver is the observer that measured.
 type SoakObserver struct {
 	// version of the observer.
 	//
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version"`
-	// instance of the observer, new with each start.
+	// instance of the observer; each start has a new one.
 	//
 	// +kubebuilder:validation:MaxLength=253
 	Instance string `json:"instance"`
 }
 
-// ConditionAttested says whether what was due has been signed and pushed.
+// ConditionAttested is true while all attestations that were due have been pushed.
 const ConditionAttested = "Attested"

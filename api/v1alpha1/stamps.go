@@ -1,7 +1,7 @@
 package v1alpha1
 
-// The stamps: annotations on the metadata of rendered workloads. Pod templates get
-// the first three, so that a chart's edit restarts nothing by itself.
+// The stamps are annotations of rendered workloads. Pod templates get only the first three,
+// so that a change of the chart alone restarts no pods.
 const (
 	AnnotationLadder      = "envladder.dev/ladder"
 	AnnotationEnvironment = "envladder.dev/environment"
@@ -9,10 +9,10 @@ const (
 	AnnotationChartDigest = "envladder.dev/chart-digest"
 )
 
-// AnnotationRunningIn is on what is made anew by each sync (Jobs, Pods, PodTemplates): the
-// workloads of the same namespace that run its images from one sync to the next, as
-// KIND/NAME, separated by commas. A webhook looks there whether a digest runs already,
-// in which case it isn't deployed; the annotation by itself proves nothing.
+// AnnotationRunningIn is set on objects that each sync recreates (Jobs, Pods, PodTemplates).
+// It names the workloads in the same namespace that run the same images between syncs, as
+// KIND/NAME, separated by commas. The webhook checks there whether a digest already runs, and
+// so isn't newly deployed; the annotation itself proves nothing.
 const AnnotationRunningIn = "envladder.dev/running-in"
 
 // RunningInKinds are the kinds that AnnotationRunningIn may name.
@@ -21,6 +21,6 @@ var RunningInKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "Replica
 // MaxRunningIn bounds the workloads that AnnotationRunningIn names.
 const MaxRunningIn = 16
 
-// InjectedImage is the image of a container that Istio's injection completes: a
-// placeholder in pod templates, which no pod has once it was injected.
+// InjectedImage is the placeholder image in pod templates of containers that Istio's injector
+// completes. No pod has it after the injection.
 const InjectedImage = "auto"

@@ -14,7 +14,7 @@ func (in *ApprovalRequirement) DeepCopyInto(out *ApprovalRequirement) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 	if in.MaxAge != nil {
@@ -202,7 +202,7 @@ func (in *ExceptionPolicy) DeepCopyInto(out *ExceptionPolicy) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 }
@@ -222,7 +222,7 @@ func (in *ExceptionSpec) DeepCopyInto(out *ExceptionSpec) {
 	*out = *in
 	if in.Namespaces != nil {
 		in, out := &in.Namespaces, &out.Namespaces
-		*out = make([]string, len(*in))
+		*out = make([]Label, len(*in))
 		copy(*out, *in)
 	}
 	in.ExpiresAt.DeepCopyInto(&out.ExpiresAt)
@@ -296,7 +296,7 @@ func (in *GateImage) DeepCopyInto(out *GateImage) {
 	*out = *in
 	if in.Mirrors != nil {
 		in, out := &in.Mirrors, &out.Mirrors
-		*out = make([]string, len(*in))
+		*out = make([]RepositoryPattern, len(*in))
 		copy(*out, *in)
 	}
 }
@@ -348,7 +348,7 @@ func (in *GateSpec) DeepCopyInto(out *GateSpec) {
 	*out = *in
 	if in.Namespaces != nil {
 		in, out := &in.Namespaces, &out.Namespaces
-		*out = make([]string, len(*in))
+		*out = make([]Label, len(*in))
 		copy(*out, *in)
 	}
 	if in.Images != nil {
@@ -361,7 +361,9 @@ func (in *GateSpec) DeepCopyInto(out *GateSpec) {
 	if in.ExemptImages != nil {
 		in, out := &in.ExemptImages, &out.ExemptImages
 		*out = make([]ExemptImage, len(*in))
-		copy(*out, *in)
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
 	}
 	if in.Signers != nil {
 		in, out := &in.Signers, &out.Signers
@@ -485,7 +487,7 @@ func (in *ProvenHere) DeepCopyInto(out *ProvenHere) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 	out.Duration = in.Duration
@@ -516,7 +518,7 @@ func (in *ProvenanceRequirement) DeepCopyInto(out *ProvenanceRequirement) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 	if in.Source != nil {
@@ -614,7 +616,7 @@ func (in *RecallSpec) DeepCopyInto(out *RecallSpec) {
 	*out = *in
 	if in.Digests != nil {
 		in, out := &in.Digests, &out.Digests
-		*out = make([]string, len(*in))
+		*out = make([]Digest, len(*in))
 		copy(*out, *in)
 	}
 }
@@ -728,7 +730,7 @@ func (in *SBOMRequirement) DeepCopyInto(out *SBOMRequirement) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 }
@@ -748,7 +750,7 @@ func (in *SignatureRequirement) DeepCopyInto(out *SignatureRequirement) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 }
@@ -797,7 +799,7 @@ func (in *Soak) DeepCopyInto(out *Soak) {
 	*out = *in
 	out.TypeMeta = in.TypeMeta
 	in.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
-	out.Spec = in.Spec
+	in.Spec.DeepCopyInto(&out.Spec)
 	in.Status.DeepCopyInto(&out.Status)
 }
 
@@ -934,7 +936,7 @@ func (in *SoakRequirement) DeepCopyInto(out *SoakRequirement) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 	out.Duration = in.Duration
@@ -1097,7 +1099,7 @@ func (in *TestRequirement) DeepCopyInto(out *TestRequirement) {
 	*out = *in
 	if in.By != nil {
 		in, out := &in.By, &out.By
-		*out = make([]string, len(*in))
+		*out = make([]SignerName, len(*in))
 		copy(*out, *in)
 	}
 	if in.MaxAge != nil {

@@ -57,7 +57,7 @@ func checkObject(decoder *json.Decoder, levels int) error {
 		}
 		name, _ := token.(string)
 		if seen[fold(name)] {
-			return fmt.Errorf("the name %q is there twice in one object", name)
+			return fmt.Errorf("the name %q appears twice in one object", name)
 		}
 		seen[fold(name)] = true
 		if err := checkValue(decoder, levels); err != nil {

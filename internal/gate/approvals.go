@@ -69,7 +69,7 @@ func (j *judge) assessApproval(e Evidence, required *v1alpha1.ApprovalRequiremen
 	// An end only takes away, so it needs no trusted clock. Like maxAge it is asked of
 	// deploys: what runs isn't stopped by time alone when its pods start again.
 	if end := a.ExpiresAt; end != nil && !j.at.Before(*end) && !j.ageless {
-		fault(NewReason(ApprovalExpired, "%s ended %s", e.title(), stamp(*end)))
+		fault(NewReason(ApprovalExpired, "%s expired %s", e.title(), stamp(*end)))
 	}
 	if a.ApprovedAt != nil {
 		c.figure = a.ApprovedAt.Unix()

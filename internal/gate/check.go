@@ -52,7 +52,7 @@ func (c *checker) unique(path string, list []string) {
 	seen := map[string]bool{}
 	for i, name := range list {
 		if seen[name] {
-			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s is there twice", quote(name))
+			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s is listed twice", quote(name))
 		}
 		seen[name] = true
 	}
@@ -68,7 +68,7 @@ func (c *checker) positive(path string, d time.Duration) {
 func (c *checker) namespaces() {
 	c.label(".spec.environment", c.spec.Environment)
 	if len(c.spec.Namespaces) == 0 {
-		c.faultf(".spec.namespaces", "name at least one")
+		c.faultf(".spec.namespaces", "must name at least one")
 	}
 	for i, name := range c.spec.Namespaces {
 		c.label(fmt.Sprintf(".spec.namespaces[%d]", i), name)
@@ -98,14 +98,14 @@ func (c *checker) rest() {
 	}
 	if o := c.spec.Observe; o != nil {
 		if len(o.AttestAfter) == 0 {
-			c.faultf(".spec.observe.attestAfter", "name at least one time")
+			c.faultf(".spec.observe.attestAfter", "must name at least one time")
 		}
 		for i, d := range o.AttestAfter {
 			c.positive(fmt.Sprintf(".spec.observe.attestAfter[%d]", i), d.Duration)
 		}
 	}
 	if c.spec.Observe == nil && isEmpty(c.spec.Requires) {
-		c.faultf(".spec.requires", "asks for nothing: everything would pass; ask for something, or set observe where the Gate is for the observer only")
+		c.faultf(".spec.requires", "has no requirements, so every image would be admitted; add one, or set observe if the Gate is only for the observer")
 	}
 }
 
@@ -116,11 +116,11 @@ func isEmpty(r v1alpha1.Requirements) bool {
 // by checks the signers that a requirement names.
 func (c *checker) by(path string, by []string) {
 	if len(by) == 0 {
-		c.faultf(path, "name at least one signer")
+		c.faultf(path, "must name at least one signer")
 	}
 	for i, name := range by {
 		if _, ok := c.signer(name); !ok {
-			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s is no signer of this Gate", quote(name))
+			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s isn't a signer of this Gate", quote(name))
 		}
 	}
 	c.unique(path, by)
@@ -159,7 +159,7 @@ func (c *checker) count(path string, count int32, by []string) {
 		}
 	}
 	if int(count) > len(people) {
-		c.faultf(path, "asks for %d, by names %d", count, len(people))
+		c.faultf(path, "requires %d people, but by names only %d", count, len(people))
 	}
 }
 
@@ -168,7 +168,7 @@ func (c *checker) trustedTime(path string, by []string) {
 	for _, name := range by {
 		signer, ok := c.signer(name)
 		if ok && signer.Keyless == nil && signer.Timestamp == "" && signer.Time != v1alpha1.TimeTrustSigner {
-			c.faultf(path, "asks for time, and nothing proves the times of signer %s: give it `timestamp`, or `time: TrustSigner` to believe its own clock", quote(name))
+			c.faultf(path, "depends on time, and nothing proves the times of signer %s: set `timestamp` for it, or `time: TrustSigner` to trust its clock", quote(name))
 		}
 	}
 }

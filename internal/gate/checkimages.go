@@ -24,7 +24,7 @@ func (c *checker) images() {
 		if image.Evidence != "" {
 			kept, parsed := c.pattern(path+".evidence", image.Evidence)
 			if parsed && ok && kept.pattern.IsWildcard() != home.pattern.IsWildcard() {
-				c.faultf(kept.path, "%s must end in /* exactly where repository %s does", quote(image.Evidence), quote(image.Repository))
+				c.faultf(kept.path, "%s must end in /* if and only if repository %s does", quote(image.Evidence), quote(image.Repository))
 			}
 		}
 		for k, from := range image.Mirrors {
@@ -33,7 +33,7 @@ func (c *checker) images() {
 				continue
 			}
 			if ok && mirror.pattern.IsWildcard() != home.pattern.IsWildcard() {
-				c.faultf(mirror.path, "%s must end in /* exactly where repository %s does, or it isn't clear which image it is", quote(from), quote(image.Repository))
+				c.faultf(mirror.path, "%s must end in /* if and only if repository %s does", quote(from), quote(image.Repository))
 				continue
 			}
 			all = c.apart(all, mirror)
@@ -60,7 +60,7 @@ func (c *checker) exemptImages() {
 		}
 		for k, image := range c.spec.Images {
 			if home, err := ParsePattern(image.Repository); err == nil && home == p.pattern {
-				c.faultf(p.path, "is .spec.images[%d] too: it is either judged or let by", k)
+				c.faultf(p.path, "is .spec.images[%d] too: list it in images or in exemptImages, not in both", k)
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 	c.by(path+".by", s.By)
 	c.label(path+".environment", s.Environment)
 	if s.Environment == c.spec.Environment {
-		c.faultf(path+".environment", "is the Gate's own environment, where a digest runs only after it was admitted: by an Exception, it would prove itself; name an earlier environment (provenHere is for what was proven here)")
+		c.faultf(path+".environment", "is the Gate's own environment: a digest that an Exception admitted there would prove itself; name an earlier environment, or use provenHere")
 	}
 	c.positive(path+".duration", s.Duration.Duration)
 	c.trustedTime(path+".duration", s.By) // says it for maxAge too
@@ -85,7 +85,7 @@ func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
 		case test.Name == "":
 			c.faultf(at+".name", "name the suite")
 		case seen[test.Name]:
-			c.faultf(at+".name", "%s is there twice", quote(test.Name))
+			c.faultf(at+".name", "%s is listed twice", quote(test.Name))
 		}
 		seen[test.Name] = true
 		c.by(at+".by", test.By)

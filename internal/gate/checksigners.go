@@ -59,10 +59,10 @@ func (c *checker) combination(path string, signer v1alpha1.Signer) {
 		return
 	}
 	if signer.Timestamp != "" {
-		c.faultf(path+".timestamp", "a keyless signer has its times from keyless.trustedRoot: leave out timestamp")
+		c.faultf(path+".timestamp", "a keyless signer's times come from keyless.trustedRoot: remove timestamp")
 	}
 	if len(signer.Keyless.Subjects) > 0 && signer.Person != "" {
-		c.faultf(path+".person", "several subjects are several people: leave out person")
+		c.faultf(path+".person", "several subjects are several people: remove person")
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *checker) key(path, text string, before map[string]string) {
 		return
 	}
 	if where, twice := before[string(der)]; twice {
-		c.faultf(path, "is the key of %s too; one key is one signer", where)
+		c.faultf(path, "is the key of %s too; use each key for one signer only", where)
 		return
 	}
 	before[string(der)] = path
@@ -88,11 +88,11 @@ func parseKey(text string) (der []byte, err error) {
 	case block == nil:
 		return nil, errors.New("isn't PEM (-----BEGIN PUBLIC KEY-----)")
 	case strings.Contains(block.Type, "PRIVATE"):
-		return nil, errors.New("is a private key: take it out of use, and put the public key here")
+		return nil, errors.New("is a private key: revoke it, and set the public key here")
 	case block.Type != "PUBLIC KEY":
 		return nil, fmt.Errorf("is PEM of %s, not of PUBLIC KEY (PKIX)", quote(block.Type))
 	case len(bytes.TrimSpace(rest)) > 0:
-		return nil, errors.New("has something behind the key; a signer has one key")
+		return nil, errors.New("has data after the key; a signer has one key")
 	}
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 func SubjectPattern(pattern string) (*regexp.Regexp, error) {
 	// Alone first: a pattern that closes the group around it would get out of the anchors.
 	if _, err := regexp.Compile(pattern); err != nil {
-		return nil, fmt.Errorf("%s is no regular expression: %w", quote(pattern), err)
+		return nil, fmt.Errorf("%s isn't a regular expression: %w", quote(pattern), err)
 	}
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }

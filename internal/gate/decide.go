@@ -14,7 +14,7 @@ import (
 // reason; it never fails: what it can't judge is denied.
 func Decide(r Request) Verdict {
 	if r.Gate == nil {
-		return Deny(r.Image, Ref{}, NewReason(NoGate, "there is no Gate to judge by"))
+		return Deny(r.Image, Ref{}, NewReason(NoGate, "no Gate was given"))
 	}
 	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}, at: r.Now, ageless: r.Rescheduled}
 	for _, signer := range r.Gate.Spec.Signers {
@@ -136,7 +136,7 @@ func (j *judge) request() []Reason {
 	}
 	// Without a time nothing is too old, and nothing has expired.
 	if j.Now.IsZero() {
-		reasons = append(reasons, NewReason(InternalError, "judging without the time of day"))
+		reasons = append(reasons, NewReason(InternalError, "the request has no time"))
 	}
 	return reasons
 }
@@ -146,10 +146,10 @@ func (j *judge) request() []Reason {
 func (j *judge) stamps() []Reason {
 	var reasons []Reason
 	if is, want := j.Stamps.Environment, j.Gate.Spec.Environment; is != "" && is != want {
-		reasons = append(reasons, NewReason(OtherStamp, "it was rendered for environment %s, Gate %s is of %s", quote(is), quote(j.Gate.Name), quote(want)))
+		reasons = append(reasons, NewReason(OtherStamp, "rendered for environment %s, but Gate %s is for %s", quote(is), quote(j.Gate.Name), quote(want)))
 	}
 	if is, want := j.Stamps.Ladder, j.Image.Ladder; is != "" && want != "" && is != want {
-		reasons = append(reasons, NewReason(OtherStamp, "it was rendered from ladder %s, the Gate names %s for this image", quote(is), quote(want)))
+		reasons = append(reasons, NewReason(OtherStamp, "rendered from ladder %s, but the Gate names %s for this image", quote(is), quote(want)))
 	}
 	return reasons
 }

@@ -50,9 +50,9 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 	case !slices.Contains(x.Spec.Namespaces, j.Namespace):
 		return nil, NewReason(ExceptionElsewhere, "Exception %s is for namespaces %s", quote(x.Name), names(x.Spec.Namespaces))
 	case policy == nil:
-		return nil, NewReason(ExceptionRefused, "Exception %s names the digest, and Gate %s takes no exceptions", quote(x.Name), quote(j.Gate.Name))
+		return nil, NewReason(ExceptionRefused, "Exception %s names the digest, and Gate %s accepts no Exceptions", quote(x.Name), quote(j.Gate.Name))
 	case j.over(end):
-		return nil, NewReason(ExceptionExpired, "Exception %s ended %s", quote(x.Name), stamp(end))
+		return nil, NewReason(ExceptionExpired, "Exception %s expired %s", quote(x.Name), stamp(end))
 	}
 	k := exceptionKind
 	k.about = func(e Evidence) bool { return e.Permission != nil }
@@ -86,7 +86,7 @@ func (j *judge) assessPermission(e Evidence) candidate {
 	case e.Permission.Namespace != j.Namespace || strings.TrimSpace(j.Namespace) == "":
 		c.faults = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Permission.Namespace))}
 	case e.Permission.ExpiresAt == nil || j.over(*e.Permission.ExpiresAt):
-		c.faults = []Reason{NewReason(ExceptionExpired, "%s has ended", e.title())}
+		c.faults = []Reason{NewReason(ExceptionExpired, "%s has expired", e.title())}
 	}
 	return c
 }

@@ -38,7 +38,7 @@ func ParsePattern(text string) (Pattern, error) {
 	case strings.ContainsRune(path, ':'):
 		return Pattern{}, fmt.Errorf("repository %s: leave out the tag", quote(text))
 	case !hostSyntax.MatchString(host) || host != "localhost" && !strings.ContainsAny(host, ".:"):
-		return Pattern{}, fmt.Errorf("repository %s: %s is no registry's host; write it in full (docker.io/library/…)", quote(text), quote(host))
+		return Pattern{}, fmt.Errorf("repository %s: %s isn't a registry's host; write it in full (docker.io/library/…)", quote(text), quote(host))
 	case !hasPort(host):
 		return Pattern{}, fmt.Errorf("repository %s: the port must be 1 to 65535", quote(text))
 	}

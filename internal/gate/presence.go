@@ -10,7 +10,7 @@ import (
 // The kinds of statements.
 var (
 	signatureKind  = kind{noun: "signature", is: is(PredicateSignature), missing: NoSignature}
-	sbomKind       = kind{noun: "bill of materials", is: isSBOM, missing: NoSBOM}
+	sbomKind       = kind{noun: "SBOM", is: isSBOM, missing: NoSBOM, need: "an SBOM"}
 	provenanceKind = kind{noun: "provenance", is: is(PredicateProvenance), missing: NoProvenance, need: "provenance"}
 	soakKind       = kind{noun: "soak", is: is(PredicateSoak), missing: NoSoak}
 	testKind       = kind{noun: "test result", is: is(PredicateTest), missing: NoTest}
@@ -75,7 +75,7 @@ func (j *judge) policy(name string) []Reason {
 			refused = e.Malformed
 		}
 	}
-	return []Reason{NewReason(PolicyRefused, "ClusterImagePolicy %s doesn't let the image by: %s", quote(name), printable.Line(refused, maxName))}
+	return []Reason{NewReason(PolicyRefused, "ClusterImagePolicy %s doesn't admit the image: %s", quote(name), printable.Line(refused, maxName))}
 }
 
 func (j *judge) sbom() []Reason {

@@ -105,7 +105,7 @@ func (j *judge) need(k kind, by []string, assess func(Evidence) candidate) []Rea
 		return nearest.faults
 	}
 	need := cmp.Or(k.need, "a "+k.noun)
-	return append(f.asides(k, by), NewReason(k.missing, "needs %s by %s, there is none", need, anyOf(by)))
+	return append(f.asides(k, by), NewReason(k.missing, "needs %s by %s, has none", need, anyOf(by)))
 }
 
 // asides tell of what is there but doesn't count.
@@ -119,7 +119,7 @@ func (f found) asides(k kind, by []string) []Reason {
 	slices.SortFunc(unreadable, compareReasons)
 	reasons = append(reasons, unreadable[:min(most, len(unreadable))]...)
 	if len(f.wrong) > 0 {
-		reasons = append(reasons, NewReason(WrongSigner, "the only %s is by %s, and it must be by %s", k.noun, anyOf(f.wrong), anyOf(by)))
+		reasons = append(reasons, NewReason(WrongSigner, "the only %s is signed by %s, not by %s", k.noun, anyOf(f.wrong), anyOf(by)))
 	}
 	return reasons
 }

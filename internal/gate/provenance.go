@@ -60,7 +60,7 @@ func (j *judge) provenance() []Reason {
 func assessProvenance(e Evidence, required *v1alpha1.ProvenanceRequirement) candidate {
 	c := candidate{Evidence: e}
 	if is := e.Provenance.RunDetails.Builder.ID; required.Builder != "" && is != required.Builder {
-		c.faults = append(c.faults, NewReason(OtherBuilder, "%s is of builder %s, not %s", e.title(), quote(is), quote(required.Builder)))
+		c.faults = append(c.faults, NewReason(OtherBuilder, "%s is from builder %s, not %s", e.title(), quote(is), quote(required.Builder)))
 	}
 	if required.Source != nil {
 		c.faults = append(c.faults, assessSource(e, required.Source)...)
@@ -78,9 +78,9 @@ func assessSource(e Evidence, required *v1alpha1.ProvenanceSource) []Reason {
 	case err != nil:
 		return []Reason{NewReason(OtherSource, "%s %v", e.title(), err)}
 	case is.repository != want.repository:
-		return []Reason{NewReason(OtherSource, "%s is of %s, not %s", e.title(), quote(is.repository), quote(want.repository))}
+		return []Reason{NewReason(OtherSource, "%s is from source %s, not %s", e.title(), quote(is.repository), quote(want.repository))}
 	case want.ref != "" && is.ref != want.ref:
-		return []Reason{NewReason(OtherSource, "%s is of ref %s, not %s", e.title(), quote(is.ref), quote(want.ref))}
+		return []Reason{NewReason(OtherSource, "%s is from ref %s, not %s", e.title(), quote(is.ref), quote(want.ref))}
 	}
 	return nil
 }

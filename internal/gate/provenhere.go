@@ -55,10 +55,10 @@ func (j *judge) otherPlace(e Evidence, policy *v1alpha1.ProvenHere) []Reason {
 	var reasons []Reason
 	cluster, namespace := e.Soak.Cluster, e.Soak.Namespace
 	if cluster == "" || cluster != j.Cluster && !slices.Contains(policy.Clusters, cluster) {
-		reasons = append(reasons, NewReason(NotProvenHere, "%s is of cluster %s, and not of this one", e.title(), quote(cluster)))
+		reasons = append(reasons, NewReason(NotProvenHere, "%s is from cluster %s, not from this one", e.title(), quote(cluster)))
 	}
 	if !slices.Contains(j.Gate.Spec.Namespaces, namespace) {
-		reasons = append(reasons, NewReason(NotProvenHere, "%s is of namespace %s, which the Gate doesn't name", e.title(), quote(namespace)))
+		reasons = append(reasons, NewReason(NotProvenHere, "%s is from namespace %s, which the Gate doesn't name", e.title(), quote(namespace)))
 	}
 	return reasons
 }

@@ -40,7 +40,7 @@ func (j *judge) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candi
 		return c
 	}
 	if e.Soak.Window.FinishedAt == nil {
-		c.faults = append(c.faults, NewReason(SoakOpen, "%s has begun %s and not ended", e.title(), stamp(e.Soak.Window.StartedAt)))
+		c.faults = append(c.faults, NewReason(SoakOpen, "%s started %s and hasn't finished", e.title(), stamp(e.Soak.Window.StartedAt)))
 		c.figure = 0
 		return c
 	}
@@ -55,13 +55,13 @@ func (j *judge) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) 
 	var reasons []Reason
 	s := e.Soak
 	if s.Environment != required.Environment {
-		reasons = append(reasons, NewReason(OtherEnvironment, "%s is of environment %s, not %s", e.title(), quote(s.Environment), quote(required.Environment)))
+		reasons = append(reasons, NewReason(OtherEnvironment, "%s is for environment %s, not %s", e.title(), quote(s.Environment), quote(required.Environment)))
 	}
 	switch want := j.Image.Ladder; {
 	case want != "" && s.Ladder != want:
-		reasons = append(reasons, NewReason(OtherLadder, "%s is of ladder %s, not %s", e.title(), quote(s.Ladder), quote(want)))
+		reasons = append(reasons, NewReason(OtherLadder, "%s is for ladder %s, not %s", e.title(), quote(s.Ladder), quote(want)))
 	case want == "" && s.Image.Repository != j.Image.Repository:
-		reasons = append(reasons, NewReason(OtherRepository, "%s is of repository %s, not %s", e.title(), quote(s.Image.Repository), quote(j.Image.Repository)))
+		reasons = append(reasons, NewReason(OtherRepository, "%s is for repository %s, not %s", e.title(), quote(s.Image.Repository), quote(j.Image.Repository)))
 	}
 	return reasons
 }
@@ -72,11 +72,11 @@ func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Rea
 	case required.Chart != v1alpha1.ChartSame:
 		return nil
 	case is == "":
-		return []Reason{NewReason(OtherChart, "the object doesn't say which chart it was rendered from (annotation envladder.dev/chart-digest), and the Gate asks for the one that soaked")}
+		return []Reason{NewReason(OtherChart, "the object has no annotation envladder.dev/chart-digest, and the Gate requires the chart that soaked")}
 	case want == "":
-		return []Reason{NewReason(OtherChart, "%s doesn't say which chart soaked", e.title())}
+		return []Reason{NewReason(OtherChart, "%s names no chart", e.title())}
 	case is != want:
-		return []Reason{NewReason(OtherChart, "%s is of chart %s, what is deployed is %s", e.title(), digests.Short(want), digests.Short(is))}
+		return []Reason{NewReason(OtherChart, "%s is for chart %s, but %s is deployed", e.title(), digests.Short(want), digests.Short(is))}
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (j *judge) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []
 	case required.Template != v1alpha1.TemplateSame:
 		return nil
 	case is == "":
-		return []Reason{NewReason(OtherTemplate, "what is deployed has no pod template to compare, and the Gate asks for the one that soaked")}
+		return []Reason{NewReason(OtherTemplate, "the object has no pod template, and the Gate requires the one that soaked")}
 	}
 	for _, workload := range e.Soak.Workloads {
 		if workload.TemplateDigest == is {
@@ -110,7 +110,7 @@ func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy
 	if has, need := time.Duration(healthy)*time.Second, required.Duration.Duration; has < need {
 		how := ""
 		if required.Contiguous {
-			how = " in one piece"
+			how = " without interruption"
 		}
 		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", printable.Duration(need), how, quote(required.Environment), printable.Duration(has), e.title()))
 		reasons = append(reasons, e.noReadinessProbe()...)
@@ -138,7 +138,7 @@ func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	var reasons []Reason
 	w := e.Soak.Window
 	if need := required.MinReady; need != nil && w.MinReady < *need {
-		reasons = append(reasons, NewReason(SoakFewPods, "%s had %d ready pods at its least, needs %d", e.title(), w.MinReady, *need))
+		reasons = append(reasons, NewReason(SoakFewPods, "%s had only %d ready pods at times, needs %d", e.title(), w.MinReady, *need))
 	}
 	if gap, most := time.Duration(w.LongestGapSeconds)*time.Second, required.MaxGap; most != nil && gap > most.Duration {
 		reasons = append(reasons, NewReason(SoakGap, "%s went unobserved for %s, at most %s are allowed", e.title(), printable.Duration(gap), printable.Duration(most.Duration)))

@@ -23,7 +23,7 @@ func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 			at = *claimed
 		}
 	case j.signers[e.Signer].Time != v1alpha1.TimeTrustSigner:
-		reason := NewReason(NoTrustedTime, "%s has no proven time, and the Gate doesn't believe the clock of %s (time: TrustSigner)", e.title(), quote(e.Signer))
+		reason := NewReason(NoTrustedTime, "%s has no proven time, and the Gate doesn't trust the clock of %s (time: TrustSigner)", e.title(), quote(e.Signer))
 		return time.Time{}, &reason
 	case !stated:
 		reason := NewReason(NoTrustedTime, "%s states no time", e.title())
@@ -32,7 +32,7 @@ func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 		at = *claimed
 	}
 	if at.After(j.at.Add(clockSkew)) {
-		reason := NewReason(FromFuture, "%s is of %s, now is %s", e.title(), stamp(at), stamp(j.at))
+		reason := NewReason(FromFuture, "%s has the time %s, but now is %s", e.title(), stamp(at), stamp(j.at))
 		return time.Time{}, &reason
 	}
 	return at, nil
@@ -61,9 +61,9 @@ func (j *judge) ended(e Evidence) []Reason {
 	switch {
 	case end == nil:
 	case e.Signed.After(end.Time):
-		return []Reason{NewReason(SignerEnded, "%s was signed %s, its signer counts until %s", e.title(), stamp(e.Signed), stamp(end.Time))}
+		return []Reason{NewReason(SignerEnded, "%s was signed %s, its signer is accepted until %s", e.title(), stamp(e.Signed), stamp(end.Time))}
 	case e.Signed.IsZero() && j.Now.After(end.Time) && !j.Rescheduled:
-		return []Reason{NewReason(SignerEnded, "%s has no proven time, and its signer counts until %s", e.title(), stamp(end.Time))}
+		return []Reason{NewReason(SignerEnded, "%s has no proven time, and its signer is accepted until %s", e.title(), stamp(end.Time))}
 	}
 	return nil
 }
