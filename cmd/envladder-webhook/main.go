@@ -3,29 +3,19 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
-	"github.com/envladder/envladder/internal/evidence/legacy"
 	"github.com/envladder/envladder/internal/registry/cloud"
 	"github.com/envladder/envladder/internal/tracing"
-	"github.com/envladder/envladder/internal/verdict"
-	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook"
 	"github.com/envladder/envladder/webhook/admission"
 	"github.com/envladder/envladder/webhook/certs"
-	"github.com/envladder/envladder/webhook/evidencecache"
 	"github.com/envladder/envladder/webhook/gatestatus"
 )
 
@@ -90,64 +80,6 @@ type options struct {
 	log                                                               cli.LogFlags
 }
 
-// certificateRenewal returns how the webhook renews its certificate; nil: it doesn't.
-func (o *options) certificateRenewal() (*certs.Renewal, error) {
-	if o.renewSecret == "" {
-		return nil, nil
-	}
-	secret, err := parseName(o.renewSecret)
-	if err != nil {
-		return nil, fmt.Errorf("--certificate-secret %w", err)
-	}
-	renewal := o.renewal
-	renewal.Secret = secret
-	renewal.Host = cmp.Or(renewal.Host, "envladder-webhook."+secret.Namespace+".svc")
-	return &renewal, nil
-}
-
-// reportOptions returns how the webhook reports what runs; nil: it doesn't.
-func (o *options) reportOptions() (report *gatestatus.ReportOptions, err error) {
-	if o.report.Interval == 0 {
-		return nil, nil
-	}
-	if o.report.Interval < minReportInterval {
-		return nil, fmt.Errorf("--report-interval %s: use %s or more", o.report.Interval, minReportInterval)
-	}
-	if o.reportLease != "" {
-		if o.report.Lease, err = parseName(o.reportLease); err != nil {
-			return nil, fmt.Errorf("--report-lease %w", err)
-		}
-	}
-	return &o.report, nil
-}
-
-// minReportInterval prevents audits without a pause between them.
-const minReportInterval = 10 * time.Second
-
-func parseName(text string) (types.NamespacedName, error) {
-	namespace, name, ok := strings.Cut(text, "/")
-	if !ok || namespace == "" || name == "" {
-		return types.NamespacedName{}, fmt.Errorf("%q: write NAMESPACE/NAME", text)
-	}
-	return types.NamespacedName{Namespace: namespace, Name: name}, nil
-}
-
-// kinds returns the kinds that start pods, with those that the flags add.
-func (o *options) kinds() (*workload.Kinds, error) {
-	kinds := workload.NewKinds()
-	for _, path := range o.paths {
-		if err := kinds.AddPath(path); err != nil {
-			return nil, fmt.Errorf("--pod-template-path: %w", err)
-		}
-	}
-	for _, controller := range o.controllers {
-		if err := kinds.AddController(controller); err != nil {
-			return nil, fmt.Errorf("--pod-controller: %w", err)
-		}
-	}
-	return kinds, nil
-}
-
 // traceTimeout bounds sending the last spans to a collector.
 const traceTimeout = 3 * time.Second
 
@@ -157,52 +89,15 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	klog.SetSlogLogger(log) // client-go's leader election has no other logger
-	ungated, err := admission.ParseUngated(o.ungated)
-	if err != nil {
-		return fmt.Errorf("--ungated-namespaces %w", err)
-	}
-	kinds, err := o.kinds()
+	config, err := o.config(log)
 	if err != nil {
 		return err
 	}
-	renewal, err := o.certificateRenewal()
-	if err != nil {
+	if err := o.addEvidence(&config); err != nil {
 		return err
 	}
-	report, err := o.reportOptions()
-	if err != nil {
+	if err := o.addListeners(cmd.Context(), &config); err != nil {
 		return err
-	}
-	cluster, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	if err != nil {
-		return fmt.Errorf("reading the cluster's configuration (--kubeconfig %q): %w", o.kubeconfig, err)
-	}
-	client, err := o.registry.Client()
-	if err != nil {
-		return err
-	}
-	metrics, trust := webhook.NewMetrics(), evidence.NewTrust(o.trust)
-	client.Observe(metrics.RegistryCall)
-	client.Wrap(tracing.Transport)
-	attestations := evidence.NewStore(client, trust).WithLegacy(legacy.New(client, trust))
-	metrics.CountEvidence(attestations.Counts)
-	var evidenceCache *evidencecache.Cache
-	if o.evidenceCacheNamespace != "" {
-		if evidenceCache, err = evidencecache.New(cluster, o.evidenceCacheNamespace, o.evidenceCacheSecret, evidencecache.DefaultLimits, log); err != nil {
-			return err
-		}
-		attestations.UseClusterCache(evidenceCache)
-	}
-	var config net.ListenConfig
-	listener, err := config.Listen(cmd.Context(), "tcp", o.listen)
-	if err != nil {
-		return fmt.Errorf("listening on --listen %q: %w", o.listen, err)
-	}
-	var metricsListener net.Listener
-	if o.metrics != "" {
-		if metricsListener, err = config.Listen(cmd.Context(), "tcp", o.metrics); err != nil {
-			return fmt.Errorf("listening on --metrics-bind-address %q: %w", o.metrics, err)
-		}
 	}
 	stopTracing, err := tracing.Start(cmd.Context(), "envladder-webhook", cli.Version(), log)
 	if err != nil {
@@ -216,19 +111,5 @@ func (o *options) run(cmd *cobra.Command) error {
 		}
 	}()
 	log.Info("starting", "version", cli.Version())
-	return webhook.Run(cmd.Context(), webhook.Config{
-		Cluster:         cluster,
-		Listener:        listener,
-		Certificate:     certs.Options{CertFile: o.certificate, KeyFile: o.key, Renewal: renewal},
-		Judge:           verdict.New(attestations),
-		Trust:           trust,
-		Kinds:           kinds,
-		EvidenceCache:   evidenceCache,
-		EvidenceSource:  attestations,
-		Report:          report,
-		Metrics:         metrics,
-		MetricsListener: metricsListener,
-		Ungated:         ungated,
-		Log:             log,
-	})
+	return webhook.Run(cmd.Context(), config)
 }
