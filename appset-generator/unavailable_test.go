@@ -48,9 +48,9 @@ func TestUnavailableForge(t *testing.T) {
 		"404":             {fail("/pulls", 404, `{"message": "Not Found"}`), "no such repository, or the token may not see it"},
 		"429":             {fail("/pulls", 429, `{"message": "slow down"}`), "429: too many requests"},
 		"an empty answer": {fail("/pulls", 200, ""), "empty"},
-		"null":            {fail("/pulls", 200, "null"), "isn't what its API answers"},
-		"half a page":     {fail("/pulls", 200, `[{"number": 1, "ti`), "isn't JSON"},
-		"a login page":    {fail("/pulls", 200, "<html>Sign in"), "isn't JSON"},
+		"null":            {fail("/pulls", 200, "null"), "is not of its API"},
+		"half a page":     {fail("/pulls", 200, `[{"number": 1, "ti`), "is not valid JSON"},
+		"a login page":    {fail("/pulls", 200, "<html>Sign in"), "is not valid JSON"},
 		"hung up":         {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, "EOF"},
 	}
 	onEach(t, func(t *testing.T, w *fixture) {

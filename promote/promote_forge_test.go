@@ -34,7 +34,7 @@ func TestUnreachableForgePushesNothing(t *testing.T) {
 	}{
 		"server down":               {func(o *promote.Options) { o.Forge.URL = closed.URL }, "checking the forge, before anything is pushed: listing the pull requests of "},
 		"CA file missing":           {func(o *promote.Options) { o.Forge.CAFile = "absent.crt" }, "reading the CA file of the forge"},
-		"certificate of another CA": {func(o *promote.Options) { o.Forge.URL = secureForge(t, w).URL }, "certificate signed by unknown authority (where a private CA signed it, name the file of that CA)"},
+		"certificate of another CA": {func(o *promote.Options) { o.Forge.URL = secureForge(t, w).URL }, "certificate signed by unknown authority (where a private CA signed it, set the file of that CA)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := promote.Run(t.Context(), w.options("staging", c.change))

@@ -231,7 +231,7 @@ func TestInvalidOptions(t *testing.T) {
 		"no token":                     {"staging", []func(*promote.Options){without}, "set $ENVLADDER_FORGE_TOKEN (or $GITEA_TOKEN)"},
 		"no known forge":               {"staging", []func(*promote.Options){func(o *promote.Options) { o.Forge.Kind = "" }}, "--forge to Gitea or GitHub"},
 		"no such base":                 {"staging", []func(*promote.Options){func(o *promote.Options) { o.Base = "none" }}, "no such branch"},
-		"a bad base":                   {"staging", []func(*promote.Options){func(o *promote.Options) { o.Base = "--upload-pack=x" }}, "git takes no such name"},
+		"a bad base":                   {"staging", []func(*promote.Options){func(o *promote.Options) { o.Base = "--upload-pack=x" }}, "not a valid name of a Git branch"},
 		"no such remote":               {"staging", []func(*promote.Options){func(o *promote.Options) { o.Remote = "upstream" }}, "upstream"},
 	} {
 		t.Run(name, func(t *testing.T) {

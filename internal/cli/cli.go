@@ -1,5 +1,3 @@
-// Package cli is what envladder's programs have in common: signals, exit codes,
-// --version and logs.
 package cli
 
 import (
@@ -19,21 +17,21 @@ import (
 
 // Exit codes of all programs.
 const (
-	// ExitOK: done, or the answer is yes.
+	// ExitOK: success, or the result is positive.
 	ExitOK = 0
-	// ExitNo: the question was answered, and the answer is no: a denial, findings.
+	// ExitNo: the result is negative: a denial, or findings.
 	ExitNo = 1
-	// ExitError: it couldn't be done or decided: bad usage, unreadable input, an outage.
+	// ExitError: there is no result: bad usage, unreadable input, an outage.
 	ExitError = 2
 )
 
-// ErrNo ends a program with ExitNo. The program has already said why.
+// ErrNo ends a program with ExitNo. The program has printed the reason.
 var ErrNo = errors.New("the answer is no")
 
-// version is set by the build (-ldflags -X); a plain `go build` says what it knows.
+// version is set by the build (-ldflags -X); a plain `go build` uses its build info.
 var version string
 
-// Version is the version of the program: a release, or the commit it was built from.
+// Version returns the version of the program: a release, or the commit it was built from.
 func Version() string {
 	if version != "" {
 		return version
@@ -45,15 +43,15 @@ func Version() string {
 	return info.Main.Version
 }
 
-// Main runs a program and exits: in one place, with one meaning of the codes.
+// Main runs a program and exits with its code.
 func Main(newRoot func() *cobra.Command) {
 	os.Exit(Run(newRoot(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // Run is Main for tests. SIGINT and SIGTERM cancel the command's context. A command
-// that hasn't ended its grace after that is abandoned, with the exit code of the
-// signal (128 and its number): a template that never ends can't be stopped otherwise.
-// A second signal kills at once.
+// that is still running after its grace period is abandoned, with the exit code of the signal
+// (128 plus its number): a template that never ends can't be stopped otherwise. A second
+// signal kills at once.
 func Run(root *cobra.Command, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -93,7 +91,7 @@ func prepare(root *cobra.Command, args []string, stdin io.Reader, stdout, stderr
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nflags: %s --help", err, cmd.CommandPath())
 	})
-	tellUsage(root)
+	addUsage(root)
 	refuseRepeatedFlags(root)
 }
 
@@ -109,7 +107,7 @@ func exitCode(root *cobra.Command, err error) int {
 	}
 }
 
-// exitSignal is what a shell gives as the code of a program that the signal killed.
+// exitSignal returns the code that a shell reports for a program killed by a signal.
 func exitSignal(s os.Signal) int {
 	const killed = 128
 	if number, ok := s.(syscall.Signal); ok {

@@ -63,10 +63,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestBadUsageIsToldWhatIsRight(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	for args, test := range map[string]struct {
 		code int
-		says string
+		want string
 	}{
 		"carry":               {ExitOK, "Usage:\n  mountain carry\n"},
 		"carry rope":          {ExitOK, ""},
@@ -85,14 +85,14 @@ func TestBadUsageIsToldWhatIsRight(t *testing.T) {
 			root.AddCommand(group)
 			var out bytes.Buffer
 			code := Run(root, strings.Fields(args), strings.NewReader(""), &out, &out)
-			if code != test.code || !strings.Contains(out.String(), test.says) || (test.says == "") != (out.Len() == 0) {
-				t.Errorf("exit code %d and %q, want %d and %q", code, out.String(), test.code, test.says)
+			if code != test.code || !strings.Contains(out.String(), test.want) || (test.want == "") != (out.Len() == 0) {
+				t.Errorf("exit code %d and %q, want %d and %q", code, out.String(), test.code, test.want)
 			}
 		})
 	}
 }
 
-func TestSIGTERMEndsTheContext(t *testing.T) {
+func TestSIGTERMCancelsContext(t *testing.T) {
 	root := program(func(cmd *cobra.Command) error {
 		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 			return err
@@ -105,7 +105,7 @@ func TestSIGTERMEndsTheContext(t *testing.T) {
 	}
 }
 
-func TestASignalEndsACommandThatIsStuck(t *testing.T) {
+func TestSignalEndsStuckCommand(t *testing.T) {
 	for _, stop := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(stop.String(), func(t *testing.T) {
 			stuck := make(chan struct{})
@@ -132,7 +132,7 @@ func TestASignalEndsACommandThatIsStuck(t *testing.T) {
 	}
 }
 
-func TestGraceIsTheChosenCommands(t *testing.T) {
+func TestGraceOfChosenCommand(t *testing.T) {
 	root := &cobra.Command{Use: "mountain"}
 	root.PersistentFlags().String("name", "", "")
 	server := &cobra.Command{Use: "serve", Run: func(*cobra.Command, []string) {}}

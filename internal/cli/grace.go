@@ -6,14 +6,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// defaultGrace is enough to take back a temporary file, and short for who waits.
+// defaultGrace is enough to remove a temporary file, and short for people who wait.
 const defaultGrace = 5 * time.Second
 
-// graceAnnotation is a command's own grace, as a time.Duration prints itself.
+// graceAnnotation is the annotation with a command's grace period, a time.Duration.
 const graceAnnotation = "envladder.dev/grace"
 
-// SetGrace says how long cmd may go on after a signal asked it to end. A server takes
-// what it gives its requests, and a little more.
+// SetGrace sets how long cmd may run after a signal. A server needs the timeout of its
+// requests, and a little more.
 func SetGrace(cmd *cobra.Command, grace time.Duration) {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
@@ -21,7 +21,7 @@ func SetGrace(cmd *cobra.Command, grace time.Duration) {
 	cmd.Annotations[graceAnnotation] = grace.String()
 }
 
-// graceOf is the grace of the command that args choose.
+// graceOf returns the grace period of the command that args choose.
 func graceOf(root *cobra.Command, args []string) time.Duration {
 	chosen, _, err := root.Find(args)
 	if err != nil {

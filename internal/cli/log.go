@@ -20,7 +20,7 @@ func (f *LogFlags) AddTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.level, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 }
 
-// Logger writes to w as the flags say.
+// Logger returns a logger that writes to w in the format and level of the flags.
 func (f *LogFlags) Logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.level)); err != nil {

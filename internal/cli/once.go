@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// onceValue is the value of a flag that takes one: the last of several would win, and the
-// others be dropped silently.
+// onceValue is the value of a flag that accepts one: of several, the last would win, and the
+// others would be dropped silently.
 type onceValue struct {
 	pflag.Value
 
@@ -19,14 +19,14 @@ type onceValue struct {
 // Set implements pflag.Value.
 func (v *onceValue) Set(text string) error {
 	if v.given && text != v.first {
-		return fmt.Errorf("it was given as %q before: give it once", v.first)
+		return fmt.Errorf("it is already set to %q: set it once", v.first)
 	}
 	v.given, v.first = true, text
 	return v.Value.Set(text)
 }
 
-// refuseRepeatedFlags has cmd and the commands below it refuse a second, different value
-// of a flag that takes one.
+// refuseRepeatedFlags has cmd and its subcommands reject a second, different value of a flag
+// that accepts one.
 func refuseRepeatedFlags(cmd *cobra.Command) {
 	for _, flags := range []*pflag.FlagSet{cmd.PersistentFlags(), cmd.LocalFlags()} {
 		flags.VisitAll(func(f *pflag.Flag) {

@@ -12,14 +12,14 @@ import (
 func TestRefuseRepeatedFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"-C one":                          "dir one, tags [], slow false\n",
-		"-C one --dir two":                "mountain: invalid argument \"two\" for \"-C, --dir\" flag: it was given as \"one\" before: give it once\nflags: mountain climb --help\n",
+		"-C one --dir two":                "mountain: invalid argument \"two\" for \"-C, --dir\" flag: it is already set to \"one\": set it once\nflags: mountain climb --help\n",
 		"-C one -C one":                   "dir one, tags [], slow false\n",
-		"--dir= --dir=two":                "mountain: invalid argument \"two\" for \"-C, --dir\" flag: it was given as \"\" before: give it once\nflags: mountain climb --help\n",
+		"--dir= --dir=two":                "mountain: invalid argument \"two\" for \"-C, --dir\" flag: it is already set to \"\": set it once\nflags: mountain climb --help\n",
 		"--tag a --tag b":                 "dir ., tags [a b], slow false\n",
 		"--slow --slow":                   "dir ., tags [], slow true\n",
-		"--slow --slow=false":             "mountain: invalid argument \"false\" for \"--slow\" flag: it was given as \"true\" before: give it once\nflags: mountain climb --help\n",
+		"--slow --slow=false":             "mountain: invalid argument \"false\" for \"--slow\" flag: it is already set to \"true\": set it once\nflags: mountain climb --help\n",
 		"--label a=b --label c=d -C here": "dir here, tags [], slow false\n",
-		"--log-level debug --log-level x": "mountain: invalid argument \"x\" for \"--log-level\" flag: it was given as \"debug\" before: give it once\nflags: mountain climb --help\n",
+		"--log-level debug --log-level x": "mountain: invalid argument \"x\" for \"--log-level\" flag: it is already set to \"debug\": set it once\nflags: mountain climb --help\n",
 	} {
 		t.Run(args, func(t *testing.T) {
 			var dir string

@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// tellUsage makes cmd, and what is below it, say how they are meant to be called. Cobra
-// alone counts ("accepts 1 arg(s), received 0"), and takes a misspelt command of a group
-// for a call for help: it prints that, and succeeds.
-func tellUsage(cmd *cobra.Command) {
+// addUsage adds the usage to argument errors of cmd and its subcommands. Cobra only counts
+// arguments ("accepts 1 arg(s), received 0"), and treats a misspelt subcommand of a group as
+// a request for help, which succeeds.
+func addUsage(cmd *cobra.Command) {
 	check := cmd.Args
 	switch {
 	case cmd.HasParent() && cmd.HasSubCommands() && !cmd.Runnable():
@@ -26,12 +26,11 @@ func tellUsage(cmd *cobra.Command) {
 		}
 	}
 	for _, child := range cmd.Commands() {
-		tellUsage(child)
+		addUsage(child)
 	}
 }
 
-// noSuchCommand refuses the arguments of a group of commands: none of them was the
-// first.
+// noSuchCommand rejects the arguments of a group of commands.
 func noSuchCommand(group *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// blocker returns a branch of the remote whose name keeps another one from being created:
-// git stores branches as paths, so that envladder and envladder/shop/dev can't both exist.
-// It is empty where there is none.
+// blocker returns a branch of the remote whose name prevents another one, or "": git stores
+// branches as paths, so envladder and envladder/shop/dev can't both exist.
 func (r *Repository) blocker(ctx context.Context, branch string) (string, error) {
 	patterns := []string{"refs/heads/" + branch + "/*"}
 	for i, c := range branch {
@@ -18,7 +17,7 @@ func (r *Repository) blocker(ctx context.Context, branch string) (string, error)
 	}
 	out, err := run(ctx, r.Root, append([]string{"ls-remote", "--", r.Remote}, patterns...)...)
 	if err != nil {
-		return "", fmt.Errorf("looking for branches of %q that block %q: %w", r.Remote, branch, err)
+		return "", fmt.Errorf("listing branches of %q that block %q: %w", r.Remote, branch, err)
 	}
 	for line := range strings.Lines(out) {
 		_, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
@@ -30,10 +29,10 @@ func (r *Repository) blocker(ctx context.Context, branch string) (string, error)
 	return "", nil
 }
 
-// checkBlocked returns an error with advice if another branch blocks the one whose push
-// was refused.
+// checkBlocked returns an error with advice if another branch blocks the one whose push was
+// rejected.
 func (r *Repository) checkBlocked(ctx context.Context, branch string, refused error) error {
-	name, _ := r.blocker(ctx, branch) // what was refused says more than a remote that is gone now
+	name, _ := r.blocker(ctx, branch) // the rejection is more useful than this error
 	if name == "" {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestABranchThatBlocksAnothersName(t *testing.T) {
+func TestBranchBlocksName(t *testing.T) {
 	for _, blocker := range []string{"envladder", "envladder/shop", "envladder/shop/dev/old"} {
 		t.Run(blocker, func(t *testing.T) {
 			r, bare := world(t)

@@ -9,13 +9,12 @@ import (
 	"strings"
 )
 
-// messageHooks are the hooks that see a commit's message and nothing else, with what git
-// tells them behind the file's name. Those that check or change a work tree can't be run
-// without one.
+// messageHooks are the hooks that get only a commit's message, with their arguments after
+// the file's name. Hooks that check or change a work tree can't run without one.
 var messageHooks = [][]string{{"prepare-commit-msg", "message"}, {"commit-msg"}}
 
-// Commit makes a commit of a tree with the user's identity and signature, and returns its
-// id. The message is committed as it is: EditMessage runs the hooks on it.
+// Commit commits a tree with the user's identity and signature, and returns its ID. It
+// doesn't run hooks on the message: EditMessage does.
 func (q *Quarantine) Commit(ctx context.Context, tree *Tree, parent, message string) (string, error) {
 	args := []string{"-c", "user.useConfigOnly=true", "-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree.root.id, "-p", parent, "-F", "-"}
 	sign, err := q.signs(ctx)
@@ -42,8 +41,8 @@ func (q *Quarantine) signs(ctx context.Context) (bool, error) {
 }
 
 // EditMessage runs the user's hooks on the message of a commit (prepare-commit-msg and
-// commit-msg), in the user's work tree, and returns what they make of it. The error has
-// the words of a hook that refuses it.
+// commit-msg), in the user's work tree, and returns the result. The error contains the
+// message of a hook that rejects it.
 func (q *Quarantine) EditMessage(ctx context.Context, message string) (string, error) {
 	file := filepath.Join(q.dir, "COMMIT_EDITMSG")
 	if err := os.WriteFile(file, []byte(message), 0o600); err != nil { //nolint:gosec // git names the folder

@@ -11,10 +11,9 @@ import (
 // setting is one entry of git's configuration.
 type setting struct{ key, value string }
 
-// configuration returns the settings that git uses in the user's clone, whichever file
-// they come from. Git itself evaluates conditional includes (includeIf) for that, so that
-// what depends on the folder of the clone (an identity, credentials of a CI checkout) is
-// among them.
+// configuration returns the settings that git uses in the user's clone, from all files. Git
+// evaluates conditional includes (includeIf), so settings that depend on the folder of the
+// clone (an identity, credentials of a CI checkout) are included.
 func (r *Repository) configuration(ctx context.Context) ([]setting, error) {
 	out, err := run(ctx, r.Root, "config", "--list", "-z")
 	if err != nil {
@@ -33,9 +32,9 @@ func (r *Repository) configuration(ctx context.Context) ([]setting, error) {
 	return all, nil
 }
 
-// localSections and localKeys are settings of one repository's own layout, or of commands
-// that are never run here. Includes have been followed already. Trailers that the user has
-// configured are for `git interpret-trailers`, not for commits.
+// localSections and localKeys are settings of a repository's own layout, or of commands that
+// are never run here. Includes are already resolved. Configured trailers are for
+// `git interpret-trailers`, not for commits.
 var (
 	localSections = []string{"include", "includeif", "extensions", "branch", "submodule", "alias", "trailer"}
 	localKeys     = []string{
@@ -50,16 +49,16 @@ func isLocal(key string) bool {
 	return slices.Contains(localSections, section) || slices.Contains(localKeys, key)
 }
 
-// withSettings returns an environment in which git has these settings and reads no file of
-// the user's: read from there too, settings with several values would have each twice, and
-// a forge refuses a request with two Authorization headers.
+// withSettings returns an environment in which git uses these settings and reads no file of
+// the user's: otherwise settings with several values would have each value twice, and a
+// forge rejects a request with two Authorization headers.
 func withSettings(env []string, settings []setting) []string {
-	kept := slices.DeleteFunc(slices.Clone(env), func(variable string) bool {
+	variables := slices.DeleteFunc(slices.Clone(env), func(variable string) bool {
 		return strings.HasPrefix(variable, "GIT_CONFIG")
 	})
-	kept = append(kept, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(settings)))
+	variables = append(variables, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(settings)))
 	for i, s := range settings {
-		kept = append(kept, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, s.key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, s.value))
+		variables = append(variables, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, s.key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, s.value))
 	}
-	return kept
+	return variables
 }

@@ -12,26 +12,24 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// ErrCantEdit is that a value stands in a document in a way that can't be changed by
-// itself.
+// ErrCantEdit is returned for a value that can't be changed without changing others.
 var ErrCantEdit = errors.New("edit it by hand")
 
-// simple values need no quotes wherever they stand, and none of their own in quotes:
-// digests and paths are such.
+// simple matches values, such as digests and paths, that need neither quotes nor escapes
+// anywhere.
 var simple = regexp.MustCompile(`^[A-Za-z0-9./][A-Za-z0-9._/:@+-]*[A-Za-z0-9_/]$`)
 
-// SetString gives the string at path (keys of mappings) of a YAML document another value
-// and changes no other byte: comments, line ends, quotes and the order of keys stay. A
-// missing key is added in the manner of its siblings, a missing mapping around it too,
-// and an empty document becomes one with that value.
+// SetString sets the string at a path (keys of mappings) in a YAML document and changes no
+// other byte: comments, line endings, quotes and the order of keys stay. It adds a missing
+// key in the style of its siblings, and missing mappings around it, also to an empty
+// document.
 //
 // file is only named in errors: a strictyaml.Problems where the document is invalid, and
-// one that matches ErrCantEdit where the value can't be changed by itself, such as one
-// that aliases share. What it returns has been parsed again: it differs in that value and
-// in nothing else.
+// one that matches ErrCantEdit where the value can't be changed alone, such as one that
+// aliases share. The result was parsed again: it differs in that value only.
 func SetString(file string, data []byte, value string, path ...string) ([]byte, error) {
 	if !simple.MatchString(value) {
-		return nil, fmt.Errorf("editing %q: %.120q isn't a value of letters, digits and . _ / : @ + - alone", file, value)
+		return nil, fmt.Errorf("editing %q: %.120q has other characters than letters, digits and . _ / : @ + -", file, value)
 	}
 	root, err := strictyaml.ParseMapping(file, data)
 	if err != nil {
@@ -47,7 +45,7 @@ func SetString(file string, data []byte, value string, path ...string) ([]byte, 
 	return nil, fmt.Errorf("editing %s of %q: %w: %w", trail(path), file, err, ErrCantEdit)
 }
 
-// splice puts text in the place of bytes.
+// splice replaces bytes by text.
 type splice struct {
 	from, to int
 	text     string
@@ -57,7 +55,7 @@ func (s splice) apply(data []byte) []byte {
 	return slices.Concat(data[:s.from], []byte(s.text), data[s.to:])
 }
 
-// find says which bytes to change.
+// find returns which bytes to change.
 func find(src source, root *yaml.Node, value string, path []string) (splice, error) {
 	at := root
 	for i, key := range path {
@@ -100,7 +98,7 @@ func isAliased(root, node *yaml.Node) bool {
 	return slices.ContainsFunc(root.Content, func(child *yaml.Node) bool { return isAliased(child, node) })
 }
 
-// lookup finds a key of a mapping. What is merged into it (<<) is overridden by a key.
+// lookup finds a key of a mapping. Merged keys (<<) are ignored: a key overrides them.
 func lookup(mapping *yaml.Node, key string) (keyNode, value *yaml.Node) {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		if k := mapping.Content[i]; k.Kind == yaml.ScalarNode && k.Value == key {
@@ -110,7 +108,7 @@ func lookup(mapping *yaml.Node, key string) (keyNode, value *yaml.Node) {
 	return nil, nil
 }
 
-// replace puts the value in the place of a scalar.
+// replace replaces a scalar by the value.
 func replace(src source, key, old *yaml.Node, value string) (splice, error) {
 	from, to, err := src.scalar(old)
 	if err != nil {
@@ -119,14 +117,14 @@ func replace(src source, key, old *yaml.Node, value string) (splice, error) {
 	if from == to && old.Anchor != "" {
 		return splice{}, errors.New("it is empty and has an anchor (&)")
 	}
-	if from == to { // nothing stands there: `web:`
+	if from == to { // there is no value, as in `web:`
 		colon, err := src.colon(key)
 		return splice{colon, colon, " " + value}, err
 	}
 	return splice{from, to, quoted(old, value)}, nil
 }
 
-// quoted is a value in the quotes of another one.
+// quoted returns a value in the quotes of another one.
 func quoted(like *yaml.Node, value string) string {
 	switch {
 	case like.Style&yaml.DoubleQuotedStyle != 0:
@@ -138,11 +136,11 @@ func quoted(like *yaml.Node, value string) string {
 	}
 }
 
-// verify parses what came out, and compares it with what was meant.
+// verify parses the result, and compares it with the intended document.
 func verify(file string, before *yaml.Node, edited []byte, value string, path []string) error {
 	after, err := strictyaml.ParseMapping(file, edited)
 	if err != nil {
-		return errors.New("the way it is written isn't known")
+		return errors.New("its syntax is not supported")
 	}
 	put(before, value, path)
 	if !same(before, after) {
@@ -151,7 +149,7 @@ func verify(file string, before *yaml.Node, edited []byte, value string, path []
 	return nil
 }
 
-// put changes nodes as an edit is meant to.
+// put applies the intended edit to nodes.
 func put(at *yaml.Node, value string, path []string) {
 	for _, key := range path {
 		_, next := lookup(at, key)
@@ -169,8 +167,8 @@ func put(at *yaml.Node, value string, path []string) {
 	*at = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Anchor: at.Anchor}
 }
 
-// same compares what nodes mean. A mapping's order counts: nothing may move, and a key
-// that is new comes last or, in a root of its own, first.
+// same compares the meaning of nodes, including the order of mappings: nothing may move, and
+// a new key comes last or, in a new root, first.
 func same(a, b *yaml.Node) bool {
 	if a.Kind != b.Kind || a.Value != b.Value || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
 		return false
@@ -194,7 +192,7 @@ func trail(path []string) string {
 	return at
 }
 
-// newline is how the document ends its lines.
+// newline returns the document's line ending.
 func newline(data []byte) string {
 	if i := bytes.IndexByte(data, '\n'); i > 0 && data[i-1] == '\r' {
 		return "\r\n"

@@ -8,11 +8,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// step is how far an inner mapping is indented where nothing shows another depth.
+// step is the default indentation of an inner mapping.
 const step = "  "
 
-// add adds a key that a mapping lacks, with the mappings around the value that it lacks
-// too.
+// add adds a missing key to a mapping, with the missing mappings around the value.
 func add(src source, mapping *yaml.Node, path []string, value string) (splice, error) {
 	switch {
 	case mapping.Style&yaml.TaggedStyle != 0:
@@ -29,7 +28,7 @@ func add(src source, mapping *yaml.Node, path []string, value string) (splice, e
 	return addBlock(src, key, last, path, value)
 }
 
-// begin writes the first value of a document that has nothing but comments.
+// begin writes the first value of a document with only comments.
 func begin(src source, path []string, value string) (splice, error) {
 	end := len(src.data)
 	text := block("", "", newline(src.data), path, value)
@@ -39,8 +38,8 @@ func begin(src source, path []string, value string) (splice, error) {
 	return splice{end, end, text}, nil
 }
 
-// block is a value in mappings of block style, a line each. The first key gets quotes
-// like its siblings'.
+// block returns a value in mappings of block style, one per line. The first key gets the
+// quotes of its siblings.
 func block(indent, quote, end string, path []string, value string) string {
 	var text strings.Builder
 	for i, key := range path {
@@ -57,7 +56,7 @@ func block(indent, quote, end string, path []string, value string) string {
 	return text.String()
 }
 
-// flow is a value in mappings of flow style, without the outermost's braces.
+// flow returns a value in mappings of flow style, without the outermost braces.
 func flow(quote string, path []string, value string) string {
 	text := keyText(path[0], quote) + ": "
 	if len(path) == 1 {
@@ -74,17 +73,17 @@ func openFlow(src source, mapping *yaml.Node, path []string, value string) (spli
 	return splice{at + 1, at + 1, flow("", path, value)}, nil
 }
 
-// addFlow adds behind the last value.
+// addFlow adds after the last value.
 func addFlow(src source, key, last *yaml.Node, path []string, value string) (splice, error) {
 	end, err := src.end(last)
 	if err != nil {
-		return splice{}, errors.New("the value before it isn't a plain one")
+		return splice{}, errors.New("the value before it is not a plain scalar")
 	}
 	text := flow(quoteOf(key), path, quoted(last, value))
 	return splice{end, end, ", " + text}, nil
 }
 
-// addBlock adds a line behind that of the last value.
+// addBlock adds a line after that of the last value.
 func addBlock(src source, key, last *yaml.Node, path []string, value string) (splice, error) {
 	keyAt, err := src.offset(key)
 	if err != nil {
@@ -92,19 +91,18 @@ func addBlock(src source, key, last *yaml.Node, path []string, value string) (sp
 	}
 	end, err := src.end(last)
 	if err != nil {
-		return splice{}, errors.New("the value before it isn't a plain one")
+		return splice{}, errors.New("the value before it is not a plain scalar")
 	}
 	line, _ := src.lineOf(keyAt)
 	indent := src.data[line:keyAt]
 	if len(bytes.TrimLeft(indent, " ")) > 0 {
-		return splice{}, errors.New("its siblings aren't on lines of their own")
+		return splice{}, errors.New("its siblings share a line")
 	}
 	text := block(string(indent), quoteOf(key), newline(src.data), path, quoted(last, value))
 	return src.newLine(end, text), nil
 }
 
-// newLine puts lines behind the line that a place is in. A document whose last line has
-// no end stays so.
+// newLine inserts lines after the line of a position. A missing final newline stays missing.
 func (s source) newLine(at int, text string) splice {
 	_, next := s.lineOf(at)
 	if from, _ := s.lineOf(next); next == len(s.data) && from != next {
@@ -113,7 +111,7 @@ func (s source) newLine(at int, text string) splice {
 	return splice{next, next, text}
 }
 
-// fill makes a mapping of an empty value: `images:`, or `images: null`.
+// fill replaces an empty value (`images:`, or `images: null`) by a mapping.
 func fill(src source, mapping, key, empty *yaml.Node, path []string, value string) (splice, error) {
 	from, to, err := src.scalar(empty)
 	if err != nil {
@@ -136,13 +134,13 @@ func fill(src source, mapping, key, empty *yaml.Node, path []string, value strin
 	line, _ := src.lineOf(keyAt)
 	indent := src.data[line:keyAt]
 	if len(bytes.TrimLeft(indent, " ")) > 0 {
-		return splice{}, errors.New("it isn't on a line of its own")
+		return splice{}, errors.New("it shares its line")
 	}
 	return src.newLine(colon, block(string(indent)+step, "", newline(src.data), path, value)), nil
 }
 
-// keyText is a key with its siblings' quotes, or with those that it needs to be a string:
-// an image may be called `on` or `1`.
+// keyText returns a key with its siblings' quotes, or with the quotes that it needs to be a
+// string: an image may be called `on` or `1`.
 func keyText(key, quote string) string {
 	plain := yaml.Node{Kind: yaml.ScalarNode, Value: key}
 	if quote == "" && plain.ShortTag() != "!!str" {

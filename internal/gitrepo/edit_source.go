@@ -8,16 +8,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// source is a document as bytes, with where its lines begin.
+// source is a document as bytes, with the positions of its lines.
 type source struct {
 	data  []byte
 	lines []int
 }
 
-// bom is no character of the document, and no column.
+// bom is neither a character of the document nor a column.
 var bom = []byte("\xef\xbb\xbf")
 
-// newSource splits lines where YAML's parser does.
+// newSource splits lines like YAML's parser.
 func newSource(data []byte) source {
 	start := 0
 	if bytes.HasPrefix(data, bom) {
@@ -41,9 +41,9 @@ func newSource(data []byte) source {
 	return s
 }
 
-var errElsewhere = errors.New("it isn't where the parser says")
+var errElsewhere = errors.New("the parser reports another position")
 
-// offset is where a node begins. The parser counts columns in characters.
+// offset returns where a node begins. The parser counts columns in characters.
 func (s source) offset(n *yaml.Node) (int, error) {
 	if n.Line < 1 || n.Line > len(s.lines) || n.Column < 1 {
 		return 0, errElsewhere
@@ -59,14 +59,14 @@ func (s source) offset(n *yaml.Node) (int, error) {
 	return at, nil
 }
 
-// scalar is where a scalar stands, its quotes included and its anchor not; nowhere
-// (from == to) where it is empty.
+// scalar returns the range of a scalar, with its quotes and without its anchor; from == to
+// where it is empty.
 func (s source) scalar(n *yaml.Node) (from, to int, err error) {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		return 0, 0, errors.New("it is an alias (*) of another value")
 	case n.Kind != yaml.ScalarNode:
-		return 0, 0, errors.New("it isn't a string")
+		return 0, 0, errors.New("it is not a string")
 	case n.Style&yaml.TaggedStyle != 0:
 		return 0, 0, errors.New("it has a tag (!!)")
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
@@ -85,7 +85,7 @@ func (s source) scalar(n *yaml.Node) (from, to int, err error) {
 	case bytes.HasPrefix(rest, []byte(n.Value)):
 		to = len(n.Value)
 	default:
-		err = errors.New("it goes over several lines")
+		err = errors.New("it spans several lines")
 	}
 	return from, from + to, err
 }
@@ -103,7 +103,7 @@ func anchor(text []byte) int {
 	return len(text) - len(bytes.TrimLeft(text[end:], " \t\r\n"))
 }
 
-// closing is the length of a quoted scalar at the beginning of text.
+// closing returns the length of a quoted scalar at the beginning of text.
 func closing(text []byte, quote byte) (int, error) {
 	if len(text) == 0 || text[0] != quote {
 		return 0, errElsewhere
@@ -121,7 +121,7 @@ func closing(text []byte, quote byte) (int, error) {
 	return 0, errElsewhere
 }
 
-// colon is the place behind the colon that follows a key.
+// colon returns the position after the colon that follows a key.
 func (s source) colon(key *yaml.Node) (int, error) {
 	_, end, err := s.scalar(key)
 	if err != nil {
@@ -139,7 +139,7 @@ func (s source) colon(key *yaml.Node) (int, error) {
 	return 0, errElsewhere
 }
 
-// lineOf is the line that a place is in: where it begins, and where the next one begins.
+// lineOf returns where the line of a position begins, and where the next one does.
 func (s source) lineOf(at int) (from, next int) {
 	for i, line := range s.lines {
 		if line > at {
@@ -149,7 +149,7 @@ func (s source) lineOf(at int) (from, next int) {
 	return s.lines[len(s.lines)-1], len(s.data)
 }
 
-// end is the place behind a node.
+// end returns the position after a node.
 func (s source) end(n *yaml.Node) (int, error) {
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
 		_, end, err := s.scalar(n)
@@ -168,8 +168,8 @@ func (s source) end(n *yaml.Node) (int, error) {
 	return s.bracket(end)
 }
 
-// bracket is the place behind the next closing bracket, with nothing but space, commas
-// and comments before it.
+// bracket returns the position after the next closing bracket, which only space, commas and
+// comments may precede.
 func (s source) bracket(at int) (int, error) {
 	for ; at < len(s.data); at++ {
 		switch s.data[at] {

@@ -93,7 +93,7 @@ func TestSetString(t *testing.T) {
 	}
 }
 
-func TestSetStringRefuses(t *testing.T) {
+func TestSetStringRejects(t *testing.T) {
 	for name, test := range map[string]struct{ document, want string }{
 		"an alias":                {"chart: &x a.tgz\nimages:\n  web: *x\n", "alias"},
 		"an anchor":               {"images:\n  web: &x a\nchart: *x\n", "anchor"},
@@ -105,7 +105,7 @@ func TestSetStringRefuses(t *testing.T) {
 		"a tag":                   {"images:\n  web: !!str a\n", "tag"},
 		"a block of text":         {"images:\n  web: |\n    a\n", "block of text"},
 		"several lines":           {"images:\n  web: a\n    b\n", "several lines"},
-		"a list":                  {"images:\n  web: [a]\n", "isn't a string"},
+		"a list":                  {"images:\n  web: [a]\n", "is not a string"},
 		"images of another kind":  {"images: [a]\n", "in a list"},
 		"siblings on one line":    {"? images\n: ? api\n  : a\n", "edit it by hand"},
 		"a block before the key":  {"images:\n  api: |\n    a\n", "edit it by hand"},
@@ -135,7 +135,7 @@ func TestSetStringRefuses(t *testing.T) {
 	}
 }
 
-func TestKeysThatNeedQuotesGetThem(t *testing.T) {
+func TestSetStringQuotesKeys(t *testing.T) {
 	got, err := SetString("pins.yaml", []byte("images: {api: x}\n"), digestB, "images", "null")
 	if err != nil || string(got) != "images: {api: x, \"null\": "+digestB+"}\n" {
 		t.Errorf("%q, %v", got, err)

@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// fetchArgs of every fetch: it brings the named branches and nothing else.
+// fetchArgs of every fetch: it fetches only the named branches.
 var fetchArgs = []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-show-forced-updates", "--no-prune", "--refmap="}
 
-// Fetch fetches a branch of the remote and returns its commit: empty if there is no such
-// branch. Of a shallow clone it fetches the newest commit alone.
+// Fetch fetches a branch of the remote and returns its commit, or "" if there is no such
+// branch. Into a shallow clone it fetches only the newest commit.
 func (q *Quarantine) Fetch(ctx context.Context, branch string) (string, error) {
 	return q.fetch(ctx, branch, q.depth(1)...)
 }
 
-// FetchWithParent fetches a branch like Fetch, and of a shallow clone its newest commit
-// with the parents, without their files: those that are read are fetched then.
+// FetchWithParent fetches a branch like Fetch, but into a shallow clone the newest commit
+// with its parents, whose files are fetched when they are read.
 func (q *Quarantine) FetchWithParent(ctx context.Context, branch string) (string, error) {
 	return q.fetch(ctx, branch, q.depth(2, "--filter=blob:none")...)
 }
 
-// depth returns the arguments that limit a fetch into a shallow clone, whose history it
-// may have nothing in common with: without a limit it would bring all of the branch's.
+// depth returns the arguments that limit a fetch into a shallow clone. The branch may share
+// no history with it: without a limit, all of its history would be fetched.
 func (q *Quarantine) depth(commits int, more ...string) []string {
 	if !q.shallow {
 		return nil
@@ -37,7 +37,7 @@ func (q *Quarantine) fetch(ctx context.Context, branch string, args ...string) (
 	args = slices.Concat(fetchArgs, args, []string{"--", q.repository.Remote, refspec(branch)})
 	if _, err := q.git(ctx, args...); err != nil {
 		failed := fmt.Errorf("fetching branch %q of %q: %w", branch, q.repository.Remote, err)
-		// Git has no status of its own for a branch that isn't there.
+		// Git has no exit code of its own for a missing branch.
 		tip, err := q.repository.Tip(ctx, branch)
 		switch {
 		case err != nil:
@@ -56,11 +56,11 @@ func (q *Quarantine) fetch(ctx context.Context, branch string, args ...string) (
 
 func refspec(branch string) string { return "+refs/heads/" + branch + ":refs/heads/" + branch }
 
-// deepenings are how many commits each deepening adds; after them all that is missing.
+// deepenings are how many commits each deepening adds; the next one fetches all.
 var deepenings = []int{50, 500, 5000}
 
 // Deepen fetches more of the history of branches that have been fetched. It reports
-// whether there was more to fetch: a clone that isn't shallow has all of it.
+// whether there was more to fetch: a clone that isn't shallow has all history.
 func (q *Quarantine) Deepen(ctx context.Context, branches ...string) (bool, error) {
 	if !q.isShallow() {
 		return false, nil

@@ -7,7 +7,7 @@ import (
 )
 
 func TestFetch(t *testing.T) {
-	t.Run("a branch that is created while it is fetched is fetched again", func(t *testing.T) {
+	t.Run("branch created during the fetch is fetched again", func(t *testing.T) {
 		r, bare := world(t)
 		// A remote on which the branch appears after its branches were listed for the first time.
 		program := filepath.Join(t.TempDir(), "upload-pack")
@@ -20,13 +20,13 @@ func TestFetch(t *testing.T) {
 			t.Errorf("got commit %q, want %s", got, want)
 		}
 	})
-	t.Run("a branch that isn't there is no error", func(t *testing.T) {
+	t.Run("missing branch is no error", func(t *testing.T) {
 		r, _ := world(t)
 		if got, err := quarantine(t, r).Fetch(t.Context(), "none"); got != "" || err != nil {
 			t.Errorf("got commit %q, error %v", got, err)
 		}
 	})
-	t.Run("a remote that is gone is an error", func(t *testing.T) {
+	t.Run("missing remote is an error", func(t *testing.T) {
 		r, bare := world(t)
 		q := quarantine(t, r)
 		check(t, os.RemoveAll(bare))

@@ -77,7 +77,7 @@ func (t *Tree) ReadLink(name string) (string, error) {
 func (t *Tree) ReadFile(name string) ([]byte, error) {
 	found, err := t.lookUp("read", name)
 	if err == nil && !found.regular() {
-		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("isn't a file")}
+		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("is not a file")}
 	}
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	case modeSubmodule:
 		return nil, wrong(errors.New("is a submodule: its files are in another repository"))
 	default:
-		return nil, wrong(errors.New("isn't a folder"))
+		return nil, wrong(errors.New("is not a folder"))
 	}
 	entries, err := t.folder(found.id)
 	if err != nil {

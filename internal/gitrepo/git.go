@@ -1,10 +1,3 @@
-// Package gitrepo reads and changes branches of a remote through a user's clone, by the
-// git program itself, so that the user's credential helpers, ssh agent, signing and
-// proxies work. It checks nothing out: files are read from commits, and a commit is made
-// from objects, in a quarantine that leaves the user's clone as it is. It also edits one
-// value of a YAML document and changes no other byte.
-//
-// What a change means it leaves to its callers.
 package gitrepo
 
 import (
@@ -20,23 +13,21 @@ import (
 	"time"
 )
 
-// Bounds on what git prints.
 const (
-	// maxOutput of a command: the longest are lists of changed files.
+	// maxOutput bounds the output of a command: the longest are lists of changed files.
 	maxOutput = 4 << 20
-	// maxComplaint is what is kept of its complaints: a hook's refusal with its hints.
+	// maxComplaint bounds the stored error output, such as a hook's message with hints.
 	maxComplaint = 16 << 10
 )
 
-// killAfter is the time that git has to take back its lock files once it was told to
-// end.
+// killAfter is how long git may take to remove its lock files after it was interrupted.
 const killAfter = 3 * time.Second
 
-// Error is what git refused to do.
+// Error is a failed command of git.
 type Error struct {
-	// Command is git's: push.
+	// Command of git, such as push.
 	Command string
-	// Output is what git said, without credentials; it may have several lines.
+	// Output is git's error output, without credentials; it may have several lines.
 	Output string
 	Err    error
 }
@@ -50,26 +41,25 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// settings of every command: git doesn't refresh the user's index, and starts no
-// housekeeping in the background that would outlive the quarantine.
+// settings of every command: git doesn't refresh the user's index, and starts no background
+// maintenance, which would outlive the quarantine.
 var settings = []string{"--no-optional-locks", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false"}
 
-// invocation is how git is run: in which folder, with which variables, and with what to
-// read.
+// invocation is a run of git: its folder, variables and standard input.
 type invocation struct {
 	dir   string
 	env   []string
 	stdin string
 }
 
-// run runs git in the folder dir and returns what it prints.
+// run runs git in the folder dir and returns its output.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
 	return invocation{dir: dir, env: environment()}.run(ctx, args...)
 }
 
-// command prepares git with its settings. It is told to end when ctx ends.
+// command prepares git with its settings. It is interrupted when ctx ends.
 func (i invocation) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...) //nolint:gosec // what is untrusted in it stands behind --, or was checked
+	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...) //nolint:gosec // untrusted arguments follow --, or were validated
 	cmd.Dir, cmd.Env = i.dir, i.env
 	cmd.Stdin = strings.NewReader(i.stdin)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -77,7 +67,7 @@ func (i invocation) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs git and returns what it prints.
+// run runs git and returns its output.
 func (i invocation) run(ctx context.Context, args ...string) (string, error) {
 	cmd := i.command(ctx, args...)
 	stdout := &bounded{limit: maxOutput}
@@ -97,15 +87,15 @@ func (i invocation) run(ctx context.Context, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-var errNotInstalled = errors.New("running git: it isn't installed (or not in $PATH)")
+var errNotInstalled = errors.New("running git: it is not installed (or not in $PATH)")
 
-// isNo reports whether git answered no: it ended with an error and said nothing.
+// isNo reports whether git reported a negative result: an exit code without a message.
 func isNo(ctx context.Context, err error) bool {
 	refused, ok := errors.AsType[*Error](err)
 	return ok && refused.Output == "" && ctx.Err() == nil
 }
 
-// command is git's verb among its arguments, behind its settings.
+// command returns git's verb among its arguments, after its settings.
 func command(args []string) string {
 	for len(args) > 2 && args[0] == "-c" {
 		args = args[2:]
@@ -113,8 +103,8 @@ func command(args []string) string {
 	return args[0]
 }
 
-// localVariables tie git to another repository: envladder may be run from a hook. The
-// list is that of `git rev-parse --local-env-vars`, without the configuration that a
+// localVariables bind git to another repository: envladder may be run from a hook. The list
+// is that of `git rev-parse --local-env-vars`, without the configuration that a
 // caller may pass on purpose (GIT_CONFIG_*).
 var localVariables = []string{
 	"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE",
@@ -123,14 +113,14 @@ var localVariables = []string{
 
 // environment returns the variables of the process without localVariables.
 func environment() []string {
-	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+	variables := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(localVariables, name)
 	})
-	return append(kept, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C", "LANGUAGE=C", "GIT_LITERAL_PATHSPECS=1")
+	return append(variables, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C", "LANGUAGE=C", "GIT_LITERAL_PATHSPECS=1")
 }
 
-// bounded keeps what comes first and lets go of the rest.
+// bounded stores the first bytes and drops the rest.
 type bounded struct {
 	bytes.Buffer
 
@@ -138,7 +128,7 @@ type bounded struct {
 	cut   bool
 }
 
-// Write never fails: a program that can't print might stop halfway.
+// Write never fails: a program that can't write might stop halfway.
 func (b *bounded) Write(p []byte) (int, error) {
 	if room := b.limit - b.Len(); len(p) > room {
 		b.cut = true

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// MergeBase returns where two commits parted: empty if they have nothing in common in the
-// history that has been fetched.
+// MergeBase returns the merge base of two commits, or "" if the fetched history has none.
 func (q *Quarantine) MergeBase(ctx context.Context, a, b string) (string, error) {
 	out, err := q.git(ctx, "merge-base", a, b)
 	if isNo(ctx, err) {
@@ -16,13 +15,13 @@ func (q *Quarantine) MergeBase(ctx context.Context, a, b string) (string, error)
 	return strings.TrimSpace(out), err
 }
 
-// Cut reports whether history between two commits and where they parted is cut off, as in
+// Cut reports whether the history between two commits and their merge base is cut off, as in
 // a shallow clone.
 func (q *Quarantine) Cut(ctx context.Context, a, b string) (bool, error) {
 	if !q.isShallow() {
 		return false, nil
 	}
-	// A cut commit has parents in its object, and none in git's eyes.
+	// A cut commit has parents in its object, but git treats it as a root.
 	out, err := q.git(ctx, "rev-list", "--max-parents=0", a+"..."+b)
 	if err != nil {
 		return false, fmt.Errorf("listing the commits of %.12s: %w", b, err)
@@ -48,7 +47,7 @@ type Commit struct {
 	Message string
 }
 
-// Commits returns those in tip that base lacks, the newest first.
+// Commits returns the commits in tip that base lacks, the newest first.
 func (q *Quarantine) Commits(ctx context.Context, base, tip string) ([]Commit, error) {
 	const parts = 3
 	out, err := q.git(ctx, "log", "--no-show-signature", "-z", "--encoding=UTF-8", "--format=%H%x09%P%x09%B", base+".."+tip)
@@ -65,8 +64,8 @@ func (q *Quarantine) Commits(ctx context.Context, base, tip string) ([]Commit, e
 	return commits, nil
 }
 
-// Touching returns the commits in tip that base lacks and that change a file, those of
-// merged branches too.
+// Touching returns the commits in tip that base lacks and that change a file, including
+// those of merged branches.
 func (q *Quarantine) Touching(ctx context.Context, base, tip, file string) ([]string, error) {
 	out, err := q.git(ctx, "log", "--no-show-signature", "--full-history", "--format=%H", base+".."+tip, "--", file)
 	if err != nil {

@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 }
 
 // stop is a script that git runs in place of a program or as a hook: where it is meant to,
-// it says so and waits. Git then fails, so that a git that outlives the process changes
+// it reports that and waits. Git then fails, so that a git that outlives the process changes
 // nothing more.
 const stop = `#!/bin/sh
 name=$(basename "$0")
@@ -75,7 +75,7 @@ exit 1
 func TestLeftovers(t *testing.T) {
 	for _, point := range []string{"upload-pack", "commit-msg", "pre-receive"} {
 		for name, alone := range map[string]bool{"without its programs": true, "with its programs": false} {
-			t.Run("the next quarantine removes what a process killed in "+point+" "+name+" has left", func(t *testing.T) {
+			t.Run("next quarantine removes leftovers of a process killed in "+point+" "+name, func(t *testing.T) {
 				r, bare := world(t)
 				prepareStops(t, r, bare)
 				openAndClose(t, r)

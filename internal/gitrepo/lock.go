@@ -8,9 +8,8 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// lock waits until there is no other quarantine in this clone, of this process or another
-// one: what is found then has been left by a killed process. The lock goes with the process
-// that holds it.
+// lock waits until there is no other quarantine in this clone, of this process or another.
+// Those that exist then belong to killed processes. The lock ends with its process.
 func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 	mutex := lockedfile.MutexAt(filepath.Join(r.common, "envladder.lock"))
 	type locked struct {
@@ -29,7 +28,7 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 		}
 		return l.unlock, nil
 	case <-ctx.Done():
-		go func() { // it comes too late
+		go func() { // released when it is acquired too late
 			if l := <-done; l.err == nil {
 				l.unlock()
 			}

@@ -16,14 +16,14 @@ import (
 // maxObject bounds the content of an object: packaged charts have at most 20 MiB.
 const maxObject = 32 << 20
 
-// errTooLarge means that an object has more than maxObject bytes.
+// errTooLarge is returned for an object of more than maxObject bytes.
 var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxObject>>20)
 
-// errMissing means that there is no such object.
+// errMissing is returned for an object that doesn't exist.
 var errMissing = errors.New("git doesn't have it")
 
-// objectReader reads objects by one `git cat-file --batch`, which is started when it is
-// needed and lives until close or the end of ctx.
+// objectReader reads objects with one `git cat-file --batch`, which runs from the first read
+// until close or the end of ctx.
 type objectReader struct {
 	ctx        context.Context
 	invocation invocation
@@ -35,7 +35,7 @@ type objectReader struct {
 	stderr *bounded
 }
 
-// object is one object of git.
+// object is a Git object.
 type object struct {
 	id, kind string
 	size     int64
@@ -47,15 +47,15 @@ func newObjectReader(ctx context.Context, i invocation) *objectReader {
 	return &objectReader{ctx: ctx, invocation: i}
 }
 
-// read returns an object by its id, or by what `git rev-parse` understands. If it is too
-// large, its size comes with errTooLarge.
+// read returns an object by its ID, or by an expression of `git rev-parse`. For one that is
+// too large it returns the size with errTooLarge.
 func (r *objectReader) read(name string) (object, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if strings.ContainsAny(name, "\n\x00") {
 		return object{}, errMissing
 	}
-	o, err := r.ask(name)
+	o, err := r.request(name)
 	if err == nil || errors.Is(err, errTooLarge) || errors.Is(err, errMissing) {
 		return o, err
 	}
@@ -66,7 +66,7 @@ func (r *objectReader) read(name string) (object, error) {
 	return object{}, &Error{Command: "cat-file", Output: complaint(r.stderr.String()), Err: err}
 }
 
-func (r *objectReader) ask(name string) (object, error) {
+func (r *objectReader) request(name string) (object, error) {
 	if err := r.start(); err != nil {
 		return object{}, err
 	}
@@ -93,7 +93,7 @@ func (r *objectReader) ask(name string) (object, error) {
 		return o, errTooLarge
 	}
 	content := bytes.NewBuffer(make([]byte, 0, o.size+1))
-	if _, err = io.CopyN(content, r.stdout, o.size+1); err != nil { // with the line end behind it
+	if _, err = io.CopyN(content, r.stdout, o.size+1); err != nil { // with the newline after it
 		return object{}, err
 	}
 	o.content = content.Bytes()[:o.size]
@@ -128,8 +128,8 @@ func (r *objectReader) stop() {
 		return
 	}
 	_ = r.stdin.Close()
-	_ = r.cmd.Process.Kill() // it only reads, and may be waiting to be read
-	_ = r.cmd.Wait()         // what it said is in stderr
+	_ = r.cmd.Process.Kill() // it only reads, and may be blocked writing
+	_ = r.cmd.Wait()         // its messages are in stderr
 	r.cmd = nil
 }
 

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// ErrMoved is that the branch isn't any more where the change was made from: made again
-// from where it is now, it may be pushed.
+// ErrMoved is returned where the branch has moved since the change was created: a change
+// from its new tip may succeed.
 var ErrMoved = errors.New("the branch has moved")
 
-// Push moves a branch of the remote from the commit that was seen there (empty: there is
-// none) to another one, and nothing but from that one. The error matches
-// ErrMoved, or has git's words: of a hook, a protected branch, missing rights.
+// Push moves a branch of the remote from an expected commit (empty: no branch) to another
+// one. Its error matches ErrMoved, or contains git's message about a hook, a protected branch
+// or missing permissions.
 func (q *Quarantine) Push(ctx context.Context, branch, seen, commit string) error {
 	ref := "refs/heads/" + branch
 	out, err := q.git(ctx, "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--force-with-lease="+ref+":"+seen, "--", q.repository.Remote, commit+":"+ref)
@@ -36,13 +36,13 @@ func (q *Quarantine) Push(ctx context.Context, branch, seen, commit string) erro
 	if raced.MatchString(out) {
 		return errors.Join(ErrMoved, err)
 	}
-	// Whatever git and the remote's hooks call it: if the branch is elsewhere, that is
-	// why, or it is reason enough to try again.
+	// Whatever git and the remote's hooks report: if the branch has moved, that is the
+	// cause, or reason enough to retry.
 	tip, tipErr := q.repository.Tip(ctx, branch)
 	switch {
 	case tipErr != nil:
 		return err
-	case tip == commit: // it has arrived, and what failed came after
+	case tip == commit: // it was pushed, and something failed after that
 		return nil
 	case tip != seen:
 		return errors.Join(ErrMoved, err)
@@ -50,10 +50,10 @@ func (q *Quarantine) Push(ctx context.Context, branch, seen, commit string) erro
 	return err
 }
 
-// arrival is how long the remote may take to say what became of a push that was stopped.
+// arrival is how long the remote may take to report the result of a stopped push.
 const arrival = 5 * time.Second
 
-// checkArrived returns no error if a push that was stopped has arrived all the same.
+// checkArrived returns no error if a stopped push succeeded nevertheless.
 func (q *Quarantine) checkArrived(ctx context.Context, branch, commit string, stopped error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), arrival)
 	defer cancel()
@@ -63,14 +63,14 @@ func (q *Quarantine) checkArrived(ctx context.Context, branch, commit string, st
 	return stopped
 }
 
-// raced is what git answers where another push came first: it has seen that itself
-// (rejected), or the remote has, in one of its ways of saying so.
+// raced matches git's messages about another push that came first: from git itself
+// (rejected), or from the remote.
 var raced = regexp.MustCompile(`(?m)^!\t.*(\[rejected\]|cannot lock ref|failed to update ref|failed to lock|incorrect old value)`)
 
-// status is git's own word on a branch that it couldn't push.
+// status matches git's status line for a branch that it couldn't push.
 var status = regexp.MustCompile(`(?m)^!\t[^\t]*\t(.*)$`)
 
-// withStatus adds it to what git wrote for people.
+// withStatus adds that line to git's error output.
 func withStatus(err error, out string) error {
 	refused, ok := errors.AsType[*Error](err)
 	found := status.FindStringSubmatch(out)

@@ -11,10 +11,9 @@ import (
 )
 
 // Quarantine is a private repository inside the .git folder of the user's clone. It
-// borrows the clone's objects and has its configuration; what is fetched and committed is
-// written to the quarantine alone. So history can be deepened and blobs left out without
-// changing how shallow or partial the user's clone is, and removing one folder removes
-// everything.
+// uses the clone's objects and configuration, and all fetched and new objects are written to
+// the quarantine only. Fetching more history or fewer blobs therefore doesn't change how
+// shallow or partial the user's clone is, and removing one folder removes everything.
 type Quarantine struct {
 	repository *Repository
 	dir        string
@@ -26,8 +25,8 @@ type Quarantine struct {
 }
 
 // Quarantine opens a quarantine. A clone has one at a time: it waits until another one is
-// closed, and removes what killed processes have left. Close it after use; it lives no
-// longer than ctx.
+// closed, and removes those of killed processes. Close it after use; it ends with ctx at the
+// latest.
 func (r *Repository) Quarantine(ctx context.Context) (*Quarantine, error) {
 	unlock, err := r.lock(ctx)
 	if err != nil {
@@ -37,7 +36,7 @@ func (r *Repository) Quarantine(ctx context.Context) (*Quarantine, error) {
 	q := &Quarantine{repository: r, unlock: unlock}
 	if err := q.open(ctx); err != nil {
 		q.Close()
-		return nil, fmt.Errorf("making a quarantine in %q: %w", r.common, err)
+		return nil, fmt.Errorf("creating a quarantine in %q: %w", r.common, err)
 	}
 	return q, nil
 }
@@ -54,7 +53,7 @@ func (q *Quarantine) open(ctx context.Context) error {
 	if q.dir, err = os.MkdirTemp(r.quarantines(), "*"); err != nil {
 		return err
 	}
-	// Hooks check a work tree, and here is none; those on messages are run by Commit.
+	// Hooks check a work tree, which a quarantine lacks; EditMessage runs those on messages.
 	settings = append(settings, setting{"core.hooksPath", os.DevNull}, setting{"protocol.version", "2"})
 	q.env = append(withSettings(environment(), settings), "GIT_DIR="+q.dir)
 	format, err := run(ctx, r.Root, "rev-parse", "--show-object-format")
@@ -71,7 +70,7 @@ func (q *Quarantine) open(ctx context.Context) error {
 	return nil
 }
 
-// borrow gives the quarantine the clone's objects, and its shallow commits with them.
+// borrow gives the quarantine access to the clone's objects, and its list of shallow commits.
 func (q *Quarantine) borrow() error {
 	common := q.repository.common
 	info := filepath.Join(q.dir, "objects", "info")
@@ -108,7 +107,7 @@ func (q *Quarantine) git(ctx context.Context, args ...string) (string, error) {
 	return q.gitWith(ctx, "", args...)
 }
 
-// gitWith is git with something to read.
+// gitWith is git with standard input.
 func (q *Quarantine) gitWith(ctx context.Context, stdin string, args ...string) (string, error) {
 	return invocation{dir: q.repository.Root, env: q.env, stdin: stdin}.run(ctx, args...)
 }

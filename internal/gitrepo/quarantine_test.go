@@ -46,7 +46,7 @@ func change(t *testing.T, q *Quarantine, tree *Tree, file, content string) strin
 	return commit
 }
 
-// pushFile pushes a file to a branch of the bare repository, as somebody else.
+// pushFile pushes a file to a branch of the bare repository, as another user.
 func pushFile(t *testing.T, bare, branch, file, content string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "other")
@@ -120,12 +120,12 @@ func TestQuarantine(t *testing.T) {
 		}
 	})
 
-	t.Run("is removed when it is canceled", func(t *testing.T) {
+	t.Run("is removed on cancellation", func(t *testing.T) {
 		r, _ := world(t)
 		openAndClose(t, r)
 		before := remains(t, r)
 		reached := filepath.Join(t.TempDir(), "reached")
-		// The hook tells that it runs, and goes on for longer than git is given.
+		// The hook reports that it runs, and runs longer than git may.
 		check(t, os.WriteFile(filepath.Join(r.Root, ".git", "hooks", "commit-msg"), []byte("#!/bin/sh\ntouch "+reached+"\nexec sleep 20\n"), 0o700))
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -134,7 +134,7 @@ func TestQuarantine(t *testing.T) {
 					cancel()
 					return
 				}
-				time.Sleep(10 * time.Millisecond) // until it is asked again
+				time.Sleep(10 * time.Millisecond) // until the next poll
 			}
 		}()
 		q, err := r.Quarantine(ctx)
@@ -171,7 +171,7 @@ func TestQuarantine(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
-	t.Run("identity and URL that an includeIf gives to the clone are used for everything", func(t *testing.T) {
+	t.Run("identity and URL of an includeIf are used", func(t *testing.T) {
 		r, bare := world(t)
 		git(t, r.Root, "config", "--global", "--unset", "user.name")
 		git(t, r.Root, "config", "--global", "--unset", "user.email")
@@ -189,7 +189,7 @@ func TestConfiguration(t *testing.T) {
 		}
 	})
 
-	t.Run("a setting with several values has each once", func(t *testing.T) {
+	t.Run("setting with several values has each once", func(t *testing.T) {
 		r, _ := world(t)
 		git(t, r.Root, "config", "--global", "http.extraHeader", "X-Global: 1")
 		git(t, r.Root, "config", "http.extraHeader", "Authorization: basic secret")
@@ -206,7 +206,7 @@ func TestConfiguration(t *testing.T) {
 		}
 	})
 
-	t.Run("a remote's path is relative to the work tree", func(t *testing.T) {
+	t.Run("path of a remote is relative to the work tree", func(t *testing.T) {
 		r, _ := world(t)
 		git(t, r.Root, "remote", "set-url", "origin", "../bare.git")
 		newest(t, quarantine(t, r))
@@ -214,7 +214,7 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestCommit(t *testing.T) {
-	t.Run("hooks on messages run in the work tree, others don't", func(t *testing.T) {
+	t.Run("message hooks run in the work tree, others don't", func(t *testing.T) {
 		r, _ := world(t)
 		hooks := filepath.Join(r.Root, ".githooks")
 		check(t, os.Mkdir(hooks, 0o750))
@@ -241,7 +241,7 @@ func TestCommit(t *testing.T) {
 		}
 	})
 
-	t.Run("a hook that refuses the message is quoted", func(t *testing.T) {
+	t.Run("message of a rejecting hook is quoted", func(t *testing.T) {
 		r, _ := world(t)
 		check(t, os.WriteFile(filepath.Join(r.Root, ".git", "hooks", "commit-msg"), []byte("#!/bin/sh\necho 'no ticket' >&2\nexit 1\n"), 0o700))
 		_, err := quarantine(t, r).EditMessage(t.Context(), "x\n")
@@ -272,7 +272,7 @@ func TestPush(t *testing.T) {
 	our := change(t, ours, base, "a", "ours")
 	pushFile(t, bare, "main", "a", "theirs")
 
-	t.Run("a branch that has moved is told from a push that is refused", func(t *testing.T) {
+	t.Run("moved branch is distinguished from a rejected push", func(t *testing.T) {
 		if err := ours.Push(t.Context(), "main", base.Commit, our); !errors.Is(err, ErrMoved) {
 			t.Errorf("error %v, want that the branch has moved", err)
 		}
@@ -288,7 +288,7 @@ func TestPush(t *testing.T) {
 		check(t, os.Remove(filepath.Join(bare, "hooks", "pre-receive")))
 	})
 
-	t.Run("one that was stopped after it arrived is no failure", func(t *testing.T) {
+	t.Run("push stopped after it succeeded is no error", func(t *testing.T) {
 		reached := filepath.Join(t.TempDir(), "reached")
 		// The branch is there when the hook runs, and git waits for the hook.
 		check(t, os.WriteFile(filepath.Join(bare, "hooks", "post-receive"), []byte("#!/bin/sh\ntouch "+reached+"\nexec sleep 20\n"), 0o700))
@@ -299,7 +299,7 @@ func TestPush(t *testing.T) {
 					cancel()
 					return
 				}
-				time.Sleep(10 * time.Millisecond) // until it is asked again
+				time.Sleep(10 * time.Millisecond) // until the next poll
 			}
 		}()
 		check(t, ours.Push(ctx, "stopped", "", our))

@@ -17,19 +17,19 @@ import (
 type Repository struct {
 	// Root is the absolute path of the work tree.
 	Root string
-	// Dir is the slash path in it of the folder that was asked for.
+	// Dir is the slash path of the opened folder, relative to Root.
 	Dir string
-	// Remote that is fetched from and pushed to: origin.
+	// Remote to fetch from and push to, such as origin.
 	Remote string
 
 	// common is Git's own folder, which all work trees share.
 	common string
 }
 
-// ErrNoRepository is that a folder is in no Git repository.
+// ErrNoRepository is returned for a folder outside of any Git repository.
 var ErrNoRepository = errors.New("no Git repository")
 
-// Open finds the repository that the folder dir is in. In a sparse check-out the folder
+// Open opens the repository that contains the folder dir. In a sparse check-out the folder
 // itself may be missing. The error matches ErrNoRepository where there is none.
 func Open(ctx context.Context, dir, remote string) (*Repository, error) {
 	there, missing := existing(dir)
@@ -47,11 +47,11 @@ func Open(ctx context.Context, dir, remote string) (*Repository, error) {
 	return &Repository{Root: lines[0], Dir: path.Clean(path.Join(lines[1], filepath.ToSlash(missing))), Remote: remote, common: lines[2]}, nil
 }
 
-// existing splits a path into the folder that is there and what is missing behind it.
+// existing splits a path into its existing folder and the missing rest.
 func existing(dir string) (there, missing string) {
 	there = filepath.Clean(dir)
 	for {
-		_, err := os.Stat(there) //nolint:gosec // the folder that the user names
+		_, err := os.Stat(there) //nolint:gosec // the user's folder
 		parent := filepath.Dir(there)
 		if !errors.Is(err, fs.ErrNotExist) || parent == there {
 			return there, missing
@@ -60,7 +60,7 @@ func existing(dir string) (there, missing string) {
 	}
 }
 
-// RemoteURL is where the remote is pushed to. It may have a password in it.
+// RemoteURL returns the URL that the remote is pushed to. It may contain a password.
 func (r *Repository) RemoteURL(ctx context.Context) (string, error) {
 	out, err := run(ctx, r.Root, "remote", "get-url", "--push", r.Remote)
 	if err != nil {
@@ -69,39 +69,39 @@ func (r *Repository) RemoteURL(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out), nil
 }
 
-// defaultBranch is a line of `git ls-remote --symref`.
+// defaultBranch matches a line of `git ls-remote --symref`.
 var defaultBranch = regexp.MustCompile(`(?m)^ref: refs/heads/(\S+)\tHEAD$`)
 
-// ErrNoDefaultBranch means that a remote has no default branch, or hides it.
-var ErrNoDefaultBranch = errors.New("it has none (name one)")
+// ErrNoDefaultBranch is returned where a remote has no default branch, or hides it.
+var ErrNoDefaultBranch = errors.New("it has none (set one)")
 
-// DefaultBranch asks the remote: what a clone remembers of it (origin/HEAD) may be old,
-// and clones of CI often remember nothing.
+// DefaultBranch returns the remote's default branch. It queries the remote: origin/HEAD in a
+// clone may be old, and is often missing in CI.
 func (r *Repository) DefaultBranch(ctx context.Context) (string, error) {
 	out, err := run(ctx, r.Root, "ls-remote", "--symref", "--", r.Remote, "HEAD")
 	if err != nil {
-		return "", fmt.Errorf("asking %q for its default branch: %w", r.Remote, err)
+		return "", fmt.Errorf("querying the default branch of %q: %w", r.Remote, err)
 	}
 	found := defaultBranch.FindStringSubmatch(out)
 	if found == nil {
-		return "", fmt.Errorf("asking %q for its default branch: %w", r.Remote, ErrNoDefaultBranch)
+		return "", fmt.Errorf("querying the default branch of %q: %w", r.Remote, ErrNoDefaultBranch)
 	}
 	return found[1], nil
 }
 
-// CheckBranch says what is wrong with the name of a branch.
+// CheckBranch validates the name of a branch.
 func (r *Repository) CheckBranch(ctx context.Context, branch string) error {
 	if _, err := run(ctx, r.Root, "check-ref-format", "refs/heads/"+branch); err != nil || strings.HasPrefix(branch, "-") {
-		return fmt.Errorf("naming the branch %q: git takes no such name", branch)
+		return fmt.Errorf("parsing branch %q: not a valid name of a Git branch", branch)
 	}
 	return nil
 }
 
-// Tip is the commit of a branch of the remote, empty where there is no such branch.
+// Tip returns the commit of a branch of the remote, or "" if there is no such branch.
 func (r *Repository) Tip(ctx context.Context, branch string) (string, error) {
 	out, err := run(ctx, r.Root, "ls-remote", "--", r.Remote, "refs/heads/"+branch)
 	if err != nil {
-		return "", fmt.Errorf("asking %q for branch %q: %w", r.Remote, branch, err)
+		return "", fmt.Errorf("querying branch %q of %q: %w", branch, r.Remote, err)
 	}
 	for line := range strings.Lines(out) {
 		if commit, ref, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && ref == "refs/heads/"+branch {
@@ -111,28 +111,27 @@ func (r *Repository) Tip(ctx context.Context, branch string) (string, error) {
 	return "", nil
 }
 
-// identity is what `git var` prints of one: NAME <ADDRESS> TIME ZONE.
+// identity matches an identity of `git var`: NAME <ADDRESS> TIME ZONE.
 var identity = regexp.MustCompile(`^[^<]*[^< ][^<]*<[^<>]+> `)
 
-// CheckIdentity says whether git knows who commits. What it guesses from the host's name
-// is nobody's identity.
+// CheckIdentity fails if git has no configured identity. One that git derives from the host's
+// name doesn't count.
 func (r *Repository) CheckIdentity(ctx context.Context) error {
 	for _, ident := range []string{"GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"} {
 		out, err := run(ctx, r.Root, "-c", "user.useConfigOnly=true", "var", ident)
 		_, refused := errors.AsType[*Error](err)
 		switch {
 		case refused && ctx.Err() == nil, err == nil && !identity.MatchString(out):
-			return errors.New("finding who commits: git knows no identity: set one (git config user.name NAME, git config user.email ADDRESS)")
+			return errors.New("finding the committer: git has no identity: set one (git config user.name NAME, git config user.email ADDRESS)")
 		case err != nil:
-			return fmt.Errorf("finding who commits: %w", err)
+			return fmt.Errorf("finding the committer: %w", err)
 		}
 	}
 	return nil
 }
 
-// Changed returns those of the files (paths in the repository) that have changes which
-// aren't committed, new ones included. Where nothing is checked out (a clone with
-// --no-checkout), nothing was changed.
+// Changed returns the files, of some paths in the repository, with uncommitted changes,
+// including new files. Without a check-out (a clone with --no-checkout) there are none.
 func (r *Repository) Changed(ctx context.Context, files ...string) ([]string, error) {
 	index, err := run(ctx, r.Root, "rev-parse", "--path-format=absolute", "--git-path", "index")
 	if err != nil {
@@ -144,7 +143,7 @@ func (r *Repository) Changed(ctx context.Context, files ...string) ([]string, er
 	args := append([]string{"status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--"}, files...)
 	out, err := run(ctx, r.Root, args...)
 	if err != nil {
-		return nil, fmt.Errorf("looking for changes: %w", err)
+		return nil, fmt.Errorf("listing changes: %w", err)
 	}
 	var changed []string
 	for entry := range strings.SplitSeq(out, "\x00") {

@@ -111,17 +111,17 @@ func TestBranches(t *testing.T) {
 	check(t, r.CheckBranch(t.Context(), "envladder/shop/prod-eu"))
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestOpenRejects(t *testing.T) {
 	if _, err := Open(t.Context(), t.TempDir(), "origin"); err == nil || !strings.Contains(err.Error(), "not a git repository") {
 		t.Errorf("error %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Open(t.Context(), ".", "origin"); err == nil || !strings.Contains(err.Error(), "isn't installed") {
+	if _, err := Open(t.Context(), ".", "origin"); err == nil || !strings.Contains(err.Error(), "is not installed") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestNoCredentialsInErrors(t *testing.T) {
+func TestErrorsHaveNoCredentials(t *testing.T) {
 	r, _ := world(t)
 	// Nobody listens on port 1.
 	git(t, r.Root, "remote", "set-url", "origin", "http://ana:s3cret@127.0.0.1:1/team/gitops.git?private_token=s3cret")
@@ -143,7 +143,7 @@ func TestNoCredentialsInErrors(t *testing.T) {
 	}
 }
 
-func TestComplaintIsFitForATerminal(t *testing.T) {
+func TestComplaint(t *testing.T) {
 	got := complaint("remote: \x1b[31mno\x1b[0m  \nremote:\nhint: git pull\nCounting 1%\rCounting 100%\nerror: bad\r\n")
 	if want := "remote: \uFFFD[31mno\uFFFD[0m\nCounting 100%\nerror: bad"; got != want {
 		t.Errorf("%q, want %q", got, want)

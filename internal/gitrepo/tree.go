@@ -23,11 +23,11 @@ const (
 	modeSubmodule = "160000"
 )
 
-// Tree is the files of a commit as they are in the repository: no filter, line end or
-// sparse check-out changes them. It is an fs.FS that follows symbolic links inside the
-// tree and refuses others.
+// Tree is the files of a commit as they are in the repository: not changed by filters, line
+// endings or sparse check-outs. It is an fs.FS that follows symbolic links inside the tree
+// and rejects others.
 type Tree struct {
-	// Commit is the commit that it was read from; empty if it was changed since.
+	// Commit that it was read from; empty if it was changed since.
 	Commit string
 
 	quarantine *Quarantine
@@ -35,14 +35,14 @@ type Tree struct {
 	memory     *treeMemory
 }
 
-// treeMemory is what a tree and those derived from it share.
+// treeMemory is shared by a tree and those derived from it.
 type treeMemory struct {
 	mu      sync.Mutex
 	folders map[string]map[string]entry
-	// last is the newest blob: a file is opened right after it was looked for.
+	// last is the newest blob: a file is opened right after its lookup.
 	last object
-	// seen are the paths that were looked for, with what was found; links are those
-	// that were looked for without following the last element.
+	// seen are the paths that were looked up, with the results; links are those that were
+	// looked up without following the last element.
 	seen, links map[string]entry
 }
 
@@ -62,7 +62,7 @@ func (q *Quarantine) Tree(commit string) (*Tree, error) {
 }
 
 // Unchanged reports whether another tree has the same content at each path that was looked
-// for in t: what was concluded from t then holds for the other one, too.
+// up in t: conclusions from t then hold for the other tree, too.
 func (t *Tree) Unchanged(other *Tree) bool {
 	t.memory.mu.Lock()
 	defer t.memory.mu.Unlock()
@@ -80,7 +80,7 @@ func leadToSame(seen map[string]entry, find func(string) (entry, error)) bool {
 	return true
 }
 
-// lookUp finds a path and remembers what it found.
+// lookUp finds a path and stores the result.
 func (t *Tree) lookUp(op, name string) (entry, error) {
 	return t.remember(op, name, t.memory.seen, t.find)
 }
@@ -158,7 +158,7 @@ func (t *Tree) find(name string) (entry, error) {
 	return at[len(at)-1], nil
 }
 
-// elements splits a slash path; "." stands for the folder itself.
+// elements splits a slash path; "." is the folder itself.
 func elements(name string) []string {
 	return slices.DeleteFunc(strings.Split(name, "/"), func(e string) bool { return e == "" || e == "." })
 }
@@ -240,7 +240,7 @@ func parseTree(data []byte, idSize int) (map[string]entry, error) {
 		end := bytes.IndexByte(data, 0)
 		mode, name, ok := strings.Cut(string(data[:max(end, 0)]), " ")
 		if end < 0 || !ok || len(data) < end+1+idSize {
-			return nil, errors.New("parsing a tree object: it is cut off")
+			return nil, errors.New("parsing a tree object: unexpected end")
 		}
 		entries[name] = entry{mode, hex.EncodeToString(data[end+1 : end+1+idSize])}
 		data = data[end+1+idSize:]
@@ -248,8 +248,8 @@ func parseTree(data []byte, idSize int) (map[string]entry, error) {
 	return entries, nil
 }
 
-// With returns the tree with a file in it that has this content, and the mode that it has
-// now. It refuses a path through symbolic links: two files of the work tree would change.
+// With returns the tree with new content of a file, which keeps its mode. It rejects a path
+// through symbolic links: two files of the work tree would change.
 func (t *Tree) With(ctx context.Context, file string, data []byte) (*Tree, error) {
 	q := t.quarantine
 	blob, err := q.gitWith(ctx, string(data), "hash-object", "-w", "--stdin")
@@ -276,13 +276,13 @@ func (t *Tree) replace(ctx context.Context, folder entry, at []string, blob stri
 	old := entries[at[0]]
 	switch last := len(at) == 1; {
 	case old.mode == modeLink:
-		return entry{}, fmt.Errorf("%q is a symbolic link: put the file itself there", at[0])
+		return entry{}, fmt.Errorf("%q is a symbolic link: replace it by the file", at[0])
 	case old.mode == modeSubmodule:
 		return entry{}, fmt.Errorf("%q is a submodule: its files are in another repository", at[0])
 	case last && old.mode == modeTree:
 		return entry{}, fmt.Errorf("%q is a folder", at[0])
 	case !last && old.regular():
-		return entry{}, fmt.Errorf("%q isn't a folder", at[0])
+		return entry{}, fmt.Errorf("%q is not a folder", at[0])
 	case last && old.regular():
 		entries[at[0]] = entry{old.mode, blob}
 	case last:
@@ -297,8 +297,8 @@ func (t *Tree) replace(ctx context.Context, folder entry, at []string, blob stri
 	return t.quarantine.writeTree(ctx, entries)
 }
 
-// writeTree writes a tree object; git sorts its entries. In a partial clone it may lack
-// what the entries name.
+// writeTree writes a tree object; git sorts its entries. In a partial clone, objects of the
+// entries may be missing.
 func (q *Quarantine) writeTree(ctx context.Context, entries map[string]entry) (entry, error) {
 	kinds := map[string]string{modeTree: "tree", modeSubmodule: "commit"}
 	var list strings.Builder

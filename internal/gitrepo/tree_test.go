@@ -31,7 +31,7 @@ func linkWorld(t *testing.T) *Tree {
 
 func TestTree(t *testing.T) {
 	tree := linkWorld(t)
-	t.Run("it is a file system", func(t *testing.T) {
+	t.Run("implements a file system", func(t *testing.T) {
 		shop, err := fs.Sub(tree, "shop/pins")
 		check(t, err)
 		check(t, fstest.TestFS(shop, "dev.yaml"))
@@ -53,7 +53,7 @@ func TestTree(t *testing.T) {
 		}
 	})
 
-	t.Run("what it can't follow is refused", func(t *testing.T) {
+	t.Run("links that lead outside are rejected", func(t *testing.T) {
 		for name, want := range map[string]string{
 			"out": "leads out of the repository", "absolute": "leads out of the repository", "circle": "too many symbolic links",
 			"inner/file": `"inner" is a submodule`, "../x": "invalid", "folder/../x": "invalid",
@@ -72,7 +72,7 @@ func TestTree(t *testing.T) {
 		}
 	})
 
-	t.Run("a changed file keeps its mode, and others stay", func(t *testing.T) {
+	t.Run("changed file keeps its mode", func(t *testing.T) {
 		changed, err := tree.With(t.Context(), "shop/run.sh", []byte("new"))
 		check(t, err)
 		if changed, err = changed.With(t.Context(), "new/folder/file", []byte("new too")); err != nil {
@@ -88,10 +88,10 @@ func TestTree(t *testing.T) {
 		check(t, tree.quarantine.checkObjects(t, changed.root.id))
 	})
 
-	t.Run("only a file of its own can be changed", func(t *testing.T) {
+	t.Run("only regular files can be changed", func(t *testing.T) {
 		for file, want := range map[string]string{
 			"shop/link": `"link" is a symbolic link`, "folder/dev.yaml": `"folder" is a symbolic link`,
-			"inner/x": `"inner" is a submodule`, "shop": `"shop" is a folder`, "shop/run.sh/x": `"run.sh" isn't a folder`,
+			"inner/x": `"inner" is a submodule`, "shop": `"shop" is a folder`, "shop/run.sh/x": `"run.sh" is not a folder`,
 		} {
 			if _, err := tree.With(t.Context(), file, []byte("x")); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: error %v, want %q", file, err, want)

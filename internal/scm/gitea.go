@@ -15,8 +15,7 @@ import (
 // giteaRepository is a repository of Gitea or Forgejo.
 type giteaRepository struct{ common }
 
-// giteaPage is what Gitea gives at once at most, unless told otherwise
-// ([api] MAX_RESPONSE_ITEMS).
+// giteaPage is Gitea's default maximum page size ([api] MAX_RESPONSE_ITEMS).
 const giteaPage = 50
 
 // api returns a client for one call: the SDK's has the context in it.
@@ -26,12 +25,12 @@ func (r giteaRepository) api(ctx context.Context) (*gitea.Client, error) {
 		return nil, err
 	}
 	return gitea.NewClient(r.base.String(),
-		// Without a version to ask for, it asks none: nothing here is newer than 1.14.
+		// The SDK doesn't query the version then: nothing here is newer than 1.14.
 		gitea.SetGiteaVersion(""),
 		gitea.SetHTTPClient(r.client), gitea.SetContext(ctx), gitea.SetToken(token), gitea.SetUserAgent("envladder"))
 }
 
-// call makes one call with a client of its own.
+// call makes one call with its own client.
 func (r giteaRepository) call(ctx context.Context, action string, call func(context.Context, *gitea.Client) (*http.Response, error)) error {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
@@ -55,7 +54,7 @@ func (r giteaRepository) Open(ctx context.Context) (all []PullRequest, err error
 
 func (r giteaRepository) page(api *gitea.Client) page {
 	return func(_ context.Context, number int) ([]PullRequest, *http.Response, error) {
-		// Oldest first: what is opened meanwhile comes last.
+		// Oldest first, so that new pull requests come last.
 		listed, response, err := api.ListRepoPullRequests(r.owner, r.name, gitea.ListPullRequestsOptions{
 			ListOptions: gitea.ListOptions{Page: number, PageSize: giteaPage}, State: gitea.StateOpen, Sort: "oldest",
 		})
@@ -82,7 +81,7 @@ func (r giteaRepository) Check(ctx context.Context) error {
 	})
 }
 
-// Find goes through the list: to ask by branches gives closed ones too, the oldest first.
+// Find searches the list: a query by branches returns closed ones too, the oldest first.
 func (r giteaRepository) Find(ctx context.Context, head, base string) (PullRequest, bool, error) {
 	all, err := r.From(ctx, head)
 	if err != nil {
@@ -92,7 +91,7 @@ func (r giteaRepository) Find(ctx context.Context, head, base string) (PullReque
 	return found, ok, nil
 }
 
-// From goes through the list, as Find does.
+// From searches the list, as Find does.
 func (r giteaRepository) From(ctx context.Context, head string) (all []PullRequest, err error) {
 	err = r.settled(ctx, func() error {
 		all, err = r.Open(ctx)
@@ -101,7 +100,7 @@ func (r giteaRepository) From(ctx context.Context, head string) (all []PullReque
 	return from(all, head), err
 }
 
-// Commits lists one page: Gitea has the newest first.
+// Commits lists one page: Gitea returns the newest first.
 func (r giteaRepository) Commits(ctx context.Context, number int) (all []string, err error) {
 	err = r.call(ctx, fmt.Sprintf("listing the commits of pull request %d", number), func(_ context.Context, api *gitea.Client) (*http.Response, error) {
 		listed, response, err := api.ListPullRequestCommits(r.owner, r.name, int64(number),
@@ -169,7 +168,7 @@ func (r giteaRepository) edit(ctx context.Context, action string, number int, op
 	return edited, err
 }
 
-// giteaDraft is what makes a draft: Gitea knows it by the title.
+// giteaDraft is the prefix of a title by which Gitea recognizes a draft.
 const giteaDraft = "WIP: "
 
 func giteaTitle(change Change) string {
@@ -200,7 +199,7 @@ func (r giteaRepository) pullRequest(p *gitea.PullRequest) PullRequest {
 		if p.Head.Repository != nil {
 			pr.HeadRepository = p.Head.Repository.FullName
 		}
-		// By their numbers: names can be changed, and differ in case.
+		// Compared by ID: names can change, and differ in case.
 		pr.Fork = p.Base == nil || p.Head.RepoID == 0 || p.Head.RepoID != p.Base.RepoID
 	}
 	for _, label := range p.Labels {
@@ -230,7 +229,7 @@ func from(all []PullRequest, head string) []PullRequest {
 	return slices.DeleteFunc(all, func(p PullRequest) bool { return p.Fork || p.Head != head })
 }
 
-// find is the pull request between two branches of the repository itself.
+// find returns the pull request between two branches of the repository itself.
 func find(all []PullRequest, head, base string) (PullRequest, bool) {
 	for _, p := range all {
 		if !p.Fork && p.Head == head && p.Base == base {
@@ -240,15 +239,15 @@ func find(all []PullRequest, head, base string) (PullRequest, bool) {
 	return PullRequest{}, false
 }
 
-// checkNumber refuses an answer that isn't the pull request which was made.
+// checkNumber rejects a response without the pull request's number.
 func checkNumber(p PullRequest) error {
 	if p.Number <= 0 {
-		return errors.New("the answer is a pull request without number: it isn't what this forge's API answers")
+		return errors.New("the response has a pull request without a number, unlike this forge's API")
 	}
 	return nil
 }
 
-// IsStatus says whether a forge answered with this HTTP status.
+// IsStatus reports whether a forge responded with an HTTP status.
 func IsStatus(err error, status int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == status

@@ -9,19 +9,19 @@ import (
 	"code.gitea.io/sdk/gitea"
 )
 
-// settle is how long Gitea may take to look at a repository's first push; 1.3 s were
-// seen.
+// settle is how long Gitea may take to process a repository's first push; 1.3 s were
+// measured.
 const settle = 10 * time.Second
 
-// What a 404 means for a repository that the token may see.
+// The causes of a 404 for a repository that the token may see.
 var (
-	errNoPush = errors.New("the repository is there, and has no branch: push one first (if one was pushed just now, try again)")
-	errNoPull = errors.New("the repository is there, but not what was asked for: do its settings allow pull requests (a mirror has none), may the token read them, and are both branches there?")
+	errNoPush = errors.New("the repository exists and has no branch: push one first (if one was just pushed, try again)")
+	errNoPull = errors.New("the repository exists, but not the requested item: check that its settings allow pull requests (a mirror has none), that the token may read them, and that both branches exist")
 )
 
-// settled does something again while Gitea answers 404 because it hasn't looked at the
-// repository's first push: it does after it has accepted it, and until then a repository
-// has neither branches nor pull requests. Any other 404 stays one, and says what it is.
+// settled retries a call while Gitea responds with 404 because it hasn't processed the
+// repository's first push. It does that after accepting the push; until then the repository
+// has neither branches nor pull requests. Any other 404 is returned with its cause.
 func (r giteaRepository) settled(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(settle)
 	for {
@@ -41,8 +41,8 @@ func (r giteaRepository) settled(ctx context.Context, do func() error) error {
 	}
 }
 
-// explain looks for the reason of a 404 in the repository's branches. They are a list: of
-// a repository that isn't there, or that the token may not see, it is another 404.
+// explain finds the cause of a 404 by listing the repository's branches: for a repository
+// that doesn't exist, or that the token may not see, that is another 404.
 func (r giteaRepository) explain(ctx context.Context, notFound error) error {
 	branches := 0
 	err := r.call(ctx, "listing the branches", func(_ context.Context, api *gitea.Client) (*http.Response, error) {

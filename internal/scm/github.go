@@ -15,7 +15,7 @@ import (
 // gitHubRepository is a repository of GitHub, or of a GitHub Enterprise Server.
 type gitHubRepository struct{ common }
 
-// gitHubPage is the most that GitHub gives at once.
+// gitHubPage is GitHub's maximum page size.
 const gitHubPage = 100
 
 func (r gitHubRepository) api() (*github.Client, error) {
@@ -31,11 +31,11 @@ func (r gitHubRepository) api() (*github.Client, error) {
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
 	api.BaseURL = &base
 	api.UserAgent = "envladder"
-	api.DisableRateLimitCheck = true // limited remembers it, for all clients of the host
+	api.DisableRateLimitCheck = true // limited stores it for all clients of the host
 	return api, nil
 }
 
-// call makes one call with a client of its own, since the token may have changed.
+// call makes one call with its own client, since the token may have changed.
 func (r gitHubRepository) call(ctx context.Context, action string, call func(context.Context, *github.Client) (*http.Response, error)) error {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
@@ -47,7 +47,7 @@ func (r gitHubRepository) call(ctx context.Context, action string, call func(con
 	return r.failed(action, response, gitHubMessage(err))
 }
 
-// gitHubMessage returns an error without the URL that the library puts in front.
+// gitHubMessage returns an error without the URL that the library prepends.
 func gitHubMessage(err error) error {
 	answer, ok := errors.AsType[*github.ErrorResponse](err)
 	if !ok {
@@ -59,7 +59,7 @@ func gitHubMessage(err error) error {
 			text += ": " + detail
 		}
 	}
-	if text == "" { // not an answer of GitHub's, but of something in front
+	if text == "" { // not a response of GitHub, but of a proxy
 		text = http.StatusText(answer.Response.StatusCode)
 	}
 	return errors.New(text)
@@ -91,7 +91,7 @@ func (r gitHubRepository) Open(ctx context.Context) ([]PullRequest, error) {
 }
 
 func (r gitHubRepository) open(ctx context.Context, options github.PullRequestListOptions) (all []PullRequest, err error) {
-	// Oldest first: what is opened meanwhile comes last.
+	// Oldest first, so that new pull requests come last.
 	options.State, options.Sort, options.Direction = "open", "created", "asc"
 	err = r.call(ctx, "listing the pull requests", func(ctx context.Context, api *github.Client) (*http.Response, error) {
 		var response *http.Response
@@ -126,16 +126,16 @@ func (r gitHubRepository) Find(ctx context.Context, head, base string) (PullRequ
 	return found, ok, nil
 }
 
-// From asks by the branch: GitHub has only open ones, since the list is of those.
+// From queries by branch; the list has only open pull requests.
 func (r gitHubRepository) From(ctx context.Context, head string) ([]PullRequest, error) {
 	all, err := r.open(ctx, github.PullRequestListOptions{Head: r.owner + ":" + head})
 	return from(all, head), err
 }
 
-// maxCommitPages is what GitHub lists of a pull request's commits: 250 at most.
+// maxCommitPages covers the 250 commits that GitHub lists of a pull request at most.
 const maxCommitPages = 3
 
-// Commits turns the list, since GitHub has the oldest first.
+// Commits reverses the list, since GitHub returns the oldest first.
 func (r gitHubRepository) Commits(ctx context.Context, number int) (all []string, err error) {
 	err = r.call(ctx, fmt.Sprintf("listing the commits of pull request %d", number), func(ctx context.Context, api *github.Client) (*http.Response, error) {
 		for page := 1; page <= maxCommitPages; page++ {
@@ -175,13 +175,12 @@ func (r gitHubRepository) Update(ctx context.Context, number int, change Change)
 	return r.edit(ctx, "updating a pull request", number, edit, change.Draft)
 }
 
-// Draft sends the title back as it is: the answer has what GraphQL knows the pull request
-// by.
+// Draft sends the title unchanged: the response has the ID of the pull request in GraphQL.
 func (r gitHubRepository) Draft(ctx context.Context, open PullRequest) (PullRequest, error) {
 	return r.edit(ctx, "making a draft of a pull request", open.Number, &github.PullRequest{Title: &open.Title}, true)
 }
 
-// Close leaves the draft state as it is.
+// Close doesn't change the draft state.
 func (r gitHubRepository) Close(ctx context.Context, number int, body string) (PullRequest, error) {
 	closed := "closed"
 	done, _, err := r.editREST(ctx, "closing a pull request", number, &github.PullRequest{State: &closed, Body: &body})
@@ -196,7 +195,7 @@ func (r gitHubRepository) edit(ctx context.Context, action string, number int, e
 	return r.turn(ctx, edited, node, draft)
 }
 
-// editREST also returns what GraphQL knows the pull request by.
+// editREST also returns the pull request's ID in GraphQL.
 func (r gitHubRepository) editREST(ctx context.Context, action string, number int, edit *github.PullRequest) (edited PullRequest, node string, err error) {
 	err = r.call(ctx, action, func(ctx context.Context, api *github.Client) (*http.Response, error) {
 		p, response, err := api.PullRequests.Edit(ctx, r.owner, r.name, number, edit)
@@ -221,7 +220,7 @@ func (r gitHubRepository) turn(ctx context.Context, p PullRequest, node string, 
 	return p, err
 }
 
-// setDraft asks GraphQL, which has a mutation for each way: the REST API can't.
+// setDraft uses GraphQL's mutations: the REST API can't change the draft state.
 func (r gitHubRepository) setDraft(ctx context.Context, api *github.Client, node string, draft bool) (*github.Response, error) {
 	mutation := "markPullRequestReadyForReview"
 	if draft {
@@ -252,13 +251,13 @@ func (r gitHubRepository) setDraft(ctx context.Context, api *github.Client, node
 		return response, errors.New(answer.Errors[0].Message)
 	}
 	if done := answer.Data[mutation]; done == nil || done.PullRequest == nil || done.PullRequest.IsDraft != draft {
-		return response, errors.New("GitHub's answer doesn't say that it was done")
+		return response, errors.New("GitHub's response doesn't confirm the change")
 	}
 	return response, nil
 }
 
-// graphQL is beside the REST API: /graphql, on an Enterprise Server /api/graphql beside
-// /api/v3.
+// graphQL returns the URL of GraphQL: /graphql, or /api/graphql on an Enterprise Server,
+// whose REST API is /api/v3.
 func graphQL(rest *url.URL) string {
 	u := *rest
 	u.Path = strings.TrimSuffix(u.Path, "v3/") + "graphql"
@@ -277,7 +276,7 @@ func (r gitHubRepository) pullRequest(p *github.PullRequest) PullRequest {
 		CreatedAt:      p.GetCreatedAt().Time, UpdatedAt: p.GetUpdatedAt().Time,
 	}
 	head, base := p.GetHead().GetRepo().GetID(), p.GetBase().GetRepo().GetID()
-	pr.Fork = head == 0 || head != base // a fork that was deleted has none
+	pr.Fork = head == 0 || head != base // a deleted fork has no ID
 	for _, label := range p.Labels {
 		pr.Labels = append(pr.Labels, label.GetName())
 	}

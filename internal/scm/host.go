@@ -11,24 +11,24 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// HostOptions say where a forge is, and with which credentials it is queried.
+// HostOptions are the address of a forge and the credentials for it.
 type HostOptions struct {
 	Forge Forge
 	// URL of the forge: https://git.example.com, or https://api.github.com (the
-	// default for GitHub). Plain HTTP is spoken to loopback addresses only.
+	// default for GitHub). Plain HTTP is used for loopback addresses only.
 	URL string
-	// Token returns the token of a request, so that one that is rotated is seen. Nil
-	// sends none.
+	// Token returns the token for a request, so that a rotated token is noticed. Nil sends
+	// none.
 	Token func() (string, error)
-	// CAFile has the PEM certificates that the forge's certificate must chain to, in place
-	// of the system's; empty for the system's.
+	// CAFile is a PEM file with the CA that signed the forge's certificate; it replaces the
+	// system's CAs.
 	CAFile string
-	// Now is the clock; nil is the machine's.
+	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
-// Host is a forge as one client of it sees it. Its repositories share connections and
-// what is known of the token's rate limit. It is safe for concurrent use.
+// Host is a client of a forge. Its repositories share connections and the state of the
+// token's rate limit. It is safe for concurrent use.
 type Host struct {
 	forge  Forge
 	common common
@@ -72,7 +72,7 @@ func (h *Host) Repository(name string) (Repository, error) {
 	return gitHubRepository{c}, nil
 }
 
-// tlsConfig returns nil, the client's default, where there is no file.
+// tlsConfig returns nil, the client's default, for an empty name.
 func tlsConfig(caFile string) (*tls.Config, error) {
 	if caFile == "" {
 		return nil, nil //nolint:nilnil // the default of http.Transport
@@ -84,7 +84,7 @@ func tlsConfig(caFile string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-// isSegment reports whether s can be an owner or a repository of a forge. It becomes a part
+// isSegment reports whether s can be the owner or the name of a repository. It becomes part
 // of a URL.
 func isSegment(s string) bool {
 	if s == "" || s == "." || s == ".." || len(s) > 100 {
@@ -95,7 +95,7 @@ func isSegment(s string) bool {
 	})
 }
 
-// redactURL returns a URL as an error may name it.
+// redactURL returns a URL without its password, for an error.
 func redactURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -104,9 +104,8 @@ func redactURL(text string) string {
 	return u.Redacted()
 }
 
-// ghost is the login that forges give to the author of what an account left behind that
-// was deleted.
+// ghost is the login that forges show for deleted accounts.
 const ghost = "ghost"
 
-// authorOf returns an author's login; answers have none where the account was deleted.
+// authorOf returns an author's login; responses have none for a deleted account.
 func authorOf(login string) string { return cmp.Or(login, ghost) }

@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-func TestAForgeWithAPrivateCA(t *testing.T) {
+func TestNewHostWithPrivateCA(t *testing.T) {
 	for name, f := range forges {
 		t.Run(name, func(t *testing.T) {
 			server := f.start(t)
@@ -35,7 +35,7 @@ func TestAForgeWithAPrivateCA(t *testing.T) {
 				return r.Check(t.Context())
 			}
 			caFile := filepath.Join(t.TempDir(), "ca.crt")
-			wantError(t, check(""), "certificate signed by unknown authority (where a private CA signed it, name the file of that CA)")
+			wantError(t, check(""), "certificate signed by unknown authority (where a private CA signed it, set the file of that CA)")
 			wantError(t, check(caFile), "reading the CA file of the forge")
 			writeFile(t, caFile, []byte("none"))
 			wantError(t, check(caFile), "it holds no certificate in PEM")

@@ -18,22 +18,22 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// Bounds on what a forge sends. Pull requests are written by anybody.
+// Bounds on responses. Anyone can open pull requests.
 const (
-	// maxBody is for one answer, its texts shortened to maxString. A page has at most 100
+	// maxBody bounds one response, its texts shortened to maxString. A page has at most 100
 	// pull requests; each repeats two repositories (8 KiB) and has a handful of texts that
-	// its author chooses, so that no pull request makes a page too large.
+	// its author chooses, so no pull request makes a page too large.
 	maxBody = 16 << 20
-	// maxPages of one listing, of 50 or 100 pull requests each: more open ones than
-	// any repository that is looked after.
+	// maxPages bounds a list, of 50 or 100 pull requests a page: more than a maintained
+	// repository has open.
 	maxPages = 100
-	// maxText is what an error repeats of an answer.
+	// maxText bounds what an error quotes of a response.
 	maxText = 300
-	// timeout of one call, its pages included.
+	// timeout of one call, including all pages.
 	timeout = time.Minute
 )
 
-// common is what the forges share.
+// common is the part that the forges share.
 type common struct {
 	base        *url.URL
 	owner, name string
@@ -52,13 +52,13 @@ func (c common) failed(action string, response *http.Response, err error) error 
 		e.Status = response.StatusCode
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		e.Err = fmt.Errorf("%w (where a private CA signed it, name the file of that CA)", e.Err)
+		e.Err = fmt.Errorf("%w (where a private CA signed it, set the file of that CA)", e.Err)
 	}
 	return e
 }
 
-// redact takes the URL out of the standard client's errors: its query is nobody's
-// business, and the host is named anyway.
+// redact removes the URL from the standard client's errors: its query may be secret, and
+// the error has the host anyway.
 func redact(err error) error {
 	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		return urlError.Err
@@ -66,8 +66,8 @@ func redact(err error) error {
 	return err
 }
 
-// cleanError is an error whose text is fit for a line of a log, without the token: a
-// proxy may send back the request that it didn't like.
+// cleanError is an error whose text is one printable line without the token: a proxy may
+// return the request that it rejects.
 type cleanError struct {
 	error
 
@@ -84,13 +84,13 @@ func (e cleanError) Error() string {
 
 func (e cleanError) Unwrap() error { return e.error }
 
-// secret is what no error may show.
+// secret returns the token, which no error may contain.
 func (c common) secret() string {
-	token, _ := c.token() // where there is none, there is nothing to hide
+	token, _ := c.token() // without a token there is nothing to hide
 	return strings.TrimSpace(token)
 }
 
-// readToken asks for the token of a call.
+// readToken returns the token for a call.
 func (c common) readToken() (string, error) {
 	token, err := c.token()
 	if err != nil {
@@ -106,7 +106,7 @@ func newHTTPClient(config *tls.Config, now func() time.Time) *http.Client {
 	return &http.Client{
 		Transport: &limited{inner: boundedTransport{transport}, now: now},
 		Timeout:   timeout,
-		// An API that redirects has moved; the token must not follow it by itself.
+		// The token must not follow a redirect to another host.
 		CheckRedirect: func(request *http.Request, via []*http.Request) error {
 			if request.URL.Host != via[0].URL.Host || request.URL.Scheme != via[0].URL.Scheme {
 				return fmt.Errorf("refusing a redirect to %s://%s", request.URL.Scheme, request.URL.Host)
@@ -119,7 +119,7 @@ func newHTTPClient(config *tls.Config, now func() time.Time) *http.Client {
 	}
 }
 
-// boundedTransport bounds answers, and takes a success for one only where it is whole.
+// boundedTransport bounds responses, and accepts a successful one only if it is complete.
 type boundedTransport struct{ inner http.RoundTripper }
 
 func (b boundedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -143,10 +143,9 @@ func (b boundedTransport) RoundTrip(request *http.Request) (*http.Response, erro
 	return response, nil
 }
 
-// checkWhole refuses what the libraries would take for a list without pull requests:
-// an empty answer, null, and a list with something behind it, such as the half of a
-// proxy's error page. All that is got here are lists; all that is sent is answered by
-// the object that it made.
+// checkWhole rejects what the libraries would accept as a list without pull requests: an
+// empty response, null, and a list followed by other data, such as half of a proxy's error
+// page. The response to every GET is a list here, and to other requests an object.
 func checkWhole(request *http.Request, status int, body []byte) error {
 	first := byte('{')
 	if request.Method == http.MethodGet {
@@ -155,20 +154,20 @@ func checkWhole(request *http.Request, status int, body []byte) error {
 	begin := bytes.TrimLeft(body, " \t\r\n")
 	switch {
 	case status != http.StatusOK && status != http.StatusCreated:
-		return fmt.Errorf("the forge answered %d %s instead of 200", status, http.StatusText(status))
+		return fmt.Errorf("the forge responded with %d %s instead of 200", status, http.StatusText(status))
 	case len(begin) == 0:
-		return errors.New("the forge's answer is empty")
+		return errors.New("the forge's response is empty")
 	case !json.Valid(body):
-		return errors.New("the forge's answer isn't JSON, or not all of it: is the URL that of its API, with no login page in front?")
+		return errors.New("the forge's response is not valid JSON: check that the URL is that of its API, without a login page in front")
 	case strings.HasSuffix(request.URL.Path, "/branches") && string(bytes.TrimSpace(body)) == "null":
-		return nil // that is Gitea's list of an empty repository's branches; no pull request depends on it
+		return nil // Gitea's list of branches of an empty repository; no pull request depends on it
 	case begin[0] != first:
-		return errors.New("the forge's answer isn't what its API answers: is the URL that of its API?")
+		return errors.New("the forge's response is not of its API: check the URL")
 	}
 	return nil
 }
 
-var errTooLarge = errors.New("the forge's answer is too large")
+var errTooLarge = errors.New("the forge's response is too large")
 
 // withTimeout bounds a call.
 func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// ErrLimited is that a forge refuses a token's requests for a while.
+// ErrLimited is returned while a forge rejects a token's requests.
 var ErrLimited = errors.New("too many requests")
 
-// limitError has when requests are accepted again. Its text stays the same until then: a
-// caller's status doesn't change with each try.
+// limitError contains when requests are accepted again. Its text stays the same until then,
+// so that a caller's status doesn't change with each attempt.
 type limitError struct {
 	status int
 	until  time.Time
@@ -31,24 +31,25 @@ func (e *limitError) Error() string {
 func (e *limitError) Is(target error) bool { return target == ErrLimited }
 
 const (
-	// limitUnknown is how long a limit lasts whose end the forge doesn't name; GitHub's
-	// documentation asks for at least a minute.
+	// limitUnknown is the duration of a limit without an end in the response; GitHub's
+	// documentation requires at least a minute.
 	limitUnknown = time.Minute
-	// maxLimit bounds what a forge (or a proxy) may name. GitHub's limits are of an hour.
+	// maxLimit bounds the duration that a forge or a proxy may set. GitHub's limits last an
+	// hour.
 	maxLimit = time.Hour
-	// maxLimitBody bounds the error document that may name a limit.
+	// maxLimitBody bounds the error document that may mention a limit.
 	maxLimitBody = 64 << 10
 )
 
-// limited remembers a token's rate limit, and sends no request before it ends: a forge
-// that is queried all the same may extend the limit or block the token.
+// limited stores a token's rate limit, and sends no request before it ends: for such
+// requests a forge may extend the limit or block the token.
 type limited struct {
 	inner http.RoundTripper
 	now   func() time.Time
 
 	mu sync.Mutex
-	// token is the hash of the one that the limit is about. A host has one token; one that
-	// takes its place isn't limited.
+	// token is the hash of the limited token. A host has one token; its replacement isn't
+	// limited.
 	token [sha256.Size]byte
 	limit *limitError
 }
@@ -70,7 +71,7 @@ func (l *limited) RoundTrip(request *http.Request) (*http.Response, error) {
 	if !ok {
 		return response, nil
 	}
-	_ = response.Body.Close() // nobody reads it
+	_ = response.Body.Close() // it isn't read
 	return nil, l.remember(token, response.StatusCode, until)
 }
 
@@ -83,8 +84,8 @@ func (l *limited) current(token [sha256.Size]byte) *limitError {
 	return l.limit
 }
 
-// remember returns the limit that counts: of several requests that reach it at once, all
-// report the one that ends last.
+// remember stores a limit, and returns the one that ends last, so that concurrent requests
+// report the same.
 func (l *limited) remember(token [sha256.Size]byte, status int, until time.Time) *limitError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,9 +95,8 @@ func (l *limited) remember(token [sha256.Size]byte, status int, until time.Time)
 	return l.limit
 }
 
-// limitOf returns when a limit ends that an answer names; ok is false where it is about
-// something else. The end is rounded up to a minute, so that answers of the same limit
-// name the same end.
+// limitOf returns when the limit in a response ends; ok is false for other responses. The
+// end is rounded up to a minute, so that all responses of a limit result in the same end.
 func (l *limited) limitOf(response *http.Response) (until time.Time, ok bool) {
 	if response.StatusCode != http.StatusForbidden && response.StatusCode != http.StatusTooManyRequests {
 		return time.Time{}, false
@@ -116,10 +116,10 @@ func (l *limited) limitOf(response *http.Response) (until time.Time, ok bool) {
 	return until, true
 }
 
-// limitNamed returns how long the headers ask to wait: Retry-After (GitHub's secondary
-// limits, and proxies in front of Gitea), or the end of a limit that is used up.
+// limitNamed returns the wait in the headers: Retry-After (GitHub's secondary limits, and
+// proxies in front of Gitea), or the end of a limit that is used up.
 func limitNamed(header http.Header, now time.Time) (time.Duration, bool) {
-	// The forge's clock may differ from ours.
+	// The forge's clock may differ from this one.
 	theirs, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
 		theirs = now
@@ -139,15 +139,15 @@ func limitNamed(header http.Header, now time.Time) (time.Duration, bool) {
 	return time.Unix(reset, 0).Sub(theirs), true
 }
 
-// mentionsLimit reports whether an error document is about a rate limit: GitHub answers a
-// secondary one with 403, sometimes without a header. The body can be read again.
+// mentionsLimit reports whether an error document is about a rate limit: GitHub responds to
+// a secondary one with 403, sometimes without a header. The body can be read again.
 func mentionsLimit(response *http.Response) bool {
 	begin, err := io.ReadAll(io.LimitReader(response.Body, maxLimitBody))
 	response.Body = rereadBody{io.MultiReader(bytes.NewReader(begin), response.Body), response.Body}
 	return err == nil && strings.Contains(strings.ToLower(string(begin)), "rate limit")
 }
 
-// rereadBody reads what was read of a body before its rest.
+// rereadBody reads the part of a body that was read before, and then its rest.
 type rereadBody struct {
 	io.Reader
 	io.Closer

@@ -94,7 +94,7 @@ func TestLimit(t *testing.T) {
 		"that would last for years":          {gitHub, 429, "slow down", []string{"Retry-After", "999999999"}, "2026-11-02T13:01:00Z"},
 		"whose Retry-After isn't understood": {gitHub, 429, "slow down", []string{"Retry-After", "soon"}, "2026-11-02T12:02:00Z"},
 	} {
-		t.Run("a limit "+name+" is remembered until its end", func(t *testing.T) {
+		t.Run("a limit "+name+" is stored until its end", func(t *testing.T) {
 			f := newLimitedForge(t, c.forge.kind, c.forge.start(t))
 			f.limit(c.status, c.body, c.headers...)
 			first := f.open(t, scmtest.Repository)
@@ -103,14 +103,14 @@ func TestLimit(t *testing.T) {
 				t.Errorf("%#v", first)
 			}
 
-			asked := len(f.Requests())
+			sent := len(f.Requests())
 			f.pass(20 * time.Second)
 			if again := f.open(t, scmtest.Repository); again == nil || again.Error() != first.Error() {
 				t.Errorf("the text changes from %q to %q", first, again)
 			}
 			wantError(t, f.open(t, "shop/other"), c.until) // of the same token
-			if n := len(f.Requests()); n != asked {
-				t.Errorf("%d requests were sent before it ended", n-asked)
+			if n := len(f.Requests()); n != sent {
+				t.Errorf("%d requests were sent before it ended", n-sent)
 			}
 
 			f.Before(nil)
@@ -121,7 +121,7 @@ func TestLimit(t *testing.T) {
 		})
 	}
 
-	t.Run("another token isn't limited", func(t *testing.T) {
+	t.Run("another token is not limited", func(t *testing.T) {
 		f := newLimitedForge(t, scm.GitHub, scmtest.GitHub(t))
 		old := "used-up"
 		f.token.Store(&old)
@@ -136,7 +136,7 @@ func TestLimit(t *testing.T) {
 		}
 	})
 
-	t.Run("the end is told by the forge's own clock", func(t *testing.T) {
+	t.Run("end is computed by the clock of the forge", func(t *testing.T) {
 		f := newLimitedForge(t, scm.GitHub, scmtest.GitHub(t))
 		theirs := f.clock().Add(-30 * time.Minute)
 		f.limit(403, "API rate limit exceeded.", "Date", theirs.Format(http.TimeFormat),
@@ -144,7 +144,7 @@ func TestLimit(t *testing.T) {
 		wantError(t, f.open(t, scmtest.Repository), "before 2026-11-02T12:11:00Z")
 	})
 
-	t.Run("what the token may not do is no limit", func(t *testing.T) {
+	t.Run("missing permission is no limit", func(t *testing.T) {
 		f := newLimitedForge(t, scm.GitHub, scmtest.GitHub(t))
 		f.limit(403, "Resource not accessible by integration.", "X-Ratelimit-Remaining", "4999")
 		wantError(t, f.open(t, scmtest.Repository), "403: the token may not do this: Resource not accessible")
@@ -154,7 +154,7 @@ func TestLimit(t *testing.T) {
 		}
 	})
 
-	t.Run("a request with a body is held back too", func(t *testing.T) {
+	t.Run("request with a body is delayed too", func(t *testing.T) {
 		f := newLimitedForge(t, scm.GitHub, scmtest.GitHub(t))
 		f.limit(429, "slow down", "Retry-After", "600")
 		r, err := f.Repository(scmtest.Repository)

@@ -1,10 +1,3 @@
-// Package scm reads and opens pull requests of a forge: Gitea (and Forgejo) and GitHub.
-// It alone knows the forges' APIs; everything it reads is bounded, and what it can't
-// read whole is an error.
-//
-// What a pull request means it leaves to its callers: a preview to appset-generator, a
-// promotion to promote. Everything that a pull request says of itself is its author's
-// to choose.
 package scm
 
 import (
@@ -29,20 +22,20 @@ const (
 // GitHubURL is the API of github.com.
 const GitHubURL = "https://api.github.com"
 
-// PullRequest as its forge tells it. Texts are as their author wrote them.
+// PullRequest is a pull request as its forge reports it. Its texts are untrusted.
 type PullRequest struct {
 	Number int
 	Title  string
 	// Head and Base are branches; HeadSHA is the head's commit.
 	Head, HeadSHA, Base string
-	// HeadRepository is owner/name of where the head is; empty where that is gone.
+	// HeadRepository is owner/name of the head's repository; empty if that was deleted.
 	HeadRepository string
-	// Fork is set unless the head is in the repository itself.
+	// Fork is set unless the head is in the same repository.
 	Fork   bool
 	Draft  bool
 	Author string
 	Labels []string
-	// URL is its page, for people.
+	// URL is its page.
 	URL       string
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -56,38 +49,37 @@ type Change struct {
 	Draft       bool
 }
 
-// Repository is one repository of a forge. Its methods are safe for concurrent use; an
-// error names the forge's answer and never the token.
+// Repository is one repository of a forge. Its methods are safe for concurrent use. Errors
+// contain the forge's response, and never the token.
 type Repository interface {
 	// Check queries the forge for the repository's pull requests, so that a caller knows
 	// that the forge can be reached and that the token may read them.
 	Check(ctx context.Context) error
-	// Open lists all open pull requests, by number. It is all of them or an error:
-	// a page that is missing must not look like pull requests that were closed.
+	// Open lists all open pull requests, by number. A missing page is an error: it must
+	// not look like closed pull requests.
 	Open(ctx context.Context) ([]PullRequest, error)
 	// Find returns the open pull request from branch head of this repository into
 	// branch base; ok is false where there is none.
 	Find(ctx context.Context, head, base string) (found PullRequest, ok bool, err error)
-	// From lists the open pull requests from branch head of this repository, into
-	// whichever branch.
+	// From lists the open pull requests from branch head of this repository, into any
+	// branch.
 	From(ctx context.Context, head string) ([]PullRequest, error)
-	// Commits lists the commits of a pull request, the newest first. Of more than some
-	// hundred, it may not have all.
+	// Commits lists the commits of a pull request, the newest first. It may not list more
+	// than some hundred.
 	Commits(ctx context.Context, number int) ([]string, error)
-	// Create opens a pull request. Whether it is a draft the answer says: a forge that
-	// doesn't know it by its title (Gitea) makes none, and that is no error here.
+	// Create opens a pull request. Callers check Draft in the result: Gitea recognizes a
+	// draft by its title, and not recognizing it is no error here.
 	Create(ctx context.Context, change Change) (PullRequest, error)
-	// Update gives an open pull request another title, text and draft state; its
-	// branches stay.
+	// Update changes the title, body and draft state of an open pull request.
 	Update(ctx context.Context, number int, change Change) (PullRequest, error)
-	// Draft makes a draft of an open pull request, and leaves its text alone. Whether
-	// it is one the answer says, as that of Create.
+	// Draft makes an open pull request a draft, and leaves its body unchanged. Callers
+	// check Draft in the result, as for Create.
 	Draft(ctx context.Context, open PullRequest) (PullRequest, error)
-	// Close closes an open pull request without merging it, and replaces its text.
+	// Close closes an open pull request without merging it, and replaces its body.
 	Close(ctx context.Context, number int, body string) (PullRequest, error)
 }
 
-// Options say which repository, and with which credentials it is queried.
+// Options identify a repository and the credentials for it.
 type Options struct {
 	HostOptions
 
@@ -112,7 +104,7 @@ func parseURL(text string) (*url.URL, error) {
 	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("want an https URL")
 	case u.User != nil:
-		return nil, errors.New("want a URL without a password: the token has a place of its own")
+		return nil, errors.New("want a URL without a password: pass the token separately")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("want a URL without query and fragment")
 	case u.Scheme == "http" && !loopback.IsHost(u.Hostname()):
@@ -121,13 +113,13 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Error says what a forge didn't do.
+// Error is a failed request to a forge.
 type Error struct {
 	// Action is a gerund with its operand: listing the pull requests.
 	Action string
 	// Repository is host/owner/name.
 	Repository string
-	// Status is the HTTP status that the forge answered with, 0 where it didn't.
+	// Status is the HTTP status of the response, 0 where there was none.
 	Status int
 	Err    error
 }

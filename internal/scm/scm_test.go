@@ -49,7 +49,7 @@ func repository(t *testing.T, forge scm.Forge, url string) scm.Repository {
 	return r
 }
 
-func TestAPullRequestIsReadAsItsForgeTellsIt(t *testing.T) {
+func TestOpenReadsPullRequest(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		moment := time.Date(2026, 11, 3, 9, 30, 0, 0, time.UTC)
 		server.Add(scmtest.Pull{
@@ -82,7 +82,7 @@ func TestAPullRequestIsReadAsItsForgeTellsIt(t *testing.T) {
 	})
 }
 
-func TestAListIsCompleteOverSeveralPages(t *testing.T) {
+func TestOpenReadsAllPages(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
 		for _, count := range []int{0, 1, page - 1, page, page + 1, 2*page + 3} {
 			for n := 1; n <= count; n++ {
@@ -112,8 +112,8 @@ func onPage(server *scmtest.Server, n int, do func(w http.ResponseWriter, r *htt
 	})
 }
 
-func TestAListThatChangesWhileItIsRead(t *testing.T) {
-	t.Run("one that is closed between two pages hides no other", func(t *testing.T) {
+func TestOpenOfChangingList(t *testing.T) {
+	t.Run("pull request closed between two pages hides no other", func(t *testing.T) {
 		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
 			for n := 1; n <= 2*page; n++ {
 				server.Add(scmtest.Pull{Number: n})
@@ -135,7 +135,7 @@ func TestAListThatChangesWhileItIsRead(t *testing.T) {
 		})
 	})
 
-	t.Run("one that never stands still is an error", func(t *testing.T) {
+	t.Run("list that changes at each reading is an error", func(t *testing.T) {
 		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
 			for n := 1; n <= page+10; n++ {
 				server.Add(scmtest.Pull{Number: n})
@@ -152,7 +152,7 @@ func TestAListThatChangesWhileItIsRead(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotAWholeListIsAnError(t *testing.T) {
+func TestOpenRejectsIncompleteList(t *testing.T) {
 	// Each of these must not look like pull requests that were closed.
 	write := func(status int, contentType, body string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool {
@@ -168,17 +168,17 @@ func TestWhatIsNotAWholeListIsAnError(t *testing.T) {
 	}{
 		"an empty body":                        {write(200, "application/json", ""), "empty"},
 		"white space":                          {write(200, "application/json", " \n"), "empty"},
-		"null":                                 {write(200, "application/json", "null"), "isn't what its API answers"},
-		"an object":                            {write(200, "application/json", "{}"), "isn't what its API answers"},
-		"an error with 200":                    {write(200, "application/json", `{"message": "down"}`), "isn't what its API answers"},
-		"half a page":                          {write(200, "application/json", `[{"number": 1, "head": {"sha": "`+scmtest.SHA(1)+`"}}, {"numb`), "isn't JSON"},
-		"a list and an error page behind it":   {write(200, "application/json", "[]<html>"), "isn't JSON"},
+		"null":                                 {write(200, "application/json", "null"), "is not of its API"},
+		"an object":                            {write(200, "application/json", "{}"), "is not of its API"},
+		"an error with 200":                    {write(200, "application/json", `{"message": "down"}`), "is not of its API"},
+		"half a page":                          {write(200, "application/json", `[{"number": 1, "head": {"sha": "`+scmtest.SHA(1)+`"}}, {"numb`), "is not valid JSON"},
+		"a list followed by an error page":     {write(200, "application/json", "[]<html>"), "is not valid JSON"},
 		"a login page":                         {write(200, "text/html", "<!DOCTYPE html><title>Sign in</title>"), "login page"},
 		"204 without a body":                   {write(204, "application/json", ""), "204"},
 		"202, come again":                      {write(202, "application/json", "[]"), "202"},
 		"a pull request that is null":          {write(200, "application/json", "[null]"), "without number or commit"},
 		"a pull request without commit":        {write(200, "application/json", `[{"number": 1}]`), "without number or commit"},
-		"a commit that is none":                {write(200, "application/json", `[{"number": 1, "head": {"sha": "../../main"}}]`), "without number or commit"},
+		"an invalid commit":                    {write(200, "application/json", `[{"number": 1, "head": {"sha": "../../main"}}]`), "without number or commit"},
 		"a number that is none":                {write(200, "application/json", `[{"number": "1"}]`), "number"},
 		"500":                                  {write(500, "application/json", `{"message": "internal\u001b[31m error"}`), "500: internal\uFFFD[31m error"},
 		"502 by a proxy":                       {write(502, "text/html", "<html>Bad Gateway</html>"), "502"},
@@ -215,7 +215,7 @@ func cut(w http.ResponseWriter, _ *http.Request) bool {
 
 func hangUp(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
 
-func TestAPageThatIsEmptyThoughMoreWasPromisedIsAnError(t *testing.T) {
+func TestOpenRejectsMissingPage(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
 		for n := 1; n <= page+10; n++ {
 			server.Add(scmtest.Pull{Number: n})
@@ -226,10 +226,10 @@ func TestAPageThatIsEmptyThoughMoreWasPromisedIsAnError(t *testing.T) {
 			return true
 		})
 		_, err := r.Open(t.Context())
-		wantError(t, err, "as long as the forge says")
+		wantError(t, err, "shorter than the forge reports")
 	})
 
-	t.Run("of Gitea, which counts, also the first", func(t *testing.T) {
+	t.Run("first page of Gitea", func(t *testing.T) {
 		server := scmtest.Gitea(t)
 		onPage(server, 1, func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("X-Total-Count", "3")
@@ -237,11 +237,11 @@ func TestAPageThatIsEmptyThoughMoreWasPromisedIsAnError(t *testing.T) {
 			return true
 		})
 		_, err := repository(t, scm.Gitea, server.URL).Open(t.Context())
-		wantError(t, err, "as long as the forge says")
+		wantError(t, err, "shorter than the forge reports")
 	})
 }
 
-func TestAnAnswerIsBounded(t *testing.T) {
+func TestResponseIsBounded(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		for name, status := range map[string]int{"a list": 200, "an error": 500} {
 			t.Run(name, func(t *testing.T) {
@@ -269,7 +269,7 @@ func TestAnAnswerIsBounded(t *testing.T) {
 
 // Anyone who may open a pull request chooses its texts; they are no reason to know less
 // of the others.
-func TestLongTextsHideNoPullRequest(t *testing.T) {
+func TestOpenWithLongTexts(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, page int) {
 		for n := 1; n <= page+3; n++ {
 			server.Add(scmtest.Pull{Number: n, Body: strings.Repeat("\U0001F600", 1<<16), Title: strings.Repeat("<&", 1<<10), Repository: scmtest.Fork})
@@ -288,7 +288,7 @@ func TestLongTextsHideNoPullRequest(t *testing.T) {
 	})
 }
 
-func TestTheAuthorOfADeletedAccountIsAGhost(t *testing.T) {
+func TestAuthorOfDeletedAccount(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		server.Add(scmtest.Pull{Number: 1, Author: scmtest.Gone})
 		all, err := r.Open(t.Context())
@@ -320,7 +320,7 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-func TestWhatGitHubDoesNotAcceptNamesItsField(t *testing.T) {
+func TestGitHubErrorNamesField(t *testing.T) {
 	server := scmtest.GitHub(t)
 	r := repository(t, scm.GitHub, server.URL)
 	for errors, want := range map[string]string{
@@ -341,7 +341,7 @@ func TestWhatGitHubDoesNotAcceptNamesItsField(t *testing.T) {
 	}
 }
 
-func TestAForgeThatHangsIsLeftInTime(t *testing.T) {
+func TestHangingForgeTimesOut(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		released := make(chan struct{})
 		t.Cleanup(func() { close(released) })
@@ -363,7 +363,7 @@ func TestAForgeThatHangsIsLeftInTime(t *testing.T) {
 	})
 }
 
-func TestTheTokenFollowsNoRedirect(t *testing.T) {
+func TestTokenFollowsNoRedirect(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		var seen atomic.Int32
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -378,12 +378,12 @@ func TestTheTokenFollowsNoRedirect(t *testing.T) {
 		_, err := r.Open(t.Context())
 		wantError(t, err, "refusing a redirect to "+other.URL)
 		if seen.Load() != 0 {
-			t.Error("the other host was asked")
+			t.Error("the other host got a request")
 		}
 	})
 }
 
-func TestNoErrorShowsTheToken(t *testing.T) {
+func TestErrorHidesToken(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		server.Before(func(w http.ResponseWriter, request *http.Request) bool {
 			// A proxy that explains what it didn't like.
@@ -399,7 +399,7 @@ func TestNoErrorShowsTheToken(t *testing.T) {
 	})
 }
 
-func TestCommitsComeNewestFirst(t *testing.T) {
+func TestCommitsNewestFirst(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		commits := make([]string, 120)
 		for i := range commits {
@@ -437,7 +437,7 @@ func TestCommitsComeNewestFirst(t *testing.T) {
 	})
 }
 
-func TestAPullRequestIsOpenedFoundAndUpdated(t *testing.T) {
+func TestCreateFindUpdate(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		server.Push("promote/staging")
 		server.Add(scmtest.Pull{Branch: "promote/staging", Repository: scmtest.Fork}) // another's branch of that name
@@ -497,8 +497,8 @@ func TestAPullRequestIsOpenedFoundAndUpdated(t *testing.T) {
 	})
 }
 
-// What a pull request says stays: only whether it may be merged changes.
-func TestAPullRequestBecomesADraft(t *testing.T) {
+// Only the draft state changes, and no text.
+func TestDraft(t *testing.T) {
 	onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 		server.Push("main")
 		server.Push("promote/staging")
@@ -520,8 +520,8 @@ func TestAPullRequestBecomesADraft(t *testing.T) {
 	})
 }
 
-func TestWhatWasNotDoneIsAnError(t *testing.T) {
-	t.Run("a pull request that the answer doesn't show", func(t *testing.T) {
+func TestUnconfirmedChangeIsAnError(t *testing.T) {
+	t.Run("response without the pull request", func(t *testing.T) {
 		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 			for _, body := range []string{"", "{}", "null", "[]", "<html>"} {
 				server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
@@ -539,14 +539,14 @@ func TestWhatWasNotDoneIsAnError(t *testing.T) {
 		})
 	})
 
-	t.Run("a draft state that GraphQL didn't change", func(t *testing.T) {
+	t.Run("draft state that GraphQL didn't change", func(t *testing.T) {
 		server := scmtest.GitHub(t)
 		r := repository(t, scm.GitHub, server.URL)
 		server.Add(scmtest.Pull{Number: 1, Draft: true})
 		for body, want := range map[string]string{
 			`{"data": {"markPullRequestReadyForReview": null}, "errors": [{"message": "Resource not accessible by integration"}]}`: "not accessible",
-			`{}`: "doesn't say that it was done",
-			`{"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": true}}}}`: "doesn't say that it was done",
+			`{}`: "doesn't confirm the change",
+			`{"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": true}}}}`: "doesn't confirm the change",
 		} {
 			server.Before(func(w http.ResponseWriter, request *http.Request) bool {
 				if request.URL.Path != "/graphql" {
@@ -558,20 +558,20 @@ func TestWhatWasNotDoneIsAnError(t *testing.T) {
 			updated, err := r.Update(t.Context(), 1, scm.Change{Title: "t"})
 			wantError(t, err, want)
 			if !updated.Draft {
-				t.Errorf("%s: it says that it is no draft", body)
+				t.Errorf("%s: it is reported as no draft", body)
 			}
 		}
 	})
 }
 
-func TestGiteaIsGivenTimeToSeeTheFirstPush(t *testing.T) {
+func TestGiteaFirstPushIsRetried(t *testing.T) {
 	server := scmtest.Gitea(t)
 	r := repository(t, scm.Gitea, server.URL)
 	server.Empty()
-	asked := 0
+	requests := 0
 	server.Before(func(_ http.ResponseWriter, request *http.Request) bool {
 		if strings.HasSuffix(request.URL.Path, "/pulls") {
-			if asked++; asked == 3 {
+			if requests++; requests == 3 {
 				server.Push("main")
 				server.Push("late")
 			}
@@ -582,7 +582,7 @@ func TestGiteaIsGivenTimeToSeeTheFirstPush(t *testing.T) {
 		t.Fatalf("%t, %v", ok, err)
 	}
 	server.Empty()
-	asked = 0
+	requests = 0
 	if _, err := r.Create(t.Context(), scm.Change{Head: "late", Base: "main", Title: "t"}); err != nil {
 		t.Fatal(err)
 	}
@@ -595,7 +595,7 @@ func TestGiteaIsGivenTimeToSeeTheFirstPush(t *testing.T) {
 }
 
 // What won't be there later either isn't waited for.
-func TestAnyOther404OfGiteaIsSaidAtOnce(t *testing.T) {
+func TestGiteaOther404IsNotRetried(t *testing.T) {
 	notFound := func(suffix string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, request *http.Request) bool {
 			if !strings.HasSuffix(request.URL.Path, suffix) {
@@ -610,8 +610,8 @@ func TestAnyOther404OfGiteaIsSaidAtOnce(t *testing.T) {
 		before func(http.ResponseWriter, *http.Request) bool
 		want   string
 	}{
-		"a branch that isn't there":     {nil, "404: the repository is there, but not what was asked for"},
-		"pull requests are turned off":  {notFound("/pulls"), "do its settings allow pull requests"},
+		"a missing branch":              {nil, "404: the repository exists, but not the requested item"},
+		"pull requests are turned off":  {notFound("/pulls"), "check that its settings allow pull requests"},
 		"a repository that isn't there": {notFound(""), "404: there is no such repository, or the token may not see it"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -624,13 +624,13 @@ func TestAnyOther404OfGiteaIsSaidAtOnce(t *testing.T) {
 				t.Errorf("it isn't a 404: %v", err)
 			}
 			if requests := server.Requests(); len(requests) != 2 {
-				t.Errorf("it asked %q", requests)
+				t.Errorf("it sent %q", requests)
 			}
 		})
 	}
 }
 
-func TestWhatCannotBeARepositoryIsRefused(t *testing.T) {
+func TestRepositoryRejectsInvalidName(t *testing.T) {
 	for name, c := range map[string]struct {
 		options scm.Options
 		want    string
@@ -651,7 +651,7 @@ func TestWhatCannotBeARepositoryIsRefused(t *testing.T) {
 	}
 }
 
-func TestATokenThatCannotBeReadIsAnError(t *testing.T) {
+func TestUnreadableTokenIsAnError(t *testing.T) {
 	server := scmtest.GitHub(t)
 	r, err := scm.New(scm.Options{Repository: scmtest.Repository, HostOptions: scm.HostOptions{
 		Forge: scm.GitHub, URL: server.URL, Token: func() (string, error) { return "", fmt.Errorf("no such file") },
@@ -662,7 +662,7 @@ func TestATokenThatCannotBeReadIsAnError(t *testing.T) {
 	_, err = r.Open(t.Context())
 	wantError(t, err, "reading the forge's token: no such file")
 	if requests := server.Requests(); len(requests) != 0 {
-		t.Errorf("it asked without one: %q", requests)
+		t.Errorf("it sent requests without one: %q", requests)
 	}
 }
 

@@ -5,22 +5,22 @@ import (
 	"io"
 )
 
-// maxString is where strings of an answer are cut. It is more than any name or title of a
-// forge has (a ref is a path, of at most 4 KiB); texts of pull requests are longer, and
-// nothing here reads them.
+// maxString is the length at which strings of a response are cut. Names and titles are
+// shorter (a ref is a path of at most 4 KiB). Bodies of pull requests may be longer, and
+// aren't used.
 const maxString = 4 << 10
 
 // shortened reads JSON with its long strings cut. Anyone who may open a pull request
-// chooses its text, and Gitea bounds none: a text is passed over as it is read, so that it
-// takes no memory and no room of the other pull requests.
+// chooses its body, which Gitea doesn't bound: it is skipped while it is read, so that it
+// takes neither memory nor the room of other pull requests.
 type shortened struct {
 	inner io.ReadCloser
 
 	inString bool
-	// length is what was kept of the current string.
+	// length is the length of the current string so far.
 	length int
-	// escape counts the bytes of an escape sequence that are still to come, which is kept or
-	// cut as a whole; digits is set in the last four of \uXXXX.
+	// escape counts the remaining bytes of an escape sequence, which is retained or cut as
+	// a whole; digits is set in the last four of \uXXXX.
 	escape int
 	digits bool
 	cut    bool
@@ -30,15 +30,15 @@ type shortened struct {
 func (s *shortened) Read(p []byte) (int, error) {
 	for {
 		n, err := s.inner.Read(p)
-		kept := s.filter(p[:n])
-		if kept > 0 || err != nil || len(p) == 0 {
-			return kept, err
+		retained := s.filter(p[:n])
+		if retained > 0 || err != nil || len(p) == 0 {
+			return retained, err
 		}
 	}
 }
 
-// filter moves the bytes that are kept to the front, and returns how many there are.
-func (s *shortened) filter(p []byte) (kept int) {
+// filter moves the retained bytes to the front, and returns their number.
+func (s *shortened) filter(p []byte) (retained int) {
 	for i := 0; i < len(p); i++ {
 		if s.inString && s.cut && s.escape == 0 { // most of a long text
 			next := bytes.IndexAny(p[i:], `"\`)
@@ -48,14 +48,14 @@ func (s *shortened) filter(p []byte) (kept int) {
 			i += next
 		}
 		if s.keep(p[i]) {
-			p[kept] = p[i]
-			kept++
+			p[retained] = p[i]
+			retained++
 		}
 	}
-	return kept
+	return retained
 }
 
-// keep reports whether a byte is kept. A string is cut between characters.
+// keep reports whether a byte is retained. A string is cut between characters.
 func (s *shortened) keep(b byte) bool {
 	switch {
 	case !s.inString:
@@ -67,7 +67,7 @@ func (s *shortened) keep(b byte) bool {
 		s.inString = false
 		return true
 	default:
-		continues := b&0xc0 == 0x80 // a byte of a character that began before
+		continues := b&0xc0 == 0x80 // a continuation byte of a character
 		s.cut = s.cut || s.length >= maxString && !continues
 		if b == '\\' {
 			s.escape = 1
@@ -79,7 +79,7 @@ func (s *shortened) keep(b byte) bool {
 	return !s.cut
 }
 
-// escaped counts the bytes behind a backslash: one, or u and four digits.
+// escaped counts the bytes after a backslash: one, or u and four digits.
 func (s *shortened) escaped(b byte) {
 	if s.escape == 1 && b == 'u' && !s.digits {
 		s.escape, s.digits = 4, true

@@ -36,11 +36,11 @@ func TestShortened(t *testing.T) {
 		"a backslash at its end is no escape of the quote": {
 			`["` + strings.Repeat("x", maxString) + `\\", 1]`, `["` + strings.Repeat("x", maxString) + `", 1]`,
 		},
-		"an escape sequence is kept whole": {
+		"escape sequence is retained whole": {
 			`["` + strings.Repeat("x", maxString-1) + `\u00e4yy"]`, `["` + strings.Repeat("x", maxString-1) + `\u00e4"]`,
 		},
 		"one of a u is no other": {`["\\u"]`, `["\\u"]`},
-		"a character is kept whole": {
+		"character is retained whole": {
 			`["` + strings.Repeat("x", maxString-1) + `😀y"]`, `["` + strings.Repeat("x", maxString-1) + `😀"]`,
 		},
 		"a text that doesn't end stays broken": {`["` + strings.Repeat("x", long), `["` + strings.Repeat("x", maxString)},
@@ -92,14 +92,14 @@ func isBeginning(a, b string) bool {
 	return strings.HasPrefix(a, strings.TrimSuffix(b, "�"))
 }
 
-func TestAnEndlessTextTakesNoMemory(t *testing.T) {
+func TestShortenedUsesNoMemoryForEndlessText(t *testing.T) {
 	text := io.MultiReader(strings.NewReader(`["`), io.LimitReader(xs{}, 64<<20), strings.NewReader(`"]`))
 	var out bytes.Buffer
 	if _, err := io.Copy(&out, &shortened{inner: io.NopCloser(text)}); err != nil {
 		t.Fatal(err)
 	}
 	if out.Len() != maxString+4 {
-		t.Errorf("%d bytes are kept", out.Len())
+		t.Errorf("%d bytes are retained", out.Len())
 	}
 }
 

@@ -1,7 +1,3 @@
-// Package tracing sends traces to an OpenTelemetry collector where the environment names
-// one, by the standard's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its kin). Where it
-// names none, spans are begun and ended by whoever has something to tell, and cost next
-// to nothing.
 package tracing
 
 import (
@@ -22,9 +18,9 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 )
 
-// Start has the spans of the process sent from now on, if the environment says where to.
-// What it returns sends those that wait, and ends it. A collector that doesn't answer is
-// told of in the log, and is nobody's trouble else.
+// Start starts to send the spans of the process, if the environment names a collector. The
+// function that it returns sends the spans that wait, and stops. A collector that doesn't
+// answer is only logged.
 func Start(ctx context.Context, service, version string, log *slog.Logger) (stop func(context.Context) error, err error) {
 	if !configured() {
 		return func(context.Context) error { return nil }, nil
@@ -33,7 +29,7 @@ func Start(ctx context.Context, service, version string, log *slog.Logger) (stop
 	if err != nil {
 		return nil, fmt.Errorf("setting up traces (OTEL_EXPORTER_OTLP_*): %w", err)
 	}
-	// The environment's own name for the service comes last, and counts.
+	// The environment's name for the service comes last, and takes precedence.
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName(service), semconv.ServiceVersion(version)), resource.WithFromEnv())
 	if err != nil {
@@ -46,7 +42,7 @@ func Start(ctx context.Context, service, version string, log *slog.Logger) (stop
 	return provider.Shutdown, nil
 }
 
-// configured says whether the environment names a collector.
+// configured reports whether the environment names a collector.
 func configured() bool {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return false
@@ -54,8 +50,8 @@ func configured() bool {
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
 }
 
-// newExporter reads the rest of the environment by itself: endpoint, headers,
-// certificates, timeout.
+// newExporter returns an exporter, which reads the other variables itself: endpoint,
+// headers, certificates, timeout.
 func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	switch protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); protocol {
 	case "http/protobuf":

@@ -62,8 +62,8 @@ func receive(t *testing.T) *receiver {
 	return r
 }
 
-// ask makes a request with a token in its query.
-func ask(t *testing.T, url string) {
+// get sends a request with a token in its query.
+func get(t *testing.T, url string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/v2/shop/web/blobs/sha256:1?X-Amz-Signature=secret", nil)
 	if err != nil {
@@ -77,7 +77,7 @@ func ask(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	if response.Request.Header.Get("Traceparent") != "" {
-		t.Error("the registry is told of the trace")
+		t.Error("the registry got trace headers")
 	}
 }
 
@@ -85,7 +85,7 @@ func TestTraces(t *testing.T) {
 	registry := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(registry.Close)
 	collector := receive(t)
-	t.Run("nothing is sent where nobody says where to", func(t *testing.T) {
+	t.Run("nothing is sent without a collector", func(t *testing.T) {
 		for name, environment := range map[string]map[string]string{
 			"nothing set": {},
 			"disabled":    {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SDK_DISABLED": "true"},
@@ -99,7 +99,7 @@ func TestTraces(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ask(t, registry.URL)
+				get(t, registry.URL)
 				if err := stop(t.Context()); err != nil || len(collector.headers) > 0 {
 					t.Errorf("sent %v, %v", collector.headers, err)
 				}
@@ -121,7 +121,7 @@ func TestTraces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ask(t, registry.URL)
+		get(t, registry.URL)
 		if err := stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}

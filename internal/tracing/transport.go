@@ -11,8 +11,8 @@ import (
 
 var tracer = otel.Tracer("github.com/envladder/envladder/internal/tracing")
 
-// Transport has each request to a registry be a span. Of a URL it tells host and path,
-// since a query may hold a token, and to the registry it tells nothing of the trace.
+// Transport records each request to a registry as a span. Spans have the host and path of a
+// URL, since the query may contain a token, and requests have no trace headers.
 func Transport(inner http.RoundTripper) http.RoundTripper { return transport{inner} }
 
 type transport struct{ inner http.RoundTripper }

@@ -169,7 +169,7 @@ func giteaPull(p *Pull) object {
 	return object{
 		"id": 1000 + p.Number, "number": p.Number, "user": user(p.Author),
 		"title": p.Title, "body": p.Body, "labels": labels, "state": "open",
-		// A draft is what its title says: [repository.pull-request] WORK_IN_PROGRESS_PREFIXES.
+		// The title decides whether it is a draft: [repository.pull-request] WORK_IN_PROGRESS_PREFIXES.
 		"draft":      strings.HasPrefix(strings.ToUpper(p.Title), "WIP:") || strings.HasPrefix(strings.ToUpper(p.Title), "[WIP]"),
 		"html_url":   fmt.Sprintf("https://git.example/%s/pulls/%d", Repository, p.Number),
 		"head":       giteaBranch(p.Repository, p.Branch, p.Commits[len(p.Commits)-1]),

@@ -1,8 +1,3 @@
-// Package scmtest serves pull requests as GitHub and Gitea do, for tests: the parts of
-// their APIs that internal/scm uses, with their pages, headers, texts and errors.
-//
-// GitHub can't run in a test. Gitea can, and does in the end-to-end tests; here it is
-// what lets a test break an answer where it wants to.
 package scmtest
 
 import (
@@ -98,7 +93,7 @@ func start(t T, routes func(*Server, string) http.Handler, path string) *Server 
 	return s
 }
 
-// Before has each request looked at first; where it returns true, it has answered.
+// Before sets a function that sees each request first; it returns true if it responded.
 func (s *Server) Before(answer func(w http.ResponseWriter, r *http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +165,7 @@ func (s *Server) Push(branch string) {
 	s.branches[branch] = true
 }
 
-// Empty takes all branches away: what the forge sees of a repository until it has looked
+// Empty removes all branches: the state of a repository until the forge has processed
 // at its first push.
 func (s *Server) Empty() {
 	s.mu.Lock()
@@ -229,13 +224,13 @@ func link(w http.ResponseWriter, r *http.Request, page, size, total int) {
 	}
 }
 
-// size is the page size that was asked for, at most as many as the forge gives.
+// size returns the requested page size, at most the forge's maximum.
 func size(query url.Values, key string, most int) int {
-	asked, err := strconv.Atoi(query.Get(key))
-	if err != nil || asked <= 0 {
+	requested, err := strconv.Atoi(query.Get(key))
+	if err != nil || requested <= 0 {
 		return 30 // both forges' own
 	}
-	return min(asked, most)
+	return min(requested, most)
 }
 
 func answer(w http.ResponseWriter, status int, document any) {
