@@ -70,7 +70,7 @@ func TestArgoCDClientReceivesError(t *testing.T) {
 			want          string
 		}{
 			"a forge that is down":      {bearer, "shop", fail("/pulls", 502, ""), "API error with status code 502: listing the pull requests of "},
-			"empty response of forge":    {bearer, "shop", fail("/pulls", 200, ""), "the forge's response is empty"},
+			"empty response of forge":   {bearer, "shop", fail("/pulls", 200, ""), "the forge's response is empty"},
 			"another's ladder":          {bearer, "other", nil, "API error with status code 404: finding ladder"},
 			"a missing key of a Secret": {"$envladder-appset-token:token", "shop", nil, "API error with status code 401: authenticating: the token is an unresolved reference"},
 			"no token":                  {"", "shop", nil, "API error with status code 401"},
