@@ -57,7 +57,7 @@ func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, 
 	if err != nil {
 		return nil, fmt.Errorf("opening the repository: %w", err)
 	}
-	repository, inner, err := newCheckout(root.FS(), filepath.ToSlash(rel), sourcePath(root.FS(), filepath.ToSlash(rel), getenv))
+	repository, inner, err := newRepoFS(root.FS(), filepath.ToSlash(rel), sourcePath(root.FS(), filepath.ToSlash(rel), getenv))
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}

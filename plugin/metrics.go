@@ -85,14 +85,14 @@ func (m *metrics) phase(name string) func() {
 
 // resultOf sorts an error of a render.
 func resultOf(err error) string {
-	var lost *worker.LostError
+	var lost *worker.WorkerError
 	var broken *brokenStreamError
 	switch {
 	case err == nil:
 		return resultOK
 	case errors.As(err, &lost):
 		return resultLost
-	case isTooLarge(err), errors.Is(err, errNoTurn):
+	case isTooLarge(err), errors.Is(err, errLimit):
 		return resultRefused
 	case errors.As(err, &broken), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return resultCanceled

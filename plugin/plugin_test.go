@@ -62,7 +62,7 @@ func TestCheckoutPlacesWhatWasSent(t *testing.T) {
 		"a path that doesn't fit":          {"shop", "elsewhere/myshop", "shop", "file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, dir, err := newCheckout(sent, tt.rel, tt.source)
+			got, dir, err := newRepoFS(sent, tt.rel, tt.source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestCheckoutPlacesWhatWasSent(t *testing.T) {
 		})
 	}
 	for _, rel := range []string{"..", "../shop", "/shop", "shop/../../x"} {
-		if _, _, err := newCheckout(sent, rel, "shop"); err == nil {
+		if _, _, err := newRepoFS(sent, rel, "shop"); err == nil {
 			t.Errorf("%q was placed", rel)
 		}
 	}

@@ -7,34 +7,35 @@ import (
 
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/chart/manifest"
-	"github.com/envladder/envladder/plugin/sized"
+	"github.com/envladder/envladder/internal/singleflight"
+	"github.com/envladder/envladder/plugin/bytecache"
 	"github.com/envladder/envladder/plugin/worker"
 )
 
-// renderer renders in workers, once for equal requests, and remembers what came of it.
-// Argo CD asks again for what it has asked before whenever its own cache has lost it, a
-// person refreshes, or a commit changes nothing of this Application.
+// renderer renders in workers, once for equal requests, and caches the results. Argo CD
+// repeats requests when its own cache has evicted them, when a user refreshes, and when a
+// commit changes nothing of the Application.
 type renderer struct {
 	pool    *worker.Pool
-	results *sized.Cache[documents]
-	// asked has the keys of results by the keys of requests.
-	asked   *sized.Cache[string]
-	flights flights
-	metrics *metrics
+	results *bytecache.Cache[documents]
+	// resultKeys has the keys of results by the keys of requests.
+	resultKeys *bytecache.Cache[string]
+	inProgress singleflight.Group[documents]
+	metrics    *metrics
 }
 
 func newRenderer(pool *worker.Pool, metrics *metrics, resultCache int64) *renderer {
 	return &renderer{
-		pool:    pool,
-		results: sized.New[documents](resultCache),
-		asked:   sized.New[string](resultCache / 16), // two keys beside a result of some KiB
-		metrics: metrics,
+		pool:       pool,
+		results:    bytecache.New[documents](resultCache),
+		resultKeys: bytecache.New[string](resultCache / 16), // two keys for a result of some KiB
+		metrics:    metrics,
 	}
 }
 
-// again is what a request was answered before. It is shared, as render's are.
-func (r *renderer) again(request string) (documents, bool) {
-	result, ok := r.asked.Get(request)
+// cached returns the result of an earlier request. Callers share it, as render's.
+func (r *renderer) cached(request string) (documents, bool) {
+	result, ok := r.resultKeys.Get(request)
 	if !ok {
 		return nil, false
 	}
@@ -45,21 +46,21 @@ func (r *renderer) again(request string) (documents, bool) {
 	return known, ok
 }
 
-// render is what the chart renders to by the recipe, to be given again for the request
-// of that key. It is shared: nobody may change it.
-func (r *renderer) render(ctx context.Context, request string, source *chart.Source, recipe chart.RenderOptions) (documents, error) {
-	key, err := resultKey(source, recipe)
+// render renders the chart, and caches the result for the request of that key. Callers share
+// the result, so no one may change it.
+func (r *renderer) render(ctx context.Context, request string, source *chart.Source, options chart.RenderOptions) (documents, error) {
+	key, err := resultKey(source, options)
 	if err != nil {
 		return nil, err
 	}
-	r.asked.Put(request, key, int64(len(key)))
+	r.resultKeys.Put(request, key, int64(len(key)))
 	if known, ok := r.results.Get(key); ok {
 		r.metrics.hits.Inc()
 		return known, nil
 	}
 	r.metrics.misses.Inc()
-	return r.flights.do(ctx, key, func(ctx context.Context) (documents, error) {
-		rendered, err := r.pool.Render(ctx, source, recipe)
+	return r.inProgress.Do(ctx, key, func(ctx context.Context) (documents, error) {
+		rendered, err := r.pool.Render(ctx, source, options)
 		if err != nil {
 			return nil, err
 		}
@@ -69,20 +70,21 @@ func (r *renderer) render(ctx context.Context, request string, source *chart.Sou
 	})
 }
 
-// resultKey names all that a rendering depends on. The chart's path is part of it since
-// the recipe isn't enough to tell two paths of one content apart in an error.
-func resultKey(source *chart.Source, recipe chart.RenderOptions) (string, error) {
-	encoded, err := recipe.Encode()
+// resultKey returns a key of all that a rendering depends on. The chart's path is part of it,
+// since errors contain it.
+func resultKey(source *chart.Source, options chart.RenderOptions) (string, error) {
+	encoded, err := options.Encode()
 	if err != nil {
-		return "", fmt.Errorf("naming the rendering of chart %q: %w", source.Path, err)
+		return "", fmt.Errorf("encoding the options of chart %q: %w", source.Path, err)
 	}
 	return fmt.Sprintf("%s %s %x", source.Digest, source.Path, sha256.Sum256(encoded)), nil
 }
 
-// documents are manifests as the protocol wants them, each with the comment that says
-// which template it is from. They are kept so, and all answers share them.
+// documents are manifests as the protocol requires them, each with a comment that names its
+// template. They are cached in this form, and all responses share them.
 type documents []string
 
+// documentsOf returns manifests as the protocol requires them.
 func documentsOf(manifests manifest.Manifests) documents {
 	texts := make(documents, len(manifests))
 	for i, m := range manifests {
@@ -91,7 +93,7 @@ func documentsOf(manifests manifest.Manifests) documents {
 	return texts
 }
 
-// size is what they take in memory, in bytes.
+// size returns the memory that they take, in bytes.
 func (d documents) size() int64 {
 	const each = 16 // the string itself
 	var size int64

@@ -164,7 +164,7 @@ func newServer(config Config, pool *worker.Pool, metrics *metrics) *grpc.Server 
 	)
 	pluginpb.RegisterConfigManagementPluginServiceServer(server, &service{
 		limits:   config.Limits,
-		turns:    newTurns(config.MaxRequests),
+		limiter:  newLimiter(config.MaxRequests),
 		charts:   config.Charts,
 		renderer: newRenderer(pool, metrics, config.ResultCache),
 		metrics:  metrics,

@@ -737,7 +737,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		err := finish(match(ctx))
-		return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "2 are in work (--max-requests)")
+		return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "2 are in progress (--max-requests)")
 	})
 	third := make(chan error, 1)
 	waiting := match(t.Context())

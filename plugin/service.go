@@ -25,21 +25,21 @@ import (
 type service struct {
 	pluginpb.UnimplementedConfigManagementPluginServiceServer
 	limits   archive.Limits
-	turns    turns
+	limiter  limiter
 	charts   *chart.Puller
 	renderer *renderer
 	metrics  *metrics
 	log      *slog.Logger
 }
 
-// stream is what the protocol's streams have in common.
+// stream is the common part of the protocol's streams.
 type stream interface {
 	receiver
 	Context() context.Context
 }
 
-// receive waits for the request's turn and receives it. The caller calls done in any
-// case, when it is done with the request.
+// receive waits until the request may proceed, and receives it. The caller must always call
+// done after using the request.
 func (s *service) receive(from stream) (request Request, done func(), err error) {
 	in, err := open(from)
 	if err != nil {
@@ -48,11 +48,11 @@ func (s *service) receive(from stream) (request Request, done func(), err error)
 	return s.unpack(from.Context(), in)
 }
 
-// unpack is receive of a stream that has begun.
+// unpack receives the rest of a stream whose start has been read, like receive.
 func (s *service) unpack(ctx context.Context, in *incoming) (request Request, done func(), err error) {
 	waited := s.metrics.phase(phaseWait)
 	s.metrics.waiting.Inc()
-	err = s.turns.take(ctx)
+	err = s.limiter.acquire(ctx)
 	s.metrics.waiting.Dec()
 	waited()
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *service) unpack(ctx context.Context, in *incoming) (request Request, do
 	}
 	defer s.metrics.phase(phaseReceive)()
 	request, err = in.request(s.limits)
-	return request, s.turns.give, err
+	return request, s.limiter.release, err
 }
 
 type generateStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.ManifestResponse]
@@ -85,12 +85,12 @@ func (s *service) GenerateManifest(stream generateStream) error {
 	return stream.SendAndClose(&pluginpb.ManifestResponse{Manifests: manifests})
 }
 
-// answer renders what is asked for. Where the same was asked of the same archive before,
-// the archive isn't unpacked, only held against its checksum.
+// answer renders the requested environment. It doesn't unpack the archive of a request that
+// is in the cache, but only verifies its checksum.
 func (s *service) answer(ctx context.Context, in *incoming) (Request, documents, error) {
 	key, err := in.key()
 	if err == nil {
-		if known, ok := s.renderer.again(key); ok {
+		if known, ok := s.renderer.cached(key); ok {
 			defer s.metrics.phase(phaseReceive)()
 			return in.asked, known, in.verify()
 		}
@@ -104,8 +104,8 @@ func (s *service) answer(ctx context.Context, in *incoming) (Request, documents,
 	return request, manifests, err
 }
 
-// generate is Generate in a worker. It takes the repository from the request, so that it
-// isn't held while the chart renders.
+// generate is Generate in a worker. It removes the repository from the request, so that its
+// memory is free while the chart renders.
 func (s *service) generate(ctx context.Context, request *Request, key string) (documents, error) {
 	request.Charts = s.charts
 	done := s.metrics.phase(phaseResolve)
@@ -120,15 +120,14 @@ func (s *service) generate(ctx context.Context, request *Request, key string) (d
 	return manifests, chart.Explain(err, found.merged)
 }
 
-// CheckPluginConfiguration says that Applications name the plugin, and that it isn't
-// offered to others.
+// CheckPluginConfiguration reports that only Applications that name the plugin use it.
 func (s *service) CheckPluginConfiguration(context.Context, *emptypb.Empty) (*pluginpb.CheckPluginConfigurationResponse, error) {
 	return &pluginpb.CheckPluginConfigurationResponse{IsDiscoveryConfigured: false, ProvideGitCreds: false}, nil
 }
 
 type matchStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.RepositoryResponse]
 
-// MatchRepository says whether the Application's folder has a ladder.
+// MatchRepository reports whether the Application's folder has a ladder.
 func (s *service) MatchRepository(stream matchStream) error {
 	request, done, err := s.receive(stream)
 	defer done()
@@ -141,9 +140,9 @@ func (s *service) MatchRepository(stream matchStream) error {
 
 type announceStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginpb.ParametersAnnouncementResponse]
 
-// GetParametersAnnouncement says which parameters there are, and what the ladder of
-// this very folder has to choose from: also where the Application's parameters are wrong,
-// since the form that it makes is where they are mended.
+// GetParametersAnnouncement returns the parameters, with the choices of this folder's ladder.
+// It also does so where the Application's parameters are invalid, since they are corrected in
+// the form that Argo CD builds from the answer.
 func (s *service) GetParametersAnnouncement(stream announceStream) error {
 	request, done, err := s.receive(stream)
 	defer done()
@@ -157,8 +156,7 @@ func (s *service) GetParametersAnnouncement(stream announceStream) error {
 	return stream.SendAndClose(&pluginpb.ParametersAnnouncementResponse{ParameterAnnouncements: announce(document)})
 }
 
-// asStatus gives an error the code that it has in gRPC. Argo CD shows the text, and so
-// do terminals.
+// asStatus returns an error with its gRPC code. Argo CD and terminals show the text.
 func asStatus(err error) error {
 	if broken, ok := errors.AsType[*brokenStreamError](err); ok {
 		return broken.cause // gRPC's own
@@ -169,12 +167,13 @@ func asStatus(err error) error {
 	return status.Error(codeOf(err), printable.Lines(worker.Shorten(err.Error())))
 }
 
+// codeOf returns the gRPC code of an error.
 func codeOf(err error) codes.Code {
-	var lost *worker.LostError
+	var killed *worker.WorkerError
 	switch {
-	case errors.As(err, &lost) && lost.Reason == worker.ReasonTime:
+	case errors.As(err, &killed) && killed.Reason == worker.ReasonTime:
 		return codes.DeadlineExceeded
-	case errors.As(err, &lost), isTooLarge(err), errors.Is(err, errNoTurn):
+	case errors.As(err, &killed), isTooLarge(err), errors.Is(err, errLimit):
 		return codes.ResourceExhausted
 	default:
 		return codes.InvalidArgument

@@ -35,7 +35,7 @@ type incoming struct {
 	// asked is the request but for its repository, which goes to place. What is wrong with
 	// it is told once the archive is read.
 	asked Request
-	place checkout
+	place repoFS
 	wrong error
 }
 
@@ -92,13 +92,13 @@ func (in *incoming) key() (string, error) {
 }
 
 // askedBy is what metadata asks for, but for the repository, which is to come to place.
-func askedBy(metadata *pluginpb.ManifestRequestMetadata) (asked Request, place checkout, err error) {
+func askedBy(metadata *pluginpb.ManifestRequestMetadata) (asked Request, place repoFS, err error) {
 	env := make(map[string]string, len(metadata.GetEnv()))
 	for _, entry := range metadata.GetEnv() {
 		env[entry.GetName()] = entry.GetValue()
 	}
 	asked, parametersErr := requestFrom(func(name string) string { return env[name] })
-	place, asked.Dir, err = newCheckout(nil, metadata.GetAppRelPath(), env[envSourcePath])
+	place, asked.Dir, err = newRepoFS(nil, metadata.GetAppRelPath(), env[envSourcePath])
 	if err == nil && parametersErr != nil {
 		err = &parametersError{parametersErr}
 	}

@@ -88,7 +88,7 @@ func (t *tree) folder(name string) (*node, error) {
 const maxLinks = 40
 
 var (
-	errLinkLoop   = errors.New("too many symbolic links: do they lead in a circle?")
+	errLinkLoop   = errors.New("too many symbolic links (circular?)")
 	errLinkEscape = errors.New("a symbolic link leads out of the repository")
 )
 

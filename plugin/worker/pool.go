@@ -1,9 +1,3 @@
-// Package worker renders charts in processes of its own, since Helm's engine can't be
-// stopped: a template that never ends, that uses up memory or that overflows the stack
-// costs one worker, and its request gets an error that names it.
-//
-// A Pool is the parent's side, Work the worker's. Both are the same program, so what
-// they say to each other has no versions.
 package worker
 
 import (
@@ -24,18 +18,18 @@ import (
 
 // Config of a pool.
 type Config struct {
-	// Most workers there are at once. Renders beyond that wait.
+	// Most is how many workers may run at once. Further renders wait.
 	Most int
 	// Memory of a worker in bytes, beyond what it takes to start.
 	Memory int64
 	// Timeout of a render whose context has no earlier deadline.
 	Timeout time.Duration
 	Log     *slog.Logger
-	// Killed, where set, is told of each worker that was lost, and why.
+	// Killed, if set, is called for each worker that was killed or crashed.
 	Killed func(Reason)
 }
 
-// DefaultMemory is a few times what the largest public charts take.
+// DefaultMemory is a few times the memory that the largest public charts take.
 const DefaultMemory = 512 << 20
 
 // DefaultTimeout is that of the repo-server's requests (ARGOCD_EXEC_TIMEOUT is 90 s,
@@ -53,7 +47,7 @@ type Pool struct {
 	closed bool
 }
 
-// NewPool has no workers until there is work.
+// NewPool returns a pool, which starts workers when they are needed.
 func NewPool(config Config) *Pool {
 	return &Pool{config: config, slots: semaphore.NewWeighted(int64(config.Most)), all: map[*process]bool{}}
 }
@@ -74,33 +68,33 @@ func (p *Pool) Close() {
 
 var errClosed = errors.New("the plugin is shutting down")
 
-// Render renders the chart by the recipe in a worker. The error is a *LostError where
-// that cost the worker, and ctx's where the caller took the question back.
-func (p *Pool) Render(ctx context.Context, source *chart.Source, recipe chart.RenderOptions) (manifest.Manifests, error) {
-	encoded, err := recipe.Encode()
+// Render renders the chart in a worker. The error is a *WorkerError where the worker was
+// killed or crashed, and ctx's error where the caller canceled the request.
+func (p *Pool) Render(ctx context.Context, source *chart.Source, options chart.RenderOptions) (manifest.Manifests, error) {
+	encoded, err := options.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("handing chart %q to a worker: %w", source.Path, err)
+		return nil, fmt.Errorf("sending chart %q to a worker: %w", source.Path, err)
 	}
 	if err := p.slots.Acquire(ctx, 1); err != nil {
 		return nil, fmt.Errorf("waiting for a worker: %w", err)
 	}
 	defer p.slots.Release(1)
-	r := request{Recipe: encoded}
+	r := request{Options: encoded}
 	limit := p.limit(ctx)
-	last, lost, err := p.attempt(ctx, source, r, limit)
+	last, failed, err := p.attempt(ctx, source, r, limit)
 	if err != nil {
 		return nil, err
 	}
-	if lost != nil {
-		lost.Template = p.trace(ctx, source, r, limit)
-		lost.Chart = source.Path
-		return nil, lost
+	if failed != nil {
+		failed.Template = p.trace(ctx, source, r, limit)
+		failed.Chart = source.Path
+		return nil, failed
 	}
 	return last.Manifests, last.err()
 }
 
-// limit is how long a render may take: of what the caller's deadline leaves three
-// quarters, so that there is time to find out which template is to blame.
+// limit returns how long a render may take: three quarters of the time until the caller's
+// deadline, so that there is time to find the template that is to blame.
 func (p *Pool) limit(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return min(p.config.Timeout, time.Until(deadline)/4*3)
@@ -108,90 +102,90 @@ func (p *Pool) limit(ctx context.Context) time.Duration {
 	return p.config.Timeout
 }
 
-// attempt asks a worker, and another one where the first was lost and had worked
-// before: what it was lost by may be its past, or the kernel's need of memory.
-func (p *Pool) attempt(ctx context.Context, source *chart.Source, r request, limit time.Duration) (answer, *LostError, error) {
+// attempt renders in a worker. If that crashes and was used before, attempt renders again in
+// a new one: earlier requests, or the kernel's need of memory, may have caused the crash.
+func (p *Pool) attempt(ctx context.Context, source *chart.Source, r request, limit time.Duration) (answer, *WorkerError, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	w, used, err := p.take(keyOf(source))
 	if err != nil {
 		return answer{}, nil, err
 	}
-	last, lost, err := p.run(limited, w, source, r, nil)
-	if lost != nil && used && lost.Reason != ReasonTime {
+	last, failed, err := p.run(limited, w, source, r, nil)
+	if failed != nil && used && failed.Reason != ReasonTime {
 		if w, err = p.start(); err != nil {
 			return answer{}, nil, err
 		}
-		last, lost, err = p.run(limited, w, source, r, nil)
+		last, failed, err = p.run(limited, w, source, r, nil)
 	}
-	if lost != nil {
-		lost.Limit, lost.Memory = limit, p.config.Memory
+	if failed != nil {
+		failed.Limit, failed.Memory = limit, p.config.Memory
 	}
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return last, lost, err
+	return last, failed, err
 }
 
-// trace renders again with templates that say when they begin, or when what they gave is
-// read, and returns the last that did; empty where none does. A render that was stopped late is stopped earlier
-// now: a third of its time, which the caller's deadline leaves by limit.
+// trace renders again with templates that report when they start and when their output is
+// parsed, and returns the last one that did; empty where none did. It has a third of the
+// render's time, which limit reserves.
 func (p *Pool) trace(ctx context.Context, source *chart.Source, r request, limit time.Duration) string {
 	ctx, cancel := context.WithTimeout(ctx, limit/4)
 	defer cancel()
 	w, err := p.start()
 	if err != nil {
-		p.config.Log.Error("finding the template that a worker was lost by", "error", err)
+		p.config.Log.Error("finding the template that stopped a worker", "error", err)
 		return ""
 	}
 	var template string
 	r.Trace = true
 	_, _, err = p.run(ctx, w, source, r, func(a answer) { template = a.Template })
 	if err != nil {
-		p.config.Log.Debug("finding the template that a worker was lost by", "error", err)
+		p.config.Log.Debug("finding the template that stopped a worker", "error", err)
 	}
 	return template
 }
 
-// run has w work on a request until ctx ends. Then, and where the worker fails, it is
-// lost: it is killed, and not to be used again.
-func (p *Pool) run(ctx context.Context, w *process, source *chart.Source, r request, progress func(answer)) (answer, *LostError, error) {
+// run sends a request to w. If ctx ends first or w fails, run kills w, which must not be used
+// again.
+func (p *Pool) run(ctx context.Context, w *process, source *chart.Source, r request, progress func(answer)) (answer, *WorkerError, error) {
 	stop := context.AfterFunc(ctx, w.kill)
-	last, err := w.ask(source, r, progress)
+	last, err := w.send(source, r, progress)
 	if stop() && err == nil {
 		p.put(w)
 		return last, nil, nil
 	}
-	said := w.end()
+	output := w.end()
 	p.forget(w)
 	if err == nil {
-		return last, nil, nil // it was done when the time was over
+		return last, nil, nil // it finished at the deadline
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		p.lose(ReasonGone, source, "")
+		p.reportKilled(ReasonGone, source, "")
 		return answer{}, nil, ctx.Err()
 	case p.isClosed():
 		return answer{}, nil, errClosed
 	}
 	reason := ReasonTime
 	if ctx.Err() == nil {
-		reason = reasonOf(said)
+		reason = reasonOf(output)
 	}
-	p.lose(reason, source, said)
-	return answer{}, &LostError{Reason: reason, Unsure: reason == ReasonMemory && strings.Contains(said, wildAccess)}, nil
+	p.reportKilled(reason, source, output)
+	return answer{}, &WorkerError{Reason: reason, Unsure: reason == ReasonMemory && strings.Contains(output, signalMessage)}, nil
 }
 
-// lose says that a worker is lost, once for each.
-func (p *Pool) lose(reason Reason, source *chart.Source, said string) {
-	p.config.Log.Warn("lost a worker", "reason", string(reason), "chart", source.Path, "said", said)
+// reportKilled logs and counts a worker that was killed or crashed.
+func (p *Pool) reportKilled(reason Reason, source *chart.Source, output string) {
+	p.config.Log.Warn("worker was killed or crashed", "reason", string(reason), "chart", source.Path, "output", output)
 	if p.config.Killed != nil {
 		p.config.Killed(reason)
 	}
 }
 
-// take takes an idle worker, preferably one that has the chart, or starts one. used is
-// set for one that has worked before.
+// take takes an idle worker, preferably one that has the chart, or starts one. used is set
+// for a worker that has served requests before.
 func (p *Pool) take(key string) (w *process, used bool, err error) {
 	p.mu.Lock()
 	if last := len(p.idle) - 1; last >= 0 {

@@ -18,21 +18,21 @@ import (
 // its standard input and output. Its argument is the worker's memory in bytes.
 const Command = "worker"
 
-// process is a worker as its parent sees it. One request is in work at a time.
+// process is the parent's side of a worker. It handles one request at a time.
 type process struct {
 	cmd    *exec.Cmd
 	conn   *conn
 	stdin  io.Closer
 	stdout io.Closer
 	stderr *headBuffer
-	// charts are the keys that were sent: a hint, the worker forgets some.
+	// charts are the keys that were sent. It is a hint: the worker evicts some.
 	charts map[string]bool
 	// kill is safe to call at any time, any number of times.
 	kill func()
 }
 
-// start starts a worker. It has an empty environment: a template can't read it, but
-// what isn't there can't be read by a fault of the engine either.
+// start starts a worker. It has an empty environment, so that no bug of the engine can leak
+// variables.
 func start(memory int64) (*process, error) {
 	path, err := executable()
 	if err != nil {
@@ -45,7 +45,7 @@ func start(memory int64) (*process, error) {
 	cmd.SysProcAttr = attributes()
 	p := &process{cmd: cmd, stderr: &headBuffer{}, charts: map[string]bool{}}
 	cmd.Stderr = p.stderr
-	// Whoever inherits stderr can hold up Wait; nobody does, and this makes sure.
+	// a process that inherits stderr could block Wait; none should, and this bounds it
 	cmd.WaitDelay = time.Second
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -60,22 +60,22 @@ func start(memory int64) (*process, error) {
 	}
 	p.stdin, p.stdout, p.conn = stdin, stdout, newConn(stdout, stdin)
 	p.kill = sync.OnceFunc(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() // it may have ended already
 	})
 	return p, nil
 }
 
-// end kills the worker and waits until it is gone. It returns what the worker said.
+// end kills the worker and waits until it has ended. It returns the worker's output.
 func (p *process) end() string {
 	p.kill()
-	_ = p.stdin.Close() // it is gone, so these say nothing new
+	_ = p.stdin.Close() // it has ended, so these errors add nothing
 	_ = p.cmd.Wait()
 	return p.stderr.String()
 }
 
-// ask sends a request and hands each answer that isn't the last to progress. An error
-// means that the worker is of no more use.
-func (p *process) ask(source *chart.Source, r request, progress func(answer)) (answer, error) {
+// send sends a request, calls progress with each answer before the last, and returns the
+// last. After an error the worker must not be used again.
+func (p *process) send(source *chart.Source, r request, progress func(answer)) (answer, error) {
 	r.Key = keyOf(source)
 	if !p.charts[r.Key] {
 		r.Chart = source
@@ -90,13 +90,13 @@ func (p *process) ask(source *chart.Source, r request, progress func(answer)) (a
 			return last, nil
 		}
 		if r.Chart != nil {
-			return answer{}, errors.New("the worker asks again for what it was sent")
+			return answer{}, errors.New("the worker requested the chart a second time")
 		}
 		r.Chart = source
 	}
 }
 
-// maxRemembered bounds the hint: a worker keeps fewer charts.
+// maxRemembered bounds the hint: a worker caches fewer charts.
 const maxRemembered = 1000
 
 func (p *process) remember(key string) {
@@ -122,8 +122,8 @@ func (p *process) exchange(r request, progress func(answer)) (answer, error) {
 	}
 }
 
-// headBuffer keeps the beginning of what is written: the Go runtime says first why it
-// ends, and then prints stacks.
+// headBuffer stores the start of what is written: the Go runtime first prints why it ends, and
+// then stacks.
 type headBuffer struct {
 	mu   sync.Mutex
 	kept strings.Builder

@@ -11,33 +11,33 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 )
 
-// request is one rendering. gob can't have nil in a map, so the recipe goes as JSON.
+// request is one rendering. The options are JSON, since gob doesn't encode nil in a map.
 type request struct {
-	// Key names the chart by its content.
+	// Key identifies the chart by its content.
 	Key string
 	// Chart is left out where the worker should have it already.
-	Chart  *chart.Source
-	Recipe []byte
-	// Trace asks for the names of templates instead of manifests.
+	Chart   *chart.Source
+	Options []byte
+	// Trace requests the names of templates instead of manifests.
 	Trace bool
 }
 
 // answer is one of a request's answers; the last is Final.
 type answer struct {
-	// Template is in work; for a request with Trace.
+	// Template is being rendered; for a request with Trace.
 	Template string
 	Final    bool
-	// Missing asks for the request again, with its chart.
+	// Missing requests the same again, with its chart.
 	Missing   bool
 	Manifests manifest.Manifests
-	// Error is why there are no manifests. Where values are at fault the error itself is
-	// there too: the parent knows where they come from.
+	// Error is why there are no manifests. For invalid values the error itself is set too:
+	// the parent knows where they come from.
 	Error  string
 	Schema *chart.SchemaError
 	Kinds  *layers.KindsError
 }
 
-// fail is the answer of a request that failed.
+// fail returns the answer of a request that failed.
 func fail(err error) answer {
 	a := answer{Final: true, Error: Shorten(err.Error())}
 	a.Schema, _ = errors.AsType[*chart.SchemaError](err)
@@ -45,7 +45,7 @@ func fail(err error) answer {
 	return a
 }
 
-// err is what fail was given, nil where the request didn't fail.
+// err returns the error that fail was called with, nil where the request didn't fail.
 func (a answer) err() error {
 	switch {
 	case a.Schema != nil:
@@ -66,8 +66,8 @@ const (
 	maxAnswer  = 80 << 20
 )
 
-// conn speaks over a pair of pipes. gob prefixes each message with its length; what it
-// reads of one message is bounded here.
+// conn sends and receives messages over a pair of pipes. gob prefixes each message with its
+// length; conn bounds the bytes of a message.
 type conn struct {
 	encoder *gob.Encoder
 	decoder *gob.Decoder
@@ -103,5 +103,5 @@ func (b *budgetReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// keyOf names a chart by its content. The path is part of it, since errors name it.
+// keyOf returns the key of a chart. The path is part of it, since errors contain it.
 func keyOf(source *chart.Source) string { return fmt.Sprintf("%s %s", source.Digest, source.Path) }

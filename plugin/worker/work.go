@@ -9,26 +9,26 @@ import (
 	"github.com/envladder/envladder/internal/chart"
 	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/internal/printable"
-	"github.com/envladder/envladder/plugin/sized"
+	"github.com/envladder/envladder/plugin/bytecache"
 )
 
-// chartsPart of a worker's memory may be charts that it keeps parsed: some dozen usual ones
-// by default, and most of the memory stays for what renders.
-const chartsPart = 16
+// chartCacheDivisor is the part of a worker's memory for its cache of parsed charts: some dozen
+// usual charts by default.
+const chartCacheDivisor = 16
 
-// Work is the worker's side: it answers requests from r on w until r ends. It may use
-// memory bytes beyond what the process has already.
+// Work is the worker's side: it answers requests from r on w until r ends. It may use memory
+// bytes in addition to what the process uses already.
 func Work(r io.Reader, w io.Writer, memory int64) error {
 	if err := limitMemory(memory); err != nil {
 		return err
 	}
-	// The collector works harder before the limit is met, which ends the process. A
-	// stack is never worth an eighth of it: that is a recursion without end.
+	// the collector works harder before the limit, which ends the process; a stack of an
+	// eighth of the memory is an infinite recursion
 	debug.SetMemoryLimit(memory - memory/8)
 	debug.SetMaxStack(int(memory / 8))
-	work := worker{conn: newConn(r, w), charts: sized.New[*chart.Chart](memory / chartsPart)}
+	work := worker{conn: newConn(r, w), charts: bytecache.New[*chart.Chart](memory / chartCacheDivisor)}
 	for {
-		err := work.one()
+		err := work.handleRequest()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -40,10 +40,11 @@ func Work(r io.Reader, w io.Writer, memory int64) error {
 
 type worker struct {
 	conn   *conn
-	charts *sized.Cache[*chart.Chart]
+	charts *bytecache.Cache[*chart.Chart]
 }
 
-func (w *worker) one() error {
+// handleRequest receives a request and sends its answers.
+func (w *worker) handleRequest() error {
 	var r request
 	if err := w.conn.receive(&r, maxRequest); err != nil {
 		return err
@@ -62,7 +63,7 @@ func (w *worker) one() error {
 	return w.conn.send(done)
 }
 
-// chart is nil where it is neither known nor sent.
+// chart returns the request's chart, nil where it is neither cached nor sent.
 func (w *worker) chart(r request) (*chart.Chart, error) {
 	if known, ok := w.charts.Get(r.Key); ok {
 		return known, nil
@@ -79,15 +80,15 @@ func (w *worker) chart(r request) (*chart.Chart, error) {
 }
 
 func (w *worker) render(loaded *chart.Chart, r request) (manifest.Manifests, error) {
-	recipe, err := chart.DecodeRenderOptions(r.Recipe)
+	options, err := chart.DecodeRenderOptions(r.Options)
 	if err != nil {
-		return nil, fmt.Errorf("reading the recipe: %w", err)
+		return nil, fmt.Errorf("decoding the options: %w", err)
 	}
 	if !r.Trace {
-		return loaded.Render(recipe)
+		return loaded.Render(options)
 	}
-	return nil, loaded.Trace(recipe, func(template string) {
-		// Nobody is told where the pipe is broken, and then nobody asks.
+	return nil, loaded.Trace(options, func(template string) {
+		// if the pipe is broken there is no one to report to
 		_ = w.conn.send(answer{Template: template})
 	})
 }

@@ -1,15 +1,15 @@
-package sized_test
+package bytecache_test
 
 import (
 	"fmt"
 	"sync"
 	"testing"
 
-	"github.com/envladder/envladder/plugin/sized"
+	"github.com/envladder/envladder/plugin/bytecache"
 )
 
-func TestWhatWasUsedLastIsKept(t *testing.T) {
-	cache := sized.New[int](30)
+func TestCacheEvictsLeastRecentlyUsed(t *testing.T) {
+	cache := bytecache.New[int](30)
 	cache.Put("a", 1, 9)
 	cache.Put("b", 2, 9)
 	cache.Put("c", 3, 9)
@@ -20,33 +20,33 @@ func TestWhatWasUsedLastIsKept(t *testing.T) {
 			t.Errorf("%s is there: %v", key, ok)
 		}
 	}
-	if cache.Held() != 30 {
-		t.Errorf("it holds %d bytes", cache.Held())
+	if cache.Size() != 30 {
+		t.Errorf("it holds %d bytes", cache.Size())
 	}
 }
 
-func TestAnEntryIsReplacedWithItsSize(t *testing.T) {
-	cache := sized.New[int](30)
+func TestPutReplacesEntryAndSize(t *testing.T) {
+	cache := bytecache.New[int](30)
 	cache.Put("a", 1, 9)
 	cache.Put("a", 2, 19)
-	if value, ok := cache.Get("a"); !ok || value != 2 || cache.Held() != 20 {
-		t.Errorf("%d, %v, of %d bytes", value, ok, cache.Held())
+	if value, ok := cache.Get("a"); !ok || value != 2 || cache.Size() != 20 {
+		t.Errorf("%d, %v, of %d bytes", value, ok, cache.Size())
 	}
 	cache.Put("a", 3, 30)
-	if _, ok := cache.Get("a"); ok || cache.Held() != 0 {
-		t.Errorf("what is larger than the cache is kept: %v, %d bytes", ok, cache.Held())
+	if _, ok := cache.Get("a"); ok || cache.Size() != 0 {
+		t.Errorf("what is larger than the cache is kept: %v, %d bytes", ok, cache.Size())
 	}
 }
 
 func TestTheBoundHoldsUnderLoad(t *testing.T) {
-	cache := sized.New[int](1000)
+	cache := bytecache.New[int](1000)
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
 			for j := range 1000 {
 				cache.Put(fmt.Sprint(j%100), i, int64(j%300))
 				cache.Get(fmt.Sprint((j + i) % 100))
-				if held := cache.Held(); held < 0 || held > 1000 {
+				if held := cache.Size(); held < 0 || held > 1000 {
 					t.Errorf("it holds %d bytes", held)
 				}
 			}

@@ -21,7 +21,7 @@ func TestReasonOf(t *testing.T) {
 }
 
 func TestWhatIsOnlyLikelyIsSaidSo(t *testing.T) {
-	err := &LostError{Reason: ReasonMemory, Unsure: true, Chart: "c", Memory: 64 << 20}
+	err := &WorkerError{Reason: ReasonMemory, Unsure: true, Chart: "c", Memory: 64 << 20}
 	if want := `rendering chart "c": it probably needs more than 64 MiB of memory (--max-render-memory)`; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}

@@ -1,6 +1,4 @@
-// Package sized has a cache that is bounded by the bytes it holds. What an entry is
-// worth in bytes its caller says.
-package sized
+package bytecache
 
 import (
 	"fmt"
@@ -9,16 +7,17 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxEntries bounds the cache in number too: an entry has some hundred bytes of its own.
+// maxEntries also bounds the number of entries, each of which has an overhead of some hundred
+// bytes.
 const maxEntries = 100_000
 
-// Cache keeps what was used last. It is safe for concurrent use.
+// Cache stores the entries that were used last. It is safe for concurrent use.
 type Cache[V any] struct {
 	limit int64
 
 	mu      sync.Mutex
 	entries *simplelru.LRU[string, entry[V]]
-	held    int64
+	size    int64
 }
 
 type entry[V any] struct {
@@ -26,10 +25,10 @@ type entry[V any] struct {
 	size  int64
 }
 
-// New is a cache of at most limit bytes; one of 0 keeps nothing.
+// New returns a cache of at most limit bytes; with a limit of 0 it stores nothing.
 func New[V any](limit int64) *Cache[V] {
 	c := &Cache[V]{limit: limit}
-	entries, err := simplelru.NewLRU(maxEntries, func(_ string, e entry[V]) { c.held -= e.size })
+	entries, err := simplelru.NewLRU(maxEntries, func(_ string, e entry[V]) { c.size -= e.size })
 	if err != nil {
 		panic(fmt.Sprintf("the bound is positive: %v", err))
 	}
@@ -37,7 +36,7 @@ func New[V any](limit int64) *Cache[V] {
 	return c
 }
 
-// Get returns what was put under key, if it is still there.
+// Get returns the value of key, if it is still cached.
 func (c *Cache[V]) Get(key string) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,8 +44,8 @@ func (c *Cache[V]) Get(key string) (V, bool) {
 	return e.value, ok
 }
 
-// Put keeps value, of size bytes without its key, until others need its place. What is
-// larger than the cache isn't kept.
+// Put stores value, of size bytes without its key, and evicts the least recently used
+// entries if needed. It doesn't store a value that is larger than the cache.
 func (c *Cache[V]) Put(key string, value V, size int64) {
 	size += int64(len(key))
 	c.mu.Lock()
@@ -55,16 +54,16 @@ func (c *Cache[V]) Put(key string, value V, size int64) {
 	if size > c.limit {
 		return
 	}
-	for c.held+size > c.limit {
+	for c.size+size > c.limit {
 		c.entries.RemoveOldest()
 	}
-	c.held += size
+	c.size += size
 	c.entries.Add(key, entry[V]{value: value, size: size})
 }
 
-// Held is how many bytes the cache holds.
-func (c *Cache[V]) Held() int64 {
+// Size returns how many bytes the cache stores.
+func (c *Cache[V]) Size() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held
+	return c.size
 }

@@ -9,38 +9,38 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// checkout is what Argo CD sent of a repository, at its place in the repository. With
+// repoFS is what Argo CD sent of a repository, at its place in the repository. With
 // the annotation manifest-generate-paths and the repo-server's flag
 // --plugin-use-manifest-generate-paths that is only the folder which the annotation's
 // paths have in common; what is outside of it is missing, and the error says why.
-type checkout struct {
+type repoFS struct {
 	sent fs.FS
 	// at is the path in the repository of what was sent; "." for all of it.
 	at string
 }
 
-// newCheckout places sent, in which appRelPath is the Application's folder, by
+// newRepoFS places sent, in which appRelPath is the Application's folder, by
 // sourcePath, the Application's path in the repository. It returns that path too.
-func newCheckout(sent fs.FS, appRelPath, sourcePath string) (checkout, string, error) {
+func newRepoFS(sent fs.FS, appRelPath, sourcePath string) (repoFS, string, error) {
 	rel := path.Clean(appRelPath)
 	if !fs.ValidPath(rel) {
-		return checkout{}, "", fmt.Errorf("the Application's folder %q is outside of what was sent", appRelPath)
+		return repoFS{}, "", fmt.Errorf("the Application's folder %q is outside of what was sent", appRelPath)
 	}
 	source := strings.TrimPrefix(path.Clean("/"+sourcePath), "/")
 	switch {
 	case source == rel, source == "":
-		return checkout{sent: sent, at: "."}, rel, nil
+		return repoFS{sent: sent, at: "."}, rel, nil
 	case rel == ".":
-		return checkout{sent: sent, at: source}, source, nil
+		return repoFS{sent: sent, at: source}, source, nil
 	}
 	if at, ok := strings.CutSuffix(source, "/"+rel); ok {
-		return checkout{sent: sent, at: at}, source, nil
+		return repoFS{sent: sent, at: at}, source, nil
 	}
-	return checkout{sent: sent, at: "."}, rel, nil
+	return repoFS{sent: sent, at: "."}, rel, nil
 }
 
 // Open, Stat and ReadDir take paths from the repository's root.
-func (c checkout) Open(name string) (fs.File, error) {
+func (c repoFS) Open(name string) (fs.File, error) {
 	inner, err := c.follow("open", name)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (c checkout) Open(name string) (fs.File, error) {
 }
 
 // Stat implements fs.StatFS.
-func (c checkout) Stat(name string) (fs.FileInfo, error) {
+func (c repoFS) Stat(name string) (fs.FileInfo, error) {
 	inner, err := c.follow("stat", name)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (c checkout) Stat(name string) (fs.FileInfo, error) {
 }
 
 // ReadDir implements fs.ReadDirFS.
-func (c checkout) ReadDir(name string) ([]fs.DirEntry, error) {
+func (c repoFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	inner, err := c.follow("read", name)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (c checkout) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // Lstat implements fs.ReadLinkFS.
-func (c checkout) Lstat(name string) (fs.FileInfo, error) {
+func (c repoFS) Lstat(name string) (fs.FileInfo, error) {
 	inner, err := c.inner("lstat", name)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (c checkout) Lstat(name string) (fs.FileInfo, error) {
 }
 
 // ReadLink implements fs.ReadLinkFS.
-func (c checkout) ReadLink(name string) (string, error) {
+func (c repoFS) ReadLink(name string) (string, error) {
 	inner, err := c.inner("readlink", name)
 	if err != nil {
 		return "", err
@@ -87,7 +87,7 @@ func (c checkout) ReadLink(name string) (string, error) {
 // follow returns the path in what was sent. Symbolic links are followed from the
 // repository's root: one that leads out of what was sent needs advice, and may lead back
 // into it.
-func (c checkout) follow(op, name string) (string, error) {
+func (c repoFS) follow(op, name string) (string, error) {
 	if c.at == "." || !fs.ValidPath(name) {
 		return c.inner(op, name)
 	}
@@ -99,7 +99,7 @@ func (c checkout) follow(op, name string) (string, error) {
 }
 
 // inner returns the path in what was sent, without following symbolic links.
-func (c checkout) inner(op, name string) (string, error) {
+func (c repoFS) inner(op, name string) (string, error) {
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
