@@ -27,7 +27,7 @@ func TestAWorkersErrorsNameTheLayer(t *testing.T) {
 	}
 	s := serve(t, archive.DefaultLimits)
 	for environment, want := range map[string]string{
-		"kinds":  `gitops/shop/kinds.yaml:2:7: sub.port: is a mapping, and gitops/shop/chart/values.yaml:2:7 (chart) has a number there: keep the kind, or let a layer before set it to null`,
+		"kinds":  `gitops/shop/kinds.yaml:2:7: sub.port: is a mapping, and gitops/shop/chart/values.yaml:2:7 (chart) has a number there: use the same type, or set it to null in an earlier layer`,
 		"schema": `- at "/replicas": is of type string, want integer (the schema's /properties/replicas/type); it comes from gitops/shop/schema.yaml:3:1 (environment schema)`,
 	} {
 		_, err := s.generate(t, root, app, argoEnv(`[{"name":"environment","string":"`+environment+`"}]`)...)

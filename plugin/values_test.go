@@ -128,7 +128,7 @@ func TestASchemasErrorNamesTheLayer(t *testing.T) {
 
 func TestAnotherKindThanTheChartsIsRefused(t *testing.T) {
 	_, err := generateValued(t, `[{"name":"environment","string":"other"}]`)
-	const want = "other.yaml:1:1: replicaCount: is a mapping, and values.yaml:1:1 (layers) has a number there: keep the kind, or let a layer in between set it to null"
+	const want = "other.yaml:1:1: replicaCount: is a mapping, and values.yaml:1:1 (layers) has a number there: use the same type, or set it to null in a layer in between"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v\nwant  %s", err, want)
 	}

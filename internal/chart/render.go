@@ -20,7 +20,7 @@ import (
 )
 
 // Render renders the chart. A wrong value results in a *SchemaError or a
-// *layers.KindsError; Explain adds where the value comes from. A rendering without objects
+// *layers.TypeConflictError; Explain adds where the value comes from. A rendering without objects
 // is an error unless the options allow it.
 func (c *Chart) Render(o RenderOptions) (manifest.Manifests, error) {
 	return c.renderTraced(o, nil)
@@ -37,7 +37,7 @@ func (c *Chart) Trace(o RenderOptions, report func(template string)) error {
 
 func (c *Chart) renderTraced(o RenderOptions, report func(template string)) (manifest.Manifests, error) {
 	if o.RejectTypeConflicts {
-		if err := layers.CheckKinds(o.Values, o.Nulls, c.Defaults()); err != nil {
+		if err := layers.CheckTypes(o.Values, o.Nulls, c.Defaults()); err != nil {
 			return nil, err
 		}
 	}

@@ -77,10 +77,10 @@ func (e *SchemaError) Error() string {
 	return b.String()
 }
 
-// Explain returns a SchemaError or a layers.KindsError with where the values come from, and
+// Explain returns a SchemaError or a layers.TypeConflictError with where the values come from, and
 // other errors as they are.
 func Explain(err error, merged *layers.Merged) error {
-	if kinds, ok := errors.AsType[*layers.KindsError](err); ok {
+	if kinds, ok := errors.AsType[*layers.TypeConflictError](err); ok {
 		return merged.Explain(kinds)
 	}
 	invalid, ok := errors.AsType[*SchemaError](err)

@@ -34,7 +34,7 @@ func (s source) checkImage(pin ladder.Pin, path []string) strictyaml.Problems {
 	case depth == len(path):
 		return strictyaml.Problems{s.problem(path, "is what the pins set for image %q, and nothing else may: remove it", pin.Name)}
 	case !isMap(value):
-		return strictyaml.Problems{s.problem(path[:depth], "is %s, and the pins set image %q inside of it: remove it, or make it a mapping", kindName(value), pin.Name)}
+		return strictyaml.Problems{s.problem(path[:depth], "is %s, and the pins set image %q inside of it: remove it, or make it a mapping", typeName(value), pin.Name)}
 	}
 	return nil
 }

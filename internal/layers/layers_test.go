@@ -66,15 +66,15 @@ func TestAnotherKindIsRefused(t *testing.T) {
 	}{
 		"a scalar over a mapping": {
 			[]string{"# none\na:\n  b: {c: 1}\n", "x: 1\na: {b: text}\n"},
-			"b.yaml:2:5: a.b: is a string, and a.yaml:3:3 (layers) has a mapping there: keep the kind, or let a layer in between set it to null",
+			"b.yaml:2:5: a.b: is a string, and a.yaml:3:3 (layers) has a mapping there: use the same type, or set it to null in a layer in between",
 		},
 		"a mapping over a scalar": {
 			[]string{"a: 1\n", "b: 1\n", "a: {b: 1}\n"},
-			"c.yaml:1:1: a: is a mapping, and a.yaml:1:1 (layers) has a number there: keep the kind, or let a layer in between set it to null",
+			"c.yaml:1:1: a: is a mapping, and a.yaml:1:1 (layers) has a number there: use the same type, or set it to null in a layer in between",
 		},
 		"a list over a mapping, by an alias and a merge": {
 			[]string{"a: &x {b: {c: 1}}\nd: {<<: *x}\n", "d: {b: []}\n"},
-			"b.yaml:1:5: d.b: is a list, and a.yaml:1:8 (layers) has a mapping there: keep the kind, or let a layer in between set it to null",
+			"b.yaml:1:5: d.b: is a list, and a.yaml:1:8 (layers) has a mapping there: use the same type, or set it to null in a layer in between",
 		},
 		"a null in between":          {[]string{"a: 1\n", "a: null\n", "a: {b: 1}\n"}, ""},
 		"a null above it":            {[]string{"a: {b: 1}\n", "a:\n", "a: {b: {c: 1}}\n"}, ""},
@@ -100,9 +100,9 @@ func TestAnotherKindThanTheChart(t *testing.T) {
 	}{
 		"all that is wrong": {
 			[]string{"a: {b: {x: 1}}\nc: {z: 1}\n", "sub:\n  d: 3\n"},
-			"a.yaml:1:5: a.b: is a mapping, and chart/values.yaml:2:3 (chart) has a number there: keep the kind, or let a layer before set it to null\n" +
-				"a.yaml:2:1: c: is a mapping, and chart/values.yaml:3:1 (chart) has a string there: keep the kind, or let a layer before set it to null\n" +
-				"b.yaml:2:3: sub.d: is a number, and chart/charts/sub/values.yaml:2:1 (subchart sub) has a mapping there: keep the kind, or let a layer before set it to null",
+			"a.yaml:1:5: a.b: is a mapping, and chart/values.yaml:2:3 (chart) has a number there: use the same type, or set it to null in an earlier layer\n" +
+				"a.yaml:2:1: c: is a mapping, and chart/values.yaml:3:1 (chart) has a string there: use the same type, or set it to null in an earlier layer\n" +
+				"b.yaml:2:3: sub.d: is a number, and chart/charts/sub/values.yaml:2:1 (subchart sub) has a mapping there: use the same type, or set it to null in an earlier layer",
 		},
 		"a null says that it is meant":                        {[]string{"a: null\nc:\n", "a: text\nc: {z: 1}\n"}, ""},
 		"null alone removes":                                  {[]string{"a: null\n"}, ""},
@@ -110,7 +110,7 @@ func TestAnotherKindThanTheChart(t *testing.T) {
 		"an outer chart's default counts, not its subchart's": {[]string{"sub: {port: 2}\n"}, ""},
 		"against the outer chart's": {
 			[]string{"sub: {port: {number: 2}}\n"},
-			"a.yaml:1:7: sub.port: is a mapping, and chart/values.yaml:4:7 (chart) has a number there: keep the kind, or let a layer before set it to null",
+			"a.yaml:1:7: sub.port: is a mapping, and chart/values.yaml:4:7 (chart) has a number there: use the same type, or set it to null in an earlier layer",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,7 +75,7 @@ func Merge(ctx context.Context, fsys fs.FS, step ladder.Resolved) (*Merged, erro
 // read reads each layer once, however often it is listed.
 func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) error {
 	read := map[string]source{}
-	left := newBudget()
+	left := newLimits()
 	var (
 		problems strictyaml.Problems
 		errs     []error
@@ -146,8 +146,8 @@ func (c *conflicts) found(path []string, value, before any) {
 		if depth != len(path) || isMap(v) != isMap(before) {
 			continue
 		}
-		c.problems = append(c.problems, c.over.problem(path, "is %s, and %s has %s there: keep the kind, or let a layer in between set it to null",
-			kindName(value), s.place(path), kindName(before)))
+		c.problems = append(c.problems, c.over.problem(path, "is %s, and %s has %s there: use the same type, or set it to null in a layer in between",
+			typeName(value), s.place(path), typeName(before)))
 		return
 	}
 }
@@ -157,8 +157,8 @@ func isMap(v any) bool {
 	return ok
 }
 
-// kindName says what a value is, without it.
-func kindName(v any) string {
+// typeName says what a value is, without it.
+func typeName(v any) string {
 	switch v.(type) {
 	case map[string]any:
 		return "a mapping"

@@ -17,7 +17,7 @@ import (
 // readLayer checks the layer strictly and then reads it as Helm does, whose types
 // (every number a float64, `on` a boolean, 0755 octal) are what templates are written
 // for. What it has is taken from left.
-func readLayer(fsys fs.FS, layer ladder.Layer, left *budget) (source, error) {
+func readLayer(fsys fs.FS, layer ladder.Layer, left *limits) (source, error) {
 	data, err := strictyaml.ReadFile(fsys, layer.Path)
 	if strictyaml.ProblemsOf(err) != nil {
 		return source{}, err
@@ -38,7 +38,7 @@ func Check(file string, data []byte) error {
 	return checkForHelm(file, root).Err()
 }
 
-func parseLayer(layer ladder.Layer, data []byte, left *budget) (source, error) {
+func parseLayer(layer ladder.Layer, data []byte, left *limits) (source, error) {
 	root, err := strictyaml.ParseMapping(layer.Path, data)
 	if err != nil {
 		return source{}, err

@@ -112,7 +112,7 @@ func compareViews(views []view, mayDiffer *ladder.MayDiffer) strictyaml.Problems
 	for i, v := range views {
 		all[i] = v.View
 	}
-	problems := withCode(codeRealData, layers.CheckData(all, mayDiffer))
+	problems := withCode(codeRealData, layers.CheckDataIsolation(all, mayDiffer))
 	for i, v := range views[min(1, len(views)):] {
 		before := views[i]
 		if v.Template {

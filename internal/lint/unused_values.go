@@ -46,7 +46,7 @@ func (u *unusedValues) add(ctx context.Context, v view, rendered manifest.Manife
 	}
 	refs := chartlint.FindValueRefs(v.chart)
 	referenced, exact := refs.Matcher(v.Values)
-	suspects := v.ownValues.Unread(referenced)
+	suspects := v.ownValues.Unused(referenced)
 	paths := make([][]string, len(suspects))
 	for n, suspect := range suspects {
 		paths[n] = suspect.Path

@@ -34,14 +34,14 @@ type answer struct {
 	// the parent knows where they come from.
 	Error  string
 	Schema *chart.SchemaError
-	Kinds  *layers.KindsError
+	Types  *layers.TypeConflictError
 }
 
 // fail returns the answer of a request that failed.
 func fail(err error) answer {
 	a := answer{Final: true, Error: Shorten(err.Error())}
 	a.Schema, _ = errors.AsType[*chart.SchemaError](err)
-	a.Kinds, _ = errors.AsType[*layers.KindsError](err)
+	a.Types, _ = errors.AsType[*layers.TypeConflictError](err)
 	return a
 }
 
@@ -50,8 +50,8 @@ func (a answer) err() error {
 	switch {
 	case a.Schema != nil:
 		return a.Schema
-	case a.Kinds != nil:
-		return a.Kinds
+	case a.Types != nil:
+		return a.Types
 	case a.Error != "":
 		return errors.New(a.Error)
 	default:

@@ -11,8 +11,8 @@ import (
 
 // Each layer is within its own bounds; together they are too much.
 func TestLayersTogetherAreBounded(t *testing.T) {
-	const tooMany = "makes the layers more than 200000 keys and values together: make them smaller, or take some away"
-	const tooLarge = "makes the layers larger than 4 MiB together: make them smaller, or take some away"
+	const tooMany = "makes all layers together more than 200000 keys and values: make them smaller, or remove some"
+	const tooLarge = "makes all layers together larger than 4 MiB: make them smaller, or remove some"
 	ones := "[" + strings.Repeat("1,", 60_000) + "1]\n"
 	text := "[" + strings.Repeat("x", 1_000_000) + "]\n"
 	aliases := "a: &a x\nb: [" + strings.Repeat("*a,", 9_000) + "]\n"

@@ -15,16 +15,17 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// CheckData finds places that have an endpoint of a place with real data, or name a secret
-// of one. What leads to data is at the paths of mayDiffer's groups endpoints and secrets:
-// what a place with real data has at one of a group's no other place may have at any.
+// CheckDataIsolation finds environments that share an endpoint or a secret's name with an
+// environment with real data. Endpoints and secrets are at the paths of mayDiffer's groups of
+// those names: a value that an environment with real data has at any path of a group may be
+// at no path of the group in other environments.
 //
-// Only texts lead somewhere: no numbers, times or booleans (as text neither, such as ports
-// and intervals), empty texts, templates, which say something else in each place, or
-// loopback addresses, which are each pod's own. Of what the chart alone
-// sets only paths count that a pattern names without stars, since a chart has kinds and
-// intervals too beside what leads to data.
-func CheckData(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Problems {
+// Only texts count: not numbers, times or booleans (even as texts, such as ports and
+// intervals), empty texts, templates, whose output differs by environment, and loopback
+// addresses, which are local to each pod. Values that only the chart sets count if a pattern
+// names their path without wildcards, since a chart also has types and intervals next to
+// endpoints.
+func CheckDataIsolation(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Problems {
 	groups := []group{
 		{"endpoints", valuepath.ParsePatterns(mayDiffer.Endpoints)},
 		{"secrets", valuepath.ParsePatterns(mayDiffer.Secrets)},
@@ -58,17 +59,17 @@ type group struct {
 	patterns valuepath.Patterns
 }
 
-// endpoint is a value that leads to data.
+// endpoint is a value that refers to data.
 type endpoint struct{ group, value string }
 
-// owner is a place with real data, and where it has an endpoint.
+// owner is an environment with real data, and the path of an endpoint in it.
 type owner struct {
 	view View
 	path []string
 }
 
-// endpoints visits the endpoints of a place with their paths, those in lists too: all that
-// is in one, or what a pattern names inside of it.
+// endpoints visits the endpoints of an environment with their paths. In a list that a pattern
+// matches, all items count; else those that a pattern matches.
 func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 	Leaves(v.Values, func(path []string, value any) {
 		for _, g := range groups {
