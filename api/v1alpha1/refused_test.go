@@ -43,7 +43,7 @@ func readRefused(t *testing.T) (base map[string]any, all []refused) {
 			}
 		}
 		if r.server == "" && r.check == "" {
-			t.Fatalf("%s: nobody refuses it", r.name)
+			t.Fatalf("%s: neither the server nor Check refuses it", r.name)
 		}
 		all = append(all, r)
 	}

@@ -229,7 +229,7 @@ func TestImportDirection(t *testing.T) {
 	t.Run("the API imports apimachinery and leaves", func(t *testing.T) {
 		for _, imported := range all[module+"/api/v1alpha1"].Imports {
 			if !all[imported].Standard && !isLeaf(imported) && !within(imported, "k8s.io/apimachinery") && !within(imported, "sigs.k8s.io/yaml") && !within(imported, "sigs.k8s.io/json") {
-				t.Errorf("api/v1alpha1 imports %s: whoever uses the types would get it too", imported)
+				t.Errorf("api/v1alpha1 imports %s: anyone who uses the types would get it too", imported)
 			}
 		}
 	})
@@ -273,7 +273,7 @@ func listPackages(t *testing.T) map[string]pkg {
 	return all
 }
 
-// within says whether path is dependency or below it.
+// within reports whether path is dependency or below it.
 func within(path, dependency string) bool {
 	return path == dependency || strings.HasPrefix(path, dependency+"/")
 }

@@ -40,7 +40,7 @@ type Options struct {
 	Policies map[string][]byte
 	// Cluster that it runs in, as gate.Request has it.
 	Cluster string
-	// Deploy judges as if all was deployed anew: with the ages of proof. Without it, as
+	// Deploy judges as if everything was newly deployed: the age of evidence counts. Without it, as
 	// what is started again where it runs.
 	Deploy bool
 	Judge  Judge
@@ -61,10 +61,10 @@ type Report struct {
 type Image struct {
 	Namespace string `json:"namespace"`
 	Image     string `json:"image"`
-	// Allowed says whether it would be let in again; of a Gate with Warn or Audit,
+	// Allowed reports whether it would be let in again; of a Gate with Warn or Audit,
 	// whether it would be let in if the Gate denied.
 	Allowed bool `json:"allowed"`
-	// Recalled says whether a Recall names its digest.
+	// Recalled reports whether a Recall names its digest.
 	Recalled bool `json:"recalled"`
 	// Objects that run it: KIND/NAME.
 	Objects []string `json:"objects"`
@@ -89,12 +89,12 @@ type Unread struct {
 	Why       string `json:"why"`
 }
 
-// Refused says whether anything in the report would be refused.
+// Refused reports whether anything in the report would be refused.
 func (r Report) Refused() bool {
 	return len(r.Unread) > 0 || slices.ContainsFunc(r.Images, func(i Image) bool { return !i.Allowed })
 }
 
-// parallel bounds how many images are judged at once: an audit is in nobody's way.
+// parallel bounds how many images are judged at once: an audit must not disturb other work.
 const parallel = 8
 
 // Run judges all that runs in the Gates' namespaces. An error means that the cluster

@@ -285,7 +285,7 @@ func ask(namespace string, objects map[types.UID]found) ([]question, error) {
 // maxOwners is how far up stamps are looked for: Pod, ReplicaSet, Deployment.
 const maxOwners = 3
 
-// stampsOf are the object's own, and what they lack from whoever controls it.
+// stampsOf returns an object's stamps; those that it lacks come from its controller.
 func stampsOf(objects map[types.UID]found, o found) gate.Stamps {
 	stamps := o.stamps
 	for range maxOwners {
@@ -299,7 +299,7 @@ func stampsOf(objects map[types.UID]found, o found) gate.Stamps {
 	return stamps
 }
 
-// idle says whether an object starts nothing any more: a pod or a Job that has ended, an
+// idle reports whether an object starts nothing any more: a pod or a Job that has ended, an
 // old ReplicaSet.
 func idle(u *unstructured.Unstructured) bool {
 	switch u.GetKind() {
@@ -317,7 +317,7 @@ func idle(u *unstructured.Unstructured) bool {
 	}
 }
 
-// failed says whether a Job has ended without being complete.
+// failed reports whether a Job has ended without being complete.
 func failed(job *unstructured.Unstructured) bool {
 	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
 	return slices.ContainsFunc(conditions, func(one any) bool {

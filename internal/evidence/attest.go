@@ -73,7 +73,7 @@ func runnable(children []registry.Descriptor) []registry.Descriptor {
 }
 
 // Attest signs a predicate about the image, its platforms included, and attaches it to
-// each of them, to the image itself last: whoever asks about a platform's own digest
+// each of them, to the image itself last: anyone who queries a platform's own digest
 // doesn't know of which index it is.
 func Attest(ctx context.Context, client *registry.Client, signer *Signer, target Target, predicateType string, predicate any) (Attested, error) {
 	claim, err := newStatement(target, predicateType, predicate)

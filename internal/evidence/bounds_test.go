@@ -105,7 +105,7 @@ func TestAHugeAttestationIsntRead(t *testing.T) {
 				chunk := bytes.Repeat([]byte("x"), 1<<20)
 				for range huge >> 20 {
 					if _, err := rw.Write(chunk); err != nil {
-						return // nobody reads on
+						return // the reader has stopped
 					}
 				}
 			})
@@ -113,7 +113,7 @@ func TestAHugeAttestationIsntRead(t *testing.T) {
 			var err error
 			took := allocated(func() { got, err = w.fetch(t, inGate("ci", ci)) })
 			if len(got) != 1 {
-				t.Errorf("evidence %+v, error %v; want the signature beside it", got, err)
+				t.Errorf("evidence %+v, error %v; want the signature with it", got, err)
 			}
 			if claimed == huge && !isBound(err) {
 				t.Errorf("error %v, want that it wasn't read", err)
@@ -213,7 +213,7 @@ func TestAttestationsInARepositoryOfTheirOwn(t *testing.T) {
 			_, err = Attest(t.Context(), w.client, ci, target, gate.PredicateSignature, map[string]any{})
 			check(t, err)
 			if got, err := w.fetch(t, inGate("ci", ci)); err != nil || len(got) != 0 {
-				t.Errorf("beside the image: %+v, %v", got, err)
+				t.Errorf("next to the image: %+v, %v", got, err)
 			}
 			q := w.query(inGate("ci", ci))
 			q.Image.Evidence = target.Evidence

@@ -30,7 +30,7 @@ func newCache(size int) *cache {
 	return &cache{left: size, recent: list.New(), entries: map[string]*list.Element{}}
 }
 
-// get returns what is shared: nobody may change it.
+// get returns shared evidence: callers must not change it.
 func (c *cache) get(key string) []gate.Evidence {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -83,7 +83,7 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	for name, got := range map[string]int{
 		"of another digest":  known(fakeClusterCache{kept: kept, key: key}, digestB, signer),
 		"by another key":     known(fakeClusterCache{kept: kept, key: key}, w.digest, inGate("ci", newKey(t))),
-		"by nobody":          known(fakeClusterCache{kept: kept, key: key}, w.digest),
+		"by no signer":       known(fakeClusterCache{kept: kept, key: key}, w.digest),
 		"of nothing":         known(fakeClusterCache{key: key}, w.digest, signer),
 		"with bytes swapped": known(fakeClusterCache{kept: edited(kept, false, func(k *v1alpha1.CachedAttestation) { k.Bundle = []byte("{}") })}, w.digest, signer),
 	} {
@@ -121,7 +121,7 @@ func (w fixture) cachingStore(s *fakeClusterCache, trust *Trust) *Store {
 	return store
 }
 
-// later has a Trust look at its roots anew.
+// later has a Trust read its roots again.
 func later(trust *Trust, by time.Duration) {
 	now := trust.now().Add(by)
 	trust.now = func() time.Time { return now }

@@ -1,4 +1,4 @@
-// Package evidence signs statements about digests, keeps them beside the image, and
+// Package evidence signs statements about digests, stores them next to the image, and
 // verifies what it finds there: in-toto Statements in DSSE in sigstore bundles, attached
 // as `cosign attest` attaches them. It alone knows sigstore's libraries.
 //
@@ -17,7 +17,7 @@ const (
 	dsseContent             = "dsse-envelope"
 )
 
-// isBundle says whether a media type is a sigstore bundle's, of any version:
+// isBundle reports whether a media type is a sigstore bundle's, of any version:
 // …bundle.v0.3+json, or …bundle+json;version=0.2.
 func isBundle(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "application/vnd.dev.sigstore.bundle.v") ||

@@ -172,7 +172,7 @@ func TestTheSubjectMustHaveTheDigest(t *testing.T) {
 	}{
 		"this one":                   {with(map[string]string{"sha256": a}), true},
 		"several, this among them":   {with(map[string]string{"sha256": b}, map[string]string{"sha256": a}), true},
-		"beside another algorithm":   {with(map[string]string{"sha256": a, "sha512": a + a}), true},
+		"with another algorithm":     {with(map[string]string{"sha256": a, "sha512": a + a}), true},
 		"another":                    {with(map[string]string{"sha256": b}), false},
 		"none":                       {with(), false},
 		"a name alone":               {with(map[string]string{}), false},
@@ -340,15 +340,15 @@ func TestBundlesThatProveNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bundle := range map[string][]byte{
-		"nothing":                   {},
-		"no JSON":                   []byte("<html>"),
-		"truncated":                 good[:len(good)/2],
-		"an empty object":           []byte("{}"),
-		"null":                      []byte("null"),
-		"a list":                    []byte("[]"),
-		"deep nesting":              []byte(strings.Repeat("[", 1<<20)),
-		"a field that nobody knows": edit(t, good, func(d map[string]any) { d["more"] = 1 }),
-		"a version that nobody knows": edit(t, good, func(d map[string]any) {
+		"nothing":          {},
+		"no JSON":          []byte("<html>"),
+		"truncated":        good[:len(good)/2],
+		"an empty object":  []byte("{}"),
+		"null":             []byte("null"),
+		"a list":           []byte("[]"),
+		"deep nesting":     []byte(strings.Repeat("[", 1<<20)),
+		"an unknown field": edit(t, good, func(d map[string]any) { d["more"] = 1 }),
+		"an unknown version": edit(t, good, func(d map[string]any) {
 			d["mediaType"] = "application/vnd.dev.sigstore.bundle.v0.9+json"
 		}),
 		"no signatures":        edit(t, good, func(d map[string]any) { envelope(d)["signatures"] = []any{} }),
@@ -455,7 +455,7 @@ func TestWhatIsAttestedIsFound(t *testing.T) {
 			ci, observer := newKey(t), newKey(t)
 			signature := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 			soak := w.attest(t, observer, gate.PredicateSoak, json.RawMessage(aSoak))
-			w.attest(t, newKey(t), gate.PredicateSoak, json.RawMessage(aSoak)) // nobody's
+			w.attest(t, newKey(t), gate.PredicateSoak, json.RawMessage(aSoak)) // by an unknown signer
 
 			got, err := w.fetch(t, inGate("ci", ci), inGate("observer", observer))
 			check(t, err)

@@ -32,7 +32,7 @@ const (
 
 // maxInFlight bounds the bytes of manifests and bundles that the process holds at once,
 // however many images are judged: six of the largest bundles. Decoding one takes about
-// three times its size beside it.
+// three times its size in addition.
 const maxInFlight = 64 << 20
 
 var inFlight = semaphore.NewWeighted(maxInFlight)
@@ -91,7 +91,7 @@ func (f *fetcher) fetch(ctx context.Context) error {
 }
 
 // each does something with all items, some at a time. No part gives up for another: what
-// fails or panics is an error beside what the others read.
+// fails or panics is an error, returned with what the others read.
 func each[T any](ctx context.Context, f *fetcher, items []T, do func(context.Context, T) error) {
 	var group errgroup.Group
 	group.SetLimit(maxParallel)

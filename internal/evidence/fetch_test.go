@@ -222,7 +222,7 @@ type panicking struct{ path string }
 
 func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.Contains(r.URL.Path, p.path) {
-		panic("a header that nobody expects")
+		panic("an unexpected header")
 	}
 	return http.DefaultTransport.RoundTrip(r)
 }
@@ -262,7 +262,7 @@ func TestTheHintedKeyIsTriedFirstAndEachOtherAfterIt(t *testing.T) {
 	for name, hint := range map[string]any{
 		"its own":   string(signer.keypair.GetHint()),
 		"another's": string(other.keypair.GetHint()),
-		"nobody's":  "x",
+		"no one's":  "x",
 		"empty":     "",
 	} {
 		hinting := edit(t, bundle, func(d map[string]any) {

@@ -270,7 +270,7 @@ func TestACertificateNeedsATime(t *testing.T) {
 	claim := about(gate.PredicateSignature, "{}", digestA)
 	good := s.attested(t, release, soon(), claim)
 	unrelated := s.attested(t, release, soon(), claim).GetVerificationMaterial().GetTlogEntries()
-	foreign := other.attested(t, release, soon(), claim).GetVerificationMaterial().GetTlogEntries()
+	otherEntries := other.attested(t, release, soon(), claim).GetVerificationMaterial().GetTlogEntries()
 	late := s.attested(t, release, time.Now().Add(time.Hour), claim)
 	logged, err := s.AttestAtTimeHashedRekordV2(release, issuer, payloadOf(t, claim), soon())
 	check(t, err)
@@ -295,7 +295,7 @@ func TestACertificateNeedsATime(t *testing.T) {
 			b.VerificationMaterial.TlogEntries[0] = unrelated[0]
 		}), false},
 		"an entry of another log": {"corp", bundleOf(t, good, func(b *protobundle.Bundle) {
-			b.VerificationMaterial.TlogEntries[0] = foreign[0]
+			b.VerificationMaterial.TlogEntries[0] = otherEntries[0]
 		}), false},
 		"a certificate of another authority": {"corp", bundleOf(t, other.attested(t, release, soon(), claim)), false},
 	} {
@@ -345,7 +345,7 @@ func TestAKeysTimestamp(t *testing.T) {
 		want   bool
 	}{
 		"of the authority":                       {timed, stamped(t, s, plain), true},
-		"of an authority that nobody trusts":     {timed, stamped(t, other, plain), false},
+		"of an authority that isn't trusted":     {timed, stamped(t, other, plain), false},
 		"none":                                   {timed, plain, false},
 		"where the Gate names no authority":      {inGate("ci", key), stamped(t, s, plain), false},
 		"of another signature of the same key's": {timed, swapStamps(t, plain, stamped(t, s, another)), false},

@@ -39,7 +39,7 @@ func NewStore(client *registry.Client, trust *Trust) *Store {
 type Query struct {
 	// Image that it must be about.
 	Image gate.Image
-	// Signers whose word can count.
+	// Signers that are accepted.
 	Signers []v1alpha1.Signer
 	// Policy is asked too, where it isn't nil.
 	Policy *Policy
@@ -92,7 +92,7 @@ func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
 	return known
 }
 
-// fetchTimeout bounds a fetch that nobody waits for any more: what it finds is kept, so
+// fetchTimeout bounds a fetch that no caller waits for any more: its result is cached, so
 // that asking again after a time-out gets further.
 const fetchTimeout = 30 * time.Second
 

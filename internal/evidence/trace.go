@@ -16,7 +16,7 @@ var tracer = otel.Tracer("github.com/envladder/envladder/internal/evidence")
 const maxStatus = 1 << 10
 
 // traceFetch tells of a fetch. Callers who ask at once share one, which is in the
-// trace of whoever was first.
+// trace of the first caller.
 func traceFetch(span trace.Span, q Query, found []gate.Evidence, err error) {
 	if span.IsRecording() {
 		span.SetAttributes(

@@ -40,7 +40,7 @@ const (
 	kmsLife = 10 * time.Minute
 	// kmsTimeout bounds one question to a KMS: an admission request has about ten seconds.
 	kmsTimeout = 5 * time.Second
-	// failureLife is how long nobody is asked again who didn't answer.
+	// failureLife is how long a source that didn't answer isn't queried again.
 	failureLife = 10 * time.Second
 	// maxPatience is how long a fresh answer is waited for where an old one is known.
 	maxPatience = 200 * time.Millisecond
@@ -83,7 +83,7 @@ type kept[T any] struct {
 	expires time.Time
 }
 
-// NewTrust returns a Trust; it asks nobody before it is asked.
+// NewTrust returns a Trust. It queries no source before it is used.
 func NewTrust(options TrustOptions) *Trust {
 	return &Trust{
 		options: options, now: time.Now,

@@ -150,7 +150,7 @@ func newTrustedKey(signer string, public crypto.PublicKey, trusted *root.Trusted
 	return trustedKey{signer: signer, hint: hint, material: material, verifier: verifier, timed: trusted != nil}, nil
 }
 
-// verify says whether the key signed the bundle, and since when that is proven. A bundle
+// verify reports whether the key signed the bundle, and since when that is proven. A bundle
 // without a time that is trusted is as good as one that has none.
 func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (claim, bool) {
 	if _, err := k.verifier.Verify(b, policy); err != nil {

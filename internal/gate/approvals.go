@@ -8,7 +8,7 @@ import (
 )
 
 // approvals counts people, not statements: the same signer twice is one.
-func (j *judge) approvals() []Reason {
+func (j *decision) approvals() []Reason {
 	required := j.Gate.Spec.Requires.Approvals
 	if required == nil {
 		return nil
@@ -20,7 +20,7 @@ func (j *judge) approvals() []Reason {
 	need := max(int(required.Count), 1) // unset in a file is 1; Check refuses less
 	approved := map[string]bool{}
 	for _, c := range f.candidates {
-		if len(c.faults) == 0 {
+		if len(c.problems) == 0 {
 			approved[j.person(c.Evidence)] = true
 		}
 	}
@@ -29,18 +29,18 @@ func (j *judge) approvals() []Reason {
 	}
 	reasons := []Reason{NewReason(NoApproval, "needs approvals by %d of %s, has %d", need, names(required.By), len(approved))}
 	nearest := slices.IndexFunc(f.candidates, func(c candidate) bool {
-		return len(c.faults) > 0 && !approved[j.person(c.Evidence)]
+		return len(c.problems) > 0 && !approved[j.person(c.Evidence)]
 	})
 	if nearest < 0 {
 		return append(reasons, f.asides(k, required.By)...)
 	}
-	return append(reasons, f.candidates[nearest].faults...)
+	return append(reasons, f.candidates[nearest].problems...)
 }
 
 // person is who signed. A keyless signer may be several people, and a person several
-// signers: one identity is one person whoever vouches for it, and is the one whom a
+// signers: one identity is one person for all signers, and is the person that a
 // Gate's signer names. Where in doubt, two are one.
-func (j *judge) person(e Evidence) string {
+func (j *decision) person(e Evidence) string {
 	switch named := j.signers[e.Signer].Person; {
 	case named != "":
 		return "person " + strings.ToLower(named)
@@ -53,29 +53,29 @@ func (j *judge) person(e Evidence) string {
 	}
 }
 
-func (j *judge) assessApproval(e Evidence, required *v1alpha1.ApprovalRequirement) candidate {
+func (j *decision) assessApproval(e Evidence, required *v1alpha1.ApprovalRequirement) candidate {
 	c := candidate{Evidence: e}
 	a := e.Approval
-	fault := func(r Reason) { c.faults = append(c.faults, r) }
+	problem := func(r Reason) { c.problems = append(c.problems, r) }
 
 	if want := j.Gate.Spec.Environment; a.Environment != want {
 		c.afar = true
-		fault(NewReason(OtherEnvironment, "%s is for environment %s, not %s", e.title(), quote(a.Environment), quote(want)))
+		problem(NewReason(OtherEnvironment, "%s is for environment %s, not %s", e.title(), quote(a.Environment), quote(want)))
 	}
 	if want := j.Image.Ladder; want != "" && a.Ladder != want {
 		c.afar = true
-		fault(NewReason(OtherLadder, "%s is for ladder %s, not %s", e.title(), quote(a.Ladder), quote(want)))
+		problem(NewReason(OtherLadder, "%s is for ladder %s, not %s", e.title(), quote(a.Ladder), quote(want)))
 	}
 	// An end only takes away, so it needs no trusted clock. Like maxAge it is asked of
 	// deploys: what runs isn't stopped by time alone when its pods start again.
 	if end := a.ExpiresAt; end != nil && !j.at.Before(*end) && !j.ageless {
-		fault(NewReason(ApprovalExpired, "%s expired %s", e.title(), stamp(*end)))
+		problem(NewReason(ApprovalExpired, "%s expired %s", e.title(), stamp(*end)))
 	}
 	if a.ApprovedAt != nil {
 		c.figure = a.ApprovedAt.Unix()
 	}
 	if required.MaxAge != nil {
-		c.faults = append(c.faults, j.tooOld(e, a.ApprovedAt, required.MaxAge.Duration, ApprovalTooOld)...)
+		c.problems = append(c.problems, j.tooOld(e, a.ApprovedAt, required.MaxAge.Duration, ApprovalTooOld)...)
 	}
 	return c
 }

@@ -21,17 +21,17 @@ func Check(g *v1alpha1.Gate) []Reason {
 	c.signers()
 	c.requires()
 	c.rest()
-	return c.faults
+	return c.problems
 }
 
-// checker gathers the faults of a Gate.
+// checker gathers the problems of a Gate.
 type checker struct {
-	spec   *v1alpha1.GateSpec
-	faults []Reason
+	spec     *v1alpha1.GateSpec
+	problems []Reason
 }
 
-func (c *checker) faultf(path, format string, arguments ...any) {
-	c.faults = append(c.faults, NewReason(GateInvalid, "%s: %s", path, fmt.Sprintf(format, arguments...)))
+func (c *checker) problemf(path, format string, arguments ...any) {
+	c.problems = append(c.problems, NewReason(GateInvalid, "%s: %s", path, fmt.Sprintf(format, arguments...)))
 }
 
 // maxLabel is RFC 1123's bound on a DNS label, which names of namespaces,
@@ -43,7 +43,7 @@ var labelSyntax = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 // label checks a name.
 func (c *checker) label(path, name string) {
 	if len(name) > maxLabel || !labelSyntax.MatchString(name) {
-		c.faultf(path, "%s must be lower-case letters, digits and - between them, at most %d", quote(name), maxLabel)
+		c.problemf(path, "%s must be lower-case letters, digits and - between them, at most %d", quote(name), maxLabel)
 	}
 }
 
@@ -52,7 +52,7 @@ func (c *checker) unique(path string, list []string) {
 	seen := map[string]bool{}
 	for i, name := range list {
 		if seen[name] {
-			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s is listed twice", quote(name))
+			c.problemf(fmt.Sprintf("%s[%d]", path, i), "%s is listed twice", quote(name))
 		}
 		seen[name] = true
 	}
@@ -61,14 +61,14 @@ func (c *checker) unique(path string, list []string) {
 // positive checks a duration.
 func (c *checker) positive(path string, d time.Duration) {
 	if d <= 0 {
-		c.faultf(path, "must be more than 0s, is %s", d)
+		c.problemf(path, "must be more than 0s, is %s", d)
 	}
 }
 
 func (c *checker) namespaces() {
 	c.label(".spec.environment", c.spec.Environment)
 	if len(c.spec.Namespaces) == 0 {
-		c.faultf(".spec.namespaces", "must name at least one")
+		c.problemf(".spec.namespaces", "must name at least one")
 	}
 	for i, name := range c.spec.Namespaces {
 		c.label(fmt.Sprintf(".spec.namespaces[%d]", i), name)
@@ -87,7 +87,7 @@ func (c *checker) rest() {
 		}
 		for i, cluster := range p.Clusters {
 			if cluster == "" {
-				c.faultf(fmt.Sprintf(".spec.provenHere.clusters[%d]", i), "is empty")
+				c.problemf(fmt.Sprintf(".spec.provenHere.clusters[%d]", i), "is empty")
 			}
 		}
 		c.unique(".spec.provenHere.clusters", p.Clusters)
@@ -98,14 +98,14 @@ func (c *checker) rest() {
 	}
 	if o := c.spec.Observe; o != nil {
 		if len(o.AttestAfter) == 0 {
-			c.faultf(".spec.observe.attestAfter", "must name at least one time")
+			c.problemf(".spec.observe.attestAfter", "must name at least one time")
 		}
 		for i, d := range o.AttestAfter {
 			c.positive(fmt.Sprintf(".spec.observe.attestAfter[%d]", i), d.Duration)
 		}
 	}
 	if c.spec.Observe == nil && isEmpty(c.spec.Requires) {
-		c.faultf(".spec.requires", "has no requirements, so every image would be admitted; add one, or set observe if the Gate is only for the observer")
+		c.problemf(".spec.requires", "has no requirements, so every image would be admitted; add one, or set observe if the Gate is only for the observer")
 	}
 }
 
@@ -116,11 +116,11 @@ func isEmpty(r v1alpha1.Requirements) bool {
 // by checks the signers that a requirement names.
 func (c *checker) by(path string, by []string) {
 	if len(by) == 0 {
-		c.faultf(path, "must name at least one signer")
+		c.problemf(path, "must name at least one signer")
 	}
 	for i, name := range by {
 		if _, ok := c.signer(name); !ok {
-			c.faultf(fmt.Sprintf("%s[%d]", path, i), "%s isn't a signer of this Gate", quote(name))
+			c.problemf(fmt.Sprintf("%s[%d]", path, i), "%s isn't a signer of this Gate", quote(name))
 		}
 	}
 	c.unique(path, by)
@@ -138,7 +138,7 @@ func (c *checker) signer(name string) (v1alpha1.Signer, bool) {
 // Those of a pattern aren't known beforehand.
 func (c *checker) count(path string, count int32, by []string) {
 	if count < 0 {
-		c.faultf(path, "must be at least 1, is %d", count)
+		c.problemf(path, "must be at least 1, is %d", count)
 	}
 	people := map[string]bool{}
 	for _, name := range by {
@@ -159,7 +159,7 @@ func (c *checker) count(path string, count int32, by []string) {
 		}
 	}
 	if int(count) > len(people) {
-		c.faultf(path, "requires %d people, but by names only %d", count, len(people))
+		c.problemf(path, "requires %d people, but by names only %d", count, len(people))
 	}
 }
 
@@ -168,7 +168,7 @@ func (c *checker) trustedTime(path string, by []string) {
 	for _, name := range by {
 		signer, ok := c.signer(name)
 		if ok && signer.Keyless == nil && signer.Timestamp == "" && signer.Time != v1alpha1.TimeTrustSigner {
-			c.faultf(path, "depends on time, and nothing proves the times of signer %s: set `timestamp` for it, or `time: TrustSigner` to trust its clock", quote(name))
+			c.problemf(path, "depends on time, and nothing proves the times of signer %s: set `timestamp` for it, or `time: TrustSigner` to trust its clock", quote(name))
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (c *checker) images() {
 		if image.Evidence != "" {
 			kept, parsed := c.pattern(path+".evidence", image.Evidence)
 			if parsed && ok && kept.pattern.IsWildcard() != home.pattern.IsWildcard() {
-				c.faultf(kept.path, "%s must end in /* if and only if repository %s does", quote(image.Evidence), quote(image.Repository))
+				c.problemf(kept.path, "%s must end in /* if and only if repository %s does", quote(image.Evidence), quote(image.Repository))
 			}
 		}
 		for k, from := range image.Mirrors {
@@ -33,7 +33,7 @@ func (c *checker) images() {
 				continue
 			}
 			if ok && mirror.pattern.IsWildcard() != home.pattern.IsWildcard() {
-				c.faultf(mirror.path, "%s must end in /* if and only if repository %s does", quote(from), quote(image.Repository))
+				c.problemf(mirror.path, "%s must end in /* if and only if repository %s does", quote(from), quote(image.Repository))
 				continue
 			}
 			all = c.apart(all, mirror)
@@ -45,7 +45,7 @@ func (c *checker) images() {
 func (c *checker) apart(before []named, next named) []named {
 	for _, b := range before {
 		if b.pattern.Overlaps(next.pattern) {
-			c.faultf(next.path, "has images in common with %s; list each image once", b.path)
+			c.problemf(next.path, "has images in common with %s; list each image once", b.path)
 		}
 	}
 	return append(before, next)
@@ -60,7 +60,7 @@ func (c *checker) exemptImages() {
 		}
 		for k, image := range c.spec.Images {
 			if home, err := ParsePattern(image.Repository); err == nil && home == p.pattern {
-				c.faultf(p.path, "is .spec.images[%d] too: list it in images or in exemptImages, not in both", k)
+				c.problemf(p.path, "is .spec.images[%d] too: list it in images or in exemptImages, not in both", k)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func (c *checker) exemptImages() {
 func (c *checker) pattern(path, text string) (named, bool) {
 	pattern, err := ParsePattern(text)
 	if err != nil {
-		c.faultf(path, "%v", err)
+		c.problemf(path, "%v", err)
 		return named{}, false
 	}
 	return named{path, pattern}, true

@@ -20,7 +20,7 @@ func (c *checker) requires() {
 		c.by(".spec.requires.provenance.by", r.Provenance.By)
 		if s := r.Provenance.Source; s != nil {
 			if _, err := requiredSource(s); err != nil {
-				c.faultf(".spec.requires.provenance.source", "%v", err)
+				c.problemf(".spec.requires.provenance.source", "%v", err)
 			}
 		}
 	}
@@ -41,7 +41,7 @@ func (c *checker) requires() {
 func (c *checker) signature(path string, s *v1alpha1.SignatureRequirement) {
 	switch policy := s.ClusterImagePolicy != ""; {
 	case policy && len(s.By) > 0:
-		c.faultf(path, "set exactly one of by and clusterImagePolicy")
+		c.problemf(path, "set exactly one of by and clusterImagePolicy")
 	case !policy:
 		c.by(path+".by", s.By)
 	}
@@ -53,7 +53,7 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 	c.by(path+".by", s.By)
 	c.label(path+".environment", s.Environment)
 	if s.Environment == c.spec.Environment {
-		c.faultf(path+".environment", "is the Gate's own environment: a digest that an Exception admitted there would prove itself; name an earlier environment, or use provenHere")
+		c.problemf(path+".environment", "is the Gate's own environment: a digest that an Exception admitted there would prove itself; name an earlier environment, or use provenHere")
 	}
 	c.positive(path+".duration", s.Duration.Duration)
 	c.trustedTime(path+".duration", s.By) // says it for maxAge too
@@ -64,16 +64,16 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 		c.positive(path+".maxGap", s.MaxGap.Duration)
 	}
 	if s.MaxRestarts != nil && *s.MaxRestarts < 0 {
-		c.faultf(path+".maxRestarts", "must be at least 0, is %d", *s.MaxRestarts)
+		c.problemf(path+".maxRestarts", "must be at least 0, is %d", *s.MaxRestarts)
 	}
 	for i, platform := range s.Platforms {
 		if !platformSyntax.MatchString(platform) {
-			c.faultf(fmt.Sprintf("%s.platforms[%d]", path, i), "%s must be OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/arm64", quote(platform))
+			c.problemf(fmt.Sprintf("%s.platforms[%d]", path, i), "%s must be OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/arm64", quote(platform))
 		}
 	}
 	c.unique(path+".platforms", s.Platforms)
 	if s.MinReady != nil && *s.MinReady < 1 {
-		c.faultf(path+".minReady", "must be at least 1, is %d", *s.MinReady)
+		c.problemf(path+".minReady", "must be at least 1, is %d", *s.MinReady)
 	}
 }
 
@@ -83,9 +83,9 @@ func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		switch {
 		case test.Name == "":
-			c.faultf(at+".name", "name the suite")
+			c.problemf(at+".name", "name the suite")
 		case seen[test.Name]:
-			c.faultf(at+".name", "%s is listed twice", quote(test.Name))
+			c.problemf(at+".name", "%s is listed twice", quote(test.Name))
 		}
 		seen[test.Name] = true
 		c.by(at+".by", test.By)

@@ -49,7 +49,7 @@ func (c *checker) oneSource(path string, signer v1alpha1.Signer) {
 		}
 	}
 	if sources != 1 {
-		c.faultf(path, "set exactly one of key, kms and keyless, not %d", sources)
+		c.problemf(path, "set exactly one of key, kms and keyless, not %d", sources)
 	}
 }
 
@@ -59,10 +59,10 @@ func (c *checker) combination(path string, signer v1alpha1.Signer) {
 		return
 	}
 	if signer.Timestamp != "" {
-		c.faultf(path+".timestamp", "a keyless signer's times come from keyless.trustedRoot: remove timestamp")
+		c.problemf(path+".timestamp", "a keyless signer's times come from keyless.trustedRoot: remove timestamp")
 	}
 	if len(signer.Keyless.Subjects) > 0 && signer.Person != "" {
-		c.faultf(path+".person", "several subjects are several people: remove person")
+		c.problemf(path+".person", "several subjects are several people: remove person")
 	}
 }
 
@@ -70,11 +70,11 @@ func (c *checker) combination(path string, signer v1alpha1.Signer) {
 func (c *checker) key(path, text string, before map[string]string) {
 	der, err := parseKey(text)
 	if err != nil {
-		c.faultf(path, "%v", err)
+		c.problemf(path, "%v", err)
 		return
 	}
 	if where, twice := before[string(der)]; twice {
-		c.faultf(path, "is the key of %s too; use each key for one signer only", where)
+		c.problemf(path, "is the key of %s too; use each key for one signer only", where)
 		return
 	}
 	before[string(der)] = path
@@ -101,7 +101,7 @@ func parseKey(text string) (der []byte, err error) {
 	if err := strong(key); err != nil {
 		return nil, err
 	}
-	// Marshalled anew: DER of one key can be written in several ways.
+	// Marshalled again: the DER of one key can be written in several ways.
 	return x509.MarshalPKIXPublicKey(key)
 }
 
@@ -121,7 +121,7 @@ func strong(key any) error {
 
 func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 	if u, err := url.Parse(k.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
-		c.faultf(path+".issuer", "%s must be an https URL", quote(k.Issuer))
+		c.problemf(path+".issuer", "%s must be an https URL", quote(k.Issuer))
 	}
 	sources := 0
 	for _, set := range []bool{k.Subject != "", len(k.Subjects) > 0, k.SubjectPattern != ""} {
@@ -130,17 +130,17 @@ func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 		}
 	}
 	if sources != 1 {
-		c.faultf(path, "set exactly one of subject, subjects and subjectPattern, not %d", sources)
+		c.problemf(path, "set exactly one of subject, subjects and subjectPattern, not %d", sources)
 	}
 	if _, err := SubjectPattern(k.SubjectPattern); err != nil {
-		c.faultf(path+".subjectPattern", "%v", err)
+		c.problemf(path+".subjectPattern", "%v", err)
 	}
 	if k.TrustedRoot != "" {
 		c.label(path+".trustedRoot", k.TrustedRoot)
 	}
 	for i, subject := range k.Subjects {
 		if subject == "" {
-			c.faultf(fmt.Sprintf("%s.subjects[%d]", path, i), "is empty")
+			c.problemf(fmt.Sprintf("%s.subjects[%d]", path, i), "is empty")
 		}
 	}
 	c.unique(path+".subjects", k.Subjects)

@@ -16,7 +16,7 @@ func Decide(r Request) Verdict {
 	if r.Gate == nil {
 		return Deny(r.Image, Ref{}, NewReason(NoGate, "no Gate was given"))
 	}
-	j := judge{Request: r, signers: map[string]v1alpha1.Signer{}, at: r.Now, ageless: r.Rescheduled}
+	j := decision{Request: r, signers: map[string]v1alpha1.Signer{}, at: r.Now, ageless: r.Rescheduled}
 	for _, signer := range r.Gate.Spec.Signers {
 		j.signers[signer.Name] = signer
 	}
@@ -29,7 +29,7 @@ func Decide(r Request) Verdict {
 }
 
 // Deny is a verdict for these reasons: a denial, or leave where there are none. It
-// sorts them, drops repeated ones, and makes what is foreign in them fit to print.
+// sorts them, drops duplicates, and makes untrusted text in them safe to print.
 func Deny(image Image, by Ref, reasons ...Reason) Verdict {
 	name := image.String()
 	clean := make([]Reason, 0, len(reasons))
@@ -61,8 +61,8 @@ func (i Image) String() string {
 	return printable.Line(i.Repository+"@"+i.Digest, 2*maxName)
 }
 
-// judge is a request while it is judged.
-type judge struct {
+// decision is a request while it is judged.
+type decision struct {
 	Request
 	signers map[string]v1alpha1.Signer
 	// at is the time that ages are measured to, and ageless whether ages count at all:
@@ -74,7 +74,7 @@ type judge struct {
 }
 
 // all are the reasons for a denial, and the exception that stands in for proof.
-func (j *judge) all() ([]Reason, *Exempted) {
+func (j *decision) all() ([]Reason, *Exempted) {
 	missing := j.required()
 	var exempted *Exempted
 	if len(missing) > 0 {
@@ -106,7 +106,7 @@ func codesOf(reasons []Reason) []Code {
 
 // required are the requirements that aren't met. What has proven itself here isn't asked
 // again for proof from elsewhere.
-func (j *judge) required() []Reason {
+func (j *decision) required() []Reason {
 	missing := slices.Concat(j.signature(), j.sbom(), j.provenance())
 	elsewhere := j.provenElsewhere()
 	if len(elsewhere) > 0 {
@@ -121,12 +121,12 @@ func (j *judge) required() []Reason {
 
 // provenElsewhere are the requirements that aren't met of those that provenHere stands in
 // for.
-func (j *judge) provenElsewhere() []Reason {
+func (j *decision) provenElsewhere() []Reason {
 	return slices.Concat(j.soak(), j.tests(), j.approvals())
 }
 
 // request refuses what callers can get wrong.
-func (j *judge) request() []Reason {
+func (j *decision) request() []Reason {
 	var reasons []Reason
 	if !digests.Valid(j.Image.Digest) {
 		reasons = append(reasons, NewReason(NoDigest, "the image has no digest (sha256:<64 hex digits>): %s", quote(j.Image.String())))
@@ -143,7 +143,7 @@ func (j *judge) request() []Reason {
 
 // stamps denies what was rendered for elsewhere. Objects without stamps pass: a
 // Ladder can turn them off, and objects of other origin have none.
-func (j *judge) stamps() []Reason {
+func (j *decision) stamps() []Reason {
 	var reasons []Reason
 	if is, want := j.Stamps.Environment, j.Gate.Spec.Environment; is != "" && is != want {
 		reasons = append(reasons, NewReason(OtherStamp, "rendered for environment %s, but Gate %s is for %s", quote(is), quote(j.Gate.Name), quote(want)))
@@ -155,7 +155,7 @@ func (j *judge) stamps() []Reason {
 }
 
 // recalled counts whatever the digest shows. Spelling can't get around it.
-func (j *judge) recalled() []Reason {
+func (j *decision) recalled() []Reason {
 	var reasons []Reason
 	for _, recall := range j.Recalls {
 		for _, digest := range recall.Spec.Digests {

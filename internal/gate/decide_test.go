@@ -211,7 +211,7 @@ var verdicts = []struct {
 	}), codes{gate.SoakInconsistent}},
 
 	// Which soak is reported.
-	{"a soak with one fault is nearer than a longer one with two", func(r *gate.Request) {
+	{"a soak with one problem is nearer than a longer one with two", func(r *gate.Request) {
 		r.Gate.Spec.Requires.Soak.Duration = asked(time.Hour)
 		far := short(24 * 3600)
 		far.Soak.Window.Restarts, far.Soak.Window.LongestGapSeconds = 4, 301

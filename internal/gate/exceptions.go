@@ -30,7 +30,7 @@ type Exempted struct {
 }
 
 // exempted is the exception that counts, or why those that are about the digest don't.
-func (j *judge) exempted() (*Exempted, []Reason) {
+func (j *decision) exempted() (*Exempted, []Reason) {
 	about := slices.DeleteFunc(slices.Clone(j.Exceptions), func(x Exception) bool { return x.Spec.Digest != j.Image.Digest })
 	slices.SortFunc(about, func(a, b Exception) int { return cmp.Compare(a.Name, b.Name) })
 	var reasons []Reason
@@ -44,7 +44,7 @@ func (j *judge) exempted() (*Exempted, []Reason) {
 	return nil, reasons
 }
 
-func (j *judge) exempt(x Exception) (*Exempted, Reason) {
+func (j *decision) exempt(x Exception) (*Exempted, Reason) {
 	policy, end := j.Gate.Spec.Exceptions, x.Spec.ExpiresAt.Time
 	switch {
 	case !slices.Contains(x.Spec.Namespaces, j.Namespace):
@@ -59,7 +59,7 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 	f := j.sort(x.Evidence, k, policy.By, j.assessPermission)
 	people, signers := map[string]bool{}, []string{}
 	for _, c := range f.candidates {
-		if len(c.faults) > 0 {
+		if len(c.problems) > 0 {
 			continue
 		}
 		people[j.person(c.Evidence)] = true
@@ -80,16 +80,16 @@ func (j *judge) exempt(x Exception) (*Exempted, Reason) {
 
 // assessPermission says what keeps a statement from counting. Its end only takes away, so it
 // needs no trusted clock.
-func (j *judge) assessPermission(e Evidence) candidate {
+func (j *decision) assessPermission(e Evidence) candidate {
 	c := candidate{Evidence: e}
 	switch {
 	case e.Permission.Namespace != j.Namespace || strings.TrimSpace(j.Namespace) == "":
-		c.faults = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Permission.Namespace))}
+		c.problems = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Permission.Namespace))}
 	case e.Permission.ExpiresAt == nil || j.over(*e.Permission.ExpiresAt):
-		c.faults = []Reason{NewReason(ExceptionExpired, "%s has expired", e.title())}
+		c.problems = []Reason{NewReason(ExceptionExpired, "%s has expired", e.title())}
 	}
 	return c
 }
 
-// over says whether an end has come. What already runs isn't stopped by time alone.
-func (j *judge) over(end time.Time) bool { return !j.Rescheduled && !j.Now.Before(end) }
+// over reports whether an end has come. What already runs isn't stopped by time alone.
+func (j *decision) over(end time.Time) bool { return !j.Rescheduled && !j.Now.Before(end) }

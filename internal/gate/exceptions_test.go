@@ -63,7 +63,7 @@ func TestExceptionsThatDontCount(t *testing.T) {
 		"a statement of another type": {func(r *gate.Request) {
 			r.Exceptions[0].Evidence[1].PredicateType = gate.PredicateApproval
 		}, gate.ExceptionUnsigned},
-		"statements beside the image alone": {func(r *gate.Request) {
+		"statements next to the image only": {func(r *gate.Request) {
 			r.Evidence, r.Exceptions = r.Exceptions[0].Evidence, nil
 		}, ""},
 	} {

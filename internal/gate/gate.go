@@ -16,8 +16,8 @@ type Request struct {
 	// Unknown are the paths of fields in the Gate's document that this version's
 	// types don't have (.spec.requires.quorum).
 	Unknown []string
-	// Ref to the Gate, from whoever asks often: to reckon its digest costs as much as to
-	// judge. Where it has none, it is reckoned.
+	// Ref to the Gate, from callers that judge often: computing its digest costs as much as
+	// judging. It is computed if empty.
 	Ref   Ref
 	Image Image
 	// Namespace that it is to run in; an exception counts in the namespaces that it
@@ -45,7 +45,7 @@ type Image struct {
 	// Repository of the image: the Gate's, never a mirror.
 	Repository string
 	// Evidence is the repository that attestations are fetched from, where the Gate
-	// names one of its own for them; else empty, and they are beside the image.
+	// names a separate one; otherwise empty: they are stored next to the image.
 	Evidence string
 	// Digest is sha256:<64 hex digits>.
 	Digest string
@@ -96,7 +96,7 @@ type Verdict struct {
 	Reasons []Reason `json:"reasons"`
 	Image   string   `json:"image"`
 	Gate    Ref      `json:"gate"`
-	// Exception is what let by a digest that is unproven; it must not go unseen.
+	// Exception that admitted a digest despite missing evidence; it must be shown.
 	Exception *Exempted `json:"exception,omitempty"`
 }
 

@@ -79,7 +79,7 @@ func canonical(repository string) string {
 	return "docker.io/" + path
 }
 
-// hasPort says whether a host's port, if it has one, is a port.
+// hasPort reports whether a host's port, if it has one, is a port.
 func hasPort(host string) bool {
 	colon := strings.LastIndexByte(host, ':')
 	if colon < 0 || strings.HasSuffix(host, "]") {
@@ -89,10 +89,10 @@ func hasPort(host string) bool {
 	return err == nil && port > 0
 }
 
-// IsWildcard says whether the pattern ends in `*`.
+// IsWildcard reports whether the pattern ends in `*`.
 func (p Pattern) IsWildcard() bool { return p.last == anyElement }
 
-// Match says whether the pattern is of this repository, and what its last element is.
+// Match reports whether the pattern is of this repository, and what its last element is.
 func (p Pattern) Match(repository string) (last string, ok bool) {
 	last, ok = strings.CutPrefix(canonical(repository), p.parent)
 	if !ok || !elementSyntax.MatchString(last) || !p.IsWildcard() && last != p.last {
@@ -101,7 +101,7 @@ func (p Pattern) Match(repository string) (last string, ok bool) {
 	return last, true
 }
 
-// Overlaps says whether a repository can match both.
+// Overlaps reports whether a repository can match both.
 func (p Pattern) Overlaps(q Pattern) bool {
 	return p.parent == q.parent && (p.last == q.last || p.IsWildcard() || q.IsWildcard())
 }
@@ -146,7 +146,7 @@ func evidenceOf(image v1alpha1.GateImage, last string) string {
 }
 
 // FindExempt is the entry of `exemptImages` that lets this repository by. Images come first:
-// what a Gate judges, it doesn't let by.
+// images that a Gate judges aren't exempt.
 func FindExempt(spec *v1alpha1.GateSpec, repository string) (v1alpha1.ExemptImage, bool) {
 	for _, other := range spec.ExemptImages {
 		pattern, err := ParsePattern(other.Repository)

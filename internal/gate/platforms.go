@@ -15,7 +15,7 @@ import (
 //
 // A statement that lists no platforms is about an image of one, and one that lists the
 // judged digest among its platforms is judged by that platform's time (healthy).
-func (j *judge) soakPlatforms(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+func (j *decision) soakPlatforms(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	platforms := e.Soak.Image.Platforms
 	if len(platforms) == 0 || slices.ContainsFunc(platforms, func(p SoakPlatform) bool { return p.Digest == j.Image.Digest }) {
 		return nil

@@ -20,7 +20,7 @@ var (
 
 var kinds = []kind{signatureKind, sbomKind, provenanceKind, soakKind, testKind, approvalKind, exceptionKind}
 
-// Knows says whether statements of this predicate type can count in a verdict.
+// Knows reports whether statements of this predicate type can count in a verdict.
 func Knows(predicateType string) bool {
 	return slices.ContainsFunc(kinds, func(k kind) bool { return k.is(predicateType) })
 }
@@ -51,7 +51,7 @@ func isSBOM(predicateType string) bool {
 // present is for statements that only have to be there.
 func present(e Evidence) candidate { return candidate{Evidence: e} }
 
-func (j *judge) signature() []Reason {
+func (j *decision) signature() []Reason {
 	required := j.Gate.Spec.Requires.Signature
 	switch {
 	case required == nil:
@@ -64,7 +64,7 @@ func (j *judge) signature() []Reason {
 }
 
 // policy asks for the word of a ClusterImagePolicy.
-func (j *judge) policy(name string) []Reason {
+func (j *decision) policy(name string) []Reason {
 	refused := "it wasn't judged by"
 	for _, e := range j.Evidence {
 		switch {
@@ -78,12 +78,12 @@ func (j *judge) policy(name string) []Reason {
 	return []Reason{NewReason(PolicyRefused, "ClusterImagePolicy %s doesn't admit the image: %s", quote(name), printable.Line(refused, maxName))}
 }
 
-func (j *judge) sbom() []Reason {
+func (j *decision) sbom() []Reason {
 	if j.Gate.Spec.Requires.SBOM == nil {
 		return nil
 	}
 	return j.need(sbomKind, j.Gate.Spec.Requires.SBOM.By, present)
 }
 
-// IsSBOM says whether a predicate type is that of a bill of materials.
+// IsSBOM reports whether a predicate type is that of a bill of materials.
 func IsSBOM(predicateType string) bool { return isSBOM(predicateType) }

@@ -11,9 +11,9 @@ import (
 type kind struct {
 	// noun for messages: "soak".
 	noun string
-	// is says whether a predicate type is of this kind.
+	// is reports whether a predicate type is of this kind.
 	is func(predicateType string) bool
-	// about says whether a readable statement is about what is asked for (a suite by
+	// about reports whether a readable statement is about what is asked for (a suite by
 	// its name); nil where each is.
 	about func(Evidence) bool
 	// missing is the code where there is none.
@@ -22,11 +22,11 @@ type kind struct {
 	need string
 }
 
-// candidate is a statement of the right kind by a signer whose word counts.
+// candidate is a statement of the right kind by an accepted signer.
 type candidate struct {
 	Evidence
-	// faults keep it from counting; none: it counts.
-	faults []Reason
+	// problems keep it from counting; none: it counts.
+	problems []Reason
 	// afar is set where it is about something else, a soak of another environment.
 	afar bool
 	// figure is how far it has come: healthy seconds, or the time of a test run.
@@ -38,11 +38,11 @@ type candidate struct {
 func compareCandidates(a, b candidate) int {
 	return cmp.Or(
 		compareBools(a.afar, b.afar),
-		cmp.Compare(len(a.faults), len(b.faults)),
+		cmp.Compare(len(a.problems), len(b.problems)),
 		cmp.Compare(b.figure, a.figure),
 		cmp.Compare(a.Signer, b.Signer),
 		cmp.Compare(a.Source, b.Source),
-		slices.CompareFunc(a.faults, b.faults, compareReasons),
+		slices.CompareFunc(a.problems, b.problems, compareReasons),
 	)
 }
 
@@ -61,15 +61,15 @@ func compareBools(a, b bool) int {
 type found struct {
 	candidates []candidate // nearest to counting first
 	unreadable []Evidence
-	wrong      []string // signers whose word doesn't count for it
+	wrong      []string // signers that the requirement doesn't accept
 }
 
 // find sorts out the evidence of a kind. assess says what is wrong with a statement.
-func (j *judge) find(k kind, by []string, assess func(Evidence) candidate) found {
+func (j *decision) find(k kind, by []string, assess func(Evidence) candidate) found {
 	return j.sort(j.Evidence, k, by, assess)
 }
 
-func (j *judge) sort(evidence []Evidence, k kind, by []string, assess func(Evidence) candidate) found {
+func (j *decision) sort(evidence []Evidence, k kind, by []string, assess func(Evidence) candidate) found {
 	var f found
 	for _, e := range evidence {
 		if !k.is(e.PredicateType) {
@@ -81,7 +81,7 @@ func (j *judge) sort(evidence []Evidence, k kind, by []string, assess func(Evide
 		case e.Malformed != "" || k.about != nil && !k.about(e):
 		case counts:
 			c := assess(e)
-			c.faults = append(c.faults, j.ended(e)...)
+			c.problems = append(c.problems, j.ended(e)...)
 			f.candidates = append(f.candidates, c)
 		default:
 			f.wrong = append(f.wrong, e.Signer)
@@ -95,14 +95,14 @@ func (j *judge) sort(evidence []Evidence, k kind, by []string, assess func(Evide
 
 // need asks for one statement that counts, and says what the nearest one lacks.
 // More evidence never takes the one away that counts.
-func (j *judge) need(k kind, by []string, assess func(Evidence) candidate) []Reason {
+func (j *decision) need(k kind, by []string, assess func(Evidence) candidate) []Reason {
 	f := j.find(k, by, assess)
 	if len(f.candidates) > 0 {
 		nearest := f.candidates[0]
 		if nearest.afar {
-			return slices.Concat(nearest.faults, f.asides(k, by))
+			return slices.Concat(nearest.problems, f.asides(k, by))
 		}
-		return nearest.faults
+		return nearest.problems
 	}
 	need := cmp.Or(k.need, "a "+k.noun)
 	return append(f.asides(k, by), NewReason(k.missing, "needs %s by %s, has none", need, anyOf(by)))

@@ -47,7 +47,7 @@ type RunDetails struct {
 	} `json:"builder"`
 }
 
-func (j *judge) provenance() []Reason {
+func (j *decision) provenance() []Reason {
 	required := j.Gate.Spec.Requires.Provenance
 	if required == nil {
 		return nil
@@ -60,10 +60,10 @@ func (j *judge) provenance() []Reason {
 func assessProvenance(e Evidence, required *v1alpha1.ProvenanceRequirement) candidate {
 	c := candidate{Evidence: e}
 	if is := e.Provenance.RunDetails.Builder.ID; required.Builder != "" && is != required.Builder {
-		c.faults = append(c.faults, NewReason(OtherBuilder, "%s is from builder %s, not %s", e.title(), quote(is), quote(required.Builder)))
+		c.problems = append(c.problems, NewReason(OtherBuilder, "%s is from builder %s, not %s", e.title(), quote(is), quote(required.Builder)))
 	}
 	if required.Source != nil {
-		c.faults = append(c.faults, assessSource(e, required.Source)...)
+		c.problems = append(c.problems, assessSource(e, required.Source)...)
 	}
 	return c
 }

@@ -13,10 +13,10 @@ import (
 // provenHere reports whether the digest has proven itself in this environment, and where
 // it ran here without that, why its nearest soak doesn't count.
 //
-// To run proves nothing by itself: it may have run under an Exception, or while the Gate
+// Running alone proves nothing: it may have run under an Exception, or while the Gate
 // only warned. So the soak counts if the digest met the requirements when it began to run
 // here, which is judged again from the same evidence and rests on no record.
-func (j *judge) provenHere() (bool, []Reason) {
+func (j *decision) provenHere() (bool, []Reason) {
 	policy := j.Gate.Spec.ProvenHere
 	if policy == nil {
 		return false, nil
@@ -27,12 +27,12 @@ func (j *judge) provenHere() (bool, []Reason) {
 	switch {
 	case len(f.candidates) == 0:
 		return false, nil
-	case len(f.candidates[0].faults) == 0:
+	case len(f.candidates[0].problems) == 0:
 		return true, nil
 	}
 	var why []string
-	for _, fault := range f.candidates[0].faults {
-		why = append(why, fault.Message)
+	for _, problem := range f.candidates[0].problems {
+		why = append(why, problem.Message)
 	}
 	slices.Sort(why)
 	return false, []Reason{NewReason(NotProvenHere, "it ran in %s, and that doesn't count: %s", quote(j.Gate.Spec.Environment), strings.Join(slices.Compact(why), "; "))}
@@ -40,18 +40,18 @@ func (j *judge) provenHere() (bool, []Reason) {
 
 // assessHere reports everything that keeps a soak of this environment from standing in for
 // soak, tests and approvals.
-func (j *judge) assessHere(e Evidence, policy *v1alpha1.ProvenHere) candidate {
+func (j *decision) assessHere(e Evidence, policy *v1alpha1.ProvenHere) candidate {
 	maxAge := policy.MaxAgeOrDefault()
 	c := j.assessSoak(e, &v1alpha1.SoakRequirement{By: policy.By, Environment: j.Gate.Spec.Environment, Duration: policy.Duration, MaxAge: &maxAge})
-	c.faults = append(c.faults, j.otherPlace(e, policy)...)
-	if len(c.faults) == 0 {
-		c.faults = j.unprovenHere(e, maxAge.Duration)
+	c.problems = append(c.problems, j.otherPlace(e, policy)...)
+	if len(c.problems) == 0 {
+		c.problems = j.unprovenHere(e, maxAge.Duration)
 	}
 	return c
 }
 
 // otherPlace compares cluster and namespace. A cluster that isn't known equals none.
-func (j *judge) otherPlace(e Evidence, policy *v1alpha1.ProvenHere) []Reason {
+func (j *decision) otherPlace(e Evidence, policy *v1alpha1.ProvenHere) []Reason {
 	var reasons []Reason
 	cluster, namespace := e.Soak.Cluster, e.Soak.Namespace
 	if cluster == "" || cluster != j.Cluster && !slices.Contains(policy.Clusters, cluster) {
@@ -71,7 +71,7 @@ const maxReturns = 8
 // and each time that it had been away for so long that provenHere would not have admitted
 // it either. Without that, a digest could come back under an Exception and be as good as
 // one that never left.
-func (j *judge) unprovenHere(e Evidence, maxAge time.Duration) []Reason {
+func (j *decision) unprovenHere(e Evidence, maxAge time.Duration) []Reason {
 	returns, why := e.Soak.returns(maxAge)
 	if why != "" {
 		return []Reason{NewReason(NotProvenHere, "%s: %s", e.title(), why)}
@@ -87,7 +87,7 @@ func (j *judge) unprovenHere(e Evidence, maxAge time.Duration) []Reason {
 // unmetAt reports which of the requirements that provenHere stands in for weren't met at a
 // time, by what had been signed until then. Whether a signer has ended is judged now: its
 // key may have signed something with an older date since.
-func (j *judge) unmetAt(at time.Time) []Reason {
+func (j *decision) unmetAt(at time.Time) []Reason {
 	if missing, known := j.unmet[at]; known {
 		return missing
 	}
@@ -136,7 +136,7 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 		cut -= piece.To.Sub(piece.From)
 	}
 	if cut > bound {
-		return nil, fmt.Sprintf("for %s of its window nothing says whether it ran", printable.Duration(cut))
+		return nil, fmt.Sprintf("for %s of its window nothing reports whether it ran", printable.Duration(cut))
 	}
 	var away time.Duration
 	var last time.Time

@@ -10,7 +10,7 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-func (j *judge) soak() []Reason {
+func (j *decision) soak() []Reason {
 	required := j.Gate.Spec.Requires.Soak
 	if required == nil {
 		return nil
@@ -21,7 +21,7 @@ func (j *judge) soak() []Reason {
 	return j.need(k, required.By, func(e Evidence) candidate {
 		c := j.assessSoak(e, required)
 		if c.figure > 0 { // else its figures aren't compared, or there is no time at all
-			c.faults = append(c.faults, j.soakPlatforms(e, required)...)
+			c.problems = append(c.problems, j.soakPlatforms(e, required)...)
 		}
 		return c
 	})
@@ -29,29 +29,29 @@ func (j *judge) soak() []Reason {
 
 // assessSoak says everything that keeps a soak from counting. Figures that contradict
 // each other aren't compared with what is asked for.
-func (j *judge) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candidate {
+func (j *decision) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candidate {
 	c := candidate{Evidence: e, figure: j.healthy(e.Soak, required)}
 	elsewhere := j.soakedElsewhere(e, required)
 	c.afar = len(elsewhere) > 0
-	c.faults = slices.Concat(elsewhere, j.otherChart(e, required), j.otherTemplate(e, required))
+	c.problems = slices.Concat(elsewhere, j.otherChart(e, required), j.otherTemplate(e, required))
 	if why := e.inconsistent(); why != "" {
-		c.faults = append(c.faults, NewReason(SoakInconsistent, "%s: %s", e.title(), why))
+		c.problems = append(c.problems, NewReason(SoakInconsistent, "%s: %s", e.title(), why))
 		c.figure = 0
 		return c
 	}
 	if e.Soak.Window.FinishedAt == nil {
-		c.faults = append(c.faults, NewReason(SoakOpen, "%s started %s and hasn't finished", e.title(), stamp(e.Soak.Window.StartedAt)))
+		c.problems = append(c.problems, NewReason(SoakOpen, "%s started %s and hasn't finished", e.title(), stamp(e.Soak.Window.StartedAt)))
 		c.figure = 0
 		return c
 	}
-	c.faults = append(c.faults, j.soakTime(e, required, c.figure)...)
-	c.faults = append(c.faults, soakFigures(e, required)...)
+	c.problems = append(c.problems, j.soakTime(e, required, c.figure)...)
+	c.problems = append(c.problems, soakFigures(e, required)...)
 	return c
 }
 
 // soakedElsewhere compares where it soaked with where it should have. Without a
 // ladder in the Gate, the repository says that it is the same service.
-func (j *judge) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+func (j *decision) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	var reasons []Reason
 	s := e.Soak
 	if s.Environment != required.Environment {
@@ -66,7 +66,7 @@ func (j *judge) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) 
 	return reasons
 }
 
-func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+func (j *decision) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	is, want := j.Stamps.ChartDigest, e.Soak.Chart.Digest
 	switch {
 	case required.Chart != v1alpha1.ChartSame:
@@ -83,7 +83,7 @@ func (j *judge) otherChart(e Evidence, required *v1alpha1.SoakRequirement) []Rea
 
 // otherTemplate compares the pod template with those that soaked, of which an image may
 // have had several: a web server and a worker.
-func (j *judge) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
+func (j *decision) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	is := j.Stamps.TemplateDigest
 	switch {
 	case required.Template != v1alpha1.TemplateSame:
@@ -100,7 +100,7 @@ func (j *judge) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement) []
 }
 
 // soakTime judges how long it soaked and how long ago.
-func (j *judge) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy int64) []Reason {
+func (j *decision) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy int64) []Reason {
 	var reasons []Reason
 	at, reason := j.since(e, e.Soak.Window.FinishedAt)
 	if reason != nil {
@@ -151,7 +151,7 @@ func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 
 // healthy is the time that counts: all of it or the longest piece, and where the
 // image is one platform's, no more than that platform had.
-func (j *judge) healthy(s *Soak, required *v1alpha1.SoakRequirement) int64 {
+func (j *decision) healthy(s *Soak, required *v1alpha1.SoakRequirement) int64 {
 	seconds := s.Window.HealthySeconds
 	if required.Contiguous {
 		seconds = s.Window.LongestHealthySeconds

@@ -136,7 +136,7 @@ func TestSourceRef(t *testing.T) {
 }
 
 // FuzzSource: a Gate's source that can't be read is found by Check, and one that can is
-// satisfied by itself alone.
+// satisfied by that source only.
 func FuzzSource(f *testing.F) {
 	for _, text := range slices.Concat(spellings, unreadable) {
 		f.Add(text, spellings[0])
@@ -150,7 +150,7 @@ func FuzzSource(f *testing.F) {
 		}
 		asksFor(&r, v1alpha1.ProvenanceSource{Repository: required}, required, "")
 		if v := gate.Decide(r); v.Allowed != valid {
-			t.Fatalf("%q: valid %v, allowed by itself %v: %+v", required, valid, v.Allowed, v.Reasons)
+			t.Fatalf("%q: valid %v, allowed with that source %v: %+v", required, valid, v.Allowed, v.Reasons)
 		}
 	})
 }

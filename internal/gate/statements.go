@@ -102,7 +102,7 @@ type Interruption struct {
 }
 
 // InterruptedNoReadinessProbe is the reason of an interruption during which a pod had
-// no readiness probe. Verdicts tell it, because people can mend it.
+// no readiness probe. Verdicts report it, because people can fix it.
 const InterruptedNoReadinessProbe = "NoReadinessProbe"
 
 // SoakObserver is who measured.

@@ -8,7 +8,7 @@ const (
 	resultWarned = "WARNED"
 )
 
-func (j *judge) tests() []Reason {
+func (j *decision) tests() []Reason {
 	var reasons []Reason
 	for _, required := range j.Gate.Spec.Requires.Tests {
 		k := testKind
@@ -23,7 +23,7 @@ func (j *judge) tests() []Reason {
 
 // assessTest counts tests. A claim of PASSED adds nothing to that: without a passed
 // test there is nothing to count. A claim of anything else takes away.
-func (j *judge) assessTest(e Evidence, required v1alpha1.TestRequirement) candidate {
+func (j *decision) assessTest(e Evidence, required v1alpha1.TestRequirement) candidate {
 	c := candidate{Evidence: e}
 	test := e.Test
 	if test.FinishedAt != nil {
@@ -31,14 +31,14 @@ func (j *judge) assessTest(e Evidence, required v1alpha1.TestRequirement) candid
 	}
 	switch failed, passed := len(test.FailedTests), len(test.PassedTests)+len(test.WarnedTests); {
 	case failed > 0:
-		c.faults = append(c.faults, NewReason(TestFailed, "%s: %d of %d tests failed: %s", e.title(), failed, failed+passed, names(test.FailedTests)))
+		c.problems = append(c.problems, NewReason(TestFailed, "%s: %d of %d tests failed: %s", e.title(), failed, failed+passed, names(test.FailedTests)))
 	case test.Result != resultPassed && test.Result != resultWarned:
-		c.faults = append(c.faults, NewReason(TestFailed, "%s: its result is %s", e.title(), quote(test.Result)))
+		c.problems = append(c.problems, NewReason(TestFailed, "%s: its result is %s", e.title(), quote(test.Result)))
 	case passed == 0:
-		c.faults = append(c.faults, NewReason(TestEmpty, "%s lists no passed test", e.title()))
+		c.problems = append(c.problems, NewReason(TestEmpty, "%s lists no passed test", e.title()))
 	}
 	if required.MaxAge != nil {
-		c.faults = append(c.faults, j.tooOld(e, test.FinishedAt, required.MaxAge.Duration, TestTooOld)...)
+		c.problems = append(c.problems, j.tooOld(e, test.FinishedAt, required.MaxAge.Duration, TestTooOld)...)
 	}
 	return c
 }

@@ -15,7 +15,7 @@ const clockSkew = time.Minute
 // since says when a statement was made, or why that isn't known. The time that counts
 // is the proven one; where there is none, the claimed one if the Gate believes the
 // signer's clock. A claim can make a statement older than its proof, never younger.
-func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
+func (j *decision) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 	at := e.Signed
 	switch stated := claimed != nil && !claimed.IsZero(); {
 	case !at.IsZero():
@@ -40,7 +40,7 @@ func (j *judge) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 
 // tooOld judges maxAge: exactly that age passes. What already runs here isn't judged
 // by age.
-func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, code Code) []Reason {
+func (j *decision) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, code Code) []Reason {
 	if j.ageless {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (j *judge) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, cod
 
 // ended denies what was signed after its signer's end, and once that has come, what
 // nothing proves to be older.
-func (j *judge) ended(e Evidence) []Reason {
+func (j *decision) ended(e Evidence) []Reason {
 	end := j.signers[e.Signer].NotAfter
 	switch {
 	case end == nil:

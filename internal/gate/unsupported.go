@@ -8,11 +8,11 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-func (j *judge) unsupported() []Reason { return CheckSupported(j.Gate, j.Unknown) }
+func (j *decision) unsupported() []Reason { return CheckSupported(j.Gate, j.Unknown) }
 
 // CheckSupported names what the Gate asks for and this version can't judge; unknown
 // are the paths of fields that its types don't have. Each denies: a requirement that
-// is overlooked would let by what it was written to stop.
+// is ignored would admit what it was written to stop.
 func CheckSupported(g *v1alpha1.Gate, unknown []string) []Reason {
 	var reasons []Reason
 	add := func(path, why string) {

@@ -96,7 +96,7 @@ func (a *BudgetedTransport) take(n int64) error {
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
-		return errors.New("nobody waits for the answer any more")
+		return errors.New("no caller waits for the answer any more")
 	case a.read+n > maxBudget:
 		return fmt.Errorf("all answers of the registry together: %w", ErrTooLarge)
 	case !budgets.TryAcquire(n):
@@ -110,7 +110,7 @@ func (a *BudgetedTransport) take(n int64) error {
 func (a *BudgetedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := a.client.base.RoundTrip(request)
 	if err != nil {
-		// The client tries plain HTTP beside HTTPS where it may; that isn't a failure.
+		// The client tries plain HTTP as well as HTTPS where allowed; that isn't a failure.
 		if request.URL.Path != "/v2/" {
 			a.fail(&Error{Action: "reading attestations", Repository: request.URL.Host, Err: redact(err)})
 		}

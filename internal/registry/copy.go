@@ -36,7 +36,7 @@ func (p Places) evidence() string {
 	return p.Evidence
 }
 
-// legacySuffixes are those of the tags that cosign 2 writes beside an image.
+// legacySuffixes are the suffixes of the tags that cosign 2 writes next to an image.
 var legacySuffixes = []string{".sig", ".att", ".sbom"}
 
 // Copy copies an image to another repository, with everything that refers to it: by the

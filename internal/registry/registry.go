@@ -90,7 +90,7 @@ func NewClient() *Client {
 func newTransport(dial *dialer) *http.Transport {
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
 	// One registry serves most requests; the default of two idle connections would
-	// make each burst of parallel reads shake hands anew.
+	// make each burst of parallel reads shake hands again.
 	base.MaxIdleConnsPerHost = 32
 	base.ResponseHeaderTimeout = 20 * time.Second
 	base.DialContext = dial.DialContext
@@ -106,7 +106,7 @@ func NewClientOver(base http.RoundTripper) *Client {
 	}
 }
 
-// retrying asks again on what passes by itself; 0.1 and 0.3 seconds fit into an
+// retrying repeats requests after transient errors; 0.1 and 0.3 seconds fit into an
 // admission request's time.
 func retrying(inner http.RoundTripper) http.RoundTripper {
 	return transport.NewRetry(inner, transport.WithRetryStatusCodes(
@@ -155,7 +155,7 @@ func (c *Client) session(ctx context.Context, repository name.Repository) (*sess
 	s, ok := c.sessions[repository]
 	if !ok || time.Now().After(s.expires) {
 		if len(c.sessions) >= maxSessions {
-			clear(c.sessions) // those in use go on; the next ones are opened anew
+			clear(c.sessions) // those in use go on; the next ones are opened again
 		}
 		s = &session{repository: repository, expires: time.Now().Add(sessionLife), err: errNotOpened}
 		c.sessions[repository] = s

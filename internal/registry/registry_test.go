@@ -268,7 +268,7 @@ func TestPagesAreFollowedWithinTheRegistry(t *testing.T) {
 		w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
 		page := r.URL.Query().Get("page")
 		if page == "" {
-			// The host of the link is nobody's to choose but ours.
+			// The registry must not choose the host of the link.
 			w.Header().Set("Link", `<http://169.254.169.254/steal?page=2>; rel="next"`)
 			page = "1"
 		}

@@ -89,14 +89,14 @@ func TestEvidenceIsFetchedFromTheGatesRepositoryForIt(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	apart := w.gate(func(spec *v1alpha1.GateSpec) { spec.Images[0].Evidence = w.server.Name("evidence/*") })
-	beside := false
+	queried := false
 	w.server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
-		beside = beside || strings.HasPrefix(r.URL.Path, "/v2/shop/")
+		queried = queried || strings.HasPrefix(r.URL.Path, "/v2/shop/")
 		return false
 	})
 	wantCodes(t, w.ask(t, w.image(), apart), c{gate.NoSignature, gate.NoSoak})
-	if beside {
-		t.Error("it was looked for beside the image")
+	if queried {
+		t.Error("it was searched next to the image")
 	}
 }
 
@@ -127,7 +127,7 @@ func TestAClusterImagePolicyInPlaceOfSigners(t *testing.T) {
 		policies map[string][]byte
 		want     c
 	}{
-		"it lets by":     {policies{}, map[string][]byte{"corp": []byte("{}")}, allowed},
+		"it admits":      {policies{}, map[string][]byte{"corp": []byte("{}")}, allowed},
 		"it refuses":     {policies{refused: "no signatures found"}, map[string][]byte{"corp": []byte("{}")}, c{gate.PolicyRefused}},
 		"it isn't there": {policies{}, nil, c{gate.PolicyRefused}},
 		"it isn't known": {policies{err: errors.New("no route to the registry")}, map[string][]byte{"corp": []byte("{}")}, c{gate.PolicyRefused, gate.RegistryUnavailable}},

@@ -30,7 +30,7 @@ func incomplete(ctx context.Context, verdict gate.Verdict, err error) []gate.Rea
 	return reasons
 }
 
-// claimsAbsence says whether a code rests on there being no other evidence at all.
+// claimsAbsence reports whether a code rests on there being no other evidence at all.
 func claimsAbsence(code gate.Code) bool {
 	switch code {
 	case gate.NoSignature, gate.NoSBOM, gate.NoProvenance, gate.NoSoak, gate.NoTest, gate.NoApproval, gate.WrongSigner, gate.PolicyRefused, gate.NotProvenHere:

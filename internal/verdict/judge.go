@@ -17,9 +17,9 @@ import (
 
 // Judge returns an Outcome for each Gate that judges the image, and for each other one
 // that denies it nevertheless (it can't be judged by, or the digest was recalled);
-// where no Gate judges the image, one that says who lets it by, or that nobody does.
-// There is always at least one, and no error beside it: what can't be decided is a
-// denial with its code, so that no caller can let by what wasn't judged.
+// where no Gate judges the image, one that says which Gate exempts it, or that none does.
+// There is always at least one, and no error with it: an image that can't be judged is a
+// denial with its code, so that no caller can admit an image that wasn't judged.
 //
 // A Gate that lists an image, or lets it by, speaks for the Gates whose action is no
 // stricter than its own. A stricter Gate that doesn't know the image denies it as if the
@@ -45,7 +45,7 @@ func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 	return outcomes
 }
 
-// denies says whether an outcome with this action denies already: a Gate that can't be
+// denies reports whether an outcome with this action denies already: a Gate that can't be
 // judged by, or a Recall, says all that there is to say.
 func denies(outcomes []Outcome, action v1alpha1.Action) bool {
 	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return !o.Allowed && o.Action == action })

@@ -287,7 +287,7 @@ func TestTheRegistryDown(t *testing.T) {
 	})
 	t.Run("what isn't is denied, and the registry is named", func(t *testing.T) {
 		outcomes := w.ask(t, w.server.Name("shop/web@"+unproven), w.gate())
-		// Whether it has proof isn't known, so nobody is told to attest any.
+		// Whether it has proof isn't known, so no one is asked to attest any.
 		wantCodes(t, outcomes, c{gate.RegistryUnavailable})
 		if message := outcomes[0].Reasons[0].Message; !strings.Contains(message, w.server.Name("shop/web")) {
 			t.Errorf("message %q", message)
@@ -399,7 +399,7 @@ func TestAPanicInTheTransportIsADenial(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{}), evidence.NewTrust(evidence.TrustOptions{})))
-	for range 2 { // what the first one left behind serves nobody
+	for range 2 { // no call uses what the first one left behind
 		outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
 		wantCodes(t, outcomes, c{gate.InternalError})
 	}
@@ -431,12 +431,12 @@ func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
 	}{
 		"listed by Audit":                    {w.image(), []verdict.Gate{lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
 		"listed by Warn":                     {w.image(), []verdict.Gate{guard(), lax(warn)}, []c{allowed, {gate.UnknownImage}}},
-		"let by by Audit":                    {"redis" + digest, []verdict.Gate{lax(audit), guard()}, []c{{gate.UnknownImage}}},
-		"let by by Warn, listed by Audit":    {w.image(), []verdict.Gate{lax(warn, elsewhere, others(w.server.Name("shop/*"))), lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
+		"exempt by Audit":                    {"redis" + digest, []verdict.Gate{lax(audit), guard()}, []c{{gate.UnknownImage}}},
+		"exempt by Warn, listed by Audit":    {w.image(), []verdict.Gate{lax(warn, elsewhere, others(w.server.Name("shop/*"))), lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
 		"listed by Audit, Warn knows it not": {w.image(), []verdict.Gate{lax(audit), guard(func(spec *v1alpha1.GateSpec) { spec.Action = warn })}, []c{allowed, {gate.UnknownImage}}},
 		"listed by both":                     {w.image(), []verdict.Gate{lax(audit), w.gate()}, []c{allowed, allowed}},
-		"listed by Audit, let by by Deny":    {w.image(), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{allowed}},
-		"let by by the guard with a digest":  {w.server.Name("shop/web"), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{{gate.NoDigest}, {gate.NoDigest}}},
+		"listed by Audit, exempt by Deny":    {w.image(), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{allowed}},
+		"exempt by Deny, only with a digest": {w.server.Name("shop/web"), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{{gate.NoDigest}, {gate.NoDigest}}},
 		"listed by Deny, not by Audit":       {w.image(), []verdict.Gate{guard(func(spec *v1alpha1.GateSpec) { spec.Action = audit }), w.gate()}, []c{allowed}},
 		"listed by one Deny, not by another": {w.image(), []verdict.Gate{guard(), w.gate()}, []c{allowed}},
 	} {

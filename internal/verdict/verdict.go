@@ -21,7 +21,7 @@ type Source interface {
 	// registry. It may be incomplete or none.
 	Known(ctx context.Context, query evidence.Query) []gate.Evidence
 	// Fetch returns the evidence that can be found now, what is Known included. An
-	// error says what may be missing from it: evidence that is returned beside an
+	// error reports what may be missing from it: evidence that is returned with an
 	// error is as good as any.
 	Fetch(ctx context.Context, query evidence.Query) ([]gate.Evidence, error)
 	// VerifyException returns what the statements in an Exception say about its
@@ -78,7 +78,7 @@ type Outcome struct {
 	// Action on a denial, Deny where the Gate says nothing. Where no Gate judges
 	// the image it is the strictest of those that guard the namespace.
 	Action v1alpha1.Action
-	// Evidence that the verdict was made of, to be shown; nobody may change it. Of an
+	// Evidence that the verdict was made of, to be shown; callers must not change it. Of an
 	// allowed image it may be less than there is.
 	Evidence []gate.Evidence
 	// Asked is what its evidence was asked for by; zero where the Gate doesn't list the

@@ -34,18 +34,18 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Judge asks policy-controller's code. It is safe for concurrent use.
-type Judge struct {
+// Verifier verifies with the code of policy-controller. It is safe for concurrent use.
+type Verifier struct {
 	client *registry.Client
 	trust  *evidence.Trust
 }
 
-var _ evidence.Legacy = (*Judge)(nil)
+var _ evidence.Legacy = (*Verifier)(nil)
 
-// New returns a Judge that reads registries as client does, within its bounds, and finds
+// New returns a Verifier that reads registries as client does, within its bounds, and finds
 // trusted roots by trust.
-func New(client *registry.Client, trust *evidence.Trust) *Judge {
-	return &Judge{client: client, trust: trust}
+func New(client *registry.Client, trust *evidence.Trust) *Verifier {
+	return &Verifier{client: client, trust: trust}
 }
 
 // authorityName is the name of the only authority that is asked.
@@ -59,7 +59,7 @@ var attested = []string{
 
 // Signed returns what a signer signed about an image in the form of cosign 2. That there
 // is nothing is no error; that it isn't known is.
-func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.LegacySigner) ([]evidence.LegacyClaim, error) {
+func (v *Verifier) Signed(ctx context.Context, image gate.Image, signer evidence.LegacySigner) ([]evidence.LegacyClaim, error) {
 	authority, ctx, err := authorityOf(ctx, signer)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (j *Judge) Signed(ctx context.Context, image gate.Image, signer evidence.Le
 		return nil, fmt.Errorf("parsing image reference: %w", err)
 	}
 	ctx = quiet(ctx)
-	access, options, err := j.access(ctx, image)
+	access, options, err := v.access(ctx, image)
 	if err != nil {
 		return nil, err
 	}
@@ -130,12 +130,12 @@ func quiet(ctx context.Context) context.Context {
 }
 
 // access are options for cosign's client, which reads as ours does.
-func (j *Judge) access(ctx context.Context, image gate.Image) (*registry.BudgetedTransport, []ociremote.Option, error) {
+func (v *Verifier) access(ctx context.Context, image gate.Image) (*registry.BudgetedTransport, []ociremote.Option, error) {
 	repositories := []string{image.Repository}
 	if image.Evidence != "" {
 		repositories = append(repositories, image.Evidence)
 	}
-	access, err := j.client.BudgetedTransport(repositories...)
+	access, err := v.client.BudgetedTransport(repositories...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -208,8 +208,8 @@ func reencode(from *clusterimagepolicy.ClusterImagePolicy) (clusterimagepolicy.C
 }
 
 // roots are the trusted roots that a policy's authorities name.
-func (j *Judge) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]*prototrustroot.TrustedRoot, error) {
-	contents, err := j.rootsJSON(ctx, policy)
+func (v *Verifier) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]*prototrustroot.TrustedRoot, error) {
+	contents, err := v.rootsJSON(ctx, policy)
 	roots := map[string]*prototrustroot.TrustedRoot{}
 	for name, content := range contents {
 		if roots[name], err = parseRoot(content); err != nil {
@@ -219,7 +219,7 @@ func (j *Judge) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) 
 	return roots, err
 }
 
-func (j *Judge) rootsJSON(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]json.RawMessage, error) {
+func (v *Verifier) rootsJSON(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]json.RawMessage, error) {
 	var names []string
 	for _, authority := range policy.Spec.Authorities {
 		if authority.Keyless != nil {
@@ -241,7 +241,7 @@ func (j *Judge) rootsJSON(ctx context.Context, policy *v1alpha1.ClusterImagePoli
 		if name == "" {
 			continue
 		}
-		content, err := j.trust.RootJSON(ctx, name)
+		content, err := v.trust.RootJSON(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
 		}

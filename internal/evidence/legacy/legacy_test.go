@@ -32,13 +32,13 @@ import (
 // fixture is a registry with an image, the real cosign that writes its older form, and a
 // store that knows it.
 type fixture struct {
-	server *registrytest.Server
-	image  gate.Image
-	store  *evidence.Store
-	plain  *evidence.Store // knows bundles alone
-	judge  *legacy.Judge
-	dir    string
-	public string
+	server   *registrytest.Server
+	image    gate.Image
+	store    *evidence.Store
+	plain    *evidence.Store // knows bundles alone
+	verifier *legacy.Verifier
+	dir      string
+	public   string
 	*sigstoretest.Sigstore
 }
 
@@ -52,8 +52,8 @@ func newFixture(t *testing.T, kind ...registrytest.Kind) *fixture {
 	w.image = gate.Image{Repository: w.server.Name("shop/web"), Digest: w.server.Image(t, "shop/web")}
 	check(t, os.WriteFile(filepath.Join(w.dir, "corp.json"), w.TrustedRoot, 0o600))
 	client, trust := registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})
-	w.judge = legacy.New(client, trust)
-	w.store, w.plain = evidence.NewStore(client, trust).WithLegacy(w.judge), evidence.NewStore(client, trust)
+	w.verifier = legacy.New(client, trust)
+	w.store, w.plain = evidence.NewStore(client, trust).WithLegacy(w.verifier), evidence.NewStore(client, trust)
 	w.cosign(t, "generate-key-pair", "--output-key-prefix", "ci")
 	public, err := os.ReadFile(filepath.Join(w.dir, "ci.pub"))
 	check(t, err)
@@ -188,7 +188,7 @@ func (fakeClusterCache) Key(context.Context) ([]byte, error) { return bytes.Repe
 // registry down.
 func (w *fixture) afterRestart(t *testing.T, found []gate.Evidence, before, after evidence.Query) int {
 	t.Helper()
-	keeper := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})).WithLegacy(w.judge)
+	keeper := evidence.NewStore(registry.NewClient(), evidence.NewTrust(evidence.TrustOptions{Roots: w.dir})).WithLegacy(w.verifier)
 	keeper.UseClusterCache(fakeClusterCache{})
 	_, err := keeper.Fetch(t.Context(), before)
 	check(t, err)
@@ -360,11 +360,11 @@ func TestAClusterImagePolicyJudges(t *testing.T) {
 		"a policy in a ConfigMap":                   {above(inConfigMap), w.image, "", "configMapRef"},
 		"a policy that is remote":                   {above(remote), w.image, "", "remote"},
 		"a policy about the image's configuration":  {above(map[string]any{"type": "cue", "data": "x: 1", "fetchConfigFile": true}), w.image, "", "fetchConfigFile"},
-		"a field that nobody knows":                 {func(spec map[string]any) { spec["quorum"] = 2 }, w.image, "", "quorum"},
+		"an unknown field":                          {func(spec map[string]any) { spec["quorum"] = 2 }, w.image, "", "quorum"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, version := range []string{"policy.sigstore.dev/v1alpha1", "policy.sigstore.dev/v1beta1"} {
-				refused, err := w.judge.Admits(t.Context(), w.policy(t, version, test.change), test.image)
+				refused, err := w.verifier.Admits(t.Context(), w.policy(t, version, test.change), test.image)
 				if test.err != "" {
 					if err == nil || !strings.Contains(err.Error(), test.err) {
 						t.Errorf("%s: refused %q, error %v; want one about %q", version, refused, err, test.err)
@@ -426,12 +426,12 @@ func TestAttestationsArentLogged(t *testing.T) {
 	policy := w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) {
 		spec["policy"] = map[string]any{"type": "cue", "data": "authorityMatches: {}"}
 	})
-	if refused, err := w.judge.Admits(ctx, policy, w.image); refused != "" || err != nil {
+	if refused, err := w.verifier.Admits(ctx, policy, w.image); refused != "" || err != nil {
 		t.Fatalf("refused %q, error %v", refused, err)
 	}
 	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
 	check(t, err)
-	claims, err := w.judge.Signed(ctx, w.image, evidence.LegacySigner{Key: key})
+	claims, err := w.verifier.Signed(ctx, w.image, evidence.LegacySigner{Key: key})
 	if len(claims) == 0 || err != nil {
 		t.Fatalf("claims %+v, error %v", claims, err)
 	}
@@ -451,7 +451,7 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 	w := newFixture(t)
 	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
 	check(t, err)
-	_, err = w.judge.Signed(broken{t.Context()}, w.image, evidence.LegacySigner{Key: key})
+	_, err = w.verifier.Signed(broken{t.Context()}, w.image, evidence.LegacySigner{Key: key})
 	if _, caught := errors.AsType[*panics.Error](err); !caught {
 		t.Errorf("error %v, want the panic", err)
 	}

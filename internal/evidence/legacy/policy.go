@@ -20,15 +20,15 @@ import (
 
 // Admits says why a ClusterImagePolicy (JSON or YAML, v1alpha1 or v1beta1) doesn't let an
 // image by; empty where it does. An error says that it isn't known.
-func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (refused string, err error) {
-	policy, err := j.read(ctx, document)
+func (v *Verifier) Admits(ctx context.Context, document []byte, image gate.Image) (refused string, err error) {
+	policy, err := v.read(ctx, document)
 	if err != nil {
 		return "", err
 	}
 	if about, err := isAbout(policy, image.Repository); err != nil || !about {
 		return "it is about other images", err
 	}
-	roots, err := j.roots(ctx, policy)
+	roots, err := v.roots(ctx, policy)
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +41,7 @@ func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (
 		return "", fmt.Errorf("parsing image reference: %w", err)
 	}
 	ctx = quiet(ctx)
-	access, options, err := j.access(ctx, image)
+	access, options, err := v.access(ctx, image)
 	if err != nil {
 		return "", err
 	}
@@ -58,12 +58,12 @@ func (j *Judge) Admits(ctx context.Context, document []byte, image gate.Image) (
 
 // Resolve is a ClusterImagePolicy with the keys of a KMS and the trusted roots that it
 // names.
-func (j *Judge) Resolve(ctx context.Context, document []byte) ([]byte, error) {
-	policy, err := j.read(ctx, document)
+func (v *Verifier) Resolve(ctx context.Context, document []byte) ([]byte, error) {
+	policy, err := v.read(ctx, document)
 	if err != nil {
 		return nil, err
 	}
-	roots, err := j.rootsJSON(ctx, policy)
+	roots, err := v.rootsJSON(ctx, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +75,13 @@ func (j *Judge) Resolve(ctx context.Context, document []byte) ([]byte, error) {
 }
 
 // read reads a policy that can be judged, with the keys that a KMS has.
-func (j *Judge) read(ctx context.Context, document []byte) (*v1alpha1.ClusterImagePolicy, error) {
+func (v *Verifier) read(ctx context.Context, document []byte) (*v1alpha1.ClusterImagePolicy, error) {
 	policy := &v1alpha1.ClusterImagePolicy{}
 	if err := yaml.UnmarshalStrict(document, policy); err != nil {
 		return nil, fmt.Errorf("reading the ClusterImagePolicy: %w", err)
 	}
 	policy.SetDefaults(ctx)
-	if err := j.prepare(ctx, policy); err != nil {
+	if err := v.prepare(ctx, policy); err != nil {
 		return nil, fmt.Errorf("ClusterImagePolicy %q: %w", policy.Name, err)
 	}
 	return policy, nil
@@ -100,8 +100,8 @@ func reasons(errs []error) string {
 }
 
 // prepare resolves keys that a KMS has, and refuses what can't be judged outside of
-// policy-controller's own webhook: to overlook it would let by what it was written to stop.
-func (j *Judge) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) error {
+// policy-controller's own webhook: ignoring it would admit what it was written to stop.
+func (v *Verifier) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) error {
 	spec := &policy.Spec
 	if len(spec.Match) > 0 {
 		return errors.New("it selects resources (match), which isn't judged here")
@@ -123,7 +123,7 @@ func (j *Judge) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy
 				return fmt.Errorf("authority %q has signaturePullSecrets: registries are read with the webhook's own credentials", spec.Authorities[i].Name)
 			}
 		}
-		if err := j.key(ctx, spec.Authorities[i].Key); err != nil {
+		if err := v.key(ctx, spec.Authorities[i].Key); err != nil {
 			return fmt.Errorf("authority %q: %w", spec.Authorities[i].Name, err)
 		}
 	}
@@ -150,7 +150,7 @@ func isWhole(policy *v1alpha1.Policy) error {
 
 func isSet(flag *bool) bool { return flag != nil && *flag }
 
-func (j *Judge) key(ctx context.Context, key *v1alpha1.KeyRef) error {
+func (v *Verifier) key(ctx context.Context, key *v1alpha1.KeyRef) error {
 	switch {
 	case key == nil:
 		return nil
@@ -159,12 +159,12 @@ func (j *Judge) key(ctx context.Context, key *v1alpha1.KeyRef) error {
 	case key.KMS == "":
 		return nil
 	}
-	pem, err := j.trust.KMSPublicPEM(ctx, key.KMS)
+	pem, err := v.trust.KMSPublicPEM(ctx, key.KMS)
 	key.Data, key.KMS = pem, ""
 	return err
 }
 
-// isAbout says whether one of the policy's patterns matches a repository, as
+// isAbout reports whether one of the policy's patterns matches a repository, as
 // policy-controller compares them.
 func isAbout(policy *v1alpha1.ClusterImagePolicy, repository string) (bool, error) {
 	parsed, err := name.NewRepository(repository)

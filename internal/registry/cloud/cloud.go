@@ -22,7 +22,7 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Options are those of a registry's Client, with the clouds whose word is asked for.
+// Options are the options of a registry's Client, and the clouds whose credentials are used.
 type Options struct {
 	registry.Options
 
@@ -56,7 +56,7 @@ var clouds = map[string]authn.Keychain{
 }
 
 // only asks a keychain about the cloud's own registries. Azure's looks for its names
-// anywhere in a host's, and sends a token to whoever has one like it.
+// anywhere in a host's, and would send a token to any host with a similar name.
 type only struct {
 	owns  func(host string) bool
 	inner authn.Keychain
@@ -114,7 +114,7 @@ func (g *googleKeychain) ResolveContext(ctx context.Context, _ authn.Resource) (
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.auth == nil && time.Now().After(g.again) {
-		// Tokens are renewed by this context, long after whoever asks first has gone.
+		// Tokens are renewed by this context, long after the first caller has gone.
 		g.auth, g.err = google.NewEnvAuthenticator(context.WithoutCancel(ctx))
 		g.again = time.Now().Add(googlePause)
 	}
