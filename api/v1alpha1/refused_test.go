@@ -59,7 +59,7 @@ func parse(t *testing.T, data []byte) map[string]any {
 	return object
 }
 
-// merge is RFC 7386's JSON merge patch.
+// merge returns RFC 7386's JSON merge patch.
 func merge(into, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {

@@ -133,7 +133,7 @@ func TestStatusIsASubresource(t *testing.T) {
 	}
 }
 
-// columns are the cells of a row as kubectl get shows them.
+// columns returns the cells of a row as kubectl get shows them.
 func columns(t *testing.T, resource, name string) []string {
 	t.Helper()
 	config, _ := server(t)

@@ -72,7 +72,7 @@ type Image struct {
 	Verdicts []gate.Verdict `json:"verdicts"`
 }
 
-// Exempted is the Exception that it would be let in by, nil where there is none.
+// Exempted returns the Exception that would admit it, or nil.
 func (i *Image) Exempted() *gate.Exempted {
 	for _, v := range i.Verdicts {
 		if v.Allowed && v.Exception != nil {

@@ -75,7 +75,7 @@ func deployment(name string, images ...string) *appsv1.Deployment {
 	}
 }
 
-// leave is an Exception for an image in namespace shop.
+// newException returns an Exception for an image in namespace shop.
 func newException(t *testing.T, by *evidence.Signer, image string) *v1alpha1.Exception {
 	t.Helper()
 	repository, digest, _ := strings.Cut(image, "@")

@@ -17,7 +17,7 @@ import (
 
 var podTemplate = schema.GroupVersionKind{Version: "v1", Kind: "PodTemplate"}
 
-// namespaceOf is a cluster with a namespace of so many PodTemplates.
+// namespaceOf returns a cluster with a namespace that has this number of PodTemplates.
 func namespaceOf(count int, object func(i int) (annotations map[string]any, images []string)) *Cluster {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(podTemplate, meta.RESTScopeNamespace)

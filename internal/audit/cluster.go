@@ -61,7 +61,7 @@ func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
 // pageSize is how many objects are asked for at once, where they are as large as usual.
 const pageSize = 250
 
-// list are all objects of a kind in a namespace, or in the cluster where it is empty;
+// list returns all objects of a kind in a namespace, or in the cluster where it is empty;
 // none of a kind that the cluster doesn't have.
 func (c *Cluster) list(ctx context.Context, group, version, kind, namespace string, each func(*unstructured.Unstructured) error) error {
 	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}, version)
@@ -95,7 +95,7 @@ func (c *Cluster) list(ctx context.Context, group, version, kind, namespace stri
 	}
 }
 
-// Gates are the cluster's, none where it has no such kind. One that can't be read is an
+// Gates returns the cluster's Gates, none if it doesn't have the kind. One that can't be read is an
 // error: its namespaces would be passed over.
 func (c *Cluster) Gates(ctx context.Context) (gates []verdict.Gate, err error) {
 	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Gate", "", func(u *unstructured.Unstructured) error {
@@ -120,7 +120,7 @@ func (c *Cluster) ID(ctx context.Context) (string, error) {
 	return string(system.GetUID()), nil
 }
 
-// Recalls are the cluster's.
+// Recalls returns the cluster's Recalls.
 func (c *Cluster) Recalls(ctx context.Context) (recalls []v1alpha1.Recall, err error) {
 	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Recall", "", func(u *unstructured.Unstructured) error {
 		recall, err := v1alpha1.RecallFrom(u.Object)
@@ -133,7 +133,7 @@ func (c *Cluster) Recalls(ctx context.Context) (recalls []v1alpha1.Recall, err e
 	return recalls, err
 }
 
-// Exceptions are the cluster's. One that can't be read gives no leave, as on admission:
+// Exceptions returns the cluster's Exceptions. One that can't be read exempts nothing, as on admission:
 // it is logged, and left out.
 func (c *Cluster) Exceptions(ctx context.Context) (exceptions []v1alpha1.Exception, err error) {
 	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Exception", "", func(u *unstructured.Unstructured) error {
@@ -148,7 +148,7 @@ func (c *Cluster) Exceptions(ctx context.Context) (exceptions []v1alpha1.Excepti
 	return exceptions, err
 }
 
-// Policies are those of the cluster's ClusterImagePolicies that Gates name, by their
+// Policies returns the cluster's ClusterImagePolicies that Gates name, by their
 // names. Where no Gate names one, the cluster isn't asked.
 func (c *Cluster) Policies(ctx context.Context, gates []verdict.Gate) (map[string][]byte, error) {
 	names, policies := verdict.PolicyNames(gates), map[string][]byte{}
@@ -197,7 +197,7 @@ func (f found) size() int {
 	return size
 }
 
-// running are the images in a namespace.
+// running returns the images in a namespace.
 func (c *Cluster) running(ctx context.Context, namespace string) (questions []question, unread []Unread, err error) {
 	objects, texts := map[types.UID]found{}, 0
 	for _, kind := range c.kinds.All() {
@@ -328,7 +328,7 @@ func failed(job *unstructured.Unstructured) bool {
 
 var digest = regexp.MustCompile(digests.Syntax)
 
-// ran are the digests that a pod's status says it runs, by the image as it names it.
+// ran returns the digests that a pod's status says it runs, by the image as it names it.
 func ran(u *unstructured.Unstructured) map[string]string {
 	if u.GetKind() != "Pod" {
 		return nil

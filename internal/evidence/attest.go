@@ -41,7 +41,7 @@ type Target struct {
 // Digest of the image.
 func (t Target) Digest() string { return t.descriptor.Digest }
 
-// subjects are the image and its platforms.
+// subjects returns the image and its platforms.
 func (t Target) subjects() []registry.Descriptor {
 	return append([]registry.Descriptor{t.descriptor}, t.Platforms...)
 }

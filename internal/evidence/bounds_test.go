@@ -16,7 +16,7 @@ import (
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
 
-// allocated is the memory that a function takes in all.
+// allocated returns how much memory a function allocates.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

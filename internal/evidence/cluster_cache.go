@@ -52,7 +52,7 @@ func (s *Store) UseClusterCache(cache ClusterCache) { s.clusterCache = cache }
 func (s *Store) loadFromCluster(ctx context.Context, q Query) []gate.Evidence {
 	ctx, cancel := context.WithTimeout(ctx, clusterCacheTimeout)
 	defer cancel()
-	cached, err := s.clusterCache.Load(ctx, q.place(), q.Image.Digest)
+	cached, err := s.clusterCache.Load(ctx, q.evidenceRepository(), q.Image.Digest)
 	if err != nil || len(cached) == 0 {
 		return s.known.get(s.key(ctx, q))
 	}
@@ -99,7 +99,7 @@ func (s *Store) Cacheable(ctx context.Context, q Query, evidence []gate.Evidence
 
 	var mu sync.Mutex
 	read := map[string][]v1alpha1.CachedAttestation{}
-	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest}
+	f := fetcher{client: s.client, repository: q.evidenceRepository(), digest: q.Image.Digest}
 	recordsOf := func(source string) []v1alpha1.CachedAttestation {
 		records, err := s.writeRecords(ctx, secret, q, bySource[source])
 		if err != nil {
@@ -225,7 +225,7 @@ func (s *Store) writeRecords(ctx context.Context, secret []byte, q Query, eviden
 		}
 		source := digests.Sum(encoded) // not all evidence has a manifest of its own
 		records = append(records, v1alpha1.CachedAttestation{Source: source, VerificationRecord: &v1alpha1.VerificationRecord{
-			Signer: by, Evidence: encoded, MAC: macOf(secret, q.place(), q.Image.Digest, source, by, string(encoded)),
+			Signer: by, Evidence: encoded, MAC: macOf(secret, q.evidenceRepository(), q.Image.Digest, source, by, string(encoded)),
 		}})
 	}
 	return records, err
@@ -235,7 +235,7 @@ func (s *Store) writeRecords(ctx context.Context, secret []byte, q Query, eviden
 // was made for is still the same.
 func (s *Store) readRecord(ctx context.Context, secret []byte, q Query, cached v1alpha1.CachedAttestation) []gate.Evidence {
 	r := cached.VerificationRecord
-	if len(secret) == 0 || !hmac.Equal(r.MAC, macOf(secret, q.place(), q.Image.Digest, cached.Source, r.Signer, string(r.Evidence))) {
+	if len(secret) == 0 || !hmac.Equal(r.MAC, macOf(secret, q.evidenceRepository(), q.Image.Digest, cached.Source, r.Signer, string(r.Evidence))) {
 		return nil
 	}
 	var e gate.Evidence

@@ -31,7 +31,7 @@ func (s fakeClusterCache) Load(context.Context, string, string) ([]v1alpha1.Cach
 
 func (s fakeClusterCache) Key(context.Context) ([]byte, error) { return s.key, s.err }
 
-// restarted is a Store that remembers nothing, has no registry, and a cache.
+// restarted returns a Store with an empty memory, no registry, and a cluster cache.
 func (w fixture) restarted(s fakeClusterCache) *Store {
 	store := NewStore(nil, NewTrust(TrustOptions{}))
 	store.UseClusterCache(s)
@@ -114,7 +114,7 @@ func TestWhatWasAdmittedIsKept(t *testing.T) {
 	}
 }
 
-// cachingStore is a Store that has a cache to keep on, and trusts these roots.
+// cachingStore returns a Store with a cluster cache, which trusts these roots.
 func (w fixture) cachingStore(s *fakeClusterCache, trust *Trust) *Store {
 	store := NewStore(w.client, trust)
 	store.UseClusterCache(s)
@@ -182,9 +182,9 @@ func TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne(t *testing.T) {
 	}
 }
 
-// TestTheShelfIsAskedWhereMemoryIsntEnough: another replica may have admitted what this
+// TestClusterCacheIsReadIfMemoryIsIncomplete: another replica may have admitted what this
 // one has seen a part of, before the registry went down.
-func TestTheShelfIsAskedWhereMemoryIsntEnough(t *testing.T) {
+func TestClusterCacheIsReadIfMemoryIsIncomplete(t *testing.T) {
 	w, ci := newFixture(t, registrytest.WithReferrers), newKey(t)
 	cache := &fakeClusterCache{key: bytes.Repeat([]byte{7}, 32)}
 	here, there := w.cachingStore(cache, NewTrust(TrustOptions{})), w.cachingStore(cache, NewTrust(TrustOptions{}))

@@ -160,7 +160,7 @@ func TestOursAreLaidOutAsCosigns(t *testing.T) {
 	}
 }
 
-// layout is what of an attestation isn't its time, its size or its signature.
+// layout returns an attestation without its time, its size and its signature.
 func (w fixture) layout(t testing.TB, digest string) string {
 	t.Helper()
 	manifest, err := w.client.Manifest(t.Context(), w.repository, digest)

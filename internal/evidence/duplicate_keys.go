@@ -81,7 +81,7 @@ func skipClosing(decoder *json.Decoder) error {
 	return err
 }
 
-// fold is the same for names that a reader who folds case takes for the same field.
+// fold returns the same text for names that are equal to a case-insensitive reader.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r

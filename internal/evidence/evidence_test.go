@@ -29,7 +29,7 @@ import (
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
 
-// newKey is a signer with a key of its own, P-256.
+// newKey returns a signer with a key of its own, P-256.
 func newKey(t testing.TB) *Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -37,7 +37,7 @@ func newKey(t testing.TB) *Signer {
 	return signerOf(t, key)
 }
 
-// privateKey is a new key of this kind.
+// privateKey returns a new key of this kind.
 func privateKey(t testing.TB, kind string) any {
 	t.Helper()
 	var key any
@@ -69,7 +69,7 @@ func signerOf(t testing.TB, private any) *Signer {
 
 func noPassword() ([]byte, error) { return nil, errors.New("there is no password") }
 
-// inGate is the Gate's signer of this name with this key.
+// inGate returns the Gate's signer of this name with this key.
 func inGate(name string, signer *Signer) v1alpha1.Signer {
 	return v1alpha1.Signer{Name: name, Key: &v1alpha1.KeySigner{Data: signer.PublicPEM()}}
 }
@@ -86,7 +86,7 @@ var (
 	digestB = "sha256:" + strings.Repeat("b", 64)
 )
 
-// about is a statement about digests.
+// about returns a statement about digests.
 func about(predicateType, predicate string, digests ...string) statement {
 	s := statement{Type: statementV1, PredicateType: predicateType, Predicate: json.RawMessage(predicate)}
 	for _, digest := range digests {

@@ -228,7 +228,7 @@ func (f *fetcher) tooLarge(d registry.Descriptor, size, bound int64) {
 	}
 }
 
-// smallestFirst are the bundles to read: each content once, however many manifests name
+// smallestFirst returns the bundles to read: each content once, however many manifests name
 // it. One that is named with several sizes is tried with each: a false one mustn't hide
 // it.
 func (f *fetcher) smallestFirst() []found {

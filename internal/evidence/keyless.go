@@ -80,7 +80,7 @@ func identitiesOf(keyless *v1alpha1.KeylessSigner) (verify.CertificateIdentities
 	return identities, nil
 }
 
-// byIdentity are those whose certificate signed the bundle. Signers of one trusted root
+// byIdentity returns the claims of signers whose certificate signed the bundle. Signers of one trusted root
 // share the costly part.
 func (v *Verifier) byIdentity(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) []claim {
 	if !hasCertificate(b) {
@@ -118,7 +118,7 @@ func (i trustedIdentity) match(result *verify.VerificationResult) (claim, bool) 
 	}
 	w := claim{signer: i.signer, identity: summary.SubjectAlternativeName}
 	for _, stamp := range result.VerifiedTimestamps {
-		w.at(stamp.Timestamp)
+		w.noteTime(stamp.Timestamp)
 	}
 	return w, !w.signed.IsZero()
 }

@@ -35,7 +35,7 @@ var ana = v1alpha1.Signer{Name: "managers", Keyless: &v1alpha1.KeylessSigner{
 	Issuer: sigstoretest.Issuer, Subjects: []string{"ana@example.com", "bo@example.com"}, TrustedRoot: "corp",
 }}
 
-// trusting is the fixture with a store that trusts the services.
+// trusting returns the fixture with a store that trusts the services.
 func (w fixture) trusting(s services) fixture {
 	w.store = NewStore(w.client, s.trust)
 	return w

@@ -55,7 +55,7 @@ type Policy struct {
 	Document []byte
 }
 
-// PolicyDocument is a ClusterImagePolicy that an API server gave, as Policy has it:
+// PolicyDocument returns a ClusterImagePolicy that an API server gave, as Policy has it:
 // without its status, and what else a cluster notes. Evidence is kept until the document
 // changes.
 func PolicyDocument(object map[string]any, name string) ([]byte, error) {
@@ -117,7 +117,7 @@ func (s *Store) legacyWords(ctx context.Context, q Query, signer v1alpha1.Signer
 	return found, err
 }
 
-// evidence is what a word says, without who said it.
+// evidence returns the content of a claim, without its signer.
 func (w LegacyClaim) evidence(digest string) (gate.Evidence, bool) {
 	if w.Statement == nil {
 		return gate.Evidence{PredicateType: w.PredicateType}, w.PredicateType == gate.PredicateSignature
@@ -151,7 +151,7 @@ func (t *Trust) legacySigner(ctx context.Context, signer v1alpha1.Signer) (Legac
 	return whole, err
 }
 
-// RootJSON is the trusted root of this name, as cosign takes it.
+// RootJSON returns the trusted root of this name, as cosign takes it.
 func (t *Trust) RootJSON(ctx context.Context, name string) ([]byte, error) {
 	trusted, err := t.root(ctx, name)
 	if err != nil {
@@ -164,7 +164,7 @@ func (t *Trust) RootJSON(ctx context.Context, name string) ([]byte, error) {
 	return content, nil
 }
 
-// KMSPublicPEM is the public key of a KMS's URI.
+// KMSPublicPEM returns the public key of a KMS's URI.
 func (t *Trust) KMSPublicPEM(ctx context.Context, uri string) (string, error) {
 	public, err := t.key(ctx, uri)
 	if err != nil {

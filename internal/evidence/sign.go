@@ -108,7 +108,7 @@ func NewSigner(key signature.SignerVerifier) (*Signer, error) {
 	return &Signer{keypair: keypair{key: key, public: public, algorithm: algorithm, der: der}}, nil
 }
 
-// PublicPEM is the public key, as a Gate's signer takes it; that of a keyless signer is
+// PublicPEM returns the public key, as a Gate's signer takes it; that of a keyless signer is
 // of no use to anybody.
 func (s *Signer) PublicPEM() string {
 	pem, _ := s.keypair.GetPublicKeyPem() // each keypair has made its own before
@@ -146,10 +146,10 @@ func (k keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
 	return k.algorithm.GetSignatureAlgorithm()
 }
 
-// GetHint is what cosign writes for a key.
+// GetHint returns what cosign writes for a key.
 func (k keypair) GetHint() []byte { return []byte(hintOfDER(k.der)) }
 
-// hintOf is the hint at a public key.
+// hintOf returns the hint at a public key.
 func hintOf(public crypto.PublicKey) (string, error) {
 	der, err := cryptoutils.MarshalPublicKeyToDER(public)
 	if err != nil {

@@ -98,7 +98,7 @@ func (s sigstore) verifier(t testing.TB, signers ...v1alpha1.Signer) *Verifier {
 	return v
 }
 
-// keyless is a signer with one identity.
+// keyless returns a signer with one identity.
 func keyless(name, subject string) v1alpha1.Signer {
 	return v1alpha1.Signer{Name: name, Keyless: &v1alpha1.KeylessSigner{Issuer: issuer, Subject: subject, TrustedRoot: "corp"}}
 }
@@ -110,7 +110,7 @@ func payloadOf(t testing.TB, claim statement) []byte {
 	return payload
 }
 
-// attested is a statement signed by a certificate, logged at this time.
+// attested returns a statement signed by a certificate, logged at this time.
 func (s sigstore) attested(t testing.TB, subject string, at time.Time, claim statement) *protobundle.Bundle {
 	t.Helper()
 	entity, err := s.AttestAtTime(subject, issuer, payloadOf(t, claim), at, true)
@@ -118,7 +118,7 @@ func (s sigstore) attested(t testing.TB, subject string, at time.Time, claim sta
 	return s.bundle(t, entity)
 }
 
-// bundle is an entity as it is attached.
+// bundle returns an entity as it is attached.
 func (s sigstore) bundle(t testing.TB, entity *ca.TestEntity) *protobundle.Bundle {
 	t.Helper()
 	content, err := entity.SignatureContent()
@@ -172,7 +172,7 @@ func (s sigstore) entry(t testing.TB, entry *protorekor.TransparencyLogEntry) *p
 	return entry
 }
 
-// bundleOf is a bundle's JSON, with changes.
+// bundleOf returns a bundle's JSON, with changes.
 func bundleOf(t testing.TB, b *protobundle.Bundle, change ...func(*protobundle.Bundle)) []byte {
 	t.Helper()
 	b, _ = proto.Clone(b).(*protobundle.Bundle)
@@ -317,7 +317,7 @@ func TestACertificateNeedsATime(t *testing.T) {
 	})
 }
 
-// stamped is a key's bundle with a timestamp of this authority.
+// stamped returns a key's bundle with a timestamp of this authority.
 func stamped(t testing.TB, s sigstore, bundle []byte) []byte {
 	t.Helper()
 	b := &protobundle.Bundle{}

@@ -75,7 +75,7 @@ func (s statement) isAbout(digest string) bool {
 	return false
 }
 
-// evidence is what the statement says, without who said it.
+// evidence returns the content of the statement, without its signer.
 func (s statement) evidence() gate.Evidence {
 	e := gate.Evidence{PredicateType: s.PredicateType}
 	switch s.PredicateType {

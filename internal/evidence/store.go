@@ -45,8 +45,8 @@ type Query struct {
 	Policy *Policy
 }
 
-// place is the repository that the evidence is in.
-func (q Query) place() string { return cmp.Or(q.Image.Evidence, q.Image.Repository) }
+// evidenceRepository returns the repository that has the evidence.
+func (q Query) evidenceRepository() string { return cmp.Or(q.Image.Evidence, q.Image.Repository) }
 
 // key has the signers and the policy in it, and what they name: a key that leaves the Gate
 // takes its evidence along.
@@ -56,7 +56,7 @@ func (s *Store) key(ctx context.Context, q Query) string {
 
 // keyBy is key where the signers' fingerprint is known.
 func (s *Store) keyBy(ctx context.Context, q Query, fingerprint string) string {
-	key := fmt.Sprintf("%s@%s %s", q.place(), q.Image.Digest, fingerprint)
+	key := fmt.Sprintf("%s@%s %s", q.evidenceRepository(), q.Image.Digest, fingerprint)
 	if q.Policy != nil {
 		key += fmt.Sprintf(" %s %s", q.Policy.Name, s.policyFingerprint(ctx, q.Policy))
 	}
@@ -115,13 +115,13 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 			return err
 		})
 		if found == nil { // it panicked
-			found = read.all()
+			found = read.collected()
 		}
 		return found, err
 	})
 	select {
 	case <-ctx.Done(): // one who stops waiting doesn't stop the others
-		err := &registry.Error{Action: "reading attestations", Repository: q.place(), Err: context.Cause(ctx)}
+		err := &registry.Error{Action: "reading attestations", Repository: q.evidenceRepository(), Err: context.Cause(ctx)}
 		return s.readSoFar(key), &NothingReadError{err}
 	case result := <-flight:
 		found, _ := result.Val.([]gate.Evidence)
@@ -133,7 +133,7 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 func (s *Store) readSoFar(key string) []gate.Evidence {
 	var found []gate.Evidence
 	if read, ok := s.reading.Load(key); ok {
-		found = read.(*collector).all() //nolint:forcetypeassert // it holds nothing else
+		found = read.(*collector).collected() //nolint:forcetypeassert // it holds nothing else
 	}
 	return union(s.known.get(key), found) // known has it all by the time that reading ends
 }
@@ -150,7 +150,7 @@ func (c *collector) add(evidence []gate.Evidence) {
 	c.found = union(c.found, evidence)
 }
 
-func (c *collector) all() []gate.Evidence {
+func (c *collector) collected() []gate.Evidence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.found
@@ -169,7 +169,7 @@ func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []ga
 		// Another replica may have kept what has come since, and the registry be down.
 		found = s.loadFromCluster(ctx, q)
 	}
-	f := fetcher{client: s.client, repository: q.place(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
+	f := fetcher{client: s.client, repository: q.evidenceRepository(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
 		_, span := tracer.Start(ctx, "verify bundle")
 		defer span.End()
 		evidence, err := verifier.Verify(bundle, q.Image.Digest)
@@ -183,7 +183,7 @@ func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []ga
 		read.add(evidence)
 	}}
 	err = f.fetch(ctx)
-	found = union(found, read.all())
+	found = union(found, read.collected())
 	old, legacyErr := s.fetchLegacy(ctx, q)
 	found = union(found, old)
 	admitted, policyErr := s.fetchPolicy(ctx, q)

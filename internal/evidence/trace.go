@@ -20,7 +20,7 @@ const maxStatus = 1 << 10
 func traceFetch(span trace.Span, q Query, found []gate.Evidence, err error) {
 	if span.IsRecording() {
 		span.SetAttributes(
-			attribute.String("envladder.repository", q.place()),
+			attribute.String("envladder.repository", q.evidenceRepository()),
 			attribute.String("envladder.digest", q.Image.Digest),
 			attribute.Int("envladder.evidence", len(found)))
 		if err != nil {

@@ -91,14 +91,14 @@ func NewTrust(options TrustOptions) *Trust {
 	}
 }
 
-// root is the trusted root of this name.
+// root returns the trusted root of this name.
 func (t *Trust) root(ctx context.Context, name string) (*root.TrustedRoot, error) {
 	return find(ctx, t, t.roots, "root "+name, name, func(context.Context) (*root.TrustedRoot, string, time.Duration, error) {
 		return t.readRoot(name)
 	})
 }
 
-// key is the public key of a KMS's URI.
+// key returns the public key of a KMS's URI.
 func (t *Trust) key(ctx context.Context, uri string) (crypto.PublicKey, error) {
 	return find(ctx, t, t.keys, "key "+uri, uri, func(ctx context.Context) (crypto.PublicKey, string, time.Duration, error) {
 		ctx, cancel := context.WithTimeout(ctx, kmsTimeout)
@@ -180,7 +180,7 @@ func (t *Trust) readRoot(name string) (*root.TrustedRoot, string, time.Duration,
 	return parsed, hex.EncodeToString(sum[:]), rootLife, nil
 }
 
-// rootFile is the content of a trusted root's file.
+// rootFile returns the content of a trusted root's file.
 func (t *Trust) rootFile(name string) ([]byte, error) {
 	advice := "mount it as " + name + ".json"
 	if name == publicGood {
@@ -235,7 +235,7 @@ func readKMS(ctx context.Context, uri string) (crypto.PublicKey, error) {
 	return nil, fmt.Errorf("asking the KMS for the public key of %q: %w", uri, err)
 }
 
-// rootOf is the name of the trusted root that a signer needs; empty where it needs none.
+// rootOf returns the name of the trusted root that a signer needs; empty where it needs none.
 func rootOf(signer v1alpha1.Signer) string {
 	switch {
 	case signer.Keyless == nil:

@@ -68,7 +68,7 @@ func (t *Trust) Verifier(ctx context.Context, signers []v1alpha1.Signer) (*Verif
 	for i, signer := range signers {
 		group.Go(func() {
 			errs[i] = panics.Catch(func() (err error) {
-				parts[i], err = t.one(ctx, signer)
+				parts[i], err = t.verifierOf(ctx, signer)
 				return err
 			})
 		})
@@ -82,8 +82,8 @@ func (t *Trust) Verifier(ctx context.Context, signers []v1alpha1.Signer) (*Verif
 	return all, errors.Join(errs...)
 }
 
-// one is a Verifier for one signer.
-func (t *Trust) one(ctx context.Context, signer v1alpha1.Signer) (Verifier, error) {
+// verifierOf returns a Verifier for one signer.
+func (t *Trust) verifierOf(ctx context.Context, signer v1alpha1.Signer) (Verifier, error) {
 	var trusted *root.TrustedRoot
 	if name := rootOf(signer); name != "" {
 		var err error
@@ -123,7 +123,7 @@ func (t *Trust) publicKey(ctx context.Context, signer v1alpha1.Signer) (crypto.P
 	return public, nil
 }
 
-// newTrustedKey is a key whose times are proven by trusted, or by nothing where that is
+// newTrustedKey returns a key whose times are proven by trusted, or by nothing where that is
 // nil.
 func newTrustedKey(signer string, public crypto.PublicKey, trusted *root.TrustedRoot) (trustedKey, error) {
 	anyHash, err := newKeyVerifier(public)
@@ -162,12 +162,12 @@ func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (claim
 	}
 	if stamps, _, err := verify.VerifySignedTimestamp(b, k.material); err == nil {
 		for _, stamp := range stamps {
-			w.at(stamp.Time)
+			w.noteTime(stamp.Time)
 		}
 	}
 	if entries, err := verify.VerifyTlogEntry(b, k.material, 1, true); err == nil {
 		for _, entry := range entries {
-			w.at(entry.Time)
+			w.noteTime(entry.Time)
 		}
 	}
 	return w, true
@@ -179,8 +179,8 @@ type claim struct {
 	signed                time.Time
 }
 
-// at notes a proven time. The first counts: what was signed is at least as old.
-func (w *claim) at(t time.Time) {
+// noteTime records a proven time. The first counts: what was signed is at least as old.
+func (w *claim) noteTime(t time.Time) {
 	if w.signed.IsZero() || t.Before(w.signed) {
 		w.signed = t
 	}
@@ -263,7 +263,7 @@ func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, er
 	return parsed.evidence(digest, claims)
 }
 
-// byKey are those whose key signed the bundle. The keys that it hints at are tried
+// byKey returns the claims of signers whose key signed the bundle. The keys that it hints at are tried
 // first, and only where none of them signed it, all others: a Gate may have many.
 func (v *Verifier) byKey(b *bundle.Bundle, policy verify.PolicyBuilder) []claim {
 	hint := b.GetVerificationMaterial().GetPublicKey().GetHint()

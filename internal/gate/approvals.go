@@ -37,7 +37,7 @@ func (j *decision) approvals() []Reason {
 	return append(reasons, f.candidates[nearest].problems...)
 }
 
-// person is who signed. A keyless signer may be several people, and a person several
+// person returns the person who signed. A keyless signer may be several people, and a person several
 // signers: one identity is one person for all signers, and is the person that a
 // Gate's signer names. Where in doubt, two are one.
 func (j *decision) person(e Evidence) string {

@@ -20,7 +20,7 @@ func Check(g *v1alpha1.Gate) []Reason {
 	c.exemptImages()
 	c.signers()
 	c.requires()
-	c.rest()
+	c.otherFields()
 	return c.problems
 }
 
@@ -76,10 +76,10 @@ func (c *checker) namespaces() {
 	c.unique(".spec.namespaces", c.spec.Namespaces)
 }
 
-// rest checks what isn't of a digest's requirements.
-func (c *checker) rest() {
+// otherFields checks provenHere, exceptions and observe.
+func (c *checker) otherFields() {
 	if p := c.spec.ProvenHere; p != nil {
-		c.by(".spec.provenHere.by", p.By)
+		c.signersOf(".spec.provenHere.by", p.By)
 		c.positive(".spec.provenHere.duration", p.Duration.Duration)
 		c.trustedTime(".spec.provenHere.duration", p.By)
 		if p.MaxAge != nil {
@@ -93,7 +93,7 @@ func (c *checker) rest() {
 		c.unique(".spec.provenHere.clusters", p.Clusters)
 	}
 	if e := c.spec.Exceptions; e != nil {
-		c.by(".spec.exceptions.by", e.By)
+		c.signersOf(".spec.exceptions.by", e.By)
 		c.count(".spec.exceptions.count", e.Count, e.By)
 	}
 	if o := c.spec.Observe; o != nil {
@@ -113,8 +113,8 @@ func isEmpty(r v1alpha1.Requirements) bool {
 	return r.Signature == nil && r.SBOM == nil && r.Provenance == nil && r.Soak == nil && len(r.Tests) == 0 && r.Approvals == nil
 }
 
-// by checks the signers that a requirement names.
-func (c *checker) by(path string, by []string) {
+// signersOf checks the signers that a requirement names.
+func (c *checker) signersOf(path string, by []string) {
 	if len(by) == 0 {
 		c.problemf(path, "must name at least one signer")
 	}

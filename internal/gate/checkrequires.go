@@ -14,10 +14,10 @@ func (c *checker) requires() {
 		c.signature(".spec.requires.signature", r.Signature)
 	}
 	if r.SBOM != nil {
-		c.by(".spec.requires.sbom.by", r.SBOM.By)
+		c.signersOf(".spec.requires.sbom.by", r.SBOM.By)
 	}
 	if r.Provenance != nil {
-		c.by(".spec.requires.provenance.by", r.Provenance.By)
+		c.signersOf(".spec.requires.provenance.by", r.Provenance.By)
 		if s := r.Provenance.Source; s != nil {
 			if _, err := requiredSource(s); err != nil {
 				c.problemf(".spec.requires.provenance.source", "%v", err)
@@ -30,7 +30,7 @@ func (c *checker) requires() {
 	c.tests(".spec.requires.tests", r.Tests)
 	if a := r.Approvals; a != nil {
 		const path = ".spec.requires.approvals"
-		c.by(path+".by", a.By)
+		c.signersOf(path+".by", a.By)
 		c.count(path+".count", a.Count, a.By)
 		if a.MaxAge != nil {
 			c.maxAge(path+".maxAge", a.MaxAge.Duration, a.By)
@@ -43,14 +43,14 @@ func (c *checker) signature(path string, s *v1alpha1.SignatureRequirement) {
 	case policy && len(s.By) > 0:
 		c.problemf(path, "set exactly one of by and clusterImagePolicy")
 	case !policy:
-		c.by(path+".by", s.By)
+		c.signersOf(path+".by", s.By)
 	}
 }
 
 var platformSyntax = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_.]+)?$`)
 
 func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
-	c.by(path+".by", s.By)
+	c.signersOf(path+".by", s.By)
 	c.label(path+".environment", s.Environment)
 	if s.Environment == c.spec.Environment {
 		c.problemf(path+".environment", "is the Gate's own environment: a digest that an Exception admitted there would prove itself; name an earlier environment, or use provenHere")
@@ -88,7 +88,7 @@ func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
 			c.problemf(at+".name", "%s is listed twice", quote(test.Name))
 		}
 		seen[test.Name] = true
-		c.by(at+".by", test.By)
+		c.signersOf(at+".by", test.By)
 		if test.MaxAge != nil {
 			c.maxAge(at+".maxAge", test.MaxAge.Duration, test.By)
 		}

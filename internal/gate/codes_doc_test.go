@@ -40,7 +40,7 @@ func TestThePageListsEveryCode(t *testing.T) {
 	}
 }
 
-// codesTable is a table in Markdown, with the blank lines that it needs around it.
+// codesTable returns a table in Markdown, with the blank lines that it needs around it.
 func codesTable() string {
 	var table strings.Builder
 	table.WriteString("\n| code | denied because | what to do |\n| --- | --- | --- |\n")

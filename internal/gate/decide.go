@@ -20,15 +20,15 @@ func Decide(r Request) Verdict {
 	for _, signer := range r.Gate.Spec.Signers {
 		j.signers[signer.Name] = signer
 	}
-	reasons, exempted := j.all()
-	verdict := Deny(r.Image, r.by(), reasons...)
+	reasons, exempted := j.decide()
+	verdict := Deny(r.Image, r.gateRef(), reasons...)
 	if verdict.Allowed {
 		verdict.Exception = exempted
 	}
 	return verdict
 }
 
-// Deny is a verdict for these reasons: a denial, or leave where there are none. It
+// Deny returns a verdict for these reasons: a denial, or an admission where there are none. It
 // sorts them, drops duplicates, and makes untrusted text in them safe to print.
 func Deny(image Image, by Ref, reasons ...Reason) Verdict {
 	name := image.String()
@@ -73,8 +73,8 @@ type decision struct {
 	unmet map[time.Time][]Reason
 }
 
-// all are the reasons for a denial, and the exception that stands in for proof.
-func (j *decision) all() ([]Reason, *Exempted) {
+// decide returns the reasons for a denial, and the exception that replaces missing evidence.
+func (j *decision) decide() ([]Reason, *Exempted) {
 	missing := j.required()
 	var exempted *Exempted
 	if len(missing) > 0 {
@@ -104,7 +104,7 @@ func codesOf(reasons []Reason) []Code {
 	return slices.Compact(codes)
 }
 
-// required are the requirements that aren't met. What has proven itself here isn't asked
+// required returns the requirements that aren't met. What has proven itself here isn't asked
 // again for proof from elsewhere.
 func (j *decision) required() []Reason {
 	missing := slices.Concat(j.signature(), j.sbom(), j.provenance())
@@ -119,7 +119,7 @@ func (j *decision) required() []Reason {
 	return append(missing, elsewhere...)
 }
 
-// provenElsewhere are the requirements that aren't met of those that provenHere stands in
+// provenElsewhere returns the requirements that aren't met of those that provenHere stands in
 // for.
 func (j *decision) provenElsewhere() []Reason {
 	return slices.Concat(j.soak(), j.tests(), j.approvals())

@@ -29,7 +29,7 @@ type Exempted struct {
 	Missing []Code `json:"missing"`
 }
 
-// exempted is the exception that counts, or why those that are about the digest don't.
+// exempted returns the exception that counts, or why those that are about the digest don't.
 func (j *decision) exempted() (*Exempted, []Reason) {
 	about := slices.DeleteFunc(slices.Clone(j.Exceptions), func(x Exception) bool { return x.Spec.Digest != j.Image.Digest })
 	slices.SortFunc(about, func(a, b Exception) int { return cmp.Compare(a.Name, b.Name) })
@@ -51,7 +51,7 @@ func (j *decision) exempt(x Exception) (*Exempted, Reason) {
 		return nil, NewReason(ExceptionElsewhere, "Exception %s is for namespaces %s", quote(x.Name), names(x.Spec.Namespaces))
 	case policy == nil:
 		return nil, NewReason(ExceptionRefused, "Exception %s names the digest, and Gate %s accepts no Exceptions", quote(x.Name), quote(j.Gate.Name))
-	case j.over(end):
+	case j.expired(end):
 		return nil, NewReason(ExceptionExpired, "Exception %s expired %s", quote(x.Name), stamp(end))
 	}
 	k := exceptionKind
@@ -85,11 +85,11 @@ func (j *decision) assessPermission(e Evidence) candidate {
 	switch {
 	case e.Permission.Namespace != j.Namespace || strings.TrimSpace(j.Namespace) == "":
 		c.problems = []Reason{NewReason(ExceptionElsewhere, "%s is for namespace %s", e.title(), quote(e.Permission.Namespace))}
-	case e.Permission.ExpiresAt == nil || j.over(*e.Permission.ExpiresAt):
+	case e.Permission.ExpiresAt == nil || j.expired(*e.Permission.ExpiresAt):
 		c.problems = []Reason{NewReason(ExceptionExpired, "%s has expired", e.title())}
 	}
 	return c
 }
 
-// over reports whether an end has come. What already runs isn't stopped by time alone.
-func (j *decision) over(end time.Time) bool { return !j.Rescheduled && !j.Now.Before(end) }
+// expired reports whether an end has come. What already runs isn't stopped by time alone.
+func (j *decision) expired(end time.Time) bool { return !j.Rescheduled && !j.Now.Before(end) }

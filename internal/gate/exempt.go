@@ -13,5 +13,5 @@ func DecideExempt(r Request) Verdict {
 		return Decide(r)
 	}
 	j := decision{Request: r, signers: map[string]v1alpha1.Signer{}}
-	return Deny(r.Image, r.by(), slices.Concat(Check(j.Gate), j.unsupported(), j.recalled())...)
+	return Deny(r.Image, r.gateRef(), slices.Concat(Check(j.Gate), j.unsupported(), j.recalled())...)
 }

@@ -37,7 +37,7 @@ func digestOf(text string) string {
 	return "sha256:" + hex.String()
 }
 
-// publicKey is a key of its own for each name.
+// publicKey returns a different key for each name.
 func publicKey(name string) string {
 	seed := sha256.Sum256([]byte(name))
 	der, err := x509.MarshalPKIXPublicKey(ed25519.NewKeyFromSeed(seed[:]).Public())
@@ -101,7 +101,7 @@ const (
 	theProvenance
 )
 
-// proven is a request that is allowed, with nothing to spare where a figure is asked.
+// proven returns a request that is allowed, with nothing to spare where a figure is asked.
 func proven() gate.Request {
 	return gate.Request{
 		Gate:  fullGate(),
@@ -122,7 +122,7 @@ func proven() gate.Request {
 	}
 }
 
-// soaked is a soak of so many healthy seconds in 25 hours that ended an hour ago.
+// soaked returns a soak of so many healthy seconds in 25 hours that ended an hour ago.
 func soaked(seconds int64) *gate.Soak {
 	return &gate.Soak{
 		Ladder: "shop", Environment: "staging",
@@ -154,7 +154,7 @@ const (
 	sourceURI = "git+https://github.com/example/shop@refs/heads/main"
 )
 
-// built is the provenance of a build of one source.
+// built returns the provenance of a build of one source.
 func built(builder, uri string) *gate.Provenance {
 	p := &gate.Provenance{}
 	p.RunDetails.Builder.ID = builder

@@ -106,7 +106,7 @@ func (p Pattern) Overlaps(q Pattern) bool {
 	return p.parent == q.parent && (p.last == q.last || p.IsWildcard() || q.IsWildcard())
 }
 
-// with is the pattern's repository that has this last element.
+// with returns the pattern's repository with this last element.
 func (p Pattern) with(last string) string {
 	if p.IsWildcard() {
 		return p.parent + last
@@ -114,7 +114,7 @@ func (p Pattern) with(last string) string {
 	return p.parent + p.last
 }
 
-// FindImage is the image, without its digest, that a Gate judges under this name: the
+// FindImage returns the image, without its digest, that a Gate judges under this name: the
 // repository that evidence is fetched from (never a mirror), and the ladder. False
 // where the Gate doesn't list it. A Gate that Check finds nothing in has one answer.
 func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
@@ -136,7 +136,7 @@ func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
 	return Image{}, false
 }
 
-// evidenceOf is the repository of an image's attestations, where it has one of its own.
+// evidenceOf returns the repository of an image's attestations, where it has one of its own.
 func evidenceOf(image v1alpha1.GateImage, last string) string {
 	pattern, err := ParsePattern(image.Evidence)
 	if image.Evidence == "" || err != nil {
@@ -145,7 +145,7 @@ func evidenceOf(image v1alpha1.GateImage, last string) string {
 	return pattern.with(last)
 }
 
-// FindExempt is the entry of `exemptImages` that lets this repository by. Images come first:
+// FindExempt returns the entry of `exemptImages` that matches this repository. Images come first:
 // images that a Gate judges aren't exempt.
 func FindExempt(spec *v1alpha1.GateSpec, repository string) (v1alpha1.ExemptImage, bool) {
 	for _, other := range spec.ExemptImages {

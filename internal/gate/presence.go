@@ -9,13 +9,13 @@ import (
 
 // The kinds of statements.
 var (
-	signatureKind  = kind{noun: "signature", is: is(PredicateSignature), missing: NoSignature}
+	signatureKind  = kind{noun: "signature", is: equals(PredicateSignature), missing: NoSignature}
 	sbomKind       = kind{noun: "SBOM", is: isSBOM, missing: NoSBOM, need: "an SBOM"}
-	provenanceKind = kind{noun: "provenance", is: is(PredicateProvenance), missing: NoProvenance, need: "provenance"}
-	soakKind       = kind{noun: "soak", is: is(PredicateSoak), missing: NoSoak}
-	testKind       = kind{noun: "test result", is: is(PredicateTest), missing: NoTest}
-	approvalKind   = kind{noun: "approval", is: is(PredicateApproval), missing: NoApproval}
-	exceptionKind  = kind{noun: "exception", is: is(PredicateException)}
+	provenanceKind = kind{noun: "provenance", is: equals(PredicateProvenance), missing: NoProvenance, need: "provenance"}
+	soakKind       = kind{noun: "soak", is: equals(PredicateSoak), missing: NoSoak}
+	testKind       = kind{noun: "test result", is: equals(PredicateTest), missing: NoTest}
+	approvalKind   = kind{noun: "approval", is: equals(PredicateApproval), missing: NoApproval}
+	exceptionKind  = kind{noun: "exception", is: equals(PredicateException)}
 )
 
 var kinds = []kind{signatureKind, sbomKind, provenanceKind, soakKind, testKind, approvalKind, exceptionKind}
@@ -34,7 +34,7 @@ func nounOf(predicateType string) string {
 	return "statement"
 }
 
-func is(want string) func(string) bool {
+func equals(want string) func(string) bool {
 	return func(predicateType string) bool { return predicateType == want }
 }
 

@@ -131,7 +131,7 @@ func exceptions() *rapid.Generator[gate.Exception] {
 	})
 }
 
-// evidence is any, be it that its content doesn't fit its type.
+// evidence returns any evidence, including some whose content doesn't fit its type.
 func evidence() *rapid.Generator[gate.Evidence] {
 	return rapid.Custom(func(t *rapid.T) gate.Evidence {
 		return gate.Evidence{

@@ -125,7 +125,7 @@ func (s *Soak) deployedAt() time.Time {
 	return s.Window.StartedAt
 }
 
-// returns are the times at which the digest came back after it had been away for longer
+// returns returns the times at which the digest came back after it had been away for longer
 // than a bound, or why they can't be known.
 func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	w := s.Window

@@ -16,8 +16,8 @@ func RefTo(g *v1alpha1.Gate) Ref {
 	return Ref{Name: g.Name, Generation: g.Generation, Digest: specDigest(g)}
 }
 
-// by is the Ref that was given, or the Gate's.
-func (r Request) by() Ref {
+// gateRef returns the Ref that was given, or the Gate's.
+func (r Request) gateRef() Ref {
 	if r.Ref.Digest != "" {
 		return r.Ref
 	}

@@ -149,7 +149,7 @@ func soakFigures(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	return reasons
 }
 
-// healthy is the time that counts: all of it or the longest piece, and where the
+// healthy returns the time that counts: all of it or the longest piece, and where the
 // image is one platform's, no more than that platform had.
 func (j *decision) healthy(s *Soak, required *v1alpha1.SoakRequirement) int64 {
 	seconds := s.Window.HealthySeconds

@@ -43,8 +43,8 @@ func (j *decision) assessTest(e Evidence, required v1alpha1.TestRequirement) can
 	return c
 }
 
-// suite is the name of the first configuration: in-toto's predicate has no other
-// place for it.
+// suite returns the name of the first configuration: in-toto's predicate has no other field
+// for it.
 func (t *Test) suite() string {
 	if len(t.Configuration) == 0 {
 		return ""

@@ -18,7 +18,7 @@ const (
 // quote returns a name in quotes, bounded, with invisible characters escaped.
 func quote(name string) string { return printable.Quote(name, maxName) }
 
-// names is a list of names for a message, bounded.
+// names returns a list of names for a message, bounded.
 func names(list []string) string { return join(list, ", ") }
 
 // anyOf is names of which one is enough.

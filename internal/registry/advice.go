@@ -51,7 +51,7 @@ func adviceFor(answer *transport.Error) string {
 	return ""
 }
 
-// adviseReading is about a tag that can't be read before it is written.
+// adviseReading adds advice to the error of a tag that can't be read before it is written.
 func adviseReading(err error) error {
 	var answer *transport.Error
 	if errors.As(err, &answer) && (answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized) {

@@ -56,7 +56,7 @@ func (c *Client) BudgetedTransport(repositories ...string) (*BudgetedTransport, 
 	return &BudgetedTransport{client: c}, nil
 }
 
-// Options are those for the registry client.
+// Options returns the options for the registry client.
 func (a *BudgetedTransport) Options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(a), remote.WithAuthFromKeychain(a.client.keychain)}
 }
@@ -64,8 +64,8 @@ func (a *BudgetedTransport) Options(ctx context.Context) []remote.Option {
 // Keychain has the credentials.
 func (a *BudgetedTransport) Keychain() authn.Keychain { return a.client.keychain }
 
-// Err is the first failure to read, which libraries may take for there being nothing. That
-// something isn't there is none.
+// Err returns the first failure to read, which libraries may report as missing content. Missing
+// content itself is no failure.
 func (a *BudgetedTransport) Err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

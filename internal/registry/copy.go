@@ -78,7 +78,7 @@ func (c *Client) Copy(ctx context.Context, from, to Places, digest string) (Copi
 	return copied, nil
 }
 
-// withPlatforms are an image's digest and, where it is an index, those of its children.
+// withPlatforms returns an image's digest and, where it is an index, those of its children.
 func (c *Client) withPlatforms(ctx context.Context, repository, digest string) ([]string, error) {
 	manifest, err := c.Manifest(ctx, repository, digest)
 	if err != nil {

@@ -168,9 +168,9 @@ func (c *Client) putInTag(ctx context.Context, pusher *remote.Pusher, repository
 	for looked := range 2 {
 		found := c.lists(ctx, repository.Name(), subject)
 		switch {
-		case !names(found.all(), entry) && found.tagErr != nil:
+		case !names(found.merged(), entry) && found.tagErr != nil:
 			return false, fmt.Errorf("reading back: %w", found.tagErr)
-		case !names(found.all(), entry):
+		case !names(found.merged(), entry):
 			return false, nil
 		case looked == 1:
 			return true, nil
@@ -199,5 +199,5 @@ type rawManifest []byte
 // RawManifest implements remote.Taggable.
 func (m rawManifest) RawManifest() ([]byte, error) { return m, nil }
 
-// MediaType is what the registry is told.
+// MediaType returns the type that is sent to the registry.
 func (m rawManifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }

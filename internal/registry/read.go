@@ -54,7 +54,7 @@ func (c *Client) Manifest(ctx context.Context, repository, digest string) (Manif
 	return c.ManifestUpTo(ctx, repository, digest, MaxManifest)
 }
 
-// ManifestUpTo is Manifest with a bound of the caller's.
+// ManifestUpTo reads a manifest like Manifest, up to the caller's limit.
 func (c *Client) ManifestUpTo(ctx context.Context, repository, digest string, limit int64) (Manifest, error) {
 	manifest, err := c.manifest(ctx, repository, digest, limit)
 	if err != nil {

@@ -21,7 +21,7 @@ type Reference struct {
 	Digest string
 }
 
-// String is the reference in full.
+// String returns the reference in full.
 func (r Reference) String() string {
 	s := r.Repository
 	if r.Tag != "" {

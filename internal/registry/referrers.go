@@ -24,9 +24,9 @@ import (
 func (c *Client) Referrers(ctx context.Context, repository, digest string, annotations ...string) ([]Descriptor, error) {
 	found := c.lists(ctx, repository, digest, annotations...)
 	if err := found.err(); err != nil {
-		return found.all(), &Error{Action: fmt.Sprintf("listing referrers of %s", digest), Repository: repository, Err: err}
+		return found.merged(), &Error{Action: fmt.Sprintf("listing referrers of %s", digest), Repository: repository, Err: err}
 	}
-	return found.all(), nil
+	return found.merged(), nil
 }
 
 // referrerLists are the two lists of what refers to a digest.
@@ -35,9 +35,9 @@ type referrerLists struct {
 	apiErr, tagErr error
 }
 
-// all returns each referrer once. The API's descriptor of it is preferred: the registry
+// merged returns each referrer once. The API's descriptor of it is preferred: the registry
 // wrote that one.
-func (l *referrerLists) all() []Descriptor {
+func (l *referrerLists) merged() []Descriptor {
 	if len(l.tag) == 0 {
 		return l.api
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/envladder/envladder/internal/verdict"
 )
 
-// leave is an Exception that these sign for namespace shop, until the end.
-func (w *fixture) leave(t *testing.T, end time.Time, by ...*evidence.Signer) v1alpha1.Exception {
+// newException returns an Exception for namespace shop that these signers sign, until the end.
+func (w *fixture) newException(t *testing.T, end time.Time, by ...*evidence.Signer) v1alpha1.Exception {
 	t.Helper()
 	x := v1alpha1.Exception{ObjectMeta: metav1.ObjectMeta{Name: "leave"}, Spec: v1alpha1.ExceptionSpec{
 		Digest: w.digest, Namespaces: []string{"shop"}, Reason: "incident 117", ExpiresAt: metav1.NewTime(end),
@@ -38,15 +38,15 @@ func TestAnException(t *testing.T) {
 		spec.Exceptions = &v1alpha1.ExceptionPolicy{By: []string{"ci", "observer"}, Count: 2}
 	})
 	end := now.Add(time.Hour)
-	both := w.leave(t, end, w.ci, w.observer)
+	both := w.newException(t, end, w.ci, w.observer)
 	other := *w
 	other.digest = w.server.Image(t, "shop/web")
-	elsewhere := other.leave(t, end, w.ci, w.observer)
+	elsewhere := other.newException(t, end, w.ci, w.observer)
 	moved := elsewhere
 	moved.Spec.Digest = w.digest // the resource says so, the statements don't
 	widened := both
 	widened.Spec.Namespaces = []string{"blog"}
-	longer := w.leave(t, now.Add(-time.Hour), w.ci, w.observer)
+	longer := w.newException(t, now.Add(-time.Hour), w.ci, w.observer)
 	longer.Spec.ExpiresAt = metav1.NewTime(end)
 
 	for name, test := range map[string]struct {
@@ -55,9 +55,9 @@ func TestAnException(t *testing.T) {
 		want      bool
 	}{
 		"of both":                      {both, "shop", true},
-		"of one":                       {w.leave(t, end, w.ci), "shop", false},
-		"of one, twice":                {w.leave(t, end, w.ci, w.ci), "shop", false},
-		"of one and a stranger":        {w.leave(t, end, w.ci, newKey(t)), "shop", false},
+		"of one":                       {w.newException(t, end, w.ci), "shop", false},
+		"of one, twice":                {w.newException(t, end, w.ci, w.ci), "shop", false},
+		"of one and a stranger":        {w.newException(t, end, w.ci, newKey(t)), "shop", false},
 		"in no namespace":              {both, "", false},
 		"about another image":          {elsewhere, "shop", false},
 		"edited to be about this one":  {moved, "shop", false},

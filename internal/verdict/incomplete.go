@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// incomplete are a denial's reasons where err says that evidence may be missing. Where
+// incomplete returns a denial's reasons where err says that evidence may be missing. Where
 // the registry gave nothing, they don't claim that there is none, nor tell anybody to
 // attest what may be there.
 func incomplete(ctx context.Context, verdict gate.Verdict, err error) []gate.Reason {
@@ -40,7 +40,7 @@ func claimsAbsence(code gate.Code) bool {
 	}
 }
 
-// doubts are the reasons for not knowing all evidence: one for each code.
+// doubts returns the reasons for not knowing all evidence: one for each code.
 func doubts(ctx context.Context, err error) []gate.Reason {
 	var codes []gate.Code
 	messages := map[gate.Code][]string{}

@@ -92,7 +92,7 @@ func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome
 		return nil
 	})
 	if err != nil {
-		outcome.Verdict = gate.Deny(l.image, l.by(), doubts(ctx, err)...)
+		outcome.Verdict = gate.Deny(l.image, l.gateRef(), doubts(ctx, err)...)
 	}
 	return outcome
 }
@@ -102,7 +102,7 @@ func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome
 func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, asked evidence.Query) (gate.Verdict, []gate.Evidence) {
 	if l.image.Digest == "" {
 		reason := gate.NewReason(gate.NoDigest, "%s names no digest", query.Reference)
-		return named(gate.Deny(l.image, l.by(), reason), query.Reference), nil
+		return named(gate.Deny(l.image, l.gateRef(), reason), query.Reference), nil
 	}
 	request := query.request(l.Gate, l.image)
 	request.Evidence = j.source.Known(ctx, asked)
@@ -123,7 +123,7 @@ func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, asked ev
 	return verdict, request.Evidence
 }
 
-// evidence is what a Gate's evidence about an image is asked for by.
+// evidence returns the query for a Gate's evidence about an image.
 func (q Query) evidence(l listing) evidence.Query {
 	asked := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
 	if signature := l.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
@@ -146,7 +146,7 @@ func (j *Judge) addExceptions(ctx context.Context, query Query, l listing, reque
 	return len(request.Exceptions) > 0
 }
 
-// objections are the denials of Gates that don't list the image: one that can't be
+// objections returns the denials of Gates that don't list the image: one that can't be
 // judged by lets nothing into its namespaces, and a Recall counts in all of them.
 func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome {
 	var outcomes []Outcome
@@ -159,13 +159,13 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 	return outcomes
 }
 
-// judgeRest is the word of the Gates that don't list the image: allowed where one that
+// judgeRest returns the verdict of the Gates that don't list the image: allowed where one that
 // lists it, or that lets it by in its `exemptImages`, speaks for all of them.
 func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
 	strictest := q.strictest().Spec.Action
 	for _, l := range listed {
 		if v1alpha1.CompareStrictness(l.Gate.Spec.Action, strictest) == 0 {
-			return Outcome{Verdict: gate.Deny(l.image, l.by()), Action: l.Gate.Spec.Action.Effective()}
+			return Outcome{Verdict: gate.Deny(l.image, l.gateRef()), Action: l.Gate.Spec.Action.Effective()}
 		}
 	}
 	tagged := ""
@@ -200,19 +200,19 @@ func (q Query) unlisting(strictest v1alpha1.Action) string {
 	return "none of the Gates " + strings.Join(names, ", ") + " lists"
 }
 
-// deny is the word of all Gates of the namespace: under the strictest one's name.
+// deny returns a denial by all Gates of the namespace, in the strictest one's name.
 func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 	var by gate.Ref
 	strictest := v1alpha1.ActionDeny
 	if len(q.Gates) > 0 {
 		g := q.strictest()
-		by, strictest = g.by(), g.Spec.Action.Effective()
+		by, strictest = g.gateRef(), g.Spec.Action.Effective()
 	}
 	verdict := gate.Deny(gate.Image{}, by, gate.NewReason(code, format, arguments...))
 	return Outcome{Verdict: named(verdict, q.Reference), Action: strictest}
 }
 
-// strictest is the first Gate of the strictest action; there is at least one.
+// strictest returns the first Gate of the strictest action; there is at least one.
 func (q Query) strictest() Gate {
 	return slices.MinFunc(q.Gates, func(a, b Gate) int { return v1alpha1.CompareStrictness(b.Spec.Action, a.Spec.Action) })
 }

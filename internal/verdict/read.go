@@ -26,7 +26,7 @@ func ReadGate(file string, data []byte) (Gate, error) {
 	return Gate{Gate: decoded, Unknown: unknown}, nil
 }
 
-// PolicyNames are the ClusterImagePolicies that Gates name, sorted.
+// PolicyNames returns the ClusterImagePolicies that Gates name, sorted.
 func PolicyNames(gates []Gate) []string {
 	var names []string
 	for _, g := range gates {

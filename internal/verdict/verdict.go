@@ -39,8 +39,8 @@ type Gate struct {
 	Ref gate.Ref
 }
 
-// by is the Ref that was given, or the Gate's.
-func (g Gate) by() gate.Ref {
+// gateRef returns the Ref that was given, or computes it.
+func (g Gate) gateRef() gate.Ref {
 	if g.Ref.Digest != "" {
 		return g.Ref
 	}

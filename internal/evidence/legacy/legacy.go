@@ -150,7 +150,7 @@ func (v *Verifier) access(ctx context.Context, image gate.Image) (*registry.Budg
 	return access, options, nil
 }
 
-// authorityOf is a signer as policy-controller knows it.
+// authorityOf returns a signer as policy-controller knows it.
 func authorityOf(ctx context.Context, signer evidence.LegacySigner) (clusterimagepolicy.Authority, context.Context, error) {
 	authority := clusterimagepolicy.Authority{Name: authorityName}
 	if signer.Key != nil {
@@ -196,7 +196,7 @@ func withRoots(ctx context.Context, roots map[string]*prototrustroot.TrustedRoot
 	return config.ToContext(ctx, &config.Config{SigstoreKeysConfig: &config.SigstoreKeysMap{SigstoreKeys: roots}})
 }
 
-// reencode is how policy-controller's own reconciler makes its inner form of a policy:
+// reencode returns how policy-controller's own reconciler makes its inner form of a policy:
 // keys and repositories are parsed on the way back.
 func reencode(from *clusterimagepolicy.ClusterImagePolicy) (clusterimagepolicy.ClusterImagePolicy, error) {
 	var into clusterimagepolicy.ClusterImagePolicy
@@ -207,7 +207,7 @@ func reencode(from *clusterimagepolicy.ClusterImagePolicy) (clusterimagepolicy.C
 	return into, err
 }
 
-// roots are the trusted roots that a policy's authorities name.
+// roots returns the trusted roots that a policy's authorities name.
 func (v *Verifier) roots(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) (map[string]*prototrustroot.TrustedRoot, error) {
 	contents, err := v.rootsJSON(ctx, policy)
 	roots := map[string]*prototrustroot.TrustedRoot{}

@@ -121,7 +121,7 @@ func person(subject string) v1alpha1.Signer {
 	return v1alpha1.Signer{Name: "ana", Legacy: true, Keyless: &v1alpha1.KeylessSigner{Issuer: sigstoretest.Issuer, Subject: subject, TrustedRoot: "corp"}}
 }
 
-// found are the predicate types of what is found for a signer.
+// found returns the predicate types of what is found for a signer.
 func (w *fixture) found(t *testing.T, store *evidence.Store, signer v1alpha1.Signer) map[string]gate.Evidence {
 	t.Helper()
 	got, err := store.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{signer}})
@@ -184,7 +184,7 @@ func (s fakeClusterCache) Load(context.Context, string, string) ([]v1alpha1.Cach
 
 func (fakeClusterCache) Key(context.Context) ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil }
 
-// afterRestart is how much is known after a restart of what was found before, with the
+// afterRestart returns how much evidence is known after a restart, with the
 // registry down.
 func (w *fixture) afterRestart(t *testing.T, found []gate.Evidence, before, after evidence.Query) int {
 	t.Helper()
@@ -292,7 +292,7 @@ func TestAFailureIsntTakenForAbsence(t *testing.T) {
 	}
 }
 
-// policy is a ClusterImagePolicy, as people have them.
+// policy returns a ClusterImagePolicy, as people have them.
 func (w *fixture) policy(t *testing.T, apiVersion string, change func(map[string]any)) []byte {
 	t.Helper()
 	spec := map[string]any{

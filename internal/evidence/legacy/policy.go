@@ -56,7 +56,7 @@ func (v *Verifier) Admits(ctx context.Context, document []byte, image gate.Image
 	return reasons(errs), nil
 }
 
-// Resolve is a ClusterImagePolicy with the keys of a KMS and the trusted roots that it
+// Resolve returns a ClusterImagePolicy with the keys of a KMS and the trusted roots that it
 // names.
 func (v *Verifier) Resolve(ctx context.Context, document []byte) ([]byte, error) {
 	policy, err := v.read(ctx, document)
@@ -87,7 +87,7 @@ func (v *Verifier) read(ctx context.Context, document []byte) (*v1alpha1.Cluster
 	return policy, nil
 }
 
-// reasons are what policy-controller says, in one line.
+// reasons returns what policy-controller says, in one line.
 func reasons(errs []error) string {
 	texts := make([]string, len(errs))
 	for i, err := range errs {

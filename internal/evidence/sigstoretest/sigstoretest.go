@@ -95,7 +95,7 @@ func Start(t T) *Sigstore {
 	return s
 }
 
-// Token is an OIDC token of a person.
+// Token returns an OIDC token of a person.
 func (s *Sigstore) Token(email string) string {
 	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 	claims := fmt.Sprintf(`{"iss":%q,"aud":"sigstore","sub":%q,"email":%q,"email_verified":true,"exp":%d}`, Issuer, email, email, time.Now().Add(life).Unix())

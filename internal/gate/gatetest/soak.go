@@ -8,7 +8,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// Soak is what an observer of staging says of an image, repository@digest, that was
+// Soak returns an observer's statement in staging about an image, repository@digest, that was
 // healthy for some time, without interruption, until some time ago.
 func Soak(ladder, reference string, healthy, ago time.Duration) gate.Soak {
 	repository, digest, _ := strings.Cut(reference, "@")

@@ -171,13 +171,13 @@ func (s *Server) Manifest(t T, repository string, manifest v1.Manifest) string {
 	return digest.String()
 }
 
-// DigestOf is the digest of some content.
+// DigestOf returns the digest of some content.
 func DigestOf(content []byte) string {
 	sum := sha256.Sum256(content)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Name is the repository's name with this registry's host.
+// Name returns the repository's name with this registry's host.
 func (s *Server) Name(repository string) string { return fmt.Sprintf("%s/%s", s.Host, repository) }
 
 func (s *Server) repository(t T, repository string) name.Repository {
@@ -217,5 +217,5 @@ type rawManifest []byte
 // RawManifest implements remote.Taggable.
 func (m rawManifest) RawManifest() ([]byte, error) { return m, nil }
 
-// MediaType is what the registry is told.
+// MediaType returns the type that is sent to the registry.
 func (m rawManifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
