@@ -2,9 +2,10 @@ package gate
 
 import (
 	"cmp"
+	"slices"
+
 	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/printable"
-	"slices"
 )
 
 // kind is a kind of statement as a requirement asks for it.

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/digests"
 )

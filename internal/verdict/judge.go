@@ -86,7 +86,7 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 
 // judgeSafely denies where judging panics.
 func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
-	outcome := Outcome{Action: l.Gate.Spec.Action.Effective(), Asked: query.evidence(l)}
+	outcome := Outcome{Action: l.Spec.Action.Effective(), Asked: query.evidence(l)}
 	err := panics.Catch(func() error {
 		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l, outcome.Asked)
 		return nil
@@ -164,8 +164,8 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
 	strictest := q.strictest().Spec.Action
 	for _, l := range listed {
-		if v1alpha1.CompareStrictness(l.Gate.Spec.Action, strictest) == 0 {
-			return Outcome{Verdict: gate.Deny(l.image, l.gateRef()), Action: l.Gate.Spec.Action.Effective()}
+		if v1alpha1.CompareStrictness(l.Spec.Action, strictest) == 0 {
+			return Outcome{Verdict: gate.Deny(l.image, l.gateRef()), Action: l.Spec.Action.Effective()}
 		}
 	}
 	tagged := ""
