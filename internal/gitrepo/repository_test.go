@@ -123,7 +123,7 @@ func TestOpenRejects(t *testing.T) {
 
 func TestErrorsHaveNoCredentials(t *testing.T) {
 	r, _ := world(t)
-	// Nobody listens on port 1.
+	// No one listens on port 1.
 	git(t, r.Root, "remote", "set-url", "origin", "http://ana:s3cret@127.0.0.1:1/team/gitops.git?private_token=s3cret")
 	_, err := r.DefaultBranch(t.Context())
 	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "127.0.0.1:1") {
