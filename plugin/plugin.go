@@ -21,11 +21,11 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 )
 
-// Request asks for the manifests of one environment.
+// Request is for the manifests of one environment.
 type Request struct {
 	// Repository from its root.
 	Repository fs.FS
-	// Charts reads charts from registries; nil refuses them.
+	// Charts reads charts from registries; nil rejects them.
 	Charts *chart.Puller
 	// Dir is the folder of ladder.yaml in the repository, the Application's path.
 	Dir string
@@ -57,8 +57,8 @@ type Request struct {
 	AllowEmpty bool
 }
 
-// Generate renders what the request asks for, stamped unless the Ladder says otherwise,
-// in this process.
+// Generate renders the requested environment in this process. It stamps the manifests unless
+// the Ladder turns that off.
 func Generate(ctx context.Context, r Request) (manifest.Manifests, error) {
 	found, err := r.resolve(ctx)
 	if err != nil {
@@ -68,7 +68,7 @@ func Generate(ctx context.Context, r Request) (manifest.Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Helm's engine can't be stopped; at least it isn't started for nobody.
+	// Helm's engine can't be stopped, so it isn't started when the caller has left
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -76,15 +76,15 @@ func Generate(ctx context.Context, r Request) (manifest.Manifests, error) {
 	return manifests, chart.Explain(err, found.merged)
 }
 
-// resolved is all that a rendering depends on, and where its values come from.
+// resolved is everything that a rendering depends on, and the origin of its values.
 type resolved struct {
 	source *chart.Source
 	recipe chart.RenderOptions
 	merged *layers.Merged
 }
 
-// resolve reads all that the rendering depends on, within bounds: what a chart's author
-// can make of a chart isn't looked into.
+// resolve reads everything that the rendering depends on, within bounds. It doesn't parse the
+// chart, since its author decides how much work that is.
 func (r Request) resolve(ctx context.Context) (resolved, error) {
 	document, err := ladder.Open(r.Repository, r.Dir)
 	if err != nil {
@@ -115,8 +115,8 @@ func (r Request) resolve(ctx context.Context) (resolved, error) {
 	return resolved{source, r.recipe(step, merged, release, source.Digest), merged}, nil
 }
 
-// step resolves what is asked for. A digest that an Application names would be a way
-// around the pins: it counts for previews alone.
+// step resolves the requested environment. It accepts digests of an Application for previews
+// only: elsewhere they would bypass the pins.
 func (r Request) step(document *ladder.Document) (ladder.Resolved, error) {
 	if !ladder.IsPreview(r.Environment) {
 		if r.PullRequest != "" || len(r.Images) > 0 {
@@ -135,7 +135,7 @@ func (r Request) step(document *ladder.Document) (ladder.Resolved, error) {
 	return document.ResolvePreview(number, r.Images)
 }
 
-// override sets the values that the parameters have.
+// override sets the values of the parameters.
 func (r Request) override(step ladder.Resolved) (ladder.Resolved, error) {
 	values, err := chart.ParseOverrides(r.Values, r.Strings)
 	if err != nil {
@@ -181,8 +181,8 @@ func (r Request) release(step ladder.Resolved) (chart.Release, error) {
 	}, nil
 }
 
-// releaseName is what Argo CD's own Helm source would use: the Application's name
-// without its namespace. The ladder's name stands in where there is no Application.
+// releaseName returns the name that Argo CD's own Helm source would use: the Application's
+// name without its namespace. Without an Application it is the ladder's name.
 func (r Request) releaseName(step ladder.Resolved) string {
 	if r.ReleaseName != "" {
 		return r.ReleaseName

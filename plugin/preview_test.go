@@ -99,6 +99,6 @@ func TestAnEnvironmentWithAGuardBeginsWithIt(t *testing.T) {
 	}
 	text, err = generateWith(t, `[{"name":"environment","string":"dev"}]`)
 	if err != nil || strings.Contains(text, "PodTemplate") {
-		t.Errorf("dev has a guard that nobody asked for (%v):\n%s", err, text)
+		t.Errorf("dev has a preflight object without preflight: On (%v):\n%s", err, text)
 	}
 }

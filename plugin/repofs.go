@@ -9,13 +9,13 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// repoFS is what Argo CD sent of a repository, at its place in the repository. With
+// repoFS is the part of a repository that Argo CD sent, at its path in the repository. With
 // the annotation manifest-generate-paths and the repo-server's flag
 // --plugin-use-manifest-generate-paths that is only the folder which the annotation's
-// paths have in common; what is outside of it is missing, and the error says why.
+// paths have in common. Files outside of it are missing, and the error explains that.
 type repoFS struct {
 	sent fs.FS
-	// at is the path in the repository of what was sent; "." for all of it.
+	// at is the path in the repository of the part that was sent; "." for all of it.
 	at string
 }
 
@@ -84,9 +84,8 @@ func (c repoFS) ReadLink(name string) (string, error) {
 	return fs.ReadLink(c.sent, inner)
 }
 
-// follow returns the path in what was sent. Symbolic links are followed from the
-// repository's root: one that leads out of what was sent needs advice, and may lead back
-// into it.
+// follow returns the path in the part that was sent. It follows symbolic links from the
+// repository's root, since a link may lead out of the part and back into it.
 func (c repoFS) follow(op, name string) (string, error) {
 	if c.at == "." || !fs.ValidPath(name) {
 		return c.inner(op, name)
@@ -98,7 +97,7 @@ func (c repoFS) follow(op, name string) (string, error) {
 	return c.inner(op, target)
 }
 
-// inner returns the path in what was sent, without following symbolic links.
+// inner returns the path in the part that was sent, without following symbolic links.
 func (c repoFS) inner(op, name string) (string, error) {
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
@@ -115,7 +114,7 @@ func (c repoFS) inner(op, name string) (string, error) {
 	return "", &fs.PathError{Op: op, Path: name, Err: notSentError{at: c.at, name: name}}
 }
 
-// notSentError is no fs.ErrNotExist: whether the file exists, nobody here knows.
+// notSentError isn't fs.ErrNotExist, since the file may exist in the repository.
 type notSentError struct{ at, name string }
 
 func (e notSentError) Error() string {

@@ -43,7 +43,7 @@ type Config struct {
 	RenderTimeout time.Duration
 	// ResultCache is how many bytes of manifests are kept.
 	ResultCache int64
-	// Charts reads charts from registries; nil refuses them.
+	// Charts reads charts from registries; nil rejects them.
 	Charts *chart.Puller
 	// MetricsListen is an address such as :8082, or empty.
 	MetricsListen string
@@ -215,7 +215,7 @@ func listen(ctx context.Context, folder, name string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	// The repo-server is another container, usually uid 999, and whoever connects
+	// The repo-server is another container, usually uid 999, and a client that connects
 	// needs to write. The folder is a volume that only these containers share.
 	if err := os.Chmod(address, 0o666); err != nil { //nolint:gosec // that others can write is the point
 		return nil, errors.Join(fmt.Errorf("opening the socket to other users: %w", err), listener.Close())

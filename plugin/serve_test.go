@@ -732,7 +732,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		return err
 	}
 	held := []apiclient.ConfigManagementPluginService_MatchRepositoryClient{match(t.Context()), match(t.Context())}
-	// A stream is known to be in work only by what it keeps others from.
+	// a stream in progress shows only in that it blocks others
 	waitFor(t, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()

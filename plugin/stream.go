@@ -18,17 +18,16 @@ type receiver interface {
 	Recv() (*pluginpb.AppStreamRequest, error)
 }
 
-// brokenStreamError is an error of the stream itself: mostly the client is gone, and
-// nobody waits for an answer.
+// brokenStreamError is an error of the stream itself. Usually the client has left and doesn't
+// wait for an answer.
 type brokenStreamError struct{ cause error }
 
 func (e *brokenStreamError) Error() string { return fmt.Sprintf("receiving: %v", e.cause) }
 func (e *brokenStreamError) Unwrap() error { return e.cause }
 
-// incoming is a stream whose metadata has come; the archive comes in chunks. It must be
-// read to its end by one of its methods, even when the archive is refused or of no use,
-// since Argo CD reports an answer that comes while it sends as a bare EOF, and nobody
-// would see why.
+// incoming is a stream whose metadata has been received; the archive follows in chunks. One of
+// its methods must read it to the end, even when the archive is rejected or not needed: Argo
+// CD reports an answer that arrives while it sends as a bare EOF, without the reason.
 type incoming struct {
 	metadata *pluginpb.ManifestRequestMetadata
 	chunks   *chunkReader
@@ -87,7 +86,7 @@ func (in *incoming) key() (string, error) {
 	if in.wrong != nil {
 		return "", in.wrong
 	}
-	encoded, err := json.Marshal(in.asked) //nolint:musttag // nobody reads it
+	encoded, err := json.Marshal(in.asked) //nolint:musttag // it is only hashed
 	return fmt.Sprintf("%q %q %x", in.metadata.GetChecksum(), in.metadata.GetAppRelPath(), sha256.Sum256(encoded)), err
 }
 

@@ -92,7 +92,7 @@ move from one version to the next when they change the plugin's name.`,
 	flags.IntVar(&config.Limits.Ratio, "max-ratio", config.Limits.Ratio, "most `times` its packed size that a repository of more than 16 MiB may unpack to")
 	flags.IntVar(&config.Limits.PathLength, "max-path-length", config.Limits.PathLength, "most `bytes` of a path in a repository")
 	flags.IntVar(&config.Limits.Entries, "max-entries", config.Limits.Entries, "most `files` and folders of a repository")
-	flags.IntVar(&config.MaxRequests, "max-requests", config.MaxRequests, "most `requests` in work at once, each with a repository in memory; others wait")
+	flags.IntVar(&config.MaxRequests, "max-requests", config.MaxRequests, "most `requests` in progress at once, each with a repository in memory; others wait")
 	flags.Int64Var(&config.RenderMemory, "max-render-memory", config.RenderMemory, "most `bytes` of memory of one render; a template that needs more is an error")
 	flags.DurationVar(&config.RenderTimeout, "render-timeout", config.RenderTimeout, "most `time` of one render; less where the request's deadline leaves less")
 	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests that are kept for equal requests; 0 for none")

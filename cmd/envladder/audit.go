@@ -40,7 +40,7 @@ tried out that the cluster doesn't have yet. Nothing is changed.
 All that starts pods is looked at, and pods. Their stamps count as they do on admission.
 Recalls are the cluster's, and those of --recalls; Exceptions and ClusterImagePolicies are
 the cluster's. What runs by an Exception is shown. With --deploy the age of proof counts
-too, as if all was deployed anew.
+too, as if everything were deployed again.
 
 With --output json it prints one object; docs/webhook.md has its fields.
 
@@ -62,7 +62,7 @@ Exit codes: 0 nothing would be refused, 1 something would, 2 it couldn't be foun
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls that count beside the cluster's")
 	f.StringArrayVar(&flags.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, as the webhook takes it; may be repeated")
 	flags.sources.addTo(f)
-	f.BoolVar(&flags.deploy, "deploy", false, "judge as if all was deployed anew: the age of proof counts")
+	f.BoolVar(&flags.deploy, "deploy", false, "judge as if everything were deployed again: the age of proof counts")
 	f.BoolVar(&flags.all, "all", false, "show what would be let in too")
 	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` that cluster and registry have to answer")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")

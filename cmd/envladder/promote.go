@@ -164,14 +164,14 @@ func tellFlags(flags *pflag.FlagSet, dir string) []string {
 			case f.Name == "gate", f.Name == "recalls", f.Name == "forge-ca-file":
 				value = relative(dir, value)
 			}
-			told = append(told, "--"+f.Name, gitrepo.Redact(value)) // nobody is to write a token into a URL, but somebody will
+			told = append(told, "--"+f.Name, gitrepo.Redact(value)) // URLs shouldn't contain tokens, but some do
 		}
 	})
 	return told
 }
 
 // relative is a path as one has it who is in dir. Where there is none, it is the file's
-// name alone: where files are on this machine is nobody else's to know.
+// name alone: where files are on this machine is private.
 func relative(dir, path string) string {
 	from, err := resolved(dir)
 	if err != nil {

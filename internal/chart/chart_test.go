@@ -390,7 +390,7 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 // TestANameCantEndTheCommentThatItStandsIn: what a file's name says would be applied, and
-// nobody would have looked at it.
+// no one would have checked it.
 func TestANameCantEndTheCommentThatItStandsIn(t *testing.T) {
 	for name, lineBreak := range map[string]string{
 		"a line feed": "\n", "a carriage return": "\r", "YAML 1.1's next line": "\u0085", "a line separator": "\u2028", "a paragraph separator": "\u2029",

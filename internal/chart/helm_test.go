@@ -40,7 +40,7 @@ func helmTemplate(t *testing.T, chartPath string, release chart.Release, files .
 		args = append(args, "--values", file)
 	}
 	helm := exec.CommandContext(t.Context(), program, args...)
-	helm.Env = []string{"HOME=" + t.TempDir()} // nobody's plugins and settings
+	helm.Env = []string{"HOME=" + t.TempDir()} // without plugins and settings of a user
 	var stderr bytes.Buffer
 	helm.Stderr = &stderr
 	out, err := helm.Output()

@@ -75,7 +75,7 @@ func TestAPulledChartIsKept(t *testing.T) {
 		if err != nil || string(got.Package) != string(data) {
 			t.Fatalf("%v", err)
 		}
-		server.Stop() // the second time nobody is there to be asked
+		server.Stop() // the second pull must not need the server
 	}
 	t.Run("but not believed when it was changed", func(t *testing.T) {
 		entries, err := os.ReadDir(dir)

@@ -22,11 +22,11 @@ const schemaURL = "file:///values.schema.json"
 // SchemaError reports values that don't match the values.schema.json of charts. It is plain
 // data, so that it can be sent to another process.
 type SchemaError struct {
-	Charts []ChartViolations `json:"charts"`
+	Charts []SchemaViolations `json:"charts"`
 }
 
-// ChartViolations are the violations of one chart's schema.
-type ChartViolations struct {
+// SchemaViolations are the violations of one chart's schema.
+type SchemaViolations struct {
 	// Chart is its name.
 	Chart string `json:"chart"`
 	// Prefix is the path of a subchart's values.
@@ -37,7 +37,7 @@ type ChartViolations struct {
 }
 
 // Path returns the path of a violation in the values of the chart that is rendered.
-func (c ChartViolations) Path(v Violation) []string {
+func (c SchemaViolations) Path(v Violation) []string {
 	if v.Part != nil {
 		return slices.Concat(c.Prefix, v.Part)
 	}
@@ -121,10 +121,10 @@ func (s *schemas) check(c *helm.Chart, values map[string]any) error {
 }
 
 // validateTree validates the values of a chart and of its dependencies, which are at prefix.
-func (s *schemas) validateTree(c *helm.Chart, values map[string]any, prefix []string) []ChartViolations {
-	var all []ChartViolations
+func (s *schemas) validateTree(c *helm.Chart, values map[string]any, prefix []string) []SchemaViolations {
+	var all []SchemaViolations
 	if c.Schema != nil {
-		violated := ChartViolations{Chart: c.Name(), Prefix: prefix}
+		violated := SchemaViolations{Chart: c.Name(), Prefix: prefix}
 		violations, err := s.validate(c.Schema, values)
 		if err != nil {
 			violated.Cause = err.Error()

@@ -11,8 +11,8 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// validator gathers the problems of a Ladder that its types don't show. An empty value is
-// left alone everywhere: either it may be absent, or decoding has found its problem.
+// validator collects the problems of a Ladder that its types don't show. It ignores empty
+// values: either they may be absent, or decoding has reported them.
 type validator struct {
 	*Document
 
@@ -40,7 +40,7 @@ func (d *Document) validate(decoding strictyaml.Problems) strictyaml.Problems {
 	return v.problems
 }
 
-// problemf adds a problem, unless there are more than anybody is told of.
+// problemf adds a problem, unless there are already more than are reported.
 func (v *validator) problemf(at, format string, args ...any) {
 	if v.problems.Full() {
 		return
@@ -48,7 +48,7 @@ func (v *validator) problemf(at, format string, args ...any) {
 	v.problems = append(v.problems, v.positions.Problem(at, format, args...))
 }
 
-// faulty says whether there is a problem at that path already.
+// faulty reports whether there is a problem at that path already.
 func (v *validator) faulty(at string) bool {
 	return slices.ContainsFunc(v.problems, func(f strictyaml.Problem) bool { return f.Path == at })
 }

@@ -115,13 +115,13 @@ func itemsOf(v any) (items map[string]any, ok bool) {
 	return items, isList || v == absent{}
 }
 
-// exempt says whether a value may differ because of where it comes from: a tier, or no
+// exempt reports whether a value may differ because of where it comes from: a tier, or no
 // layer at all.
 func (s Setting) exempt(found bool) bool {
 	return !found || s.Kind == KindTier || s.Kind == KindChart
 }
 
-// copied says whether a setting was found at another path, as globals are.
+// copied reports whether a setting was found at another path, as globals are.
 func copied(path []string, s Setting, found bool) bool {
 	return !found || !strings.HasPrefix(valuepath.Format(path), s.Path)
 }

@@ -89,7 +89,7 @@ func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 	})
 }
 
-// sets says whether a layer sets the value, or the chart one that the group names.
+// sets reports whether a layer sets the value, or the chart one that the group names.
 func (v View) sets(path []string, g group) bool {
 	s, ok := v.Merged.At(path)
 	return ok && (s.Kind != KindChart || g.patterns.Name(path))

@@ -126,7 +126,7 @@ func (m *Merged) copied(path []string) (Setting, bool) {
 }
 
 // winner is the index of the source that decides the value at path, -1 where none has
-// it. A mapping over something else begins anew, and then what the chart has counts
+// it. A mapping over something else starts again, and then what the chart has counts
 // again: to Helm a null removes the chart's value only if it is the layers' last word.
 func (m *Merged) winner(path []string) int {
 	mapped := 0        // how deep a later source has mappings

@@ -133,7 +133,7 @@ var (
 	maxWhole    = big.NewInt(1 << 53)
 )
 
-// rounded says whether a plain scalar is a whole number that a float64 may not hold.
+// rounded reports whether a plain scalar is a whole number that a float64 may not hold.
 func rounded(written string) bool {
 	// Below 16 characters there is no such number.
 	if len(written) < 16 || !wholeNumber.MatchString(written) {

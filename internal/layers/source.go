@@ -123,7 +123,7 @@ func nodeAt(root *yamlv3.Node, path []string) *yamlv3.Node {
 	return at
 }
 
-// anchored says whether what is written at path, or around it, has an anchor.
+// anchored reports whether what is written at path, or around it, has an anchor.
 func (s source) anchored(path []string) bool {
 	if s.document == nil || len(path) < len(s.prefix) {
 		return false

@@ -1,4 +1,4 @@
-// Package podtemplate says whether two pod templates are the same but for what differs
+// Package podtemplate reports whether two pod templates are the same but for what differs
 // from environment to environment by design: stamps, mirrors of images, and what
 // controllers add. Observer and webhook share it, so that they can't disagree.
 package podtemplate

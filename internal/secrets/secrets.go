@@ -61,7 +61,7 @@ var (
 	secretMap = regexp.MustCompile(`(?i)^(?:secrets|passwords|tokens|credentials|stringData)$`)
 )
 
-// Looks says whether the value at a path of keys looks like a secret: by itself, or by
+// Looks reports whether the value at a path of keys looks like a secret: by its text, or by
 // its key. Text and numbers may be one, which a boolean is too short for.
 func Looks(path []string, value any) bool {
 	switch value := value.(type) {

@@ -54,9 +54,9 @@ func (g *Group[V]) join(ctx context.Context, key string, work func(context.Conte
 		known.waiting++
 		return known
 	}
-	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // run and leave call it
 	if timeout != 0 {
-		working, cancel = context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		working, cancel = context.WithTimeout(context.WithoutCancel(ctx), timeout) //nolint:gosec // run and leave call it
 	}
 	started := &call[V]{timeout: timeout, waiting: 1, cancel: cancel, done: make(chan struct{})}
 	if g.calls == nil {

@@ -31,7 +31,7 @@ type Positions struct {
 	values map[string]*yaml.Node
 }
 
-// Has says whether the document has a value at path, be it the type's zero value.
+// Has reports whether the document has a value at path, be it the type's zero value.
 func (p Positions) Has(path string) bool { return p.values[path] != nil }
 
 // Line of the value at path, 0 where there is none.

@@ -111,7 +111,7 @@ func ProblemsOf(err error) Problems {
 	return problems
 }
 
-// IsNull says whether n is the scalar null.
+// IsNull reports whether n is the scalar null.
 func IsNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == tagNull
 }

@@ -11,29 +11,29 @@ import (
 	"github.com/envladder/envladder/internal/secrets"
 )
 
-// maxProblems is how many problems are reported: nobody reads more of them at once, and a
-// hostile document of 1 MiB could have a hundred thousand.
+// maxProblems bounds how many problems are reported: no one reads more at once, and a hostile
+// document of 1 MiB could have a hundred thousand.
 const maxProblems = 100
 
-// Problem is one thing that is wrong in a document, and where.
+// Problem is an error at a position in a document.
 type Problem struct {
 	// File is the document's path as the reader knows it.
 	File string `json:"file"`
-	// Line and Column count from 1; 0 where the problem is of the whole file.
+	// Line and Column count from 1; 0 for a problem of the whole file.
 	Line   int `json:"line"`
 	Column int `json:"column"`
 	// Path in the document, such as spec.environments[2].layers[0]; empty for its root.
 	Path string `json:"path"`
-	// Message says what is wrong and, where that helps, what to do.
+	// Message describes what is wrong and, where that helps, what to do.
 	Message string `json:"message"`
-	// Warning: nothing is refused for it.
+	// Warning is set where nothing is rejected because of it.
 	Warning bool `json:"warning,omitempty"`
 	// Code of the kind of a finding that can be accepted, and the reason where it is.
 	Code     string `json:"code,omitempty"`
 	Accepted string `json:"accepted,omitempty"`
 }
 
-// String is `file:line:column: path: message`, without what there isn't.
+// String returns `file:line:column: path: message`, without empty parts.
 func (f Problem) String() string {
 	var b strings.Builder
 	b.WriteString(f.File)
@@ -51,11 +51,11 @@ func (f Problem) String() string {
 	return b.String()
 }
 
-// Problems are all that is wrong in one or several documents. As an error it prints one
-// problem a line.
+// Problems are the problems of one or several documents. As an error it prints one problem a
+// line.
 type Problems []Problem //nolint:errname // first of all they are data: findings of lint
 
-// Error is one problem a line.
+// Error returns one problem a line.
 func (fs Problems) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
@@ -64,13 +64,13 @@ func (fs Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Full says whether there are more problems than Err reports, so that there is no use in
+// Full reports whether there are more problems than Err reports, so that there is no use in
 // looking for others.
 func (fs Problems) Full() bool { return len(fs) > maxProblems }
 
-// Err is nil without problems, else the problems sorted by position, each once. Beyond the
-// first hundred of them it only says that there are more. What they quote of a document,
-// its keys and names, is masked where it is secret material.
+// Err returns nil without problems, else the problems sorted by position, each once. After
+// the first hundred it only reports that there are more. It masks secret material in the keys
+// and names that problems quote.
 func (fs Problems) Err() error {
 	if len(fs) == 0 {
 		return nil
@@ -101,7 +101,7 @@ func (f Problem) compare(g Problem) int {
 	)
 }
 
-// Key is path with one more key: `a` and `b` make `a.b`. A key that isn't a plain word
+// Key returns path with one more key: `a` and `b` make `a.b`. A key that isn't a plain word
 // is quoted, `a["b.c"]`, so that a hostile one can't break the line.
 func Key(path, key string) string {
 	if !plain(key) {
@@ -113,7 +113,7 @@ func Key(path, key string) string {
 	return path + "." + key
 }
 
-// Index is path with one more index: `a` and 2 make `a[2]`.
+// Index returns path with one more index: `a` and 2 make `a[2]`.
 func Index(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }

@@ -12,7 +12,7 @@ const maxGuess = 64
 // DidYouMean is a hint such as `, did you mean "tier"?` where one of the names is near to
 // what was written, and empty where none is. What was written is no suggestion itself.
 func DidYouMean(written string, names []string) string {
-	// Two slips in a word; nobody slips twice in three letters.
+	// two typos in a word, which are unlikely in three letters
 	best, least := "", min(2, len(written)/2)+1
 	if len(written) > maxGuess {
 		return ""

@@ -11,7 +11,7 @@ import (
 
 // Image is one place in an object that names an image.
 type Image struct {
-	// Reference as the object has it; may be empty, which nobody has proven either.
+	// Reference as the object has it; may be empty, which has no evidence either.
 	Reference string
 	// Field that has it: spec.template.spec.containers[0].image.
 	Field string

@@ -157,13 +157,13 @@ const (
 	oneController = "system:serviceaccount:kube-system:"
 )
 
-// Owns says whether objects of this kind have a controller that makes others for them.
+// Owns reports whether objects of this kind have a controller that makes others for them.
 func (k *Kinds) Owns(owner schema.GroupVersionKind) bool {
 	known := k.kinds[owner]
 	return known.controller != "" || len(known.users) > 0
 }
 
-// MakesFor says whether this user is the controller that makes objects for owners of
+// MakesFor reports whether this user is the controller that makes objects for owners of
 // this kind.
 func (k *Kinds) MakesFor(user string, owner schema.GroupVersionKind) bool {
 	known := k.kinds[owner]

@@ -109,7 +109,7 @@ func TestControllers(t *testing.T) {
 	rollout := schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"}
 	kinds := NewKinds()
 	if kinds.Owns(rollout) || kinds.MakesFor(account, rollout) {
-		t.Error("a Rollout has a controller that nobody has named")
+		t.Error("a Rollout has a controller without configuration")
 	}
 	if err := kinds.AddController("argoproj.io/v1alpha1/Rollout=" + account); err != nil {
 		t.Fatal(err)

@@ -223,7 +223,7 @@ func (t Template) images(beforeInjection bool) ([]Image, error) {
 	return imagesOf(&spec, t.At), nil
 }
 
-// tooMany says whether a JSON document has more values than limit, without parsing it:
+// tooMany reports whether a JSON document has more values than limit, without parsing it:
 // each value but the first of a list or mapping comes behind a comma.
 func tooMany(raw []byte, limit int) bool {
 	values, quoted := 0, false

@@ -14,7 +14,7 @@ func (o *Object) Stamps() gate.Stamps {
 	stamps := ReadStamps(o.Metadata.Annotations)
 	for _, template := range o.Templates {
 		own := ReadStamps(template.Annotations())
-		own.ChartDigest = "" // a template's is nobody's: the plugin stamps none
+		own.ChartDigest = "" // the plugin stamps no chart digest on templates
 		stamps = Inherit(stamps, own)
 	}
 	// A Pod has no template of its own: its owner's counts for it.

@@ -64,7 +64,7 @@ func speaksOfImage(key string, value any) bool {
 	return false
 }
 
-// isEmpty says whether a value means the same as an absent one.
+// isEmpty reports whether a value means the same as an absent one.
 func isEmpty(value any) bool {
 	switch value := value.(type) {
 	case nil:

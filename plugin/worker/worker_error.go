@@ -52,7 +52,7 @@ func reasonOf(output string) Reason {
 }
 
 // WorkerError reports a render during which the worker was killed or crashed.
-type WorkerError struct {
+type WorkerError struct { //nolint:revive // worker.Error would read as any error of the package
 	Reason Reason
 	// Chart is its path.
 	Chart string

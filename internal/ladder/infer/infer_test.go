@@ -29,7 +29,8 @@ func TestFromFiles(t *testing.T) {
 		want    infer.Ladder
 	}{
 		"files are ordered by promotion": {
-			[]string{"values/prod.yaml", "values/values-dev.yaml", "values/staging.yaml", "values/common.yaml"}, infer.Options{},
+			[]string{"values/prod.yaml", "values/values-dev.yaml", "values/staging.yaml", "values/common.yaml"},
+			infer.Options{},
 			infer.Ladder{Name: "shop", Chart: "chart", Values: "values", Common: []string{"values/common.yaml"}, Environments: []infer.Environment{
 				{Name: "dev", Layers: []string{"values/values-dev.yaml"}},
 				{Name: "staging", Layers: []string{"values/staging.yaml"}},
@@ -37,14 +38,16 @@ func TestFromFiles(t *testing.T) {
 			}},
 		},
 		"folder in an environment's folder is a target": {
-			[]string{"env/prod/values.yaml", "env/prod/eu/values.yaml"}, infer.Options{},
+			[]string{"env/prod/values.yaml", "env/prod/eu/values.yaml"},
+			infer.Options{},
 			infer.Ladder{Name: "shop", Chart: "chart", Values: "env", Environments: []infer.Environment{{
 				Name: "prod", Layers: []string{"env/prod/values.yaml"},
 				Targets: []infer.Target{{Name: "eu", Layers: []string{"env/prod/eu/values.yaml"}}},
 			}}},
 		},
 		"unknown name precedes prod": {
-			[]string{"values/prod.yaml", "values/load.yaml", "values/dev.yaml"}, infer.Options{},
+			[]string{"values/prod.yaml", "values/load.yaml", "values/dev.yaml"},
+			infer.Options{},
 			infer.Ladder{Name: "shop", Chart: "chart", Values: "values", Environments: []infer.Environment{
 				{Name: "dev", Layers: []string{"values/dev.yaml"}},
 				{Name: "load", Layers: []string{"values/load.yaml"}, Unknown: true},
@@ -52,7 +55,8 @@ func TestFromFiles(t *testing.T) {
 			}},
 		},
 		"service selects its files": {
-			[]string{"values/dev/api.yaml", "values/dev/web.yaml"}, infer.Options{Service: "web"},
+			[]string{"values/dev/api.yaml", "values/dev/web.yaml"},
+			infer.Options{Service: "web"},
 			infer.Ladder{Name: "web", Chart: "chart", Values: "values", Environments: []infer.Environment{
 				{Name: "dev", Layers: []string{"values/dev/web.yaml"}},
 			}, LeftOut: []infer.LeftOut{{File: "values/dev/api.yaml", Reason: "may be of another service: add it to the layers that need it"}}},
