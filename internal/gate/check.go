@@ -47,7 +47,7 @@ func (c *checker) label(path, name string) {
 	}
 }
 
-// unique checks that no name is there twice.
+// unique checks that no name is listed twice.
 func (c *checker) unique(path string, list []string) {
 	seen := map[string]bool{}
 	for i, name := range list {
