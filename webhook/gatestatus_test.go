@@ -82,8 +82,8 @@ func TestReport(t *testing.T) {
 	env.createGate(t, idle)
 	env.restart(t, withReport)
 
-	found := env.waitForRunning(t, g.Name, hasReason("Refused"))
-	want := &v1alpha1.RunningStatus{Images: 3, Refused: 1, List: []v1alpha1.RunningImage{
+	found := env.waitForRunning(t, g.Name, hasReason("Denied"))
+	want := &v1alpha1.RunningStatus{Images: 3, Denied: 1, List: []v1alpha1.RunningImage{
 		{Namespace: namespace, Image: unsigned, Objects: []string{"Deployment/api"}, Codes: []string{"NoSignature", "NoSoak"}},
 	}}
 	if diff := cmp.Diff(want, found.Status.Running); diff != "" {
@@ -102,7 +102,7 @@ func TestReport(t *testing.T) {
 	if condition.Status != metav1.ConditionFalse || !strings.Contains(condition.Message, namespace+": "+recalled+": Recalled; "+namespace+": "+unsigned+": NoSignature, NoSoak") {
 		t.Errorf("the condition is %v: the recalled image isn't first", condition)
 	}
-	if running := found.Status.Running; running.Refused != 2 || running.Recalled != 1 || running.List[0].Image != recalled {
+	if running := found.Status.Running; running.Denied != 2 || running.Recalled != 1 || running.List[0].Image != recalled {
 		t.Errorf("what runs: %+v", running)
 	}
 

@@ -20,7 +20,7 @@ import (
 // +kubebuilder:printcolumn:name="Action",type=string,JSONPath=`.spec.action`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Signers",type=string,JSONPath=`.status.conditions[?(@.type=="SignersReady")].status`
-// +kubebuilder:printcolumn:name="Refused",type=integer,JSONPath=`.status.running.refused`
+// +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.running.denied`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Gate struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -644,8 +644,8 @@ type GateStatus struct {
 type RunningStatus struct {
 	// images is how many images run; an image counts once for each namespace.
 	Images int32 `json:"images"`
-	// refused is how many of them would be denied.
-	Refused int32 `json:"refused"`
+	// denied is how many of them would be denied.
+	Denied int32 `json:"denied"`
 	// recalled is how many of the denied images a Recall names.
 	Recalled int32 `json:"recalled"`
 	// unread is how many objects can't be read; their pods would be denied.

@@ -33,7 +33,7 @@ func newAuditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Show what runs in a cluster that its Gates would refuse",
-		Long: `Show what runs in the namespaces of a cluster's Gates and would be refused if it was
+		Long: `Show what runs in the namespaces of a cluster's Gates and would be denied if it was
 started again: before a Gate denies, and after a digest was recalled. With --gate a Gate is
 tried out that the cluster doesn't have yet. Nothing is changed.
 
@@ -44,7 +44,7 @@ too, as if everything were deployed again.
 
 With --output json it prints one object; docs/webhook.md has its fields.
 
-Exit codes: 0 nothing would be refused, 1 something would, 2 it couldn't be found out.`,
+Exit codes: 0 nothing would be denied, 1 something would, 2 it couldn't be found out.`,
 		Example: `  # By the Gates that the cluster has
   envladder audit --context prod-eu
 
@@ -105,7 +105,7 @@ func (f auditFlags) run(ctx context.Context, stdout io.Writer) error {
 	if err := show(stdout, report); err != nil {
 		return fmt.Errorf("printing the audit: %w", err)
 	}
-	if report.Refused() {
+	if report.Denied() {
 		return cli.ErrNo
 	}
 	return nil
@@ -163,7 +163,7 @@ func (f auditFlags) printer() (func(io.Writer, audit.Report) error, error) {
 	return nil, fmt.Errorf("--output %q: use text or json", f.output)
 }
 
-// print has a paragraph for each image that would be refused, and counts the others.
+// print has a paragraph for each image that would be denied, and counts the others.
 func (f auditFlags) print(w io.Writer, r audit.Report) error {
 	p := printer{w: w}
 	allowed := 0
@@ -183,12 +183,12 @@ func (f auditFlags) print(w io.Writer, r audit.Report) error {
 	for _, unread := range r.Unread {
 		p.linef("%s: %s: can't be read: %s", unread.Namespace, unread.Object, unread.Why)
 	}
-	p.linef("Images that would be let in again: %d, that would be refused: %d; objects that can't be read: %d", allowed, len(r.Images)-allowed, len(r.Unread))
+	p.linef("Images that would be admitted again: %d, that would be denied: %d; objects that can't be read: %d", allowed, len(r.Images)-allowed, len(r.Unread))
 	return p.err
 }
 
 func (p *printer) audited(image audit.Image) {
-	said := "would be refused"
+	said := "would be denied"
 	if image.Recalled {
 		said = "was recalled, and runs"
 	}

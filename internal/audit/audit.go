@@ -47,13 +47,13 @@ type Options struct {
 	Now    time.Time
 }
 
-// Report is what runs, and what of it would be refused.
+// Report is what runs, and what of it would be denied.
 type Report struct {
 	// Gates that were asked.
 	Gates []gate.Ref `json:"gates"`
-	// Images that run in their namespaces, the refused ones first.
+	// Images that run in their namespaces, the denied ones first.
 	Images []Image `json:"images"`
-	// Unread are objects whose images can't be read; each would be refused.
+	// Unread are objects whose images can't be read; each would be denied.
 	Unread []Unread `json:"unread,omitempty"`
 }
 
@@ -61,7 +61,7 @@ type Report struct {
 type Image struct {
 	Namespace string `json:"namespace"`
 	Image     string `json:"image"`
-	// Allowed reports whether it would be let in again; of a Gate with Warn or Audit,
+	// Allowed reports whether it would be admitted again; of a Gate with Warn or Audit,
 	// whether it would be let in if the Gate denied.
 	Allowed bool `json:"allowed"`
 	// Recalled reports whether a Recall names its digest.
@@ -89,8 +89,8 @@ type Unread struct {
 	Why       string `json:"why"`
 }
 
-// Refused reports whether anything in the report would be refused.
-func (r Report) Refused() bool {
+// Denied reports whether anything in the report would be denied.
+func (r Report) Denied() bool {
 	return len(r.Unread) > 0 || slices.ContainsFunc(r.Images, func(i Image) bool { return !i.Allowed })
 }
 
@@ -120,7 +120,7 @@ func Run(ctx context.Context, cluster *Cluster, options Options) (Report, error)
 }
 
 // Namespace judges all that runs in one namespace, by those of the Gates that name it.
-// The refused images come first.
+// The denied images come first.
 func Namespace(ctx context.Context, cluster *Cluster, options Options, namespace string) ([]Image, []Unread, error) {
 	options.Gates = slices.DeleteFunc(slices.Clone(options.Gates), func(g verdict.Gate) bool { return !slices.Contains(g.Spec.Namespaces, namespace) })
 	questions, unread, err := cluster.running(ctx, namespace)

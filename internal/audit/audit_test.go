@@ -209,8 +209,8 @@ func TestAudit(t *testing.T) {
 	if len(got) == 0 || got[len(got)-1].Image != "shop/web" {
 		t.Error("what is let in isn't last")
 	}
-	if !report.Refused() || len(report.Unread) != 0 {
-		t.Errorf("refused: %t, unread: %v", report.Refused(), report.Unread)
+	if !report.Denied() || len(report.Unread) != 0 {
+		t.Errorf("denied: %t, unread: %v", report.Denied(), report.Unread)
 	}
 
 	t.Run("objects that are too large to be listed at once", func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 // There is always at least one, and no error with it: an image that can't be judged is a
 // denial with its code, so that no caller can admit an image that wasn't judged.
 //
-// A Gate that lists an image, or lets it by, speaks for the Gates whose action is no
+// A Gate that lists or exempts an image speaks for the Gates whose action is no
 // stricter than its own. A stricter Gate that doesn't know the image denies it as if the
 // others weren't there: adding a Gate that only warns or audits opens nothing.
 func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
@@ -160,7 +160,7 @@ func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome 
 }
 
 // judgeRest returns the verdict of the Gates that don't list the image: allowed where one that
-// lists it, or that lets it by in its `exemptImages`, speaks for all of them.
+// lists it, or exempts it in `exemptImages`, speaks for all of them.
 func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
 	strictest := q.strictest().Spec.Action
 	for _, l := range listed {
@@ -181,9 +181,9 @@ func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome
 		}
 	}
 	if tagged != "" {
-		return q.deny(gate.NoDigest, "%s names no digest, and Gate %q lets it by with a digest only (others[].tags: Allow would let tags by)", reference, tagged)
+		return q.deny(gate.NoDigest, "%s names no digest, and Gate %q exempts it only by digest (exemptImages[].tags: Allow exempts tags too)", reference, tagged)
 	}
-	return q.deny(gate.UnknownImage, "%s %s, neither in images nor in others", q.unlisting(strictest), reference.Repository)
+	return q.deny(gate.UnknownImage, "%s %s, neither in images nor in exemptImages", q.unlisting(strictest), reference.Repository)
 }
 
 // unlisting names the Gates of this strictness, which are those that could let it by.

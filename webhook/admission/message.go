@@ -50,7 +50,7 @@ func (i ImageResult) sentence(gates []policycache.CachedGate) string {
 		subject = shortReference(i.Reference)
 	}
 	first, provable := i.firstReason()
-	verb := "refused in"
+	verb := "denied in"
 	if provable {
 		verb = "not proven for"
 	}

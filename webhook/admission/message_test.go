@@ -36,7 +36,7 @@ func TestMessage(t *testing.T) {
 		"reason without remedy by evidence comes first": {
 			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoSoak, Message: "no soak"}, gate.Reason{Code: gate.Recalled, Message: "recalled: CVE"})},
 			[]string{
-				"shop/web@sha256:999999999999…: refused in prod: recalled: CVE (and 1 more)",
+				"shop/web@sha256:999999999999…: denied in prod: recalled: CVE (and 1 more)",
 				"- NoSoak: no soak",
 				"- Recalled: recalled: CVE",
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
@@ -45,7 +45,7 @@ func TestMessage(t *testing.T) {
 		"unavailable registry comes first": {
 			[]ImageResult{denied(web, "", gate.Reason{Code: gate.NoSignature, Message: "no signature"}, gate.Reason{Code: gate.RegistryUnavailable, Message: "registry.example.com: connection refused"})},
 			[]string{
-				"shop/web@sha256:999999999999…: refused in prod: registry.example.com: connection refused (and 1 more)",
+				"shop/web@sha256:999999999999…: denied in prod: registry.example.com: connection refused (and 1 more)",
 				"- NoSignature: no signature",
 				"- RegistryUnavailable: registry.example.com: connection refused",
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
@@ -54,7 +54,7 @@ func TestMessage(t *testing.T) {
 		"image with control characters": {
 			[]ImageResult{denied("evil\r\n- Allowed: yes\x1b[31m\u202e", "", gate.Reason{Code: gate.UnknownImage, Message: "not\nlisted\x1b[0m"})},
 			[]string{
-				"evil - Allowed: yes\ufffd[31m\ufffd: refused in prod: not listed\ufffd[0m",
+				"evil - Allowed: yes\ufffd[31m\ufffd: denied in prod: not listed\ufffd[0m",
 				"- UnknownImage: not listed\ufffd[0m",
 				"- judged by Gate shop-prod generation 3 sha256:eeeeeeeeeeee…",
 			},

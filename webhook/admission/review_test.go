@@ -97,7 +97,7 @@ func TestFailuresDeny(t *testing.T) {
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.Object.Raw = []byte(`{"apiVersion":"v1","kind":"Pod","spec":"x"}`)
 			},
-			want: []gate.Code{gate.Undecodable}, message: "the request: refused in prod",
+			want: []gate.Code{gate.Undecodable}, message: "the request: denied in prod",
 		},
 		"unknown kind": {
 			judge:   webhooktest.AllowAll,

@@ -57,7 +57,7 @@ func summarize(g policycache.CachedGate, found map[string]audited) (*v1alpha1.Ru
 			}
 		}
 	}
-	running.Recalled, running.Refused = count(recalled), count(recalled)+count(denied)
+	running.Recalled, running.Denied = count(recalled), count(recalled)+count(denied)
 	running.List = slices.Concat(recalled, denied)
 	running.List = running.List[:min(len(running.List), maxRunning)]
 	condition.Status, condition.Reason, condition.Message = describe(running)
@@ -89,15 +89,15 @@ func runningImage(image audit.Image, codes []string) v1alpha1.RunningImage {
 
 // describe returns the condition's status, reason and message.
 func describe(running v1alpha1.RunningStatus) (metav1.ConditionStatus, string, string) {
-	if running.Refused == 0 && running.Unread == 0 {
+	if running.Denied == 0 && running.Unread == 0 {
 		return metav1.ConditionTrue, "Allowed", fmt.Sprintf("images that run: %d; all would be admitted again", running.Images)
 	}
-	reason := "Refused"
+	reason := "Denied"
 	if running.Recalled > 0 {
 		reason = "Recalled"
 	}
 	texts := []string{fmt.Sprintf("images that run: %d, would be denied: %d, recalled among these: %d; objects that can't be read: %d",
-		running.Images, running.Refused, running.Recalled, running.Unread)}
+		running.Images, running.Denied, running.Recalled, running.Unread)}
 	for _, image := range running.List[:min(len(running.List), maxNamedImages)] {
 		texts = append(texts, fmt.Sprintf("%s: %s: %s", image.Namespace, line(image.Image), strings.Join(image.Codes, ", ")))
 	}

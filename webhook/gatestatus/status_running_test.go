@@ -38,13 +38,13 @@ func TestSummarize(t *testing.T) {
 		},
 		"unreadable object": {
 			found:     audited{unreadable: []audit.Unread{{Object: "Pod/x"}}},
-			condition: [2]string{"False", "Refused"}, running: &v1alpha1.RunningStatus{Unread: 1},
+			condition: [2]string{"False", "Denied"}, running: &v1alpha1.RunningStatus{Unread: 1},
 		},
 		"failed audit":     {found: audited{err: errors.New("forbidden")}, condition: [2]string{"Unknown", "AuditFailed"}},
 		"undecodable Gate": {gate: policycache.CachedGate{DecodeError: errors.New("a field")}, condition: [2]string{"Unknown", "AuditFailed"}},
 		"more images than fit": {
 			found: many, condition: [2]string{"False", "Recalled"},
-			running: &v1alpha1.RunningStatus{Images: 61, Refused: 61, Recalled: 1},
+			running: &v1alpha1.RunningStatus{Images: 61, Denied: 61, Recalled: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
