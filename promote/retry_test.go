@@ -85,10 +85,10 @@ func TestRetry(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(w.bare, "hooks", "pre-receive"), []byte("#!/bin/sh\n"+
 			"unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n"+
 			"git update-ref refs/heads/main $(git -c user.name=Bo -c user.email=bo@example.com commit-tree -m x -p main 'main^{tree}')\n"), 0o700))
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("it took longer than --timeout 3s"))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("timed out after 3s (--timeout)"))
 		defer cancel()
 		_, err := promote.Run(ctx, w.options("dev", images("web@"+digest("c"))))
-		if err == nil || !strings.Contains(err.Error(), "it took longer than --timeout 3s") {
+		if err == nil || !strings.Contains(err.Error(), "timed out after 3s (--timeout)") {
 			t.Errorf("error %v", err)
 		}
 		if n := promotetest.Git(t, w.bare, "rev-list", "--count", "main"); n == "1" || n == "2" {

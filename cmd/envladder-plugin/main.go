@@ -38,8 +38,8 @@ path is the folder of a ladder.yaml names it and an environment:
       - {name: environment, string: prod}
       - {name: target, string: eu}
 
-Run as a sidecar of the repo-server it serves on the plugin's socket by itself
-(serve); it can also be the program that argocd-cmp-server runs (generate).`,
+As a sidecar of the repo-server it serves on the plugin's socket (serve). Alternatively,
+argocd-cmp-server runs it as the plugin's program (generate).`,
 	}
 	root.AddCommand(newServeCommand(), newGenerateCommand(), newWorkerCommand())
 	return root
@@ -86,16 +86,16 @@ move from one version to the next when they change the plugin's name.`,
 	flags.StringVar(&config.Name, "name", "envladder", "`name` of the plugin")
 	flags.StringVar(&suffix, "version-suffix", "", "`suffix` of the name")
 	flags.StringVar(&config.Folder, "folder", config.Folder, "`folder` of the plugins' sockets; $"+plugin.FolderVariable+" sets the default")
-	flags.Int64Var(&config.Limits.Archive, "max-archive", config.Limits.Archive, "most `bytes` of a repository as it is sent, packed")
-	flags.Int64Var(&config.Limits.Unpacked, "max-unpacked", config.Limits.Unpacked, "most `bytes` of a repository, unpacked")
-	flags.Int64Var(&config.Limits.File, "max-file", config.Limits.File, "most `bytes` of a file of a repository; a larger one is left out")
-	flags.IntVar(&config.Limits.Ratio, "max-ratio", config.Limits.Ratio, "most `times` its packed size that a repository of more than 16 MiB may unpack to")
-	flags.IntVar(&config.Limits.PathLength, "max-path-length", config.Limits.PathLength, "most `bytes` of a path in a repository")
-	flags.IntVar(&config.Limits.Entries, "max-entries", config.Limits.Entries, "most `files` and folders of a repository")
-	flags.IntVar(&config.MaxRequests, "max-requests", config.MaxRequests, "most `requests` in progress at once, each with a repository in memory; others wait")
-	flags.Int64Var(&config.RenderMemory, "max-render-memory", config.RenderMemory, "most `bytes` of memory of one render; a template that needs more is an error")
-	flags.DurationVar(&config.RenderTimeout, "render-timeout", config.RenderTimeout, "most `time` of one render; less where the request's deadline leaves less")
-	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests that are kept for equal requests; 0 for none")
+	flags.Int64Var(&config.Limits.Archive, "max-archive", config.Limits.Archive, "maximum `bytes` of a repository's archive, packed")
+	flags.Int64Var(&config.Limits.Unpacked, "max-unpacked", config.Limits.Unpacked, "maximum `bytes` of a repository, unpacked")
+	flags.Int64Var(&config.Limits.File, "max-file", config.Limits.File, "maximum `bytes` of a file of a repository; larger files are skipped")
+	flags.IntVar(&config.Limits.Ratio, "max-ratio", config.Limits.Ratio, "maximum `ratio` of unpacked to packed size of a repository of more than 16 MiB")
+	flags.IntVar(&config.Limits.PathLength, "max-path-length", config.Limits.PathLength, "maximum `bytes` of a path in a repository")
+	flags.IntVar(&config.Limits.Entries, "max-entries", config.Limits.Entries, "maximum `number` of files and folders of a repository")
+	flags.IntVar(&config.MaxRequests, "max-requests", config.MaxRequests, "maximum `number` of requests in progress at once, each with a repository in memory; others wait")
+	flags.Int64Var(&config.RenderMemory, "max-render-memory", config.RenderMemory, "maximum `bytes` of memory of one render; a template that needs more is an error")
+	flags.DurationVar(&config.RenderTimeout, "render-timeout", config.RenderTimeout, "maximum `time` of one render; less if the request's deadline is earlier")
+	flags.Int64Var(&config.ResultCache, "result-cache", config.ResultCache, "`bytes` of manifests to cache for equal requests; 0 for none")
 	flags.StringVar(&config.MetricsListen, "metrics-bind-address", "", "`address` to serve Prometheus metrics on, such as :8082")
 	charts.addTo(flags)
 	flags.StringSliceVar(&registries, "chart-registries", nil, "`hosts` of registries that charts may be pulled from, separated by commas; none if empty")
@@ -104,23 +104,24 @@ move from one version to the next when they change the plugin's name.`,
 	return cmd
 }
 
-// newWorkerCommand is the process that serve renders in.
+// newWorkerCommand returns the command of the processes that serve renders in.
 func newWorkerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    worker.Command + " MEMORY",
-		Short:  "Render what serve asks for on standard input",
+		Short:  "Render the requests of serve on standard input",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			memory, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil {
-				return fmt.Errorf("reading the bytes of memory: %w", err)
+				return fmt.Errorf("parsing MEMORY: %w", err)
 			}
 			return worker.Work(cmd.InOrStdin(), cmd.OutOrStdout(), memory)
 		},
 	}
 }
 
+// socketFolder returns the folder of the plugins' sockets.
 func socketFolder() string {
 	if folder := os.Getenv(plugin.FolderVariable); folder != "" {
 		return folder
@@ -128,18 +129,18 @@ func socketFolder() string {
 	return plugin.DefaultFolder
 }
 
-// chartFlags say where charts from registries are kept.
+// chartFlags configure the cache of charts from registries.
 type chartFlags struct {
 	folder string
 	limit  int64
 }
 
-// defaultChartCache has room for some hundred charts.
+// defaultChartCache is the size of some hundred charts, in bytes.
 const defaultChartCache = 256 << 20
 
 func (f *chartFlags) addTo(flags *pflag.FlagSet) {
-	flags.StringVar(&f.folder, "chart-cache", filepath.Join(os.TempDir(), "envladder-charts"), "`folder` to keep charts from registries in; empty for none")
-	flags.Int64Var(&f.limit, "chart-cache-size", defaultChartCache, "most `bytes` in it")
+	flags.StringVar(&f.folder, "chart-cache", filepath.Join(os.TempDir(), "envladder-charts"), "`folder` to cache charts from registries in; empty for none")
+	flags.Int64Var(&f.limit, "chart-cache-size", defaultChartCache, "maximum `bytes` of the chart cache")
 }
 
 func (f *chartFlags) puller() *chart.Puller {
@@ -150,12 +151,12 @@ func newGenerateCommand() *cobra.Command {
 	var charts chartFlags
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Print the manifests that Argo CD's environment variables ask for",
+		Short: "Print the manifests that Argo CD's environment variables request",
 		Long: `generate prints the manifests of the Application whose folder it runs in, as
-argocd-cmp-server's environment variables ask for them: ARGOCD_APP_NAME,
+argocd-cmp-server's environment variables request them: ARGOCD_APP_NAME,
 ARGOCD_APP_NAMESPACE, ARGOCD_APP_PARAMETERS (or PARAM_ENVIRONMENT, PARAM_TARGET,
 PARAM_RELEASENAME), KUBE_VERSION, KUBE_API_VERSIONS, ARGOCD_APP_SOURCE_PATH.
-They are the same as serve's.`,
+serve returns the same manifests.`,
 		Example: `  cd shop && PARAM_ENVIRONMENT=prod PARAM_TARGET=eu envladder-plugin generate`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

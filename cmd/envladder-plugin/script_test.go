@@ -8,13 +8,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes `envladder-plugin` a command of the scripts, run from this very binary.
+// TestMain makes `envladder-plugin` a command of the scripts, which runs this binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"envladder-plugin": main})
 }
 
 // TestScripts runs testdata/script/*.txtar, each a terminal session. `appears FILE`
-// waits until there is such a file.
+// waits until the file exists.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// appears implements `appears FILE`.
 func appears(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: appears FILE")
@@ -35,5 +36,5 @@ func appears(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	ts.Fatalf("%s doesn't appear within 10 s", args[0])
+	ts.Fatalf("%s doesn't exist after 10 s", args[0])
 }

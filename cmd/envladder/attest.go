@@ -24,21 +24,20 @@ func newAttestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attest",
 		Short: "Sign a statement about an image and attach it in its registry",
-		Long: `Sign a statement about an image's digest and attach it beside the image in its
-registry, as "cosign attest" would: in a sigstore bundle that "cosign
-verify-attestation" verifies. Where the digest is an index, the statement is about its
-platforms too.
+		Long: `Sign a statement about an image's digest and attach it to the image in its registry,
+as "cosign attest" does: in a sigstore bundle that "cosign verify-attestation" verifies.
+If the digest is an index, the statement also covers its platforms.
 
-What a statement counts for is the Gate's to say, by its signer and its type.`,
+The Gate decides, by signer and type, which statements it accepts.`,
 	}
 	cmd.AddCommand(newAttestSoakCommand(), newAttestTestCommand(), newAttestApprovalCommand(), newAttestExceptionCommand())
 	return cmd
 }
 
-// predicateFrom builds what is attested about an image that was found.
+// predicateFrom builds the predicate for an image.
 type predicateFrom func(target evidence.Target, now time.Time) (any, error)
 
-// attestation is what the three commands have in common.
+// attestation has the flags and steps that the attest commands share.
 type attestation struct {
 	predicateType string
 	noun          string
@@ -49,23 +48,22 @@ type attestation struct {
 	evidence  string
 	output    string
 
-	// after is called with what was attested, where it isn't nil.
+	// after, if set, is called with the attestation.
 	after func(evidence.Attested) error
 }
 
-// command completes cmd, whose flags are the predicate's.
+// command adds the shared flags to cmd, which has the flags of the predicate, and returns it.
 func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Command {
 	cmd.Args = cobra.ExactArgs(1)
-	// Those there are now are the predicate's own.
-	var own []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { own = append(own, f.Name) })
+	var predicateFlags []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { predicateFlags = append(predicateFlags, f.Name) })
 	flags := cmd.Flags()
 	a.signing.addTo(flags)
 	a.registry.AddTo(flags)
-	flags.StringVar(&a.evidence, "evidence", "", "`repository` to attach it in, where the Gate names one for attestations (default: the image's)")
-	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, in place of its flags")
-	flags.StringVarP(&a.output, "output", "o", "text", "`format` of what is printed: text or json")
-	for _, name := range own {
+	flags.StringVar(&a.evidence, "evidence", "", "`repository` to attach it in, if the Gate names one for attestations (default: the image's)")
+	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, instead of its flags")
+	flags.StringVarP(&a.output, "output", "o", "text", "`format` of the output: text or json")
+	for _, name := range predicateFlags {
 		cmd.MarkFlagsMutuallyExclusive("predicate", name)
 	}
 	cmd.MarkFlagsOneRequired("key", "identity-token")
@@ -117,6 +115,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	return write(stdout, target.Repository+"@"+target.Digest(), attested)
 }
 
+// withArticle returns a noun with its indefinite article.
 func withArticle(noun string) string {
 	if strings.ContainsRune("aeiou", rune(noun[0])) {
 		return "an " + noun
@@ -124,7 +123,8 @@ func withArticle(noun string) string {
 	return "a " + noun
 }
 
-// parsePinned refuses a tag: who signs must know what. A tag beside a digest is ignored.
+// parsePinned parses an image reference with a digest. It rejects a tag alone, since a tag can
+// be moved, and ignores a tag next to a digest.
 func parsePinned(image string) (registry.Reference, error) {
 	reference, err := registry.ParseReference(image)
 	if err != nil {
@@ -132,14 +132,15 @@ func parsePinned(image string) (registry.Reference, error) {
 	}
 	if reference.Digest == "" {
 		return registry.Reference{}, fmt.Errorf("%s names no digest, and a tag can be moved: name the image as %s@sha256:…\n"+
-			"CI that pushed it knows its digest; `crane digest %[1]s` asks the registry", reference, reference.Repository)
+			"the CI job that pushed it knows the digest; `crane digest %[1]s` queries the registry", reference, reference.Repository)
 	}
 	return reference, nil
 }
 
-// maxPredicateFile is what verifiers read of a predicate.
+// maxPredicateFile bounds a predicate: verifiers read no more.
 const maxPredicateFile = 1 << 20
 
+// fromFile reads the predicate from a file.
 func (a *attestation) fromFile(evidence.Target, time.Time) (any, error) {
 	raw, err := files.Read(a.predicate, maxPredicateFile)
 	if err != nil {
@@ -151,6 +152,7 @@ func (a *attestation) fromFile(evidence.Target, time.Time) (any, error) {
 	return json.RawMessage(raw), nil
 }
 
+// attestedPrinter returns the printer of a format.
 func attestedPrinter(format, noun string) (func(io.Writer, string, evidence.Attested) error, error) {
 	switch format {
 	case "text":
@@ -179,8 +181,8 @@ func writeJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// missing names the flags that must be given and aren't, all at once.
-func missing(flags map[string]string) error {
+// requireFlags returns an error that names all flags without a value.
+func requireFlags(flags map[string]string) error {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
 		if flags[name] == "" {
@@ -190,5 +192,5 @@ func missing(flags map[string]string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return errors.New("give " + strings.Join(names, ", ") + " (or --predicate)")
+	return errors.New("set " + strings.Join(names, ", ") + " (or --predicate)")
 }

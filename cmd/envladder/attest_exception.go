@@ -18,7 +18,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// exceptionFlags are leave to run unproven.
+// exceptionFlags are the flags of attest exception.
 type exceptionFlags struct {
 	namespace, reason, manifest string
 	expires                     time.Duration
@@ -28,24 +28,25 @@ func newAttestExceptionCommand() *cobra.Command {
 	var flags exceptionFlags
 	cmd := &cobra.Command{
 		Use:   "exception IMAGE@DIGEST --key FILE --namespace NAME --reason TEXT --expires TIME --manifest FILE",
-		Short: "Give leave to run a digest unproven, in one namespace, for some time",
-		Long: `Give leave to run a digest unproven, in one namespace, for some time. It counts once as
-many people have signed as the Gate asks for, and their bundles are in the cluster: the
-Exception in --manifest, which is made by the first of them and added to by the others.`,
+		Short: "Permit a digest to run unproven, in one namespace, for some time",
+		Long: `Permit a digest to run unproven, in one namespace, for some time. The permission takes
+effect once as many people have signed as the Gate requires and their bundles are in the
+cluster, in the Exception of --manifest. The first signer creates that file, and the others
+add their signatures to it.`,
 		Example: `  # Ana, at night
   envladder attest exception --key ana.key --namespace shop --expires 12h \
     --reason "incident 117: rollback" --manifest exception.yaml registry.example.com/shop/web@sha256:…
 
-  # Bo adds his name; reason and end are the file's
+  # Bo adds his signature; the file has the reason and the end
   envladder attest exception --key bo.key --namespace shop --manifest exception.yaml \
     registry.example.com/shop/web@sha256:…
   kubectl apply -f exception.yaml`,
 	}
 	f := cmd.Flags()
-	f.StringVarP(&flags.namespace, "namespace", "n", "", "`name` of the namespace that it may run in (required)")
+	f.StringVarP(&flags.namespace, "namespace", "n", "", "`name` of the namespace that the digest may run in (required)")
 	f.StringVar(&flags.reason, "reason", "", "`text` for people (required, unless the manifest has it)")
-	f.DurationVar(&flags.expires, "expires", 0, "`time` until it ends: 12h (required, unless the manifest has it)")
-	f.StringVar(&flags.manifest, "manifest", "", "`file` of the Exception: made, or added to")
+	f.DurationVar(&flags.expires, "expires", 0, "`time` until the permission ends: 12h (required, unless the manifest has it)")
+	f.StringVar(&flags.manifest, "manifest", "", "`file` of the Exception, which is created or extended")
 	a := attestation{predicateType: gate.PredicateException, noun: "exception"}
 	var exception v1alpha1.Exception
 	a.after = func(attested evidence.Attested) error { return flags.write(&exception, attested.Bundle) }
@@ -59,9 +60,9 @@ Exception in --manifest, which is made by the first of them and added to by the 
 	})
 }
 
-// exception is what the manifest has, or a new one.
+// exception returns the Exception of the manifest, or a new one.
 func (f *exceptionFlags) exception(target evidence.Target, now time.Time) (v1alpha1.Exception, error) {
-	if err := missing(map[string]string{"namespace": f.namespace}); err != nil {
+	if err := requireFlags(map[string]string{"namespace": f.namespace}); err != nil {
 		return v1alpha1.Exception{}, err
 	}
 	old, err := f.read()
@@ -69,25 +70,26 @@ func (f *exceptionFlags) exception(target evidence.Target, now time.Time) (v1alp
 	case err != nil:
 		return v1alpha1.Exception{}, err
 	case old == nil:
-		return f.begin(target, now)
+		return f.newException(target, now)
 	case old.Spec.Digest != target.Digest():
-		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q is about %s", f.manifest, old.Spec.Digest)
+		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q is for %s", f.manifest, old.Spec.Digest)
 	case f.reason != "" && f.reason != old.Spec.Reason:
 		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q has another reason: %s", f.manifest, old.Spec.Reason)
 	case f.expires != 0:
-		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q has an end already (%s): leave out --expires", f.manifest, old.Spec.ExpiresAt.UTC().Format(time.RFC3339))
+		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q already ends at %s: omit --expires", f.manifest, old.Spec.ExpiresAt.UTC().Format(time.RFC3339))
 	case !now.Before(old.Spec.ExpiresAt.Time):
-		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q ended %s", f.manifest, old.Spec.ExpiresAt.UTC().Format(time.RFC3339))
+		return v1alpha1.Exception{}, fmt.Errorf("--manifest %q expired at %s", f.manifest, old.Spec.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return *old, nil
 }
 
-func (f *exceptionFlags) begin(target evidence.Target, now time.Time) (v1alpha1.Exception, error) {
-	if err := missing(map[string]string{"reason": f.reason}); err != nil {
+// newException builds an Exception without signatures.
+func (f *exceptionFlags) newException(target evidence.Target, now time.Time) (v1alpha1.Exception, error) {
+	if err := requireFlags(map[string]string{"reason": f.reason}); err != nil {
 		return v1alpha1.Exception{}, err
 	}
 	if f.expires <= 0 {
-		return v1alpha1.Exception{}, errors.New("--expires: give the time that it is for")
+		return v1alpha1.Exception{}, errors.New("--expires: set the time until the permission ends")
 	}
 	made := v1alpha1.Exception{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Exception"},
@@ -99,7 +101,7 @@ func (f *exceptionFlags) begin(target evidence.Target, now time.Time) (v1alpha1.
 	return made, nil
 }
 
-// read is the Exception of the manifest; nil where there is none yet.
+// read reads the Exception of the manifest; nil where there is none yet.
 func (f *exceptionFlags) read() (*v1alpha1.Exception, error) {
 	if f.manifest == "" {
 		return nil, nil //nolint:nilnil // none is an answer

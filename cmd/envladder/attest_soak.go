@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// soakFlags are what somebody saw who measured by hand.
+// soakFlags are the flags of attest soak.
 type soakFlags struct {
 	ladder, environment, target, namespace string
 	healthy                                time.Duration
@@ -27,8 +27,8 @@ func newAttestSoakCommand() *cobra.Command {
 		Use:   "soak IMAGE@DIGEST --key FILE --ladder NAME --environment NAME --healthy DURATION",
 		Short: "Attest that a digest was healthy in an environment for some time",
 		Long: `Attest that a digest was healthy in an environment for some time. The observer of an
-environment does so by itself; by hand it is for trying things out, and for environments
-that no observer watches.`,
+environment does so automatically. Use this command to try things out, and for environments
+without an observer.`,
 		Example: `  # Healthy for the last 24 hours
   envladder attest soak --key staging.key --ladder shop --environment staging \
     --healthy 24h registry.example.com/shop/web@sha256:…
@@ -40,23 +40,24 @@ that no observer watches.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.ladder, "ladder", "", "`name` of the ladder (required)")
-	f.StringVar(&flags.environment, "environment", "", "`name` of the environment it was healthy in (required)")
+	f.StringVar(&flags.environment, "environment", "", "`name` of the environment that the digest was healthy in (required)")
 	f.StringVar(&flags.target, "target", "", "`name` of the environment's target")
-	f.StringVar(&flags.namespace, "namespace", "", "`namespace` it ran in")
+	f.StringVar(&flags.namespace, "namespace", "", "`namespace` that the digest ran in")
 	f.DurationVar(&flags.healthy, "healthy", 0, "healthy `time` (required): 24h, 90m")
 	f.StringVar(&flags.from, "from", "", "`time` (RFC 3339) of the window's start; --healthy before its end if unset")
 	f.StringVar(&flags.to, "to", "", "`time` (RFC 3339) of the window's end; now if unset")
-	f.Int32Var(&flags.minReady, "min-ready", 1, "least `number` of ready pods in that time")
-	f.Int32Var(&flags.restarts, "restarts", 0, "`number` of restarts of containers in that time")
-	f.StringVar(&flags.chartDigest, "chart-digest", "", "`digest` of the chart that it was rendered from")
+	f.Int32Var(&flags.minReady, "min-ready", 1, "minimum `number` of ready pods in that time")
+	f.Int32Var(&flags.restarts, "restarts", 0, "`number` of container restarts in that time")
+	f.StringVar(&flags.chartDigest, "chart-digest", "", "`digest` of the chart that the workload was rendered from")
 	a := attestation{predicateType: gate.PredicateSoak, noun: "soak"}
 	return a.command(cmd, func(target evidence.Target, now time.Time) (any, error) {
 		return flags.soak(target, now)
 	})
 }
 
+// soak builds the predicate from the flags.
 func (f soakFlags) soak(target evidence.Target, now time.Time) (gate.Soak, error) {
-	if err := missing(map[string]string{"ladder": f.ladder, "environment": f.environment}); err != nil {
+	if err := requireFlags(map[string]string{"ladder": f.ladder, "environment": f.environment}); err != nil {
 		return gate.Soak{}, err
 	}
 	window, err := f.window(now)
@@ -78,10 +79,10 @@ func (f soakFlags) soak(target evidence.Target, now time.Time) (gate.Soak, error
 	return soak, nil
 }
 
-// window has one healthy piece; the rest of it was an interruption.
+// window builds a window with one healthy period. The rest of the window is an interruption.
 func (f soakFlags) window(now time.Time) (gate.SoakWindow, error) {
 	if f.healthy < time.Second {
-		return gate.SoakWindow{}, errors.New("--healthy: give a time of at least 1s")
+		return gate.SoakWindow{}, errors.New("--healthy: set a time of at least 1s")
 	}
 	healthy := f.healthy.Truncate(time.Second)
 	to, err := timeFlag("--to", f.to, now)
@@ -95,9 +96,9 @@ func (f soakFlags) window(now time.Time) (gate.SoakWindow, error) {
 	length := to.Sub(from)
 	switch {
 	case to.After(now):
-		return gate.SoakWindow{}, fmt.Errorf("--to %s hasn't come yet", to.Format(time.RFC3339))
+		return gate.SoakWindow{}, fmt.Errorf("--to %s is in the future", to.Format(time.RFC3339))
 	case healthy > length:
-		return gate.SoakWindow{}, fmt.Errorf("--healthy %s is more than the window has, which is %s", healthy, length)
+		return gate.SoakWindow{}, fmt.Errorf("--healthy %s is longer than the window, which is %s", healthy, length)
 	case f.minReady < 0 || f.restarts < 0:
 		return gate.SoakWindow{}, errors.New("--min-ready and --restarts can't be negative")
 	}
@@ -109,7 +110,7 @@ func (f soakFlags) window(now time.Time) (gate.SoakWindow, error) {
 	}, nil
 }
 
-// timeFlag reads a time to the second, or gives the default.
+// timeFlag parses a time and truncates it to seconds. It returns the default for no value.
 func timeFlag(name, value string, unset time.Time) (time.Time, error) {
 	if value == "" {
 		return unset, nil

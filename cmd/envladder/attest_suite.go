@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// testFlags are a suite's result.
+// testFlags are the flags of attest test.
 type testFlags struct {
 	suite, result, url, finished string
 	passed, failed               []string
@@ -23,8 +23,8 @@ func newAttestTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test IMAGE@DIGEST --key FILE --suite NAME --passed NAMES [--failed NAMES]",
 		Short: "Attest the result of a test suite against a digest",
-		Long: `Attest the result of a test suite against a digest, as in-toto's test result. The gate
-counts the tests that passed and failed; a result without them proves nothing.`,
+		Long: `Attest the result of a test suite against a digest, as an in-toto test result. The Gate
+counts the tests that passed and failed, and rejects a result without them.`,
 		Example: `  # A suite that passed
   envladder attest test --key e2e.key --suite e2e --passed checkout,login \
     --url https://ci.example.com/runs/17 registry.example.com/shop/web@sha256:…
@@ -35,9 +35,9 @@ counts the tests that passed and failed; a result without them proves nothing.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.suite, "suite", "", "`name` of the suite (required)")
-	f.StringVar(&flags.result, "result", "", "`result`: PASSED or FAILED; what the tests say if unset")
-	f.StringSliceVar(&flags.passed, "passed", nil, "`names` of the tests that passed, with commas between them")
-	f.StringSliceVar(&flags.failed, "failed", nil, "`names` of the tests that failed, with commas between them")
+	f.StringVar(&flags.result, "result", "", "`result`: PASSED or FAILED; derived from the tests if unset")
+	f.StringSliceVar(&flags.passed, "passed", nil, "`names` of the tests that passed, separated by commas")
+	f.StringSliceVar(&flags.failed, "failed", nil, "`names` of the tests that failed, separated by commas")
 	f.StringVar(&flags.url, "url", "", "`URL` of the run, for people")
 	f.StringVar(&flags.finished, "finished", "", "`time` (RFC 3339) when the suite ended; now if unset")
 	a := attestation{predicateType: gate.PredicateTest, noun: "test"}
@@ -46,14 +46,15 @@ counts the tests that passed and failed; a result without them proves nothing.`,
 	})
 }
 
-// The results that in-toto knows and that can be claimed here.
+// Results of in-toto's test result that the command supports.
 const (
 	passed = "PASSED"
 	failed = "FAILED"
 )
 
+// test builds the predicate from the flags.
 func (f testFlags) test(now time.Time) (gate.Test, error) {
-	if err := missing(map[string]string{"suite": f.suite}); err != nil {
+	if err := requireFlags(map[string]string{"suite": f.suite}); err != nil {
 		return gate.Test{}, err
 	}
 	result, err := f.consistentResult()
@@ -74,16 +75,17 @@ func (f testFlags) test(now time.Time) (gate.Test, error) {
 	}, nil
 }
 
-// consistentResult refuses a claim that the tests contradict, and one without tests.
+// consistentResult returns the result. It rejects one that contradicts the tests, and one
+// without tests.
 func (f testFlags) consistentResult() (string, error) {
-	said := passed
+	derived := passed
 	if len(f.failed) > 0 {
-		said = failed
+		derived = failed
 	}
 	switch {
 	case f.result != "" && f.result != passed && f.result != failed:
 		return "", fmt.Errorf("--result %q: use %s or %s", f.result, passed, failed)
-	case f.result == passed && said == failed:
+	case f.result == passed && derived == failed:
 		return "", fmt.Errorf("--result %s: --failed names tests that failed", passed)
 	case f.result != failed && len(f.passed)+len(f.failed) == 0:
 		return "", errors.New("--passed: name the tests that passed; a bare result proves nothing")
@@ -92,5 +94,5 @@ func (f testFlags) consistentResult() (string, error) {
 	case f.result != "":
 		return f.result, nil
 	}
-	return said, nil
+	return derived, nil
 }

@@ -32,23 +32,24 @@ func newAuditCommand() *cobra.Command {
 	var flags auditFlags
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Show what runs in a cluster that its Gates would refuse",
-		Long: `Show what runs in the namespaces of a cluster's Gates and would be denied if it was
-started again: before a Gate denies, and after a digest was recalled. With --gate a Gate is
-tried out that the cluster doesn't have yet. Nothing is changed.
+		Short: "Show running images that a cluster's Gates would deny",
+		Long: `Show the images that run in the namespaces of a cluster's Gates and would be denied if
+they were started again. Use it before you set a Gate's action to Deny, and after a digest
+was recalled. With --gate it checks a Gate that the cluster doesn't have yet. It changes
+nothing.
 
-All that starts pods is looked at, and pods. Their stamps count as they do on admission.
-Recalls are the cluster's, and those of --recalls; Exceptions and ClusterImagePolicies are
-the cluster's. What runs by an Exception is shown. With --deploy the age of proof counts
-too, as if everything were deployed again.
+The audit covers pods and all kinds that start pods, with their stamps, as on admission. It
+uses the cluster's Recalls and those of --recalls, and the cluster's Exceptions and
+ClusterImagePolicies. It lists images that run by an Exception. With --deploy it also checks
+the age of evidence, as if everything were deployed again.
 
 With --output json it prints one object; docs/webhook.md has its fields.
 
-Exit codes: 0 nothing would be denied, 1 something would, 2 it couldn't be found out.`,
-		Example: `  # By the Gates that the cluster has
+Exit codes: 0 nothing would be denied, 1 something would be denied, 2 the audit failed.`,
+		Example: `  # By the cluster's Gates
   envladder audit --context prod-eu
 
-  # By one that it is to get
+  # By a Gate that the cluster doesn't have yet
   envladder audit --context prod-eu --gate gates/shop-prod.yaml -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,13 +59,13 @@ Exit codes: 0 nothing would be denied, 1 something would, 2 it couldn't be found
 	f := cmd.Flags()
 	f.StringVar(&flags.context, "context", "", "`name` of the kubeconfig's context (default: the current one)")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
-	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the cluster's; may be repeated")
-	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls that count beside the cluster's")
-	f.StringArrayVar(&flags.paths, "pod-template-path", nil, "a kind that starts pods and where it has its pod template: `group/version/Kind=spec.template`, as the webhook takes it; may be repeated")
+	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to use instead of the cluster's; may be repeated")
+	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls to use in addition to the cluster's")
+	f.StringArrayVar(&flags.paths, "pod-template-path", nil, "a kind that starts pods and the path of its pod template: `group/version/Kind=spec.template`, as for the webhook; may be repeated")
 	flags.sources.addTo(f)
-	f.BoolVar(&flags.deploy, "deploy", false, "judge as if everything were deployed again: the age of proof counts")
-	f.BoolVar(&flags.all, "all", false, "show what would be let in too")
-	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` that cluster and registry have to answer")
+	f.BoolVar(&flags.deploy, "deploy", false, "judge as if everything were deployed again: check the age of evidence")
+	f.BoolVar(&flags.all, "all", false, "also show images that would be allowed")
+	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` limit for the cluster and the registry")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
 	return cmd
 }
@@ -84,7 +85,7 @@ func (f auditFlags) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("timed out after %v (--timeout)", f.timeout))
 	defer cancel()
 	cluster, err := audit.NewCluster(config, kinds)
 	if err != nil {
@@ -95,7 +96,7 @@ func (f auditFlags) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	options := audit.Options{Deploy: f.deploy, Judge: judge, Now: time.Now()}
-	if err := f.ask(ctx, cluster, &options); err != nil {
+	if err := f.readInputs(ctx, cluster, &options); err != nil {
 		return err
 	}
 	report, err := audit.Run(ctx, cluster, options)
@@ -111,9 +112,9 @@ func (f auditFlags) run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// ask fills in all that the Gates' word depends on.
-func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *audit.Options) (err error) {
-	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
+// readInputs reads everything that the verdicts depend on into options.
+func (f auditFlags) readInputs(ctx context.Context, cluster *audit.Cluster, options *audit.Options) (err error) {
+	if options.Gates, options.Recalls, err = readGatesAndRecalls(f.gates, f.recalls); err != nil {
 		return err
 	}
 	if len(f.gates) == 0 {
@@ -122,7 +123,7 @@ func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *au
 		}
 	}
 	if len(options.Gates) == 0 {
-		return errors.New("the cluster has no Gates: name the file of one (--gate)")
+		return errors.New("the cluster has no Gates: pass the file of one (--gate)")
 	}
 	recalls, err := cluster.Recalls(ctx)
 	if err != nil {
@@ -141,6 +142,7 @@ func (f auditFlags) ask(ctx context.Context, cluster *audit.Cluster, options *au
 	return err
 }
 
+// cluster returns the configuration of the kubeconfig's context.
 func (f auditFlags) cluster() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = f.kubeconfig
@@ -153,6 +155,7 @@ func (f auditFlags) cluster() (*rest.Config, error) {
 	return config, nil
 }
 
+// printer returns the printer of the output format.
 func (f auditFlags) printer() (func(io.Writer, audit.Report) error, error) {
 	switch f.output {
 	case "text":
@@ -163,7 +166,7 @@ func (f auditFlags) printer() (func(io.Writer, audit.Report) error, error) {
 	return nil, fmt.Errorf("--output %q: use text or json", f.output)
 }
 
-// print has a paragraph for each image that would be denied, and counts the others.
+// print prints a paragraph for each image that would be denied, and counts the others.
 func (f auditFlags) print(w io.Writer, r audit.Report) error {
 	p := printer{w: w}
 	allowed := 0
@@ -183,16 +186,17 @@ func (f auditFlags) print(w io.Writer, r audit.Report) error {
 	for _, unread := range r.Unread {
 		p.linef("%s: %s: can't be read: %s", unread.Namespace, unread.Object, unread.Why)
 	}
-	p.linef("Images that would be admitted again: %d, that would be denied: %d; objects that can't be read: %d", allowed, len(r.Images)-allowed, len(r.Unread))
+	p.linef("Images that would be allowed: %d, denied: %d; objects that can't be read: %d", allowed, len(r.Images)-allowed, len(r.Unread))
 	return p.err
 }
 
+// audited prints an image that would be denied, with the reasons.
 func (p *printer) audited(image audit.Image) {
-	said := "would be denied"
+	state := "would be denied"
 	if image.Recalled {
-		said = "was recalled, and runs"
+		state = "was recalled, and runs"
 	}
-	p.linef("%s: %s: %s", image.Namespace, image.Image, said)
+	p.linef("%s: %s: %s", image.Namespace, image.Image, state)
 	p.linef("  runs in %s", list(image.Objects))
 	for _, v := range image.Verdicts {
 		for _, reason := range v.Reasons {
@@ -201,7 +205,7 @@ func (p *printer) audited(image audit.Image) {
 	}
 }
 
-// list names a few, and says how many more there are.
+// list joins the first names, and appends how many more there are.
 func list(names []string) string {
 	const most = 5
 	text := ""

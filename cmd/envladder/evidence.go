@@ -14,13 +14,13 @@ import (
 func newEvidenceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "evidence",
-		Short: "Carry evidence along with images",
+		Short: "Copy images with their evidence",
 	}
 	cmd.AddCommand(newEvidenceCopyCommand())
 	return cmd
 }
 
-// copyFlags are where attestations are, beside the images.
+// copyFlags are the flags of evidence copy.
 type copyFlags struct {
 	fromEvidence, toEvidence string
 	registry                 cloud.Options
@@ -32,12 +32,12 @@ func newEvidenceCopyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "copy IMAGE@DIGEST REPOSITORY",
 		Short: "Copy an image with all its evidence to another repository",
-		Long: `Copy an image with all its evidence to another repository: the image and, of an index, its
-platforms; whatever refers to them (signatures, attestations, SBOMs); and what cosign 2
-keeps by tags. What is there already is left as it is.
+		Long: `Copy an image with all its evidence to another repository: the image, and the platforms of
+an index; everything that refers to them (signatures, attestations, SBOMs); and the
+attachments that cosign 2 stores by tags. Existing content isn't changed.
 
-Evidence is bound to the digest, so it counts in the new place as it did in the old one,
-except a soak where the Gate names no ladder: that is bound to its repository.`,
+Evidence is bound to the digest, so it is valid in the new repository too. The exception is
+a soak for a Gate that names no ladder: that is bound to its repository.`,
 		Example: `  envladder evidence copy registry.example.com/shop/web@sha256:… mirror.example.com/shop/web`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,10 +45,10 @@ except a soak where the Gate names no ladder: that is bound to its repository.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.fromEvidence, "from-evidence", "", "`repository` that the attestations are in (default: the image's)")
-	f.StringVar(&flags.toEvidence, "to-evidence", "", "`repository` that they are copied to (default: the image's new one)")
+	f.StringVar(&flags.fromEvidence, "from-evidence", "", "`repository` of the attestations (default: the image's)")
+	f.StringVar(&flags.toEvidence, "to-evidence", "", "`repository` to copy the attestations to (default: the image's new one)")
 	flags.registry.AddTo(f)
-	f.StringVarP(&flags.output, "output", "o", "text", "`format` of what is printed: text or json")
+	f.StringVarP(&flags.output, "output", "o", "text", "`format` of the output: text or json")
 	return cmd
 }
 

@@ -15,7 +15,7 @@ import (
 
 const exampleShop = "../../examples/shop"
 
-// application is what the test reads of an Argo CD Application.
+// application has the fields of an Argo CD Application that the test reads.
 type application struct {
 	Spec struct {
 		Source struct {
@@ -28,8 +28,9 @@ type application struct {
 	}
 }
 
-// Every Application that renders through the plugin names a place that the ladder has.
-func TestExampleApplicationsNamePlacesOfTheLadder(t *testing.T) {
+// Every Application that renders through the plugin names an environment, and a target if
+// needed, of the ladder.
+func TestExampleApplicationsNameEnvironmentsOfLadder(t *testing.T) {
 	files, err := filepath.Glob(exampleShop + "/platform/applications/shop-*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("found %d Applications: %v", len(files), err)
@@ -45,7 +46,7 @@ func TestExampleApplicationsNamePlacesOfTheLadder(t *testing.T) {
 		}
 		source := app.Spec.Source
 		if source.Plugin == nil || source.Plugin.Name != "envladder" {
-			t.Errorf("%s: isn't rendered by the plugin", file)
+			t.Errorf("%s: doesn't use the plugin", file)
 			continue
 		}
 		document, err := ladder.Open(os.DirFS(exampleShop+"/gitops"), source.Path)
@@ -56,20 +57,20 @@ func TestExampleApplicationsNamePlacesOfTheLadder(t *testing.T) {
 		for _, p := range source.Plugin.Parameters {
 			parameters[p.Name] = p.String
 		}
-		step, err := document.Resolve(parameters["environment"], parameters["target"])
+		resolved, err := document.Resolve(parameters["environment"], parameters["target"])
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
 		}
-		name := strings.TrimSuffix("shop-"+step.Environment+"-"+step.Target, "-")
+		name := strings.TrimSuffix("shop-"+resolved.Environment+"-"+resolved.Target, "-")
 		if got := strings.TrimSuffix(filepath.Base(file), ".yaml"); got != name {
 			t.Errorf("%s renders %s", got, name)
 		}
 	}
 }
 
-// The Gate can be judged by as it stands, and judges the ladder's images.
-func TestExampleGateIsAccepted(t *testing.T) {
+// The Gate is valid, and covers the ladder's images.
+func TestExampleGateIsValid(t *testing.T) {
 	var g v1alpha1.Gate
 	data, err := os.ReadFile(exampleShop + "/platform/gates/shop-prod.yaml")
 	if err != nil {
@@ -91,10 +92,10 @@ func TestExampleGateIsAccepted(t *testing.T) {
 	pattern := strings.TrimSuffix(g.Spec.Images[0].Repository, "*")
 	for _, image := range document.Spec.Images {
 		if !strings.HasPrefix(image.Repository, pattern) {
-			t.Errorf("image %s isn't judged: the Gate judges %s", image.Repository, g.Spec.Images[0].Repository)
+			t.Errorf("image %s isn't covered: the Gate covers %s", image.Repository, g.Spec.Images[0].Repository)
 		}
 	}
 	if g.Spec.Images[0].Ladder != document.Metadata.Name {
-		t.Errorf("the Gate wants soaks of ladder %q, the ladder is %q", g.Spec.Images[0].Ladder, document.Metadata.Name)
+		t.Errorf("the Gate requires soaks of ladder %q, the ladder is %q", g.Spec.Images[0].Ladder, document.Metadata.Name)
 	}
 }

@@ -1,5 +1,5 @@
 // Command envladder is the command line: it renders and explains what an environment
-// runs, attests evidence about digests, says what a Gate would say, and promotes digests
+// runs, attests evidence about digests, reports a Gate's verdict, and promotes digests
 // from one environment to the next.
 package main
 
@@ -18,13 +18,13 @@ func newRootCommand() *cobra.Command {
 		Use:   "envladder",
 		Short: "Climb a ladder of environments with one chart and one digest",
 		Long: `envladder renders one Helm chart with layered values for each environment,
-attests evidence about image digests, says what a Gate says of them, and promotes them
+attests evidence about image digests, reports a Gate's verdict on them, and promotes them
 from one environment to the next.
 
-Exit codes: 0 yes or done, 1 no (a denial, findings), 2 it couldn't be done.`,
+Exit codes: 0 yes or done, 1 no (a denial, findings), 2 the command failed.`,
 	}
 	root.AddCommand(
-		// One line and one file a verb.
+		// each command has its own line and file
 		newAttestCommand(),
 		newAuditCommand(),
 		newEvidenceCommand(),

@@ -18,10 +18,10 @@ func newPinCommand() *cobra.Command {
 		Long: `Write a digest into the pins of an environment: one value of one file in the work tree.
 No other byte of the file changes, and nothing is committed.
 
-IMAGE is the image's name in the ladder, or its repository. A tag is refused: it can be
-moved. No Gate is asked; envladder promote does that.
+IMAGE is the image's name in the ladder, or its repository. A tag is rejected, since it can
+be moved. pin checks no Gate; envladder promote does that.
 
-Exit codes: 0 written, or pinned already; 2 it couldn't be done.`,
+Exit codes: 0 written, or already pinned; 2 failed.`,
 		Example: `  envladder pin dev web@sha256:… -C shop
   envladder pin prod registry.example.com/shop/web@sha256:… --target eu -C shop`,
 		Args: cobra.ExactArgs(2),
@@ -49,6 +49,7 @@ Exit codes: 0 written, or pinned already; 2 it couldn't be done.`,
 	return cmd
 }
 
+// pinnedPrinter returns the printer of a format.
 func pinnedPrinter(format string) (func(io.Writer, *ladder.Repository, promote.Pinned) error, error) {
 	switch format {
 	case "text":
@@ -59,6 +60,7 @@ func pinnedPrinter(format string) (func(io.Writer, *ladder.Repository, promote.P
 	return nil, fmt.Errorf("--output %q: use text or json", format)
 }
 
+// printPinned prints the change, or that there is none.
 func printPinned(w io.Writer, repo *ladder.Repository, pinned promote.Pinned) error {
 	p := printer{w: w}
 	file := relativePath(repo, pinned.File)

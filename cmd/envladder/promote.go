@@ -35,7 +35,7 @@ type promoteFlags struct {
 	sources    sourceFlags
 }
 
-// promoteGrace is for git to end, and for asking the remote what became of a push.
+// promoteGrace is the time for git to end, and to query the remote for the result of a push.
 const promoteGrace = 20 * time.Second
 
 func newPromoteCommand() *cobra.Command {
@@ -43,31 +43,32 @@ func newPromoteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "promote ENVIRONMENT",
 		Short: "Move digests into the next environment, by a commit or a pull request",
-		Long: `Move digests into an environment of the ladder: those that the environment before it has
-pinned, or those that --image names. As the ladder's "promotion" says, that is a commit
-on the base branch, or (the default) a pull request from a branch of its own. Run again,
-the command updates the same pull request.
+		Long: `Move digests into an environment of the ladder: the digests that the previous environment
+has pinned, or those of --image. The ladder's "promotion" selects a commit on the base
+branch or (the default) a pull request from a separate branch. If you run the command again,
+it updates the same pull request.
 
-It starts from the remote's base branch and checks nothing out: your work tree, its index
-and its branches stay as they are. Git runs with your configuration: credentials, identity,
-signing. Of your hooks, prepare-commit-msg and commit-msg run; those that check a work tree
-or an index don't.
+The command starts from the remote's base branch and checks nothing out: it doesn't change
+your work tree, its index or its branches. Git uses your configuration: credentials,
+identity, signing. It runs your hooks prepare-commit-msg and commit-msg, but not those that
+check a work tree or an index.
 
-The Gate that the ladder names (or --gate) is asked first: about each image that moves, or
-about all of them where the packaged chart moves. What the cluster would refuse isn't
-promoted, unless --allow-unproven makes a draft of it; nor is, without a Gate to ask, what
-an environment with "data: Real" would get. Of an environment with targets it is the next
-wave that is promoted: the first targets, in the order of "after", that haven't got the
-digests.
+The command first checks the Gate that the ladder names (or --gate) for each image that
+moves, or for all images if the packaged chart moves. It doesn't promote images that the
+cluster would deny, unless --allow-unproven makes the pull request a draft. It doesn't
+promote to an environment with "data: Real" without a Gate either. In an environment with
+targets it promotes the next wave: the first targets, in the order of "after", that don't
+have the digests yet.
 
 The forge's token is read from $` + forge.TokenVariable + `, or $GITHUB_TOKEN or $GITEA_TOKEN.
 
-With --output json it prints a list with one object for each place; docs/promotion.md has
-its fields.
+With --output json it prints a list with one object for each environment or target;
+docs/promotion.md has its fields.
 
-Exit codes: 0 done, or nothing to do; 1 refused by a Gate, for want of one, or by the order
-of the targets, in a dry run too; 2 it couldn't be done, or not all of it (a wave's later targets, a draft
-that the forge didn't make one): what was done is printed, the reason is on stderr.`,
+Exit codes: 0 done, or nothing to do; 1 refused by a Gate, because there is no Gate, or by
+the order of the targets, also in a dry run; 2 failed, entirely or in part (a wave's later
+targets, a draft that the forge didn't create as one): the command prints what was done, and
+the reason on stderr.`,
 		Example: `  # CI, after a build: into dev
   envladder promote dev --image web@sha256:… -C shop
 
@@ -75,12 +76,12 @@ that the forge didn't make one): what was done is printed, the reason is on stde
   envladder promote staging -C shop
   envladder promote prod --gate ../platform/gates/shop-prod.yaml -C shop
 
-  # Only look
+  # Print the change only
   envladder promote prod --target eu --dry-run -C shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.Environment = args[0]
-			flags.Flags = tellFlags(cmd.Flags(), flags.Dir)
+			flags.Flags = reproducibleFlags(cmd.Flags(), flags.Dir)
 			return flags.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
@@ -88,19 +89,19 @@ that the forge didn't make one): what was done is printed, the reason is on stde
 	f := cmd.Flags()
 	f.StringVarP(&flags.Dir, "dir", "C", ".", "`folder` of ladder.yaml")
 	f.StringVar(&flags.Target, "target", "", "`target` of the environment (default: the next wave)")
-	f.StringArrayVar(&flags.Images, "image", nil, "`NAME@DIGEST` to promote; may be repeated (default: what the environment before has)")
+	f.StringArrayVar(&flags.Images, "image", nil, "`NAME@DIGEST` to promote; may be repeated (default: the digests of the previous environment)")
 	f.StringVar(&flags.Base, "base", "", "`branch` to promote on (default: the remote's)")
 	f.StringVar(&flags.Remote, "remote", "origin", "`name` of the remote to fetch from and push to")
-	f.StringArrayVar(&flags.gateFiles, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
+	f.StringArrayVar(&flags.gateFiles, "gate", nil, "`file` of a Gate to use instead of the ladder's; may be repeated")
 	f.StringVar(&flags.recallFile, "recalls", "", "`file` of Recalls")
 	flags.sources.addTo(f)
-	f.BoolVar(&flags.AllowUnproven, "allow-unproven", false, "promote what the cluster would refuse; a pull request becomes a draft")
+	f.BoolVar(&flags.AllowUnproven, "allow-unproven", false, "promote images that the cluster would deny; a pull request becomes a draft")
 	f.BoolVar(&flags.DryRun, "dry-run", false, "print the change and the pull request's text, and change nothing")
-	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: told from the remote)")
-	f.StringVar(&flags.Forge.URL, "forge-url", "", "`URL` of the forge, of GitHub its API's (default: told from the remote)")
-	f.StringVar(&flags.Forge.Repository, "forge-repository", "", "`OWNER/NAME` on the forge (default: told from the remote)")
+	f.StringVar(&flags.forge, "forge", "", "`kind` of forge: Gitea or GitHub (default: derived from the remote)")
+	f.StringVar(&flags.Forge.URL, "forge-url", "", "`URL` of the forge; for GitHub that of its API (default: derived from the remote)")
+	f.StringVar(&flags.Forge.Repository, "forge-repository", "", "`OWNER/NAME` on the forge (default: derived from the remote)")
 	f.StringVar(&flags.Forge.CAFile, "forge-ca-file", "", "PEM `file` with the CA that signed the forge's certificate (default: the system's CAs)")
-	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` that all of it may take")
+	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "`time` limit for the whole command")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
 	return cmd
 }
@@ -113,7 +114,7 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 	if f.Forge.Kind, err = forgeKind(f.forge); err != nil {
 		return err
 	}
-	if f.Gates, f.Recalls, err = readJudges(f.gateFiles, f.recallFile); err != nil {
+	if f.Gates, f.Recalls, err = readGatesAndRecalls(f.gateFiles, f.recallFile); err != nil {
 		return err
 	}
 	f.Forge.Getenv, f.Now = os.Getenv, time.Now
@@ -123,7 +124,7 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 	if f.Charts, err = f.sources.charts(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout %v", f.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("timed out after %v (--timeout)", f.timeout))
 	defer cancel()
 	results, err := promote.Run(ctx, f.Options)
 	if len(results) > 0 || err == nil {
@@ -140,11 +141,11 @@ func (f *promoteFlags) run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// tellFlags are the flags that were given, as the pull request's text tells them: without
-// those that say where to look at the result, and with paths relative to the ladder's
-// folder. The environment's target the text has by itself: it is of one target.
-func tellFlags(flags *pflag.FlagSet, dir string) []string {
-	var told []string
+// reproducibleFlags returns the flags that were set, for the command in the pull request's
+// text. It omits flags that don't affect the result, and makes paths relative to the ladder's
+// folder. It also omits the target, which the text always contains.
+func reproducibleFlags(flags *pflag.FlagSet, dir string) []string {
+	var arguments []string
 	flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
 		case "dir", "target", "dry-run", "timeout", "output":
@@ -157,27 +158,27 @@ func tellFlags(flags *pflag.FlagSet, dir string) []string {
 		for _, value := range values {
 			switch {
 			case f.Value.Type() == "bool" && value == "true":
-				told = append(told, "--"+f.Name)
+				arguments = append(arguments, "--"+f.Name)
 				continue
-			case f.Value.Type() == "bool": // given as =false: as if it weren't
+			case f.Value.Type() == "bool": // =false is the default
 				continue
 			case f.Name == "gate", f.Name == "recalls", f.Name == "forge-ca-file":
 				value = relative(dir, value)
 			}
-			told = append(told, "--"+f.Name, gitrepo.Redact(value)) // URLs shouldn't contain tokens, but some do
+			arguments = append(arguments, "--"+f.Name, gitrepo.Redact(value)) // URLs shouldn't contain tokens, but some do
 		}
 	})
-	return told
+	return arguments
 }
 
-// relative is a path as one has it who is in dir. Where there is none, it is the file's
-// name alone: where files are on this machine is private.
+// relative returns a path relative to dir. Where that isn't possible it returns only the
+// file's name, since the paths of this machine are private.
 func relative(dir, path string) string {
-	from, err := resolved(dir)
+	from, err := resolvePath(dir)
 	if err != nil {
 		return filepath.Base(path)
 	}
-	to, err := resolved(path)
+	to, err := resolvePath(path)
 	if err != nil {
 		return filepath.Base(path)
 	}
@@ -188,8 +189,9 @@ func relative(dir, path string) string {
 	return filepath.ToSlash(name)
 }
 
-// resolved is an absolute path without symbolic links, behind which ../ is another folder.
-func resolved(path string) (string, error) {
+// resolvePath returns an absolute path without symbolic links: below a link, ../ leads to
+// another folder.
+func resolvePath(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -197,6 +199,7 @@ func resolved(path string) (string, error) {
 	return filepath.EvalSymlinks(absolute)
 }
 
+// forgeKind parses a kind of forge in any case.
 func forgeKind(text string) (scm.Forge, error) {
 	for _, kind := range []scm.Forge{"", scm.Gitea, scm.GitHub} {
 		if strings.EqualFold(text, string(kind)) {
@@ -206,21 +209,20 @@ func forgeKind(text string) (scm.Forge, error) {
 	return "", fmt.Errorf("--forge %q: use %s or %s", text, scm.Gitea, scm.GitHub)
 }
 
-// readJudges reads Gates and Recalls.
-func readJudges(gates []string, recalls string) (read []verdict.Gate, recalled []v1alpha1.Recall, err error) {
-	for _, path := range gates {
-		guard, err := readGate(path)
+// readGatesAndRecalls reads the files of Gates, and the file of Recalls if it is set.
+func readGatesAndRecalls(gateFiles []string, recallFile string) (gates []verdict.Gate, recalls []v1alpha1.Recall, err error) {
+	for _, path := range gateFiles {
+		loaded, err := readGate(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		read = append(read, guard)
+		gates = append(gates, loaded)
 	}
-	if recalls != "" {
-		recalled, err = readRecalls(recalls)
-	}
-	return read, recalled, err
+	recalls, err = readFlagFile("--recalls", recallFile, v1alpha1.DecodeRecalls)
+	return gates, recalls, err
 }
 
+// promotedPrinter returns the printer of a format.
 func promotedPrinter(format string) (func(io.Writer, []promote.Result) error, error) {
 	switch format {
 	case "text":
@@ -241,13 +243,13 @@ func printPromoted(w io.Writer, results []promote.Result) error {
 	return p.err
 }
 
-// promoted begins with what became of it; then come the change, the verdicts, the notes.
+// promoted prints the outcome, and then the changes, the verdicts and the notes.
 func (p *printer) promoted(r promote.Result) {
 	switch r.Outcome {
 	case promote.UpToDate:
 		p.linef("%s: has the digests already; nothing to do", r.EnvTarget)
 	case promote.Refused:
-		p.linef("%s: refused; --allow-unproven would promote it all the same", r.EnvTarget)
+		p.linef("%s: refused; --allow-unproven would promote it anyway", r.EnvTarget)
 	case promote.Planned:
 		p.linef("%s: would be promoted", r.EnvTarget)
 	case promote.Committed:
@@ -283,6 +285,7 @@ func (p *printer) promoted(r promote.Result) {
 	}
 }
 
+// requestState returns the outcome of a pull request in lower case.
 func requestState(r promote.Result) string {
 	state := strings.ToLower(string(r.Outcome))
 	if r.PullRequest.Draft {

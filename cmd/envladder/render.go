@@ -29,7 +29,7 @@ files of the repository only, and a chart in a registry where the ladder names o
 		Example: `  envladder render dev
   envladder render prod --target eu -C shop | kubectl diff -f -
 
-  # What a pull request's preview would be
+  # The preview of a pull request
   envladder render preview --pull-request 7 --image web@sha256:… -C shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ files of the repository only, and a chart in a registry where the ladder names o
 	return cmd
 }
 
-// parseImages reads NAME@DIGEST, each name once.
+// parseImages parses NAME@DIGEST pairs. It rejects a name that occurs twice.
 func parseImages(texts []string) (map[string]string, error) {
 	images := map[string]string{}
 	for _, text := range texts {

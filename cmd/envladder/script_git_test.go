@@ -13,7 +13,7 @@ import (
 	"github.com/envladder/envladder/promote/promotetest"
 )
 
-// gitCommands are the commands of scripts that need a forge and what is pushed there.
+// gitCommands returns the commands of scripts for a forge and its repository.
 func gitCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"forge":  startForge,
@@ -28,9 +28,9 @@ func gitCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// startForge is `forge DIR`: a forge with the repository team/gitops, which has the files
-// of DIR in its branch main, and a clone of it in the folder clone. $FORGE is its URL,
-// $ORIGIN the repository on disk; the token is in $GITEA_TOKEN.
+// startForge implements `forge DIR`: it starts a forge with the repository team/gitops, which
+// has the files of DIR on branch main, and clones it to the folder clone. It sets $FORGE to the
+// URL, $ORIGIN to the repository on disk, and $GITEA_TOKEN to the token.
 func startForge(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "forge DIR")
 	t := scriptT{ts}
@@ -60,7 +60,8 @@ func startForge(ts *testscript.TestScript, neg bool, args []string) {
 	registryOf(ts).forge = f
 }
 
-// listPulls is `pulls FILE`: all pull requests, titles and texts, written to a file.
+// listPulls implements `pulls FILE`: it writes the titles and texts of all pull requests to a
+// file.
 func listPulls(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "pulls FILE")
 	var text strings.Builder
@@ -70,19 +71,19 @@ func listPulls(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o600))
 }
 
-// draftPrefix is `drafts PREFIX`: how a draft's title begins from then on.
+// draftPrefix implements `drafts PREFIX`: it sets the prefix of a draft's title.
 func draftPrefix(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "drafts PREFIX")
 	registryOf(ts).forge.DraftPrefix(args[0])
 }
 
-// writeHook is `hook NAME FILE`: a hook of the origin.
+// writeHook implements `hook NAME FILE`: it installs a hook in the origin.
 func writeHook(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "hook NAME FILE")
 	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("ORIGIN"), "hooks", args[0]), []byte(ts.ReadFile(args[1])), 0o700))
 }
 
-// toCRLF is `crlf FILE…`: lines end as on Windows from then on.
+// toCRLF implements `crlf FILE…`: it converts line endings to those of Windows.
 func toCRLF(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) > 0, "crlf FILE…")
 	for _, file := range args {
@@ -90,7 +91,7 @@ func toCRLF(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// chomp is `chomp FILE…`: the last line has no end from then on.
+// chomp implements `chomp FILE…`: it removes the line ending of the last line.
 func chomp(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) > 0, "chomp FILE…")
 	for _, file := range args {
@@ -98,19 +99,20 @@ func chomp(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// runGit is `git DIR ARG…`, as somebody with an identity; what it prints is logged.
+// runGit implements `git DIR ARG…`: it runs git with an identity, and logs its output.
 func runGit(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) > 1, "git DIR ARG…")
 	ts.Logf("%s", promotetest.Git(scriptT{ts}, ts.MkAbs(args[0]), args[1:]...))
 }
 
-// commitAsAnother is `commit BRANCH NAME FILE`: somebody else puts a file on a branch.
+// commitAsAnother implements `commit BRANCH NAME FILE`: another author commits a file to a
+// branch.
 func commitAsAnother(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 3, "commit BRANCH NAME FILE")
 	promotetest.CommitTo(scriptT{ts}, ts.Getenv("ORIGIN"), args[0], "by another", map[string]string{args[1]: ts.ReadFile(args[2])})
 }
 
-// awaitFile is `await FILE`: it comes within half a minute.
+// awaitFile implements `await FILE`: it waits up to 30 s until the file exists.
 func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "await FILE")
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -118,12 +120,12 @@ func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s hasn't come", args[0])
+			ts.Fatalf("%s doesn't exist after 30 s", args[0])
 		}
 	}
 }
 
-// withCommands adds commands to commands.
+// withCommands merges maps of commands.
 func withCommands(all ...map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	merged := map[string]func(*testscript.TestScript, bool, []string){}
 	for _, some := range slices.Backward(all) {

@@ -19,8 +19,7 @@ import (
 	"github.com/envladder/envladder/promote/promotetest"
 )
 
-// registryCommands are the commands of scripts that need a registry, images in it, and
-// keys.
+// registryCommands returns the commands of scripts for a registry, images in it, and keys.
 func registryCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"registry": startRegistry,
@@ -33,18 +32,20 @@ func registryCommands() map[string]func(*testscript.TestScript, bool, []string) 
 	}
 }
 
-// scriptRegistry is a script's registry and forge, once it has them.
+// scriptRegistry is a script's registry and forge, nil until the script starts them.
 type scriptRegistry struct {
 	*registrytest.Server
 
 	forge *promotetest.Forge
 }
 
+// registryOf returns the registry of a script.
 func registryOf(ts *testscript.TestScript) *scriptRegistry {
 	return ts.Value(scriptRegistry{}).(*scriptRegistry) // Setup put it there
 }
 
-// startRegistry is `registry`: an empty one, whose host is $REGISTRY from then on.
+// startRegistry implements `registry`: it starts an empty registry, and sets $REGISTRY to its
+// host.
 func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 0, "registry")
 	server := registrytest.Start(scriptT{ts}, registrytest.WithReferrers)
@@ -52,13 +53,14 @@ func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REGISTRY", server.Host)
 }
 
-// pushImage is `image REPOSITORY NAME`: a new image, whose reference by digest is $NAME,
-// and its digest alone $NAME_DIGEST. Where NAME is INDEX, it is an index of two platforms.
+// pushImage implements `image REPOSITORY NAME`: it pushes a new image, and sets $NAME to its
+// reference by digest and $NAME_DIGEST to its digest. For the name INDEX it pushes an index of
+// two platforms.
 func pushImage(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "image REPOSITORY NAME")
 	server := registryOf(ts)
 	if server.Server == nil {
-		ts.Fatalf("image: no registry runs")
+		ts.Fatalf("image: no registry is running")
 	}
 	var digest string
 	if args[1] == "INDEX" {
@@ -70,13 +72,13 @@ func pushImage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[1]+"_DIGEST", digest)
 }
 
-// pushChart is `chart DIR NAME`: the chart whose folder is all that DIR has, packaged; its
-// address in the registry is $NAME.
+// pushChart implements `chart DIR NAME`: it packages and pushes the chart whose folder is the
+// only content of DIR, and sets $NAME to its address in the registry.
 func pushChart(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "chart DIR NAME")
 	server := registryOf(ts)
 	if server.Server == nil {
-		ts.Fatalf("chart: no registry runs")
+		ts.Fatalf("chart: no registry is running")
 	}
 	var packed bytes.Buffer
 	zipped := gzip.NewWriter(&packed)
@@ -90,14 +92,14 @@ func pushChart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[1], "oci://"+server.Name(repository)+"@"+digest)
 }
 
-// stopRegistry is `down`: connections are refused from then on.
+// stopRegistry implements `down`: it stops the registry, so that connections are refused.
 func stopRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 0, "down")
 	registryOf(ts).Stop()
 }
 
-// writeKeypair is `keypair NAME`: NAME.key and NAME.enc (cosign's form, its password is
-// "secret"), and the public key, quoted, in $NAME_PUB.
+// writeKeypair implements `keypair NAME`: it writes a private key to NAME.key and NAME.enc
+// (cosign's format, with the password "secret"), and sets $NAME_PUB to the quoted public key.
 func writeKeypair(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "keypair NAME")
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -116,9 +118,9 @@ func writeKeypair(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(strings.ToUpper(args[0])+"_PUB", string(quoted))
 }
 
-// startSigstore is `sigstore NAME…`: a certificate authority at $FULCIO, a timestamping
-// authority at $TSA, their trusted root in roots/corp.json, and a token in NAME.token for
-// NAME@example.com, issued by $ISSUER.
+// startSigstore implements `sigstore NAME…`: it starts a certificate authority at $FULCIO and a
+// timestamping authority at $TSA, and writes their trusted root to roots/corp.json and a token
+// of $ISSUER for NAME@example.com to NAME.token.
 func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) > 0, "sigstore NAME…")
 	s := sigstoretest.Start(scriptT{ts})
@@ -132,7 +134,7 @@ func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// expandFile is `expand FILE…`: ${NAME} in it becomes what NAME is in the environment.
+// expandFile implements `expand FILE…`: it replaces ${NAME} with the environment variable NAME.
 func expandFile(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) > 0, "expand FILE…")
 	for _, file := range args {
@@ -141,13 +143,14 @@ func expandFile(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// usage fails the script unless its command is used correctly.
 func usage(ts *testscript.TestScript, neg, right bool, text string) {
 	if neg || !right {
 		ts.Fatalf("usage: %s", text)
 	}
 }
 
-// scriptT is a script's test as registrytest takes it.
+// scriptT is a script as a test of registrytest.
 type scriptT struct{ ts *testscript.TestScript }
 
 func (t scriptT) Helper()                {}

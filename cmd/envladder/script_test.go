@@ -16,17 +16,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes `envladder` a command of the scripts, run from this very binary.
+// TestMain makes `envladder` a command of the scripts, which runs this binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"envladder": main})
 }
 
 // TestScripts runs testdata/script/*.txtar, each a terminal session; a file's name
-// begins with its verb. $EXAMPLES is the repository's folder examples. `exits N CMD`
+// begins with its command. $EXAMPLES is the repository's folder examples. `exits N CMD`
 // runs a command that must exit with N; `shape FROM TO` writes the fields of a JSON document
-// to a file. UPDATE=1 rewrites the files that a script
-// compares with. script_registry_test.go and script_git_test.go have
-// more commands.
+// to a file. UPDATE=1 rewrites the files that a script compares with.
+// script_registry_test.go and script_git_test.go have more commands.
 func TestScripts(t *testing.T) {
 	commands := withCommands(registryCommands(), gitCommands())
 	commands["exits"] = exits
@@ -46,8 +45,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits is `exits N CMD ARG…`: testscript's own exec tells success from failure only,
-// and 1 (the answer is no) isn't 2 (it couldn't be answered).
+// exits implements `exits N CMD ARG…`: testscript's exec only distinguishes success from
+// failure, and the scripts need to distinguish 1 (no) from 2 (failed).
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits N CMD ARG…")
@@ -67,8 +66,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// shape is `shape FROM TO`: each field of the JSON document FROM with its type, a line each,
-// in TO. It is what scripts rely on, whatever the values are.
+// shape implements `shape FROM TO`: it writes a line with the path and the type of each field
+// of the JSON document FROM to TO. Users' scripts rely on these.
 func shape(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "shape FROM TO")
 	var document any
@@ -78,6 +77,7 @@ func shape(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(slices.Sorted(maps.Keys(fields)), "\n")+"\n"), 0o600))
 }
 
+// collect adds the fields below a value.
 func collect(fields map[string]bool, path string, value any) {
 	switch v := value.(type) {
 	case map[string]any:

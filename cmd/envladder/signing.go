@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// signingFlags say who signs, as cosign's flags do.
+// signingFlags select the signer, as cosign's flags do.
 type signingFlags struct {
 	key, passwordEnv         string
 	identityToken, fulcioURL string
@@ -23,14 +23,15 @@ type signingFlags struct {
 
 func (f *signingFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.key, "key", "", "`file` of the private key (PEM, or cosign's encrypted one), or URI of a KMS's: awskms://, azurekms://, gcpkms://, hashivault://")
-	flags.StringVar(&f.passwordEnv, "key-password-env", "COSIGN_PASSWORD", "`variable` of the environment that holds the key's password")
+	flags.StringVar(&f.passwordEnv, "key-password-env", "COSIGN_PASSWORD", "environment `variable` with the key's password")
 	flags.StringVar(&f.identityToken, "identity-token", "", "`file` of an OIDC token, or the token itself, to sign without a key")
-	flags.StringVar(&f.fulcioURL, "fulcio-url", "https://fulcio.sigstore.dev", "`URL` of the certificate authority that takes the OIDC token")
-	flags.StringVar(&f.rekorURL, "rekor-url", "", "`URL` of a transparency log to enter the signature in; none if unset")
+	flags.StringVar(&f.fulcioURL, "fulcio-url", "https://fulcio.sigstore.dev", "`URL` of the certificate authority that accepts the OIDC token")
+	flags.StringVar(&f.rekorURL, "rekor-url", "", "`URL` of a transparency log to record the signature in; none if unset")
 	flags.Uint32Var(&f.rekorVersion, "rekor-version", 1, "`version` of the log's protocol: 1 or 2")
-	flags.StringVar(&f.timestampURL, "timestamp-server-url", "", "`URL` of a timestamping authority (RFC 3161) that says when it was signed; none if unset")
+	flags.StringVar(&f.timestampURL, "timestamp-server-url", "", "`URL` of a timestamping authority (RFC 3161) that proves the time of the signature; none if unset")
 }
 
+// signer returns the signer that the flags select.
 func (f *signingFlags) signer(ctx context.Context) (*evidence.Signer, error) {
 	signer, err := f.identity(ctx)
 	if err != nil {
@@ -40,7 +41,7 @@ func (f *signingFlags) signer(ctx context.Context) (*evidence.Signer, error) {
 	case f.rekorVersion != 1 && f.rekorVersion != 2:
 		return nil, fmt.Errorf("--rekor-version %d: use 1 or 2", f.rekorVersion)
 	case f.key == "" && f.timestampURL == "" && (f.rekorURL == "" || f.rekorVersion == 2):
-		return nil, errors.New("--identity-token: a certificate is valid for some minutes, so say who proves when it signed: --timestamp-server-url, or --rekor-url of a log of version 1")
+		return nil, errors.New("--identity-token: a certificate is valid for some minutes, so the signature needs a trusted time: set --timestamp-server-url, or --rekor-url of a log of version 1")
 	}
 	if f.timestampURL != "" {
 		signer = signer.WithTimestamps(f.timestampURL)
@@ -51,6 +52,7 @@ func (f *signingFlags) signer(ctx context.Context) (*evidence.Signer, error) {
 	return signer, nil
 }
 
+// identity returns the signer of the key or of the OIDC token, without timestamps and log.
 func (f *signingFlags) identity(ctx context.Context) (*evidence.Signer, error) {
 	switch {
 	case f.key == "":
@@ -71,10 +73,11 @@ func (f *signingFlags) identity(ctx context.Context) (*evidence.Signer, error) {
 	}
 }
 
-// maxToken is far more than an OIDC token has.
+// maxToken is far more than the size of an OIDC token.
 const maxToken = 64 << 10
 
-// token is the OIDC token. What isn't a file is the token itself; errors never repeat it.
+// token returns the OIDC token. A value that isn't a file is the token itself. Errors never
+// contain it.
 func (f *signingFlags) token() (string, error) {
 	content, err := files.Read(f.identityToken, maxToken)
 	switch {
@@ -83,6 +86,6 @@ func (f *signingFlags) token() (string, error) {
 	case strings.Count(f.identityToken, ".") == 2 && !strings.ContainsAny(f.identityToken, "/\\"):
 		return f.identityToken, nil
 	default:
-		return "", errors.New("--identity-token is neither a file that can be read nor a token (three parts with dots between them)")
+		return "", errors.New("--identity-token is neither a readable file nor a token (three parts separated by dots)")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/envladder/envladder/internal/verdict"
 )
 
-// sourceFlags say where a verdict's evidence comes from, and what it is verified by.
+// sourceFlags select the registry of the evidence, and the trusted roots that verify it.
 type sourceFlags struct {
 	trust    evidence.TrustOptions
 	registry cloud.Options
@@ -21,7 +21,7 @@ func (f *sourceFlags) addTo(flags *pflag.FlagSet) {
 	f.registry.AddTo(flags)
 }
 
-// charts reads charts of registries too.
+// charts returns a reader of charts, also of those in registries.
 func (f *sourceFlags) charts() (*chart.Puller, error) {
 	client, err := f.registry.Client()
 	if err != nil {
@@ -30,6 +30,7 @@ func (f *sourceFlags) charts() (*chart.Puller, error) {
 	return chart.NewPuller(client, "", 0), nil
 }
 
+// judge returns a judge that reads and verifies evidence as the flags say.
 func (f *sourceFlags) judge() (*verdict.Judge, error) {
 	client, err := f.registry.Client()
 	if err != nil {

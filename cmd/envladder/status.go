@@ -36,23 +36,23 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what each environment has pinned, runs, and can prove",
-		Long: `Show the ladder of the work tree as a table: what each environment and target has pinned,
-whether that is what the environment before has, what runs, and what the Gate of the
-environment sees: the evidence there is, and the codes of what is missing. Both are of the
-digest that is pinned; what the next one lacks says envladder promote --dry-run.
+		Long: `Show the ladder of the work tree as a table. For each environment and target it shows the
+pinned digest, whether the previous environment has the same, the running digests, and the
+Gate's view: the evidence found, and the codes of missing requirements. The evidence is that
+of the pinned digest; envladder promote --dry-run reports what the next digest lacks.
 
-What promotions propose is read from their branches on the remote: a digest that the
-environment before has gone back from is marked as withdrawn.
+The proposals are read from the promotions' branches on the remote. A digest that the
+previous environment no longer has is marked as withdrawn.
 
-What runs is read from the clusters of the kubeconfig's contexts that are named:
-Deployments, StatefulSets and DaemonSets that carry the ladder's stamps. Without --context
-no cluster is asked. The Gate is the one that the ladder names, or one of --gate with that
-environment in it.
+The running digests are read from the clusters of the contexts in --context: from
+Deployments, StatefulSets and DaemonSets with the ladder's stamps. Without --context no
+cluster is queried. The Gate is the one that the ladder names, or the one of --gate that
+names the environment.
 
 With --output json it prints one object; docs/promotion.md has its fields.
 
-Exit codes: 0 shown, also where a Gate denies or a cluster doesn't answer; 2 it couldn't
-be shown. For a yes or no ask envladder verify.`,
+Exit codes: 0 shown, also if a Gate denies or a cluster doesn't answer; 2 failed. Use
+envladder verify for an exit code that depends on the verdict.`,
 		Example: `  envladder status -C shop
 
   # With what runs in both clusters, and the Gate of prod
@@ -64,14 +64,14 @@ be shown. For a yes or no ask envladder verify.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&flags.dir, "dir", "C", ".", "`folder` of ladder.yaml")
-	f.StringVar(&flags.remote, "remote", "origin", "`name` of the remote whose promotions' branches are read; empty for none")
-	f.StringArrayVar(&flags.contexts, "context", nil, "`name` of a kubeconfig's context to look at; may be repeated")
+	f.StringVar(&flags.remote, "remote", "origin", "`name` of the remote to read the promotions' branches from; empty for none")
+	f.StringArrayVar(&flags.contexts, "context", nil, "`name` of a kubeconfig's context to query; may be repeated")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
-	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to look at (default: all)")
-	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to ask in place of the ladder's; may be repeated")
+	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to query (default: all)")
+	f.StringArrayVar(&flags.gates, "gate", nil, "`file` of a Gate to use instead of the ladder's; may be repeated")
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
 	flags.sources.addTo(f)
-	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that clusters and registry have to answer")
+	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` limit for the clusters and the registry")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format`: text or json")
 	return cmd
 }
@@ -90,7 +90,7 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	options := promote.StatusOptions{Now: time.Now, Judge: judge, Charts: charts, Remote: f.remote}
-	if options.Gates, options.Recalls, err = readJudges(f.gates, f.recalls); err != nil {
+	if options.Gates, options.Recalls, err = readGatesAndRecalls(f.gates, f.recalls); err != nil {
 		return err
 	}
 	if options.Clusters, err = f.clusters(); err != nil {
@@ -113,8 +113,8 @@ func (f statusFlags) run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// clusters are the kubeconfig's contexts that are named. One that there isn't is a
-// mistake; one that doesn't answer is a fact.
+// clusters returns the clusters of --context. A context that doesn't exist is an error here;
+// a cluster that doesn't answer is part of the status.
 func (f statusFlags) clusters() ([]workloads.Cluster, error) {
 	var clusters []workloads.Cluster
 	for _, name := range f.contexts {
@@ -135,6 +135,7 @@ func (f statusFlags) clusters() ([]workloads.Cluster, error) {
 	return clusters, nil
 }
 
+// statusPrinter returns the printer of a format.
 func statusPrinter(format string) (func(io.Writer, promote.Status) error, error) {
 	switch format {
 	case "text":
@@ -145,14 +146,14 @@ func statusPrinter(format string) (func(io.Writer, promote.Status) error, error)
 	return nil, fmt.Errorf("--output %q: use text or json", format)
 }
 
-// printStatus prints the table of the places, the evidence of those that a Gate was
-// asked about, and what it couldn't know.
+// printStatus prints the table of environments and targets, the proposals, the evidence that
+// the Gates found, and notes on missing information.
 func printStatus(w io.Writer, s promote.Status) error {
 	p := printer{w: w}
 	p.table(func(p *printer) {
 		p.linef("ENVIRONMENT\tIMAGE\tPINNED\tBEFORE IT\tRUNS\tMISSING")
 		for _, r := range s.Rows {
-			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.EnvTarget, r.Image, pinned(r), before(r), runs(r), missingOf(r))
+			p.linef("%s\t%s\t%s\t%s\t%s\t%s", r.EnvTarget, r.Image, pinned(r), before(r), runningText(r), missingCodes(r))
 		}
 	})
 	if len(s.Proposals) > 0 {
@@ -178,7 +179,7 @@ func (p *printer) table(lines func(*printer)) {
 	p.err = errors.Join(inner.err, table.Flush())
 }
 
-// proposals has a line for each value that a branch proposes.
+// proposals prints a line for each value that a branch proposes.
 func (p *printer) proposals(proposals []promote.Proposal) {
 	p.linef("ENVIRONMENT\tIMAGE\tPROPOSED\tBRANCH")
 	for _, proposal := range proposals {
@@ -187,39 +188,42 @@ func (p *printer) proposals(proposals []promote.Proposal) {
 			value = digests.Short(value)
 		}
 		if proposal.Withdrawn {
-			value += " (withdrawn: " + proposal.Source + " has gone back from it; promote " + strings.Split(proposal.EnvTarget, "/")[0] + " again)"
+			value += " (withdrawn: " + proposal.Source + " no longer has it; promote " + strings.Split(proposal.EnvTarget, "/")[0] + " again)"
 		}
 		p.linef("%s\t%s\t%s\t%s", proposal.EnvTarget, cmp.Or(proposal.Image, "(chart)"), value, proposal.Branch)
 	}
 }
 
+// hasEvidence reports whether a Gate found evidence.
 func hasEvidence(r promote.Row) bool {
 	return slices.ContainsFunc(r.Verdicts, func(v promote.GateResult) bool { return len(v.Evidence) > 0 })
 }
 
-// evidence has a line for each proof; its place and image stand in the first one.
+// evidence prints a line for each piece of evidence. Only the first line of a row has the
+// environment and the image.
 func (p *printer) evidence(rows []promote.Row) {
 	p.linef("ENVIRONMENT\tIMAGE\tEVIDENCE\tFIGURE\tAGE\tBY")
 	for _, r := range rows {
-		place, image := r.EnvTarget, r.Image
+		envTarget, image := r.EnvTarget, r.Image
 		for _, v := range r.Verdicts {
-			for _, proof := range v.Evidence {
-				p.linef("%s\t%s\t%s\t%s\t%s\t%s", place, image, proof.Requirement, orDash(proof.Figure), orDash(proof.Age), strings.Join(proof.Signers, ", "))
-				place, image = "", ""
+			for _, found := range v.Evidence {
+				p.linef("%s\t%s\t%s\t%s\t%s\t%s", envTarget, image, found.Requirement, orDash(found.Figure), orDash(found.Age), strings.Join(found.Signers, ", "))
+				envTarget, image = "", ""
 			}
 		}
 	}
 }
 
+// notes prints what the status lacks, and why.
 func (p *printer) notes(s promote.Status) {
 	if len(s.Rows) == 0 {
 		p.linef("\nThe ladder has no images (spec.images), so nothing is pinned.")
 	}
 	if len(s.Clusters) == 0 {
-		p.linef("\nNo cluster was asked what runs: name a context (--context).")
+		p.linef("\nNo cluster was queried for running digests: name a context (--context).")
 	}
 	if s.ProposalsError != "" {
-		p.linef("\nWhat is proposed couldn't be read: %s", s.ProposalsError)
+		p.linef("\nReading the proposals: %s", s.ProposalsError)
 	}
 	for _, cluster := range s.Clusters {
 		if cluster.Error != "" {
@@ -235,7 +239,7 @@ func orDash(text string) string {
 	return text
 }
 
-// pinned is the digest, and the place that has it pinned where it is another one.
+// pinned returns the digest, and the environment or target that pins it if that is another.
 func pinned(r promote.Row) string {
 	if r.Digest == "" || r.PinnedBy == "" {
 		return orDash(digests.Short(r.Digest))
@@ -243,7 +247,7 @@ func pinned(r promote.Row) string {
 	return digests.Short(r.Digest) + " (" + r.PinnedBy + ")"
 }
 
-// before says how the digest stands to the environment before.
+// before compares the digest with that of the previous environment.
 func before(r promote.Row) string {
 	switch {
 	case r.Before == "":
@@ -257,13 +261,13 @@ func before(r promote.Row) string {
 	}
 }
 
-// runs is what runs; the digest is left out where it is the one that is pinned.
-func runs(r promote.Row) string {
+// runningText returns the running digests; "pinned" stands for the pinned one.
+func runningText(r promote.Row) string {
 	var parts []string
 	for _, running := range r.Running {
 		digest := digests.Short(running.Digest)
 		switch running.Digest {
-		case "": // before the pinned one, which may be none
+		case "": // first, since r.Digest may be empty too
 			digest = "a tag"
 		case r.Digest:
 			digest = "pinned"
@@ -273,9 +277,9 @@ func runs(r promote.Row) string {
 	return orDash(strings.Join(parts, ", "))
 }
 
-// missingOf are the codes of what is missing, each once: `envladder verify` says it in
-// full.
-func missingOf(r promote.Row) string {
+// missingCodes returns the codes of missing requirements, each once. `envladder verify`
+// prints the full messages.
+func missingCodes(r promote.Row) string {
 	if len(r.Verdicts) == 0 {
 		return "-"
 	}

@@ -22,21 +22,21 @@ import (
 func newValuesCommand() *cobra.Command {
 	var (
 		dir, output, explain string
-		place                placeFlags
+		envTarget            envTargetFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "values ENVIRONMENT",
 		Short: "Print an environment's merged values, and where they come from",
 		Long: `values prints what the chart's templates see as .Values in an environment: the
 chart's values.yaml and its subcharts', the layers in their order, and the pins.
-Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are no part of it.
-It reads files of the repository only, and a chart in a registry where the ladder names one.
+Helm's built-in objects (.Release, .Chart, .Capabilities, .Files) are not included.
+values reads only files of the repository, and a chart in a registry if the ladder names one.
 
 With --explain PATH it prints instead, for each value at the path and below, every layer
-that sets it, in their order, and which one wins. A null in a layer removes what the
-chart has. -o table without --explain does so for all values.
+that sets it, in order, and which one wins. A null in a layer removes the chart's value.
+-o table without --explain does so for all values.
 
-What looks like a secret is masked.`,
+Values that look like secrets are masked.`,
 		Example: `  envladder values dev
   envladder values prod --target eu -o json | jq .image
 
@@ -56,7 +56,7 @@ What looks like a secret is masked.`,
 			if err != nil {
 				return err
 			}
-			v, err := valuesOf(cmd.Context(), dir, args[0], place)
+			v, err := valuesOf(cmd.Context(), dir, args[0], envTarget)
 			if err != nil {
 				return err
 			}
@@ -72,16 +72,16 @@ What looks like a secret is masked.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "dir", "C", ".", "`folder` of ladder.yaml")
-	flags.StringVar(&place.target, "target", "", "`target` of the environment")
-	flags.IntVar(&place.pullRequest, "pull-request", 0, "`number` of the pull request, for environment preview")
-	flags.StringArrayVar(&place.images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
+	flags.StringVar(&envTarget.target, "target", "", "`target` of the environment")
+	flags.IntVar(&envTarget.pullRequest, "pull-request", 0, "`number` of the pull request, for environment preview")
+	flags.StringArrayVar(&envTarget.images, "image", nil, "`NAME@DIGEST` of an image of the pull request, for environment preview (repeat it for each)")
 	flags.StringVarP(&output, "output", "o", "yaml", "`format`: yaml, json or table (default with --explain: table)")
 	flags.StringVar(&explain, "explain", "", "`path` of values, such as image.digest; . for all")
-	place.set.add(flags)
+	envTarget.set.add(flags)
 	return cmd
 }
 
-// parseExplained reads the path that --explain names; "." and nothing are the whole.
+// parseExplained parses the path of --explain. "." and the empty path stand for all values.
 func parseExplained(text string) ([]string, error) {
 	if text == "" || text == "." {
 		return nil, nil
@@ -89,8 +89,8 @@ func parseExplained(text string) ([]string, error) {
 	return valuepath.Parse(text)
 }
 
-// placeFlags say which place of an environment.
-type placeFlags struct {
+// envTargetFlags select the target or the preview of an environment.
+type envTargetFlags struct {
 	target      string
 	pullRequest int
 	images      []string
@@ -98,7 +98,7 @@ type placeFlags struct {
 }
 
 // overrides returns the values of the flags.
-func (f placeFlags) overrides() (map[string]any, error) {
+func (f envTargetFlags) overrides() (map[string]any, error) {
 	values, texts, err := f.set.parse()
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (f placeFlags) overrides() (map[string]any, error) {
 	return chart.ParseOverrides(values, texts)
 }
 
-// step resolves the place.
-func (f placeFlags) step(document *ladder.Document, environment string) (ladder.Resolved, error) {
+// resolve resolves the environment with its target or pull request.
+func (f envTargetFlags) resolve(document *ladder.Document, environment string) (ladder.Resolved, error) {
 	switch {
 	case ladder.IsPreview(environment) && f.target != "":
 		return ladder.Resolved{}, errors.New("--target: environment preview has no targets")
@@ -142,7 +142,7 @@ func (f *valueFlags) parse() (values, texts map[string]string, err error) {
 	return values, texts, err
 }
 
-// parseValues reads PATH=VALUE, each path once.
+// parseValues parses PATH=VALUE pairs. It rejects a path that occurs twice.
 func parseValues(flag string, texts []string) (map[string]string, error) {
 	values := map[string]string{}
 	for _, text := range texts {
@@ -158,51 +158,52 @@ func parseValues(flag string, texts []string) (map[string]string, error) {
 	return values, nil
 }
 
-// placeValues are the values of one place, masked.
-type placeValues struct {
-	// final is what templates see.
+// envTargetValues are the values of one environment or target, masked.
+type envTargetValues struct {
+	// final are the values that templates see.
 	final  map[string]any
 	merged *layers.Merged
-	// relativePath returns a path of the repository relative to the working directory; of a chart
-	// in a registry it is the address.
+	// relativePath returns a path of the repository relative to the working directory. It
+	// returns the address of a chart in a registry unchanged.
 	relativePath func(file string) string
 }
 
-func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (placeValues, error) {
-	overrides, err := place.overrides()
+// valuesOf merges the values of an environment.
+func valuesOf(ctx context.Context, dir, environment string, envTarget envTargetFlags) (envTargetValues, error) {
+	overrides, err := envTarget.overrides()
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
 	repository, err := ladder.FindSources(dir)
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
 	defer repository.Close()
 	document, err := ladder.Open(repository.FS(), repository.Dir)
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
-	step, err := place.step(document, environment)
+	resolved, err := envTarget.resolve(document, environment)
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
-	if step, err = step.Override(overrides); err != nil {
-		return placeValues{}, err
+	if resolved, err = resolved.Override(overrides); err != nil {
+		return envTargetValues{}, err
 	}
-	merged, err := layers.Merge(ctx, repository.FS(), step)
+	merged, err := layers.Merge(ctx, repository.FS(), resolved)
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
-	source, err := chart.NewPuller(registry.NewClient(), "", 0).Read(ctx, repository.FS(), step.Chart, document.Owns)
+	source, err := chart.NewPuller(registry.NewClient(), "", 0).Read(ctx, repository.FS(), resolved.Chart, document.Owns)
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
 	loaded, err := source.Load()
 	if err != nil {
-		return placeValues{}, err
+		return envTargetValues{}, err
 	}
 	final, err := loaded.Values(merged.Values)
-	return placeValues{
+	return envTargetValues{
 		final: masked(final), merged: loaded.WithDefaults(merged).Shown(masked),
 		relativePath: func(file string) string {
 			if chart.InRegistry(file) {
@@ -213,13 +214,14 @@ func valuesOf(ctx context.Context, dir, environment string, place placeFlags) (p
 	}, err
 }
 
-// masked is values as they may be shown.
+// masked returns the values with secrets masked.
 func masked(values map[string]any) map[string]any {
 	shown, _ := secrets.Masked(nil, values)
 	m, _ := shown.(map[string]any)
 	return m
 }
 
+// valuesPrinter returns the printer of a format.
 func valuesPrinter(format string) (func(io.Writer, any) error, error) {
 	switch format {
 	case "yaml":

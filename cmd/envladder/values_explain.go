@@ -15,18 +15,18 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// explanation is where one value comes from.
+// explanation has the origin of a value.
 type explanation struct {
 	Path string `json:"path"`
 	// Value that templates see; null with Removed where there is none.
 	Value   any  `json:"value"`
 	Removed bool `json:"removed,omitempty"`
-	// Chain is what each layer says, the lowest first.
+	// Chain has the setting of each layer, the lowest first.
 	Chain []layers.Setting `json:"chain"`
 }
 
 // explain explains the values at path and below, and those that a null removes.
-func (v placeValues) explain(path []string) ([]explanation, error) {
+func (v envTargetValues) explain(path []string) ([]explanation, error) {
 	var all []explanation
 	value, there := valuepath.Lookup(v.final, path)
 	switch below, isMap := value.(map[string]any); {
@@ -53,10 +53,11 @@ func (v placeValues) explain(path []string) ([]explanation, error) {
 	return all, nil
 }
 
-func (v placeValues) explainOne(path []string, value any) explanation {
+// explainOne explains the value at a path.
+func (v envTargetValues) explainOne(path []string, value any) explanation {
 	e := explanation{Path: valuepath.Format(path), Value: value}
 	for _, s := range v.merged.Chain(path) {
-		// What says that it is a secret may be in another layer.
+		// another layer may have the name that marks the value as a secret
 		if _, isMap := s.Value.(map[string]any); value == secrets.Mask && s.Value != nil && !isMap {
 			s.Value = secrets.Mask
 		}
@@ -71,7 +72,7 @@ func (v placeValues) explainOne(path []string, value any) explanation {
 	return e
 }
 
-// printTable prints for each value its path, then a line for each layer.
+// printTable prints the path of each value, and a line for each layer.
 func printTable(w io.Writer, values any) error {
 	explanations, ok := values.([]explanation)
 	if !ok {
@@ -89,7 +90,7 @@ func printTable(w io.Writer, values any) error {
 			if s.Outcome == layers.Merges {
 				value = "(a mapping)"
 			}
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", s.Outcome, placeOf(s), s.Layer, value)
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", s.Outcome, positionOf(s), s.Layer, value)
 		}
 		if len(e.Chain) == 0 {
 			fmt.Fprintf(table, "  from the chart, by Helm's rules for global and imported values\n")
@@ -98,17 +99,18 @@ func printTable(w io.Writer, values any) error {
 	return table.Flush()
 }
 
-func placeOf(s layers.Setting) string {
+// positionOf returns the file and line of a setting.
+func positionOf(s layers.Setting) string {
 	if s.Line == 0 {
 		return s.File
 	}
 	return fmt.Sprintf("%s:%d", s.File, s.Line)
 }
 
-// maxShown is how many characters of a value a line has room for.
+// maxShown bounds the characters of a value in a line.
 const maxShown = 80
 
-// short is a value in a line.
+// short returns a value as JSON, cut to maxShown.
 func short(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {

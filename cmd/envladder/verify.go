@@ -17,7 +17,7 @@ import (
 	"github.com/envladder/envladder/internal/verdict"
 )
 
-// verifyFlags are what a cluster would know.
+// verifyFlags are the flags of verify. They state what a cluster would know.
 type verifyFlags struct {
 	gate, recalls, exceptions, policies, namespace, cluster string
 
@@ -31,16 +31,17 @@ func newVerifyCommand() *cobra.Command {
 	var flags verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify IMAGE@DIGEST --gate FILE",
-		Short: "Ask what a Gate says of an image",
-		Long: `Ask what a Gate says of an image: the verdict that the webhook of a cluster with this
-Gate would give for a new deploy. Evidence is read from the registry that the Gate names.
+		Short: "Print a Gate's verdict on an image",
+		Long: `Print a Gate's verdict on an image: the verdict that the webhook of a cluster with this
+Gate would return for a new deployment. verify reads evidence from the registry that the
+Gate names.
 
-Exit codes: 0 allowed, 1 denied (also where the registry doesn't answer), 2 the Gate or
-the Recalls can't be judged by.`,
+Exit codes: 0 allowed, 1 denied (also if the registry doesn't answer), 2 the Gate or the
+Recalls are invalid.`,
 		Example: `  # May it run in prod?
   envladder verify registry.example.com/shop/web@sha256:… --gate gates/shop-prod.yaml
 
-  # With the cluster's Recalls, for a program
+  # With the cluster's Recalls, as JSON
   kubectl get recalls -o yaml > recalls.yaml
   envladder verify registry.example.com/shop/web@sha256:… --gate gates/shop-prod.yaml \
     --recalls recalls.yaml -o json`,
@@ -54,17 +55,17 @@ the Recalls can't be judged by.`,
 	f.StringVar(&flags.recalls, "recalls", "", "`file` of Recalls")
 	f.StringVar(&flags.exceptions, "exceptions", "", "`file` of Exceptions")
 	f.StringVar(&flags.policies, "cluster-image-policies", "", "`file` of ClusterImagePolicies, for a Gate that names one")
-	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` that it is to run in, for exceptions (default: the Gate's, where it names one)")
-	f.StringVar(&flags.cluster, "cluster-uid", "", "`UID` of the namespace kube-system of the cluster that it is to run in, for provenHere")
+	f.StringVarP(&flags.namespace, "namespace", "n", "", "`namespace` to run the image in, for exceptions (default: the Gate's, if it names one)")
+	f.StringVar(&flags.cluster, "cluster-uid", "", "`UID` of the namespace kube-system of the cluster to run the image in, for provenHere")
 	flags.sources.addTo(f)
 	f.StringVar(&flags.stamps.Ladder, "ladder", "", "`name` of the ladder that the workload is stamped with")
 	f.StringVar(&flags.stamps.Environment, "environment", "", "`name` of the environment that the workload is stamped with")
 	f.StringVar(&flags.stamps.Target, "target", "", "`name` of the target that the workload is stamped with")
 	f.StringVar(&flags.stamps.ChartDigest, "chart-digest", "", "`digest` of the chart that the workload is stamped with")
-	f.StringVar(&flags.stamps.TemplateDigest, "template-digest", "", "`digest` of the workload's pod template, as soaks state it")
-	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` that the registry has to answer")
+	f.StringVar(&flags.stamps.TemplateDigest, "template-digest", "", "`digest` of the workload's pod template, as in soaks")
+	f.DurationVar(&flags.timeout, "timeout", 30*time.Second, "`time` limit for the registry")
 	f.StringVarP(&flags.output, "output", "o", "text", "`format` of the verdict: text or json")
-	_ = cmd.MarkFlagRequired("gate") // the flag is there
+	_ = cmd.MarkFlagRequired("gate") // the flag exists
 	return cmd
 }
 
@@ -73,33 +74,26 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	// A file that can't be judged by, and an image that can't be one, are mistakes of
-	// who asks; in a cluster they are denials.
+	// invalid files and image references are usage errors here; in a cluster they are denials
 	if _, err := registry.ParseReference(image); err != nil {
 		return err
 	}
 	query := verdict.Query{Reference: image, Namespace: f.namespace, Cluster: f.cluster, Stamps: f.stamps, Now: time.Now()}
-	guard, err := readGate(f.gate)
+	loaded, err := readGate(f.gate)
 	if err != nil {
 		return err
 	}
-	query.Gates = []verdict.Gate{guard}
-	if f.recalls != "" {
-		if query.Recalls, err = readRecalls(f.recalls); err != nil {
-			return err
-		}
+	query.Gates = []verdict.Gate{loaded}
+	if query.Recalls, err = readFlagFile("--recalls", f.recalls, v1alpha1.DecodeRecalls); err != nil {
+		return err
 	}
-	if f.exceptions != "" {
-		if query.Exceptions, err = readExceptions(f.exceptions); err != nil {
-			return err
-		}
+	if query.Exceptions, err = readFlagFile("--exceptions", f.exceptions, v1alpha1.DecodeExceptions); err != nil {
+		return err
 	}
-	if f.policies != "" {
-		if query.Policies, err = readPolicies(f.policies); err != nil {
-			return err
-		}
+	if query.Policies, err = readFlagFile("--cluster-image-policies", f.policies, splitPolicies); err != nil {
+		return err
 	}
-	if named := guard.Spec.Namespaces; query.Namespace == "" && len(named) == 1 {
+	if named := loaded.Spec.Namespaces; query.Namespace == "" && len(named) == 1 {
 		query.Namespace = named[0]
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
@@ -109,7 +103,7 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 		return err
 	}
 	outcome := judge.Judge(ctx, query)[0] // one Gate, one outcome
-	if err := write(stdout, outcome, guard.Spec.Environment); err != nil {
+	if err := write(stdout, outcome, loaded.Spec.Environment); err != nil {
 		return fmt.Errorf("printing the verdict: %w", err)
 	}
 	if !outcome.Allowed {
@@ -118,56 +112,43 @@ func (f verifyFlags) run(ctx context.Context, image string, stdout io.Writer) er
 	return nil
 }
 
-// readGate reads a Gate and says everything that is wrong with it.
+// readGate reads and checks a Gate. The error lists all problems.
 func readGate(path string) (verdict.Gate, error) {
 	data, err := files.Read(path, v1alpha1.MaxDocument)
 	if err != nil {
 		return verdict.Gate{}, fmt.Errorf("reading --gate: %w", err)
 	}
-	guard, err := verdict.ReadGate(path, data)
+	loaded, err := verdict.ReadGate(path, data)
 	if err != nil {
 		return verdict.Gate{}, fmt.Errorf("--gate %w", err)
 	}
-	return guard, nil
+	return loaded, nil
 }
 
-func readRecalls(path string) ([]v1alpha1.Recall, error) {
+// readFlagFile reads and decodes the file of a flag. Without a path it returns the zero value.
+func readFlagFile[T any](flag, path string, decode func([]byte) (T, error)) (T, error) {
+	var none T
+	if path == "" {
+		return none, nil
+	}
 	data, err := files.Read(path, v1alpha1.MaxDocument)
 	if err != nil {
-		return nil, fmt.Errorf("reading --recalls: %w", err)
+		return none, fmt.Errorf("reading %s: %w", flag, err)
 	}
-	recalls, err := v1alpha1.DecodeRecalls(data)
+	decoded, err := decode(data)
 	if err != nil {
-		return nil, fmt.Errorf("--recalls %q: %w", path, err)
+		return none, fmt.Errorf("%s %q: %w", flag, path, err)
 	}
-	return recalls, nil
+	return decoded, nil
 }
 
-func readExceptions(path string) ([]v1alpha1.Exception, error) {
-	data, err := files.Read(path, v1alpha1.MaxDocument)
-	if err != nil {
-		return nil, fmt.Errorf("reading --exceptions: %w", err)
-	}
-	exceptions, err := v1alpha1.DecodeExceptions(data)
-	if err != nil {
-		return nil, fmt.Errorf("--exceptions %q: %w", path, err)
-	}
-	return exceptions, nil
+// splitPolicies returns ClusterImagePolicies by name. Only policy-controller's code decodes
+// them.
+func splitPolicies(data []byte) (map[string][]byte, error) {
+	return v1alpha1.SplitByName(data, "ClusterImagePolicy")
 }
 
-// readPolicies reads ClusterImagePolicies; what is in them is policy-controller's to read.
-func readPolicies(path string) (map[string][]byte, error) {
-	data, err := files.Read(path, v1alpha1.MaxDocument)
-	if err != nil {
-		return nil, fmt.Errorf("reading --cluster-image-policies: %w", err)
-	}
-	documents, err := v1alpha1.SplitByName(data, "ClusterImagePolicy")
-	if err != nil {
-		return nil, fmt.Errorf("--cluster-image-policies %q: %w", path, err)
-	}
-	return documents, nil
-}
-
+// verdictPrinter returns the printer of a format.
 func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) error, error) {
 	switch format {
 	case "text":
@@ -180,13 +161,14 @@ func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) err
 	return nil, fmt.Errorf("--output %q: use text or json", format)
 }
 
-// printVerdict begins with a sentence; each reason is its code, its figures, its remedy.
+// printVerdict prints a sentence, and then the code, figures and remedy of each reason.
 func printVerdict(w io.Writer, outcome verdict.Outcome, environment string) error {
 	p := printer{w: w}
 	p.verdict(outcome.Verdict, outcome.Action, environment)
 	return p.err
 }
 
+// verdict prints a verdict, and notes an action that doesn't deny.
 func (p *printer) verdict(v gate.Verdict, action v1alpha1.Action, environment string) {
 	if v.Allowed {
 		p.linef("%s: allowed in %s by Gate %s", v.Image, environment, v.Gate.Name)
@@ -201,11 +183,11 @@ func (p *printer) verdict(v gate.Verdict, action v1alpha1.Action, environment st
 		}
 	}
 	if action != v1alpha1.ActionDeny {
-		p.linef("The Gate's action is %s: the cluster would let it by.", action)
+		p.linef("The Gate's action is %s: the cluster would admit it.", action)
 	}
 }
 
-// exempted says that it is unproven, and who answers for it.
+// exempted prints that the image is unproven, with the Exception and its signers.
 func (p *printer) exempted(x *gate.Exempted) {
 	if x == nil {
 		return
@@ -217,7 +199,7 @@ func (p *printer) exempted(x *gate.Exempted) {
 	}
 }
 
-// printer remembers the first error of many writes.
+// printer writes lines, and stores the first error.
 type printer struct {
 	w   io.Writer
 	err error
