@@ -14,8 +14,8 @@ import (
 	"github.com/envladder/envladder/internal/ladder"
 )
 
-// Exec is the program that argocd-cmp-server runs in the Application's folder, dir: it
-// writes to out the manifests that getenv, Argo CD's variables, ask for.
+// Exec writes the manifests that Argo CD's environment variables request to out.
+// argocd-cmp-server runs it in the Application's folder, dir.
 func Exec(ctx context.Context, dir string, charts *chart.Puller, getenv func(string) string, out io.Writer) error {
 	request, err := requestFrom(getenv)
 	if err != nil {
@@ -25,7 +25,7 @@ func Exec(ctx context.Context, dir string, charts *chart.Puller, getenv func(str
 	if err != nil {
 		return err
 	}
-	defer working.Close() // only read: nothing is lost by a failing close
+	defer working.Close() // read only
 	request.Repository, request.Dir, request.Charts = working.repository, working.dir, charts
 	manifests, err := Generate(ctx, request)
 	if err != nil {
@@ -41,11 +41,11 @@ type workingFolder struct {
 	io.Closer
 }
 
-// openWorkingFolder finds the repository around dir. argocd-cmp-server unpacks what
-// it was sent into <its folder>/_cmp_server/<random>; where dir isn't below such a
-// folder, a person tries the plugin in a working copy.
+// openWorkingFolder finds the repository that contains dir. argocd-cmp-server unpacks it into
+// <its folder>/_cmp_server/<random>. If dir isn't below such a folder, it is in a working copy,
+// where a person tries the plugin.
 func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, error) {
-	top, rel, ok := unpackedBy(dir, getenv)
+	top, rel, ok := unpackedRepository(dir, getenv)
 	if !ok {
 		found, err := ladder.FindSources(dir)
 		if err != nil {
@@ -64,8 +64,8 @@ func openWorkingFolder(dir string, getenv func(string) string) (*workingFolder, 
 	return &workingFolder{repository: repository, dir: inner, Closer: root}, nil
 }
 
-// sourcePath returns the Application's path in the repository. Of a path that is a
-// symbolic link the working directory, rel, shows only where it leads.
+// sourcePath returns the Application's path in the repository. If the path is a symbolic link,
+// the working directory, rel, is only the link's target.
 func sourcePath(unpacked fs.FS, rel string, getenv func(string) string) string {
 	source := getenv(envSourcePath)
 	if led, err := ladder.FollowLinks(unpacked, source); err == nil && led == rel {
@@ -74,9 +74,9 @@ func sourcePath(unpacked fs.FS, rel string, getenv func(string) string) string {
 	return source
 }
 
-// unpackedBy says where argocd-cmp-server unpacked the repository that dir is in, and
-// dir's path there.
-func unpackedBy(dir string, getenv func(string) string) (top, rel string, ok bool) {
+// unpackedRepository returns the folder that argocd-cmp-server unpacked the repository of dir
+// into, and dir's path in it.
+func unpackedRepository(dir string, getenv func(string) string) (top, rel string, ok bool) {
 	base := getenv("ARGOCD_CMP_WORKDIR")
 	if base == "" {
 		base = os.TempDir()

@@ -16,8 +16,8 @@ import (
 	"github.com/envladder/envladder/plugin/worker"
 )
 
-// metrics of one server. They have a registry of their own: libraries that register
-// themselves would mix theirs in otherwise.
+// metrics are the metrics of one server. They have a separate registry, since libraries add
+// theirs to the default one.
 type metrics struct {
 	registry *prometheus.Registry
 	renders  *prometheus.CounterVec
@@ -39,10 +39,10 @@ const (
 // The results of a render.
 const (
 	resultOK       = "ok"
-	resultError    = "error"    // the repository's fault
-	resultLost     = "lost"     // a template cost its worker
-	resultRefused  = "refused"  // too much, or no turn in time
-	resultCanceled = "canceled" // the caller's deadline, or it went away
+	resultError    = "error"    // an error in the repository
+	resultLost     = "lost"     // the worker was killed or crashed
+	resultRefused  = "refused"  // beyond a limit, or waited too long
+	resultCanceled = "canceled" // the caller's deadline passed, or it disconnected
 )
 
 func newMetrics() *metrics {
@@ -54,20 +54,20 @@ func newMetrics() *metrics {
 		registry: prometheus.NewRegistry(),
 		renders: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "envladder_plugin_renders_total",
-			Help: "Requests for manifests by result: ok, error, lost (a template cost its worker), refused (a limit, or no turn in time), canceled.",
+			Help: "Requests for manifests by result: ok, error, lost (the worker was killed or crashed), refused (a limit, or waited too long), canceled.",
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "envladder_plugin_phase_seconds",
-			Help:    "Seconds that requests for manifests took by phase: wait (for a turn), receive, resolve, render.",
+			Help:    "Seconds that requests for manifests took by phase: wait (for other requests), receive, resolve, render.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"phase"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "envladder_plugin_workers_lost_total",
-			Help: "Workers that were lost by reason: time, memory, stack, gone (the caller went away), crash.",
+			Help: "Workers that were killed or crashed by reason: time, memory, stack, gone (the caller disconnected), crash.",
 		}, []string{"reason"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "envladder_plugin_requests_waiting",
-			Help: "Requests that wait for their turn.",
+			Help: "Requests that wait for others to finish.",
 		}),
 		hits:   cache.WithLabelValues("hit"),
 		misses: cache.WithLabelValues("miss"),
@@ -77,20 +77,20 @@ func newMetrics() *metrics {
 	return m
 }
 
-// phase begins a phase; what it returns ends it.
+// phase starts to measure a phase, and returns a function that ends it.
 func (m *metrics) phase(name string) func() {
 	start := time.Now()
 	return func() { m.seconds.WithLabelValues(name).Observe(time.Since(start).Seconds()) }
 }
 
-// resultOf sorts an error of a render.
+// resultOf returns the result label of a render with this error.
 func resultOf(err error) string {
-	var lost *worker.WorkerError
+	var killed *worker.WorkerError
 	var broken *brokenStreamError
 	switch {
 	case err == nil:
 		return resultOK
-	case errors.As(err, &lost):
+	case errors.As(err, &killed):
 		return resultLost
 	case isTooLarge(err), errors.Is(err, errLimit):
 		return resultRefused
@@ -101,7 +101,7 @@ func resultOf(err error) string {
 	}
 }
 
-// serve answers GET /metrics on address until stop is called.
+// serve serves GET /metrics on address until stop is called.
 func (m *metrics) serve(ctx context.Context, address string, log *slog.Logger) (stop func(), err error) {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", address)

@@ -36,12 +36,11 @@ const (
 	envParameters   = "ARGOCD_APP_PARAMETERS"
 	envKubeVersion  = "KUBE_VERSION"
 	envAPIVersions  = "KUBE_API_VERSIONS"
-	// envParameter and a parameter's name in capitals.
+	// envParameter is the prefix of a parameter's name in capitals.
 	envParameter = "PARAM_"
 )
 
-// requestFrom takes Argo CD's variables to a request; its Repository and Dir are for
-// the caller to set.
+// requestFrom parses Argo CD's variables to a request. The caller sets its Repository and Dir.
 func requestFrom(getenv func(string) string) (Request, error) {
 	parameters, err := parseParameters(getenv)
 	if err != nil {
@@ -70,6 +69,7 @@ func requestFrom(getenv func(string) string) (Request, error) {
 	return request, nil
 }
 
+// parseSwitch parses the value of a boolean parameter.
 func parseSwitch(name, text string) (bool, error) {
 	switch text {
 	case "true":
@@ -81,7 +81,7 @@ func parseSwitch(name, text string) (bool, error) {
 	}
 }
 
-// parameter is one of ARGOCD_APP_PARAMETERS.
+// parameter is an entry of ARGOCD_APP_PARAMETERS.
 type parameter struct {
 	Name   string            `json:"name"`
 	String *string           `json:"string"`
@@ -89,26 +89,26 @@ type parameter struct {
 	Map    map[string]string `json:"map"`
 }
 
-// parameters as an Application sets them.
+// parameters are an Application's parameters.
 type parameters struct {
 	texts  map[string]string
 	images map[string]string
 	values map[string]string
-	// strings are values that are always strings.
+	// strings are values that aren't parsed as other types.
 	strings map[string]string
 }
 
-// textParameters are those that are strings.
+// textParameters are the parameters with a string.
 var textParameters = []string{
 	ParameterEnvironment, ParameterTarget, ParameterReleaseName, ParameterPullRequest,
 	ParameterSkipCRDs, ParameterSkipTests, ParameterAllowEmpty,
 }
 
-// mapParameters are those that are maps of strings.
+// mapParameters are the parameters with a map of strings.
 var mapParameters = []string{ParameterImages, ParameterValues, ParameterStringValues}
 
-// parseParameters reads ARGOCD_APP_PARAMETERS, and the variable of each parameter where
-// that isn't set, as by a person who tries the plugin in a shell.
+// parseParameters parses ARGOCD_APP_PARAMETERS. If that isn't set, as in a shell, it reads the
+// variable of each parameter instead.
 func parseParameters(getenv func(string) string) (parameters, error) {
 	parsed := parameters{texts: map[string]string{}}
 	document := getenv(envParameters)
@@ -130,13 +130,13 @@ func parseParameters(getenv func(string) string) (parameters, error) {
 	return parsed, nil
 }
 
-// set takes one parameter, the last of its name.
+// set sets a parameter, which replaces an earlier one of the same name.
 func (p *parameters) set(given parameter) error {
 	switch {
 	case slices.Contains(mapParameters, given.Name):
 		return p.setMap(given)
 	case !slices.Contains(textParameters, given.Name):
-		return fmt.Errorf("parameter %q is unknown: there are %s, %s", given.Name, strings.Join(textParameters, ", "), strings.Join(mapParameters, ", "))
+		return fmt.Errorf("parameter %q is unknown: want one of %s, %s", given.Name, strings.Join(textParameters, ", "), strings.Join(mapParameters, ", "))
 	case given.String == nil || given.Array != nil || given.Map != nil:
 		return fmt.Errorf("parameter %q must be a string", given.Name)
 	default:
@@ -145,13 +145,13 @@ func (p *parameters) set(given parameter) error {
 	return nil
 }
 
-// setMap takes one of the parameters that are maps.
+// setMap sets a parameter that is a map.
 func (p *parameters) setMap(given parameter) error {
 	switch {
 	case given.Name == ParameterImages && !given.isMap():
-		return fmt.Errorf("parameter %q must be a map of digests by the image's name", given.Name)
+		return fmt.Errorf("parameter %q must be a map of digests by image name", given.Name)
 	case !given.isMap():
-		return fmt.Errorf("parameter %q must be a map of values by their paths", given.Name)
+		return fmt.Errorf("parameter %q must be a map of values by path", given.Name)
 	}
 	switch given.Name {
 	case ParameterImages:
@@ -164,9 +164,10 @@ func (p *parameters) setMap(given parameter) error {
 	return nil
 }
 
+// isMap reports whether the parameter is a map.
 func (p parameter) isMap() bool { return p.Map != nil && p.String == nil && p.Array == nil }
 
-// splitList is a list as Argo CD joins it.
+// splitList splits a list that Argo CD has joined.
 func splitList(s string) []string {
 	if s == "" {
 		return nil
@@ -174,8 +175,8 @@ func splitList(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// announce says which parameters there are. The protocol knows no enumeration, so the
-// tooltips name the choices.
+// announce returns the parameters of a ladder. The protocol has no enumerations, so the
+// tooltips list the choices.
 func announce(document *ladder.Document) []*pluginpb.ParameterAnnouncement {
 	return []*pluginpb.ParameterAnnouncement{
 		{

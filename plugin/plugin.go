@@ -1,10 +1,10 @@
-// Package plugin speaks Argo CD's config management plugin protocol: Serve answers the
-// repo-server on the plugin's socket, Exec is the program that argocd-cmp-server runs.
-// Both call Generate, and so does `envladder render`: one environment of a ladder, from
-// a repository to manifests.
+// Package plugin implements Argo CD's config management plugin protocol. Serve answers the
+// repo-server on the plugin's socket; Exec is for a program that argocd-cmp-server runs. Both
+// render one environment of a ladder from a repository to manifests, as `envladder render`
+// does with Generate.
 //
-// What a repository's documents mean it leaves to internal/ladder, what they render to
-// to internal/chart. Everything that comes over the socket is bounded.
+// internal/ladder parses a repository's documents, and internal/chart renders. Everything that
+// is received on the socket is bounded.
 package plugin
 
 import (
@@ -21,34 +21,34 @@ import (
 	"github.com/envladder/envladder/internal/layers"
 )
 
-// Request is for the manifests of one environment.
+// Request is a request for the manifests of one environment.
 type Request struct {
-	// Repository from its root.
+	// Repository is the repository from its root.
 	Repository fs.FS
 	// Charts reads charts from registries; nil rejects them.
 	Charts *chart.Puller
 	// Dir is the folder of ladder.yaml in the repository, the Application's path.
 	Dir string
-	// Environment and Target of the ladder.
+	// Environment and Target select the environment of the ladder.
 	Environment string
 	Target      string
-	// PullRequest is the number, and Images are the digests by name, that environment
-	// preview is rendered for. Other environments take neither: their digests are in
-	// their pins, which only Git can change.
+	// PullRequest is the number of the pull request, and Images are its digests by name, for
+	// environment preview. Other environments accept neither: their digests are in their pins,
+	// which only Git can change.
 	PullRequest string
 	Images      map[string]string
-	// Values to set after all layers by their paths, as helm --set reads them, as far as
-	// the Ladder's overrides allow. Strings are the same as helm --set-string reads them.
+	// Values by path are set after all layers, as helm --set does, where the Ladder's
+	// overrides allow it. Strings are set as helm --set-string does.
 	Values  map[string]string
 	Strings map[string]string
 	// AppName is the Application's name as Argo CD gives it: name, or
 	// namespace_name for an Application outside of Argo CD's own namespace.
 	AppName string
-	// ReleaseName in place of the name that follows from AppName.
+	// ReleaseName replaces the name that is derived from AppName.
 	ReleaseName string
-	// Namespace of the destination; "default" where empty.
+	// Namespace is the destination's; "default" where empty.
 	Namespace string
-	// KubeVersion and APIVersions of the destination; see chart.Release.
+	// KubeVersion and APIVersions are the destination's; see chart.Release.
 	KubeVersion string
 	APIVersions []string
 	// SkipCRDs, SkipTests and AllowEmpty are as chart.RenderOptions has them.
@@ -196,6 +196,7 @@ func (r Request) releaseName(step ladder.Resolved) string {
 	return r.AppName
 }
 
+// environmentNames joins the names of the environments.
 func environmentNames(document *ladder.Document) string {
 	return strings.Join(document.EnvironmentNames(), ", ")
 }

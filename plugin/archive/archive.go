@@ -1,6 +1,7 @@
-// Package archive reads a repository that a repo-server sends, a gzipped tar, into
-// memory: bounded in every respect, and such that no path in it leads out of it. Of a
-// large repository only what is read is unpacked. What the files are it leaves to others.
+// Package archive reads a repository that a repo-server sends, a gzipped tar, into memory. It
+// bounds the sizes and numbers of everything in the archive, and rejects paths that lead out
+// of it. Large repositories stay compressed in memory, and only files that are read are
+// unpacked. The package doesn't interpret files.
 package archive
 
 import (
@@ -18,49 +19,46 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// Limits bound what a repo-server may send. A repository beyond them is refused, with
-// the limit's flag in the error; one large file alone is left out, and is missed only
-// where it is asked for.
+// Limits bound the archive that a repo-server may send. A repository beyond them is rejected
+// with the limit's flag in the error. A file beyond File is skipped, and opening it fails.
 type Limits struct {
 	// Archive is the size of the gzipped tar, in bytes.
 	Archive int64
-	// Unpacked is what it unpacks to, in bytes: what is held in memory and what is
-	// only read over (.git) together.
+	// Unpacked is its unpacked size, in bytes, including skipped files (.git).
 	Unpacked int64
-	// Ratio is how many times its packed size a repository may unpack to, once that is
-	// more than ratioFrom: what packs better is no text that a person wrote.
+	// Ratio is the maximum ratio of the unpacked to the packed size of a repository larger
+	// than ratioFrom: text written by people doesn't compress better.
 	Ratio int
-	// Entries are files and folders.
+	// Entries is the number of files and folders.
 	Entries int
-	// PathLength is the longest path, in bytes.
+	// PathLength is the length of the longest path, in bytes.
 	PathLength int
-	// File is the largest file that is kept, in bytes.
+	// File is the size of the largest file that is stored, in bytes.
 	File int64
-	// Plain is how much of the files' contents is held as it is, in bytes. What comes
-	// after it is held packed until it is read. It is no bound: nothing is refused.
+	// Plain is the size of the contents that are stored uncompressed, in bytes. Further
+	// contents are stored compressed. It rejects nothing.
 	Plain int64
 }
 
-// DefaultLimits are the limits unless somebody says otherwise.
+// DefaultLimits are the limits unless flags set others.
 var DefaultLimits = Limits{
-	// What Argo CD itself allows for the archives that it streams
-	// (--streamed-manifest-max-tar-size).
+	// Argo CD's own limit for the archives that it streams (--streamed-manifest-max-tar-size).
 	Archive: 100 << 20,
-	// Text packs at five to one; a higher ratio at this size is no GitOps repository.
+	// Text compresses five to one; no GitOps repository of this size has a higher ratio.
 	Unpacked: 512 << 20,
-	// Generated manifests pack at 20 to one.
+	// Generated manifests compress 20 to one.
 	Ratio: 100,
 	// The source of Linux has fewer than 100,000 files.
 	Entries: 100_000,
 	// Linux's own, PATH_MAX.
 	PathLength: 4096,
-	// The largest thing that a render reads is a packaged chart, at most 20 MiB.
+	// The largest file that a render reads is a packaged chart, at most 20 MiB.
 	File: 20 << 20,
-	// A usual GitOps repository without .git has a few MiB, and isn't worth packing.
+	// A usual GitOps repository without .git has a few MiB, and isn't worth compressing.
 	Plain: 8 << 20,
 }
 
-// Check refuses limits that nothing is within.
+// Check rejects limits below 1.
 func (l Limits) Check() error {
 	for _, limit := range []struct {
 		flag  string
@@ -80,15 +78,14 @@ func (l Limits) Check() error {
 	return nil
 }
 
-// ratioFrom is what a repository may unpack to, in bytes, before its ratio counts: a
-// small one that packs well costs nothing.
+// ratioFrom is the unpacked size, in bytes, from which on the ratio is checked: a small
+// repository is harmless.
 const ratioFrom = 16 << 20
 
-// Read reads a gzipped tar into memory. Folders named .git are left out: Argo CD sends
-// them, and nothing reads them. So are files whose name isn't UTF-8, as no ladder can
-// name them. Symbolic links are kept, and followed inside the archive only. All names
-// are there at once; a content that is held packed is unpacked each time that its file
-// is opened. The error is a *TooLargeError where a limit is exceeded.
+// Read reads a gzipped tar into memory. It skips folders named .git, which Argo CD sends and
+// nothing reads, and files whose name isn't UTF-8, since no ladder can name them. The file
+// system follows symbolic links inside the archive only, and unpacks compressed content each
+// time that a file is opened. The error is a *TooLargeError where a limit is exceeded.
 func Read(r io.Reader, limits Limits) (fs.FS, error) {
 	packed := bounded.NewReader(r, limits.Archive, tooLarge("packs to", limits.Archive, "--max-archive"))
 	unzipped, err := gzip.NewReader(packed)
@@ -102,31 +99,34 @@ func Read(r io.Reader, limits Limits) (fs.FS, error) {
 	return files, nil
 }
 
+// untar reads a tar into a tree.
 func untar(r io.Reader, limits Limits) (*tree, error) {
 	unpacked := bounded.NewReader(r, limits.Unpacked, tooLarge("unpacks to", limits.Unpacked, "--max-unpacked"))
 	u := untarrer{tar: tar.NewReader(unpacked), limits: limits, tree: newTree()}
 	return u.tree, u.run()
 }
 
+// tooLarge returns the error for a repository beyond a size limit.
 func tooLarge(what string, limit int64, flag string) error {
-	return &TooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s), .git included: let the repo-server send less (--plugin-tar-exclude '.git/**'), or only the paths in the Application's annotation argocd.argoproj.io/manifest-generate-paths (--plugin-use-manifest-generate-paths)",
+	return &TooLargeError{fmt.Sprintf("the repository %s more than %d MiB (%s), .git included: make the repo-server send less (--plugin-tar-exclude '.git/**'), or only the paths in the Application's annotation argocd.argoproj.io/manifest-generate-paths (--plugin-use-manifest-generate-paths)",
 		what, limit>>20, flag)}
 }
 
-// TooLargeError is of what goes beyond a limit.
+// TooLargeError reports a repository that exceeds a limit.
 type TooLargeError struct{ message string }
 
 func (e *TooLargeError) Error() string { return e.message }
 
+// untarrer reads the entries of a tar into a tree.
 type untarrer struct {
 	tar     *tar.Reader
 	limits  Limits
 	tree    *tree
 	entries int
-	// kept is what is held in memory, as if it were unpacked. It is counted apart from
-	// what is read, since a sparse file takes no bytes in the archive.
-	kept int64
-	// plain is how much is held as it is, in bytes.
+	// stored is the unpacked size of what is in memory, in bytes. It is counted separately from
+	// the bytes read, since a sparse file takes no bytes in the archive.
+	stored int64
+	// plain is the size of the contents that are stored uncompressed, in bytes.
 	plain int64
 }
 
@@ -142,13 +142,14 @@ func (u *untarrer) run() error {
 		if err := u.entry(header); err != nil {
 			return fmt.Errorf("%s: %w", printable.Quote(header.Name, maxShownName), err)
 		}
-		// A long path makes many folders at once, so those count too.
+		// folders that a long path implies count too
 		if u.entries++; max(u.entries, len(u.tree.nodes)) > u.limits.Entries {
 			return &TooLargeError{fmt.Sprintf("the repository has more than %d files and folders (--max-entries)", u.limits.Entries)}
 		}
 	}
 }
 
+// entry adds an entry to the tree.
 func (u *untarrer) entry(header *tar.Header) error {
 	name, err := u.name(header)
 	if err != nil {
@@ -157,7 +158,7 @@ func (u *untarrer) entry(header *tar.Header) error {
 	if inGit(name) || !utf8.ValidString(name) {
 		return nil
 	}
-	if err := u.keep(int64(len(header.Name) + len(header.Linkname))); err != nil {
+	if err := u.reserve(int64(len(header.Name) + len(header.Linkname))); err != nil {
 		return err
 	}
 	switch header.Typeflag {
@@ -174,7 +175,7 @@ func (u *untarrer) entry(header *tar.Header) error {
 	}
 }
 
-// name is where the entry goes in the tree. Argo CD writes clean relative names.
+// name returns the entry's path in the tree. Argo CD writes clean relative names.
 func (u *untarrer) name(header *tar.Header) (string, error) {
 	if most := u.limits.PathLength; len(header.Name) > most || len(header.Linkname) > most {
 		return "", fmt.Errorf("its path is longer than %d bytes (--max-path-length)", most)
@@ -204,11 +205,12 @@ func inGit(name string) bool {
 	return false
 }
 
+// file adds a file with the content that follows in the tar.
 func (u *untarrer) file(name string, size int64) error {
 	if size > u.limits.File {
 		return u.tree.add(name, &node{refused: fmt.Errorf("it is larger than %d MiB (--max-file)", u.limits.File>>20)})
 	}
-	if err := u.keep(size); err != nil {
+	if err := u.reserve(size); err != nil {
 		return err
 	}
 	if u.plain+size > u.limits.Plain {
@@ -226,15 +228,15 @@ func (u *untarrer) file(name string, size int64) error {
 	return u.tree.add(name, &node{data: data})
 }
 
-// keep counts what is held in memory.
-func (u *untarrer) keep(size int64) error {
-	if u.kept += size; u.kept > u.limits.Unpacked {
+// reserve counts bytes that are stored in memory.
+func (u *untarrer) reserve(size int64) error {
+	if u.stored += size; u.stored > u.limits.Unpacked {
 		return tooLarge("unpacks to", u.limits.Unpacked, "--max-unpacked")
 	}
 	return nil
 }
 
-// ratioReader fails once what was packed unpacks to more than limit times its size.
+// ratioReader reads unpacked data, and fails once it has more than limit times the packed size.
 type ratioReader struct {
 	r      io.Reader
 	packed *bounded.Reader
@@ -245,7 +247,7 @@ type ratioReader struct {
 func (r *ratioReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if r.read += int64(n); r.read > ratioFrom && r.read/r.limit > r.packed.Count() {
-		return 0, &TooLargeError{fmt.Sprintf("the repository unpacks to more than %d times its packed size (--max-ratio): that is no text that a person wrote", r.limit)}
+		return 0, &TooLargeError{fmt.Sprintf("the repository unpacks to more than %d times its packed size (--max-ratio), which is too much for text files", r.limit)}
 	}
 	return n, err
 }

@@ -9,33 +9,34 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// blockSize is what is packed at a time, in bytes. To read one file takes unpacking the
-// blocks that it is in, so a chart of 10,000 files that are scattered on purpose makes
-// 640 MiB to unpack, about what --max-unpacked lets a repository make anyway. Larger
-// blocks pack no better: Cilium's repository is 29 MB by 64 KiB and by 256 KiB.
+// blockSize is the size of a block, in bytes. Reading a file unpacks the blocks that contain
+// it. A chart of 10,000 files that are scattered on purpose takes 640 MiB to unpack, about as
+// much as --max-unpacked permits anyway. Larger blocks don't compress better: Cilium's
+// repository takes 29 MB with 64 KiB and with 256 KiB.
 const blockSize = 64 << 10
 
-// store holds the contents of files packed, in the order of the archive, and unpacks
-// those that are asked for. It is written by one, and then read by any number.
+// store has the compressed contents of files in the order of the archive. One goroutine writes
+// it; afterwards it is safe for concurrent reads.
 type store struct {
-	// blocks are packed, and each unpacks to blockSize bytes. filling comes after them.
+	// blocks are compressed blocks of blockSize bytes each. filling is the block after them,
+	// not compressed yet.
 	blocks  [][]byte
 	filling []byte
 	scratch []byte
 
 	mu sync.Mutex
-	// unpacked is the block of number at; nil where none is. A folder's files are
-	// mostly in one block.
+	// unpacked is the block with the number at, nil before the first read. The files of a
+	// folder are mostly in one block.
 	unpacked []byte
 	at       int
 }
 
-// span is where a file is in a store, in bytes of what is unpacked.
+// span is the position and size of a file in a store, in unpacked bytes.
 type span struct{ from, size int64 }
 
 func newStore() *store { return &store{filling: make([]byte, 0, blockSize)} }
 
-// put adds what r has.
+// put adds the content of r.
 func (s *store) put(r io.Reader) (span, error) {
 	put := span{from: int64(len(s.blocks))*blockSize + int64(len(s.filling))}
 	for {
@@ -54,8 +55,8 @@ func (s *store) put(r io.Reader) (span, error) {
 	}
 }
 
-// seal packs the block that is full. The encoder takes room for what doesn't pack at
-// all, so it writes to a place that is used again.
+// seal compresses the full block. The encoder allocates memory for incompressible data, so it
+// writes to a buffer that is reused.
 func (s *store) seal() {
 	s.scratch = packer().EncodeAll(s.filling, s.scratch[:0])
 	packed := make([]byte, len(s.scratch))
@@ -64,7 +65,7 @@ func (s *store) seal() {
 	s.filling = s.filling[:0]
 }
 
-// get is what was put at a span.
+// get returns the content of a span.
 func (s *store) get(wanted span) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +77,7 @@ func (s *store) get(wanted span) ([]byte, error) {
 			return nil, err
 		}
 		if at%blockSize >= int64(len(block)) {
-			return nil, errors.New("unpacking what was packed in memory: it ends too early")
+			return nil, errors.New("unpacking a file in memory: unexpected end of data")
 		}
 		rest := block[at%blockSize:]
 		data = append(data, rest[:min(int64(len(rest)), wanted.size-int64(len(data)))]...)
@@ -84,6 +85,7 @@ func (s *store) get(wanted span) ([]byte, error) {
 	return data, nil
 }
 
+// block returns an unpacked block. s.mu must be held.
 func (s *store) block(number int) ([]byte, error) {
 	if number == len(s.blocks) {
 		return s.filling, nil
@@ -94,22 +96,22 @@ func (s *store) block(number int) ([]byte, error) {
 	unpacked, err := unpacker().DecodeAll(s.blocks[number], s.unpacked[:0])
 	if err != nil {
 		s.unpacked = nil
-		return nil, fmt.Errorf("unpacking what was packed in memory: %w", err)
+		return nil, fmt.Errorf("unpacking a file in memory: %w", err)
 	}
 	s.unpacked, s.at = unpacked, number
 	return unpacked, nil
 }
 
-// held is the memory that it takes, in bytes.
-func (s *store) held() int64 {
-	held := int64(cap(s.filling) + cap(s.scratch) + cap(s.unpacked))
+// memorySize returns the memory that the store uses, in bytes.
+func (s *store) memorySize() int64 {
+	size := int64(cap(s.filling) + cap(s.scratch) + cap(s.unpacked))
 	for _, block := range s.blocks {
-		held += int64(cap(block))
+		size += int64(cap(block))
 	}
-	return held
+	return size
 }
 
-// packer and unpacker are shared: each keeps a state for every processor.
+// packer and unpacker return shared coders: each has a state for every processor.
 var (
 	packer = sync.OnceValue(func() *zstd.Encoder {
 		encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(blockSize), zstd.WithEncoderCRC(false))

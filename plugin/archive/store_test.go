@@ -11,7 +11,7 @@ import (
 	"testing/fstest"
 )
 
-// tarOf is a tar of files, name after name and content after content.
+// tarOf returns a tar of files, which are given as alternating names and contents.
 func tarOf(t *testing.T, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -30,8 +30,8 @@ func tarOf(t *testing.T, files ...string) []byte {
 	return b.Bytes()
 }
 
-// checkSame holds that an archive has the same files and the same error within limits
-// that differ in what is packed.
+// checkSame checks that an archive results in the same files and the same error with limits
+// that differ in which files are compressed.
 func checkSame(t *testing.T, tarred []byte, a, b Limits) {
 	t.Helper()
 	treeA, errA := untar(bytes.NewReader(tarred), a)
@@ -64,7 +64,7 @@ func noise(size int, seed byte) string {
 	return string(data)
 }
 
-func TestWhatIsPackedReadsAsItWas(t *testing.T) {
+func TestPackedFilesReadUnchanged(t *testing.T) {
 	var files []string
 	for i, size := range []int{0, 1, blockSize - 1, 0, blockSize, blockSize + 1, 3*blockSize + 7, 100} {
 		files = append(files, fmt.Sprintf("noise/%d", i), noise(size, byte(i)), fmt.Sprintf("text/%d", i), string(bytes.Repeat([]byte("replicas: 3\n"), size/12)))
@@ -84,12 +84,12 @@ func TestWhatIsPackedReadsAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("it is a file system", func(t *testing.T) {
+	t.Run("file system", func(t *testing.T) {
 		if err := fstest.TestFS(tree, "noise/6", "text/0", "text/6"); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("many read at once", func(t *testing.T) {
+	t.Run("concurrent readers", func(t *testing.T) {
 		var readers sync.WaitGroup
 		for first := range 8 {
 			readers.Go(func() {
@@ -105,8 +105,8 @@ func TestWhatIsPackedReadsAsItWas(t *testing.T) {
 	})
 }
 
-// TestTheLastOfOneNameCounts, where one is packed and the other isn't.
-func TestTheLastOfOneNameCounts(t *testing.T) {
+// The last file of a name wins, also where only one of them is packed.
+func TestLastFileOfNameWins(t *testing.T) {
 	limits := DefaultLimits
 	limits.Plain = 10
 	for want, files := range map[string][]string{
@@ -125,14 +125,14 @@ func TestTheLastOfOneNameCounts(t *testing.T) {
 	}
 }
 
-// TestALargeRepositoryIsHeldPacked: 100 MiB of manifests that nobody asks for.
-func TestALargeRepositoryIsHeldPacked(t *testing.T) {
+// The repository has 100 MiB of manifests that no one reads.
+func TestLargeRepositoryStaysPacked(t *testing.T) {
 	var services bytes.Buffer
 	numbers := rand.New(rand.NewPCG(1, 2))
 	for i := range 3000 {
 		fmt.Fprintf(&services, "apiVersion: v1\nkind: Service\nmetadata: {name: service-%d, namespace: team-%d}\nspec:\n  selector: {app: service-%d}\n  ports:\n  - {name: http, port: %d, targetPort: http}\n---\n", i, i%40, i, numbers.IntN(65536))
 	}
-	// One file's text again and again: no block reaches from one file to the next but one.
+	// all files have the same text; a block spans at most two of them
 	files := []string{"shop/ladder.yaml", "kind: Ladder\n"}
 	total := 0
 	for i := 0; total < 100<<20; i++ {
@@ -148,19 +148,19 @@ func TestALargeRepositoryIsHeldPacked(t *testing.T) {
 		plain += int64(cap(n.data))
 	}
 	if plain > DefaultLimits.Plain*5/4 {
-		t.Errorf("%d bytes are held as they are", plain)
+		t.Errorf("%d bytes are stored uncompressed", plain)
 	}
-	if held := tree.store.held(); held > int64(total)/5 {
-		t.Errorf("%d bytes are held packed, of %d", held, total)
+	if size := tree.store.memorySize(); size > int64(total)/5 {
+		t.Errorf("%d bytes of %d are stored compressed", size, total)
 	}
-	before := tree.store.held()
+	before := tree.store.memorySize()
 	for _, name := range []string{files[0], files[len(files)-2]} {
 		if _, err := fs.ReadFile(tree, name); err != nil {
 			t.Error(err)
 		}
 	}
-	if more := tree.store.held() - before; more > 2*blockSize {
-		t.Errorf("to read two files takes %d bytes more", more)
+	if more := tree.store.memorySize() - before; more > 2*blockSize {
+		t.Errorf("reading two files takes %d bytes more", more)
 	}
-	t.Logf("%d bytes: %d are held as they are, the others as %d", total, plain, tree.store.held())
+	t.Logf("%d bytes: %d are stored uncompressed, the others in %d", total, plain, tree.store.memorySize())
 }

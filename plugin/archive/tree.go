@@ -13,24 +13,25 @@ import (
 	"time"
 )
 
-// tree is a file system in memory, for reading. Symbolic links are followed within it.
+// tree is a read-only file system in memory. It follows symbolic links that lead nowhere else.
 type tree struct {
 	nodes map[string]*node
-	// store has the contents that are packed.
+	// store has the compressed contents.
 	store *store
 }
 
 // node is a file, a folder or a symbolic link.
 type node struct {
 	name string
-	// mode has the type's bits only.
+	// mode has only the bits of the type.
 	mode fs.FileMode
-	// data is a file's content, or packed is where it is in the tree's store.
+	// data is a file's content if it is stored uncompressed; else packed is its position in
+	// the tree's store.
 	data   []byte
 	packed span
-	// link is where a symbolic link leads.
+	// link is the target of a symbolic link.
 	link string
-	// refused is why a file can't be opened: it was too large to be kept.
+	// refused, if set, is the error for opening the file: it is too large.
 	refused error
 	// children of a folder by name.
 	children map[string]*node
@@ -44,9 +45,8 @@ func newFolder(name string) *node {
 	return &node{name: name, mode: fs.ModeDir, children: map[string]*node{}}
 }
 
-// add puts n at name, a valid path, and makes the folders above it. What is there
-// already gives way, as in a tar, unless it is a folder; nothing is put below a file or
-// a symbolic link.
+// add adds n at name, a valid path, and creates its parent folders. It replaces an existing
+// node, as in a tar, unless that is a folder. It rejects paths below a file or a symbolic link.
 func (t *tree) add(name string, n *node) error {
 	if name == "." {
 		if n.mode.IsDir() {
@@ -70,6 +70,7 @@ func (t *tree) add(name string, n *node) error {
 	return nil
 }
 
+// folder returns the folder at name, which it creates if needed.
 func (t *tree) folder(name string) (*node, error) {
 	if n, ok := t.nodes[name]; ok {
 		if !n.mode.IsDir() {
@@ -84,7 +85,7 @@ func (t *tree) folder(name string) (*node, error) {
 	return n, nil
 }
 
-// maxLinks that are followed for one path, as in the Linux kernel: more are a circle.
+// maxLinks bounds the symbolic links of one path, as in the Linux kernel.
 const maxLinks = 40
 
 var (
@@ -92,8 +93,8 @@ var (
 	errLinkEscape = errors.New("a symbolic link leads out of the repository")
 )
 
-// find follows name element by element, since what `..` in a link means depends on
-// where the links before it led.
+// find resolves name element by element, since the meaning of `..` in a link depends on the
+// links before it.
 func (t *tree) find(name string) (*node, error) {
 	at, rest, links := ".", strings.Split(name, "/"), 0
 	for len(rest) > 0 {
@@ -129,6 +130,7 @@ func (t *tree) find(name string) (*node, error) {
 	return t.nodes[at], nil
 }
 
+// lookup resolves name. The error is an *fs.PathError.
 func (t *tree) lookup(op, name string) (*node, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
@@ -159,6 +161,7 @@ func (t *tree) Open(name string) (fs.File, error) {
 	return &openFile{node: n, Reader: bytes.NewReader(data)}, nil
 }
 
+// content returns the content of a file.
 func (t *tree) content(n *node) ([]byte, error) {
 	if n.packed.size == 0 {
 		return n.data, nil
@@ -176,11 +179,11 @@ func (t *tree) Stat(name string) (fs.FileInfo, error) {
 }
 
 // Lstat implements fs.ReadLinkFS.
-func (t *tree) Lstat(name string) (fs.FileInfo, error) { return t.unfollowed("lstat", name) }
+func (t *tree) Lstat(name string) (fs.FileInfo, error) { return t.lookupLink("lstat", name) }
 
 // ReadLink implements fs.ReadLinkFS.
 func (t *tree) ReadLink(name string) (string, error) {
-	n, err := t.unfollowed("readlink", name)
+	n, err := t.lookupLink("readlink", name)
 	if err != nil {
 		return "", err
 	}
@@ -190,8 +193,8 @@ func (t *tree) ReadLink(name string) (string, error) {
 	return n.link, nil
 }
 
-// unfollowed returns the node at name, which may be a symbolic link itself.
-func (t *tree) unfollowed(op, name string) (*node, error) {
+// lookupLink resolves name without following a symbolic link in its last element.
+func (t *tree) lookupLink(op, name string) (*node, error) {
 	if name == "." {
 		return t.lookup(op, name)
 	}
@@ -206,7 +209,7 @@ func (t *tree) unfollowed(op, name string) (*node, error) {
 	return n, nil
 }
 
-// entries of a folder, sorted by name.
+// entries returns the entries of a folder, sorted by name.
 func (n *node) entries() []fs.DirEntry {
 	names := slices.Sorted(maps.Keys(n.children))
 	entries := make([]fs.DirEntry, len(names))
@@ -216,7 +219,7 @@ func (n *node) entries() []fs.DirEntry {
 	return entries
 }
 
-// A node is its own fs.FileInfo. Times and permissions are of no account.
+// node implements fs.FileInfo. It has no times and no permissions.
 
 func (n *node) Name() string       { return n.name }
 func (n *node) Size() int64        { return int64(len(n.data)) + n.packed.size }

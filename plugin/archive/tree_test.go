@@ -27,7 +27,7 @@ func newTestTree(t *testing.T, nodes map[string]*node) *tree {
 func link(to string) *node { return &node{mode: fs.ModeSymlink, link: to} }
 
 func TestTree(t *testing.T) {
-	t.Run("is a file system", func(t *testing.T) {
+	t.Run("file system", func(t *testing.T) {
 		tree := newTestTree(t, map[string]*node{"dir/sub/file": {data: []byte("deep")}, "file": {data: []byte("flat")}})
 		if err := fstest.TestFS(tree, "dir/sub/file", "file"); err != nil {
 			t.Error(err)
@@ -66,8 +66,8 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// FuzzUntar holds that whatever comes is refused or is a file system within the limits,
-// and the same one whatever of it is packed.
+// FuzzUntar checks that any input is rejected or results in a file system within the limits,
+// and that the result doesn't depend on which files are compressed.
 func FuzzUntar(f *testing.F) {
 	limits := Limits{Archive: 1 << 20, Unpacked: 1 << 16, Ratio: 100, PathLength: 4096, Entries: 50, File: 1 << 14}
 	seed := func(headers ...*tar.Header) {
@@ -99,17 +99,17 @@ func FuzzUntar(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var kept int64
+		var stored int64
 		for name, n := range tree.nodes {
 			if !fs.ValidPath(name) || inGit(name) {
-				t.Errorf("it has the path %q", name)
+				t.Errorf("the tree has the path %q", name)
 			}
-			kept += n.Size()
+			stored += n.Size()
 		}
-		if kept > limits.Unpacked || len(tree.nodes) > limits.Entries {
-			t.Errorf("it holds %d bytes in %d nodes", kept, len(tree.nodes))
+		if stored > limits.Unpacked || len(tree.nodes) > limits.Entries {
+			t.Errorf("the tree has %d bytes in %d nodes", stored, len(tree.nodes))
 		}
-		for name, n := range tree.nodes { // each link has an answer, and none hangs
+		for name, n := range tree.nodes { // resolving a link ends
 			if n.link != "" {
 				_, err := fs.Stat(tree, name)
 				t.Log(name, err)
@@ -118,13 +118,13 @@ func FuzzUntar(f *testing.F) {
 	})
 }
 
-func TestABombIsRefusedByItsRatio(t *testing.T) {
+func TestReadRejectsHighRatio(t *testing.T) {
 	for name, test := range map[string]struct {
 		size int
 		want string
 	}{
-		"a small one":  {ratioFrom / 2, ""},
-		"a larger one": {ratioFrom + 1<<20, "more than 100 times its packed size (--max-ratio)"},
+		"small archive": {ratioFrom / 2, ""},
+		"large archive": {ratioFrom + 1<<20, "more than 100 times its packed size (--max-ratio)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var packed bytes.Buffer

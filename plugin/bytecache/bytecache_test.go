@@ -17,11 +17,11 @@ func TestCacheEvictsLeastRecentlyUsed(t *testing.T) {
 	cache.Put("d", 4, 9)
 	for key, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
 		if _, ok := cache.Get(key); ok != want {
-			t.Errorf("%s is there: %v", key, ok)
+			t.Errorf("%s is cached: %v", key, ok)
 		}
 	}
 	if cache.Size() != 30 {
-		t.Errorf("it holds %d bytes", cache.Size())
+		t.Errorf("the cache has %d bytes", cache.Size())
 	}
 }
 
@@ -34,11 +34,11 @@ func TestPutReplacesEntryAndSize(t *testing.T) {
 	}
 	cache.Put("a", 3, 30)
 	if _, ok := cache.Get("a"); ok || cache.Size() != 0 {
-		t.Errorf("what is larger than the cache is kept: %v, %d bytes", ok, cache.Size())
+		t.Errorf("an entry larger than the cache is cached: %v, %d bytes", ok, cache.Size())
 	}
 }
 
-func TestTheBoundHoldsUnderLoad(t *testing.T) {
+func TestCacheStaysWithinLimitUnderLoad(t *testing.T) {
 	cache := bytecache.New[int](1000)
 	var group sync.WaitGroup
 	for i := range 8 {
@@ -46,8 +46,8 @@ func TestTheBoundHoldsUnderLoad(t *testing.T) {
 			for j := range 1000 {
 				cache.Put(fmt.Sprint(j%100), i, int64(j%300))
 				cache.Get(fmt.Sprint((j + i) % 100))
-				if held := cache.Size(); held < 0 || held > 1000 {
-					t.Errorf("it holds %d bytes", held)
+				if size := cache.Size(); size < 0 || size > 1000 {
+					t.Errorf("the cache has %d bytes", size)
 				}
 			}
 		})
