@@ -72,15 +72,15 @@ func Generate(ctx context.Context, r Request) (manifest.Manifests, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	manifests, err := loaded.Render(found.recipe)
+	manifests, err := loaded.Render(found.options)
 	return manifests, chart.Explain(err, found.merged)
 }
 
 // resolved is everything that a rendering depends on, and the origin of its values.
 type resolved struct {
-	source *chart.Source
-	recipe chart.RenderOptions
-	merged *layers.Merged
+	source  *chart.Source
+	options chart.RenderOptions
+	merged  *layers.Merged
 }
 
 // resolve reads everything that the rendering depends on, within bounds. It doesn't parse the
@@ -93,31 +93,31 @@ func (r Request) resolve(ctx context.Context) (resolved, error) {
 	if r.Environment == "" {
 		return resolved{}, fmt.Errorf("parameter %s is missing: ladder %q has %s", ParameterEnvironment, document.Metadata.Name, environmentNames(document))
 	}
-	step, err := r.step(document)
+	environment, err := r.environment(document)
 	if err != nil {
 		return resolved{}, err
 	}
-	if step, err = r.override(step); err != nil {
+	if environment, err = r.override(environment); err != nil {
 		return resolved{}, fmt.Errorf("parameter %s: %w", ParameterValues, err)
 	}
-	release, err := r.release(step)
+	release, err := r.release(environment)
 	if err != nil {
 		return resolved{}, err
 	}
-	merged, err := layers.Merge(ctx, r.Repository, step)
+	merged, err := layers.Merge(ctx, r.Repository, environment)
 	if err != nil {
 		return resolved{}, err
 	}
-	source, err := r.Charts.Read(ctx, r.Repository, step.Chart, document.Owns)
+	source, err := r.Charts.Read(ctx, r.Repository, environment.Chart, document.Owns)
 	if err != nil {
 		return resolved{}, err
 	}
-	return resolved{source, r.recipe(step, merged, release, source.Digest), merged}, nil
+	return resolved{source, r.options(environment, merged, release, source.Digest), merged}, nil
 }
 
-// step resolves the requested environment. It accepts digests of an Application for previews
+// environment resolves the requested environment. It accepts digests of an Application for previews
 // only: elsewhere they would bypass the pins.
-func (r Request) step(document *ladder.Document) (ladder.Resolved, error) {
+func (r Request) environment(document *ladder.Document) (ladder.Resolved, error) {
 	if !ladder.IsPreview(r.Environment) {
 		if r.PullRequest != "" || len(r.Images) > 0 {
 			return ladder.Resolved{}, fmt.Errorf("parameters %s and %s are for environment preview: what %q runs is in its pins",
@@ -136,16 +136,17 @@ func (r Request) step(document *ladder.Document) (ladder.Resolved, error) {
 }
 
 // override sets the values of the parameters.
-func (r Request) override(step ladder.Resolved) (ladder.Resolved, error) {
+func (r Request) override(environment ladder.Resolved) (ladder.Resolved, error) {
 	values, err := chart.ParseOverrides(r.Values, r.Strings)
 	if err != nil {
 		return ladder.Resolved{}, err
 	}
-	return step.Override(values)
+	return environment.Override(values)
 }
 
-func (r Request) recipe(step ladder.Resolved, merged *layers.Merged, release chart.Release, chartDigest string) chart.RenderOptions {
-	recipe := chart.RenderOptions{
+// options returns the options of the rendering.
+func (r Request) options(environment ladder.Resolved, merged *layers.Merged, release chart.Release, chartDigest string) chart.RenderOptions {
+	options := chart.RenderOptions{
 		Values:              merged.Values,
 		RejectTypeConflicts: true,
 		Nulls:               merged.Nulls(),
@@ -153,23 +154,24 @@ func (r Request) recipe(step ladder.Resolved, merged *layers.Merged, release cha
 		SkipCRDs:            r.SkipCRDs,
 		SkipTests:           r.SkipTests,
 		AllowEmpty:          r.AllowEmpty,
-		LiteralSecrets:      step.LiteralSecrets,
-		Pins:                step.Pins,
-		Preflight:           step.Preflight,
+		LiteralSecrets:      environment.LiteralSecrets,
+		Pins:                environment.Pins,
+		Preflight:           environment.Preflight,
 	}
-	if step.Stamps != ladder.StampsOff {
-		recipe.Stamps = &postrender.Stamps{
-			Ladder:      step.Ladder,
-			Environment: step.Environment,
-			Target:      step.Target,
+	if environment.Stamps != ladder.StampsOff {
+		options.Stamps = &postrender.Stamps{
+			Ladder:      environment.Ladder,
+			Environment: environment.Environment,
+			Target:      environment.Target,
 			ChartDigest: chartDigest,
 		}
 	}
-	return recipe
+	return options
 }
 
-func (r Request) release(step ladder.Resolved) (chart.Release, error) {
-	name := r.releaseName(step)
+// release returns the release of the rendering.
+func (r Request) release(environment ladder.Resolved) (chart.Release, error) {
+	name := r.releaseName(environment)
 	if err := chart.CheckReleaseName(name); err != nil {
 		return chart.Release{}, fmt.Errorf("%w: set the parameter %s, or --release-name on the command line", err, ParameterReleaseName)
 	}
@@ -183,12 +185,12 @@ func (r Request) release(step ladder.Resolved) (chart.Release, error) {
 
 // releaseName returns the name that Argo CD's own Helm source would use: the Application's
 // name without its namespace. Without an Application it is the ladder's name.
-func (r Request) releaseName(step ladder.Resolved) string {
+func (r Request) releaseName(environment ladder.Resolved) string {
 	if r.ReleaseName != "" {
 		return r.ReleaseName
 	}
 	if r.AppName == "" {
-		return step.Ladder
+		return environment.Ladder
 	}
 	if _, name, ok := strings.Cut(r.AppName, "_"); ok {
 		return name

@@ -19,7 +19,7 @@ import (
 )
 
 func TestReleaseName(t *testing.T) {
-	step := ladder.Resolved{Ladder: "shop"}
+	environment := ladder.Resolved{Ladder: "shop"}
 	for name, tt := range map[string]struct {
 		request Request
 		want    string
@@ -30,7 +30,7 @@ func TestReleaseName(t *testing.T) {
 		"the ladder's without an Application":  {Request{}, "shop"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := tt.request.releaseName(step); got != tt.want {
+			if got := tt.request.releaseName(environment); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/plugin/worker"
 )
 
-// renderer renders in workers, once for equal requests, and caches the results. Argo CD
+// renderer renders in workers, once for equal concurrent requests, and caches the results. Argo CD
 // repeats requests when its own cache has evicted them, when a user refreshes, and when a
 // commit changes nothing of the Application.
 type renderer struct {
@@ -33,7 +33,8 @@ func newRenderer(pool *worker.Pool, metrics *metrics, resultCache int64) *render
 	}
 }
 
-// cached returns the result of an earlier request. Callers share it, as render's.
+// cached returns the cached result of an equal request. Callers share it, so no one may change
+// it.
 func (r *renderer) cached(request string) (documents, bool) {
 	result, ok := r.resultKeys.Get(request)
 	if !ok {
@@ -93,7 +94,7 @@ func documentsOf(manifests manifest.Manifests) documents {
 	return texts
 }
 
-// size returns the memory that they take, in bytes.
+// size returns the memory that the documents use, in bytes.
 func (d documents) size() int64 {
 	const each = 16 // the string itself
 	var size int64

@@ -15,12 +15,13 @@ import (
 // paths have in common. Files outside of it are missing, and the error explains that.
 type repoFS struct {
 	sent fs.FS
-	// at is the path in the repository of the part that was sent; "." for all of it.
-	at string
+	// prefix is the path of that part in the repository; "." for the whole repository.
+	prefix string
 }
 
-// newRepoFS places sent, in which appRelPath is the Application's folder, by
-// sourcePath, the Application's path in the repository. It returns that path too.
+// newRepoFS returns the file system of a repository of which only sent is available. It derives
+// the position of sent from the Application's folder in it, appRelPath, and the Application's
+// path in the repository, sourcePath. It also returns the latter.
 func newRepoFS(sent fs.FS, appRelPath, sourcePath string) (repoFS, string, error) {
 	rel := path.Clean(appRelPath)
 	if !fs.ValidPath(rel) {
@@ -29,17 +30,17 @@ func newRepoFS(sent fs.FS, appRelPath, sourcePath string) (repoFS, string, error
 	source := strings.TrimPrefix(path.Clean("/"+sourcePath), "/")
 	switch {
 	case source == rel, source == "":
-		return repoFS{sent: sent, at: "."}, rel, nil
+		return repoFS{sent: sent, prefix: "."}, rel, nil
 	case rel == ".":
-		return repoFS{sent: sent, at: source}, source, nil
+		return repoFS{sent: sent, prefix: source}, source, nil
 	}
 	if at, ok := strings.CutSuffix(source, "/"+rel); ok {
-		return repoFS{sent: sent, at: at}, source, nil
+		return repoFS{sent: sent, prefix: at}, source, nil
 	}
-	return repoFS{sent: sent, at: "."}, rel, nil
+	return repoFS{sent: sent, prefix: "."}, rel, nil
 }
 
-// Open, Stat and ReadDir take paths from the repository's root.
+// Open implements fs.FS. Paths are relative to the repository's root.
 func (c repoFS) Open(name string) (fs.File, error) {
 	inner, err := c.follow("open", name)
 	if err != nil {
@@ -87,7 +88,7 @@ func (c repoFS) ReadLink(name string) (string, error) {
 // follow returns the path in the part that was sent. It follows symbolic links from the
 // repository's root, since a link may lead out of the part and back into it.
 func (c repoFS) follow(op, name string) (string, error) {
-	if c.at == "." || !fs.ValidPath(name) {
+	if c.prefix == "." || !fs.ValidPath(name) {
 		return c.inner(op, name)
 	}
 	target, err := ladder.FollowLinks(c, name)
@@ -102,21 +103,21 @@ func (c repoFS) inner(op, name string) (string, error) {
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	if c.at == "." {
+	if c.prefix == "." {
 		return name, nil
 	}
-	if name == c.at {
+	if name == c.prefix {
 		return ".", nil
 	}
-	if inner, ok := strings.CutPrefix(name, c.at+"/"); ok {
+	if inner, ok := strings.CutPrefix(name, c.prefix+"/"); ok {
 		return inner, nil
 	}
-	return "", &fs.PathError{Op: op, Path: name, Err: notSentError{at: c.at, name: name}}
+	return "", &fs.PathError{Op: op, Path: name, Err: notSentError{prefix: c.prefix, name: name}}
 }
 
 // notSentError isn't fs.ErrNotExist, since the file may exist in the repository.
-type notSentError struct{ at, name string }
+type notSentError struct{ prefix, name string }
 
 func (e notSentError) Error() string {
-	return fmt.Sprintf("Argo CD sent only %q of the repository: add /%s to the Application's annotation argocd.argoproj.io/manifest-generate-paths (paths are separated by ;)", e.at, e.name)
+	return fmt.Sprintf("Argo CD sent only %q of the repository: add /%s to the Application's annotation argocd.argoproj.io/manifest-generate-paths (paths are separated by ;)", e.prefix, e.name)
 }

@@ -27,21 +27,21 @@ import (
 	"github.com/envladder/envladder/plugin/worker"
 )
 
-// Config is what Serve needs.
+// Config configures Serve.
 type Config struct {
-	// Folder of the plugins' sockets, shared with the repo-server.
+	// Folder is the folder of the plugins' sockets, shared with the repo-server.
 	Folder string
-	// Name of the plugin as Applications name it; the socket is <Name>.sock.
+	// Name is the plugin's name in Applications; the socket is <Name>.sock.
 	Name   string
 	Limits archive.Limits
-	// MaxRequests is how many requests may hold a repository in memory at once; others
-	// wait for their turn.
+	// MaxRequests is the maximum number of requests in progress, each with a repository in
+	// memory; others wait.
 	MaxRequests int
-	// RenderMemory is what one render may take, in bytes, and RenderTimeout how long
-	// one may take whose request has no earlier deadline.
+	// RenderMemory is the memory limit of a render in bytes, and RenderTimeout its timeout if
+	// the request has no earlier deadline.
 	RenderMemory  int64
 	RenderTimeout time.Duration
-	// ResultCache is how many bytes of manifests are kept.
+	// ResultCache is the size of the cache of manifests, in bytes.
 	ResultCache int64
 	// Charts reads charts from registries; nil rejects them.
 	Charts *chart.Puller
@@ -50,7 +50,7 @@ type Config struct {
 	Log           *slog.Logger
 }
 
-// DefaultConfig is a Config without name and log.
+// DefaultConfig returns the default configuration, without name and log.
 func DefaultConfig() Config {
 	return Config{
 		Folder:        DefaultFolder,
@@ -62,15 +62,17 @@ func DefaultConfig() Config {
 	}
 }
 
-// DefaultResultCache has room for a thousand Applications of usual size.
+// DefaultResultCache is the size of the manifests of a thousand usual Applications, in bytes.
 const DefaultResultCache = 64 << 20
 
-// minRenderMemory is what a worker needs to receive and parse a small chart.
+// minRenderMemory is the memory that a worker needs to receive and parse a small chart.
 const minRenderMemory = 64 << 20
 
-// DefaultMaxRequests keeps the processors busy while some requests still receive.
+// DefaultMaxRequests returns a limit that keeps the processors busy while some requests are
+// being received.
 func DefaultMaxRequests() int { return 2 * runtime.GOMAXPROCS(0) }
 
+// check rejects invalid limits.
 func (c Config) check() error {
 	if err := c.Limits.Check(); err != nil {
 		return err
@@ -90,28 +92,26 @@ func (c Config) check() error {
 	return nil
 }
 
-// DefaultFolder is where a repo-server looks for sockets unless its environment says
-// otherwise.
+// DefaultFolder is the folder in which a repo-server finds sockets by default.
 const DefaultFolder = "/home/argocd/cmp-server/plugins"
 
-// FolderVariable is the environment variable that moves it.
+// FolderVariable is the environment variable that sets another folder.
 const FolderVariable = "ARGOCD_PLUGINSOCKFILEPATH"
 
 const (
-	// keepaliveMinimum: Argo CD pings idle connections every 10 s or 20 s, and a
-	// server that finds that too often hangs up; half of it is never too often.
+	// keepaliveMinimum is the minimum time between pings: a server closes connections with
+	// more frequent ones. Argo CD pings idle connections every 10 s or 20 s.
 	keepaliveMinimum = 5 * time.Second
-	// maxMessage bounds one chunk. Argo CD's are 1 KiB unless ARGOCD_CMP_CHUNK_SIZE
-	// says otherwise, which is worth it up to a few MiB.
+	// maxMessage bounds one chunk. Argo CD's have 1 KiB by default; a larger
+	// ARGOCD_CMP_CHUNK_SIZE is useful up to a few MiB.
 	maxMessage = 16 << 20
 )
 
-// DrainTime is how long requests may go on after the end was asked for; Kubernetes
-// kills after 30 s.
+// DrainTime is the time that requests have to finish on shutdown; Kubernetes kills after 30 s.
 const DrainTime = 20 * time.Second
 
-// Serve answers on the plugin's socket until ctx ends, then lets requests finish for a
-// while and removes the socket.
+// Serve answers on the plugin's socket until ctx ends. Then it waits up to DrainTime for
+// requests, and removes the socket.
 func Serve(ctx context.Context, config Config) error {
 	if err := config.check(); err != nil {
 		return err
@@ -148,11 +148,11 @@ func Serve(ctx context.Context, config Config) error {
 
 func newPool(config Config, metrics *metrics) *worker.Pool {
 	return worker.NewPool(worker.Config{
-		Most:    config.MaxRequests,
-		Memory:  config.RenderMemory,
-		Timeout: config.RenderTimeout,
-		Log:     config.Log,
-		Killed:  func(reason worker.Reason) { metrics.lost.WithLabelValues(string(reason)).Inc() },
+		MaxWorkers: config.MaxRequests,
+		Memory:     config.RenderMemory,
+		Timeout:    config.RenderTimeout,
+		Log:        config.Log,
+		Killed:     func(reason worker.Reason) { metrics.lost.WithLabelValues(string(reason)).Inc() },
 	})
 }
 
@@ -181,7 +181,7 @@ func shutDown(server *grpc.Server) {
 	server.GracefulStop()
 }
 
-// recoverStream makes a panic the error of one request.
+// recoverStream returns an interceptor that turns a panic into the error of its request.
 func recoverStream(log *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		err := panics.Catch(func() error { return handler(srv, stream) })
@@ -193,19 +193,20 @@ func recoverStream(log *slog.Logger) grpc.StreamServerInterceptor {
 	}
 }
 
-// socketName is what Kubernetes allows in names; Argo CD joins it to a path.
+// socketName matches what Kubernetes allows in names; Argo CD joins the name to a path.
 var socketName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
-// maxSocketPath is what fits into Linux's sockaddr_un.
+// maxSocketPath is the capacity of Linux's sockaddr_un.
 const maxSocketPath = 107
 
+// listen opens the plugin's socket.
 func listen(ctx context.Context, folder, name string) (net.Listener, error) {
 	if !socketName.MatchString(name) {
 		return nil, fmt.Errorf("plugin name %q: use lower-case letters, digits, dots and dashes", name)
 	}
 	address := filepath.Join(folder, name+".sock")
 	if len(address) > maxSocketPath {
-		return nil, fmt.Errorf("socket %q has a path of %d bytes, and %d is the most: shorten the name or the folder", address, len(address), maxSocketPath)
+		return nil, fmt.Errorf("socket %q has a path of %d bytes, the maximum is %d: shorten the name or the folder", address, len(address), maxSocketPath)
 	}
 	if err := removeStale(ctx, address); err != nil {
 		return nil, err
@@ -217,22 +218,22 @@ func listen(ctx context.Context, folder, name string) (net.Listener, error) {
 	}
 	// The repo-server is another container, usually uid 999, and a client that connects
 	// needs to write. The folder is a volume that only these containers share.
-	if err := os.Chmod(address, 0o666); err != nil { //nolint:gosec // that others can write is the point
-		return nil, errors.Join(fmt.Errorf("opening the socket to other users: %w", err), listener.Close())
+	if err := os.Chmod(address, 0o666); err != nil { //nolint:gosec // others must be able to write
+		return nil, errors.Join(fmt.Errorf("making the socket writable for other users: %w", err), listener.Close())
 	}
 	return listener, nil
 }
 
-// removeStale removes the socket of a plugin that is gone, and nothing else.
+// removeStale removes the socket of a plugin that doesn't run any more. It removes nothing else.
 func removeStale(ctx context.Context, address string) error {
 	info, err := os.Lstat(address)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("looking for an old socket: %w", err)
+		return fmt.Errorf("checking for an old socket: %w", err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%q is in the socket's place and is no socket: remove it", address)
+		return fmt.Errorf("%q exists and isn't a socket: remove it", address)
 	}
 	dialer := net.Dialer{Timeout: time.Second}
 	if conn, err := dialer.DialContext(ctx, "unix", address); err == nil {

@@ -374,7 +374,7 @@ func TestServeExplains(t *testing.T) {
 	}{
 		{"a missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
 		{"an unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
-		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: there are environment, target, releaseName, pullRequest, skipCrds, skipTests, allowEmpty, images`},
+		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: want one of environment, target, releaseName, pullRequest, skipCrds, skipTests, allowEmpty, images`},
 		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
 		{"a switch that is neither on nor off", nil, ".", argoEnv(`[{"name":"environment","string":"prod"},{"name":"skipCrds","string":"yes"}]`), `parameter "skipCrds" is "yes": want true or false`},
 		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
@@ -547,7 +547,7 @@ func TestHostileStreams(t *testing.T) {
 		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "reading gzip"},
 		{"a folder outside", outside, good, codes.InvalidArgument, "outside of what was sent"},
 		{"an archive beyond the limit", metadataOf(noise), noise, codes.ResourceExhausted, "(--max-archive)"},
-		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked), .git included: let the repo-server send less (--plugin-tar-exclude '.git/**')"},
+		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked), .git included: make the repo-server send less (--plugin-tar-exclude '.git/**')"},
 		{"too much to keep", nil, pack(t, half...), codes.ResourceExhausted, "--max-unpacked"},
 		{"too many files", nil, pack(t, many...), codes.ResourceExhausted, "more than 100 files and folders (--max-entries)"},
 		{"..", nil, pack(t, entry{name: "a/../../b"}), codes.InvalidArgument, `"a/../../b": its path leads out`},

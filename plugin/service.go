@@ -92,7 +92,7 @@ func (s *service) answer(ctx context.Context, in *incoming) (Request, documents,
 	if err == nil {
 		if known, ok := s.renderer.cached(key); ok {
 			defer s.metrics.phase(phaseReceive)()
-			return in.asked, known, in.verify()
+			return in.parsed, known, in.verify()
 		}
 	}
 	request, done, err := s.unpack(ctx, in)
@@ -116,7 +116,7 @@ func (s *service) generate(ctx context.Context, request *Request, key string) (d
 		return nil, err
 	}
 	defer s.metrics.phase(phaseRender)()
-	manifests, err := s.renderer.render(ctx, key, found.source, found.recipe)
+	manifests, err := s.renderer.render(ctx, key, found.source, found.options)
 	return manifests, chart.Explain(err, found.merged)
 }
 
@@ -131,7 +131,7 @@ type matchStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, pluginp
 func (s *service) MatchRepository(stream matchStream) error {
 	request, done, err := s.receive(stream)
 	defer done()
-	if err := withoutParameters(err); err != nil {
+	if err := ignoreParametersError(err); err != nil {
 		return asStatus(err)
 	}
 	_, err = fs.Stat(request.Repository, path.Join(request.Dir, ladder.FileName))
@@ -146,7 +146,7 @@ type announceStream = grpc.ClientStreamingServer[pluginpb.AppStreamRequest, plug
 func (s *service) GetParametersAnnouncement(stream announceStream) error {
 	request, done, err := s.receive(stream)
 	defer done()
-	if err := withoutParameters(err); err != nil {
+	if err := ignoreParametersError(err); err != nil {
 		return asStatus(err)
 	}
 	document, err := ladder.Open(request.Repository, request.Dir)
@@ -159,7 +159,7 @@ func (s *service) GetParametersAnnouncement(stream announceStream) error {
 // asStatus returns an error with its gRPC code. Argo CD and terminals show the text.
 func asStatus(err error) error {
 	if broken, ok := errors.AsType[*brokenStreamError](err); ok {
-		return broken.cause // gRPC's own
+		return broken.cause // it is a gRPC error
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return status.FromContextError(err).Err()

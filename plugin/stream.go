@@ -31,24 +31,25 @@ func (e *brokenStreamError) Unwrap() error { return e.cause }
 type incoming struct {
 	metadata *pluginpb.ManifestRequestMetadata
 	chunks   *chunkReader
-	// asked is the request but for its repository, which goes to place. What is wrong with
-	// it is told once the archive is read.
-	asked Request
-	place repoFS
-	wrong error
+	// parsed is the request without its repository, and repository the file system without
+	// its files. parseErr is reported after the archive has been read.
+	parsed     Request
+	repository repoFS
+	parseErr   error
 }
 
+// open receives the metadata of a stream.
 func open(stream receiver) (*incoming, error) {
 	first, err := stream.Recv()
 	if err != nil {
 		return nil, &brokenStreamError{err}
 	}
 	in := &incoming{metadata: first.GetMetadata(), chunks: &chunkReader{stream: stream, sum: sha256.New()}}
-	in.asked, in.place, in.wrong = askedBy(in.metadata)
+	in.parsed, in.repository, in.parseErr = parseMetadata(in.metadata)
 	return in, nil
 }
 
-// request unpacks the archive.
+// request unpacks the archive, and returns the complete request.
 func (in *incoming) request(limits archive.Limits) (Request, error) {
 	files, archiveErr := archive.Read(in.chunks, limits)
 	if err := in.verify(); err != nil && !isTooLarge(archiveErr) {
@@ -57,14 +58,13 @@ func (in *incoming) request(limits archive.Limits) (Request, error) {
 	if archiveErr != nil {
 		return Request{}, archiveErr
 	}
-	request, repository := in.asked, in.place
+	request, repository := in.parsed, in.repository
 	repository.sent = files
 	request.Repository = repository
-	return request, in.wrong
+	return request, in.parseErr
 }
 
-// verify reads what is left of the archive, and checks that all of it is what was
-// announced.
+// verify reads the rest of the archive, and checks its size and checksum against the metadata.
 func (in *incoming) verify() error {
 	if err := in.chunks.drain(); err != nil {
 		return err
@@ -75,58 +75,61 @@ func (in *incoming) verify() error {
 	return in.chunks.check(in.metadata)
 }
 
+// isTooLarge reports whether the repository exceeds a limit.
 func isTooLarge(err error) bool {
 	var tooLarge *archive.TooLargeError
 	return errors.As(err, &tooLarge)
 }
 
-// key names all that the answer depends on: what is asked, and what the archive is
-// announced to be.
+// key returns a key of everything that the answer depends on: the request, and the archive's
+// checksum in the metadata.
 func (in *incoming) key() (string, error) {
-	if in.wrong != nil {
-		return "", in.wrong
+	if in.parseErr != nil {
+		return "", in.parseErr
 	}
-	encoded, err := json.Marshal(in.asked) //nolint:musttag // it is only hashed
+	encoded, err := json.Marshal(in.parsed) //nolint:musttag // it is only hashed
 	return fmt.Sprintf("%q %q %x", in.metadata.GetChecksum(), in.metadata.GetAppRelPath(), sha256.Sum256(encoded)), err
 }
 
-// askedBy is what metadata asks for, but for the repository, which is to come to place.
-func askedBy(metadata *pluginpb.ManifestRequestMetadata) (asked Request, place repoFS, err error) {
+// parseMetadata returns the request of metadata without its repository, and the repository's
+// file system without its files.
+func parseMetadata(metadata *pluginpb.ManifestRequestMetadata) (request Request, repository repoFS, err error) {
 	env := make(map[string]string, len(metadata.GetEnv()))
 	for _, entry := range metadata.GetEnv() {
 		env[entry.GetName()] = entry.GetValue()
 	}
-	asked, parametersErr := requestFrom(func(name string) string { return env[name] })
-	place, asked.Dir, err = newRepoFS(nil, metadata.GetAppRelPath(), env[envSourcePath])
+	request, parametersErr := requestFrom(func(name string) string { return env[name] })
+	repository, request.Dir, err = newRepoFS(nil, metadata.GetAppRelPath(), env[envSourcePath])
 	if err == nil && parametersErr != nil {
 		err = &parametersError{parametersErr}
 	}
-	return asked, place, err
+	return request, repository, err
 }
 
-// parametersError is of an Application's parameters; the rest of its request is whole.
+// parametersError reports invalid parameters of an Application. The rest of its request is
+// valid.
 type parametersError struct{ cause error }
 
 func (e *parametersError) Error() string { return e.cause.Error() }
 func (e *parametersError) Unwrap() error { return e.cause }
 
-// withoutParameters is err without what is wrong with parameters alone.
-func withoutParameters(err error) error {
+// ignoreParametersError returns err, nil for a parametersError.
+func ignoreParametersError(err error) error {
 	if _, ok := errors.AsType[*parametersError](err); ok {
 		return nil
 	}
 	return err
 }
 
-// chunkReader is the archive as a reader.
+// chunkReader reads the archive from the chunks of a stream.
 type chunkReader struct {
 	stream receiver
 	sum    hash.Hash
 	size   int64
 	rest   []byte
-	// strange is set when a message was no chunk.
-	strange bool
-	// err is what ended the stream.
+	// unexpected is set if a message wasn't a chunk.
+	unexpected bool
+	// err ended the stream.
 	err error
 }
 
@@ -142,6 +145,7 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// next receives a message.
 func (c *chunkReader) next() {
 	message, err := c.stream.Recv()
 	switch {
@@ -150,7 +154,7 @@ func (c *chunkReader) next() {
 	case err != nil:
 		c.err = &brokenStreamError{err}
 	case message.GetFile() == nil:
-		c.strange = true
+		c.unexpected = true
 	default:
 		c.rest = message.GetFile().GetChunk()
 		c.size += int64(len(c.rest))
@@ -158,7 +162,7 @@ func (c *chunkReader) next() {
 	}
 }
 
-// maxDrained bounds how much is read for the sake of a good error.
+// maxDrained bounds the bytes that are read only to report an error.
 const maxDrained = 4 << 30
 
 // drain reads the rest of the stream.
@@ -175,16 +179,16 @@ func (c *chunkReader) drain() error {
 	return c.err
 }
 
-// check holds what came against what was announced.
+// check compares the size and checksum of the archive with those in the metadata.
 func (c *chunkReader) check(metadata *pluginpb.ManifestRequestMetadata) error {
-	if c.strange {
-		return errors.New("the stream has something other than the archive's chunks after its metadata")
+	if c.unexpected {
+		return errors.New("the stream has other messages than chunks after its metadata")
 	}
 	if want := metadata.GetSize(); want != 0 && want != c.size {
-		return fmt.Errorf("the archive has %d bytes, and %d were announced: it was cut or damaged on the way", c.size, want)
+		return fmt.Errorf("the archive has %d bytes instead of %d: it was truncated or damaged in transit", c.size, want)
 	}
 	if got := hex.EncodeToString(c.sum.Sum(nil)); got != metadata.GetChecksum() {
-		return fmt.Errorf("the archive's SHA-256 is %s, and %.64q was announced: it was damaged on the way", got, metadata.GetChecksum())
+		return fmt.Errorf("the archive's SHA-256 is %s instead of %.64q: it was damaged in transit", got, metadata.GetChecksum())
 	}
 	return nil
 }

@@ -81,11 +81,11 @@ func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := found.recipe.Encode()
+	encoded, err := found.options.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipe, err := chart.DecodeRenderOptions(encoded)
+	options, err := chart.DecodeRenderOptions(encoded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifests, err := loaded.Render(chart.RenderOptions{Values: recipe.Values, Release: recipe.Release})
+	manifests, err := loaded.Render(chart.RenderOptions{Values: options.Values, Release: options.Release})
 	if err != nil {
 		t.Fatal(err)
 	}

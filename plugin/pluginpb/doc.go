@@ -1,3 +1,3 @@
-// Package pluginpb has the messages and the service of Argo CD's plugin protocol,
-// generated from plugin.proto by `make generate`.
+// Package pluginpb has the messages and the service of Argo CD's plugin protocol. They are
+// generated from plugin.proto with `make generate`.
 package pluginpb

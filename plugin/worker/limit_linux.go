@@ -8,33 +8,33 @@ import (
 	"syscall"
 )
 
-// executable is this very program, even where its file was replaced meanwhile.
+// executable returns the path of this program, even if its file was replaced.
 func executable() (string, error) { return "/proc/self/exe", nil }
 
-// attributes give a worker a process group of its own, so that a signal to ours isn't
-// one to it, and have the kernel kill it when this process dies in whatever way.
+// attributes returns the attributes of a worker: a separate process group, so that it doesn't
+// receive signals to this one, and a signal by which the kernel kills it when this process ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// limitMemory lets the process have memory bytes of writable memory more than it has.
-// The kernel refuses what is beyond, and Go ends a program that is refused memory.
+// limitMemory limits the process's writable memory to memory bytes more than it has. Beyond
+// that, allocations fail, which ends a Go program.
 func limitMemory(memory int64) error {
-	has, err := dataSize()
+	current, err := dataSize()
 	if err != nil {
 		return err
 	}
 	if memory < 0 {
 		return fmt.Errorf("limiting memory to %d bytes: want 0 or more", memory)
 	}
-	limit := has + uint64(memory)
+	limit := current + uint64(memory)
 	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
 		return fmt.Errorf("limiting memory to %d bytes: %w", limit, err)
 	}
 	return nil
 }
 
-// dataSize is what RLIMIT_DATA counts, in bytes.
+// dataSize returns the memory that RLIMIT_DATA counts, in bytes.
 func dataSize() (uint64, error) {
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 
 func executable() (string, error) { return os.Executable() }
 
-// attributes: the kernel kills no orphans here. A worker ends when its pipe does, which
-// it sees between two requests.
+// attributes returns nothing: this kernel kills no orphans. A worker ends when its pipe closes,
+// which it notices between two requests.
 func attributes() *syscall.SysProcAttr { return nil }
 
-// limitMemory limits nothing: there is no limit that the Go runtime could be held to.
+// limitMemory does nothing: these systems have no limit that works with the Go runtime.
 func limitMemory(int64) error { return nil }

@@ -21,12 +21,12 @@ import (
 	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
-// parent is the argument by which this binary is a program with a pool, whose one
-// worker is busy for ever.
+// parent is the argument that makes this binary run runParent.
 const parent = "parent"
 
-func beParent() {
-	pool := worker.NewPool(worker.Config{Most: 1, Memory: workertest.Memory, Timeout: time.Hour, Log: slog.New(slog.DiscardHandler)})
+// runParent runs a pool whose only worker never finishes, and prints the worker's process ID.
+func runParent() {
+	pool := worker.NewPool(worker.Config{MaxWorkers: 1, Memory: workertest.Memory, Timeout: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	source, err := chart.Read(context.Background(), fstest.MapFS{
 		"c/Chart.yaml":       {Data: []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n")},
 		"c/templates/x.yaml": {Data: []byte("{{ range 9223372036854775807 }}{{ end }}")},
@@ -34,7 +34,7 @@ func beParent() {
 	if err != nil {
 		panic(err)
 	}
-	go func() { _, _ = pool.Render(context.Background(), source, recipe("x")) }()
+	go func() { _, _ = pool.Render(context.Background(), source, renderOptions("x")) }()
 	for {
 		if pid := child(); pid != "" {
 			fmt.Println(pid)
@@ -44,11 +44,11 @@ func beParent() {
 	}
 }
 
-// child is this process's first child, whichever thread has started it.
+// child returns the process ID of a child that any thread of this process has started.
 func child() string {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
-		children, _ := os.ReadFile(list) // a thread may have gone
+		children, _ := os.ReadFile(list) // the thread may have ended
 		if fields := strings.Fields(string(children)); len(fields) > 0 {
 			return fields[0]
 		}
@@ -56,7 +56,7 @@ func child() string {
 	return ""
 }
 
-func TestAWorkerDoesNotOutliveItsParent(t *testing.T) {
+func TestWorkerEndsWithParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux kills orphans")
 	}
@@ -88,16 +88,16 @@ func TestAWorkerDoesNotOutliveItsParent(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	t.Error("the worker is still there after 10 s")
+	t.Error("the worker still runs after 10 s")
 }
 
-func TestAWorkerThatDiesAtRestIsReplaced(t *testing.T) {
+func TestPoolReplacesIdleWorkerThatCrashed(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the worker is found in /proc")
 	}
-	pool, lost := newPool(t, 1)
+	pool, killed := newPool(t, 1)
 	good := source(t, "kind: Pod")
-	if _, err := pool.Render(t.Context(), good, recipe("x")); err != nil {
+	if _, err := pool.Render(t.Context(), good, renderOptions("x")); err != nil {
 		t.Fatal(err)
 	}
 	var pid int
@@ -107,10 +107,10 @@ func TestAWorkerThatDiesAtRestIsReplaced(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pool.Render(t.Context(), good, recipe("x")); err != nil {
+	if _, err := pool.Render(t.Context(), good, renderOptions("x")); err != nil {
 		t.Error(err)
 	}
-	if reasons := lost.get(); len(reasons) != 1 || reasons[0] != worker.ReasonCrash {
-		t.Errorf("lost %v", reasons)
+	if reasons := killed.get(); len(reasons) != 1 || reasons[0] != worker.ReasonCrash {
+		t.Errorf("killed: %v", reasons)
 	}
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/envladder/envladder/internal/chart/manifest"
 )
 
-// Config of a pool.
+// Config configures a pool.
 type Config struct {
-	// Most is how many workers may run at once. Further renders wait.
-	Most int
-	// Memory of a worker in bytes, beyond what it takes to start.
+	// MaxWorkers is the maximum number of workers. Further renders wait.
+	MaxWorkers int
+	// Memory is the memory limit of a worker in bytes, in addition to the memory at its start.
 	Memory int64
-	// Timeout of a render whose context has no earlier deadline.
+	// Timeout is the timeout of a render if its context has no earlier deadline.
 	Timeout time.Duration
 	Log     *slog.Logger
 	// Killed, if set, is called for each worker that was killed or crashed.
@@ -32,24 +32,23 @@ type Config struct {
 // DefaultMemory is a few times the memory that the largest public charts take.
 const DefaultMemory = 512 << 20
 
-// DefaultTimeout is that of the repo-server's requests (ARGOCD_EXEC_TIMEOUT is 90 s,
-// its gRPC calls have 60 s).
+// DefaultTimeout is the timeout of the repo-server's gRPC calls; ARGOCD_EXEC_TIMEOUT is 90 s.
 const DefaultTimeout = time.Minute
 
-// Pool has the workers. Close must be called in the end.
+// Pool is a pool of workers. The caller must call Close after use.
 type Pool struct {
 	config Config
 	slots  *semaphore.Weighted
 
 	mu     sync.Mutex
-	idle   []*process // the one that was used last is the last
+	idle   []*process // the most recently used is the last
 	all    map[*process]bool
 	closed bool
 }
 
 // NewPool returns a pool, which starts workers when they are needed.
 func NewPool(config Config) *Pool {
-	return &Pool{config: config, slots: semaphore.NewWeighted(int64(config.Most)), all: map[*process]bool{}}
+	return &Pool{config: config, slots: semaphore.NewWeighted(int64(config.MaxWorkers)), all: map[*process]bool{}}
 }
 
 // Close kills all workers, busy or not.
@@ -203,6 +202,7 @@ func (p *Pool) take(key string) (w *process, used bool, err error) {
 	return w, false, err
 }
 
+// start starts a worker.
 func (p *Pool) start() (*process, error) {
 	w, err := start(p.config.Memory)
 	if err != nil {
@@ -218,6 +218,7 @@ func (p *Pool) start() (*process, error) {
 	return w, nil
 }
 
+// put makes a worker idle.
 func (p *Pool) put(w *process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -228,6 +229,7 @@ func (p *Pool) put(w *process) {
 	p.idle = append(p.idle, w)
 }
 
+// forget removes a worker that has ended.
 func (p *Pool) forget(w *process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

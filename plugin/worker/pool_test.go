@@ -20,44 +20,45 @@ import (
 	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
-// TestMain makes this very binary a worker, or a program with a pool, where it is started
-// as one.
+// TestMain runs this binary as a worker or as a program with a pool, if it was started as one,
+// and else runs the tests.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == parent {
-		beParent()
+		runParent()
 	}
 	workertest.Main(m)
 }
 
-func newPool(t *testing.T, most int) (*worker.Pool, *lostReasons) {
+func newPool(t *testing.T, maxWorkers int) (*worker.Pool, *killedReasons) {
 	t.Helper()
-	lost := &lostReasons{}
+	killed := &killedReasons{}
 	pool := worker.NewPool(worker.Config{
-		Most: most, Memory: workertest.Memory, Timeout: 5 * time.Minute,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Killed: lost.add,
+		MaxWorkers: maxWorkers, Memory: workertest.Memory, Timeout: 5 * time.Minute,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Killed: killed.add,
 	})
 	t.Cleanup(pool.Close)
-	return pool, lost
+	return pool, killed
 }
 
-type lostReasons struct {
+// killedReasons collects the reasons of killed workers.
+type killedReasons struct {
 	mu  sync.Mutex
 	all []worker.Reason
 }
 
-func (l *lostReasons) add(r worker.Reason) {
+func (l *killedReasons) add(r worker.Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, r)
 }
 
-func (l *lostReasons) get() []worker.Reason {
+func (l *killedReasons) get() []worker.Reason {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all
 }
 
-// source is a chart with the template bad.yaml between two good ones.
+// source returns a chart with the template bad.yaml between two good ones.
 func source(t *testing.T, bad string) *chart.Source {
 	t.Helper()
 	read, err := chart.Read(t.Context(), fstest.MapFS{
@@ -73,19 +74,20 @@ func source(t *testing.T, bad string) *chart.Source {
 	return read
 }
 
-func recipe(name string) chart.RenderOptions {
+// renderOptions returns options with a value for the name.
+func renderOptions(name string) chart.RenderOptions {
 	return chart.RenderOptions{Values: map[string]any{"name": name}, Release: chart.Release{Name: "here"}}
 }
 
-func TestAWorkerRendersAsThisProcessDoes(t *testing.T) {
-	pool, lost := newPool(t, 2)
+func TestPoolRendersLikeThisProcess(t *testing.T) {
+	pool, killed := newPool(t, 2)
 	small := source(t, "kind: Pod\nmetadata: {labels: {{ toJson .Values.labels }}}\n")
 	loaded, err := small.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {
-		r := recipe(fmt.Sprintf("n%d", i%3))
+		r := renderOptions(fmt.Sprintf("n%d", i%3))
 		r.Values["labels"] = map[string]any{"f": 1.5, "big": 1e21, "null": nil, "list": []any{true, "<&>", map[string]any{}}}
 		r.Stamps = &postrender.Stamps{Ladder: "shop", Environment: "dev"}
 		want, err := loaded.Render(r)
@@ -100,74 +102,74 @@ func TestAWorkerRendersAsThisProcessDoes(t *testing.T) {
 			t.Errorf("(-here +worker)\n%s", diff)
 		}
 	}
-	if reasons := lost.get(); len(reasons) > 0 {
-		t.Errorf("workers were lost: %v", reasons)
+	if reasons := killed.get(); len(reasons) > 0 {
+		t.Errorf("workers were killed: %v", reasons)
 	}
 }
 
-func TestATemplateThatCostsItsWorkerIsNamed(t *testing.T) {
+func TestWorkerErrorNamesTemplate(t *testing.T) {
 	for _, tt := range []struct {
 		name, bad string
 		limit     time.Duration
 		reason    worker.Reason
 		want      string
 	}{
-		{"an endless range", `{{ range 9223372036854775807 }}{{ end }}`, 16 * time.Second, worker.ReasonTime, "(infinite loop?)"},
-		{"a long repetition", `{{ repeat 1000000000 "x" }}`, time.Minute, worker.ReasonMemory, "MiB of memory (--max-render-memory)"},
-		{"a hog", `{{ $l := list "` + strings.Repeat("x", 1000) + `" }}{{ range 40 }}{{ $l = concat $l $l }}{{ end }}{{ $l }}`, time.Minute, worker.ReasonMemory, "MiB of memory"},
-		{"what is large when it is parsed", `{kind: Secret, metadata: {name: x}, data: [{{ repeat 3000000 "{a: {}}," }}1]}`, 5 * time.Minute, worker.ReasonMemory, "MiB of memory"},
-		{"a value that refers to itself", `{{ $_ := set .Values "self" .Values }}{{ printf "%v" .Values }}`, time.Minute, worker.ReasonStack, "(infinite recursion?)"},
+		{"endless range", `{{ range 9223372036854775807 }}{{ end }}`, 16 * time.Second, worker.ReasonTime, "(infinite loop?)"},
+		{"long repetition", `{{ repeat 1000000000 "x" }}`, time.Minute, worker.ReasonMemory, "MiB of memory (--max-render-memory)"},
+		{"doubling list", `{{ $l := list "` + strings.Repeat("x", 1000) + `" }}{{ range 40 }}{{ $l = concat $l $l }}{{ end }}{{ $l }}`, time.Minute, worker.ReasonMemory, "MiB of memory"},
+		{"output that is large when parsed", `{kind: Secret, metadata: {name: x}, data: [{{ repeat 3000000 "{a: {}}," }}1]}`, 5 * time.Minute, worker.ReasonMemory, "MiB of memory"},
+		{"self-referential value", `{{ $_ := set .Values "self" .Values }}{{ printf "%v" .Values }}`, time.Minute, worker.ReasonStack, "(infinite recursion?)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pool, lost := newPool(t, 2)
+			pool, killed := newPool(t, 2)
 			ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 			defer cancel()
-			_, err := pool.Render(ctx, source(t, tt.bad), recipe("x"))
-			var gone *worker.WorkerError
-			if !errors.As(err, &gone) {
+			_, err := pool.Render(ctx, source(t, tt.bad), renderOptions("x"))
+			var workerErr *worker.WorkerError
+			if !errors.As(err, &workerErr) {
 				t.Fatalf("error %v", err)
 			}
-			if gone.Template != "small/templates/bad.yaml" || !strings.Contains(err.Error(), tt.want) {
+			if workerErr.Template != "small/templates/bad.yaml" || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v", err)
 			}
-			if gone.Reason != tt.reason || len(lost.get()) != 2 {
-				t.Errorf("reason %s, lost %v", gone.Reason, lost.get())
+			if workerErr.Reason != tt.reason || len(killed.get()) != 2 {
+				t.Errorf("reason %s, killed %v", workerErr.Reason, killed.get())
 			}
-			if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+			if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), renderOptions("x")); err != nil {
 				t.Errorf("the next request: %v", err)
 			}
 		})
 	}
 }
 
-func TestARecursiveIncludeIsAnErrorOrALoss(t *testing.T) {
+func TestRecursiveIncludeReturnsError(t *testing.T) {
 	pool, _ := newPool(t, 1)
 	for bad, want := range map[string]string{`{{ include "again" . }}`: "bad.yaml", `{{ template "deep" . }}`: "_helpers.tpl"} {
-		_, err := pool.Render(t.Context(), source(t, bad), recipe("x"))
+		_, err := pool.Render(t.Context(), source(t, bad), renderOptions("x"))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v", bad, err)
 		}
 	}
-	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), renderOptions("x")); err != nil {
 		t.Errorf("the next request: %v", err)
 	}
 }
 
-// The endless render ends only when the others are done: if it kept them waiting, they
-// would never be.
-func TestOthersNoticeNothingOfALoss(t *testing.T) {
+// The endless render ends only when the others are done: if it blocked them, the test would not
+// end.
+func TestKilledWorkersDoNotAffectOthers(t *testing.T) {
 	pool, _ := newPool(t, 4)
 	good := source(t, "kind: Pod")
 	endless, end := context.WithCancel(t.Context())
 	defer end()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := pool.Render(endless, source(t, `{{ range 9223372036854775807 }}{{ end }}`), recipe("x"))
+		_, err := pool.Render(endless, source(t, `{{ range 9223372036854775807 }}{{ end }}`), renderOptions("x"))
 		ended <- err
 	}()
 	var group sync.WaitGroup
 	group.Go(func() {
-		if _, err := pool.Render(t.Context(), source(t, `{{ repeat 1000000000 "x" }}`), recipe("x")); err == nil {
+		if _, err := pool.Render(t.Context(), source(t, `{{ repeat 1000000000 "x" }}`), renderOptions("x")); err == nil {
 			t.Error("a long repetition: no error")
 		}
 	})
@@ -175,7 +177,7 @@ func TestOthersNoticeNothingOfALoss(t *testing.T) {
 		group.Go(func() {
 			for j := range 50 {
 				name := fmt.Sprintf("n%d-%d", i, j)
-				got, err := pool.Render(t.Context(), good, recipe(name))
+				got, err := pool.Render(t.Context(), good, renderOptions(name))
 				if err != nil || !strings.Contains(fmt.Sprint(got), "name: "+name+"}") {
 					t.Errorf("%v, %v", got, err)
 				}
@@ -184,7 +186,7 @@ func TestOthersNoticeNothingOfALoss(t *testing.T) {
 	}
 	group.Wait()
 	if len(ended) > 0 {
-		t.Error("the endless render ended by itself")
+		t.Error("the endless render ended before it was canceled")
 	}
 	end()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -192,47 +194,47 @@ func TestOthersNoticeNothingOfALoss(t *testing.T) {
 	}
 }
 
-func TestWhoGoesAwayFreesTheWorker(t *testing.T) {
-	pool, lost := newPool(t, 1)
+func TestCanceledRequestFreesWorker(t *testing.T) {
+	pool, killed := newPool(t, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(200*time.Millisecond, cancel)
-	_, err := pool.Render(ctx, source(t, `{{ range 9223372036854775807 }}{{ end }}`), recipe("x"))
+	_, err := pool.Render(ctx, source(t, `{{ range 9223372036854775807 }}{{ end }}`), renderOptions("x"))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if diff := cmp.Diff([]worker.Reason{worker.ReasonGone}, lost.get()); diff != "" {
+	if diff := cmp.Diff([]worker.Reason{worker.ReasonGone}, killed.get()); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), renderOptions("x")); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAnErrorOfATemplateCostsNothing(t *testing.T) {
-	pool, lost := newPool(t, 1)
+func TestTemplateErrorKillsNoWorker(t *testing.T) {
+	pool, killed := newPool(t, 1)
 	for range 3 {
-		_, err := pool.Render(t.Context(), source(t, "\n{{ fail `no` }}"), recipe("x"))
+		_, err := pool.Render(t.Context(), source(t, "\n{{ fail `no` }}"), renderOptions("x"))
 		if err == nil || !strings.Contains(err.Error(), `rendering chart "c": execution error at (small/templates/bad.yaml:2`) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if reasons := lost.get(); len(reasons) > 0 {
-		t.Errorf("workers were lost: %v", reasons)
+	if reasons := killed.get(); len(reasons) > 0 {
+		t.Errorf("workers were killed: %v", reasons)
 	}
 }
 
-func TestAClosedPoolRefuses(t *testing.T) {
+func TestClosedPoolReturnsError(t *testing.T) {
 	pool, _ := newPool(t, 1)
-	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err != nil {
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), renderOptions("x")); err != nil {
 		t.Fatal(err)
 	}
 	pool.Close()
-	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), recipe("x")); err == nil {
+	if _, err := pool.Render(t.Context(), source(t, "kind: Pod"), renderOptions("x")); err == nil {
 		t.Error("no error")
 	}
 }
 
-// What a worker costs beside rendering in this process.
+// BenchmarkRender compares workers with rendering in this process.
 func BenchmarkRender(b *testing.B) {
 	small, err := chart.Read(b.Context(), os.DirFS("../../examples/shop/gitops/shop"), "chart", nil)
 	if err != nil {
@@ -251,7 +253,7 @@ func BenchmarkRender(b *testing.B) {
 		}
 	})
 	b.Run("in a worker", func(b *testing.B) {
-		pool := worker.NewPool(worker.Config{Most: 1, Memory: workertest.Memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		pool := worker.NewPool(worker.Config{MaxWorkers: 1, Memory: workertest.Memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 		defer pool.Close()
 		for b.Loop() {
 			if _, err := pool.Render(b.Context(), small, r); err != nil {
@@ -261,7 +263,7 @@ func BenchmarkRender(b *testing.B) {
 	})
 	b.Run("in a new worker each", func(b *testing.B) {
 		for b.Loop() {
-			pool := worker.NewPool(worker.Config{Most: 1, Memory: workertest.Memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+			pool := worker.NewPool(worker.Config{MaxWorkers: 1, Memory: workertest.Memory, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 			if _, err := pool.Render(b.Context(), small, r); err != nil {
 				b.Fatal(err)
 			}

@@ -3,7 +3,7 @@ package worker
 import "testing"
 
 func TestReasonOf(t *testing.T) {
-	for said, want := range map[string]Reason{
+	for output, want := range map[string]Reason{
 		"fatal error: runtime: out of memory\n\nruntime stack:":                                            ReasonMemory,
 		"fatal error: runtime: cannot allocate memory":                                                     ReasonMemory,
 		"runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT":                    ReasonMemory,
@@ -11,16 +11,16 @@ func TestReasonOf(t *testing.T) {
 		"runtime: goroutine stack exceeds 67108864-byte limit\nfatal error: stack overflow":                ReasonStack,
 		"fatal error: unexpected signal during runtime execution\n[signal SIGSEGV: segmentation violation": ReasonMemory,
 		"panic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV:":        ReasonCrash,
-		"":                     ReasonCrash,
-		"panic: fault of ours": ReasonCrash,
+		"":                      ReasonCrash,
+		"panic: internal error": ReasonCrash,
 	} {
-		if got := reasonOf(said); got != want {
-			t.Errorf("%q: %s, want %s", said, got, want)
+		if got := reasonOf(output); got != want {
+			t.Errorf("%q: %s, want %s", output, got, want)
 		}
 	}
 }
 
-func TestWhatIsOnlyLikelyIsSaidSo(t *testing.T) {
+func TestWorkerErrorReportsProbableReason(t *testing.T) {
 	err := &WorkerError{Reason: ReasonMemory, Unsure: true, Chart: "c", Memory: 64 << 20}
 	if want := `rendering chart "c": it probably needs more than 64 MiB of memory (--max-render-memory)`; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)

@@ -2,5 +2,5 @@
 
 package workertest
 
-// Memory of the tests' workers.
+// Memory is the memory limit of the tests' workers.
 const Memory = 512 << 20

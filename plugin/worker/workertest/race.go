@@ -2,5 +2,5 @@
 
 package workertest
 
-// Memory of the tests' workers: the race detector takes four bytes beside each.
+// Memory is the memory limit of the tests' workers. The race detector needs four times as much.
 const Memory = 2 << 30

@@ -1,4 +1,4 @@
-// Package workertest makes a test's own binary the workers of its pools.
+// Package workertest runs a test's binary as the workers of its pools.
 package workertest
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/envladder/envladder/plugin/worker"
 )
 
-// Main is for a TestMain: the binary works where it is started as a worker, and runs its
-// tests else.
+// Main implements TestMain: the binary serves requests if it was started as a worker, and runs
+// its tests otherwise.
 func Main(m *testing.M) {
 	if len(os.Args) != 3 || os.Args[1] != worker.Command {
 		os.Exit(m.Run())
