@@ -541,7 +541,7 @@ func TestHostileStreams(t *testing.T) {
 		want     string
 	}{
 		{"a wrong checksum", wrongSum, good, codes.InvalidArgument, "SHA-256"},
-		{"a truncated stream", metadataOf(good), good[:len(good)-20], codes.InvalidArgument, "were announced: it was cut"},
+		{"a truncated stream", metadataOf(good), good[:len(good)-20], codes.InvalidArgument, "bytes instead of"},
 		{"nothing after the metadata", metadataOf(good), nil, codes.InvalidArgument, "the archive has 0 bytes"},
 		{"no metadata", nil, good, codes.InvalidArgument, "doesn't begin with metadata"},
 		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "reading gzip"},
@@ -645,7 +645,7 @@ func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
 		{"asked first", ask("dev"), data, ""},
 		{"asked again", ask("dev"), data, ""},
 		{"announced, and not sent", ask("dev"), nil, "the archive has 0 bytes"},
-		{"cut", ask("dev"), data[:len(data)-20], "it was cut"},
+		{"cut", ask("dev"), data[:len(data)-20], "it was truncated"},
 		{"damaged", ask("dev"), damaged, "it was damaged"},
 		{"asked for another environment", ask("prod"), data, ""},
 		{"asked for one that isn't", ask("qa"), data, `"qa"`},
@@ -871,7 +871,7 @@ func TestTheSocket(t *testing.T) {
 	t.Run("another file is left alone", func(t *testing.T) {
 		folder := t.TempDir()
 		writeFile(t, filepath.Join(folder, "envladder.sock"), "mine")
-		refused(t, folder, "envladder", "is no socket")
+		refused(t, folder, "envladder", "isn't a socket")
 	})
 	t.Run("a name that leads elsewhere is refused", func(t *testing.T) {
 		refused(t, t.TempDir(), "../envladder", "plugin name")
