@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/plugin"
 )
 
-// lookup is getenv over NAME=VALUE pairs.
+// lookup returns a getenv for NAME=VALUE pairs.
 func lookup(pairs ...string) func(string) string {
 	env := map[string]string{}
 	for _, pair := range pairs {
@@ -30,10 +30,10 @@ func execIn(t *testing.T, dir string, env ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestExecGivesWhatServeGives(t *testing.T) {
+func TestExecReturnsSameAsServe(t *testing.T) {
 	root := newRepository(t)
 	want := "---\n" + withDigest(t, root, wantProdEU)
-	t.Run("in a working copy", func(t *testing.T) {
+	t.Run("working copy", func(t *testing.T) {
 		got, err := execIn(t, filepath.Join(root, app), argoEnv(prodEU)...)
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestExecGivesWhatServeGives(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("by a parameter's variable", func(t *testing.T) {
+	t.Run("variable of a parameter", func(t *testing.T) {
 		got, err := execIn(t, filepath.Join(root, app), "PARAM_ENVIRONMENT=prod", "PARAM_TARGET=eu",
 			"PARAM_RELEASENAME=shop-prod-eu", "ARGOCD_APP_NAMESPACE=shop", "KUBE_VERSION=1.34.4")
 		if err != nil {
@@ -52,7 +52,7 @@ func TestExecGivesWhatServeGives(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("where argocd-cmp-server unpacks", func(t *testing.T) {
+	t.Run("folder of argocd-cmp-server", func(t *testing.T) {
 		work := t.TempDir()
 		unpacked := filepath.Join(work, "_cmp_server", "0f9c")
 		if err := os.CopyFS(unpacked, os.DirFS(root)); err != nil {
@@ -69,7 +69,7 @@ func TestExecGivesWhatServeGives(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("a layer that was cut away is explained", func(t *testing.T) {
+	t.Run("layer that was not sent", func(t *testing.T) {
 		work := t.TempDir()
 		unpacked := filepath.Join(work, "_cmp_server", "0f9c")
 		if err := os.CopyFS(unpacked, os.DirFS(filepath.Join(root, app))); err != nil {
@@ -80,7 +80,7 @@ func TestExecGivesWhatServeGives(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("a layer outside of what was unpacked can't be reached", func(t *testing.T) {
+	t.Run("layer outside the unpacked folder", func(t *testing.T) {
 		work := t.TempDir()
 		unpacked := filepath.Join(work, "_cmp_server", "0f9c")
 		if err := os.CopyFS(unpacked, os.DirFS(root)); err != nil {

@@ -28,7 +28,7 @@ import (
 	"github.com/envladder/envladder/plugin/archive"
 )
 
-// generateWithin is generate with a deadline, as the repo-server sets one.
+// generateWithin calls generate with a deadline, as the repo-server does.
 func (s *served) generateWithin(t *testing.T, limit time.Duration, root, app string, env ...string) ([]string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -47,7 +47,7 @@ func (s *served) generateWithin(t *testing.T, limit time.Duration, root, app str
 	return response.Manifests, nil
 }
 
-// bad is the template that newRepository's chart gets.
+// bad is the path of a template that tests add to newRepository's chart.
 const bad = app + "/chart/templates/bad.yaml"
 
 func TestHostileTemplates(t *testing.T) {
@@ -63,19 +63,19 @@ func TestHostileTemplates(t *testing.T) {
 		code                codes.Code
 		want                string
 	}{
-		{"an endless range", bad, "{{ range 9223372036854775807 }}{{ end }}", 16 * time.Second, codes.DeadlineExceeded, `template "shop/templates/bad.yaml" timed out after`},
-		{"a long repetition", bad, `{{ repeat 1000000000 "x" }}`, time.Minute, codes.ResourceExhausted, `template "shop/templates/bad.yaml" needs more`},
-		{"a value that refers to itself", bad, `{{ $_ := set .Values "self" .Values }}{{ printf "%v" .Values }}`, time.Minute, codes.ResourceExhausted, `template "shop/templates/bad.yaml" overflows the stack`},
-		{"a recursive include", bad, `{{ define "again" }}{{ include "again" . }}{{ end }}{{ include "again" . }}`, time.Minute, codes.InvalidArgument, "bad.yaml"},
+		{"endless range", bad, "{{ range 9223372036854775807 }}{{ end }}", 16 * time.Second, codes.DeadlineExceeded, `template "shop/templates/bad.yaml" timed out after`},
+		{"long repetition", bad, `{{ repeat 1000000000 "x" }}`, time.Minute, codes.ResourceExhausted, `template "shop/templates/bad.yaml" needs more`},
+		{"self-referential value", bad, `{{ $_ := set .Values "self" .Values }}{{ printf "%v" .Values }}`, time.Minute, codes.ResourceExhausted, `template "shop/templates/bad.yaml" overflows the stack`},
+		{"recursive include", bad, `{{ define "again" }}{{ include "again" . }}{{ end }}{{ include "again" . }}`, time.Minute, codes.InvalidArgument, "bad.yaml"},
 		{"100 MiB", bad, "kind: ConfigMap\ndata: {a: {{ repeat 104857600 `x` }}}", time.Minute, codes.InvalidArgument, `more than 64 MiB, most of them by template "shop/templates/`},
-		{"what is no YAML", bad, "a: b: c", time.Minute, codes.InvalidArgument, "shop/templates/bad.yaml"},
-		{"an error with escapes for a terminal", bad, "{{ fail `\x1b[31mred\a` }}", time.Minute, codes.InvalidArgument, "\ufffd[31mred\ufffd"},
-		{"an error without end", bad, `{{ fail (repeat 1000000 "x") }}`, time.Minute, codes.InvalidArgument, "xxx…"},
-		{"a recursive schema", app + "/chart/values.schema.json", `{"$ref": "#"}`, time.Minute, codes.InvalidArgument, "values.schema.json"},
-		{"a schema that reads a file", app + "/chart/values.schema.json", `{"$ref": "file:///etc/passwd"}`, time.Minute, codes.InvalidArgument, "reads no files and no network"},
-		{"a schema that asks a server", app + "/chart/values.schema.json", `{"$ref": "http://127.0.0.1:1/s.json"}`, time.Minute, codes.InvalidArgument, "reads no files and no network"},
-		{"a chart named ..", app + "/chart/Chart.yaml", "apiVersion: v2\nname: ..\nversion: 1.0.0\n", time.Minute, codes.OK, ""},
-		{"another digest", bad, "kind: Pod\nmetadata: {name: smuggler}\nspec: {containers: [{image: \"registry.example.com/shop/web:latest\"}]}", time.Minute, codes.InvalidArgument, `Pod "smuggler" of template "shop/templates/bad.yaml" runs "registry.example.com/shop/web:latest"`},
+		{"invalid YAML", bad, "a: b: c", time.Minute, codes.InvalidArgument, "shop/templates/bad.yaml"},
+		{"error with terminal escapes", bad, "{{ fail `\x1b[31mred\a` }}", time.Minute, codes.InvalidArgument, "\ufffd[31mred\ufffd"},
+		{"long error", bad, `{{ fail (repeat 1000000 "x") }}`, time.Minute, codes.InvalidArgument, "xxx…"},
+		{"recursive schema", app + "/chart/values.schema.json", `{"$ref": "#"}`, time.Minute, codes.InvalidArgument, "values.schema.json"},
+		{"schema that reads a file", app + "/chart/values.schema.json", `{"$ref": "file:///etc/passwd"}`, time.Minute, codes.InvalidArgument, "reads no files and no network"},
+		{"schema that sends a request", app + "/chart/values.schema.json", `{"$ref": "http://127.0.0.1:1/s.json"}`, time.Minute, codes.InvalidArgument, "reads no files and no network"},
+		{"chart named ..", app + "/chart/Chart.yaml", "apiVersion: v2\nname: ..\nversion: 1.0.0\n", time.Minute, codes.OK, ""},
+		{"other digest", bad, "kind: Pod\nmetadata: {name: smuggler}\nspec: {containers: [{image: \"registry.example.com/shop/web:latest\"}]}", time.Minute, codes.InvalidArgument, `Pod "smuggler" of template "shop/templates/bad.yaml" runs "registry.example.com/shop/web:latest"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := newRepository(t)
@@ -96,8 +96,8 @@ func TestHostileTemplates(t *testing.T) {
 	}
 }
 
-// Few entries whose ways double at each of as many levels as links are followed, and the one turn is free again.
-func TestLinksThatDoubleTheWayHoldNoTurn(t *testing.T) {
+// The links double the number of paths at each level, and the request is the only one in progress.
+func TestDoublingLinksAreRejected(t *testing.T) {
 	config := newConfig(t.TempDir())
 	config.MaxRequests = 1
 	s := serveConfig(t, config)
@@ -129,7 +129,7 @@ func TestLinksThatDoubleTheWayHoldNoTurn(t *testing.T) {
 	}
 }
 
-// allocated is what this process, the server, has on its heap, in bytes.
+// allocated returns the heap size of this process, the server, in bytes.
 func allocated() uint64 {
 	runtime.GC()
 	var stats runtime.MemStats
@@ -137,9 +137,9 @@ func allocated() uint64 {
 	return stats.HeapAlloc
 }
 
-// A packed stream that unpacks to a thousand times as much is refused before it takes more
-// than its bound.
-func TestAStreamThatUnpacksToMuchTakesLittle(t *testing.T) {
+// A stream that unpacks to a thousand times its size is rejected before it uses more memory
+// than its limit.
+func TestHighlyCompressedStreamUsesLittleMemory(t *testing.T) {
 	limits := archive.DefaultLimits
 	limits.Unpacked = 16 << 20
 	s := serve(t, limits)
@@ -151,19 +151,19 @@ func TestAStreamThatUnpacksToMuchTakesLittle(t *testing.T) {
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("error %v", err)
 	}
-	// All that was ever allocated, whether it is in use or not, the test's own share included.
+	// total allocations, including those of the test
 	if took := after.TotalAlloc - before.TotalAlloc; took > 8*uint64(limits.Unpacked) {
-		t.Errorf("it took %d MiB in all", took>>20)
+		t.Errorf("%d MiB were allocated", took>>20)
 	}
 }
 
-func TestOddTemplatesAreRendered(t *testing.T) {
+func TestUnusualTemplatesRender(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	for _, tt := range []struct{ name, content, want string }{
-		{"a list", "kind: List\nitems:\n- {kind: Secret, metadata: {name: a}}\n", "# Source: shop/templates/bad.yaml\nkind: List\nitems:\n- {kind: Secret, metadata: {name: a}}\n"},
-		{"line ends of Windows", "kind: Secret\r\nmetadata: {name: a}\r\n", "# Source: shop/templates/bad.yaml\nkind: Secret\r\nmetadata: {name: a}\n"},
-		{"escapes for a terminal", "kind: Secret\nmetadata: {name: a}\nstringData: {x: \"\\e[31m\"}\n", "# Source: shop/templates/bad.yaml\nkind: Secret\nmetadata: {name: a}\nstringData: {x: \"\\e[31m\"}\n"},
-		{"the environment of Argo CD isn't theirs", "kind: Secret\nmetadata: {name: \"{{ .Values.ARGOCD_ENV_X }}\"}\n", "# Source: shop/templates/bad.yaml\nkind: Secret\nmetadata: {name: \"\"}\n"},
+		{"list", "kind: List\nitems:\n- {kind: Secret, metadata: {name: a}}\n", "# Source: shop/templates/bad.yaml\nkind: List\nitems:\n- {kind: Secret, metadata: {name: a}}\n"},
+		{"Windows line endings", "kind: Secret\r\nmetadata: {name: a}\r\n", "# Source: shop/templates/bad.yaml\nkind: Secret\r\nmetadata: {name: a}\n"},
+		{"terminal escapes", "kind: Secret\nmetadata: {name: a}\nstringData: {x: \"\\e[31m\"}\n", "# Source: shop/templates/bad.yaml\nkind: Secret\nmetadata: {name: a}\nstringData: {x: \"\\e[31m\"}\n"},
+		{"environment variable of Argo CD", "kind: Secret\nmetadata: {name: \"{{ .Values.ARGOCD_ENV_X }}\"}\n", "# Source: shop/templates/bad.yaml\nkind: Secret\nmetadata: {name: \"\"}\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := newRepository(t)
@@ -179,9 +179,9 @@ func TestOddTemplatesAreRendered(t *testing.T) {
 	}
 }
 
-// The endless render ends only when its neighbours are served: if it kept them waiting,
-// they would never be.
-func TestAnEndlessTemplateKeepsNobodyElseWaiting(t *testing.T) {
+// The endless render ends only when the other requests are served: if it blocked them, the test
+// would not end.
+func TestEndlessTemplateBlocksNoOtherRequest(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	endless := newRepository(t)
 	writeFile(t, filepath.Join(endless, bad), "{{ range 9223372036854775807 }}{{ end }}")
@@ -208,7 +208,7 @@ func TestAnEndlessTemplateKeepsNobodyElseWaiting(t *testing.T) {
 		}
 	}
 	if len(stuck) > 0 {
-		t.Fatalf("the endless render ended before its neighbours were served: %v", <-stuck)
+		t.Fatalf("the endless render ended before the other requests were served: %v", <-stuck)
 	}
 	end()
 	if err := <-stuck; status.Code(err) != codes.Canceled {
@@ -216,7 +216,7 @@ func TestAnEndlessTemplateKeepsNobodyElseWaiting(t *testing.T) {
 	}
 }
 
-func TestTwoHundredRequestsAtOnce(t *testing.T) {
+func TestServeHandlesConcurrentRequests(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	var group sync.WaitGroup
 	for i := range 200 {
@@ -232,7 +232,7 @@ func TestTwoHundredRequestsAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-func TestSwitches(t *testing.T) {
+func TestBooleanParameters(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 	writeFile(t, filepath.Join(root, app, "chart/crds/crd.yaml"), "kind: CustomResourceDefinition\n")
@@ -262,7 +262,7 @@ func TestSwitches(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if got := count(nothing + `,{"name":"allowEmpty","string":"true"}`); got != 0 {
-		t.Errorf("%d manifests of nothing", got)
+		t.Errorf("%d manifests of an empty chart", got)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestMetrics(t *testing.T) {
 	}
 	address := regexp.MustCompile(`msg="serving metrics" address=(\S+)`).FindStringSubmatch(s.logs.String())
 	if address == nil {
-		t.Fatalf("the log doesn't say where metrics are: %s", s.logs)
+		t.Fatalf("the log lacks the address of the metrics: %s", s.logs)
 	}
 	response, err := http.Get("http://" + address[1] + "/metrics")
 	if err != nil {
@@ -308,7 +308,7 @@ func TestMetrics(t *testing.T) {
 		`envladder_plugin_requests_waiting 0`,
 	} {
 		if !strings.Contains(string(body), want+"\n") {
-			t.Errorf("it lacks %s", want)
+			t.Errorf("the metrics lack %s", want)
 		}
 	}
 	if t.Failed() {
@@ -316,7 +316,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-func TestAClientThatGoesAwayLeavesNothing(t *testing.T) {
+func TestDisconnectedClientReleasesResources(t *testing.T) {
 	config := newConfig(t.TempDir())
 	config.MaxRequests = 1
 	s := serveConfig(t, config)
@@ -338,13 +338,13 @@ func TestAClientThatGoesAwayLeavesNothing(t *testing.T) {
 	if err := stream.RecvMsg(&response); status.Code(err) != codes.Canceled {
 		t.Errorf("error %v", err)
 	}
-	// There is one turn and one worker, and both are free again.
+	// the only worker is free again, and no request is in progress
 	if _, err := s.generateWithin(t, 30*time.Second, newRepository(t), app, argoEnv(prodEU)...); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAChartInARegistryIsServed(t *testing.T) {
+func TestServeRendersChartInRegistry(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	packaged := pack(t, entry{name: "shop/Chart.yaml", content: "apiVersion: v2\nname: shop\nversion: 1.0.0\n"},
 		entry{name: "shop/templates/x.yaml", content: "kind: Secret\nmetadata: {name: pulled}\n"})
@@ -367,7 +367,7 @@ func TestAChartInARegistryIsServed(t *testing.T) {
 	}
 }
 
-func TestGeneratePrintsWhatServeAnswers(t *testing.T) {
+func TestExecPrintsSameAsServe(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 	writeFile(t, filepath.Join(root, bad), "kind: Job\nmetadata: {name: x, annotations: {helm.sh/hook: pre-install}}\n")

@@ -37,7 +37,7 @@ func TestReleaseName(t *testing.T) {
 	}
 }
 
-func TestGenerateEndsWithItsContext(t *testing.T) {
+func TestGenerateReturnsContextError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	repository := fstest.MapFS{
@@ -50,7 +50,7 @@ func TestGenerateEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestCheckoutPlacesWhatWasSent(t *testing.T) {
+func TestNewRepoFS(t *testing.T) {
 	sent := fstest.MapFS{"shop/file": {}, "file": {}}
 	for name, tt := range map[string]struct{ rel, source, wantDir, open string }{
 		"all of it":                        {"shop", "shop", "shop", "shop/file"},
@@ -76,12 +76,12 @@ func TestCheckoutPlacesWhatWasSent(t *testing.T) {
 	}
 	for _, rel := range []string{"..", "../shop", "/shop", "shop/../../x"} {
 		if _, _, err := newRepoFS(sent, rel, "shop"); err == nil {
-			t.Errorf("%q was placed", rel)
+			t.Errorf("%q: no error", rel)
 		}
 	}
 }
 
-func TestAPanicIsTheErrorOfOneRequest(t *testing.T) {
+func TestRecoverStreamReturnsPanicAsError(t *testing.T) {
 	var logs strings.Builder
 	intercept := recoverStream(slog.New(slog.NewTextHandler(&logs, nil)))
 	err := intercept(nil, nil, &grpc.StreamServerInfo{FullMethod: "/m"}, func(any, grpc.ServerStream) error { panic("boom") })
@@ -93,9 +93,9 @@ func TestAPanicIsTheErrorOfOneRequest(t *testing.T) {
 	}
 }
 
-// TestTheManifestAnnouncesWhatServeAnnounces holds manifests/plugin.yaml, of which
-// argocd-cmp-server announces the parameters.
-func TestTheManifestAnnouncesWhatServeAnnounces(t *testing.T) {
+// manifests/plugin.yaml announces the same parameters as serve, since argocd-cmp-server reads
+// them from that file.
+func TestManifestAnnouncesSameParametersAsServe(t *testing.T) {
 	data, err := os.ReadFile("../manifests/plugin.yaml")
 	if err != nil {
 		t.Fatal(err)

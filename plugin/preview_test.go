@@ -31,7 +31,7 @@ spec:
 
 var previewDigest = "sha256:" + strings.Repeat("a", 64)
 
-// argo are Argo CD's variables with these parameters, a JSON list.
+// argo returns a getenv for Argo CD's variables with parameters, a JSON list.
 func argo(parameters string) func(string) string {
 	variables := map[string]string{envParameters: parameters, envAppName: "shop-pr-7"}
 	return func(name string) string { return variables[name] }
@@ -52,7 +52,7 @@ func generateWith(t *testing.T, parameters string) (string, error) {
 	return text.String(), err
 }
 
-func TestAPreviewRunsTheDigestOfItsParameters(t *testing.T) {
+func TestPreviewRunsDigestOfParameters(t *testing.T) {
 	text, err := generateWith(t, `[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"7"},{"name":"images","map":{"web":"`+previewDigest+`"}}]`)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestAPreviewRunsTheDigestOfItsParameters(t *testing.T) {
 	}
 }
 
-func TestParametersOfPreviewsCountNowhereElse(t *testing.T) {
+func TestPreviewParametersAreRejectedElsewhere(t *testing.T) {
 	image := `{"name":"images","map":{"web":"` + previewDigest + `"}}`
 	for name, test := range map[string]struct{ parameters, want string }{
 		"a digest for prod":          {`[{"name":"environment","string":"prod"},` + image + `]`, `are for environment preview: what "prod" runs is in its pins`},
@@ -88,14 +88,14 @@ func TestParametersOfPreviewsCountNowhereElse(t *testing.T) {
 	}
 }
 
-func TestAnEnvironmentWithAGuardBeginsWithIt(t *testing.T) {
+func TestPreflightObjectComesFirst(t *testing.T) {
 	text, err := generateWith(t, `[{"name":"environment","string":"prod"}]`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, hooks, ok := strings.Cut(text, "# Source: envladder/preflight\n")
 	if !ok || !strings.Contains(hooks, "kind: PodTemplate") || !strings.Contains(hooks, "shop/web@sha256:2222") || !strings.Contains(hooks, "envladder.dev/environment: prod") {
-		t.Errorf("no stamped guard with the image in\n%s", text)
+		t.Errorf("no stamped preflight object with the image in\n%s", text)
 	}
 	text, err = generateWith(t, `[{"name":"environment","string":"dev"}]`)
 	if err != nil || strings.Contains(text, "PodTemplate") {

@@ -8,9 +8,8 @@ import (
 	"github.com/envladder/envladder/plugin/archive"
 )
 
-// TestAWorkersErrorsNameTheLayer: the worker knows what is wrong, and its parent where
-// that comes from.
-func TestAWorkersErrorsNameTheLayer(t *testing.T) {
+// The worker reports the error, and its parent adds the layer that the value comes from.
+func TestWorkerErrorsNameLayer(t *testing.T) {
 	root := t.TempDir()
 	for name, content := range map[string]string{
 		app + "/ladder.yaml":              "apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\nspec:\n  chart: chart\n  layers: [values.yaml]\n  environments: [{name: kinds, layers: [kinds.yaml]}, {name: schema, layers: [schema.yaml]}, {name: meant, layers: [meant.yaml]}]\n",

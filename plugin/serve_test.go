@@ -37,7 +37,7 @@ import (
 	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
-// served is a plugin that serves, and Argo CD's own client of it.
+// served is a running plugin.
 type served struct {
 	socket string
 	logs   *logtest.Buffer
@@ -45,7 +45,7 @@ type served struct {
 	stop func() error
 }
 
-// maxRequests of the plugins that the tests start.
+// maxRequests is the limit of the plugins that the tests start.
 const maxRequests = 2
 
 func serve(t *testing.T, limits archive.Limits) *served {
@@ -60,7 +60,7 @@ func serveIn(t *testing.T, folder string, limits archive.Limits) *served {
 	return serveConfig(t, config)
 }
 
-// newConfig is of a plugin that serves in folder.
+// newConfig returns the configuration of a plugin that serves in folder.
 func newConfig(folder string) plugin.Config {
 	config := plugin.DefaultConfig()
 	config.Folder, config.Name, config.RenderMemory = folder, "envladder", workertest.Memory
@@ -91,15 +91,15 @@ func serveConfig(t *testing.T, config plugin.Config) *served {
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("serving ended: %v", err)
+			t.Fatalf("Serve returned: %v", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	t.Fatal("nothing listens after 5 s")
+	t.Fatal("the plugin doesn't listen after 5 s")
 	return nil
 }
 
-// client is the repo-server's own.
+// client returns the repo-server's client.
 func (s *served) client(t *testing.T) apiclient.ConfigManagementPluginServiceClient {
 	t.Helper()
 	conn, client, err := apiclient.NewConfigManagementPluginClientSet(s.socket).NewConfigManagementPluginClient()
@@ -110,7 +110,7 @@ func (s *served) client(t *testing.T) apiclient.ConfigManagementPluginServiceCli
 	return client
 }
 
-// generate sends root by Argo CD's own code and returns the manifests.
+// generate sends root with Argo CD's code and returns the manifests.
 func (s *served) generate(t *testing.T, root, app string, env ...string) ([]string, error) {
 	t.Helper()
 	stream, err := s.client(t).GenerateManifest(t.Context())
@@ -127,7 +127,7 @@ func (s *served) generate(t *testing.T, root, app string, env ...string) ([]stri
 	return response.Manifests, nil
 }
 
-// newRepository is a GitOps repository on disk.
+// newRepository creates a GitOps repository on disk.
 func newRepository(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -182,7 +182,7 @@ func writeFile(t *testing.T, name, content string) {
 
 const app = "gitops/shop"
 
-// argoEnv is the environment that a repo-server sends.
+// argoEnv returns the environment that a repo-server sends.
 func argoEnv(parameters string, more ...string) []string {
 	return append([]string{
 		"ARGOCD_APP_NAME=argocd_shop-prod-eu", "ARGOCD_APP_NAMESPACE=shop", "ARGOCD_APP_SOURCE_PATH=" + app,
@@ -219,7 +219,7 @@ spec:
         envladder.dev/target: eu
 `
 
-// withDigest puts the chart's digest, recomputed from its definition, into want.
+// withDigest inserts the chart's digest, recomputed from its definition, into want.
 func withDigest(t *testing.T, root, want string) string {
 	t.Helper()
 	var lines strings.Builder
@@ -237,7 +237,7 @@ func TestServeToArgoCD(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 
-	t.Run("it is a named plugin without discovery", func(t *testing.T) {
+	t.Run("no discovery", func(t *testing.T) {
 		response, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{})
 		if err != nil {
 			t.Fatal(err)
@@ -255,7 +255,7 @@ func TestServeToArgoCD(t *testing.T) {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	})
-	t.Run("the folder that manifest-generate-paths has in common", func(t *testing.T) {
+	t.Run("common folder of manifest-generate-paths", func(t *testing.T) {
 		whole, err := s.generate(t, root, app, argoEnv(prodEU)...)
 		if err != nil {
 			t.Fatal(err)
@@ -271,7 +271,7 @@ func TestServeToArgoCD(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("parameters are announced with their choices, also to who has misspelt one", func(t *testing.T) {
+	t.Run("announcement with an invalid parameter", func(t *testing.T) {
 		stream, err := s.client(t).GetParametersAnnouncement(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -303,7 +303,7 @@ func TestServeToArgoCD(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("a repository matches by its ladder", func(t *testing.T) {
+	t.Run("match by ladder", func(t *testing.T) {
 		for dir, want := range map[string]bool{app: true, "org": false} {
 			stream, err := s.client(t).MatchRepository(t.Context())
 			if err != nil {
@@ -332,7 +332,7 @@ func TestServeToArgoCD(t *testing.T) {
 			t.Errorf("%v, %v", response, err)
 		}
 	})
-	t.Run("many at once", func(t *testing.T) {
+	t.Run("concurrent requests", func(t *testing.T) {
 		want, err := s.generate(t, root, app, argoEnv(prodEU)...)
 		if err != nil {
 			t.Fatal(err)
@@ -362,36 +362,36 @@ func replace(t *testing.T, name, before, after string) {
 	writeFile(t, name, strings.ReplaceAll(string(data), before, after))
 }
 
-func TestServeExplains(t *testing.T) {
+func TestServeReturnsHelpfulErrors(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	for _, tt := range []struct {
 		name   string
 		change func(t *testing.T, root string)
-		// sent is the folder that is sent, of the repository.
+		// sent is the folder of the repository that is sent.
 		sent string
 		env  []string
 		want string
 	}{
-		{"a missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
-		{"an unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
-		{"an unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: want one of environment, target, releaseName, pullRequest, skipCrds, skipTests, allowEmpty, images`},
-		{"a parameter that is a list", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
-		{"a switch that is neither on nor off", nil, ".", argoEnv(`[{"name":"environment","string":"prod"},{"name":"skipCrds","string":"yes"}]`), `parameter "skipCrds" is "yes": want true or false`},
-		{"parameters that can't be parsed", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
-		{"a long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName, or --release-name"},
-		{"a layer that was cut away", nil, app, argoEnv(prodEU), `Argo CD sent only "gitops/shop" of the repository: add /org/values.yaml to the Application's annotation argocd.argoproj.io/manifest-generate-paths`},
+		{"missing environment", nil, ".", argoEnv("null"), `parameter environment is missing: ladder "shop" has local, prod`},
+		{"unknown environment", nil, ".", argoEnv(`[{"name":"environment","string":"qa"}]`), "qa"},
+		{"unknown parameter", nil, ".", argoEnv(`[{"name":"env","string":"prod"}]`), `parameter "env" is unknown: want one of environment, target, releaseName, pullRequest, skipCrds, skipTests, allowEmpty, images`},
+		{"list as parameter", nil, ".", argoEnv(`[{"name":"environment","array":["prod"]}]`), `parameter "environment" must be a string`},
+		{"invalid boolean", nil, ".", argoEnv(`[{"name":"environment","string":"prod"},{"name":"skipCrds","string":"yes"}]`), `parameter "skipCrds" is "yes": want true or false`},
+		{"malformed parameters", nil, ".", argoEnv(`{`), "parsing ARGOCD_APP_PARAMETERS"},
+		{"long release name", nil, ".", argoEnv(prodEU, "ARGOCD_APP_NAME="+strings.Repeat("a", 54)), "54 characters, and Helm allows 53: set the parameter releaseName, or --release-name"},
+		{"layer that was not sent", nil, app, argoEnv(prodEU), `Argo CD sent only "gitops/shop" of the repository: add /org/values.yaml to the Application's annotation argocd.argoproj.io/manifest-generate-paths`},
 		{"no ladder", func(t *testing.T, root string) {
 			if err := os.Remove(filepath.Join(root, app, "ladder.yaml")); err != nil {
 				t.Fatal(err)
 			}
 		}, ".", argoEnv(prodEU), "gitops/shop"},
-		{"a fault in the ladder, with its place", func(t *testing.T, root string) {
+		{"error in the ladder", func(t *testing.T, root string) {
 			replace(t, filepath.Join(root, app, "ladder.yaml"), "chart: chart", "chrt: chart")
 		}, ".", argoEnv(prodEU), "gitops/shop/ladder.yaml:5:3"},
-		{"a fault in a template, with its place", func(t *testing.T, root string) {
+		{"error in a template", func(t *testing.T, root string) {
 			replace(t, filepath.Join(root, app, "chart/templates/deployment.yaml"), "{{ .Values.replicas }}", "{{ fail `no replicas` }}")
 		}, ".", argoEnv(prodEU), "shop/templates/deployment.yaml:8"},
-		{"a layer by a symbolic link out of the repository", func(t *testing.T, root string) {
+		{"layer linked outside the repository", func(t *testing.T, root string) {
 			layer := filepath.Join(root, app, "prod.yaml")
 			if err := os.Remove(layer); err != nil {
 				t.Fatal(err)
@@ -418,7 +418,7 @@ func TestServeExplains(t *testing.T) {
 	}
 }
 
-func TestSymbolicLinksInsideTheRepositoryAreFollowed(t *testing.T) {
+func TestServeFollowsLinksInsideRepository(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 	want, err := s.generate(t, root, app, argoEnv(prodEU)...)
@@ -446,7 +446,7 @@ func TestSymbolicLinksInsideTheRepositoryAreFollowed(t *testing.T) {
 	}
 }
 
-// entry is one of a tar.
+// entry is an entry of a tar.
 type entry struct {
 	name, content, link string
 	kind                byte
@@ -487,7 +487,7 @@ func asMessage(m *apiclient.ManifestRequestMetadata) *apiclient.AppStreamRequest
 	return &apiclient.AppStreamRequest{Request: &apiclient.AppStreamRequest_Metadata{Metadata: m}}
 }
 
-// send sends a hand-made stream in chunks of 1 KiB and returns the answer's error.
+// send sends data in chunks of 1 KiB and returns the answer's error.
 func (s *served) send(t *testing.T, metadata *apiclient.ManifestRequestMetadata, data []byte) error {
 	t.Helper()
 	stream, err := s.client(t).GenerateManifest(t.Context())
@@ -501,7 +501,7 @@ func (s *served) send(t *testing.T, metadata *apiclient.ManifestRequestMetadata,
 	}
 	for len(data) > 0 {
 		n := min(len(data), 1024)
-		// The answer must not come before all is sent: then Argo CD would see EOF here.
+		// an answer before everything is sent would be an EOF for Argo CD
 		if err := stream.Send(cmp.AppFileRequest(data[:n])); err != nil {
 			t.Fatalf("sending: %v", err)
 		}
@@ -540,23 +540,23 @@ func TestHostileStreams(t *testing.T) {
 		code     codes.Code
 		want     string
 	}{
-		{"a wrong checksum", wrongSum, good, codes.InvalidArgument, "SHA-256"},
-		{"a truncated stream", metadataOf(good), good[:len(good)-20], codes.InvalidArgument, "bytes instead of"},
+		{"wrong checksum", wrongSum, good, codes.InvalidArgument, "SHA-256"},
+		{"truncated stream", metadataOf(good), good[:len(good)-20], codes.InvalidArgument, "bytes instead of"},
 		{"nothing after the metadata", metadataOf(good), nil, codes.InvalidArgument, "the archive has 0 bytes"},
 		{"no metadata", nil, good, codes.InvalidArgument, "doesn't begin with metadata"},
-		{"no archive", nil, []byte("this is text and no archive"), codes.InvalidArgument, "reading gzip"},
-		{"a folder outside", outside, good, codes.InvalidArgument, "outside of what was sent"},
-		{"an archive beyond the limit", metadataOf(noise), noise, codes.ResourceExhausted, "(--max-archive)"},
-		{"a bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked), .git included: make the repo-server send less (--plugin-tar-exclude '.git/**')"},
-		{"too much to keep", nil, pack(t, half...), codes.ResourceExhausted, "--max-unpacked"},
+		{"no archive", nil, []byte("this is text, not an archive"), codes.InvalidArgument, "reading gzip"},
+		{"folder outside", outside, good, codes.InvalidArgument, "outside of what was sent"},
+		{"archive beyond the limit", metadataOf(noise), noise, codes.ResourceExhausted, "(--max-archive)"},
+		{"decompression bomb", metadataOf(bomb), bomb, codes.ResourceExhausted, "unpacks to more than 1 MiB (--max-unpacked), .git included: make the repo-server send less (--plugin-tar-exclude '.git/**')"},
+		{"too much content", nil, pack(t, half...), codes.ResourceExhausted, "--max-unpacked"},
 		{"too many files", nil, pack(t, many...), codes.ResourceExhausted, "more than 100 files and folders (--max-entries)"},
 		{"..", nil, pack(t, entry{name: "a/../../b"}), codes.InvalidArgument, `"a/../../b": its path leads out`},
-		{"an absolute path", nil, pack(t, entry{name: "/etc/passwd"}), codes.InvalidArgument, "leads out"},
-		{"a hard link", nil, pack(t, entry{name: "a", kind: tar.TypeLink, link: "/etc/passwd"}), codes.InvalidArgument, "hard link"},
-		{"a device", nil, pack(t, entry{name: "a", kind: tar.TypeBlock}), codes.InvalidArgument, "device"},
-		{"a FIFO", nil, pack(t, entry{name: "a", kind: tar.TypeFifo}), codes.InvalidArgument, "FIFO"},
-		{"a file below a symbolic link", nil, pack(t, entry{name: "a", kind: tar.TypeSymlink, link: "/"}, entry{name: "a/b"}), codes.InvalidArgument, "isn't a folder"},
-		{"a long path", nil, pack(t, entry{name: strings.Repeat("a/", 3000) + "b"}), codes.InvalidArgument, "longer than 4096 bytes"},
+		{"absolute path", nil, pack(t, entry{name: "/etc/passwd"}), codes.InvalidArgument, "leads out"},
+		{"hard link", nil, pack(t, entry{name: "a", kind: tar.TypeLink, link: "/etc/passwd"}), codes.InvalidArgument, "hard link"},
+		{"device", nil, pack(t, entry{name: "a", kind: tar.TypeBlock}), codes.InvalidArgument, "device"},
+		{"FIFO", nil, pack(t, entry{name: "a", kind: tar.TypeFifo}), codes.InvalidArgument, "FIFO"},
+		{"file below a symbolic link", nil, pack(t, entry{name: "a", kind: tar.TypeSymlink, link: "/"}, entry{name: "a/b"}), codes.InvalidArgument, "isn't a folder"},
+		{"long path", nil, pack(t, entry{name: strings.Repeat("a/", 3000) + "b"}), codes.InvalidArgument, "longer than 4096 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			metadata := tt.metadata
@@ -586,7 +586,7 @@ func TestHostileStreams(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("a chunk beyond what a message may have", func(t *testing.T) {
+	t.Run("chunk beyond the message limit", func(t *testing.T) {
 		stream, err := s.client(t).GenerateManifest(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -601,7 +601,7 @@ func TestHostileStreams(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("a client that goes away leaves the server serving", func(t *testing.T) {
+	t.Run("disconnected client", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		stream, err := s.client(t).GenerateManifest(ctx)
 		if err != nil {
@@ -620,16 +620,16 @@ func TestHostileStreams(t *testing.T) {
 	})
 }
 
-// An archive that was answered before isn't unpacked again, but who announces it must
-// send it.
-func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
+// The archive of a cached request isn't unpacked again, but its checksum is verified, so that the
+// client must send it.
+func TestCachedRequestVerifiesChecksum(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	data := pack(t,
 		entry{name: "ladder.yaml", content: "apiVersion: envladder.dev/v1alpha1\nkind: Ladder\nmetadata: {name: shop}\nspec: {chart: chart, environments: [{name: dev}, {name: prod}]}\n"},
 		entry{name: "chart/Chart.yaml", content: "apiVersion: v2\nname: shop\nversion: 1.0.0\n"},
 		entry{name: "chart/templates/x.yaml", content: "kind: ConfigMap\nmetadata: {name: x}\n"},
 	)
-	ask := func(environment string) *apiclient.ManifestRequestMetadata {
+	metadataFor := func(environment string) *apiclient.ManifestRequestMetadata {
 		metadata := metadataOf(data)
 		metadata.Env = []*apiclient.EnvEntry{{Name: "ARGOCD_APP_PARAMETERS", Value: `[{"name":"environment","string":"` + environment + `"}]`}}
 		return metadata
@@ -642,13 +642,13 @@ func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
 		data     []byte
 		want     string
 	}{
-		{"asked first", ask("dev"), data, ""},
-		{"asked again", ask("dev"), data, ""},
-		{"announced, and not sent", ask("dev"), nil, "the archive has 0 bytes"},
-		{"cut", ask("dev"), data[:len(data)-20], "it was truncated"},
-		{"damaged", ask("dev"), damaged, "it was damaged"},
-		{"asked for another environment", ask("prod"), data, ""},
-		{"asked for one that isn't", ask("qa"), data, `"qa"`},
+		{"first request", metadataFor("dev"), data, ""},
+		{"second request", metadataFor("dev"), data, ""},
+		{"no archive", metadataFor("dev"), nil, "the archive has 0 bytes"},
+		{"truncated", metadataFor("dev"), data[:len(data)-20], "it was truncated"},
+		{"damaged", metadataFor("dev"), damaged, "it was damaged"},
+		{"other environment", metadataFor("prod"), data, ""},
+		{"unknown environment", metadataFor("qa"), data, `"qa"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := s.send(t, tt.metadata, tt.data)
@@ -659,9 +659,9 @@ func TestWhatIsKnownIsHeldToItsChecksum(t *testing.T) {
 	}
 }
 
-// TestWhatIsKnownWaitsForNoTurn holds the only turn: what was answered before is answered
-// again, and nothing else is.
-func TestWhatIsKnownWaitsForNoTurn(t *testing.T) {
+// While another request holds the only slot, cached requests are answered, and all others
+// wait.
+func TestCachedRequestDoesNotWait(t *testing.T) {
 	config := newConfig(t.TempDir())
 	config.MaxRequests = 1
 	s := serveConfig(t, config)
@@ -677,25 +677,25 @@ func TestWhatIsKnownWaitsForNoTurn(t *testing.T) {
 	if err := holding.Send(asMessage(metadataOf(nil))); err != nil {
 		t.Fatal(err)
 	}
-	// waits asks until it is told that there is no turn; on a busy machine that may come late.
+	// waits repeats a request until it fails because of the limit, which may take a while
 	waits := func(name string, env []string) {
 		waitFor(t, func() bool {
 			_, err := s.generateWithin(t, 500*time.Millisecond, root, app, env...)
 			if err == nil {
-				t.Errorf("%s: it was answered", name)
+				t.Errorf("%s: no error", name)
 			}
 			return err == nil || status.Code(err) == codes.ResourceExhausted
 		})
 	}
-	waits("until the turn is taken", argoEnv("[]"))
+	waits("request that takes the slot", argoEnv("[]"))
 	for name, env := range map[string][]string{
-		"another environment":             argoEnv(`[{"name":"environment","string":"local"}]`),
-		"another release":                 argoEnv(prodEU, "ARGOCD_APP_NAME=other"),
-		"another namespace":               argoEnv(prodEU, "ARGOCD_APP_NAMESPACE=other"),
-		"another Kubernetes":              argoEnv(prodEU, "KUBE_VERSION=1.33.0"),
-		"other APIs":                      argoEnv(prodEU, "KUBE_API_VERSIONS=v1"),
-		"another place in the repository": argoEnv(prodEU, "ARGOCD_APP_SOURCE_PATH=below/"+app),
-		"tests to skip":                   argoEnv(strings.Replace(prodEU, "[", `[{"name":"skipTests","string":"true"},`, 1)),
+		"other environment":            argoEnv(`[{"name":"environment","string":"local"}]`),
+		"other release":                argoEnv(prodEU, "ARGOCD_APP_NAME=other"),
+		"other namespace":              argoEnv(prodEU, "ARGOCD_APP_NAMESPACE=other"),
+		"other Kubernetes version":     argoEnv(prodEU, "KUBE_VERSION=1.33.0"),
+		"other APIs":                   argoEnv(prodEU, "KUBE_API_VERSIONS=v1"),
+		"other path in the repository": argoEnv(prodEU, "ARGOCD_APP_SOURCE_PATH=below/"+app),
+		"skipped tests":                argoEnv(strings.Replace(prodEU, "[", `[{"name":"skipTests","string":"true"},`, 1)),
 	} {
 		waits(name, env)
 	}
@@ -708,8 +708,8 @@ func TestWhatIsKnownWaitsForNoTurn(t *testing.T) {
 	}
 }
 
-// Two requests that don't end leave no turn to a third; when one ends, it is served.
-func TestRequestsAreBounded(t *testing.T) {
+// A third request waits while two are in progress, and is served when one of them ends.
+func TestMaxRequests(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	data := pack(t, entry{name: "ladder.yaml"})
 	match := func(ctx context.Context) apiclient.ConfigManagementPluginService_MatchRepositoryClient {
@@ -732,7 +732,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		return err
 	}
 	held := []apiclient.ConfigManagementPluginService_MatchRepositoryClient{match(t.Context()), match(t.Context())}
-	// a stream in progress shows only in that it blocks others
+	// a stream in progress is only visible because it blocks others
 	waitFor(t, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
@@ -746,14 +746,14 @@ func TestRequestsAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-third; err != nil {
-		t.Errorf("after a turn was given back: %v", err)
+		t.Errorf("after a request ended: %v", err)
 	}
 	if err := finish(held[1]); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestServeRefusesLimitsThatNothingIsWithin(t *testing.T) {
+func TestServeRejectsInvalidLimits(t *testing.T) {
 	for want, change := range map[string]func(*plugin.Config){
 		"--max-archive -1":  func(c *plugin.Config) { c.Limits.Archive = -1 },
 		"--max-unpacked 0":  func(c *plugin.Config) { c.Limits.Unpacked = 0 },
@@ -769,7 +769,7 @@ func TestServeRefusesLimitsThatNothingIsWithin(t *testing.T) {
 	}
 }
 
-func TestAFileWhoseNameIsNoUTF8IsLeftOut(t *testing.T) {
+func TestServeSkipsFileWithInvalidName(t *testing.T) {
 	s := serve(t, archive.DefaultLimits)
 	root := newRepository(t)
 	writeFile(t, filepath.Join(root, "docs", "caf\xe9.txt"), "latin1")
@@ -783,7 +783,7 @@ func TestAFileWhoseNameIsNoUTF8IsLeftOut(t *testing.T) {
 	}
 }
 
-func TestALargeFileThatNobodyReadsIsLeftOut(t *testing.T) {
+func TestServeSkipsLargeFile(t *testing.T) {
 	limits := archive.DefaultLimits
 	limits.File = 64 << 10
 	s := serve(t, limits)
@@ -798,8 +798,8 @@ func TestALargeFileThatNobodyReadsIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestTheSocket(t *testing.T) {
-	t.Run("others may use it, and it goes when serving ends", func(t *testing.T) {
+func TestSocket(t *testing.T) {
+	t.Run("mode and removal", func(t *testing.T) {
 		s := serve(t, archive.DefaultLimits)
 		info, err := os.Stat(s.socket)
 		if err != nil {
@@ -809,13 +809,13 @@ func TestTheSocket(t *testing.T) {
 			t.Errorf("mode %v", info.Mode())
 		}
 		if err := s.stop(); err != nil {
-			t.Errorf("serving ended with %v", err)
+			t.Errorf("Serve returned %v", err)
 		}
 		if _, err := os.Stat(s.socket); !os.IsNotExist(err) {
-			t.Errorf("the socket is still there: %v", err)
+			t.Errorf("the socket still exists: %v", err)
 		}
 	})
-	t.Run("a request is finished before the end", func(t *testing.T) {
+	t.Run("request during shutdown", func(t *testing.T) {
 		s := serve(t, archive.DefaultLimits)
 		stream, err := s.client(t).MatchRepository(t.Context())
 		if err != nil {
@@ -839,7 +839,7 @@ func TestTheSocket(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("a stale one is replaced", func(t *testing.T) {
+	t.Run("stale socket", func(t *testing.T) {
 		folder := t.TempDir()
 		listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "envladder.sock"), Net: "unix"})
 		if err != nil {
@@ -861,29 +861,30 @@ func TestTheSocket(t *testing.T) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
-	t.Run("one that answers is left alone", func(t *testing.T) {
+	t.Run("socket of a running plugin", func(t *testing.T) {
 		s := serve(t, archive.DefaultLimits)
 		refused(t, filepath.Dir(s.socket), "envladder", "answers on")
 		if _, err := s.client(t).CheckPluginConfiguration(t.Context(), &emptypb.Empty{}); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("another file is left alone", func(t *testing.T) {
+	t.Run("other file", func(t *testing.T) {
 		folder := t.TempDir()
 		writeFile(t, filepath.Join(folder, "envladder.sock"), "mine")
 		refused(t, folder, "envladder", "isn't a socket")
 	})
-	t.Run("a name that leads elsewhere is refused", func(t *testing.T) {
+	t.Run("name with a path", func(t *testing.T) {
 		refused(t, t.TempDir(), "../envladder", "plugin name")
 	})
-	t.Run("a long path is refused", func(t *testing.T) {
+	t.Run("long path", func(t *testing.T) {
 		refused(t, "/tmp", strings.Repeat("a", 110), "107 is the most")
 	})
-	t.Run("a missing folder is refused", func(t *testing.T) {
+	t.Run("missing folder", func(t *testing.T) {
 		refused(t, filepath.Join(t.TempDir(), "missing"), "envladder", "listening")
 	})
 }
 
+// waitFor waits up to 5 s until a condition holds.
 func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
 	for range 500 {
@@ -892,5 +893,5 @@ func waitFor(t *testing.T, condition func() bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("it didn't come to pass in 5 s")
+	t.Fatal("the condition is still false after 5 s")
 }

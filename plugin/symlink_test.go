@@ -72,14 +72,14 @@ func TestSymbolicLinkAsPath(t *testing.T) {
 		"apps/shop": "services", "apps/deep/shop": "services", "web": "services", "links/shop": "services",
 		"services/shop": "services", "apps/top": "root",
 	} {
-		t.Run(path+" renders the same in every way", func(t *testing.T) {
-			if got := everyWay(t, s, root, path); !strings.Contains(got, "who: "+want+"}") {
+		t.Run(path+" renders the same every way", func(t *testing.T) {
+			if got := renderEveryWay(t, s, root, path); !strings.Contains(got, "who: "+want+"}") {
 				t.Errorf("got %q, want who: %s", got, want)
 			}
 		})
 	}
 	for _, path := range []string{"apps/out", "apps/circle"} {
-		t.Run(path+" is refused", func(t *testing.T) {
+		t.Run(path+" is rejected", func(t *testing.T) {
 			request := plugin.Request{Repository: os.DirFS(root), Dir: path, Environment: "dev"}
 			if _, err := plugin.Generate(t.Context(), request); err == nil || !strings.Contains(err.Error(), "symbolic link") {
 				t.Errorf("got %v, want an error about symbolic links", err)
@@ -88,9 +88,9 @@ func TestSymbolicLinkAsPath(t *testing.T) {
 	}
 }
 
-// everyWay renders environment dev of the ladder at path as serve does, checks that each
-// other way gives the same, and returns it.
-func everyWay(t *testing.T, s *served, root, path string) string {
+// renderEveryWay renders environment dev of the ladder at path as serve does, checks that each
+// other way gives the same result, and returns it.
+func renderEveryWay(t *testing.T, s *served, root, path string) string {
 	t.Helper()
 	served, err := s.generate(t, root, path, sourceAt(path)...)
 	if err != nil {
@@ -117,9 +117,9 @@ func everyWay(t *testing.T, s *served, root, path string) string {
 	return want
 }
 
-// A chart in the ladder's folder, with a dependency next to it: what isn't part of the
-// chart doesn't change its digest, however it is rendered.
-func TestFlatChartWithALocalDependency(t *testing.T) {
+// The chart is in the ladder's folder, with a dependency next to it. Files that aren't part of the
+// chart don't change its digest, however it is rendered.
+func TestFlatChartWithLocalDependency(t *testing.T) {
 	root := t.TempDir()
 	for name, content := range map[string]string{
 		".git/HEAD":               "ref: refs/heads/main\n",
@@ -135,17 +135,17 @@ func TestFlatChartWithALocalDependency(t *testing.T) {
 		writeFile(t, filepath.Join(root, name), content)
 	}
 	s := serve(t, archive.DefaultLimits)
-	before := everyWay(t, s, root, "svc")
+	before := renderEveryWay(t, s, root, "svc")
 	if !strings.Contains(before, "envladder.dev/chart-digest: ") || !strings.Contains(before, "name: all") {
 		t.Errorf("got %s", before)
 	}
 	writeFile(t, filepath.Join(root, "svc/values-prod.yaml"), "who: other\n")
-	if diff := gocmp.Diff(before, everyWay(t, s, root, "svc")); diff != "" {
-		t.Errorf("another layer of prod changes dev:\n%s", diff)
+	if diff := gocmp.Diff(before, renderEveryWay(t, s, root, "svc")); diff != "" {
+		t.Errorf("a change of prod's layer changes dev:\n%s", diff)
 	}
 	writeFile(t, filepath.Join(root, "common/templates/_h.tpl"), "{{ define \"common.name\" }}all{{ end }}")
-	if after := everyWay(t, s, root, "svc"); after == before {
-		t.Error("another library doesn't change the chart's digest")
+	if after := renderEveryWay(t, s, root, "svc"); after == before {
+		t.Error("a change of the library doesn't change the chart's digest")
 	}
 }
 
@@ -179,8 +179,8 @@ func renderAt(t *testing.T, dir string) (string, error) {
 	return b.String(), err
 }
 
-// What was sent may be a part of the repository that a link leads out of.
-func TestSymbolicLinkOutOfWhatWasSent(t *testing.T) {
+// A link may lead out of the part of the repository that was sent.
+func TestSymbolicLinkOutOfSentPart(t *testing.T) {
 	root := newLinkedRepository(t)
 	s := serve(t, archive.DefaultLimits)
 	_, err := s.generate(t, filepath.Join(root, "apps"), "shop", sourceAt("apps/shop")...)
@@ -189,7 +189,7 @@ func TestSymbolicLinkOutOfWhatWasSent(t *testing.T) {
 	}
 }
 
-func TestLayerAsSymbolicLinkInAPartOfTheRepository(t *testing.T) {
+func TestSymbolicLinkAsLayerInSentPart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		target, want string
 	}{

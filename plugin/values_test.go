@@ -9,7 +9,7 @@ import (
 	"github.com/envladder/envladder/internal/chart"
 )
 
-// valued is a repository whose ladder lets parameters set replicaCount in dev alone.
+// valued is a repository whose ladder lets parameters set replicaCount in dev only.
 var valued = fstest.MapFS{
 	"ladder.yaml": {Data: []byte(`apiVersion: envladder.dev/v1alpha1
 kind: Ladder
@@ -46,7 +46,7 @@ func generateValued(t *testing.T, parameters string) (string, error) {
 	return text.String(), err
 }
 
-func TestParametersSetWhatTheLadderAllows(t *testing.T) {
+func TestParametersSetAllowedValues(t *testing.T) {
 	text, err := generateValued(t, `[{"name":"environment","string":"dev"},{"name":"values","map":{"replicaCount":"3"}}]`)
 	if err != nil || !strings.Contains(text, "replicas: 3\n") {
 		t.Errorf("error %v, got:\n%s", err, text)
@@ -63,9 +63,9 @@ func TestParametersSetWhatTheLadderAllows(t *testing.T) {
 	}
 }
 
-// A number reaches the templates as it does by Argo CD's helm.parameters, through a worker's
-// JSON too.
-func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
+// Templates get the same numbers as with Argo CD's helm.parameters, also through a worker's
+// JSON.
+func TestParametersAreParsedLikeHelm(t *testing.T) {
 	repository := maps.Clone(valued)
 	repository["chart/values.schema.json"] = &fstest.MapFile{Data: []byte("{}")}
 	repository["ladder.yaml"] = &fstest.MapFile{Data: []byte(strings.Replace(string(valued["ladder.yaml"].Data), "overrides: [replicaCount]", "overrides: ['notes.**']", 1))}
@@ -107,7 +107,7 @@ func TestParametersAreReadAsHelmReadsThem(t *testing.T) {
 	}
 }
 
-func TestASchemasErrorNamesTheLayer(t *testing.T) {
+func TestSchemaErrorNamesLayer(t *testing.T) {
 	_, err := generateValued(t, `[{"name":"environment","string":"odd"}]`)
 	if err == nil {
 		t.Fatal("no error")
@@ -126,7 +126,7 @@ func TestASchemasErrorNamesTheLayer(t *testing.T) {
 	}
 }
 
-func TestAnotherKindThanTheChartsIsRefused(t *testing.T) {
+func TestTypeConflictIsRejected(t *testing.T) {
 	_, err := generateValued(t, `[{"name":"environment","string":"other"}]`)
 	const want = "other.yaml:1:1: replicaCount: is a mapping, and values.yaml:1:1 (layers) has a number there: use the same type, or set it to null in a layer in between"
 	if err == nil || err.Error() != want {
