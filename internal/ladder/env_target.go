@@ -14,8 +14,8 @@ type EnvTarget struct {
 	Environment Environment
 	// Target is empty in an environment without targets.
 	Target Target
-	// PinsFile is its path in the repository, whether it exists or not; empty where it has
-	// no pins of its own.
+	// PinsFile is the path of its pins in the repository, whether the file exists or not;
+	// empty where it has no pins of its own.
 	PinsFile string
 	Pins     Pins
 	// GateFile is the Gate's path in the repository; empty where the Ladder names none.

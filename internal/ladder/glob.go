@@ -17,8 +17,8 @@ const maxMatches = 100
 
 func isGlob(written string) bool { return strings.ContainsAny(written, "*?[") }
 
-// wrongGlob says what is wrong with a layer's path as a glob, nothing where it is right
-// or none. A glob in a folder's name would walk all of a repository.
+// wrongGlob returns why a layer's path isn't a valid glob, or nothing where it is valid or
+// no glob. A glob in a folder's name would walk all of a repository.
 func wrongGlob(written string) string {
 	folder, name := path.Split(written)
 	if isGlob(folder) {
@@ -30,8 +30,8 @@ func wrongGlob(written string) string {
 	return ""
 }
 
-// files are the entry's files in the repository: one, those that match its glob in the
-// order of their names, or none where they are missing and may be.
+// files returns the entry's files in the repository: one, those that match its glob sorted
+// by name, or none where they are missing and optional.
 func (d *Document) files(e entry) ([]string, *strictyaml.Problem) {
 	if !e.layer || !isGlob(e.path) {
 		return d.oneFile(e)
@@ -69,7 +69,7 @@ func (d *Document) files(e entry) ([]string, *strictyaml.Problem) {
 		problem := d.positions.Problem(e.at, "%q matches %d files: at most %d are allowed", e.path, len(files), maxMatches)
 		return nil, &problem
 	case len(files) == 0 && !e.optional:
-		problem := d.positions.Problem(e.at, "%q matches no file that the ladder doesn't name itself: set optional: true where there may be none", e.path)
+		problem := d.positions.Problem(e.at, "%q matches no file, except files that the ladder names without a glob: set optional: true if there may be none", e.path)
 		return nil, &problem
 	}
 	return files, nil
@@ -81,7 +81,7 @@ func (d *Document) oneFile(e entry) ([]string, *strictyaml.Problem) {
 		if err == nil {
 			_, err = fs.Stat(d.repo, file)
 		}
-		// In a submodule that isn't checked out no one knows whether the file is there.
+		// A submodule that isn't checked out may or may not have the file.
 		if _, unknown := missingSubmodule(d.repo, file); errors.Is(err, fs.ErrNotExist) && !unknown {
 			return nil, nil
 		}
@@ -93,8 +93,8 @@ func (d *Document) oneFile(e entry) ([]string, *strictyaml.Problem) {
 	return []string{file}, nil
 }
 
-// maxEntries bounds a folder that a glob is looked up in: people keep a few dozen layers,
-// and reading what a hostile repository has would take long.
+// maxEntries bounds a folder that a glob is matched in: a real folder has a few dozen
+// layers, and reading a huge one in a hostile repository would take long.
 const maxEntries = 1000
 
 // ReadFolder reads a folder of at most maxEntries.
@@ -120,9 +120,9 @@ func ReadFolder(repo fs.FS, name string) ([]fs.DirEntry, error) {
 	return found, nil
 }
 
-// findNamed are the layers that the Ladder names itself, without globs: those keep the place
-// that they are given, and a glob leaves them out. So values/*.yaml for all doesn't bring
-// values/prod.yaml of prod into every environment.
+// findNamed returns the layers that the Ladder names without globs. They stay where they
+// are listed, and globs leave them out: values/*.yaml in spec.layers doesn't add prod's
+// values/prod.yaml to every environment.
 func (d *Document) findNamed() map[string]bool {
 	named := map[string]bool{}
 	for _, e := range d.allLayers() {

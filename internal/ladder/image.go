@@ -11,8 +11,8 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// repositoryPattern is HOST[:PORT]/PATH as OCI's distribution spec has it, with a host,
-// since "nginx" means another registry to each reader.
+// repositoryPattern matches HOST[:PORT]/PATH of OCI's distribution spec. The host is
+// required, since each tool reads "nginx" as another registry.
 const repositoryPattern = `(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?` +
 	`(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+`
 
@@ -33,14 +33,15 @@ func (v *validator) images() {
 	v.unique(names, func(i int) string { return strictyaml.Index("spec.images", i) + ".name" })
 }
 
-// imagePaths checks where the i-th image goes in the values, by itself.
+// imagePaths checks the value paths of the i-th image, without comparing them with those of
+// other images.
 func (v *validator) imagePaths(i int) {
 	image, at := v.Spec.Images[i], strictyaml.Index("spec.images", i)
 	if _, err := valuepath.ParseKeys(image.ValuesPath); image.ValuesPath != "" && err != nil {
 		v.problemf(at+".valuesPath", "is %.120q: %v", image.ValuesPath, whyNotKeys(err))
 	}
 	if !v.positions.Has(at+".valuesPath") && !v.positions.Has(at+".set") && v.positions.Has(at) {
-		v.problemf(at, `needs "valuesPath" or "set": where in the values does the image go?`)
+		v.problemf(at, `needs "valuesPath" or "set": name the value that gets the image`)
 	}
 	digest := image.ValuesPath != "" || v.faulty(at+".set")
 	for _, path := range slices.Sorted(maps.Keys(image.Set)) {
@@ -59,15 +60,15 @@ func (v *validator) imagePaths(i int) {
 	}
 }
 
-// whyNotKeys returns what is wrong with a path that an image goes to.
+// whyNotKeys returns the error for a path that an image can't have.
 func whyNotKeys(err error) error {
 	if errors.Is(err, valuepath.ErrIndex) {
-		return errors.New("it has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that")
+		return errors.New("it has an index, and a layer's list replaces the chart's as a whole: add a key for the image to the chart, and name that")
 	}
 	return err
 }
 
-// claim is a value path that an image has for itself.
+// claim is a value path that belongs to an image.
 type claim struct {
 	image int
 	path  []string
@@ -76,7 +77,7 @@ type claim struct {
 	whole bool
 }
 
-// claims are the paths of all images.
+// claims returns the value paths of all images.
 func (d *Document) claims() []claim {
 	var all []claim
 	for i, image := range d.Spec.Images {
@@ -93,8 +94,8 @@ func (d *Document) claims() []claim {
 	return all
 }
 
-// ownPaths checks that no two paths of images are the same, or one inside the other. The
-// map at an image's own valuesPath may get more by its set.
+// ownPaths checks that no two paths of images overlap. An image's set may add keys to the
+// map at its own valuesPath.
 func (v *validator) ownPaths() {
 	claims := v.claims()
 	first := map[string]claim{}
@@ -124,25 +125,25 @@ func (v *validator) overwrites(c, other claim) {
 	v.problemf(c.at, "%.120q is inside of %s: they would overwrite each other", valuepath.Format(c.path), other.at)
 }
 
-// separator of keys: YAML has no NUL.
+// separator separates keys: YAML has no NUL.
 const separator = "\x00"
 
-// pathID returns a text that no other path has.
+// pathID returns a text that is unique to a path.
 func pathID(path []string) string { return strings.Join(path, separator) }
 
 // isShortForm reports whether a key in the mapping at a valuesPath is one that it sets.
 func isShortForm(key string) bool { return key == keyRepository || key == keyDigest }
 
-// wrongRepository says what is wrong with an image's repository, nothing where it is
+// wrongRepository returns why a text isn't an image's repository, or nothing where it is
 // one.
 func wrongRepository(s string) string {
 	name, _, hasDigest := strings.Cut(s, "@")
 	lastColon, lastSlash := strings.LastIndex(name, ":"), strings.LastIndex(name, "/")
 	switch {
 	case hasDigest:
-		return "has a digest: the pins say which"
+		return "has a digest: the pins set it"
 	case lastSlash >= 0 && lastColon > lastSlash:
-		return "has a tag: the pins say which digest"
+		return "has a tag: the pins set the digest"
 	case strings.Contains(s, "://"):
 		return "has a scheme: want HOST/REPOSITORY alone"
 	case !hasHost(s):
@@ -153,13 +154,14 @@ func wrongRepository(s string) string {
 	return ""
 }
 
-// hasHost tells a host from the first folder of a repository as container runtimes do.
+// hasHost reports whether a repository starts with a host, by the rule of container
+// runtimes.
 func hasHost(s string) bool {
 	first, _, more := strings.Cut(s, "/")
 	return more && (strings.ContainsAny(first, ".:") || first == "localhost")
 }
 
-// ImageWarning is a warning of where the Ladder says what becomes of an image's digest.
+// ImageWarning returns a warning at the position in the Ladder of an image's value paths.
 func (d *Document) ImageWarning(name, format string, args ...any) strictyaml.Problem {
 	i := slices.IndexFunc(d.Spec.Images, func(image Image) bool { return image.Name == name })
 	at := strictyaml.Index("spec.images", i)

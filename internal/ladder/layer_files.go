@@ -27,17 +27,17 @@ func (d *Document) LayerFiles() []string {
 
 // ResolveAll resolves every environment and target in the order of promotion. The preview,
 // if there is one, is the last, for pull request 1 and with digests that no image has. It
-// leaves out what can't be resolved, which Check reports.
+// leaves out those that can't be resolved, which Check reports.
 func (d *Document) ResolveAll() []Resolved {
-	var steps []Resolved
+	var all []Resolved
 	for _, e := range d.Spec.Environments {
 		for _, t := range targetIndexes(e) {
 			target := ""
 			if t != noTarget {
 				target = e.Targets[t].Name
 			}
-			if step, err := d.Resolve(e.Name, target); err == nil {
-				steps = append(steps, step)
+			if resolved, err := d.Resolve(e.Name, target); err == nil {
+				all = append(all, resolved)
 			}
 		}
 	}
@@ -45,9 +45,9 @@ func (d *Document) ResolveAll() []Resolved {
 	for _, image := range d.Spec.Images {
 		digests[image.Name] = "sha256:" + strings.Repeat("0", 64)
 	}
-	if step, err := d.ResolvePreview(1, digests); err == nil {
-		step.Environment = previewName
-		steps = append(steps, step)
+	if resolved, err := d.ResolvePreview(1, digests); err == nil {
+		resolved.Environment = previewName
+		all = append(all, resolved)
 	}
-	return steps
+	return all
 }

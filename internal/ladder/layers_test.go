@@ -74,7 +74,7 @@ func TestGlobsThatFindNothingOrTooMuch(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec, want string
 	}{
-		"no file":         {"  layers: ['some/*.yaml']\n", `shop/ladder.yaml:6:12: spec.layers[0]: "some/*.yaml" matches no file that the ladder doesn't name itself: set optional: true where there may be none`},
+		"no file":         {"  layers: ['some/*.yaml']\n", `shop/ladder.yaml:6:12: spec.layers[0]: "some/*.yaml" matches no file, except files that the ladder names without a glob: set optional: true if there may be none`},
 		"no folder":       {"  layers: ['none/*.yaml']\n", `shop/ladder.yaml:6:12: spec.layers[0]: the folder of "none/*.yaml" doesn't exist`},
 		"a file":          {"  layers: ['ladder.yaml/*']\n", `shop/ladder.yaml:6:12: spec.layers[0]: the folder of "ladder.yaml/*" can't be read inside the repository: isn't a folder`},
 		"a large folder":  {"  layers: ['many/1.*']\n", `shop/ladder.yaml:6:12: spec.layers[0]: the folder of "many/1.*" can't be read inside the repository: it has more than 1000 files`},
@@ -180,7 +180,7 @@ func TestOverride(t *testing.T) {
 		{"features.a": "1", "features.a-b": "2", "features.a.b": "3"},
 		{"features.a.b": "1", `features["a"].b`: "2"},
 	} {
-		if _, err := dev.Override(overlap); err == nil || !strings.Contains(err.Error(), "inside of the other") {
+		if _, err := dev.Override(overlap); err == nil || !strings.Contains(err.Error(), "contains the other") {
 			t.Errorf("%v: error %v", overlap, err)
 		}
 	}

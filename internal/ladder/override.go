@@ -13,24 +13,24 @@ import (
 type Override struct {
 	// Path in the values.
 	Path []string
-	// Value is a string, an int64, a bool, or a list of such: what `helm --set` gives.
+	// Value is a string, an int64, a bool, or a list of these, as `helm --set` parses it.
 	Value any
 }
 
-// maxOverrides bounds how many values parameters set, which are compared in pairs. More
-// than a few are a layer's business.
+// maxOverrides bounds how many values parameters set, since these are compared in pairs.
+// More than a few belong in a layer.
 const maxOverrides = 100
 
-// Override returns the step with values set after all layers, as parameters of an
-// Application set them, by their paths. The Ladder must allow each path in overrides,
-// since anyone who can write a file .argocd-source.yaml into the repository sets
-// parameters too.
-func (s Resolved) Override(values map[string]any) (Resolved, error) {
+// Override returns a copy with the values of an Application's parameters, by their paths.
+// They are set after all layers. The Ladder must allow each path in overrides, since
+// anyone who can write a file .argocd-source.yaml into the repository can set parameters
+// too.
+func (r Resolved) Override(values map[string]any) (Resolved, error) {
 	if len(values) > maxOverrides {
 		return Resolved{}, fmt.Errorf("overriding %d values: at most %d can be: set them in a layer", len(values), maxOverrides)
 	}
-	overridable := valuepath.ParsePatterns(s.Overridable)
-	overrides := slices.Clone(s.Overrides)
+	overridable := valuepath.ParsePatterns(r.Overridable)
+	overrides := slices.Clone(r.Overrides)
 	for _, text := range slices.Sorted(maps.Keys(values)) {
 		path, err := valuepath.ParseKeys(text)
 		if err != nil {
@@ -38,15 +38,15 @@ func (s Resolved) Override(values map[string]any) (Resolved, error) {
 		}
 		if !overridable.Match(path) {
 			return Resolved{}, fmt.Errorf("overriding the value %q: ladder %q lets parameters set %s in environment %q: add it to overrides, or set it in a layer",
-				text, s.Ladder, s.overridable(), s.Environment)
+				text, r.Ladder, r.overridable(), r.Environment)
 		}
 		overrides = append(overrides, Override{path, values[text]})
 	}
 	if err := checkOverlap(overrides); err != nil {
 		return Resolved{}, err
 	}
-	s.Overrides = overrides
-	return s, nil
+	r.Overrides = overrides
+	return r, nil
 }
 
 // checkOverlap rejects two values of which one would replace the other.
@@ -55,22 +55,22 @@ func checkOverlap(overrides []Override) error {
 		for _, other := range overrides[i+1:] {
 			shared := min(len(o.Path), len(other.Path))
 			if slices.Equal(o.Path[:shared], other.Path[:shared]) {
-				return fmt.Errorf("overriding the values %q and %q: they are the same, or one is inside of the other", valuepath.Format(o.Path), valuepath.Format(other.Path))
+				return fmt.Errorf("overriding the values %q and %q: they are the same, or one contains the other", valuepath.Format(o.Path), valuepath.Format(other.Path))
 			}
 		}
 	}
 	return nil
 }
 
-func (s Resolved) overridable() string {
-	if len(s.Overridable) == 0 {
+func (r Resolved) overridable() string {
+	if len(r.Overridable) == 0 {
 		return "nothing"
 	}
-	return ListNames(s.Overridable)
+	return ListNames(r.Overridable)
 }
 
-// overridable are the patterns for an environment that has its own at the path at, if it
-// has.
+// overridable returns the patterns of an environment: its own, if it has any at the path
+// at, or those of the Ladder.
 func (d *Document) overridable(at string, own []string) []string {
 	if d.positions.Has(strictyaml.Key(at, "overrides")) {
 		return own
@@ -93,13 +93,14 @@ func (d *Document) pinnedPaths() []pinnedPath {
 	return all
 }
 
-// pinnedPath is a path that is the pins' to set, and where the Ladder says so.
+// pinnedPath is a path that only pins may set, with its position in the Ladder.
 type pinnedPath struct {
 	path []string
 	at   string
 }
 
-// overrides checks one list of patterns. What the pins set isn't theirs.
+// overrides checks one list of patterns. It rejects those that cover values which the pins
+// set.
 func (v *validator) overrides(at string, patterns []string) {
 	at = strictyaml.Key(at, "overrides")
 	v.patterns(at, patterns)
@@ -111,7 +112,7 @@ func (v *validator) overrides(at string, patterns []string) {
 		inside := slices.IndexFunc(v.pinned, func(p pinnedPath) bool { return pattern.Overlaps(p.path) })
 		if inside >= 0 {
 			p := v.pinned[inside]
-			v.problemf(strictyaml.Index(at, i), "%.120q covers %s (%s): the pins alone say that", text, valuepath.Format(p.path), p.at)
+			v.problemf(strictyaml.Index(at, i), "%.120q covers %s (%s), which only the pins may set", text, valuepath.Format(p.path), p.at)
 		}
 	}
 }

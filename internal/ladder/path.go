@@ -12,8 +12,8 @@ import (
 // the folder dir.
 func ResolvePath(dir, written string) (string, error) { return resolve(dir, written) }
 
-// resolve makes a path of a document that stands in the folder dir a path in the
-// repository. Symbolic links are the business of who opens it.
+// resolve returns the path in the repository of a path that a document in the folder dir
+// names. It doesn't follow symbolic links; the caller does when it opens the file.
 func resolve(dir, written string) (string, error) {
 	switch {
 	case strings.Contains(written, `\`):
@@ -30,7 +30,8 @@ func resolve(dir, written string) (string, error) {
 	return file, nil
 }
 
-// outside explains why `../` of a Ladder in dir leads out.
+// outside returns the error for a `../` that leads out of the repository, from a Ladder in
+// dir.
 func outside(dir string) error {
 	if dir == "." {
 		return errors.New("leads outside the repository, whose root is the folder of " + FileName +

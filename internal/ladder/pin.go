@@ -30,15 +30,16 @@ const (
 	keyTag        = "tag"
 )
 
-// PinnedValue is one value that a pin gives.
+// PinnedValue is one value that a pin sets.
 type PinnedValue struct {
 	// Path in the values.
 	Path  []string
 	Value string
 }
 
-// Values are what the pin sets, in the order of their paths: nothing else may set them.
-// They don't overlap. The error is of a template that no Ladder passes validation with.
+// Values returns the values that the pin sets, sorted by path. Nothing else may set them.
+// They don't overlap. It returns an error only for templates that validation of the Ladder
+// rejects.
 func (p Pin) Values() ([]PinnedValue, error) {
 	var values []PinnedValue
 	if p.ValuesPath != "" {
@@ -74,8 +75,7 @@ func (p Pin) Values() ([]PinnedValue, error) {
 	return values, nil
 }
 
-// TagPath is where a tag would stand beside the digest, empty where no such place is
-// known.
+// TagPath returns the path of the tag next to the digest, or nothing where it isn't known.
 func (p Pin) TagPath() []string {
 	at, err := valuepath.ParseKeys(p.ValuesPath)
 	if err != nil {

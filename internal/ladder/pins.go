@@ -143,7 +143,7 @@ func (p pinned) check(images []Image) strictyaml.Problems {
 	return append(problems, p.invalid(images)...)
 }
 
-// invalid returns the problems of the pins that there are, without missing ones.
+// invalid returns the problems of the pins in the file, without missing ones.
 func (p pinned) invalid(images []Image) strictyaml.Problems {
 	var problems strictyaml.Problems
 	names := make([]string, len(images))
@@ -175,7 +175,7 @@ func knownImages(name string, names []string) string {
 	return ": the ladder has " + ListNames(names)
 }
 
-// wrongDigest says what is wrong with a digest, nothing where it is one.
+// wrongDigest returns why a text isn't a digest, or nothing where it is one.
 func wrongDigest(digest string) string {
 	switch {
 	case digests.Valid(digest):

@@ -9,8 +9,8 @@ import (
 )
 
 // ResolvePreview resolves the environment pr-<number> from spec.preview. It has no pins file:
-// the caller has the digests (sha256:…) of the pull request's images, by name. They must be
-// those of all the Ladder's images and no others. The error is as Resolve's.
+// the caller passes the digests (sha256:…) of the pull request's images, by name. They must
+// be those of all the Ladder's images and no others. The error is like that of Resolve.
 func (d *Document) ResolvePreview(number int, digests map[string]string) (Resolved, error) {
 	p := d.Spec.Preview
 	if p == nil {
@@ -20,22 +20,22 @@ func (d *Document) ResolvePreview(number int, digests map[string]string) (Resolv
 	if number < 1 || !label.MatchString(environment) {
 		return Resolved{}, fmt.Errorf("choosing the environment of pull request %d: want a number from 1 on", number)
 	}
-	step := Resolved{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Overridable: d.overridable("spec.preview", p.Overrides)}
+	resolved := Resolved{Ladder: d.Metadata.Name, Environment: environment, Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Overridable: d.overridable("spec.preview", p.Overrides)}
 	entries := listed("spec.layers", d.Spec.Layers, "layers")
 	entries = append(entries, d.tier(p.Tier)...)
 	entries = append(entries, listed("spec.preview.layers", p.Layers, previewName)...)
 	var problems strictyaml.Problems
-	step.Layers, problems = d.findLayers(entries)
+	resolved.Layers, problems = d.findLayers(entries)
 	chart, more := d.chart(pinned{})
-	step.Chart = chart
+	resolved.Chart = chart
 	if err := append(problems, more...).Err(); err != nil {
 		return Resolved{}, err
 	}
 	if err := d.checkDigests(digests); err != nil {
 		return Resolved{}, fmt.Errorf("pinning the images of pull request %d: %w", number, err)
 	}
-	step.Pins = pinned{Pins: Pins{Images: digests}, file: environment}.inject(d.Spec.Images)
-	return step, nil
+	resolved.Pins = pinned{Pins: Pins{Images: digests}, file: environment}.inject(d.Spec.Images)
+	return resolved, nil
 }
 
 // checkDigests checks digests that aren't in a file, like pinned.check.

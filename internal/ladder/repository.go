@@ -12,7 +12,7 @@ import (
 type Repository struct {
 	// Root is the absolute path of the repository's first folder.
 	Root string
-	// Dir is the slash path inside the repository of the folder that was asked for.
+	// Dir is the slash path in the repository of the folder that it was found from.
 	Dir string
 
 	root *os.Root
@@ -25,8 +25,8 @@ func FindRepository(dir string) (*Repository, error) {
 	return findRepository(dir, func(root string) string { return root })
 }
 
-// FindSources is FindRepository for reading alone: from a submodule it goes on to the
-// repository that checks it out, which is what Argo CD sends to the plugin.
+// FindSources finds the repository like FindRepository, for reading only: from a submodule
+// it continues to the repository that checks it out, which Argo CD sends to the plugin.
 func FindSources(dir string) (*Repository, error) {
 	return findRepository(dir, superproject)
 }
@@ -51,15 +51,16 @@ func findRepository(dir string, widen func(root string) string) (*Repository, er
 	return &Repository{Root: top, Dir: filepath.ToSlash(rel), root: root}, nil
 }
 
-// FS is the repository's files. Nothing outside can be reached by it: `..` and symbolic
-// links that lead out are refused by the operating system's own path walk.
+// FS returns the repository's files. Nothing outside can be reached through it: the
+// operating system rejects `..` and symbolic links that lead out.
 func (r *Repository) FS() fs.FS { return r.root.FS() }
 
-// Close ends the use of FS. Nothing was written, so nothing is lost if it fails.
+// Close closes the repository; FS can't be used afterwards. Nothing was written, so an
+// error may be ignored.
 func (r *Repository) Close() error { return r.root.Close() }
 
-// absolute is dir as an absolute path without symbolic links, so that `..` in it means
-// what the shell's user sees.
+// absolute returns dir as an absolute path without symbolic links. A `..` in it is resolved
+// as in a shell, before links are followed.
 func absolute(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// The environments that a rule names.
+// The names of environments that have a meaning of their own.
 const (
 	// localName is the environment that may have no pins: it runs dev's digests.
 	localName = "local"
@@ -29,22 +29,22 @@ func (d *Document) Resolve(environment, target string) (Resolved, error) {
 	if err != nil {
 		return Resolved{}, err
 	}
-	step := Resolved{
+	resolved := Resolved{
 		Ladder: d.Metadata.Name, Environment: environment, Target: target,
 		Stamps: d.stamps(), LiteralSecrets: d.LiteralSecrets(), Preflight: d.Spec.Environments[e].Preflight == PreflightOn,
 		Overridable: d.overridable(environmentPath(e), d.Spec.Environments[e].Overrides),
 	}
 	var problems strictyaml.Problems
-	step.Layers, problems = d.findLayers(d.layers(e, t))
+	resolved.Layers, problems = d.findLayers(d.layers(e, t))
 	pins, more := d.pins(e, t)
 	problems = append(problems, more...)
-	step.Pins = pins.inject(d.Spec.Images)
-	step.Chart, more = d.chart(pins)
+	resolved.Pins = pins.inject(d.Spec.Images)
+	resolved.Chart, more = d.chart(pins)
 	problems = append(problems, more...)
 	if err := problems.Err(); err != nil {
 		return Resolved{}, err
 	}
-	return step, nil
+	return resolved, nil
 }
 
 // findLayers returns the layers with their files.
@@ -170,7 +170,7 @@ func listed(at string, layers []LayerEntry, origin string) []entry {
 	return entries
 }
 
-// tier is the layer of a tier, if it is declared.
+// tier returns the layer of a tier, if the tier is declared.
 func (d *Document) tier(tier Tier) []entry {
 	file := d.Spec.Tiers.File(tier)
 	if file == "" {

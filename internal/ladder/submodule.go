@@ -18,8 +18,8 @@ import (
 // submodulesFile lists the submodules of a repository, in its root.
 const submodulesFile = ".gitmodules"
 
-// submodules returns the paths of the submodules of the repository at root, none where
-// the file that lists them can't be read.
+// submodules returns the paths of the submodules of the repository at root, or nothing
+// where the file that lists them can't be read.
 func submodules(repo fs.FS, root string) []string {
 	data, err := strictyaml.ReadFile(repo, path.Join(root, submodulesFile))
 	if err != nil {
@@ -54,8 +54,8 @@ func SubmoduleOf(repo fs.FS, file string) (submodule string, ok bool) {
 	return all[i], true
 }
 
-// missingSubmodule returns the submodule that file is in, if that isn't checked out: its
-// folder is missing or empty.
+// missingSubmodule returns the submodule that file is in if the submodule isn't checked
+// out: its folder is missing or empty.
 func missingSubmodule(repo fs.FS, file string) (submodule string, missing bool) {
 	for root := "."; ; root = submodule {
 		inside := func(s string) bool { return s != root && (file == s || strings.HasPrefix(file, s+"/")) }

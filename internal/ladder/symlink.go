@@ -11,14 +11,14 @@ import (
 const maxLinks = 40
 
 var (
-	errLinkLoop = errors.New("follows more than 40 symbolic links: they may lead in a circle")
+	errLinkLoop = errors.New("follows more than 40 symbolic links: they may form a loop")
 	errLinkOut  = errors.New("is a symbolic link that leads outside the repository")
 )
 
 // FollowLinks returns the path of dir in fsys with its symbolic links followed. Paths in
 // a ladder.yaml are relative to the folder that has the file, however that folder was
-// reached: an Application's path may be a link to it. Elements that can't be read are
-// taken as they are, since opening a file below them gives the better error.
+// reached: an Application's path may be a link to it. FollowLinks doesn't change elements
+// that can't be read, since opening a file below them returns a better error.
 func FollowLinks(fsys fs.FS, dir string) (string, error) {
 	at, rest, links := ".", strings.Split(path.Clean(dir), "/"), 0
 	for len(rest) > 0 {
@@ -44,7 +44,7 @@ func FollowLinks(fsys fs.FS, dir string) (string, error) {
 	return at, nil
 }
 
-// readLink returns where a symbolic link leads, and reports whether name is one.
+// readLink returns the target of a symbolic link, and reports whether name is one.
 func readLink(fsys fs.FS, name string) (target string, ok bool) {
 	info, err := fs.Lstat(fsys, name)
 	if err != nil || info.Mode()&fs.ModeSymlink == 0 {

@@ -13,7 +13,7 @@ import (
 type Tag struct{ template fieldTemplate }
 
 // maxTag bounds the template: a tag has at most 128 characters, and `{{.headShortSHA}}`
-// is longer than what it stands for.
+// is longer than its value.
 const maxTag = 512
 
 // validTag matches the tags that the distribution specification allows.
@@ -27,7 +27,7 @@ var tagFields = map[string]string{
 	"branchSlug":   strings.Repeat("a", 50),
 }
 
-// ParseTag parses a Go template of text and of a pull request's fields alone.
+// ParseTag parses a Go template that has only text and fields of a pull request.
 func ParseTag(text string) (Tag, error) {
 	template, err := parseTemplate(text, maxTag, slices.Sorted(maps.Keys(tagFields)))
 	if err != nil {

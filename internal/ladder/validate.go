@@ -67,7 +67,7 @@ func (v *validator) name(at, name string) {
 	}
 }
 
-// unique finds names that come again. at says where the i-th of them stands.
+// unique reports repeated names. at returns the path of the i-th of them.
 func (v *validator) unique(names []string, at func(i int) string) {
 	for i, name := range names {
 		if first := slices.Index(names, name); name != "" && first < i {
@@ -85,9 +85,9 @@ func (v *validator) path(at, path string) {
 	}
 }
 
-// layers checks the paths of one list. A layer that comes twice in it says nothing the
-// second time but for what a third one between them has overridden: a mistake. Another
-// list may have it again, to win over the lists between.
+// layers checks the paths of one list. A layer that is listed twice in it is a mistake: the
+// second one could only restore what a layer between the two has overridden. Another list
+// may name it again, to override the lists between.
 func (v *validator) layers(at string, entries []LayerEntry) {
 	first := map[string]int{}
 	for i, e := range entries {
@@ -101,7 +101,7 @@ func (v *validator) layers(at string, entries []LayerEntry) {
 			v.problemf(here, "%.120q %s", e.Path, why)
 		}
 		if before, ok := first[file]; ok {
-			v.problemf(here, "%.120q is already %s: a list has a layer once", e.Path, strictyaml.Index(at, before))
+			v.problemf(here, "%.120q is already %s: remove it, since a list may name a layer only once", e.Path, strictyaml.Index(at, before))
 			continue
 		}
 		first[file] = i
@@ -133,7 +133,7 @@ func (v *validator) tierDeclared(at string, tier Tier) {
 	if tier == "" || v.positions.Has("spec.tiers."+string(tier)) {
 		return
 	}
-	v.problemf(at, "tier %q isn't declared: give spec.tiers.%s its values file", tier, tier)
+	v.problemf(at, "tier %q isn't declared: set spec.tiers.%s to its values file", tier, tier)
 }
 
 func (v *validator) mayDiffer() {
@@ -181,14 +181,14 @@ var previewEnvironment = regexp.MustCompile(`^pr-[0-9]+$`)
 // IsName reports whether a text can be a name in a Ladder.
 func IsName(text string) bool { return label.MatchString(text) }
 
-// IsReservedName reports whether a name is taken by the environments of pull requests.
+// IsReservedName reports whether a name is reserved for the environments of pull requests.
 func IsReservedName(name string) bool {
 	return name == previewName || previewEnvironment.MatchString(name)
 }
 
 func (v *validator) environmentName(at, name string) {
 	if IsReservedName(name) {
-		v.problemf(at, "%q is taken by the environments of pull requests: their template is spec.preview", name)
+		v.problemf(at, "%q is reserved for the environments of pull requests: their template is spec.preview", name)
 		return
 	}
 	v.name(at, name)
@@ -199,7 +199,7 @@ func (v *validator) targets(e int, targets []Target) {
 	for i, t := range targets {
 		names[i] = t.Name
 	}
-	// Of a list that is too long not all names are known.
+	// Not all names are known where the list is too long.
 	known := !v.faulty(strictyaml.Key(environmentPath(e), "targets"))
 	for i, t := range targets {
 		at := targetPath(e, i)
@@ -210,13 +210,12 @@ func (v *validator) targets(e int, targets []Target) {
 			v.problemf(at+".after", "there is no target %.120q in this environment%s", t.After, strictyaml.DidYouMean(t.After, names))
 		}
 	}
-	v.circles(e, targets, names)
+	v.cycles(e, targets, names)
 	v.unique(names, func(i int) string { return targetPath(e, i) + ".name" })
 }
 
-// circles finds targets that come, by way of others, after themselves: each circle once,
-// at the first of its targets.
-func (v *validator) circles(e int, targets []Target, names []string) {
+// cycles reports cycles of after: each cycle once, at the first of its targets.
+func (v *validator) cycles(e int, targets []Target, names []string) {
 	walked := make([]bool, len(targets))
 	for i := range targets {
 		var chain []int
@@ -227,12 +226,12 @@ func (v *validator) circles(e int, targets []Target, names []string) {
 			at = follows(targets[at], names)
 		}
 		if begin := slices.Index(chain, at); begin >= 0 {
-			v.circle(e, targets, chain[begin:])
+			v.reportCycle(e, targets, chain[begin:])
 		}
 	}
 }
 
-// follows is the index of the target that t comes after, -1 where there is none.
+// follows returns the index of the target that t comes after, or -1.
 func follows(t Target, names []string) int {
 	if t.After == "" {
 		return -1
@@ -240,22 +239,22 @@ func follows(t Target, names []string) int {
 	return slices.Index(names, t.After)
 }
 
-// circle reports a circle of targets, by their indexes.
-func (v *validator) circle(e int, targets []Target, circle []int) {
-	begin := slices.Index(circle, slices.Min(circle))
-	circle = append(slices.Clone(circle[begin:]), circle[:begin]...)
-	shown := circle[:min(len(circle), maxNamed)]
+// reportCycle reports a cycle of targets, by their indexes.
+func (v *validator) reportCycle(e int, targets []Target, cycle []int) {
+	begin := slices.Index(cycle, slices.Min(cycle))
+	cycle = append(slices.Clone(cycle[begin:]), cycle[:begin]...)
+	shown := cycle[:min(len(cycle), maxNamed)]
 	var message strings.Builder
 	for _, t := range shown {
 		message.WriteString(asName(targets[t].Name) + " after ")
 	}
-	if len(shown) < len(circle) {
+	if len(shown) < len(cycle) {
 		message.WriteString("… after ")
 	}
-	v.problemf(targetPath(e, circle[0])+".after", "no target would be the first: %s%s", message.String(), asName(targets[circle[0]].Name))
+	v.problemf(targetPath(e, cycle[0])+".after", "the targets are a cycle, so none can be promoted first: %s%s", message.String(), asName(targets[cycle[0]].Name))
 }
 
-// asName is a name as it is, and quoted and cut where it is none.
+// asName returns a name as it is, and an invalid one quoted and cut.
 func asName(name string) string {
 	if label.MatchString(name) {
 		return name
@@ -263,8 +262,9 @@ func asName(name string) string {
 	return fmt.Sprintf("%.60q", name)
 }
 
-// ownPins checks that no two places share a pins file: a promotion into one would move
-// the other. (Targets without pins share their environment's on purpose.)
+// ownPins checks that no two environments or targets name the same pins file: a promotion
+// to one would change the other. (Targets without pins share their environment's on
+// purpose.)
 func (v *validator) ownPins() {
 	first := map[string]string{}
 	check := func(at, path string) {
@@ -273,7 +273,7 @@ func (v *validator) ownPins() {
 			return
 		}
 		if other, ok := first[file]; ok {
-			v.problemf(at, "%.120q is already %s: a promotion into one would move the other", path, other)
+			v.problemf(at, "%.120q is already %s: a promotion to one would change the other", path, other)
 			return
 		}
 		first[file] = at
@@ -286,7 +286,7 @@ func (v *validator) ownPins() {
 	}
 }
 
-// forgeRepository is owner/name, with groups in between where the forge has them.
+// forgeRepository matches owner/name, with groups in between where the forge has them.
 var forgeRepository = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
 
 func (v *validator) preview() {

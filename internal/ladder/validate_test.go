@@ -59,9 +59,9 @@ func TestProblemsOfTheLadder(t *testing.T) {
 			"ladder.yaml:5:3: spec: needs \"chart\"\n" +
 				"ladder.yaml:5:12: spec.images[0]: needs \"name\"\n" +
 				"ladder.yaml:5:12: spec.images[0]: needs \"repository\"\n" +
-				"ladder.yaml:5:12: spec.images[0]: needs \"valuesPath\" or \"set\": where in the values does the image go?\n" +
+				"ladder.yaml:5:12: spec.images[0]: needs \"valuesPath\" or \"set\": name the value that gets the image\n" +
 				"ladder.yaml:6:18: spec.environments[0]: needs \"name\"\n" +
-				"ladder.yaml:6:25: spec.environments[0].tier: tier \"lite\" isn't declared: give spec.tiers.lite its values file\n" +
+				"ladder.yaml:6:25: spec.environments[0].tier: tier \"lite\" isn't declared: set spec.tiers.lite to its values file\n" +
 				"ladder.yaml:7:21: spec.preview.source: needs \"forge\"\n" +
 				"ladder.yaml:7:21: spec.preview.source: needs \"repository\"",
 		},
@@ -83,8 +83,8 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		},
 		"a layer twice in one list": {
 			"spec:\n  chart: chart\n  layers: [a.yaml, b.yaml, ./a.yaml]\n  environments: [{name: dev, layers: [a.yaml], targets: [{name: eu, layers: [c.yaml, c.yaml]}]}]\n",
-			"ladder.yaml:6:28: spec.layers[2]: \"./a.yaml\" is already spec.layers[0]: a list has a layer once\n" +
-				"ladder.yaml:7:86: spec.environments[0].targets[0].layers[1]: \"c.yaml\" is already spec.environments[0].targets[0].layers[0]: a list has a layer once",
+			"ladder.yaml:6:28: spec.layers[2]: \"./a.yaml\" is already spec.layers[0]: remove it, since a list may name a layer only once\n" +
+				"ladder.yaml:7:86: spec.environments[0].targets[0].layers[1]: \"c.yaml\" is already spec.environments[0].targets[0].layers[0]: remove it, since a list may name a layer only once",
 		},
 		"an alias": {
 			"spec:\n  chart: &c chart\n  layers: [*c]\n  environments: [{name: dev}]\n",
@@ -97,8 +97,8 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		"names": {
 			"spec: {chart: chart, environments: [{name: Dev}, {name: preview}, {name: pr-17}, {name: -a}, {name: " + strings.Repeat("a", 64) + "}]}\n",
 			"ladder.yaml:4:44: spec.environments[0].name: is \"Dev\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends\n" +
-				"ladder.yaml:4:57: spec.environments[1].name: \"preview\" is taken by the environments of pull requests: their template is spec.preview\n" +
-				"ladder.yaml:4:74: spec.environments[2].name: \"pr-17\" is taken by the environments of pull requests: their template is spec.preview\n" +
+				"ladder.yaml:4:57: spec.environments[1].name: \"preview\" is reserved for the environments of pull requests: their template is spec.preview\n" +
+				"ladder.yaml:4:74: spec.environments[2].name: \"pr-17\" is reserved for the environments of pull requests: their template is spec.preview\n" +
 				"ladder.yaml:4:89: spec.environments[3].name: is \"-a\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends\n" +
 				"ladder.yaml:4:101: spec.environments[4].name: is \"" + strings.Repeat("a", 64) + "\": want at most 63 lowercase letters, digits and -, with a letter or digit at both ends",
 		},
@@ -110,8 +110,8 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		"after": {
 			"spec:\n  chart: chart\n  environments:\n  - {name: a, targets: [{name: eu, after: us}, {name: us, after: eu}, {name: ap, after: us}]}\n" +
 				"  - {name: b, targets: [{name: eu, after: eu}, {name: us, after: ue}]}\n",
-			"ladder.yaml:7:43: spec.environments[0].targets[0].after: no target would be the first: eu after us after eu\n" +
-				"ladder.yaml:8:43: spec.environments[1].targets[0].after: no target would be the first: eu after eu\n" +
+			"ladder.yaml:7:43: spec.environments[0].targets[0].after: the targets are a cycle, so none can be promoted first: eu after us after eu\n" +
+				"ladder.yaml:8:43: spec.environments[1].targets[0].after: the targets are a cycle, so none can be promoted first: eu after eu\n" +
 				"ladder.yaml:8:66: spec.environments[1].targets[1].after: there is no target \"ue\" in this environment, did you mean \"eu\"?",
 		},
 		"paths": {
@@ -130,7 +130,7 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		},
 		"one pins file for two places": {
 			"spec:\n  chart: chart\n  environments:\n  - {name: dev, pins: pins.yaml}\n  - {name: prod, targets: [{name: eu, pins: ./pins.yaml}]}\n",
-			"ladder.yaml:8:45: spec.environments[1].targets[0].pins: \"./pins.yaml\" is already spec.environments[0].pins: a promotion into one would move the other",
+			"ladder.yaml:8:45: spec.environments[1].targets[0].pins: \"./pins.yaml\" is already spec.environments[0].pins: a promotion to one would change the other",
 		},
 		"repositories": {
 			"spec:\n" + rest + "  images:\n" +
@@ -145,8 +145,8 @@ func TestProblemsOfTheLadder(t *testing.T) {
 				"  - {name: i, valuesPath: i, repository: '[::1]:5000/a/b_c/d--e.f'}\n",
 			"ladder.yaml:8:42: spec.images[0].repository: is \"nginx\": names no registry: want HOST/REPOSITORY, such as docker.io/library/nginx\n" +
 				"ladder.yaml:9:42: spec.images[1].repository: is \"library/nginx\": names no registry: want HOST/REPOSITORY, such as docker.io/library/nginx\n" +
-				"ladder.yaml:10:42: spec.images[2].repository: is \"localhost:5000/nginx:1.2\": has a tag: the pins say which digest\n" +
-				"ladder.yaml:11:42: spec.images[3].repository: is \"docker.io/nginx@" + digestA + "\": has a digest: the pins say which\n" +
+				"ladder.yaml:10:42: spec.images[2].repository: is \"localhost:5000/nginx:1.2\": has a tag: the pins set the digest\n" +
+				"ladder.yaml:11:42: spec.images[3].repository: is \"docker.io/nginx@" + digestA + "\": has a digest: the pins set it\n" +
 				"ladder.yaml:12:42: spec.images[4].repository: is \"https://docker.io/nginx\": has a scheme: want HOST/REPOSITORY alone\n" +
 				"ladder.yaml:13:42: spec.images[5].repository: is \"docker.io/NGINX\": isn't a repository: want HOST[:PORT]/REPOSITORY in lowercase\n" +
 				"ladder.yaml:14:42: spec.images[6].repository: is \"docker.io//nginx\": isn't a repository: want HOST[:PORT]/REPOSITORY in lowercase",
@@ -160,7 +160,7 @@ func TestProblemsOfTheLadder(t *testing.T) {
 				"  - {name: e, repository: docker.io/e, valuesPath: web}\n" +
 				"  - {name: f, repository: docker.io/f, valuesPath: webs}\n",
 			"ladder.yaml:8:52: spec.images[0].valuesPath: is \".image\": it isn't a path of values, such as image.digest, hosts[0] or annotations[\"example.com/a\"]\n" +
-				"ladder.yaml:9:52: spec.images[1].valuesPath: is \"image[0]\": it has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that\n" +
+				"ladder.yaml:9:52: spec.images[1].valuesPath: is \"image[0]\": it has an index, and a layer's list replaces the chart's as a whole: add a key for the image to the chart, and name that\n" +
 				"ladder.yaml:11:52: spec.images[3].valuesPath: \"web.image\" is inside of spec.images[2].valuesPath: they would overwrite each other\n" +
 				"ladder.yaml:12:52: spec.images[4].valuesPath: \"web\" is inside of spec.images[2].valuesPath: they would overwrite each other",
 		},
@@ -175,7 +175,7 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		},
 		"preview": {
 			"spec:\n" + rest + "  preview: {tier: full, ttl: 3d, max: 0, layers: [/a], source: {forge: Gitea, repository: shop}}\n",
-			"ladder.yaml:7:19: spec.preview.tier: tier \"full\" isn't declared: give spec.tiers.full its values file\n" +
+			"ladder.yaml:7:19: spec.preview.tier: tier \"full\" isn't declared: set spec.tiers.full to its values file\n" +
 				"ladder.yaml:7:30: spec.preview.ttl: is \"3d\": want a duration such as 72h or 1h30m\n" +
 				"ladder.yaml:7:39: spec.preview.max: want at least 1: leave spec.preview out for no previews\n" +
 				"ladder.yaml:7:51: spec.preview.layers[0]: \"/a\" is absolute: write it relative to the folder of ladder.yaml\n" +
@@ -194,7 +194,7 @@ func TestProblemsOfTheLadder(t *testing.T) {
 				"  - {name: e, repository: docker.io/e, set: {image.tag: '{{.Digest}}', d.path: '{{.Digest}}'}}\n",
 			"ladder.yaml:8:53: spec.images[0].set.image: is \"{{.Repositry}}@{{.Digest}}\": there is no field .Repositry: want text and {{.Repository}}, {{.Registry}}, {{.Path}}, {{.Digest}}, {{.Hex}} alone\n" +
 				"ladder.yaml:9:49: spec.images[1].set.b: is \"{{printf \\\"%1000000d\\\" 1}}\": want text and {{.Repository}}, {{.Registry}}, {{.Path}}, {{.Digest}}, {{.Hex}} alone\n" +
-				"ladder.yaml:9:91: spec.images[1].set[\"c[0].image\"]: it has an index, and a layer's list replaces the chart's as a whole: let the chart have a key for the image, and name that\n" +
+				"ladder.yaml:9:91: spec.images[1].set[\"c[0].image\"]: it has an index, and a layer's list replaces the chart's as a whole: add a key for the image to the chart, and name that\n" +
 				"ladder.yaml:9:110: spec.images[1].set[\".d\"]: it isn't a path of values, such as image.digest, hosts[0] or annotations[\"example.com/a\"]\n" +
 				"ladder.yaml:10:45: spec.images[2].set: has no {{.Digest}}: the chart wouldn't know which digest to run\n" +
 				"ladder.yaml:11:104: spec.images[3].set[\"d.digest.hex\"]: \"d.digest.hex\" is inside of spec.images[3].valuesPath: they would overwrite each other\n" +
@@ -205,18 +205,18 @@ func TestProblemsOfTheLadder(t *testing.T) {
 			"spec:\n" + rest[:len("  chart: chart\n")] + "  images: [{name: a, repository: docker.io/a, valuesPath: web.image, set: {global.image: '{{.Digest}}'}}]\n" +
 				"  overrides: ['**', web.image.**, a.**.b]\n  environments: [{name: dev, overrides: [web.image.pullPolicy, '*.image.tag', web, global.image.x]}]\n  preview: {overrides: [global.*]}\n",
 			"ladder.yaml:7:15: spec.overrides[0]: is \"**\": it stands for everything: name the paths\n" +
-				"ladder.yaml:7:21: spec.overrides[1]: \"web.image.**\" covers web.image.repository (spec.images[0].valuesPath): the pins alone say that\n" +
+				"ladder.yaml:7:21: spec.overrides[1]: \"web.image.**\" covers web.image.repository (spec.images[0].valuesPath), which only the pins may set\n" +
 				"ladder.yaml:7:35: spec.overrides[2]: is \"a.**.b\": it has ** before its end: ** stands for all below, * for one element\n" +
-				"ladder.yaml:8:64: spec.environments[0].overrides[1]: \"*.image.tag\" covers web.image.tag (spec.images[0].valuesPath): the pins alone say that\n" +
-				"ladder.yaml:8:79: spec.environments[0].overrides[2]: \"web\" covers web.image.repository (spec.images[0].valuesPath): the pins alone say that\n" +
-				"ladder.yaml:8:84: spec.environments[0].overrides[3]: \"global.image.x\" covers global.image (spec.images[0].set[\"global.image\"]): the pins alone say that\n" +
-				"ladder.yaml:9:25: spec.preview.overrides[0]: \"global.*\" covers global.image (spec.images[0].set[\"global.image\"]): the pins alone say that",
+				"ladder.yaml:8:64: spec.environments[0].overrides[1]: \"*.image.tag\" covers web.image.tag (spec.images[0].valuesPath), which only the pins may set\n" +
+				"ladder.yaml:8:79: spec.environments[0].overrides[2]: \"web\" covers web.image.repository (spec.images[0].valuesPath), which only the pins may set\n" +
+				"ladder.yaml:8:84: spec.environments[0].overrides[3]: \"global.image.x\" covers global.image (spec.images[0].set[\"global.image\"]), which only the pins may set\n" +
+				"ladder.yaml:9:25: spec.preview.overrides[0]: \"global.*\" covers global.image (spec.images[0].set[\"global.image\"]), which only the pins may set",
 		},
 		"layers": {
 			"spec:\n  chart: chart\n  layers: [{path: a.yaml, optional: maybe}, {optional: true}, {path: a.yaml, optinal: true}, [b.yaml], '*/c.yaml', 'd[.yaml']\n  environments: [{name: dev}]\n",
 			"ladder.yaml:6:37: spec.layers[0].optional: want true or false, have a string\n" +
 				"ladder.yaml:6:45: spec.layers[1]: needs \"path\"\n" +
-				"ladder.yaml:6:63: spec.layers[2]: \"a.yaml\" is already spec.layers[0]: a list has a layer once\n" +
+				"ladder.yaml:6:63: spec.layers[2]: \"a.yaml\" is already spec.layers[0]: remove it, since a list may name a layer only once\n" +
 				"ladder.yaml:6:78: spec.layers[2].optinal: unknown field, did you mean \"optional\"?\n" +
 				"ladder.yaml:6:94: spec.layers[3]: want a mapping, have a list\n" +
 				"ladder.yaml:6:104: spec.layers[4]: \"*/c.yaml\" has a glob before its last element: name the folder\n" +
@@ -293,7 +293,7 @@ func TestHostileLadders(t *testing.T) {
 			targets(list(func(i int) string { return fmt.Sprintf("{name: t%d, after: t%d}", i, max(i-1, 0)) })),
 			"spec.environments[0].targets: has N items: at most 100 are allowed",
 		},
-		"a circle of targets": {
+		"cycle of targets": {
 			targets(list(func(i int) string { return fmt.Sprintf("{name: t%d, after: t%d}", i, (i+1)%100) })),
 			"spec.environments[0].targets: has N items: at most 100 are allowed",
 		},
@@ -405,7 +405,7 @@ func TestWhatIsTooManyIsOneProblem(t *testing.T) {
 	diffProblems(t, "shop/pins/dev.yaml:1:9: images: has 103 keys: at most 100 are allowed", err)
 }
 
-// A circle is one problem, however many targets it has, and names some of them.
+// A cycle is one problem, however many targets it has, and names some of them.
 func TestACircleOfTargetsIsOneProblem(t *testing.T) {
 	var b strings.Builder
 	for i := range 100 {
@@ -413,7 +413,7 @@ func TestACircleOfTargetsIsOneProblem(t *testing.T) {
 	}
 	spec := "spec: {chart: chart, environments: [{name: prod, targets: [" + b.String() + "]}]}\n"
 	_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(head + spec)}}, ".")
-	diffProblems(t, "ladder.yaml:4:78: spec.environments[0].targets[0].after: no target would be the first: "+
+	diffProblems(t, "ladder.yaml:4:78: spec.environments[0].targets[0].after: the targets are a cycle, so none can be promoted first: "+
 		"t0 after t1 after t2 after t3 after t4 after t5 after t6 after t7 after t8 after t9 after t10 after t11 after t12 after t13 after t14 "+
 		"after t15 after t16 after t17 after t18 after t19 after … after t0", err)
 }

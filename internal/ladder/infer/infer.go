@@ -40,7 +40,7 @@ type Target struct {
 // LeftOut is a file or folder that isn't in the ladder, with the reason.
 type LeftOut struct{ File, Reason string }
 
-// Options replace what Infer finds. Paths are relative to the ladder's folder.
+// Options replace what FromFiles finds. Paths are relative to the ladder's folder.
 type Options struct {
 	Chart, Values string
 	// Service selects among the files of several services in one folder.
