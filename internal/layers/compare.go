@@ -11,23 +11,23 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// View is a place's values as its chart's templates see them.
+// View is the values of an environment or target as its chart's templates see them.
 type View struct {
-	// Name of the place: dev, prod/eu, preview.
+	// Name of the environment or target: dev, prod/eu, preview.
 	Name   string
 	Values map[string]any
-	// Merged with the chart's own values, for where they come from.
+	// Merged has the origin of the values, with the chart's own.
 	Merged *Merged
-	// Template is set for the template of pull requests' environments: what its values
-	// say by a template of their own differs from one to the next anyway.
+	// Template is set for the template of pull requests' environments. Its values that
+	// contain a template differ between pull requests anyway.
 	Template bool
-	// Real is set for a place whose data is real.
+	// Real is set for an environment with real data.
 	Real bool
 }
 
-// Compare finds value paths that differ between two places and may not. What the pins
-// set differs by design, and so does what tiers set alone: the layers of tiers, or the
-// chart below them. mayDiffer are patterns as the Ladder has them.
+// Compare returns the value paths that differ between two environments or targets and may
+// not. Values that the pins set differ by design, and so do values that only tiers set: in
+// the layers of tiers, or in the chart below them. mayDiffer has patterns of the Ladder.
 func Compare(a, b View, mayDiffer []string) strictyaml.Problems {
 	c := comparison{a: a, b: b, mayDiffer: valuepath.ParsePatterns(mayDiffer)}
 	c.maps(a.Values, b.Values, nil)
@@ -40,7 +40,7 @@ type comparison struct {
 	problems  strictyaml.Problems
 }
 
-// absent stands for no value, which null isn't.
+// absent stands for a missing value, as against null.
 type absent struct{}
 
 func (c *comparison) maps(a, b map[string]any, at []string) {
@@ -68,7 +68,7 @@ func valueOf(m map[string]any, key string) any {
 	return absent{}
 }
 
-// values compares what stands at path.
+// values compares the values at path.
 func (c *comparison) values(a, b any, path []string) {
 	if aMap, bMap, ok := c.mappings(a, b, path); ok {
 		c.maps(aMap, bMap, path)
@@ -86,14 +86,14 @@ func (c *comparison) values(a, b any, path []string) {
 		return
 	}
 	if copied(path, from, inA) && copied(path, to, inB) {
-		return // found where it was copied from
+		return // reported at the path it is copied from
 	}
 	c.differs(path, from, to)
 }
 
-// mappings are a and b where they are compared key by key: two mappings, or one beside
-// nothing, so that an empty one is no difference; and so lists, where a pattern may name
-// something inside of them.
+// mappings returns a and b as mappings where they are compared key by key: two mappings, or
+// a mapping and no value, so that an empty mapping isn't a difference. Lists are compared
+// item by item where a pattern may match something in them.
 func (c *comparison) mappings(a, b any, path []string) (aMap, bMap map[string]any, ok bool) {
 	aMap, aIsMap := a.(map[string]any)
 	bMap, bIsMap := b.(map[string]any)
@@ -105,7 +105,7 @@ func (c *comparison) mappings(a, b any, path []string) (aMap, bMap map[string]an
 	return aMap, bMap, aIsList && bIsList && c.mayDiffer.MatchInside(path)
 }
 
-// itemsOf are a list's items by their places in it; nothing is a list without any.
+// itemsOf returns a list's items by their index. A missing value counts as an empty list.
 func itemsOf(v any) (items map[string]any, ok bool) {
 	list, isList := v.([]any)
 	items = make(map[string]any, len(list))
@@ -115,13 +115,13 @@ func itemsOf(v any) (items map[string]any, ok bool) {
 	return items, isList || v == absent{}
 }
 
-// exempt reports whether a value may differ because of where it comes from: a tier, or no
-// layer at all.
+// exempt reports whether a value may differ because of its origin: a tier, or no layer at
+// all.
 func (s Setting) exempt(found bool) bool {
 	return !found || s.Kind == KindTier || s.Kind == KindChart
 }
 
-// copied reports whether a setting was found at another path, as globals are.
+// copied reports whether a setting comes from another path, as globals do.
 func copied(path []string, s Setting, found bool) bool {
 	return !found || !strings.HasPrefix(valuepath.Format(path), s.Path)
 }
@@ -131,8 +131,8 @@ func isTemplate(v any) bool {
 	return ok && strings.Contains(text, "{{")
 }
 
-// differs reports a path at the place that is higher on the ladder, unless no layer sets
-// it there.
+// differs reports a path in the environment that is later on the ladder, unless no layer
+// sets it there.
 func (c *comparison) differs(path []string, from, to Setting) {
 	here, name, other, otherName := to, c.b.Name, from, c.a.Name
 	if to.exempt(to.File != "") {
@@ -148,7 +148,7 @@ func (c *comparison) differs(path []string, from, to Setting) {
 	})
 }
 
-// where is file:line:column (layer).
+// where returns file:line:column (layer).
 func (s Setting) where() string {
 	switch {
 	case s.Line == 0:

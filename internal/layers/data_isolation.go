@@ -53,7 +53,7 @@ func CheckDataIsolation(views []View, mayDiffer *ladder.MayDiffer) strictyaml.Pr
 	return problems
 }
 
-// group of mayDiffer.
+// group is a group of mayDiffer.
 type group struct {
 	name     string
 	patterns valuepath.Patterns
@@ -89,13 +89,13 @@ func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 	})
 }
 
-// sets reports whether a layer sets the value, or the chart one that the group names.
+// sets reports whether a layer sets the value, or the chart sets it and the group names it.
 func (v View) sets(path []string, g group) bool {
 	s, ok := v.Merged.At(path)
 	return ok && (s.Kind != KindChart || g.patterns.Name(path))
 }
 
-// eachText visits the texts of a value that is no mapping.
+// eachText visits the texts of a value that isn't a mapping.
 func eachText(value any, path []string, visit func(text string, path []string)) {
 	switch value := value.(type) {
 	case string:
@@ -129,13 +129,13 @@ func isLoopback(text string) bool {
 	return loopback.IsHost(host)
 }
 
-// shares says that v has what is another's.
+// shares returns the problem of a value that v shares with an environment with real data.
 func (v View) shares(theirs owner, path []string, group string) strictyaml.Problem {
 	here, _ := v.Merged.At(path)
 	there, _ := theirs.view.Merged.At(theirs.path)
 	return strictyaml.Problem{
 		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
-		Message: fmt.Sprintf("%s has what %s, whose data is real, has from %s: give it its own, or, if this leads to no data, name spec.mayDiffer.%s more exactly",
+		Message: fmt.Sprintf("%s shares this value with %s, which has real data, from %s: set another value, or, if it doesn't refer to data, narrow the pattern in spec.mayDiffer.%s",
 			v.Name, theirs.view.Name, there.where(), group),
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// Outcome is what became of a setting.
+// Outcome is the effect of a setting.
 type Outcome string
 
 // The outcomes.
@@ -18,30 +18,30 @@ const (
 	Removes Outcome = "removes"
 	// Merged: it is a mapping, whose keys each have a chain of their own.
 	Merges Outcome = "merges"
-	// Overridden: a later one decides.
+	// Overridden: a later one takes precedence.
 	Overridden Outcome = "overridden"
 )
 
-// Setting is what one source says about a path.
+// Setting is what one source sets at a path.
 type Setting struct {
 	Kind Kind `json:"kind"`
-	// Layer says why the source is in the list: "chart", "layers", "tier full",
+	// Layer is the list that the source is in: "chart", "layers", "tier full",
 	// "environment prod", "target eu", "parameter", "pins".
 	Layer string `json:"layer"`
 	File  string `json:"file"`
 	// Line and Column count from 1; 0 where they aren't known.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
-	// Path that the source sets: the one asked for, or one above it.
+	// Path that the source sets: the requested one, or one above it.
 	Path string `json:"path"`
 	// Value at that path.
 	Value   any     `json:"value"`
 	Outcome Outcome `json:"outcome"`
 }
 
-// Chain is what each source says about a path, in their order; the last may be decided
-// by an earlier one, where a mapping came after a null. What is copied to the path, as
-// globals are, comes with the path that it is copied from.
+// Chain returns what each source sets at a path, in the order of the sources. The last one
+// may not be the one that wins, where a mapping follows a null. A value that is copied to
+// the path, as globals are, has the path that it is copied from.
 func (m *Merged) Chain(path []string) []Setting {
 	winner := origin{m.winner(path), path}
 	if found, inside, ok := m.origins.find(path); ok {
@@ -69,8 +69,8 @@ func (m *Merged) Chain(path []string) []Setting {
 	return chain
 }
 
-// Shown is m with each source's values as show gives them: other scalars in the same
-// places.
+// Shown returns m with each source's values as show returns them: the same paths with other
+// scalars.
 func (m *Merged) Shown(show func(map[string]any) map[string]any) *Merged {
 	out := *m
 	out.Values = show(m.Values)
@@ -89,9 +89,9 @@ func (s source) setting(path []string, depth int, value any) Setting {
 	}
 }
 
-// At is the setting that decides the value at path: the last one that has it. Of a
-// mapping it is the last source that has it, of what is inside a list the one of the
-// list, with its place in it.
+// At returns the setting that decides the value at path: the last one that sets it. For a
+// mapping it is that of the last source that has the mapping; for a value in a list it is
+// that of the list, with the value's position in it.
 func (m *Merged) At(path []string) (Setting, bool) {
 	if found, inside, ok := m.origins.find(path); ok {
 		s := m.sources[found.source]
@@ -108,7 +108,7 @@ func (m *Merged) At(path []string) (Setting, bool) {
 	return s.setting(path, depth, value), true
 }
 
-// Where says where the value at path comes from: file:line:column (layer).
+// Where returns the origin of the value at path: file:line:column (layer).
 func (m *Merged) Where(path []string) (string, bool) {
 	s, ok := m.At(path)
 	if !ok {
@@ -117,7 +117,7 @@ func (m *Merged) Where(path []string) (string, bool) {
 	return s.where(), true
 }
 
-// copied is the setting of a global value, which Helm copies into each subchart.
+// copied returns the setting of a global value, which Helm copies into each subchart.
 func (m *Merged) copied(path []string) (Setting, bool) {
 	if i := slices.Index(path, globalKey); i > 0 {
 		return m.At(path[i:])
@@ -125,22 +125,23 @@ func (m *Merged) copied(path []string) (Setting, bool) {
 	return Setting{}, false
 }
 
-// winner is the index of the source that decides the value at path, -1 where none has
-// it. A mapping over something else starts again, and then what the chart has counts
-// again: to Helm a null removes the chart's value only if it is the layers' last word.
+// winner returns the index of the source that decides the value at path, or -1 where none
+// sets it. A mapping that replaces something else starts from nothing, and the chart's value
+// then counts again: Helm removes the chart's value for a null only if no later layer sets
+// the path.
 func (m *Merged) winner(path []string) int {
 	mapped := 0        // how deep a later source has mappings
-	begunAnew := false // the layers below don't count any more
+	restarted := false // the layers below don't count any more
 	last := -1
 	for i, s := range slices.Backward(m.sources) {
-		if begunAnew && s.kind != KindChart {
+		if restarted && s.kind != KindChart {
 			continue
 		}
 		depth, value := s.walk(path)
 		switch {
 		case isMap(value) && depth == len(path):
 			if last < 0 {
-				last = i // of a mapping, the last one that has it
+				last = i // for a mapping, the last source that has it
 			}
 			mapped = depth
 		case isMap(value):
@@ -148,7 +149,7 @@ func (m *Merged) winner(path []string) int {
 		case depth > mapped:
 			return i
 		default:
-			begunAnew = true
+			restarted = true
 		}
 	}
 	return last
@@ -170,8 +171,8 @@ func leaves(values map[string]any, at []string, visit func([]string, any)) {
 	}
 }
 
-// Removed visits the paths that the layers set to null, in their order: what the chart
-// has there is no value.
+// Removed visits the paths that the layers set to null, in order. The chart's values there
+// are removed.
 func (m *Merged) Removed(visit func(path []string)) {
 	Leaves(m.Values, func(path []string, value any) {
 		if value == nil {

@@ -57,18 +57,18 @@ func TestHostileLayers(t *testing.T) {
 		},
 		"whole numbers that a float64 rounds": {
 			"a: 9007199254740993\nb: -9_007_199_254_740_993\nc: 0x20000000000001\nd: 123456789012345678901234567890\n",
-			"a.yaml:1:4: a: is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string\n" +
-				"a.yaml:2:4: b: is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string\n" +
-				"a.yaml:3:4: c: is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string\n" +
-				"a.yaml:4:4: d: is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string",
+			"a.yaml:1:4: a: is a whole number above 2^53, whose last digits Helm changes: quote it to make it a string\n" +
+				"a.yaml:2:4: b: is a whole number above 2^53, whose last digits Helm changes: quote it to make it a string\n" +
+				"a.yaml:3:4: c: is a whole number above 2^53, whose last digits Helm changes: quote it to make it a string\n" +
+				"a.yaml:4:4: d: is a whole number above 2^53, whose last digits Helm changes: quote it to make it a string",
 		},
 		"keys that Helm reads otherwise": {
 			"on: 1\nx: [{n: 1}]\n0755: 1\n1.0: 1\nTrue: 1\n",
-			"a.yaml:1:1: on: is the key \"true\" to Helm: quote it, or write that\n" +
-				"a.yaml:2:6: x[0].n: is the key \"false\" to Helm: quote it, or write that\n" +
-				"a.yaml:3:1: 0755: is the key \"493\" to Helm: quote it, or write that\n" +
-				"a.yaml:4:1: [\"1.0\"]: is the key \"1\" to Helm: quote it, or write that\n" +
-				"a.yaml:5:1: True: is the key \"true\" to Helm: quote it, or write that",
+			"a.yaml:1:1: on: is read by Helm as the key \"true\": quote it, or write that\n" +
+				"a.yaml:2:6: x[0].n: is read by Helm as the key \"false\": quote it, or write that\n" +
+				"a.yaml:3:1: 0755: is read by Helm as the key \"493\": quote it, or write that\n" +
+				"a.yaml:4:1: [\"1.0\"]: is read by Helm as the key \"1\": quote it, or write that\n" +
+				"a.yaml:5:1: True: is read by Helm as the key \"true\": quote it, or write that",
 		},
 		"a duplicate key": {"a: {b: 1,\n b: hunter2}\n", "a.yaml:2:2: a.b: duplicate key, the first is in line 1"},
 		"more than 1 MiB": {"a: " + strings.Repeat("x", strictyaml.MaxSize), "a.yaml: is larger than 1 MiB"},

@@ -5,9 +5,9 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// checkImages finds what sets, or stands in the way of, what the pins set: the pins
-// alone say which image runs. The pins would win all the same, but who wrote the value
-// would wonder.
+// checkImages returns a problem for each value that sets what the pins set, or that replaces
+// a mapping around it: only the pins decide which image runs. The pins would override the
+// value anyway, and its author wouldn't know why it has no effect.
 func (m *Merged) checkImages() strictyaml.Problems {
 	var problems strictyaml.Problems
 	for _, pin := range m.pins {
@@ -32,15 +32,15 @@ func (s source) checkImage(pin ladder.Pin, path []string) strictyaml.Problems {
 	depth, value := s.walk(path)
 	switch {
 	case depth == len(path):
-		return strictyaml.Problems{s.problem(path, "is what the pins set for image %q, and nothing else may: remove it", pin.Name)}
+		return strictyaml.Problems{s.problem(path, "is set by the pins for image %q: remove it, since nothing else may set it", pin.Name)}
 	case !isMap(value):
 		return strictyaml.Problems{s.problem(path[:depth], "is %s, and the pins set image %q inside of it: remove it, or make it a mapping", typeName(value), pin.Name)}
 	}
 	return nil
 }
 
-// checkTag finds a tag beside the digest: some templates prefer it. A null takes the
-// chart's own away, which is right.
+// checkTag returns a problem for a tag next to the digest, since some templates prefer the
+// tag. A null is allowed: it removes the chart's own tag.
 func (s source) checkTag(pin ladder.Pin) strictyaml.Problems {
 	path := pin.TagPath()
 	if path == nil {

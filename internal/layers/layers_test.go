@@ -127,23 +127,23 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 		{Image: ladder.Image{Name: "job", Repository: "registry.example.com/job", Set: map[string]string{"sub.image": "{{.Repository}}@{{.Digest}}", "global.job.hex": "{{.Hex}}"}}, Digest: digest, Source: "pins.yaml", Line: 3},
 	}
 	for name, test := range map[string]struct{ layer, want string }{
-		"a digest":           {"web:\n  image:\n    digest: hunter2\n", `a.yaml:3:5: web.image.digest: is what the pins set for image "web", and nothing else may: remove it`},
-		"a repository, null": {"web: {image: {repository: null}}\n", `a.yaml:1:15: web.image.repository: is what the pins set for image "web", and nothing else may: remove it`},
-		"below it":           {"web: {image: {digest: {hex: 1}}}\n", `a.yaml:1:15: web.image.digest: is what the pins set for image "web", and nothing else may: remove it`},
+		"a digest":           {"web:\n  image:\n    digest: hunter2\n", `a.yaml:3:5: web.image.digest: is set by the pins for image "web": remove it, since nothing else may set it`},
+		"a repository, null": {"web: {image: {repository: null}}\n", `a.yaml:1:15: web.image.repository: is set by the pins for image "web": remove it, since nothing else may set it`},
+		"below it":           {"web: {image: {digest: {hex: 1}}}\n", `a.yaml:1:15: web.image.digest: is set by the pins for image "web": remove it, since nothing else may set it`},
 		"above it":           {"web: [image]\n", `a.yaml:1:1: web: is a list, and the pins set image "web" inside of it: remove it, or make it a mapping`},
 		"null above it":      {"web: {image: }\n", `a.yaml:1:7: web.image: is null, and the pins set image "web" inside of it: remove it, or make it a mapping`},
 		"an alias": {
 			"x: &x {repository: evil}\nweb: {image: *x}\n",
-			`a.yaml:1:8: web.image.repository: is what the pins set for image "web", and nothing else may: remove it`,
+			`a.yaml:1:8: web.image.repository: is set by the pins for image "web": remove it, since nothing else may set it`,
 		},
 		"a merge": {
 			"x: &x {digest: evil}\nweb:\n  image:\n    <<: [*x]\n",
-			`a.yaml:1:8: web.image.digest: is what the pins set for image "web", and nothing else may: remove it`,
+			`a.yaml:1:8: web.image.digest: is set by the pins for image "web": remove it, since nothing else may set it`,
 		},
 		"a tag":             {"web: {image: {tag: v1}}\n", `a.yaml:1:15: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`},
-		"a subchart's path": {"sub: {image: evil}\n", `a.yaml:1:7: sub.image: is what the pins set for image "job", and nothing else may: remove it`},
-		"a mapping there":   {"sub: {image: {repository: evil}}\n", `a.yaml:1:7: sub.image: is what the pins set for image "job", and nothing else may: remove it`},
-		"global":            {"global: {job: {hex: evil}}\n", `a.yaml:1:16: global.job.hex: is what the pins set for image "job", and nothing else may: remove it`},
+		"a subchart's path": {"sub: {image: evil}\n", `a.yaml:1:7: sub.image: is set by the pins for image "job": remove it, since nothing else may set it`},
+		"a mapping there":   {"sub: {image: {repository: evil}}\n", `a.yaml:1:7: sub.image: is set by the pins for image "job": remove it, since nothing else may set it`},
+		"global":            {"global: {job: {hex: evil}}\n", `a.yaml:1:16: global.job.hex: is set by the pins for image "job": remove it, since nothing else may set it`},
 		"what is beside":    {"web: {image: {pullPolicy: Always, tag: null}}\nglobal: {x: 1}\nsub: {port: 1}\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -291,10 +291,10 @@ func TestSecretsInLayers(t *testing.T) {
 	pem := "-----BEGIN RSA " + "PRIVATE KEY-----"
 	layer := "a:\n  key: |\n    " + pem + "\n    MII\nlist: [" + token + "]\nurl: postgres://u:" + "hunter2@db/x\n" + token + ": 1\nimage: registry.example.com/a@" + digest + "\ntemplated: postgres://u:{{ .x }}@db\n"
 	err := layers.CheckSecrets("a.yaml", []byte(layer))
-	wantProblems(t, "a.yaml:2:8: a.key: has a private key: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
-		"a.yaml:5:8: list[0]: has a GitHub token: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
-		"a.yaml:6:6: url: has a URL with a password: keep it in a secret store, name it here, and revoke this one, since Git remembers\n"+
-		"a.yaml:7:1: has a GitHub token for a key: keep it in a secret store, name it here, and revoke this one, since Git remembers", err)
+	wantProblems(t, "a.yaml:2:8: a.key: has a private key: store it in a secret store, name it here, and revoke this one, since it stays in Git's history\n"+
+		"a.yaml:5:8: list[0]: has a GitHub token: store it in a secret store, name it here, and revoke this one, since it stays in Git's history\n"+
+		"a.yaml:6:6: url: has a URL with a password: store it in a secret store, name it here, and revoke this one, since it stays in Git's history\n"+
+		"a.yaml:7:1: has a GitHub token for a key: store it in a secret store, name it here, and revoke this one, since it stays in Git's history", err)
 	if strings.Contains(err.Error(), token) {
 		t.Error("the error shows the token")
 	}
@@ -304,8 +304,8 @@ func TestSecretsInLayers(t *testing.T) {
 // it, which people, yq and YAML's specification read the other way.
 func TestMergeKeyOverKeysAboveIsRefused(t *testing.T) {
 	for name, test := range map[string]struct{ layer, want string }{
-		"below a key":             {"x: &x {a: 1, b: 2}\nw:\n  a: 3\n  <<: *x\n", "a.yaml:3:3: w.a: is overridden by the merge key (<<) in line 4, as Helm reads it; other readers let this key win: move << above it"},
-		"of several":              {"x: &x {a: 1}\nz: &z {a: 2, b: 3}\nw:\n  b: 4\n  <<: [*x, *z]\n", "a.yaml:4:3: w.b: is overridden by the merge key (<<) in line 5, as Helm reads it; other readers let this key win: move << above it"},
+		"below a key":             {"x: &x {a: 1, b: 2}\nw:\n  a: 3\n  <<: *x\n", "a.yaml:3:3: w.a: is overridden by the merge key (<<) in line 4 in Helm, but not in other parsers: move << above it"},
+		"of several":              {"x: &x {a: 1}\nz: &z {a: 2, b: 3}\nw:\n  b: 4\n  <<: [*x, *z]\n", "a.yaml:4:3: w.b: is overridden by the merge key (<<) in line 5 in Helm, but not in other parsers: move << above it"},
 		"above the keys":          {"x: &x {a: 1, b: 2}\nw:\n  <<: *x\n  a: 3\n", ""},
 		"the same value":          {"x: &x {a: 1, b: 2}\nw:\n  a: 1\n  <<: *x\n", ""},
 		"without a key in common": {"x: &x {a: 1}\nw:\n  b: 1\n  <<: *x\n", ""},

@@ -9,8 +9,8 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// The limits of an environment's layers together. Those of package strictyaml are for each
-// layer, and an environment may have hundreds.
+// The limits of all layers of an environment together. Those of package strictyaml apply to
+// each layer, and an environment may have hundreds.
 const (
 	// maxLayersSize in bytes: merged values end up in a cluster's objects, of at most
 	// 1.5 MiB each.
@@ -21,7 +21,7 @@ const (
 	maxLayersNodes = 200_000
 )
 
-// limits are what is left of the limits.
+// limits has the size and nodes that are left.
 type limits struct {
 	size, nodes int
 }

@@ -1,7 +1,7 @@
-// Package layers takes a step's layers to merged values, and remembers where each value
-// comes from: it explains them, compares those of two environments, and refuses what a
-// layer must not do. Which layers there are, and in which order, it leaves to
-// internal/ladder, what a chart makes of the values to internal/chart.
+// Package layers merges the layers of an environment or target into values, with the origin
+// of each value. It explains values, compares those of two environments, and rejects what a
+// layer must not do. Package ladder determines the layers and their order, and package
+// chart renders the values.
 package layers
 
 import (
@@ -16,9 +16,9 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// Merged are a step's values, with the layers that they come from.
+// Merged has the values of an environment or target, with the layers that they come from.
 type Merged struct {
-	// Values are what to give to the chart: the layers, the overrides, the pins.
+	// Values for the chart: those of the layers, the overrides and the pins.
 	Values map[string]any
 
 	// sources in their order, the last wins: the chart's, once it is known, the layers,
@@ -29,22 +29,22 @@ type Merged struct {
 	origins *origins
 }
 
-// Merge reads the step's layers from fsys, the repository, and merges them in their
-// order as `helm template -f first -f second` does: maps merge, everything else is
-// replaced, null removes what the chart's own values have. The overrides come after
-// them, and the pins last. Unlike Helm it refuses that a mapping is replaced by
-// something else, or the other way round, and that anything but the pins sets an image.
+// Merge reads the layers from fsys, the repository, and merges them in their order as
+// `helm template -f first -f second` does: maps are merged, everything else is replaced,
+// null removes the chart's own value. The overrides follow the layers, and the pins come
+// last. Unlike Helm it rejects a mapping that is replaced by something else, or the reverse,
+// and an image that anything but the pins sets.
 //
-// The layers have at most 4 MiB and 200,000 nodes together, their aliases followed.
+// All layers together may have 4 MiB and 200,000 nodes, with aliases expanded.
 //
-// All problems of all layers are reported at once; the error is a strictyaml.Problems where
-// layers are invalid. It is ctx's where that ends.
-func Merge(ctx context.Context, fsys fs.FS, step ladder.Resolved) (*Merged, error) {
-	m := &Merged{pins: step.Pins}
-	if err := m.read(ctx, fsys, step.Layers); err != nil {
+// All problems of all layers are reported at once. The error is a strictyaml.Problems where
+// layers are invalid, and that of ctx when ctx is done.
+func Merge(ctx context.Context, fsys fs.FS, resolved ladder.Resolved) (*Merged, error) {
+	m := &Merged{pins: resolved.Pins}
+	if err := m.read(ctx, fsys, resolved.Layers); err != nil {
 		return nil, err
 	}
-	m.sources = append(m.sources, overrideSources(step.Overrides)...)
+	m.sources = append(m.sources, overrideSources(resolved.Overrides)...)
 	problems := m.checkImages()
 	m.Values = map[string]any{}
 	for i, s := range m.sources {
@@ -54,14 +54,14 @@ func Merge(ctx context.Context, fsys fs.FS, step ladder.Resolved) (*Merged, erro
 		c := conflicts{sources: m.sources[:i], over: s, problems: problems}
 		m.Values = c.merge(m.Values, s.values, nil)
 		problems = c.problems
-		if !step.LiteralSecrets {
+		if !resolved.LiteralSecrets {
 			problems = append(problems, s.unresolved...)
 		}
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	for _, pin := range step.Pins {
+	for _, pin := range resolved.Pins {
 		s, err := pinSource(pin)
 		if err != nil {
 			return nil, err
@@ -104,14 +104,14 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 	return errors.Join(append(errs, problems.Err())...)
 }
 
-// over is one map on top of another; neither is changed, since layers may share maps by
-// YAML aliases.
+// over returns one map merged over another. It changes neither, since layers may share maps
+// by YAML aliases.
 func over(base, top map[string]any) map[string]any {
 	c := conflicts{}
 	return c.merge(base, top, nil)
 }
 
-// conflicts merges a source over others, and finds where their kinds differ.
+// conflicts merges a source over others, and collects values whose types differ.
 type conflicts struct {
 	sources  []source
 	over     source
@@ -136,10 +136,10 @@ func (c *conflicts) merge(base, top map[string]any, at []string) map[string]any 
 	return merged
 }
 
-// found reports that the value at path replaces one of another kind.
+// found adds a problem for a value at path that replaces one of another type.
 func (c *conflicts) found(path []string, value, before any) {
 	if c.over.file == "" || c.problems.Full() {
-		return // pins over layers: checkImages has seen to it
+		return // pins over layers: checkImages has checked these
 	}
 	for _, s := range slices.Backward(c.sources) {
 		depth, v := s.walk(path)
@@ -147,7 +147,7 @@ func (c *conflicts) found(path []string, value, before any) {
 			continue
 		}
 		c.problems = append(c.problems, c.over.problem(path, "is %s, and %s has %s there: use the same type, or set it to null in a layer in between",
-			typeName(value), s.place(path), typeName(before)))
+			typeName(value), s.where(path), typeName(before)))
 		return
 	}
 }
@@ -157,7 +157,7 @@ func isMap(v any) bool {
 	return ok
 }
 
-// typeName says what a value is, without it.
+// typeName returns the type of a value, for messages that must not contain the value.
 func typeName(v any) string {
 	switch v.(type) {
 	case map[string]any:

@@ -6,19 +6,20 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// Number is a number in a layer that templates print in another form than is written: to
-// Helm every number is a float64, so 20261130 is printed as 2.026113e+07, and 1.10 as 1.1.
+// Number is a number in a layer that templates print in another notation than it is written
+// in: Helm reads every number as a float64, so it prints 20261130 as 2.026113e+07, and 1.10
+// as 1.1.
 type Number struct {
 	Value
 
 	Written, Printed string
 }
 
-// maxNumbers bounds what is looked into: more isn't reported at once.
+// maxNumbers bounds the numbers that are checked: no more are reported at once.
 const maxNumbers = 100
 
-// Reformatted returns the winning numbers of layers whose printed form isn't what is
-// written, outside of lists.
+// Reformatted returns the winning numbers of layers that are printed in another notation
+// than written, except those in lists.
 func (m *Merged) Reformatted() []Number {
 	var numbers []Number
 	for i, s := range m.sources {
@@ -39,7 +40,7 @@ func (m *Merged) Reformatted() []Number {
 	return numbers
 }
 
-// written returns a scalar as it is written, empty where there is none.
+// written returns a scalar as it is written, or nothing where there is none.
 func (s source) written(path []string) string {
 	if s.document == nil {
 		return ""

@@ -10,26 +10,26 @@ import (
 // them, into what the chart's templates see.
 type Coalesce func(values map[string]any, defaults []map[string]any) (map[string]any, error)
 
-// origins says which source each value comes from. It is found by Helm itself: the sources
-// are merged with a mark in place of each value, and where a mark ends up is where the
-// value does. So globals, imported values and nulls need no rules of their own.
+// origins has the source of each value. Helm itself determines it: the sources are merged
+// with a mark in place of each value, and each mark ends up at the path of its value.
+// Globals, imported values and nulls need no rules of their own.
 type origins struct {
 	// marked has a mark for each value that templates see.
 	marked map[string]any
 	of     []origin
 }
 
-// origin is a value of a source.
+// origin identifies a value of a source.
 type origin struct {
 	source int
 	path   []string
 }
 
-// mark begins a value that stands for an origin. No YAML has a NUL.
+// mark is the start of a value that stands for an origin. No YAML has a NUL.
 const mark = "\x00origin "
 
-// WithOrigins returns m, which WithChart gave, with the exact origin of each value. Where
-// the values can't be merged, it is m itself.
+// WithOrigins returns m, which WithChart returned, with the exact origin of each value. It
+// returns m itself where the values can't be merged.
 func (m *Merged) WithOrigins(coalesce Coalesce) *Merged {
 	found := &origins{}
 	var (
@@ -42,7 +42,7 @@ func (m *Merged) WithOrigins(coalesce Coalesce) *Merged {
 			continue
 		}
 		own, _ := s.at(s.prefix).(map[string]any)
-		// m has them in reverse: what wins is last.
+		// m has them in reverse: the last one wins.
 		defaults = append(defaults, found.mark(i, own, s.prefix))
 	}
 	slices.Reverse(defaults)
@@ -56,8 +56,8 @@ func (m *Merged) WithOrigins(coalesce Coalesce) *Merged {
 	return &out
 }
 
-// mark returns values with a mark for each, but for nulls and mappings, which have a
-// meaning when they are merged.
+// mark returns values with a mark in place of each, except nulls and mappings, which affect
+// the merge.
 func (o *origins) mark(source int, values map[string]any, at []string) map[string]any {
 	marked := make(map[string]any, len(values))
 	for key, value := range values {
@@ -75,8 +75,8 @@ func (o *origins) mark(source int, values map[string]any, at []string) map[strin
 	return marked
 }
 
-// find returns the origin of the value at path, or of the list that it is in. inside is
-// the rest of the path then.
+// find returns the origin of the value at path, or of the list that it is in. For a value in
+// a list, inside is the rest of the path.
 func (o *origins) find(path []string) (found origin, inside []string, ok bool) {
 	if o == nil {
 		return origin{}, nil, false

@@ -14,9 +14,9 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-// readLayer checks the layer strictly and then reads it as Helm does, whose types
-// (every number a float64, `on` a boolean, 0755 octal) are what templates are written
-// for. What it has is taken from left.
+// readLayer checks the layer strictly and then reads it as Helm does, since templates are
+// written for Helm's types (every number a float64, `on` a boolean, 0755 octal). It
+// subtracts the layer's size from left.
 func readLayer(fsys fs.FS, layer ladder.Layer, left *limits) (source, error) {
 	data, err := strictyaml.ReadFile(fsys, layer.Path)
 	if strictyaml.ProblemsOf(err) != nil {
@@ -28,8 +28,8 @@ func readLayer(fsys fs.FS, layer ladder.Layer, left *limits) (source, error) {
 	return parseLayer(layer, data, left)
 }
 
-// Check checks one layer by itself: that it is YAML which means the same to Helm as to
-// its reader. The error is a strictyaml.Problems.
+// Check checks a single layer: it must be YAML that Helm reads as it is written. The error
+// is a strictyaml.Problems.
 func Check(file string, data []byte) error {
 	root, err := strictyaml.ParseMapping(file, data)
 	if err != nil {
@@ -52,13 +52,13 @@ func parseLayer(layer ladder.Layer, data []byte, left *limits) (source, error) {
 	values := map[string]any{}
 	if err := yaml.Unmarshal(data, &values); err != nil {
 		// The cause would quote values.
-		return source{}, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser doesn't take it", layer.Path, layer.Origin)
+		return source{}, fmt.Errorf("parsing layer %q (%s): it is well-formed, but Helm's YAML parser rejects it", layer.Path, layer.Origin)
 	}
-	return source{file: layer.Path, values: values, document: parsedWhenAsked(data), unresolved: unresolved(layer.Path, root)}, nil
+	return source{file: layer.Path, values: values, document: lazyDocument(data), unresolved: unresolved(layer.Path, root)}, nil
 }
 
-// checkForHelm finds what Helm, whose YAML is an older one, silently takes for something
-// else than what is written: keys such as on, and whole numbers that a float64 rounds.
+// checkForHelm returns problems for what Helm, which uses an older version of YAML, silently
+// reads as something else: keys such as on, and whole numbers that a float64 rounds.
 func checkForHelm(file string, root *yamlv3.Node) strictyaml.Problems {
 	var problems strictyaml.Problems
 	strictyaml.Walk(root, func(n *yamlv3.Node, key bool, path func() string) bool {
@@ -68,18 +68,18 @@ func checkForHelm(file string, root *yamlv3.Node) strictyaml.Problems {
 		case n.Kind != yamlv3.ScalarNode || n.Style&(yamlv3.SingleQuotedStyle|yamlv3.DoubleQuotedStyle|yamlv3.LiteralStyle|yamlv3.FoldedStyle) != 0:
 		case key:
 			if other, ok := otherKey(n.Value); ok {
-				problems = append(problems, strictyaml.ProblemAt(file, n, path(), "is the key %q to Helm: quote it, or write that", other))
+				problems = append(problems, strictyaml.ProblemAt(file, n, path(), "is read by Helm as the key %q: quote it, or write that", other))
 			}
 		case rounded(n.Value):
-			problems = append(problems, strictyaml.ProblemAt(file, n, path(), "is a whole number beyond 2^53, whose last digits Helm loses: quote it to make it a string"))
+			problems = append(problems, strictyaml.ProblemAt(file, n, path(), "is a whole number above 2^53, whose last digits Helm changes: quote it to make it a string"))
 		}
 		return !problems.Full()
 	})
 	return problems
 }
 
-// overriddenByMerge finds keys that a merge key below them overrides. Helm's reader takes a
-// mapping from top to bottom; YAML's specification, yq and people let the key win.
+// overriddenByMerge returns problems for keys that a merge key below them overrides. Helm
+// reads a mapping from top to bottom; by YAML's specification, and in yq, the key wins.
 func overriddenByMerge(file string, mapping *yamlv3.Node, path func() string) strictyaml.Problems {
 	var problems strictyaml.Problems
 	for i := 2; i+1 < len(mapping.Content); i += 2 {
@@ -91,7 +91,7 @@ func overriddenByMerge(file string, mapping *yamlv3.Node, path func() string) st
 			key, value := mapping.Content[j], mapping.Content[j+1]
 			if _, merged := mergedKey(mapping.Content[i+1], key.Value); merged != nil && !sameScalar(value, merged) {
 				problems = append(problems, strictyaml.ProblemAt(file, key, strictyaml.Key(path(), key.Value),
-					"is overridden by the merge key (<<) in line %d, as Helm reads it; other readers let this key win: move << above it", merge.Line))
+					"is overridden by the merge key (<<) in line %d in Helm, but not in other parsers: move << above it", merge.Line))
 			}
 		}
 	}
@@ -109,11 +109,11 @@ func sameScalar(a, b *yamlv3.Node) bool {
 	return a == b || a.Kind == yamlv3.ScalarNode && b.Kind == yamlv3.ScalarNode && a.Value == b.Value && a.ShortTag() == b.ShortTag()
 }
 
-// mayBeOther are keys that may be something else than strings: numbers, dates, and words
-// that older YAML takes for booleans.
+// mayBeOther matches keys that Helm may not read as strings: numbers, dates, and words that
+// are booleans in older versions of YAML.
 var mayBeOther = regexp.MustCompile(`^([-+.0-9].*|[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE)$`)
 
-// otherKey is what Helm reads a plain key as, if that isn't what is written.
+// otherKey returns the key that Helm reads for a plain key, if it isn't the written one.
 func otherKey(written string) (string, bool) {
 	if written == "<<" || !mayBeOther.MatchString(written) {
 		return "", false

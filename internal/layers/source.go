@@ -15,7 +15,7 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// Kind is what sort of a source a value comes from.
+// Kind is the kind of a value's source.
 type Kind string
 
 // The kinds, in their order; the last wins.
@@ -27,7 +27,7 @@ const (
 	KindPins     Kind = "pins"
 )
 
-// kindOf is the kind of a layer.
+// kindOf returns the kind of a layer.
 func kindOf(layer ladder.Layer) Kind {
 	if strings.HasPrefix(layer.Origin, ladder.TierOrigin) {
 		return KindTier
@@ -35,24 +35,25 @@ func kindOf(layer ladder.Layer) Kind {
 	return KindLayer
 }
 
-// source is what sets values: a layer, a chart's values.yaml, the pins.
+// source is a set of values: a layer, a chart's values.yaml, a parameter or a pin.
 type source struct {
 	kind   Kind
 	origin string
 	// file as the reader knows it.
 	file   string
 	values map[string]any
-	// document of the values below prefix; nil, or gives nil, where there is none. It is
-	// only parsed when it is asked for: its nodes may take a hundred times the text.
+	// document returns the document of the values below prefix; it is nil, or returns nil,
+	// where there is none. It is parsed only when needed: its nodes may take a hundred times
+	// the memory of the text.
 	document func() *yamlv3.Node
 	prefix   []string
 	// line of a source that has no document.
 	line int
-	// unresolved are findings that count unless secrets are meant literally.
+	// unresolved are findings that are reported unless secrets are rendered literally.
 	unresolved strictyaml.Problems
 }
 
-// name of the source, for messages.
+// name returns the source's name for messages.
 func (s source) name() string {
 	if s.document == nil {
 		return s.origin
@@ -60,9 +61,9 @@ func (s source) name() string {
 	return fmt.Sprintf("layer %q (%s)", s.file, s.origin)
 }
 
-// walk goes down the path as far as there are mappings. It returns how many elements it
-// came down, and the value there: no mapping, what stands at path, or the mapping that
-// lacks the next element.
+// walk follows the path as far as there are mappings. It returns how many elements it
+// followed, and the value there: the one at path, one that isn't a mapping, or the mapping
+// that lacks the next element.
 func (s source) walk(path []string) (depth int, value any) {
 	value = s.values
 	for depth < len(path) {
@@ -89,7 +90,7 @@ func (s source) at(path []string) any {
 	return value
 }
 
-// position of what stands at path, or of what is nearest around it.
+// position returns the position of the value at path, or of the nearest one around it.
 func (s source) position(path []string) (line, column int) {
 	if s.document == nil || len(path) < len(s.prefix) {
 		return s.line, 0
@@ -102,15 +103,16 @@ func (s source) position(path []string) (line, column int) {
 	return n.Line, n.Column
 }
 
-// place is file:line:column (origin).
-func (s source) place(path []string) string { return s.setting(path, len(path), nil).where() }
+// where returns the position of the value at path: file:line:column (origin).
+func (s source) where(path []string) string { return s.setting(path, len(path), nil).where() }
 
 func (s source) problem(path []string, format string, args ...any) strictyaml.Problem {
 	line, column := s.position(path)
 	return strictyaml.Problem{File: s.file, Line: line, Column: column, Path: valuepath.Format(path), Message: fmt.Sprintf(format, args...)}
 }
 
-// nodeAt is the key (or the list's item) that path leads to, or the last one on the way.
+// nodeAt returns the node of the key (or the list's item) at path, or the last one on the
+// way.
 func nodeAt(root *yamlv3.Node, path []string) *yamlv3.Node {
 	at, value := root, root
 	for _, element := range path {
@@ -123,7 +125,7 @@ func nodeAt(root *yamlv3.Node, path []string) *yamlv3.Node {
 	return at
 }
 
-// anchored reports whether what is written at path, or around it, has an anchor.
+// anchored reports whether the node at path, or one around it, has an anchor.
 func (s source) anchored(path []string) bool {
 	if s.document == nil || len(path) < len(s.prefix) {
 		return false
@@ -140,8 +142,8 @@ func (s source) anchored(path []string) bool {
 	return false
 }
 
-// child returns a mapping's or list's element and where it is written, nil where there is
-// none.
+// child returns a mapping's or list's element and the node with its position, or nil where
+// there is none.
 func child(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
 	if n.Kind == yamlv3.AliasNode {
 		n = n.Alias
@@ -157,8 +159,8 @@ func child(n *yamlv3.Node, element string) (key, value *yamlv3.Node) {
 	return nil, nil
 }
 
-// valueOfKey looks a key up as Helm's reader does: what is written last wins, a merge key
-// (<<) over the keys above it too.
+// valueOfKey looks a key up as Helm's parser does: the last one wins, and a merge key (<<)
+// overrides the keys above it.
 func valueOfKey(mapping *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		name, v := mapping.Content[i], mapping.Content[i+1]
@@ -175,7 +177,7 @@ func valueOfKey(mapping *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
 	return key, value
 }
 
-// mergedKey looks a key up in what a merge key has: of a list the first mapping wins.
+// mergedKey looks a key up in the value of a merge key: in a list the first mapping wins.
 func mergedKey(from *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
 	if from.Kind != yamlv3.SequenceNode {
 		return child(from, wanted)
@@ -188,7 +190,7 @@ func mergedKey(from *yamlv3.Node, wanted string) (key, value *yamlv3.Node) {
 	return nil, nil
 }
 
-// overrideSources are the parameters' values, each a source of its own.
+// overrideSources returns the parameters' values, each as a source of its own.
 func overrideSources(overrides []ladder.Override) []source {
 	var sources []source
 	for _, o := range overrides {
@@ -205,7 +207,7 @@ func overrideSources(overrides []ladder.Override) []source {
 	return sources
 }
 
-// pinSource is what a pin sets.
+// pinSource returns the values that a pin sets.
 func pinSource(pin ladder.Pin) (source, error) {
 	set, err := pin.Values()
 	if err != nil {
@@ -218,7 +220,7 @@ func pinSource(pin ladder.Pin) (source, error) {
 	return source{kind: KindPins, origin: "pins", file: pin.Source, line: pin.Line, values: values}, nil
 }
 
-// nested is value in a mapping for each element of path.
+// nested returns value in a mapping for each element of path.
 func nested(path []string, value any) map[string]any {
 	for i := len(path) - 1; i > 0; i-- {
 		value = map[string]any{path[i]: value}
@@ -230,14 +232,15 @@ func nested(path []string, value any) map[string]any {
 type Default struct {
 	// File as the reader knows it.
 	File string
-	// Prefix is where a subchart's values stand in the chart's; empty for the chart's own.
+	// Prefix is the path of a subchart's values in the chart's; empty for the chart's own.
 	Prefix []string
 	Values map[string]any
 	// Data is the file's text, for positions.
 	Data []byte
 }
 
-// WithChart is m with the values of a chart below it: its own first, then its subcharts'.
+// WithChart returns m with the values of a chart below it: its own first, then its
+// subcharts'.
 func (m *Merged) WithChart(defaults []Default) *Merged {
 	out := *m
 	out.sources = nil
@@ -257,13 +260,14 @@ func chartSource(d Default) source {
 	if s.values == nil {
 		s.values = map[string]any{}
 	}
-	s.document = parsedWhenAsked(d.Data)
+	s.document = lazyDocument(d.Data)
 	return s
 }
 
-// parsedWhenAsked is the document that data is; what can't be parsed has no positions. A
-// chart's file isn't held to the rules of layers, and a layer's was held to them before.
-func parsedWhenAsked(data []byte) func() *yamlv3.Node {
+// lazyDocument returns a function that parses data. A text that can't be parsed has no
+// positions. It doesn't check the rules of layers: they don't apply to a chart's file, and a
+// layer has been checked before.
+func lazyDocument(data []byte) func() *yamlv3.Node {
 	return sync.OnceValue(func() *yamlv3.Node {
 		var doc yamlv3.Node
 		if err := yamlv3.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {

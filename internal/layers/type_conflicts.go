@@ -74,8 +74,8 @@ func appendNulls(nulls [][]string, values map[string]any, at []string) [][]strin
 	return nulls
 }
 
-// CheckChart is CheckTypes for the chart that WithChart has added; the error is a
-// strictyaml.Problems.
+// CheckChart checks the types, like CheckTypes, against the chart that WithChart has added.
+// The error is a strictyaml.Problems.
 func (m *Merged) CheckChart() error {
 	return m.Explain(&TypeConflictError{Conflicts: m.typeConflicts()})
 }
@@ -112,7 +112,7 @@ func (m *Merged) typeConflicts() []TypeConflict {
 		if len(changes) == maxConflicts || i < 0 || m.wasNull(path, i) {
 			return
 		}
-		changes = append(changes, TypeConflict{Path: path, Message: fmt.Sprintf("is %s, and %s has %s there: use the same type, or set it to null in an earlier layer", typeName(value), m.sources[i].place(path), typeName(chart))})
+		changes = append(changes, TypeConflict{Path: path, Message: fmt.Sprintf("is %s, and %s has %s there: use the same type, or set it to null in an earlier layer", typeName(value), m.sources[i].where(path), typeName(chart))})
 	})
 	slices.SortStableFunc(changes, func(a, b TypeConflict) int { return slices.Compare(a.Path, b.Path) })
 	return changes

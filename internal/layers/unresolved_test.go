@@ -8,7 +8,7 @@ import (
 )
 
 func TestUnresolvedSecrets(t *testing.T) {
-	const instead = "let a controller bring the Secret (External Secrets, Sealed Secrets) and name it here, or set spec.unresolvedSecrets: Literal if values are meant as they are written"
+	const instead = "let a controller create the Secret (External Secrets, Sealed Secrets) and name it here, or set spec.unresolvedSecrets: Literal to render values as they are written"
 	const sops = "sops: {mac: 'ENC[AES256_GCM,data:a,iv:b]', lastmodified: '2026-01-01T00:00:00Z'}\n"
 	for name, test := range map[string]struct {
 		contents  []string
@@ -17,7 +17,7 @@ func TestUnresolvedSecrets(t *testing.T) {
 	}{
 		"an encrypted layer is one finding": {
 			contents: []string{"a: 1\n", "p: ENC[AES256_GCM,data:a,iv:b]\n" + sops},
-			want:     "b.yaml:2:1: sops: the layer is encrypted by SOPS, and rendering holds no keys: " + instead,
+			want:     "b.yaml:2:1: sops: the layer is encrypted by SOPS, and the renderer has no keys: " + instead,
 		},
 		"an encrypted value without its metadata": {
 			contents: []string{"db:\n  p: ENC[AES256_GCM,data:a,iv:b]\n"},

@@ -5,7 +5,7 @@ import "github.com/envladder/envladder/internal/strictyaml"
 // Value is a value that a layer sets.
 type Value struct {
 	Path []string
-	// At is where, a problem without a message.
+	// At is its position, as a problem without a message.
 	At strictyaml.Problem
 }
 

@@ -48,7 +48,7 @@ func checkSecret(object map[string]any, source string) error {
 			}
 			if what, ok := secrets.FindUnresolved(text); ok {
 				metadata, _ := object["metadata"].(map[string]any)
-				return fmt.Errorf("the Secret %q of template %q has %s in %s, and nothing resolves it: let a controller bring the Secret, or set spec.unresolvedSecrets: Literal if values are meant as they are written",
+				return fmt.Errorf("the Secret %q of template %q has %s in %s, and nothing resolves it: let a controller create the Secret, or set spec.unresolvedSecrets: Literal to render values as they are written",
 					fmt.Sprint(metadata["name"]), source, what, field+"."+key)
 			}
 		}
