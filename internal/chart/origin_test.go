@@ -124,7 +124,7 @@ func TestOriginHasTheMergedValue(t *testing.T) {
 			if m, isMap := value.(map[string]any); isMap && len(m) == 0 || value == nil {
 				return
 			}
-			s, ok := below.At(path)
+			s, ok := below.Setting(path)
 			if !ok || !cmp.Equal(s.Value, value) {
 				t.Fatalf("%s is %v, and its origin %+v", valuepath.Format(path), value, s)
 			}

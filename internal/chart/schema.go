@@ -91,7 +91,7 @@ func Explain(err error, merged *layers.Merged) error {
 	for i, violated := range explained.Charts {
 		violations := slices.Clone(violated.Violations)
 		for j, violation := range violations {
-			violations[j].Origin, _ = merged.Where(violated.Path(violation))
+			violations[j].Origin, _ = merged.Location(violated.Path(violation))
 		}
 		explained.Charts[i].Violations = violations
 	}

@@ -237,7 +237,7 @@ func TestProblemsOfFiles(t *testing.T) {
 		"layers that aren't right, each once": {
 			with("shop/values/common.yaml", "a: 1\na: 2\n---\nb: 1\n"),
 			"shop/values/common.yaml:2:1: a: duplicate key, the first is in line 1\n" +
-				"shop/values/common.yaml:3:1: has a second document: one file, one document",
+				"shop/values/common.yaml:3:1: has a second document: use a file for each",
 		},
 		"a layer that is a list": {
 			with("org/values.yaml", "# of all\n- a\n"),
@@ -304,8 +304,8 @@ func TestProblemsOfFiles(t *testing.T) {
 		"layers that a render couldn't read": {
 			with("shop/values/common.yaml", "<<: 3\na: !!bool 7\nb: .nan\n"),
 			"shop/values/common.yaml:1:5: [\"<<\"]: merges a number: want a mapping, or a list of mappings\n" +
-				"shop/values/common.yaml:2:4: a: has the tag !!bool, and isn't written as one\n" +
-				"shop/values/common.yaml:3:4: b: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
+				"shop/values/common.yaml:2:4: a: has the tag !!bool, but its value isn't of that type\n" +
+				"shop/values/common.yaml:3:4: b: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
 		},
 		"a digest that YAML takes for a number": {
 			with("shop/pins/staging.yaml", "images:\n  web: 1234\n  job: "+digestA+"\n"),

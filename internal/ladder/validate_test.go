@@ -167,8 +167,8 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		"patterns of what may differ": {
 			"spec:\n" + rest + "  mayDiffer: {scale: [a.b, 'a.*.c', 'a.**'], flags: [a..b, '**', 'a.**.b', 'a*', ''], other: [a]}\n",
 			"ladder.yaml:7:54: spec.mayDiffer.flags[0]: is \"a..b\": it isn't a path of values, such as image.digest, hosts[0] or annotations[\"example.com/a\"]\n" +
-				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: is \"**\": it stands for everything: name the paths\n" +
-				"ladder.yaml:7:66: spec.mayDiffer.flags[2]: is \"a.**.b\": it has ** before its end: ** stands for all below, * for one element\n" +
+				"ladder.yaml:7:60: spec.mayDiffer.flags[1]: is \"**\": it matches everything: name the paths\n" +
+				"ladder.yaml:7:66: spec.mayDiffer.flags[2]: is \"a.**.b\": it has ** before its end: ** matches everything below, * one element\n" +
 				"ladder.yaml:7:76: spec.mayDiffer.flags[3]: is \"a*\": it has * within a key: * stands for one whole element, and a key that has a star is quoted ([\"*\"])\n" +
 				"ladder.yaml:7:82: spec.mayDiffer.flags[4]: is empty: give it a value or leave it out\n" +
 				"ladder.yaml:7:87: spec.mayDiffer.other: unknown field: the fields here are endpoints, flags, rollout, scale, secrets",
@@ -204,9 +204,9 @@ func TestProblemsOfTheLadder(t *testing.T) {
 		"what parameters may not override": {
 			"spec:\n" + rest[:len("  chart: chart\n")] + "  images: [{name: a, repository: docker.io/a, valuesPath: web.image, set: {global.image: '{{.Digest}}'}}]\n" +
 				"  overrides: ['**', web.image.**, a.**.b]\n  environments: [{name: dev, overrides: [web.image.pullPolicy, '*.image.tag', web, global.image.x]}]\n  preview: {overrides: [global.*]}\n",
-			"ladder.yaml:7:15: spec.overrides[0]: is \"**\": it stands for everything: name the paths\n" +
+			"ladder.yaml:7:15: spec.overrides[0]: is \"**\": it matches everything: name the paths\n" +
 				"ladder.yaml:7:21: spec.overrides[1]: \"web.image.**\" covers web.image.repository (spec.images[0].valuesPath), which only the pins may set\n" +
-				"ladder.yaml:7:35: spec.overrides[2]: is \"a.**.b\": it has ** before its end: ** stands for all below, * for one element\n" +
+				"ladder.yaml:7:35: spec.overrides[2]: is \"a.**.b\": it has ** before its end: ** matches everything below, * one element\n" +
 				"ladder.yaml:8:64: spec.environments[0].overrides[1]: \"*.image.tag\" covers web.image.tag (spec.images[0].valuesPath), which only the pins may set\n" +
 				"ladder.yaml:8:79: spec.environments[0].overrides[2]: \"web\" covers web.image.repository (spec.images[0].valuesPath), which only the pins may set\n" +
 				"ladder.yaml:8:84: spec.environments[0].overrides[3]: \"global.image.x\" covers global.image (spec.images[0].set[\"global.image\"]), which only the pins may set\n" +
@@ -254,7 +254,7 @@ func TestProblemsOfTheHead(t *testing.T) {
 				"ladder.yaml:5:37: spec.environments[1]: is an alias: write the value out\n" +
 				"ladder.yaml:5:41: spec.environments[2]: is an alias: write the value out",
 		},
-		"two at once": {head + "---\n" + head, "ladder.yaml:1:1: needs \"spec\"\nladder.yaml:4:1: has a second document: one file, one document"},
+		"two at once": {head + "---\n" + head, "ladder.yaml:1:1: needs \"spec\"\nladder.yaml:4:1: has a second document: use a file for each"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ladder.Open(fstest.MapFS{"ladder.yaml": {Data: []byte(test.in)}}, ".")

@@ -80,8 +80,8 @@ func (c *comparison) values(a, b any, path []string) {
 	if c.a.Template && isTemplate(a) || c.b.Template && isTemplate(b) {
 		return
 	}
-	from, inA := c.a.Merged.At(path)
-	to, inB := c.b.Merged.At(path)
+	from, inA := c.a.Merged.Setting(path)
+	to, inB := c.b.Merged.Setting(path)
 	if from.exempt(inA) && to.exempt(inB) || from.Kind == KindPins || to.Kind == KindPins {
 		return
 	}
@@ -140,7 +140,7 @@ func (c *comparison) differs(path []string, from, to Setting) {
 	}
 	message := fmt.Sprintf("%s sets it, and %s doesn't have it", name, otherName)
 	if other.File != "" {
-		message = fmt.Sprintf("%s sets it, and %s has another value from %s", name, otherName, other.where())
+		message = fmt.Sprintf("%s sets it, and %s has another value from %s", name, otherName, other.location())
 	}
 	c.problems = append(c.problems, strictyaml.Problem{
 		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
@@ -148,8 +148,8 @@ func (c *comparison) differs(path []string, from, to Setting) {
 	})
 }
 
-// where returns file:line:column (layer).
-func (s Setting) where() string {
+// location returns file:line:column (layer).
+func (s Setting) location() string {
 	switch {
 	case s.Line == 0:
 		return fmt.Sprintf("%s (%s)", s.File, s.Layer)

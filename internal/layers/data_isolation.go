@@ -91,8 +91,8 @@ func (v View) endpoints(groups []group, visit func(e endpoint, path []string)) {
 
 // sets reports whether a layer sets the value, or the chart sets it and the group names it.
 func (v View) sets(path []string, g group) bool {
-	s, ok := v.Merged.At(path)
-	return ok && (s.Kind != KindChart || g.patterns.Name(path))
+	s, ok := v.Merged.Setting(path)
+	return ok && (s.Kind != KindChart || g.patterns.Contains(path))
 }
 
 // eachText visits the texts of a value that isn't a mapping.
@@ -131,11 +131,11 @@ func isLoopback(text string) bool {
 
 // shares returns the problem of a value that v shares with an environment with real data.
 func (v View) shares(theirs owner, path []string, group string) strictyaml.Problem {
-	here, _ := v.Merged.At(path)
-	there, _ := theirs.view.Merged.At(theirs.path)
+	here, _ := v.Merged.Setting(path)
+	there, _ := theirs.view.Merged.Setting(theirs.path)
 	return strictyaml.Problem{
 		File: here.File, Line: here.Line, Column: here.Column, Path: valuepath.Format(path),
 		Message: fmt.Sprintf("%s shares this value with %s, which has real data, from %s: set another value, or, if it doesn't refer to data, narrow the pattern in spec.mayDiffer.%s",
-			v.Name, theirs.view.Name, there.where(), group),
+			v.Name, theirs.view.Name, there.location(), group),
 	}
 }

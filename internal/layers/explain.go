@@ -89,10 +89,10 @@ func (s source) setting(path []string, depth int, value any) Setting {
 	}
 }
 
-// At returns the setting that decides the value at path: the last one that sets it. For a
+// Setting returns the setting that decides the value at path: the last one that sets it. For a
 // mapping it is that of the last source that has the mapping; for a value in a list it is
 // that of the list, with the value's position in it.
-func (m *Merged) At(path []string) (Setting, bool) {
+func (m *Merged) Setting(path []string) (Setting, bool) {
 	if found, inside, ok := m.origins.find(path); ok {
 		s := m.sources[found.source]
 		whole := slices.Concat(found.path, inside)
@@ -108,19 +108,19 @@ func (m *Merged) At(path []string) (Setting, bool) {
 	return s.setting(path, depth, value), true
 }
 
-// Where returns the origin of the value at path: file:line:column (layer).
-func (m *Merged) Where(path []string) (string, bool) {
-	s, ok := m.At(path)
+// Location returns the origin of the value at path: file:line:column (layer).
+func (m *Merged) Location(path []string) (string, bool) {
+	s, ok := m.Setting(path)
 	if !ok {
 		return "", false
 	}
-	return s.where(), true
+	return s.location(), true
 }
 
 // copied returns the setting of a global value, which Helm copies into each subchart.
 func (m *Merged) copied(path []string) (Setting, bool) {
 	if i := slices.Index(path, globalKey); i > 0 {
-		return m.At(path[i:])
+		return m.Setting(path[i:])
 	}
 	return Setting{}, false
 }

@@ -43,7 +43,7 @@ func TestHostileLayers(t *testing.T) {
 		"an alias in itself":    {"a: &a {b: *a}\n", "a.yaml:1:11: a.b: alias *a contains itself"},
 		"10,000 mappings deep":  {strings.Repeat("{a: ", 10_000) + strings.Repeat("}", 10_000), "a.yaml:1:257: a" + strings.Repeat(".a", 63) + ": is nested deeper than 64"},
 		"65 mappings deep":      {strings.Repeat("{a: ", 64) + "{}" + strings.Repeat("}", 64), "a.yaml:1:257: a" + strings.Repeat(".a", 63) + ": is nested deeper than 64"},
-		"several documents":     {"a: 1\n---\na: 2\n", "a.yaml:2:1: has a second document: one file, one document"},
+		"several documents":     {"a: 1\n---\na: 2\n", "a.yaml:2:1: has a second document: use a file for each"},
 		"a list at the top":     {"- a\n", "a.yaml:1:1: want a mapping, have a list"},
 		"a scalar at the top":   {"hunter2\n", "a.yaml:1:1: want a mapping, have a string"},
 		"NUL":                   {"a: \x00\n", "a.yaml:1:4: has a NUL character"},
@@ -52,8 +52,8 @@ func TestHostileLayers(t *testing.T) {
 		"an object of Python's": {"a: !!python/object:os.system {}\n", `a.yaml:1:4: a: has the tag "!!python/object:os.system", which isn't supported`},
 		"NaN and infinity": {
 			"a: .nan\nb: [-.inf]\n",
-			"a.yaml:1:4: a: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
-				"a.yaml:2:5: b[0]: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
+			"a.yaml:1:4: a: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"a.yaml:2:5: b[0]: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
 		},
 		"whole numbers that a float64 rounds": {
 			"a: 9007199254740993\nb: -9_007_199_254_740_993\nc: 0x20000000000001\nd: 123456789012345678901234567890\n",
@@ -231,7 +231,7 @@ func FuzzLayers(f *testing.F) {
 			if leaves++; leaves > 100 {
 				return // explaining costs as much as the path is long
 			}
-			s, ok := m.At(path)
+			s, ok := m.Setting(path)
 			if _, isMap := value.(map[string]any); !ok || s.Path != valuepath.Format(path) || !isMap && !cmp.Equal(s.Value, value) {
 				t.Fatalf("%q is %v, and explained by %+v", path, value, s)
 			}

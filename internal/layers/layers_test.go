@@ -154,7 +154,7 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 			if err != nil {
 				return
 			}
-			got, ok := merged.At([]string{"web", "image", "digest"})
+			got, ok := merged.Setting([]string{"web", "image", "digest"})
 			want := layers.Setting{Kind: layers.KindPins, Layer: "pins", File: "pins.yaml", Line: 2, Path: "web.image.digest", Value: digest, Outcome: layers.Wins}
 			if diff := cmp.Diff(want, got); !ok || diff != "" {
 				t.Error(diff)
@@ -213,7 +213,7 @@ func TestChain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := m.Where(parsed); got != want {
+		if got, _ := m.Location(parsed); got != want {
 			t.Errorf("%s comes from %q, want %q", path, got, want)
 		}
 	}

@@ -45,5 +45,5 @@ func (l *limits) spend(layer ladder.Layer, data []byte, root *yamlv3.Node) error
 	return nil
 }
 
-// over reports whether a limit is exceeded.
-func (l *limits) over() bool { return l.size < 0 || l.nodes < 0 }
+// exceeded reports whether a limit is exceeded.
+func (l *limits) exceeded() bool { return l.size < 0 || l.nodes < 0 }

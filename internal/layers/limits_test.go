@@ -56,7 +56,7 @@ func TestMergedKeepsNoNodes(t *testing.T) {
 	if kept > 20<<20 {
 		t.Errorf("%d MiB are kept of 184,000 numbers: their values take 5 MiB, their nodes 35", kept>>20)
 	}
-	if s, ok := merged.At([]string{"k7"}); !ok || s.Line != 1 || s.Column != 1 {
+	if s, ok := merged.Setting([]string{"k7"}); !ok || s.Line != 1 || s.Column != 1 {
 		t.Errorf("k7 is at %d:%d, want 1:1", s.Line, s.Column)
 	}
 }

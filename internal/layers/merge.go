@@ -67,7 +67,7 @@ func Merge(ctx context.Context, fsys fs.FS, resolved ladder.Resolved) (*Merged, 
 			return nil, err
 		}
 		m.sources = append(m.sources, s)
-		m.Values = over(m.Values, s.values)
+		m.Values = mergeMaps(m.Values, s.values)
 	}
 	return m, nil
 }
@@ -93,7 +93,7 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 			} else if err != nil {
 				errs = append(errs, err)
 			}
-			if left.over() {
+			if left.exceeded() {
 				break // the rest isn't read
 			}
 			read[layer.Path] = s
@@ -104,9 +104,9 @@ func (m *Merged) read(ctx context.Context, fsys fs.FS, layers []ladder.Layer) er
 	return errors.Join(append(errs, problems.Err())...)
 }
 
-// over returns one map merged over another. It changes neither, since layers may share maps
-// by YAML aliases.
-func over(base, top map[string]any) map[string]any {
+// mergeMaps returns one map merged over another. It changes neither, since layers may share
+// maps by YAML aliases.
+func mergeMaps(base, top map[string]any) map[string]any {
 	c := conflicts{}
 	return c.merge(base, top, nil)
 }
@@ -129,15 +129,15 @@ func (c *conflicts) merge(base, top map[string]any, at []string) map[string]any 
 			continue
 		}
 		if there && isMap != wasMap && before != nil && value != nil && !placeholder(before) {
-			c.found(append(slices.Clone(at), key), value, before)
+			c.report(append(slices.Clone(at), key), value, before)
 		}
 		merged[key] = value
 	}
 	return merged
 }
 
-// found adds a problem for a value at path that replaces one of another type.
-func (c *conflicts) found(path []string, value, before any) {
+// report adds a problem for a value at path that replaces one of another type.
+func (c *conflicts) report(path []string, value, before any) {
 	if c.over.file == "" || c.problems.Full() {
 		return // pins over layers: checkImages has checked these
 	}
@@ -147,7 +147,7 @@ func (c *conflicts) found(path []string, value, before any) {
 			continue
 		}
 		c.problems = append(c.problems, c.over.problem(path, "is %s, and %s has %s there: use the same type, or set it to null in a layer in between",
-			typeName(value), s.where(path), typeName(before)))
+			typeName(value), s.location(path), typeName(before)))
 		return
 	}
 }

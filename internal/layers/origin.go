@@ -38,10 +38,10 @@ func (m *Merged) WithOrigins(coalesce Coalesce) *Merged {
 	)
 	for i, s := range m.sources {
 		if s.kind != KindChart {
-			values = over(values, found.mark(i, s.values, nil))
+			values = mergeMaps(values, found.mark(i, s.values, nil))
 			continue
 		}
-		own, _ := s.at(s.prefix).(map[string]any)
+		own, _ := s.valueAt(s.prefix).(map[string]any)
 		// m has them in reverse: the last one wins.
 		defaults = append(defaults, found.mark(i, own, s.prefix))
 	}

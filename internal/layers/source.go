@@ -81,8 +81,8 @@ func (s source) walk(path []string) (depth int, value any) {
 	return depth, value
 }
 
-// at returns the value at path, nil where there is none.
-func (s source) at(path []string) any {
+// valueAt returns the value at path, nil where there is none.
+func (s source) valueAt(path []string) any {
 	depth, value := s.walk(path)
 	if depth < len(path) {
 		return nil
@@ -103,8 +103,8 @@ func (s source) position(path []string) (line, column int) {
 	return n.Line, n.Column
 }
 
-// where returns the position of the value at path: file:line:column (origin).
-func (s source) where(path []string) string { return s.setting(path, len(path), nil).where() }
+// location returns the position of the value at path: file:line:column (origin).
+func (s source) location(path []string) string { return s.setting(path, len(path), nil).location() }
 
 func (s source) problem(path []string, format string, args ...any) strictyaml.Problem {
 	line, column := s.position(path)
@@ -215,7 +215,7 @@ func pinSource(pin ladder.Pin) (source, error) {
 	}
 	values := map[string]any{}
 	for _, v := range set {
-		values = over(values, nested(v.Path, v.Value))
+		values = mergeMaps(values, nested(v.Path, v.Value))
 	}
 	return source{kind: KindPins, origin: "pins", file: pin.Source, line: pin.Line, values: values}, nil
 }

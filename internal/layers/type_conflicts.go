@@ -86,7 +86,7 @@ func (m *Merged) Explain(e *TypeConflictError) error {
 	var problems strictyaml.Problems
 	for _, change := range e.Conflicts {
 		f := strictyaml.Problem{Path: valuepath.Format(change.Path), Message: change.Message}
-		if setter, ok := m.At(change.Path); ok {
+		if setter, ok := m.Setting(change.Path); ok {
 			f.File, f.Line, f.Column = setter.File, setter.Line, setter.Column
 		}
 		problems = append(problems, f)
@@ -103,7 +103,7 @@ func (m *Merged) typeConflicts() []TypeConflict {
 	defaults := map[string]any{}
 	for _, s := range m.sources {
 		if s.kind == KindChart {
-			defaults = over(defaults, s.values)
+			defaults = mergeMaps(defaults, s.values)
 		}
 	}
 	var changes []TypeConflict
@@ -112,7 +112,7 @@ func (m *Merged) typeConflicts() []TypeConflict {
 		if len(changes) == maxConflicts || i < 0 || m.wasNull(path, i) {
 			return
 		}
-		changes = append(changes, TypeConflict{Path: path, Message: fmt.Sprintf("is %s, and %s has %s there: use the same type, or set it to null in an earlier layer", typeName(value), m.sources[i].where(path), typeName(chart))})
+		changes = append(changes, TypeConflict{Path: path, Message: fmt.Sprintf("is %s, and %s has %s there: use the same type, or set it to null in an earlier layer", typeName(value), m.sources[i].location(path), typeName(chart))})
 	})
 	slices.SortStableFunc(changes, func(a, b TypeConflict) int { return slices.Compare(a.Path, b.Path) })
 	return changes

@@ -92,7 +92,7 @@ func schemaProblems(err error, merged *layers.Merged, loaded *chart.Chart) error
 		for _, violation := range violated.Violations {
 			path := violated.Path(violation)
 			p := strictyaml.Problem{File: loaded.Path, Path: valuepath.Format(path), Message: violation.Message + suffix}
-			if s, ok := merged.At(path); ok {
+			if s, ok := merged.Setting(path); ok {
 				p.File, p.Line, p.Column = s.File, s.Line, s.Column
 			}
 			problems = append(problems, p)

@@ -1,6 +1,6 @@
-// Package podtemplate reports whether two pod templates are the same but for what differs
-// from environment to environment by design: stamps, mirrors of images, and what
-// controllers add. Observer and webhook share it, so that they can't disagree.
+// Package podtemplate compares pod templates by a digest. The digest ignores what differs
+// between environments by design: stamps, mirrors of images, and what controllers add. The
+// observer and the webhook share it, so that they can't disagree.
 package podtemplate
 
 import (
@@ -10,9 +10,9 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// Digest is the SHA-256 of a pod template (as JSON is decoded) as canonical JSON: keys
-// sorted, nothing empty, images by their digest alone. The template isn't changed. It is
-// empty where the template can't be encoded.
+// Digest returns the SHA-256 of a pod template (decoded JSON) as canonical JSON: keys sorted,
+// without empty values, images reduced to their digest. It doesn't change the template. It
+// returns nothing where the template can't be encoded.
 func Digest(template map[string]any) string {
 	raw, err := json.Marshal(template)
 	if err != nil {
@@ -23,10 +23,10 @@ func Digest(template map[string]any) string {
 		return ""
 	}
 	metadata, _ := own["metadata"].(map[string]any)
-	// A template's own name and times are nothing that its pods have.
+	// Pods don't have the template's own name and times.
 	own["metadata"] = map[string]any{
-		"labels":      without(metadata["labels"], isControllers),
-		"annotations": without(metadata["annotations"], isIncidental),
+		"labels":      filtered(metadata["labels"], isControllerLabel),
+		"annotations": filtered(metadata["annotations"], isIncidental),
 	}
 	if spec, ok := own["spec"].(map[string]any); ok {
 		bareImages(spec)
@@ -38,8 +38,8 @@ func Digest(template map[string]any) string {
 	return digests.Sum(canonical)
 }
 
-// isControllers knows the labels by which controllers tell their pods apart.
-func isControllers(label string) bool {
+// isControllerLabel reports whether controllers set a label to distinguish their pods.
+func isControllerLabel(label string) bool {
 	switch label {
 	case "pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name":
 		return true
@@ -48,12 +48,14 @@ func isControllers(label string) bool {
 	}
 }
 
-// isIncidental knows our stamps, and what `kubectl rollout restart` writes.
+// isIncidental reports whether an annotation is a stamp of envladder, or written by
+// `kubectl rollout restart`.
 func isIncidental(annotation string) bool {
 	return strings.HasPrefix(annotation, "envladder.dev/") || annotation == "kubectl.kubernetes.io/restartedAt"
 }
 
-func without(texts any, drop func(string) bool) map[string]any {
+// filtered returns labels or annotations without those to drop.
+func filtered(texts any, drop func(string) bool) map[string]any {
 	kept := map[string]any{}
 	all, _ := texts.(map[string]any)
 	for name, text := range all {
@@ -64,20 +66,21 @@ func without(texts any, drop func(string) bool) map[string]any {
 	return kept
 }
 
-// bareImages leaves of an image its digest: a mirror's name for it is the same image.
+// bareImages reduces images to their digest: a mirror's name for one is the same image.
 func bareImages(spec map[string]any) {
 	for _, field := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		for _, container := range objects(spec[field]) {
-			bare(container, "image")
+			reduceToDigest(container, "image")
 		}
 	}
 	for _, volume := range objects(spec["volumes"]) {
 		if image, ok := volume["image"].(map[string]any); ok {
-			bare(image, "reference")
+			reduceToDigest(image, "reference")
 		}
 	}
 }
 
+// objects returns the items of a list that are mappings.
 func objects(list any) []map[string]any {
 	var all []map[string]any
 	entries, _ := list.([]any)
@@ -89,7 +92,8 @@ func objects(list any) []map[string]any {
 	return all
 }
 
-func bare(object map[string]any, field string) {
+// reduceToDigest replaces an image in a field by its digest, if it has one.
+func reduceToDigest(object map[string]any, field string) {
 	if image, ok := object[field].(string); ok {
 		if _, digest, found := strings.Cut(image, "@"); found {
 			object[field] = digest
@@ -97,7 +101,7 @@ func bare(object map[string]any, field string) {
 	}
 }
 
-// compact drops what is empty: an API server and a file differ in it.
+// compact removes empty values, in which an API server and a file differ.
 func compact(value any) any {
 	switch value := value.(type) {
 	case map[string]any:

@@ -1,6 +1,6 @@
-// Package secrets knows what secret material looks like, so that it can be found in
-// layers, which are in Git, and kept off terminals. It finds what gives itself away: a
-// password that looks like a word it doesn't find, but for the name of its key.
+// Package secrets recognizes secret material, to find it in layers, which are in Git, and to
+// mask it on terminals. It recognizes material by its form, or by the name of its key: it
+// finds a password that looks like a word only by its key.
 package secrets
 
 import (
@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Mask stands for a secret-looking value wherever values are printed.
+// Mask replaces a value that looks like a secret wherever values are printed.
 const Mask = "(masked: looks like a secret)"
 
-// shapes are what is recognisable by itself: a prefix of its issuer's, or a format. Each
-// is anchored by what random text doesn't have. Go's regular expressions take time that
-// is linear in the text.
+// shapes has the forms of recognizable secrets: by the issuer's prefix, or by a format. Each
+// is anchored by characters that random text doesn't have. Go's regular expressions take
+// time that is linear in the text.
 var shapes = []struct {
 	what    string
 	pattern *regexp.Regexp
@@ -35,7 +35,7 @@ var shapes = []struct {
 	{"a URL with a password", regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}$]*:[^/\s@{}$]+@[^\s/]`)},
 }
 
-// Find says what secret material a text has, such as "a private key".
+// Find returns the kind of secret material in a text, such as "a private key".
 func Find(text string) (what string, ok bool) {
 	for _, shape := range shapes {
 		if shape.pattern.MatchString(text) {
@@ -45,7 +45,7 @@ func Find(text string) (what string, ok bool) {
 	return "", false
 }
 
-// Redact is text without the secret material in it.
+// Redact returns text without the secret material in it.
 func Redact(text string) string {
 	for _, shape := range shapes {
 		text = shape.pattern.ReplaceAllString(text, "(masked)")
@@ -53,7 +53,7 @@ func Redact(text string) string {
 	return text
 }
 
-// secretKey is how keys of secrets end; notKey are those that only name one.
+// secretKey matches the ends of secrets' keys; notKey matches keys that only name a secret.
 var (
 	secretKey = regexp.MustCompile(`(?i)(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|encryption[-_]?key|credentials?)$`)
 	notKey    = regexp.MustCompile(`(?i)^(?:existing|automount)`)
@@ -61,16 +61,16 @@ var (
 	secretMap = regexp.MustCompile(`(?i)^(?:secrets|passwords|tokens|credentials|stringData)$`)
 )
 
-// Looks reports whether the value at a path of keys looks like a secret: by its text, or by
-// its key. Text and numbers may be one, which a boolean is too short for.
-func Looks(path []string, value any) bool {
+// LooksSecret reports whether the value at a path of keys looks like a secret: by its text, or by
+// its key. Strings and numbers may be secrets; a boolean is too short.
+func LooksSecret(path []string, value any) bool {
 	switch value := value.(type) {
 	case string:
 		if _, found := Find(value); found {
 			return true
 		}
 		if value == "" || strings.Contains(value, "{{") {
-			return false // nothing, or a template that leads to one
+			return false // empty, or a template that refers to a secret
 		}
 	case nil, bool, map[string]any, []any:
 		return false
@@ -84,14 +84,14 @@ func Looks(path []string, value any) bool {
 	return false
 }
 
-// Masked is a copy of value, which stands at path, with a mask in place of each value
-// that looks like a secret, and how many there were.
+// Masked returns a copy of value, which is at path, with a mask in place of each value that
+// looks like a secret, and the number of these.
 func Masked(path []string, value any) (any, int) {
 	switch value := value.(type) {
 	case map[string]any:
 		masked, count := make(map[string]any, len(value)), 0
 		for key, item := range value {
-			m, n := Masked(append(slices.Clip(path), named(value, key)), item)
+			m, n := Masked(append(slices.Clip(path), keyName(value, key)), item)
 			masked[key] = m
 			count += n
 		}
@@ -105,20 +105,20 @@ func Masked(path []string, value any) (any, int) {
 		}
 		return masked, count
 	}
-	if Looks(path, value) {
+	if LooksSecret(path, value) {
 		return Mask, 1
 	}
 	return value, 0
 }
 
-// named is a key of m, or what stands for it: of {name: DB_PASSWORD, value: hunter2}, as
-// in a container's env, it is the name that says what the value is.
-func named(m map[string]any, key string) string {
+// keyName returns the key, or the name that takes its place: DB_PASSWORD for the key value of
+// {name: DB_PASSWORD, value: hunter2}, as in a container's env.
+func keyName(m map[string]any, key string) string {
 	if key != "value" {
 		return key
 	}
-	for _, beside := range []string{"name", "key"} {
-		if name, ok := m[beside].(string); ok {
+	for _, field := range []string{"name", "key"} {
+		if name, ok := m[field].(string); ok {
 			return name
 		}
 	}

@@ -2,9 +2,9 @@ package secrets
 
 import "regexp"
 
-// unresolved are the forms of what stands for a secret until a tool that has the keys
-// decrypts or replaces it. The patterns need no anchors: a value may be a whole
-// configuration file that has one of them.
+// unresolved has the forms of encrypted secrets and placeholders, which a tool with the keys
+// decrypts or replaces. The patterns have no anchors, since a value may be a whole
+// configuration file that contains one of them.
 var unresolved = []struct {
 	what    string
 	pattern *regexp.Regexp
@@ -14,8 +14,8 @@ var unresolved = []struct {
 	{"a reference of vals", regexp.MustCompile(`\b(?:secret)?ref\+[a-z][a-z0-9]*://`)},
 }
 
-// FindUnresolved returns what in a text some other tool would have to resolve, such as "a
-// reference of vals".
+// FindUnresolved returns the kind of value in a text that another tool would have to resolve,
+// such as "a reference of vals".
 func FindUnresolved(text string) (what string, ok bool) {
 	for _, form := range unresolved {
 		if form.pattern.MatchString(text) {

@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// checker gathers the problems of one document.
+// checker collects the problems of one document.
 type checker struct {
 	file     string
 	problems Problems
@@ -27,14 +27,14 @@ func (c *checker) problemf(n *yaml.Node, path, format string, args ...any) {
 	})
 }
 
-// problemAtf is problemf with a path that is only written out where there is room for a problem.
+// problemAtf adds a problem like problemf. It builds the path only if the problem is stored.
 func (c *checker) problemAtf(n *yaml.Node, at *trail, format string, args ...any) {
 	if !c.problems.Full() {
 		c.problemf(n, at.String(), format, args...)
 	}
 }
 
-// check walks the nodes as they are written, without following aliases.
+// check checks a node and those below it, without following aliases.
 func (c *checker) check(n *yaml.Node, at *trail, depth int) {
 	if depth > MaxDepth {
 		c.problemAtf(n, at, "is nested deeper than %d", MaxDepth)
@@ -78,15 +78,15 @@ func (c *checker) checkMapping(n *yaml.Node, at *trail, depth int) {
 	}
 }
 
-// mergeHint says how to merge several mappings.
+// mergeHint returns a hint how to merge several mappings, for a duplicate merge key.
 func mergeHint(key *yaml.Node) string {
 	if key.ShortTag() != tagMerge {
 		return ""
 	}
-	return ": merge several by one list, such as <<: [*a, *b], of which the first wins"
+	return ": to merge several mappings, use one list, such as <<: [*a, *b], in which the first wins"
 }
 
-// checkMerge checks what a merge key (<<) has for its value.
+// checkMerge checks the value of a merge key (<<).
 func (c *checker) checkMerge(n *yaml.Node, at *trail) {
 	if n.Kind != yaml.SequenceNode {
 		c.checkMerged(n, at)
@@ -107,8 +107,8 @@ func (c *checker) checkMerged(n *yaml.Node, at *trail) {
 	}
 }
 
-// coreTags are the tags that may be written, and what has them. Others (!!binary, a
-// program's own) would mean something else to each reader of the document.
+// coreTags has the supported tags with the kinds of their nodes. Each parser would read
+// others (!!binary, a program's own) differently.
 var coreTags = map[string]yaml.Kind{
 	"!!map":   yaml.MappingNode,
 	"!!seq":   yaml.SequenceNode,
@@ -119,8 +119,8 @@ var coreTags = map[string]yaml.Kind{
 	tagNull:   yaml.ScalarNode,
 }
 
-// checkTag checks that the node is what its tag says, written or not. The problems leave
-// the value out: it may be a secret.
+// checkTag checks that the node's value matches its tag, explicit or implied. The problems
+// don't quote the value, which may be a secret.
 func (c *checker) checkTag(n *yaml.Node, at *trail) {
 	tag := n.ShortTag()
 	if n.Style&yaml.TaggedStyle != 0 {
@@ -130,12 +130,12 @@ func (c *checker) checkTag(n *yaml.Node, at *trail) {
 			c.problemAtf(n, at, "has the tag %s, which isn't supported", printable.Quote(tag, maxShownKey))
 			return
 		case kind != n.Kind || kind == yaml.ScalarNode && !decodes(n):
-			c.problemAtf(n, at, "has the tag %s, and isn't written as one", tag)
+			c.problemAtf(n, at, "has the tag %s, but its value isn't of that type", tag)
 			return
 		}
 	}
 	if n.Kind == yaml.ScalarNode && tag == tagFloat && !finite(n) {
-		c.problemAtf(n, at, "is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
+		c.problemAtf(n, at, "isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)")
 	}
 }
 
@@ -149,8 +149,8 @@ func finite(scalar *yaml.Node) bool {
 	return scalar.Decode(&value) == nil && !math.IsInf(value, 0) && !math.IsNaN(value)
 }
 
-// checkSingle reports a second document that has content. Empty ones, as after a closing
-// `---`, are no difference: Helm reads the first document alone.
+// checkSingle reports a second document that has content. Empty ones, such as after a closing
+// `---`, are allowed: Helm reads only the first document.
 func (c *checker) checkSingle(decoder *yaml.Decoder) {
 	for {
 		var next yaml.Node
@@ -161,19 +161,19 @@ func (c *checker) checkSingle(decoder *yaml.Decoder) {
 			c.problems = append(c.problems, syntaxProblem(c.file, err))
 			return
 		case !isEmpty(&next):
-			c.problemf(&next, "", "has a second document: one file, one document")
+			c.problemf(&next, "", "has a second document: use a file for each")
 			return
 		}
 	}
 }
 
-// isEmpty reports whether a document has nothing but comments.
+// isEmpty reports whether a document has only comments.
 func isEmpty(document *yaml.Node) bool {
 	root := document.Content[0]
 	return IsNull(root) && root.Value == "" && root.Anchor == "" && root.Style&yaml.TaggedStyle == 0
 }
 
-// checkAliased bounds what following the aliases costs.
+// checkAliased bounds the cost of following aliases.
 func (c *checker) checkAliased(root *yaml.Node) {
 	e := expansion{anchors: map[*yaml.Node]extent{}}
 	whole := e.measure(root, nil, 1)
@@ -189,35 +189,35 @@ func (c *checker) checkAliased(root *yaml.Node) {
 	}
 }
 
-// found is a node and where it was found.
+// found is a node with its trail.
 type found struct {
 	node *yaml.Node
 	at   *trail
 }
 
-// Measure is how many nodes, and bytes of scalars, a tree that Parse returned has with
-// its aliases followed: what its values take when they are decoded.
+// Measure returns the nodes and the bytes of scalars of a tree that Parse returned, with
+// aliases expanded: the size of its decoded values.
 func Measure(root *yaml.Node) (nodes, size int) {
 	e := expansion{anchors: map[*yaml.Node]extent{}}
 	whole := e.measure(root, nil, 1)
 	return whole.nodes, whole.size
 }
 
-// extent is how much there is from a node down, aliases followed; size is in bytes.
+// extent is the size of a node with everything below it, aliases expanded; size is in bytes.
 type extent struct {
 	nodes, size, height int
 }
 
-// maxCount is where counting stops: enough to tell a bomb, and far from overflowing.
+// maxCount is where counting stops: enough to detect a bomb, and far from an overflow.
 const maxCount = 1 << 30
 
-// expansion measures a document as if each alias were what it stands for. Each anchor is
-// measured once, so that measuring a bomb is cheap.
+// expansion measures a document with its aliases expanded. It measures each anchor once, so
+// that measuring a bomb is cheap.
 type expansion struct {
-	// anchors that are measured. YAML defines an anchor above its aliases, so one that
-	// an alias doesn't find here is still being measured: the alias is inside it.
+	// anchors has the measured anchors. YAML defines an anchor above its aliases, so an
+	// anchor that isn't here yet is still being measured: the alias is inside it.
 	anchors map[*yaml.Node]extent
-	// written is how many nodes the document has as it is written, size the bytes of
+	// written has the nodes of the document without expanded aliases, size the bytes of
 	// their scalars.
 	written, size int
 	// first alias; the last alias inside its own anchor; the last that nests too deep.

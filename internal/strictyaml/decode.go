@@ -15,26 +15,26 @@ import (
 
 // Enum is a string type with few values.
 type Enum interface {
-	// Enum lists the values.
+	// Enum returns the values.
 	Enum() []string
 }
 
 // Short is a struct that may be written as one of its fields alone.
 type Short interface {
-	// Short is the field's name.
+	// Short returns the field's name.
 	Short() string
 }
 
-// Positions say where each value of a decoded document stands, by its path.
+// Positions has the position of each value of a decoded document, by its path.
 type Positions struct {
 	file   string
 	values map[string]*yaml.Node
 }
 
-// Has reports whether the document has a value at path, be it the type's zero value.
+// Has reports whether the document has a value at path, even if it is the type's zero value.
 func (p Positions) Has(path string) bool { return p.values[path] != nil }
 
-// Line of the value at path, 0 where there is none.
+// Line returns the line of the value at path, or 0 where there is none.
 func (p Positions) Line(path string) int {
 	if n := p.values[path]; n != nil {
 		return n.Line
@@ -42,7 +42,7 @@ func (p Positions) Line(path string) int {
 	return 0
 }
 
-// Problem is a problem of the value at path, or of what is nearest around it.
+// Problem returns a problem at the value at path, or at the nearest value around it.
 func (p Positions) Problem(path, format string, args ...any) Problem {
 	f := Problem{File: p.file, Path: path, Message: fmt.Sprintf(format, args...)}
 	for at := path; ; at = parent(at) {
@@ -56,8 +56,8 @@ func (p Positions) Problem(path, format string, args ...any) Problem {
 	}
 }
 
-// parent of `a.b` and of `a[0]` is `a`. Of a quoted key it is some part of it, which is
-// good enough to go on from.
+// parent returns `a` for `a.b` and `a[0]`. For a quoted key it returns a part of the key,
+// whose parent the caller tries next.
 func parent(path string) string {
 	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }
@@ -66,8 +66,8 @@ func parent(path string) string {
 // `json` tags of its fields. A field without omitempty is required; one with a tag such
 // as `max:"100"` has at most that many items (of a list) or keys (of a mapping). Decoding
 // is strict: unknown fields, other types than the field's, values outside an Enum, empty
-// strings, nulls and aliases are problems. What isn't invalid is filled in all the same,
-// of what has too many items the first ones, so that more can be checked.
+// strings, nulls and aliases are problems. Valid values are filled in even then, and the
+// first items of a list or mapping with too many, so that more can be checked.
 //
 // The tree may be one that Parse returned with problems: decoding follows no aliases, and
 // goes as deep as the struct does.
@@ -109,13 +109,13 @@ func (d *decoder) decode(n *yaml.Node, path string, into reflect.Value) {
 	case reflect.Bool:
 		d.decodeBool(n, path, into)
 	default:
-		// A programmer's mistake, found by the first test of the type.
+		// A programming error, which the first test of the type finds.
 		panic(fmt.Sprintf("strictyaml: %s: fields of type %s aren't supported", path, into.Type()))
 	}
 }
 
-// want expects a node of a kind.
-func (d *decoder) want(n *yaml.Node, path string, kind yaml.Kind, name string) bool {
+// wantKind reports whether a node is of a kind, and adds a problem where it isn't.
+func (d *decoder) wantKind(n *yaml.Node, path string, kind yaml.Kind, name string) bool {
 	if n.Kind != kind {
 		d.problemf(n, path, "want %s, have %s", name, KindOf(n))
 		return false
@@ -128,7 +128,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
 		d.decode(n, path, into.Field(fieldsOf(into.Type())[short.Short()].index))
 		return
 	}
-	if !d.want(n, path, yaml.MappingNode, "a mapping") {
+	if !d.wantKind(n, path, yaml.MappingNode, "a mapping") {
 		return
 	}
 	fields := fieldsOf(into.Type())
@@ -145,7 +145,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
 		}
 		seen[key.Value] = true
 		at := Key(path, key.Value)
-		d.decode(d.atMost(field.maxItems, value, at), at, into.Field(field.index))
+		d.decode(d.truncate(field.maxItems, value, at), at, into.Field(field.index))
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if fields[name].required && !seen[name] {
@@ -154,11 +154,12 @@ func (d *decoder) decodeStruct(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
-// isName tells a key from those that Parse has found invalid.
+// isName reports whether a key is a name. Parse rejects other keys.
 func isName(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && !IsNull(key) }
 
-// atMost is n with its first items alone where it has more than a bound that isn't 0.
-func (d *decoder) atMost(bound int, n *yaml.Node, path string) *yaml.Node {
+// truncate returns n with at most bound items, unless bound is 0. It adds a problem where n
+// has more.
+func (d *decoder) truncate(bound int, n *yaml.Node, path string) *yaml.Node {
 	perItem, what := 1, "items"
 	if n.Kind == yaml.MappingNode {
 		perItem, what = 2, "keys" // each with its value
@@ -186,7 +187,7 @@ func (d *decoder) unknownField(key *yaml.Node, path string, fields map[string]fi
 }
 
 func (d *decoder) decodeList(n *yaml.Node, path string, into reflect.Value) {
-	if !d.want(n, path, yaml.SequenceNode, "a list") {
+	if !d.wantKind(n, path, yaml.SequenceNode, "a list") {
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
@@ -196,7 +197,7 @@ func (d *decoder) decodeList(n *yaml.Node, path string, into reflect.Value) {
 }
 
 func (d *decoder) decodeMap(n *yaml.Node, path string, into reflect.Value) {
-	if !d.want(n, path, yaml.MappingNode, "a mapping") {
+	if !d.wantKind(n, path, yaml.MappingNode, "a mapping") {
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
@@ -249,7 +250,7 @@ func (d *decoder) decodeBool(n *yaml.Node, path string, into reflect.Value) {
 	into.SetBool(b)
 }
 
-// field of a struct as its json tag says.
+// field is a field of a struct, by its json tag.
 type field struct {
 	index    int
 	required bool
@@ -267,7 +268,7 @@ func fieldsOf(t reflect.Type) map[string]field {
 	return fields
 }
 
-// maxItems is a field's tag max.
+// maxItems returns the value of a field's tag max, or 0.
 func maxItems(tag reflect.StructTag) int {
 	written, ok := tag.Lookup("max")
 	if !ok {
@@ -275,12 +276,12 @@ func maxItems(tag reflect.StructTag) int {
 	}
 	bound, err := strconv.Atoi(written)
 	if err != nil {
-		panic(fmt.Sprintf("strictyaml: the tag max:%q isn't a number", written)) // a programmer's mistake
+		panic(fmt.Sprintf("strictyaml: the tag max:%q isn't a number", written)) // a programming error
 	}
 	return bound
 }
 
-// orList is `a, b or c`.
+// orList returns `a, b or c`.
 func orList(items []string) string {
 	last := len(items) - 1
 	if last < 1 {

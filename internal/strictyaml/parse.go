@@ -1,6 +1,6 @@
-// Package strictyaml parses the YAML that a team keeps in Git: one document, bounded in
+// Package strictyaml parses the YAML that a team stores in Git: one document, bounded in
 // size, depth and alias expansion, without duplicate keys. Every problem has its position,
-// and all problems are reported at once. What the values mean it leaves to others.
+// and all problems are reported at once. The package doesn't interpret the values.
 package strictyaml
 
 import (
@@ -23,21 +23,21 @@ import (
 // The bounds of a document.
 const (
 	// MaxSize of a file in bytes. The values of the largest public charts are below
-	// 300 KiB; what doesn't fit into an etcd request (1.5 MiB) couldn't be deployed
-	// as a ConfigMap either.
+	// 300 KiB, and a file that doesn't fit into an etcd request (1.5 MiB) couldn't be
+	// deployed as a ConfigMap either.
 	MaxSize = 1 << 20
-	// MaxDepth of mappings and lists within each other. A pod's deepest field is 12
-	// below its values; everything that walks a document recurses this deep.
+	// MaxDepth of nested mappings and lists. A pod's deepest field has 12 levels. Functions
+	// that walk a document recurse to this depth.
 	MaxDepth = 64
 	// MaxAliased is how many nodes all aliases of a document may add to it. Anchors
 	// repeat blocks of a dozen nodes; a bomb of nine aliases of nine has 10^9.
 	MaxAliased = 10_000
 	// MaxAliasedSize is how many bytes of scalars all aliases of a document may add to
-	// it: few nodes may be long ones.
+	// it: a few nodes may be long.
 	MaxAliasedSize = MaxSize
 )
 
-// The tags that are asked for.
+// The tags that nodes are checked for.
 const (
 	tagString = "!!str"
 	tagInt    = "!!int"
@@ -47,9 +47,9 @@ const (
 	tagMerge  = "!!merge"
 )
 
-// ReadFile reads the regular file name of fsys, up to MaxSize, and refuses others. The
-// error is a Problems where the file is invalid, and another where it couldn't be read
-// (it matches fs.ErrNotExist where there is none).
+// ReadFile reads the regular file name of fsys, which may have MaxSize bytes, and rejects
+// other files. The error is a Problems where the file is invalid, and another error where it
+// can't be read (one that matches fs.ErrNotExist where there is none).
 func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 	data, err := files.ReadFS(fsys, name, MaxSize)
 	tooLarge, isTooLarge := errors.AsType[*bounded.TooLargeError](err)
@@ -66,11 +66,11 @@ func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 
 // Parse parses data as the content of file, which is only named in problems. It returns
 // the root node: never the document around it, and a null scalar for an empty document.
-// Aliases are kept as alias nodes and are safe to follow: none contains itself, and
-// together they add at most MaxAliased nodes and MaxAliasedSize bytes.
+// Aliases remain alias nodes and are safe to follow: none contains itself, and together they
+// add at most MaxAliased nodes and MaxAliasedSize bytes.
 //
-// The error is a Problems. Where data is YAML, if a faulty document, the root comes with
-// it, so that Decode can find the other problems; its aliases aren't safe to follow then.
+// The error is a Problems. Where data is YAML with other problems, Parse also returns the
+// root, so that Decode can find further problems; its aliases aren't safe to follow then.
 func Parse(file string, data []byte) (*yaml.Node, error) {
 	if problem, bad := unreadable(file, data); bad {
 		return nil, Problems{problem}
@@ -90,8 +90,8 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 	return doc.Content[0], c.problems.Err()
 }
 
-// ParseMapping is Parse for documents that must be a mapping. An empty document is an
-// empty mapping; of another kind of document there is no root.
+// ParseMapping parses a document that must be a mapping, like Parse. It returns an empty
+// mapping for an empty document, and no root for another kind of document.
 func ParseMapping(file string, data []byte) (*yaml.Node, error) {
 	root, err := Parse(file, data)
 	switch {
@@ -105,7 +105,7 @@ func ParseMapping(file string, data []byte) (*yaml.Node, error) {
 	return nil, append(c.problems, ProblemsOf(err)...).Err()
 }
 
-// ProblemsOf are the problems that err is, nil for another error.
+// ProblemsOf returns the problems that err is, or nil for another error.
 func ProblemsOf(err error) Problems {
 	problems, _ := errors.AsType[Problems](err)
 	return problems
@@ -116,7 +116,7 @@ func IsNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == tagNull
 }
 
-// KindOf says what n is, for messages, without its value: "a mapping", "a string".
+// KindOf returns the kind of n for messages, without its value: "a mapping", "a string".
 func KindOf(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -142,7 +142,7 @@ func KindOf(n *yaml.Node) string {
 	}
 }
 
-// unreadable finds what makes bytes no document at all.
+// unreadable returns the problem of bytes that can't be a document.
 func unreadable(file string, data []byte) (Problem, bool) {
 	if len(data) > MaxSize {
 		return Problem{File: file, Message: "is larger than " + bounded.Size(MaxSize)}, true
@@ -171,12 +171,12 @@ func problemAt(file string, data []byte, offset int, message string) Problem {
 	}
 }
 
-// syntaxLine is how the YAML library begins its syntax errors. It gives no column, and no
-// line where that is the first.
+// syntaxLine matches the start of the YAML library's syntax errors. They have no column, and
+// no line if it is the first.
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// oneLineEarly are the library's errors whose line it counts from 0: those of its parser,
-// as against its scanner's.
+// oneLineEarly matches the library's errors that count lines from 0: those of its parser,
+// not those of its scanner.
 var oneLineEarly = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or '[]}]'|<document start>)$`)
 
 func syntaxProblem(file string, err error) Problem {

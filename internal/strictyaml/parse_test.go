@@ -43,19 +43,19 @@ func TestProblems(t *testing.T) {
 		},
 		"two merges in one mapping": {
 			"a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a\n",
-			`f.yaml:4:3: b["<<"]: duplicate key, the first is in line 3: merge several by one list, such as <<: [*a, *b], of which the first wins`,
+			`f.yaml:4:3: b["<<"]: duplicate key, the first is in line 3: to merge several mappings, use one list, such as <<: [*a, *b], in which the first wins`,
 		},
 		"a second document": {
 			"a: 1\n---\nb: 2\n",
-			"f.yaml:2:1: has a second document: one file, one document",
+			"f.yaml:2:1: has a second document: use a file for each",
 		},
 		"a second document that is null": {
 			"a: 1\n---\nnull\n",
-			"f.yaml:2:1: has a second document: one file, one document",
+			"f.yaml:2:1: has a second document: use a file for each",
 		},
 		"a document after an empty one": {
 			"---\n---\na: 1\n",
-			"f.yaml:2:1: has a second document: one file, one document",
+			"f.yaml:2:1: has a second document: use a file for each",
 		},
 		"a syntax error in a second document": {
 			"a: 1\n---\nb: [\n",
@@ -104,24 +104,24 @@ func TestProblems(t *testing.T) {
 		},
 		"a scalar that isn't what its tag says, without its value": {
 			"a: !!bool 7\nb: [!!int hunter2]\n!!int c: 1\nd: !!float x\ne: !!null x\n",
-			"f.yaml:1:4: a: has the tag !!bool, and isn't written as one\n" +
-				"f.yaml:2:5: b[0]: has the tag !!int, and isn't written as one\n" +
-				"f.yaml:3:1: c: has the tag !!int, and isn't written as one\n" +
-				"f.yaml:4:4: d: has the tag !!float, and isn't written as one\n" +
-				"f.yaml:5:4: e: has the tag !!null, and isn't written as one",
+			"f.yaml:1:4: a: has the tag !!bool, but its value isn't of that type\n" +
+				"f.yaml:2:5: b[0]: has the tag !!int, but its value isn't of that type\n" +
+				"f.yaml:3:1: c: has the tag !!int, but its value isn't of that type\n" +
+				"f.yaml:4:4: d: has the tag !!float, but its value isn't of that type\n" +
+				"f.yaml:5:4: e: has the tag !!null, but its value isn't of that type",
 		},
 		"a collection that isn't what its tag says": {
 			"a: !!seq {b: 1}\nc: !!str [d]\ne: !!map f\n",
-			"f.yaml:1:4: a: has the tag !!seq, and isn't written as one\n" +
-				"f.yaml:2:4: c: has the tag !!str, and isn't written as one\n" +
-				"f.yaml:3:4: e: has the tag !!map, and isn't written as one",
+			"f.yaml:1:4: a: has the tag !!seq, but its value isn't of that type\n" +
+				"f.yaml:2:4: c: has the tag !!str, but its value isn't of that type\n" +
+				"f.yaml:3:4: e: has the tag !!map, but its value isn't of that type",
 		},
 		"numbers that JSON doesn't have": {
 			"a: .nan\nb: [.inf, -.Inf]\nc: !!float .NaN\n",
-			"f.yaml:1:4: a: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
-				"f.yaml:2:5: b[0]: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
-				"f.yaml:2:11: b[1]: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
-				"f.yaml:3:4: c: is no finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
+			"f.yaml:1:4: a: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"f.yaml:2:5: b[0]: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"f.yaml:2:11: b[1]: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)\n" +
+				"f.yaml:3:4: c: isn't a finite number: values are JSON, which has neither infinity nor NaN (quote it to make it a string)",
 		},
 		"a merge of what is no mapping": {
 			"a: &a [1]\n<<: 3\nb: {<<: *a}\nc: {<<: [{d: 1}, *a, x]}\ne:\n  <<:\n",

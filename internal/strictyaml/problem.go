@@ -11,8 +11,8 @@ import (
 	"github.com/envladder/envladder/internal/secrets"
 )
 
-// maxProblems bounds how many problems are reported: no one reads more at once, and a hostile
-// document of 1 MiB could have a hundred thousand.
+// maxProblems bounds how many problems are reported: more aren't useful at once, and a
+// hostile document of 1 MiB could have a hundred thousand.
 const maxProblems = 100
 
 // Problem is an error at a position in a document.
@@ -26,9 +26,9 @@ type Problem struct {
 	Path string `json:"path"`
 	// Message describes what is wrong and, where that helps, what to do.
 	Message string `json:"message"`
-	// Warning is set where nothing is rejected because of it.
+	// Warning is set for a problem that doesn't cause a rejection.
 	Warning bool `json:"warning,omitempty"`
-	// Code of the kind of a finding that can be accepted, and the reason where it is.
+	// Code is the kind of a finding that can be accepted. Accepted is the reason where it is.
 	Code     string `json:"code,omitempty"`
 	Accepted string `json:"accepted,omitempty"`
 }
@@ -53,7 +53,7 @@ func (f Problem) String() string {
 
 // Problems are the problems of one or several documents. As an error it prints one problem a
 // line.
-type Problems []Problem //nolint:errname // first of all they are data: findings of lint
+type Problems []Problem //nolint:errname // they are data first: findings of lint
 
 // Error returns one problem a line.
 func (fs Problems) Error() string {
@@ -64,13 +64,13 @@ func (fs Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Full reports whether there are more problems than Err reports, so that there is no use in
-// looking for others.
+// Full reports whether there are more problems than Err reports, so that the caller can stop
+// checking.
 func (fs Problems) Full() bool { return len(fs) > maxProblems }
 
-// Err returns nil without problems, else the problems sorted by position, each once. After
-// the first hundred it only reports that there are more. It masks secret material in the keys
-// and names that problems quote.
+// Err returns nil where there are no problems, and otherwise the problems sorted by position,
+// each once. After the first hundred it only reports that there are more. It masks secret
+// material in the keys and names that problems quote.
 func (fs Problems) Err() error {
 	if len(fs) == 0 {
 		return nil
@@ -102,7 +102,7 @@ func (f Problem) compare(g Problem) int {
 }
 
 // Key returns path with one more key: `a` and `b` make `a.b`. A key that isn't a plain word
-// is quoted, `a["b.c"]`, so that a hostile one can't break the line.
+// is quoted, `a["b.c"]`, so that a hostile key can't add a line.
 func Key(path, key string) string {
 	if !plain(key) {
 		return path + "[" + printable.Quote(key, maxShownKey) + "]"
@@ -129,6 +129,6 @@ func plain(key string) bool {
 	return key != "" && len(key) <= maxShownKey
 }
 
-// maxShownKey: Kubernetes' longest names are 253 bytes and a prefix; what is longer is
-// cut in messages.
+// maxShownKey is where messages cut keys: the longest names in Kubernetes are 253 bytes and
+// a prefix.
 const maxShownKey = 320

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// maxGuess is the longest word in bytes that is compared with others: names are DNS
-// labels (63) and fields of documents. Comparing costs the product of the lengths.
+// maxGuess is the longest word in bytes that is compared with others: names are DNS labels
+// (63) and fields of documents. The cost of a comparison is the product of the lengths.
 const maxGuess = 64
 
-// DidYouMean is a hint such as `, did you mean "tier"?` where one of the names is near to
-// what was written, and empty where none is. What was written is no suggestion itself.
+// DidYouMean returns a hint such as `, did you mean "tier"?` where one of the names is
+// similar to the written one, or nothing. It doesn't suggest the written name itself.
 func DidYouMean(written string, names []string) string {
-	// two typos in a word, which are unlikely in three letters
+	// Two typos are allowed, and fewer in words of less than four letters.
 	best, least := "", min(2, len(written)/2)+1
 	if len(written) > maxGuess {
 		return ""
@@ -31,8 +31,8 @@ func DidYouMean(written string, names []string) string {
 	return fmt.Sprintf(", did you mean %q?", best)
 }
 
-// distance is how many bytes to insert, delete, replace, or swap with the next, to make b
-// of a (Levenshtein's, with swaps of neighbours).
+// distance returns how many bytes to insert, delete, replace or swap with the next one to
+// turn a into b (the Levenshtein distance with swaps of neighbours).
 func distance(a, b string) int {
 	var before, last, row []int
 	for i := range len(a) + 1 {

@@ -8,20 +8,20 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// trail is the way from a document's root (nil) to a node. It is written out as a path
-// only for a problem: paths of all nodes of a deep document would be far larger than it.
+// trail is the path from a document's root (nil) to a node. It becomes a text only for a
+// problem: the texts of all nodes of a deep document would be far larger than the document.
 type trail struct {
 	up    *trail
 	name  string
-	index int // of a list's item, else -1
+	index int // of a list's item, or -1
 }
 
 func (t *trail) key(name string) *trail { return &trail{up: t, name: name, index: -1} }
 
 func (t *trail) item(i int) *trail { return &trail{up: t, index: i} }
 
-// childOf is the trail of the i-th of n's children. A mapping's are its keys and values
-// in turn; a key that isn't a string has the mapping's own.
+// childOf returns the trail of the i-th of n's children. The children of a mapping are its
+// keys and values in turn; a key that isn't a string has the mapping's trail.
 func childOf(n *yaml.Node, at *trail, i int) *trail {
 	switch {
 	case n.Kind == yaml.SequenceNode:
@@ -32,10 +32,10 @@ func childOf(n *yaml.Node, at *trail, i int) *trail {
 	return at
 }
 
-// maxShownPath in bytes, a few of the longest keys; what is longer is cut in messages.
+// maxShownPath is where messages cut paths, in bytes: after a few of the longest keys.
 const maxShownPath = 4 * maxShownKey
 
-// String is the path, such as spec.environments[2].layers[0].
+// String returns the path, such as spec.environments[2].layers[0].
 func (t *trail) String() string {
 	var steps []*trail
 	for at := t; at != nil; at = at.up {

@@ -6,9 +6,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Walk visits the nodes of a tree that Parse returned, as they are written: aliases
-// aren't followed. key is set for the keys of mappings; path writes out where the node
-// is. It ends when visit returns false.
+// Walk visits the nodes of a tree that Parse returned, without following aliases. key is set
+// for the keys of mappings; path returns the node's path. Walk stops when visit returns
+// false.
 func Walk(root *yaml.Node, visit func(n *yaml.Node, key bool, path func() string) bool) {
 	walk(root, nil, visit)
 }
@@ -32,7 +32,7 @@ func walk(n *yaml.Node, at *trail, visit func(*yaml.Node, bool, func() string) b
 	return true
 }
 
-// ProblemAt is a problem of a node.
+// ProblemAt returns a problem at a node.
 func ProblemAt(file string, n *yaml.Node, path, format string, args ...any) Problem {
 	return Problem{File: file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...)}
 }

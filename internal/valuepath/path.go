@@ -1,8 +1,8 @@
-// Package valuepath has the syntax of paths into Helm values and of patterns of them, which
-// is the same everywhere: in ladder.yaml, in an Application's parameters, in flags and in
+// Package valuepath parses paths of Helm values and patterns of such paths. Their syntax is
+// the same everywhere: in ladder.yaml, in an Application's parameters, in flags and in
 // messages.
 //
-//	image.digest                          keys with dots between them
+//	image.digest                          keys, separated by dots
 //	ingress.annotations["example.com/a"]  any other key, quoted as in Go or JSON
 //	hosts[0].name                         an item of a list
 //
@@ -34,10 +34,10 @@ const (
 	quotedRegexp = `\["([^"\\]|\\.)*"\]`
 )
 
-// notPlain are the characters that a key must be quoted for.
+// notPlain has the characters that a key must be quoted for.
 const notPlain = `.[]"'*=`
 
-// errSyntax says what a path looks like.
+// errSyntax describes the syntax of a path.
 var errSyntax = errors.New(`it isn't a path of values, such as image.digest, hosts[0] or annotations["example.com/a"]`)
 
 // ErrIndex is returned by ParseKeys for a path that goes into a list.
@@ -52,7 +52,7 @@ func Parse(text string) ([]string, error) {
 	return texts(elements), nil
 }
 
-// ParseKeys parses a path that goes through mappings alone.
+// ParseKeys parses a path that goes through mappings only.
 func ParseKeys(text string) ([]string, error) {
 	elements, err := parse(text, nextKey)
 	if err != nil {
@@ -66,8 +66,8 @@ func ParseKeys(text string) ([]string, error) {
 	return texts(elements), nil
 }
 
-// Format writes a path so that Parse reads it. Keys beyond 320 bytes are cut, so that a
-// message stays readable.
+// Format returns the text of a path, which Parse can parse. It cuts keys after 320 bytes, so
+// that messages stay readable.
 func Format(path []string) string {
 	text := ""
 	for _, key := range path {
@@ -108,7 +108,7 @@ func texts(elements []element) []string {
 	return path
 }
 
-// parse splits text into its elements. plain reads an unquoted one.
+// parse splits text into its elements. plain parses an unquoted one.
 func parse(text string, plain func(text string) (element, string, error)) ([]element, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
@@ -135,7 +135,7 @@ func parse(text string, plain func(text string) (element, string, error)) ([]ele
 	return elements, nil
 }
 
-// afterDot takes off the dot in front of a key, which the first one hasn't.
+// afterDot removes the dot before a key. The first key has none.
 func afterDot(text string, first bool) (string, bool) {
 	if first {
 		return text, true
@@ -143,7 +143,7 @@ func afterDot(text string, first bool) (string, bool) {
 	return strings.CutPrefix(text, ".")
 }
 
-// nextBracket reads ["a key"] or [0].
+// nextBracket parses ["a key"] or [0].
 func nextBracket(text string) (element, string, error) {
 	inside := text[1:]
 	if strings.HasPrefix(inside, `"`) {
@@ -165,7 +165,7 @@ func nextBracket(text string) (element, string, error) {
 	return element{text: index, index: true}, rest, nil
 }
 
-// nextKey reads a plain key.
+// nextKey parses a plain key.
 func nextKey(text string) (element, string, error) {
 	end := strings.IndexFunc(text, func(r rune) bool {
 		return strings.ContainsRune(notPlain, r) || unicode.IsSpace(r) || unicode.IsControl(r)

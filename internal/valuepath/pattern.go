@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Pattern is a pattern of paths, as those of a Ladder's mayDiffer and overrides.
+// Pattern is a pattern of paths, such as those of a Ladder's mayDiffer and overrides.
 type Pattern struct {
 	elements []element
 }
@@ -20,9 +20,9 @@ func ParsePattern(text string) (Pattern, error) {
 	for i, e := range elements {
 		switch {
 		case e.rest && i < len(elements)-1:
-			return Pattern{}, errors.New("it has ** before its end: ** stands for all below, * for one element")
+			return Pattern{}, errors.New("it has ** before its end: ** matches everything below, * one element")
 		case e.rest && i == 0:
-			return Pattern{}, errors.New("it stands for everything: name the paths")
+			return Pattern{}, errors.New("it matches everything: name the paths")
 		}
 	}
 	return Pattern{elements}, nil
@@ -30,7 +30,7 @@ func ParsePattern(text string) (Pattern, error) {
 
 var errStar = errors.New(`it has * within a key: * stands for one whole element, and a key that has a star is quoted (["*"])`)
 
-// nextPlain reads *, ** or a plain key.
+// nextPlain parses *, ** or a plain key.
 func nextPlain(text string) (element, string, error) {
 	stars := text[:len(text)-len(strings.TrimLeft(text, "*"))]
 	rest := text[len(stars):]
@@ -47,7 +47,7 @@ func nextPlain(text string) (element, string, error) {
 	return element{text: stars, any: stars == "*", rest: stars == "**"}, rest, nil
 }
 
-// Match reports whether the pattern has the path.
+// Match reports whether the pattern matches the path.
 func (p Pattern) Match(path []string) bool {
 	if !p.Overlaps(path) {
 		return false
@@ -56,13 +56,12 @@ func (p Pattern) Match(path []string) bool {
 	return len(p.elements) == len(path) || last.rest && len(p.elements) < len(path)
 }
 
-// MatchInside reports whether the pattern may have a path inside of what is at path.
+// MatchInside reports whether the pattern may match a path below path.
 func (p Pattern) MatchInside(path []string) bool {
 	return len(p.elements) > len(path) && p.Overlaps(path)
 }
 
-// Overlaps reports whether the pattern may have the path, one above it, or one inside of
-// it.
+// Overlaps reports whether the pattern may match the path, one above it or one below it.
 func (p Pattern) Overlaps(path []string) bool {
 	for i, e := range p.elements {
 		switch {
@@ -75,16 +74,16 @@ func (p Pattern) Overlaps(path []string) bool {
 	return len(p.elements) > 0
 }
 
-// Is reports whether the pattern is the path itself, without stars.
-func (p Pattern) Is(path []string) bool {
+// Equals reports whether the pattern is the path itself, without stars.
+func (p Pattern) Equals(path []string) bool {
 	return len(p.elements) == len(path) && !slices.ContainsFunc(p.elements, func(e element) bool { return e.any || e.rest }) && p.Overlaps(path)
 }
 
 // Patterns are several patterns.
 type Patterns []Pattern
 
-// ParsePatterns parses several patterns and leaves out what is none; a document that was
-// checked has no such patterns.
+// ParsePatterns parses several patterns. It leaves out invalid ones, which a document that
+// was checked doesn't have.
 func ParsePatterns(texts []string) Patterns {
 	var patterns Patterns
 	for _, text := range texts {
@@ -95,18 +94,17 @@ func ParsePatterns(texts []string) Patterns {
 	return patterns
 }
 
-// Match reports whether one of the patterns has the path.
+// Match reports whether one of the patterns matches the path.
 func (ps Patterns) Match(path []string) bool {
 	return slices.ContainsFunc(ps, func(p Pattern) bool { return p.Match(path) })
 }
 
-// MatchInside reports whether one of the patterns may have a path inside of what is at
-// path.
+// MatchInside reports whether one of the patterns may match a path below path.
 func (ps Patterns) MatchInside(path []string) bool {
 	return slices.ContainsFunc(ps, func(p Pattern) bool { return p.MatchInside(path) })
 }
 
-// Name reports whether one of the patterns is the path itself, without stars.
-func (ps Patterns) Name(path []string) bool {
-	return slices.ContainsFunc(ps, func(p Pattern) bool { return p.Is(path) })
+// Contains reports whether one of the patterns is the path itself, without stars.
+func (ps Patterns) Contains(path []string) bool {
+	return slices.ContainsFunc(ps, func(p Pattern) bool { return p.Equals(path) })
 }

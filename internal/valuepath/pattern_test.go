@@ -54,7 +54,7 @@ func TestParsePattern(t *testing.T) {
 		"":         "isn't a path",
 		"a..b":     "isn't a path",
 		".a":       "isn't a path",
-		"**":       "stands for everything",
+		"**":       "matches everything",
 		"a.**.b":   "** before its end",
 		"**.a":     "** before its end",
 		"a.b*":     "* within a key",
@@ -75,7 +75,7 @@ func TestPatternsNameAPath(t *testing.T) {
 	if len(patterns) != 3 {
 		t.Errorf("there are %d patterns", len(patterns))
 	}
-	if !patterns.Name([]string{"b", "x.y"}) || patterns.Name([]string{"a", "x"}) || patterns.Name([]string{"c", "x"}) || patterns.Name([]string{"b"}) {
+	if !patterns.Contains([]string{"b", "x.y"}) || patterns.Contains([]string{"a", "x"}) || patterns.Contains([]string{"c", "x"}) || patterns.Contains([]string{"b"}) {
 		t.Error("a pattern with stars names a path, or one without doesn't")
 	}
 }

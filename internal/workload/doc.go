@@ -2,6 +2,6 @@
 // and which images these name. It knows Kubernetes' kinds, Argo Rollouts' and Knative's,
 // and others by the paths that it is given.
 //
-// It reads in full or not at all: what it can't read is an error, since an image that it
-// overlooks would be let by unjudged. What the images have proven is others' to judge.
+// It returns an error for an object that it can't read in full, since an overlooked image
+// would be admitted without a review. It doesn't evaluate evidence.
 package workload

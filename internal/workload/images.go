@@ -9,16 +9,16 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// Image is one place in an object that names an image.
+// Image is a field of an object that names an image.
 type Image struct {
-	// Reference as the object has it; may be empty, which has no evidence either.
+	// Reference as the object has it. It may be empty; there is no evidence for that.
 	Reference string
-	// Field that has it: spec.template.spec.containers[0].image.
+	// Field is the path of the field: spec.template.spec.containers[0].image.
 	Field string
 }
 
-// imagesOf are the images that a pod of this spec would run or mount, each with its
-// place below at.
+// imagesOf returns the images that a pod of this spec would run or mount, each with the path
+// of its field below at.
 func imagesOf(spec *corev1.PodSpec, at string) []Image {
 	var images []Image
 	add := func(reference, format string, arguments ...any) {
@@ -43,7 +43,7 @@ func imagesOf(spec *corev1.PodSpec, at string) []Image {
 
 var digestAtEnd = regexp.MustCompile("@(" + digests.Syntax + ")$")
 
-// DigestOf is the digest that a reference ends in, or empty.
+// DigestOf returns the digest that a reference ends with, or nothing.
 func DigestOf(reference string) string {
 	if match := digestAtEnd.FindStringSubmatch(reference); match != nil {
 		return match[1]
@@ -51,7 +51,7 @@ func DigestOf(reference string) string {
 	return ""
 }
 
-// Digests are those of the images that are named by digest.
+// Digests returns the digests of the images that are named by digest.
 func Digests(images []Image) map[string]bool {
 	set := map[string]bool{}
 	for _, image := range images {

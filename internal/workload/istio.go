@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// injectLabel says for one pod whether Istio injects it; older manifests have it as an
+	// injectLabel turns Istio's injection on or off for a pod; older manifests have it as an
 	// annotation.
 	injectLabel = "sidecar.istio.io/inject"
-	// proxyContainer is the container that Istio injects where nothing else is said.
+	// proxyContainer is the container that Istio injects by default.
 	proxyContainer = "istio-proxy"
 )
 
-// dropInjected removes the containers that Istio's injection gives an image. Nothing is
-// admitted by that: mutating webhooks run before validating ones, so each pod is judged
-// with the image that it was given, and denied if it was given none.
+// dropInjected removes the containers whose image Istio's injection sets. This admits no
+// image: mutating webhooks run before validating ones, so each pod is judged with the image
+// that it got, and denied if it got none.
 func (t Template) dropInjected(spec *corev1.PodSpec) {
 	injected := func(c corev1.Container) bool { return c.Image == v1alpha1.InjectedImage && t.injects(c.Name) }
 	spec.InitContainers = slices.DeleteFunc(spec.InitContainers, injected)
 	spec.Containers = slices.DeleteFunc(spec.Containers, injected)
 }
 
-// injects reports whether Istio is to inject a container: because the template says so, or
-// because it leaves that to its namespace and the container is Istio's.
+// injects reports whether Istio will inject a container: the template turns injection on, or
+// it leaves that to its namespace and the container is Istio's.
 func (t Template) injects(container string) bool {
 	label, _, _ := unstructured.NestedString(t.Value, "metadata", "labels", injectLabel)
 	if label == "" {

@@ -10,30 +10,31 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Kinds are the kinds that start pods. The zero value knows none; NewKinds knows those
-// that need no configuration.
+// Kinds has the kinds that start pods. The zero value has none; NewKinds returns those that
+// need no configuration.
 type Kinds struct {
 	kinds map[schema.GroupVersionKind]kind
 }
 
-// kind is where a kind has its pod templates, and who makes pods of them.
+// kind has the paths of a kind's pod templates, and the controllers that create its pods.
 type kind struct {
 	// paths of the pod templates. A path without steps is the object itself.
 	paths []path
-	// reference is a field that names the object whose pod template is used, in place of
-	// having one.
+	// reference is a field that names the object whose pod template is used where it has
+	// none of its own.
 	reference []string
 	// controller is the built-in controller's name: that of its ServiceAccount in
 	// kube-controller-manager's source (cmd/kube-controller-manager/app), not that of
-	// its --controllers flag. Empty where none makes pods of it.
+	// its --controllers flag. Empty where no controller creates pods for it.
 	controller string
-	// users are configured controllers.
+	// users has the users of configured controllers.
 	users []string
-	// configured kinds may have more paths added to them.
+	// configured is set for kinds that more paths may be added to.
 	configured bool
 }
 
-// path leads to pod templates: mappings' keys, and lists, whose every entry has one.
+// path is the path of pod templates: keys of mappings, and lists with a template in every
+// entry.
 type path []step
 
 type step struct {
@@ -56,7 +57,7 @@ func (p path) String() string {
 }
 
 // NewKinds returns the kinds that are known without configuration. The chart's
-// envladder.templateChanges lists the same places, for what is sent to the webhook.
+// envladder.templateChanges lists the same paths, to select what is sent to the webhook.
 func NewKinds() *Kinds {
 	at := func(controller string, keys ...string) kind {
 		p := path{}
@@ -67,7 +68,7 @@ func NewKinds() *Kinds {
 	}
 	template := []string{"spec", "template"}
 	rollout := at("", template...)
-	rollout.reference = []string{"spec", "workloadRef"} // a Deployment's, which is judged as such
+	rollout.reference = []string{"spec", "workloadRef"} // a Deployment's, which is judged as a Deployment
 	return &Kinds{map[schema.GroupVersionKind]kind{
 		{Version: "v1", Kind: "Pod"}:                                         at(""),
 		{Version: "v1", Kind: "PodTemplate"}:                                 at("", "template"),
@@ -89,19 +90,19 @@ var (
 	stepPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(\[\])?$`)
 )
 
-// parseKind reads group/version/Kind.
+// parseKind parses group/version/Kind.
 func parseKind(text string) (schema.GroupVersionKind, error) {
 	match := kindPattern.FindStringSubmatch(text)
 	if match == nil {
-		return schema.GroupVersionKind{}, fmt.Errorf("%q is no kind: write group/version/Kind (argoproj.io/v1alpha1/Rollout)", text)
+		return schema.GroupVersionKind{}, fmt.Errorf("%q isn't a kind: write group/version/Kind (argoproj.io/v1alpha1/Rollout)", text)
 	}
 	return schema.GroupVersionKind{Group: match[1], Version: match[2], Kind: match[3]}, nil
 }
 
-// AddPath adds a pod template of a kind, written group/version/Kind=PATH. PATH is keys
-// with dots between them; behind the key of a list stands [], and each of its entries
-// has a template (spec.tasks[].template). A kind may be given several. Paths of kinds
-// that are known without configuration stay what they are.
+// AddPath adds a pod template of a kind, written group/version/Kind=PATH. PATH has keys
+// separated by dots; a list's key is followed by [], and each of the list's entries has a
+// template (spec.tasks[].template). A kind may have several paths. Those of kinds that are
+// known without configuration can't be changed.
 func (k *Kinds) AddPath(text string) error {
 	name, steps, ok := strings.Cut(text, "=")
 	if !ok {
@@ -114,14 +115,14 @@ func (k *Kinds) AddPath(text string) error {
 	var p path
 	for key := range strings.SplitSeq(steps, ".") {
 		if !stepPattern.MatchString(key) {
-			return fmt.Errorf("%q in %q is no key: write keys with dots between them, and [] behind that of a list (spec.tasks[].template)", key, text)
+			return fmt.Errorf("%q in %q isn't a key: write keys separated by dots, and [] after the key of a list (spec.tasks[].template)", key, text)
 		}
 		bare, list := strings.CutSuffix(key, "[]")
 		p = append(p, step{bare, list})
 	}
 	known, ok := k.kinds[gvk]
 	if ok && !known.configured {
-		return fmt.Errorf("%s is known already, with its pod template at %s", name, known.paths[0])
+		return fmt.Errorf("%s is already known, with its pod template at %s", name, known.paths[0])
 	}
 	known.configured = true
 	known.paths = append(known.paths, p)
@@ -129,8 +130,9 @@ func (k *Kinds) AddPath(text string) error {
 	return nil
 }
 
-// AddController says who makes pods, or what makes them, for objects of a kind, written
-// group/version/Kind=USER: what a controller makes for a live owner is no new deploy.
+// AddController adds the user that creates pods, or the objects that create them, for objects
+// of a kind, written group/version/Kind=USER. An object that a controller creates for a live
+// owner isn't a new deployment.
 func (k *Kinds) AddController(text string) error {
 	name, user, ok := strings.Cut(text, "=")
 	if !ok || user == "" {
@@ -142,7 +144,7 @@ func (k *Kinds) AddController(text string) error {
 	}
 	known, ok := k.kinds[gvk]
 	if !ok || known.controller != "" {
-		return fmt.Errorf("%s is no kind that a controller can be given to: its pod template's path isn't known, or Kubernetes has the controller", name)
+		return fmt.Errorf("%s can't have a controller: the path of its pod template isn't known, or its controller is part of Kubernetes", name)
 	}
 	known.users = append(slices.Clone(known.users), user)
 	k.kinds[gvk] = known
@@ -150,20 +152,20 @@ func (k *Kinds) AddController(text string) error {
 }
 
 const (
-	// allControllers is who kube-controller-manager's controllers are, unless it
+	// allControllers is the user of all controllers of kube-controller-manager, unless it
 	// runs with --use-service-account-credentials.
 	allControllers = "system:kube-controller-manager"
-	// oneController is who each is otherwise, before its own name.
+	// oneController is the start of each controller's user otherwise; its name follows.
 	oneController = "system:serviceaccount:kube-system:"
 )
 
-// Owns reports whether objects of this kind have a controller that makes others for them.
+// Owns reports whether objects of this kind have a controller that creates others for them.
 func (k *Kinds) Owns(owner schema.GroupVersionKind) bool {
 	known := k.kinds[owner]
 	return known.controller != "" || len(known.users) > 0
 }
 
-// MakesFor reports whether this user is the controller that makes objects for owners of
+// MakesFor reports whether this user is the controller that creates objects for owners of
 // this kind.
 func (k *Kinds) MakesFor(user string, owner schema.GroupVersionKind) bool {
 	known := k.kinds[owner]
@@ -173,7 +175,7 @@ func (k *Kinds) MakesFor(user string, owner schema.GroupVersionKind) bool {
 	return slices.Contains(known.users, user)
 }
 
-// All are the kinds, sorted.
+// All returns the kinds, sorted.
 func (k *Kinds) All() []schema.GroupVersionKind {
 	return slices.SortedFunc(maps.Keys(k.kinds), func(a, b schema.GroupVersionKind) int {
 		return strings.Compare(a.String(), b.String())

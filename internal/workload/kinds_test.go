@@ -49,15 +49,15 @@ func TestImagesAtConfiguredPaths(t *testing.T) {
 			[]Image{{"a", "spec.groups[1].members[0].template.spec.containers[0].image"}},
 			"",
 		},
-		"none of them":                      {ray, `{"enableAutoscaling":true}`, nil, "no pod's spec at spec.headGroupSpec.template.spec or spec.workerGroupSpecs[].template.spec"},
-		"a mapping in place of a list":      {ray, `{"headGroupSpec":` + pod("head") + `,"workerGroupSpecs":{"a":` + pod("a") + `}}`, nil, "spec.workerGroupSpecs is no list"},
-		"a text in place of an entry":       {ray, `{"headGroupSpec":` + pod("head") + `,"workerGroupSpecs":["x"]}`, nil, "spec.workerGroupSpecs[0] is no mapping"},
-		"a list in place of a mapping":      {ray, `{"headGroupSpec":[` + pod("head") + `]}`, nil, "spec.headGroupSpec is no mapping"},
-		"a template without a spec":         {ray, `{"headGroupSpec":{"template":{"metadata":{}}}}`, nil, "no pod's spec at spec.headGroupSpec.template.spec"},
+		"none of them":                      {ray, `{"enableAutoscaling":true}`, nil, "no pod spec at spec.headGroupSpec.template.spec or spec.workerGroupSpecs[].template.spec"},
+		"a mapping in place of a list":      {ray, `{"headGroupSpec":` + pod("head") + `,"workerGroupSpecs":{"a":` + pod("a") + `}}`, nil, "spec.workerGroupSpecs isn't a list"},
+		"a text in place of an entry":       {ray, `{"headGroupSpec":` + pod("head") + `,"workerGroupSpecs":["x"]}`, nil, "spec.workerGroupSpecs[0] isn't a mapping"},
+		"a list in place of a mapping":      {ray, `{"headGroupSpec":[` + pod("head") + `]}`, nil, "spec.headGroupSpec isn't a mapping"},
+		"a template without a spec":         {ray, `{"headGroupSpec":{"template":{"metadata":{}}}}`, nil, "no pod spec at spec.headGroupSpec.template.spec"},
 		"a field that may name an image":    {ray, `{"headGroupSpec":{"template":{"spec":{"containers":[],"sidecarImage":"evil"}}}}`, nil, "sidecarImage may name an image"},
 		"more parts than a pod can have":    {deep, `{"groups":[{"members":[` + strings.Repeat(pod("a")+",", MaxParts) + pod("a") + `]}]}`, nil, "more than 1000"},
 		"containers that are text":          {ray, `{"headGroupSpec":{"template":{"spec":{"containers":"x"}}}}`, nil, "reading spec.headGroupSpec.template.spec"},
-		"another's template that is broken": {ray, `{"headGroupSpec":` + pod("head") + `,"workerGroupSpecs":[{"template":{"spec":1}}]}`, nil, "no pod's spec at spec.workerGroupSpecs[0].template.spec"},
+		"another's template that is broken": {ray, `{"headGroupSpec":` + pod("head") + `,"workerGroupSpecs":[{"template":{"spec":1}}]}`, nil, "no pod spec at spec.workerGroupSpecs[0].template.spec"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			document := `{"apiVersion":"` + test.kind.GroupVersion().String() + `","kind":"` + test.kind.Kind + `","metadata":{"name":"x"},"spec":` + test.spec + `}`

@@ -13,11 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
-// Object is what counts of an object that starts pods.
+// Object is an object that starts pods, reduced to what decisions need.
 type Object struct {
 	Kind     schema.GroupVersionKind
 	Metadata metav1.ObjectMeta
-	// Templates are its pod templates: none where TemplateRef is set.
+	// Templates has its pod templates: none where TemplateRef is set.
 	Templates []Template
 	// TemplateRef names the object in the same namespace whose pod template is used: an
 	// Argo Rollout's workloadRef.
@@ -32,23 +32,23 @@ type Reference struct {
 
 // Template is a pod template.
 type Template struct {
-	// Value as it was sent, so that a change is seen even in a field that this version
-	// doesn't know. Of a Pod it is the spec alone: a pod's labels and annotations start
+	// Value as it was sent, so that a change is detected even in a field that this version
+	// doesn't know. For a Pod it is only the spec: a pod's labels and annotations start
 	// nothing.
 	Value map[string]any
-	// At is the place of the pod's spec: spec.template.spec.
+	// At is the path of the pod's spec: spec.template.spec.
 	At string
 
 	spec map[string]any
 }
 
-// Annotations of the pods that the template makes; of a Pod none, since its template is
-// its spec.
+// Annotations returns the annotations of the template's pods; none for a Pod, since its
+// template is its spec.
 func (t Template) Annotations() map[string]string {
 	texts := map[string]string{}
 	annotations, _, _ := unstructured.NestedMap(t.Value, "metadata", "annotations")
 	for key, value := range annotations {
-		texts[key], _ = value.(string) // the API server lets nothing else by
+		texts[key], _ = value.(string) // the API server admits only strings
 	}
 	return texts
 }
@@ -56,20 +56,20 @@ func (t Template) Annotations() map[string]string {
 // Bounds on an object.
 const (
 	// MaxValues bounds the JSON values of an object. Each takes some hundred bytes of
-	// memory once it is parsed, however short it is written. The largest objects that
-	// etcd keeps (1.5 MiB) have less than this unless they are made of nothing but
-	// empty values; an ordinary workload has some hundreds.
+	// memory once it is parsed, even if its text is short. The largest objects that etcd
+	// stores (1.5 MiB) have fewer, unless they have only empty values; an ordinary workload
+	// has some hundreds.
 	MaxValues = 100_000
 	// MaxParts bounds the containers of all three kinds and the volumes of all pod
 	// templates, together. A kubelet runs 110 pods by default, of a few containers
-	// each; 1,000 leave 1.5 KiB for each in what etcd keeps.
+	// each; with 1,000, each has 1.5 KiB of what etcd stores.
 	MaxParts = 1000
 )
 
-// Decode reads an object of one of the kinds, but for its images.
+// Decode parses an object of one of the kinds. Images parses its images.
 func (k *Kinds) Decode(raw []byte, gvk schema.GroupVersionKind) (*Object, error) {
 	if len(raw) == 0 {
-		return nil, errors.New("there is no object")
+		return nil, errors.New("the request has no object")
 	}
 	if tooMany(raw, MaxValues) {
 		return nil, fmt.Errorf("the object has more than %d values", MaxValues)
@@ -80,16 +80,16 @@ func (k *Kinds) Decode(raw []byte, gvk schema.GroupVersionKind) (*Object, error)
 	}
 	u := unstructured.Unstructured{Object: whole}
 	if own := u.GroupVersionKind(); own != gvk {
-		return nil, fmt.Errorf("the request says %q, the object %q", gvk, own)
+		return nil, fmt.Errorf("the request's kind is %q, the object's %q", gvk, own)
 	}
 	return k.Read(&u)
 }
 
-// Read is Decode for what is parsed already.
+// Read returns the Object of a parsed object, like Decode.
 func (k *Kinds) Read(u *unstructured.Unstructured) (*Object, error) {
 	known, ok := k.kinds[u.GroupVersionKind()]
 	if !ok {
-		return nil, fmt.Errorf("%q is no kind whose images this version knows: name the path of its pod template (--pod-template-path)", u.GroupVersionKind())
+		return nil, fmt.Errorf("%q isn't a kind with known pod templates: set the path of its pod template (--pod-template-path)", u.GroupVersionKind())
 	}
 	o := &Object{Kind: u.GroupVersionKind()}
 	metadata, _, err := unstructured.NestedMap(u.Object, "metadata")
@@ -100,7 +100,7 @@ func (k *Kinds) Read(u *unstructured.Unstructured) (*Object, error) {
 		return nil, fmt.Errorf("reading metadata: %w", err)
 	}
 	for _, p := range known.paths {
-		templates, err := find(u.Object, p, "")
+		templates, err := templatesAt(u.Object, p, "")
 		if err != nil {
 			return nil, fmt.Errorf("reading the pod template at %s: %w", p, err)
 		}
@@ -110,7 +110,7 @@ func (k *Kinds) Read(u *unstructured.Unstructured) (*Object, error) {
 		return o, nil
 	}
 	if o.TemplateRef = referenceAt(u.Object, known.reference); o.TemplateRef == nil {
-		return nil, fmt.Errorf("there is no pod's spec at %s", places(known.paths))
+		return nil, fmt.Errorf("there is no pod spec at %s", specPaths(known.paths))
 	}
 	return o, nil
 }
@@ -126,7 +126,8 @@ func referenceAt(object map[string]any, field []string) *Reference {
 	return &Reference{Kind: schema.FromAPIVersionAndKind(text("apiVersion"), text("kind")), Name: text("name")}
 }
 
-func places(paths []path) string {
+// specPaths lists the paths of the pods' specs for a message.
+func specPaths(paths []path) string {
 	texts := make([]string, len(paths))
 	for i, p := range paths {
 		texts[i] = strings.TrimPrefix(p.String()+".spec", ".")
@@ -134,30 +135,31 @@ func places(paths []path) string {
 	return strings.Join(texts, " or ")
 }
 
-// find are the pod templates that a path leads to from a value, none where it ends
-// before. What is on the way and is of another shape than the path says is an error.
-func find(value any, p path, at string) ([]Template, error) {
+// templatesAt returns the pod templates at a path below a value; none where a part of the
+// path is missing. It returns an error where a value on the way is of another type than the
+// path requires.
+func templatesAt(value any, p path, at string) ([]Template, error) {
 	if value == nil {
 		return nil, nil
 	}
 	mapping, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s is no mapping", at)
+		return nil, fmt.Errorf("%s isn't a mapping", at)
 	}
 	if len(p) == 0 {
-		return template(mapping, at)
+		return newTemplate(mapping, at)
 	}
 	next, at := mapping[p[0].key], join(at, p[0].key)
 	if !p[0].list || next == nil {
-		return find(next, p[1:], at)
+		return templatesAt(next, p[1:], at)
 	}
 	entries, ok := next.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%s is no list", at)
+		return nil, fmt.Errorf("%s isn't a list", at)
 	}
 	var all []Template
 	for i, entry := range entries {
-		templates, err := find(entry, p[1:], fmt.Sprintf("%s[%d]", at, i))
+		templates, err := templatesAt(entry, p[1:], fmt.Sprintf("%s[%d]", at, i))
 		if err != nil {
 			return nil, err
 		}
@@ -166,28 +168,29 @@ func find(value any, p path, at string) ([]Template, error) {
 	return all, nil
 }
 
-func template(mapping map[string]any, at string) ([]Template, error) {
-	place := join(at, "spec")
+// newTemplate returns the pod template in a mapping, which is at a path of the object.
+func newTemplate(mapping map[string]any, at string) ([]Template, error) {
+	field := join(at, "spec")
 	spec, ok := mapping["spec"].(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("there is no pod's spec at %s", place)
+		return nil, fmt.Errorf("there is no pod spec at %s", field)
 	}
 	if at == "" {
 		mapping = spec
 	}
-	return []Template{{Value: mapping, At: place, spec: spec}}, nil
+	return []Template{{Value: mapping, At: field, spec: spec}}, nil
 }
 
 func join(at, key string) string { return strings.TrimPrefix(at+"."+key, ".") }
 
-// Images returns all images that the object's pods would run or mount, but for containers
-// of a pod template that Istio is to inject: their image is known at the Pod. What can't be
-// read fully is an error.
+// Images returns all images that the object's pods would run or mount, except those of
+// containers in a pod template that Istio will inject: their image is known in the Pod. It
+// returns an error for anything that it can't read in full.
 func (o *Object) Images() ([]Image, error) {
 	parts := 0
 	for _, t := range o.Templates {
 		for _, list := range []string{"containers", "initContainers", "ephemeralContainers", "volumes"} {
-			entries, _ := t.spec[list].([]any) // what is no list is refused below
+			entries, _ := t.spec[list].([]any) // anything else is rejected below
 			parts += len(entries)
 		}
 		if parts > MaxParts {
@@ -214,8 +217,8 @@ func (t Template) images(beforeInjection bool) ([]Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", t.At, err)
 	}
-	if place := unknownImage(t.spec, kept, t.At); place != "" {
-		return nil, fmt.Errorf("%s may name an image, and this version doesn't know the field: upgrade envladder", place)
+	if field := unknownImage(t.spec, kept, t.At); field != "" {
+		return nil, fmt.Errorf("%s may name an image, but this version doesn't know the field: upgrade envladder", field)
 	}
 	if beforeInjection {
 		t.dropInjected(&spec)
@@ -224,7 +227,7 @@ func (t Template) images(beforeInjection bool) ([]Image, error) {
 }
 
 // tooMany reports whether a JSON document has more values than limit, without parsing it:
-// each value but the first of a list or mapping comes behind a comma.
+// each value except the first of a list or mapping follows a comma.
 func tooMany(raw []byte, limit int) bool {
 	values, quoted := 0, false
 	for i := 0; i < len(raw); i++ {
@@ -232,7 +235,7 @@ func tooMany(raw []byte, limit int) bool {
 		case c == '"':
 			quoted = !quoted
 		case quoted && c == '\\':
-			i++ // whatever is escaped ends no text
+			i++ // an escaped character doesn't end the text
 		case !quoted && (c == ',' || c == '{' || c == '['):
 			values++
 		}

@@ -8,8 +8,9 @@ import (
 	"github.com/envladder/envladder/internal/podtemplate"
 )
 
-// Stamps are those on the object's metadata, where the plugin puts them, and what these
-// lack from its pod templates': what a template starts is judged with it.
+// Stamps returns the stamps on the object's metadata, where the plugin puts them, and those
+// of its pod templates that the metadata lacks: a template's pods are judged by the
+// template's stamps.
 func (o *Object) Stamps() gate.Stamps {
 	stamps := ReadStamps(o.Metadata.Annotations)
 	for _, template := range o.Templates {
@@ -17,14 +18,14 @@ func (o *Object) Stamps() gate.Stamps {
 		own.ChartDigest = "" // the plugin stamps no chart digest on templates
 		stamps = Inherit(stamps, own)
 	}
-	// A Pod has no template of its own: its owner's counts for it.
+	// A Pod has no template; its owner's applies.
 	if len(o.Templates) == 1 && o.Kind.Kind != "Pod" {
 		stamps.TemplateDigest = podtemplate.Digest(o.Templates[0].Value)
 	}
 	return stamps
 }
 
-// ReadStamps are the stamps among annotations.
+// ReadStamps returns the stamps among annotations.
 func ReadStamps(annotations map[string]string) gate.Stamps {
 	return gate.Stamps{
 		Ladder:      annotations[v1alpha1.AnnotationLadder],
@@ -34,8 +35,8 @@ func ReadStamps(annotations map[string]string) gate.Stamps {
 	}
 }
 
-// Inherit fills in what an object doesn't say by what its owner says: pods don't carry
-// the chart's digest. What it says itself stays, so that a false stamp is still seen.
+// Inherit returns an object's stamps with missing ones taken from its owner: pods don't have
+// the chart's digest. The object's own stamps stay, so that a false one is still detected.
 func Inherit(own, owner gate.Stamps) gate.Stamps {
 	return gate.Stamps{
 		Ladder:      cmp.Or(own.Ladder, owner.Ladder),

@@ -5,24 +5,23 @@ import (
 	"strings"
 )
 
-// unknownImage looks for a field that Kubernetes' types, as this version knows them,
-// don't have and that speaks of an image: raw is what the API server sent, known what
-// the types kept of it. It returns the field's place, or empty. Other new fields of a
-// newer Kubernetes are none of the webhook's business.
+// unknownImage returns the path of a field that may name an image and that Kubernetes' types
+// in this version don't have, or nothing. raw is what the API server sent, known what is left
+// of it after decoding. Other new fields of a newer Kubernetes don't matter.
 func unknownImage(raw, known any, at string) string {
 	switch raw := raw.(type) {
 	case map[string]any:
 		known, _ := known.(map[string]any)
 		for key, value := range raw {
 			kept, ok := known[key]
-			if !ok && speaksOfImage(key, value) {
+			if !ok && mayNameImage(key, value) {
 				return at + "." + key
 			}
 			if !ok {
 				continue
 			}
-			if place := unknownImage(value, kept, at+"."+key); place != "" {
-				return place
+			if field := unknownImage(value, kept, at+"."+key); field != "" {
+				return field
 			}
 		}
 	case []any:
@@ -31,15 +30,16 @@ func unknownImage(raw, known any, at string) string {
 			if i >= len(known) {
 				break
 			}
-			if place := unknownImage(raw[i], known[i], fmt.Sprintf("%s[%d]", at, i)); place != "" {
-				return place
+			if field := unknownImage(raw[i], known[i], fmt.Sprintf("%s[%d]", at, i)); field != "" {
+				return field
 			}
 		}
 	}
 	return ""
 }
 
-func speaksOfImage(key string, value any) bool {
+// mayNameImage reports whether a field, or one below it, may name an image.
+func mayNameImage(key string, value any) bool {
 	if isEmpty(value) {
 		return false
 	}
@@ -50,13 +50,13 @@ func speaksOfImage(key string, value any) bool {
 	switch value := value.(type) {
 	case map[string]any:
 		for k, v := range value {
-			if speaksOfImage(k, v) {
+			if mayNameImage(k, v) {
 				return true
 			}
 		}
 	case []any:
 		for _, v := range value {
-			if speaksOfImage("", v) {
+			if mayNameImage("", v) {
 				return true
 			}
 		}
