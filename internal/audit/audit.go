@@ -1,8 +1,7 @@
-// Package audit says what runs in a cluster that its Gates would refuse: before anybody
-// enforces them, and after a digest was recalled.
+// Package audit reports the running images of a cluster that its Gates would deny: before
+// the Gates are enforced, and after a digest was recalled.
 //
-// It leaves to internal/workload what an object runs, and to internal/verdict what the
-// Gates say of it.
+// internal/workload reads the images of an object, and internal/verdict judges them.
 package audit
 
 import (
@@ -23,14 +22,14 @@ import (
 	"github.com/envladder/envladder/internal/verdict"
 )
 
-// Judge says what Gates say of an image. internal/verdict has it.
+// Judge returns the verdicts of Gates on an image. internal/verdict implements it.
 type Judge interface {
 	Judge(ctx context.Context, query verdict.Query) []verdict.Outcome
 }
 
 // Options of an audit.
 type Options struct {
-	// Gates to judge by; what runs in their namespaces is judged.
+	// Gates to judge by; the images that run in their namespaces are judged.
 	Gates []verdict.Gate
 	// Recalls that count.
 	Recalls []v1alpha1.Recall
@@ -38,18 +37,18 @@ type Options struct {
 	Exceptions []v1alpha1.Exception
 	// Policies are ClusterImagePolicies, by their names: those that the Gates name.
 	Policies map[string][]byte
-	// Cluster that it runs in, as gate.Request has it.
+	// Cluster that the images run in, as in gate.Request.
 	Cluster string
-	// Deploy judges as if everything was newly deployed: the age of evidence counts. Without it, as
-	// what is started again where it runs.
+	// Deploy judges every image as newly deployed: the age of evidence counts. Without it,
+	// images are judged as rescheduled where they run.
 	Deploy bool
 	Judge  Judge
 	Now    time.Time
 }
 
-// Report is what runs, and what of it would be denied.
+// Report lists the running images, and those that would be denied.
 type Report struct {
-	// Gates that were asked.
+	// Gates of the audit.
 	Gates []gate.Ref `json:"gates"`
 	// Images that run in their namespaces, the denied ones first.
 	Images []Image `json:"images"`
@@ -61,14 +60,14 @@ type Report struct {
 type Image struct {
 	Namespace string `json:"namespace"`
 	Image     string `json:"image"`
-	// Allowed reports whether it would be admitted again; of a Gate with Warn or Audit,
-	// whether it would be let in if the Gate denied.
+	// Allowed reports whether it would be admitted again, taking the actions Warn and Audit
+	// for Deny.
 	Allowed bool `json:"allowed"`
 	// Recalled reports whether a Recall names its digest.
 	Recalled bool `json:"recalled"`
 	// Objects that run it: KIND/NAME.
 	Objects []string `json:"objects"`
-	// Verdicts of the Gates that refuse it; of all that judge it where none does.
+	// Verdicts of the Gates that deny it; of all that judge it if none does.
 	Verdicts []gate.Verdict `json:"verdicts"`
 }
 
@@ -94,11 +93,11 @@ func (r Report) Denied() bool {
 	return len(r.Unread) > 0 || slices.ContainsFunc(r.Images, func(i Image) bool { return !i.Allowed })
 }
 
-// parallel bounds how many images are judged at once: an audit must not disturb other work.
+// parallel bounds how many images are judged concurrently, to limit the load.
 const parallel = 8
 
-// Run judges all that runs in the Gates' namespaces. An error means that the cluster
-// couldn't be read, so that the report would say less than there is.
+// Run judges all images that run in the Gates' namespaces. It returns an error if the cluster
+// couldn't be read, since the report would be incomplete.
 func Run(ctx context.Context, cluster *Cluster, options Options) (Report, error) {
 	report := Report{Gates: []gate.Ref{}, Images: []Image{}}
 	var namespaces []string
@@ -119,37 +118,37 @@ func Run(ctx context.Context, cluster *Cluster, options Options) (Report, error)
 	return report, nil
 }
 
-// Namespace judges all that runs in one namespace, by those of the Gates that name it.
-// The denied images come first.
+// Namespace judges all images that run in one namespace, by the Gates that name it. The denied
+// images come first.
 func Namespace(ctx context.Context, cluster *Cluster, options Options, namespace string) ([]Image, []Unread, error) {
 	options.Gates = slices.DeleteFunc(slices.Clone(options.Gates), func(g verdict.Gate) bool { return !slices.Contains(g.Spec.Namespaces, namespace) })
-	questions, unread, err := cluster.running(ctx, namespace)
+	reviews, unread, err := cluster.running(ctx, namespace)
 	if err != nil {
 		return nil, nil, err
 	}
-	images := judge(ctx, options, questions)
+	images := judge(ctx, options, reviews)
 	if err := ctx.Err(); err != nil {
-		return nil, nil, errors.Join(errors.New("the time was over before all was judged"), context.Cause(ctx))
+		return nil, nil, errors.Join(errors.New("timed out before all images were judged"), context.Cause(ctx))
 	}
 	slices.SortFunc(unread, func(a, b Unread) int { return strings.Compare(a.Object, b.Object) })
 	return images, unread, nil
 }
 
-// question is an image to be judged, with the stamps of what runs it.
-type question struct {
+// imageReview is an image to be judged, with the stamps of the objects that run it.
+type imageReview struct {
 	namespace, image string
 	stamps           gate.Stamps
 	objects          []string
-	// ran are digests that pods ran for it, where it is named by tag.
+	// ran are digests that pods ran for it, if it is referenced by tag.
 	ran []string
 }
 
-func judge(ctx context.Context, options Options, questions []question) []Image {
+func judge(ctx context.Context, options Options, reviews []imageReview) []Image {
 	var mu sync.Mutex
 	images := map[string]*Image{}
 	var group errgroup.Group
 	group.SetLimit(parallel)
-	for _, q := range questions {
+	for _, q := range reviews {
 		group.Go(func() error {
 			outcomes := options.Judge.Judge(ctx, verdict.Query{
 				Gates: options.Gates, Recalls: options.Recalls, Exceptions: options.Exceptions, Policies: options.Policies,
@@ -167,7 +166,7 @@ func judge(ctx context.Context, options Options, questions []question) []Image {
 	_ = group.Wait() // there are no errors
 	all := []Image{}
 	for _, image := range images {
-		image.tidy()
+		image.compact()
 		all = append(all, *image)
 	}
 	slices.SortFunc(all, func(a, b Image) int {
@@ -187,10 +186,10 @@ func boolsFirst(a, b bool) int {
 	}
 }
 
-// maxName bounds what is repeated of a reference.
+// maxName bounds a reference in the report.
 const maxName = 512
 
-func (i *Image) add(q question, outcomes []verdict.Outcome, recalls []v1alpha1.Recall) {
+func (i *Image) add(q imageReview, outcomes []verdict.Outcome, recalls []v1alpha1.Recall) {
 	i.Objects = append(i.Objects, q.objects...)
 	for _, outcome := range outcomes {
 		i.Allowed = i.Allowed && outcome.Allowed
@@ -208,8 +207,8 @@ func (i *Image) add(q question, outcomes []verdict.Outcome, recalls []v1alpha1.R
 	}
 }
 
-// tidy leaves the refusals where there are any, each once.
-func (i *Image) tidy() {
+// compact removes repeated objects and verdicts, and the allowing verdicts of a denied image.
+func (i *Image) compact() {
 	slices.Sort(i.Objects)
 	i.Objects = slices.Compact(i.Objects)
 	if !i.Allowed {

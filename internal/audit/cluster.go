@@ -32,17 +32,17 @@ import (
 	"github.com/envladder/envladder/internal/workload"
 )
 
-// Cluster is where things run.
+// Cluster reads the objects of a cluster.
 type Cluster struct {
 	client dynamic.Interface
 	mapper meta.RESTMapper
 	kinds  *workload.Kinds
 }
 
-// NewCluster asks a cluster which kinds it has.
+// NewCluster returns a Cluster, and reads which kinds the cluster has.
 func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	config.Wrap(boundAnswers)
+	config.Wrap(boundResponses)
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
@@ -53,12 +53,12 @@ func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
 	}
 	groups, err := restmapper.GetAPIGroupResources(asked)
 	if err != nil {
-		return nil, fmt.Errorf("asking the cluster which kinds it has: %w", err)
+		return nil, fmt.Errorf("listing the cluster's kinds: %w", err)
 	}
 	return &Cluster{client, restmapper.NewDiscoveryRESTMapper(groups), kinds}, nil
 }
 
-// pageSize is how many objects are asked for at once, where they are as large as usual.
+// pageSize is the number of objects requested at once, if they have a usual size.
 const pageSize = 250
 
 // list returns all objects of a kind in a namespace, or in the cluster where it is empty;
@@ -69,7 +69,7 @@ func (c *Cluster) list(ctx context.Context, group, version, kind, namespace stri
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("asking the cluster for %s: %w", kind, err)
+		return fmt.Errorf("finding the resource of kind %s: %w", kind, err)
 	}
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
@@ -95,8 +95,8 @@ func (c *Cluster) list(ctx context.Context, group, version, kind, namespace stri
 	}
 }
 
-// Gates returns the cluster's Gates, none if it doesn't have the kind. One that can't be read is an
-// error: its namespaces would be passed over.
+// Gates returns the cluster's Gates, none if it doesn't have the kind. A Gate that can't be
+// read is an error: its namespaces would be skipped.
 func (c *Cluster) Gates(ctx context.Context) (gates []verdict.Gate, err error) {
 	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Gate", "", func(u *unstructured.Unstructured) error {
 		g, unknown, err := v1alpha1.GateFrom(u.Object)
@@ -133,13 +133,13 @@ func (c *Cluster) Recalls(ctx context.Context) (recalls []v1alpha1.Recall, err e
 	return recalls, err
 }
 
-// Exceptions returns the cluster's Exceptions. One that can't be read exempts nothing, as on admission:
-// it is logged, and left out.
+// Exceptions returns the cluster's Exceptions. One that can't be read exempts nothing, as on
+// admission: it is logged and skipped.
 func (c *Cluster) Exceptions(ctx context.Context) (exceptions []v1alpha1.Exception, err error) {
 	err = c.list(ctx, v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "Exception", "", func(u *unstructured.Unstructured) error {
 		exception, err := v1alpha1.ExceptionFrom(u.Object)
 		if err != nil {
-			slog.WarnContext(ctx, "an Exception can't be read; it gives no leave", "exception", u.GetName(), "error", err)
+			slog.WarnContext(ctx, "skipped an Exception that can't be read", "exception", u.GetName(), "error", err)
 			return nil
 		}
 		exceptions = append(exceptions, *exception)
@@ -149,7 +149,7 @@ func (c *Cluster) Exceptions(ctx context.Context) (exceptions []v1alpha1.Excepti
 }
 
 // Policies returns the cluster's ClusterImagePolicies that Gates name, by their
-// names. Where no Gate names one, the cluster isn't asked.
+// names. If no Gate names one, the cluster isn't queried.
 func (c *Cluster) Policies(ctx context.Context, gates []verdict.Gate) (map[string][]byte, error) {
 	names, policies := verdict.PolicyNames(gates), map[string][]byte{}
 	if len(names) == 0 {
@@ -165,8 +165,8 @@ func (c *Cluster) Policies(ctx context.Context, gates []verdict.Gate) (map[strin
 	return policies, err
 }
 
-// Bounds on what is held of a namespace at once. Who may create objects there decides how
-// many these are, and how long the texts in them.
+// Bounds on the data of a namespace that is held in memory. Anyone who can create objects in
+// it decides how many there are, and how long their texts are.
 const (
 	// maxObjects take some hundred bytes each, without their texts: a cluster is meant to
 	// have 150,000 pods at most, in all its namespaces.
@@ -174,11 +174,11 @@ const (
 	// maxTexts bytes of images and stamps: 20,000 objects with 1.6 KiB, which is ten
 	// images with a digest.
 	maxTexts = 32 << 20
-	// maxQuestions about different images, of which each is answered with some KiB.
-	maxQuestions = 10_000
+	// maxReviews of different images, each of which has a result of some KiB.
+	maxReviews = 10_000
 )
 
-// found is what is kept of an object that was listed, which isn't its templates.
+// found is the retained part of a listed object; its templates are dropped.
 type found struct {
 	name   string // KIND/NAME
 	owner  types.UID
@@ -187,18 +187,18 @@ type found struct {
 	ran    map[string]string // reference -> digest, of a pod
 }
 
-// size of its texts, and of their places in lists.
+// size returns the bytes of its texts, and of their entries in lists.
 func (f found) size() int {
-	const place = 32
+	const entry = 32
 	size := len(f.stamps.Ladder) + len(f.stamps.Environment) + len(f.stamps.Target) + len(f.stamps.ChartDigest)
 	for _, image := range f.images {
-		size += len(image) + place
+		size += len(image) + entry
 	}
 	return size
 }
 
 // running returns the images in a namespace.
-func (c *Cluster) running(ctx context.Context, namespace string) (questions []question, unread []Unread, err error) {
+func (c *Cluster) running(ctx context.Context, namespace string) (reviews []imageReview, unread []Unread, err error) {
 	objects, texts := map[types.UID]found{}, 0
 	for _, kind := range c.kinds.All() {
 		err := c.list(ctx, kind.Group, kind.Version, kind.Kind, namespace, func(u *unstructured.Unstructured) error {
@@ -223,8 +223,8 @@ func (c *Cluster) running(ctx context.Context, namespace string) (questions []qu
 			return nil, nil, err
 		}
 	}
-	questions, err = ask(namespace, objects)
-	return questions, unread, err
+	reviews, err = reviewsOf(namespace, objects)
+	return reviews, unread, err
 }
 
 func (c *Cluster) find(u *unstructured.Unstructured) (found, error) {
@@ -236,7 +236,7 @@ func (c *Cluster) find(u *unstructured.Unstructured) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	o := found{name: u.GetKind() + "/" + u.GetName(), stamps: read.Stamps(), ran: ran(u)}
+	o := found{name: u.GetKind() + "/" + u.GetName(), stamps: read.Stamps(), ran: runningDigests(u)}
 	if ref := metav1.GetControllerOfNoCopy(&read.Metadata); ref != nil {
 		o.owner = ref.UID
 	}
@@ -246,27 +246,27 @@ func (c *Cluster) find(u *unstructured.Unstructured) (found, error) {
 	return o, nil
 }
 
-// clip leaves of a reference that is too long to be one what is too long to be one.
+// clip returns a copy of a reference, cut at a length at which it is still too long to be valid.
 func clip(reference string) string {
 	return strings.Clone(reference[:min(len(reference), maxName)])
 }
 
-// ask makes one question of what is the same.
-func ask(namespace string, objects map[types.UID]found) ([]question, error) {
+// reviewsOf returns one review for each image and stamps that objects have in common.
+func reviewsOf(namespace string, objects map[types.UID]found) ([]imageReview, error) {
 	type key struct {
 		image  string
 		stamps gate.Stamps
 	}
-	all := map[key]*question{}
+	all := map[key]*imageReview{}
 	for _, o := range objects {
 		stamps := stampsOf(objects, o)
 		for _, image := range o.images {
 			q := all[key{image, stamps}]
 			if q == nil {
-				if len(all) == maxQuestions {
-					return nil, fmt.Errorf("more than %d different images run in namespace %q", maxQuestions, namespace)
+				if len(all) == maxReviews {
+					return nil, fmt.Errorf("more than %d different images run in namespace %q", maxReviews, namespace)
 				}
-				q = &question{namespace: namespace, image: image, stamps: stamps}
+				q = &imageReview{namespace: namespace, image: image, stamps: stamps}
 				all[key{image, stamps}] = q
 			}
 			q.objects = append(q.objects, o.name)
@@ -275,17 +275,17 @@ func ask(namespace string, objects map[types.UID]found) ([]question, error) {
 			}
 		}
 	}
-	questions := make([]question, 0, len(all))
+	reviews := make([]imageReview, 0, len(all))
 	for _, q := range all {
-		questions = append(questions, *q)
+		reviews = append(reviews, *q)
 	}
-	return questions, nil
+	return reviews, nil
 }
 
-// maxOwners is how far up stamps are looked for: Pod, ReplicaSet, Deployment.
+// maxOwners bounds the owners whose stamps are inherited: Pod, ReplicaSet, Deployment.
 const maxOwners = 3
 
-// stampsOf returns an object's stamps; those that it lacks come from its controller.
+// stampsOf returns an object's stamps; missing ones are inherited from its controller.
 func stampsOf(objects map[types.UID]found, o found) gate.Stamps {
 	stamps := o.stamps
 	for range maxOwners {
@@ -299,8 +299,8 @@ func stampsOf(objects map[types.UID]found, o found) gate.Stamps {
 	return stamps
 }
 
-// idle reports whether an object starts nothing any more: a pod or a Job that has ended, an
-// old ReplicaSet.
+// idle reports whether an object starts no pods any more: a pod or a Job that has ended, or
+// an old ReplicaSet.
 func idle(u *unstructured.Unstructured) bool {
 	switch u.GetKind() {
 	case "Pod":
@@ -328,8 +328,8 @@ func failed(job *unstructured.Unstructured) bool {
 
 var digest = regexp.MustCompile(digests.Syntax)
 
-// ran returns the digests that a pod's status says it runs, by the image as it names it.
-func ran(u *unstructured.Unstructured) map[string]string {
+// runningDigests returns the digests in a pod's status by the image reference in its spec.
+func runningDigests(u *unstructured.Unstructured) map[string]string {
 	if u.GetKind() != "Pod" {
 		return nil
 	}

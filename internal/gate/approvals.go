@@ -32,14 +32,14 @@ func (j *decision) approvals() []Reason {
 		return len(c.problems) > 0 && !approved[j.person(c.Evidence)]
 	})
 	if nearest < 0 {
-		return append(reasons, f.asides(k, required.By)...)
+		return append(reasons, f.uncounted(k, required.By)...)
 	}
 	return append(reasons, f.candidates[nearest].problems...)
 }
 
 // person returns the person who signed. A keyless signer may be several people, and a person several
 // signers: one identity is one person for all signers, and is the person that a
-// Gate's signer names. Where in doubt, two are one.
+// Gate's signer names. In doubt, two are counted as one.
 func (j *decision) person(e Evidence) string {
 	switch named := j.signers[e.Signer].Person; {
 	case named != "":
@@ -59,15 +59,15 @@ func (j *decision) assessApproval(e Evidence, required *v1alpha1.ApprovalRequire
 	problem := func(r Reason) { c.problems = append(c.problems, r) }
 
 	if want := j.Gate.Spec.Environment; a.Environment != want {
-		c.afar = true
+		c.unrelated = true
 		problem(NewReason(OtherEnvironment, "%s is for environment %s, not %s", e.title(), quote(a.Environment), quote(want)))
 	}
 	if want := j.Image.Ladder; want != "" && a.Ladder != want {
-		c.afar = true
+		c.unrelated = true
 		problem(NewReason(OtherLadder, "%s is for ladder %s, not %s", e.title(), quote(a.Ladder), quote(want)))
 	}
-	// An end only takes away, so it needs no trusted clock. Like maxAge it is asked of
-	// deploys: what runs isn't stopped by time alone when its pods start again.
+	// An expiry can only lead to a denial, and therefore needs no trusted clock. Like
+	// maxAge it applies to deploys: time alone doesn't stop the restart of a running pod.
 	if end := a.ExpiresAt; end != nil && !j.at.Before(*end) && !j.ageless {
 		problem(NewReason(ApprovalExpired, "%s expired %s", e.title(), stamp(*end)))
 	}

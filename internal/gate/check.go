@@ -10,9 +10,9 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// Check says what is wrong with a Gate, each with its path; nothing where it can be
-// judged by. It says all that the API server's rules say, for Gates that come from
-// files, and what those can't say. It doesn't say what this version can't judge.
+// Check returns the problems of a Gate, each with its path; none if the Gate can be used. It
+// repeats the API server's rules, for Gates that are read from files, and checks what those
+// rules can't express. CheckSupported reports what this version can't judge.
 func Check(g *v1alpha1.Gate) []Reason {
 	c := checker{spec: &g.Spec}
 	c.namespaces()
@@ -134,8 +134,8 @@ func (c *checker) signer(name string) (v1alpha1.Signer, bool) {
 	return c.spec.Signers[i], true
 }
 
-// count checks a number of different people: no more can be asked for than there are.
-// Those of a pattern aren't known beforehand.
+// count checks a number of different people: no more can be required than the signers name.
+// The people that match a pattern aren't known beforehand.
 func (c *checker) count(path string, count int32, by []string) {
 	if count < 0 {
 		c.problemf(path, "must be at least 1, is %d", count)
@@ -163,7 +163,7 @@ func (c *checker) count(path string, count int32, by []string) {
 	}
 }
 
-// trustedTime refuses to ask for time where nothing proves it.
+// trustedTime rejects a time limit on statements whose time nothing proves.
 func (c *checker) trustedTime(path string, by []string) {
 	for _, name := range by {
 		signer, ok := c.signer(name)

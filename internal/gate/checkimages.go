@@ -2,7 +2,7 @@ package gate
 
 import "fmt"
 
-// named is a pattern with where it stands.
+// named is a pattern and its path in the Gate.
 type named struct {
 	path    string
 	pattern Pattern
@@ -19,7 +19,7 @@ func (c *checker) images() {
 		}
 		home, ok := c.pattern(path+".repository", image.Repository)
 		if ok {
-			all = c.apart(all, home)
+			all = c.disjoint(all, home)
 		}
 		if image.Evidence != "" {
 			kept, parsed := c.pattern(path+".evidence", image.Evidence)
@@ -36,13 +36,13 @@ func (c *checker) images() {
 				c.problemf(mirror.path, "%s must end in /* if and only if repository %s does", quote(from), quote(image.Repository))
 				continue
 			}
-			all = c.apart(all, mirror)
+			all = c.disjoint(all, mirror)
 		}
 	}
 }
 
-// apart adds a pattern to those before it, with which it must have no image in common.
-func (c *checker) apart(before []named, next named) []named {
+// disjoint adds a pattern to those before it, and reports images that they have in common.
+func (c *checker) disjoint(before []named, next named) []named {
 	for _, b := range before {
 		if b.pattern.Overlaps(next.pattern) {
 			c.problemf(next.path, "has images in common with %s; list each image once", b.path)

@@ -56,7 +56,7 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 		c.problemf(path+".environment", "is the Gate's own environment: a digest that an Exception admitted there would prove itself; name an earlier environment, or use provenHere")
 	}
 	c.positive(path+".duration", s.Duration.Duration)
-	c.trustedTime(path+".duration", s.By) // says it for maxAge too
+	c.trustedTime(path+".duration", s.By) // covers maxAge too
 	if s.MaxAge != nil {
 		c.positive(path+".maxAge", s.MaxAge.Duration)
 	}
@@ -95,7 +95,7 @@ func (c *checker) tests(path string, tests []v1alpha1.TestRequirement) {
 	}
 }
 
-// maxAge checks an age that is asked for.
+// maxAge checks a maximum age.
 func (c *checker) maxAge(path string, age time.Duration, by []string) {
 	c.positive(path, age)
 	c.trustedTime(path, by)

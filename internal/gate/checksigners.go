@@ -16,7 +16,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// minRSA is what NIST SP 800-57 asks for since 2014.
+// minRSA is the minimum key size of NIST SP 800-57 since 2014.
 const minRSA = 2048
 
 func (c *checker) signers() {
@@ -53,7 +53,7 @@ func (c *checker) oneSource(path string, signer v1alpha1.Signer) {
 	}
 }
 
-// combination checks what doesn't go together.
+// combination rejects fields that exclude each other.
 func (c *checker) combination(path string, signer v1alpha1.Signer) {
 	if signer.Keyless == nil {
 		return
@@ -80,7 +80,7 @@ func (c *checker) key(path, text string, before map[string]string) {
 	before[string(der)] = path
 }
 
-// parseKey reads a PEM-encoded public key and gives its PKIX form. Its errors never
+// parseKey parses a PEM-encoded public key and returns its PKIX form. Its errors never
 // repeat the text: it could be a private key, pasted by mistake.
 func parseKey(text string) (der []byte, err error) {
 	block, rest := pem.Decode([]byte(text))
@@ -148,7 +148,7 @@ func (c *checker) keyless(path string, k *v1alpha1.KeylessSigner) {
 
 // SubjectPattern compiles a signer's subjectPattern, anchored at both ends.
 func SubjectPattern(pattern string) (*regexp.Regexp, error) {
-	// Alone first: a pattern that closes the group around it would get out of the anchors.
+	// Compile it alone first: a pattern that closes the group would escape the anchors.
 	if _, err := regexp.Compile(pattern); err != nil {
 		return nil, fmt.Errorf("%s isn't a regular expression: %w", quote(pattern), err)
 	}

@@ -104,8 +104,8 @@ func codesOf(reasons []Reason) []Code {
 	return slices.Compact(codes)
 }
 
-// required returns the requirements that aren't met. What has proven itself here isn't asked
-// again for proof from elsewhere.
+// required returns the reasons of the requirements that aren't met. A digest that has proven
+// itself here needs no proof from elsewhere.
 func (j *decision) required() []Reason {
 	missing := slices.Concat(j.signature(), j.sbom(), j.provenance())
 	elsewhere := j.provenElsewhere()
@@ -119,13 +119,12 @@ func (j *decision) required() []Reason {
 	return append(missing, elsewhere...)
 }
 
-// provenElsewhere returns the requirements that aren't met of those that provenHere stands in
-// for.
+// provenElsewhere returns the reasons of unmet requirements that provenHere can replace.
 func (j *decision) provenElsewhere() []Reason {
 	return slices.Concat(j.soak(), j.tests(), j.approvals())
 }
 
-// request refuses what callers can get wrong.
+// request rejects invalid requests.
 func (j *decision) request() []Reason {
 	var reasons []Reason
 	if !digests.Valid(j.Image.Digest) {
@@ -141,8 +140,8 @@ func (j *decision) request() []Reason {
 	return reasons
 }
 
-// stamps denies what was rendered for elsewhere. Objects without stamps pass: a
-// Ladder can turn them off, and objects of other origin have none.
+// stamps denies objects rendered for another environment or ladder. Objects without stamps
+// pass: a Ladder can turn stamps off, and objects of other origin have none.
 func (j *decision) stamps() []Reason {
 	var reasons []Reason
 	if is, want := j.Stamps.Environment, j.Gate.Spec.Environment; is != "" && is != want {
@@ -154,7 +153,8 @@ func (j *decision) stamps() []Reason {
 	return reasons
 }
 
-// recalled counts whatever the digest shows. Spelling can't get around it.
+// recalled returns the reasons of Recalls that name the digest, which apply whatever its
+// evidence. Upper case and spaces in a Recall's digest make no difference.
 func (j *decision) recalled() []Reason {
 	var reasons []Reason
 	for _, recall := range j.Recalls {

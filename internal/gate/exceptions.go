@@ -10,26 +10,26 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// Exception is one of the cluster's Exceptions, with what was verified of the statements
-// in it: each is about the image's digest, by a signer of the Gate.
+// Exception is one of the cluster's Exceptions, with the verified statements in it: each is
+// about the image's digest and signed by a signer of the Gate.
 type Exception struct {
 	Name     string
 	Spec     v1alpha1.ExceptionSpec
 	Evidence []Evidence
 }
 
-// Exempted says which exception let a digest by.
+// Exempted is the Exception that admitted a digest.
 type Exempted struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
-	// By are the signers who gave leave.
+	// By are the signers who granted the exemption.
 	By        []string  `json:"by"`
 	ExpiresAt time.Time `json:"expiresAt"`
-	// Missing is what the digest doesn't show.
+	// Missing are the codes of the requirements that the digest doesn't meet.
 	Missing []Code `json:"missing"`
 }
 
-// exempted returns the exception that counts, or why those that are about the digest don't.
+// exempted returns the Exception that counts, or the reasons why those for the digest don't.
 func (j *decision) exempted() (*Exempted, []Reason) {
 	about := slices.DeleteFunc(slices.Clone(j.Exceptions), func(x Exception) bool { return x.Spec.Digest != j.Image.Digest })
 	slices.SortFunc(about, func(a, b Exception) int { return cmp.Compare(a.Name, b.Name) })
@@ -56,7 +56,7 @@ func (j *decision) exempt(x Exception) (*Exempted, Reason) {
 	}
 	k := exceptionKind
 	k.about = func(e Evidence) bool { return e.Permission != nil }
-	f := j.sort(x.Evidence, k, policy.By, j.assessPermission)
+	f := j.group(x.Evidence, k, policy.By, j.assessPermission)
 	people, signers := map[string]bool{}, []string{}
 	for _, c := range f.candidates {
 		if len(c.problems) > 0 {
@@ -78,8 +78,8 @@ func (j *decision) exempt(x Exception) (*Exempted, Reason) {
 	}, Reason{}
 }
 
-// assessPermission says what keeps a statement from counting. Its end only takes away, so it
-// needs no trusted clock.
+// assessPermission returns a statement with the reasons why it doesn't count. Its expiry can
+// only lead to a denial, and therefore needs no trusted clock.
 func (j *decision) assessPermission(e Evidence) candidate {
 	c := candidate{Evidence: e}
 	switch {
@@ -91,5 +91,6 @@ func (j *decision) assessPermission(e Evidence) candidate {
 	return c
 }
 
-// expired reports whether an end has come. What already runs isn't stopped by time alone.
+// expired reports whether an expiry has passed. Time alone doesn't stop a digest that already
+// runs.
 func (j *decision) expired(end time.Time) bool { return !j.Rescheduled && !j.Now.Before(end) }

@@ -6,8 +6,8 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// DecideExempt judges an image in the Gate's `exemptImages`: it needs no evidence,
-// but a Recall counts, and a Gate that can't be judged by lets nothing by.
+// DecideExempt judges an image in the Gate's `exemptImages`: it needs no evidence, but a
+// Recall applies, and an invalid or unsupported Gate admits nothing.
 func DecideExempt(r Request) Verdict {
 	if r.Gate == nil {
 		return Decide(r)

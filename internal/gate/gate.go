@@ -1,7 +1,7 @@
 // Package gate decides whether a digest may run. It is pure: it reads no clock, no
 // network and no file, so that webhook and command line, given the same evidence,
-// give the same verdict. It leaves to internal/evidence what a signature is, and to
-// internal/verdict which Gate judges which image.
+// give the same verdict. internal/evidence verifies signatures, and internal/verdict
+// determines which Gate judges which image.
 package gate
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// Request is all that a verdict depends on.
+// Request has everything that a verdict depends on.
 type Request struct {
 	Gate *v1alpha1.Gate
 	// Unknown are the paths of fields in the Gate's document that this version's
@@ -31,7 +31,7 @@ type Request struct {
 	// the image's digest.
 	Evidence []Evidence
 	Recalls  []v1alpha1.Recall
-	// Exceptions of the cluster, with what was verified of the statements in them.
+	// Exceptions of the cluster, with the verified statements in them.
 	Exceptions []Exception
 	// Rescheduled skips what time alone takes away (maxAge, the end of an approval, of
 	// an exception, of a signer), and only that: these digests already run here.
@@ -40,7 +40,7 @@ type Request struct {
 	Now time.Time
 }
 
-// Image is what is judged.
+// Image is the image that is judged.
 type Image struct {
 	// Repository of the image: the Gate's, never a mirror.
 	Repository string
@@ -65,14 +65,14 @@ type Stamps struct {
 
 // Evidence is one verified statement about the image's digest.
 type Evidence struct {
-	// Signer is the name, in the Gate, of who signed it.
+	// Signer is the name that the Gate has for the signer.
 	Signer string
 	// Identity is the certificate's subject where the signer is keyless, else
 	// empty. Of several subjects, each is a person of its own.
 	Identity string
 	// Key is the SHA-256 of the public key where the signer is none.
 	Key string
-	// Policy is the ClusterImagePolicy that let the image by; there is no signer then.
+	// Policy is the ClusterImagePolicy that admits the image; there is no signer then.
 	Policy string
 	// Signed is a proven time (timestamp authority or log); zero where there is none.
 	Signed        time.Time
@@ -83,8 +83,8 @@ type Evidence struct {
 	Approval   *Approval
 	Provenance *Provenance
 	Permission *Permission
-	// Malformed says why the predicate of a known type couldn't be read; such
-	// evidence proves nothing, and is named in reasons.
+	// Malformed is the reason why the predicate of a known type couldn't be read; such
+	// evidence proves nothing, and is reported in reasons.
 	Malformed string
 	// Digest of the bundle's manifest in the registry, for people.
 	Source string
@@ -100,7 +100,7 @@ type Verdict struct {
 	Exception *Exempted `json:"exception,omitempty"`
 }
 
-// Ref says which Gate was asked.
+// Ref identifies the Gate of a verdict.
 type Ref struct {
 	Name       string `json:"name"`
 	Generation int64  `json:"generation,omitempty"`

@@ -37,7 +37,7 @@ func ParsePattern(text string) (Pattern, error) {
 		return Pattern{}, fmt.Errorf("repository %s: leave out the digest", quote(text))
 	case strings.ContainsRune(path, ':'):
 		return Pattern{}, fmt.Errorf("repository %s: leave out the tag", quote(text))
-	case !hostSyntax.MatchString(host) || host != "localhost" && !strings.ContainsAny(host, ".:"):
+	case !hostSyntax.MatchString(host) || (host != "localhost" && !strings.ContainsAny(host, ".:")):
 		return Pattern{}, fmt.Errorf("repository %s: %s isn't a registry's host; write it in full (docker.io/library/…)", quote(text), quote(host))
 	case !hasPort(host):
 		return Pattern{}, fmt.Errorf("repository %s: the port must be 1 to 65535", quote(text))
@@ -79,7 +79,7 @@ func canonical(repository string) string {
 	return "docker.io/" + path
 }
 
-// hasPort reports whether a host's port, if it has one, is a port.
+// hasPort reports whether a host has no port or a valid one.
 func hasPort(host string) bool {
 	colon := strings.LastIndexByte(host, ':')
 	if colon < 0 || strings.HasSuffix(host, "]") {
@@ -92,7 +92,8 @@ func hasPort(host string) bool {
 // IsWildcard reports whether the pattern ends in `*`.
 func (p Pattern) IsWildcard() bool { return p.last == anyElement }
 
-// Match reports whether the pattern is of this repository, and what its last element is.
+// Match reports whether the pattern matches this repository, and returns the repository's
+// last element.
 func (p Pattern) Match(repository string) (last string, ok bool) {
 	last, ok = strings.CutPrefix(canonical(repository), p.parent)
 	if !ok || !elementSyntax.MatchString(last) || !p.IsWildcard() && last != p.last {
@@ -106,22 +107,22 @@ func (p Pattern) Overlaps(q Pattern) bool {
 	return p.parent == q.parent && (p.last == q.last || p.IsWildcard() || q.IsWildcard())
 }
 
-// with returns the pattern's repository with this last element.
-func (p Pattern) with(last string) string {
+// withLast returns the pattern's repository with this last element.
+func (p Pattern) withLast(last string) string {
 	if p.IsWildcard() {
 		return p.parent + last
 	}
 	return p.parent + p.last
 }
 
-// FindImage returns the image, without its digest, that a Gate judges under this name: the
-// repository that evidence is fetched from (never a mirror), and the ladder. False
-// where the Gate doesn't list it. A Gate that Check finds nothing in has one answer.
+// FindImage returns the image, without its digest, that a Gate lists under this name: the
+// repository that evidence is fetched from (never a mirror), and the ladder. ok is false if
+// the Gate doesn't list it. In a valid Gate at most one entry matches.
 func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
 	for _, image := range spec.Images {
 		home, err := ParsePattern(image.Repository)
 		if err != nil {
-			continue // Check says so
+			continue // Check reports it
 		}
 		for _, name := range append([]string{image.Repository}, image.Mirrors...) {
 			pattern, err := ParsePattern(name)
@@ -129,7 +130,7 @@ func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
 				continue
 			}
 			if last, ok := pattern.Match(repository); ok {
-				return Image{Repository: home.with(last), Evidence: evidenceOf(image, last), Ladder: image.Ladder}, true
+				return Image{Repository: home.withLast(last), Evidence: evidenceOf(image, last), Ladder: image.Ladder}, true
 			}
 		}
 	}
@@ -140,9 +141,9 @@ func FindImage(spec *v1alpha1.GateSpec, repository string) (Image, bool) {
 func evidenceOf(image v1alpha1.GateImage, last string) string {
 	pattern, err := ParsePattern(image.Evidence)
 	if image.Evidence == "" || err != nil {
-		return "" // Check says so
+		return "" // Check reports it
 	}
-	return pattern.with(last)
+	return pattern.withLast(last)
 }
 
 // FindExempt returns the entry of `exemptImages` that matches this repository. Images come first:

@@ -51,8 +51,8 @@ func isPlatform(is, want string) bool {
 	return found && (rest == "" || rest[0] == '/')
 }
 
-// platformName names a child of an index that says no platform. A container runtime may
-// choose it on any.
+// platformName returns a name for a platform in messages. A child of an index that states no
+// platform may be chosen by a container runtime on any.
 func platformName(platform string) string {
 	if platform == "" {
 		return "a child without a platform"

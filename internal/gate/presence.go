@@ -38,7 +38,7 @@ func equals(want string) func(string) bool {
 	return func(predicateType string) bool { return predicateType == want }
 }
 
-// isSBOM knows SPDX and CycloneDX, with and without a version behind.
+// isSBOM reports whether a predicate type is SPDX or CycloneDX, with or without a version.
 func isSBOM(predicateType string) bool {
 	for _, prefix := range []string{PredicateSPDX, PredicateCycloneDX} {
 		if rest, ok := strings.CutPrefix(predicateType, prefix); ok && (rest == "" || rest[0] == '/') {
@@ -48,7 +48,7 @@ func isSBOM(predicateType string) bool {
 	return false
 }
 
-// present is for statements that only have to be there.
+// present returns a candidate that counts, for statements that only have to exist.
 func present(e Evidence) candidate { return candidate{Evidence: e} }
 
 func (j *decision) signature() []Reason {
@@ -63,15 +63,18 @@ func (j *decision) signature() []Reason {
 	}
 }
 
-// policy asks for the word of a ClusterImagePolicy.
+// notEvaluated is the reason if no evidence has a policy's result.
+const notEvaluated = "it wasn't evaluated"
+
+// policy requires that a ClusterImagePolicy admits the image.
 func (j *decision) policy(name string) []Reason {
-	refused := "it wasn't judged by"
+	refused := notEvaluated
 	for _, e := range j.Evidence {
 		switch {
 		case e.Policy != name:
 		case e.Malformed == "":
 			return nil
-		case refused == "it wasn't judged by" || e.Malformed < refused:
+		case refused == notEvaluated || e.Malformed < refused:
 			refused = e.Malformed
 		}
 	}

@@ -8,37 +8,37 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// kind is a kind of statement as a requirement asks for it.
+// kind is a kind of statement that a requirement needs.
 type kind struct {
 	// noun for messages: "soak".
 	noun string
 	// is reports whether a predicate type is of this kind.
 	is func(predicateType string) bool
-	// about reports whether a readable statement is about what is asked for (a suite by
-	// its name); nil where each is.
+	// about reports whether a readable statement is about what is required (a suite by its
+	// name); nil if every statement is.
 	about func(Evidence) bool
-	// missing is the code where there is none.
+	// missing is the code to report if there is no such statement.
 	missing Code
-	// need is what is asked for, as a message begins; noun and signers where empty.
+	// need describes the requirement at the start of a message; empty for "a" and the noun.
 	need string
 }
 
 // candidate is a statement of the right kind by an accepted signer.
 type candidate struct {
 	Evidence
-	// problems keep it from counting; none: it counts.
+	// problems are the reasons why it doesn't count; if there are none, it counts.
 	problems []Reason
-	// afar is set where it is about something else, a soak of another environment.
-	afar bool
-	// figure is how far it has come: healthy seconds, or the time of a test run.
+	// unrelated is set if it is about something else, such as a soak of another environment.
+	unrelated bool
+	// figure is its progress: healthy seconds, or the time of a test run.
 	figure int64
 }
 
-// compareCandidates puts first what is nearest to counting. It looks at nothing but
+// compareCandidates orders candidates by how close they are to counting. It compares only
 // the candidates, so that the order of evidence can't change what is reported.
 func compareCandidates(a, b candidate) int {
 	return cmp.Or(
-		compareBools(a.afar, b.afar),
+		compareBools(a.unrelated, b.unrelated),
 		cmp.Compare(len(a.problems), len(b.problems)),
 		cmp.Compare(b.figure, a.figure),
 		cmp.Compare(a.Signer, b.Signer),
@@ -58,19 +58,20 @@ func compareBools(a, b bool) int {
 	}
 }
 
-// found is the evidence of one kind, sorted out.
+// found is the evidence of one kind, grouped by whether it can count.
 type found struct {
 	candidates []candidate // nearest to counting first
 	unreadable []Evidence
 	wrong      []string // signers that the requirement doesn't accept
 }
 
-// find sorts out the evidence of a kind. assess says what is wrong with a statement.
+// find groups the evidence of a kind. assess finds the problems of a statement.
 func (j *decision) find(k kind, by []string, assess func(Evidence) candidate) found {
-	return j.sort(j.Evidence, k, by, assess)
+	return j.group(j.Evidence, k, by, assess)
 }
 
-func (j *decision) sort(evidence []Evidence, k kind, by []string, assess func(Evidence) candidate) found {
+// group groups some evidence of a kind, as find does.
+func (j *decision) group(evidence []Evidence, k kind, by []string, assess func(Evidence) candidate) found {
 	var f found
 	for _, e := range evidence {
 		if !k.is(e.PredicateType) {
@@ -79,10 +80,10 @@ func (j *decision) sort(evidence []Evidence, k kind, by []string, assess func(Ev
 		switch counts := slices.Contains(by, e.Signer); {
 		case e.Malformed != "" && counts:
 			f.unreadable = append(f.unreadable, e)
-		case e.Malformed != "" || k.about != nil && !k.about(e):
+		case e.Malformed != "" || (k.about != nil && !k.about(e)):
 		case counts:
 			c := assess(e)
-			c.problems = append(c.problems, j.ended(e)...)
+			c.problems = append(c.problems, j.signerEnded(e)...)
 			f.candidates = append(f.candidates, c)
 		default:
 			f.wrong = append(f.wrong, e.Signer)
@@ -94,24 +95,25 @@ func (j *decision) sort(evidence []Evidence, k kind, by []string, assess func(Ev
 	return f
 }
 
-// need asks for one statement that counts, and says what the nearest one lacks.
-// More evidence never takes the one away that counts.
+// need requires one statement that counts, and returns what the closest candidate lacks.
+// Additional evidence never invalidates a statement that counts.
 func (j *decision) need(k kind, by []string, assess func(Evidence) candidate) []Reason {
 	f := j.find(k, by, assess)
 	if len(f.candidates) > 0 {
 		nearest := f.candidates[0]
-		if nearest.afar {
-			return slices.Concat(nearest.problems, f.asides(k, by))
+		if nearest.unrelated {
+			return slices.Concat(nearest.problems, f.uncounted(k, by))
 		}
 		return nearest.problems
 	}
 	need := cmp.Or(k.need, "a "+k.noun)
-	return append(f.asides(k, by), NewReason(k.missing, "needs %s by %s, has none", need, anyOf(by)))
+	return append(f.uncounted(k, by), NewReason(k.missing, "needs %s by %s, has none", need, anyOf(by)))
 }
 
-// asides tell of what is there but doesn't count.
-func (f found) asides(k kind, by []string) []Reason {
-	const most = 3 // the first few say it all
+// uncounted returns the reasons why existing evidence can't count: it is unreadable, or by
+// another signer.
+func (f found) uncounted(k kind, by []string) []Reason {
+	const most = 3 // more would say the same
 	var reasons []Reason
 	unreadable := make([]Reason, 0, len(f.unreadable))
 	for _, e := range f.unreadable {

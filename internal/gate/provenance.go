@@ -16,7 +16,7 @@ type Provenance struct {
 	RunDetails      RunDetails      `json:"runDetails"`
 }
 
-// BuildDefinition is what a builder was told to build.
+// BuildDefinition is the input of a build.
 type BuildDefinition struct {
 	BuildType            string               `json:"buildType"`
 	ExternalParameters   ExternalParameters   `json:"externalParameters"`
@@ -40,7 +40,7 @@ type ResolvedDependency struct {
 	Digest map[string]string `json:"digest,omitempty"`
 }
 
-// RunDetails is who built.
+// RunDetails identifies the builder.
 type RunDetails struct {
 	Builder struct {
 		ID string `json:"id"`
@@ -86,8 +86,8 @@ func assessSource(e Evidence, required *v1alpha1.ProvenanceSource) []Reason {
 }
 
 // source returns the one source that all parts of the provenance state. A build may have
-// used other repositories too, so a dependency says what was built only where it is the
-// only repository; where the parameters say it, the dependencies must have it among them.
+// used other repositories too, so a dependency identifies the source only if it is the only
+// repository. If the parameters name the source, the dependencies must include it.
 func (p *Provenance) source() (sourceCode, error) {
 	stated, err := p.BuildDefinition.ExternalParameters.sources()
 	if err != nil {

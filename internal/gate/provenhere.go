@@ -14,8 +14,8 @@ import (
 // it ran here without that, why its nearest soak doesn't count.
 //
 // Running alone proves nothing: it may have run under an Exception, or while the Gate
-// only warned. So the soak counts if the digest met the requirements when it began to run
-// here, which is judged again from the same evidence and rests on no record.
+// only warned. The soak therefore counts only if the digest met the requirements when it
+// began to run here. That is judged again from the same evidence and relies on no record.
 func (j *decision) provenHere() (bool, []Reason) {
 	policy := j.Gate.Spec.ProvenHere
 	if policy == nil {
@@ -38,20 +38,21 @@ func (j *decision) provenHere() (bool, []Reason) {
 	return false, []Reason{NewReason(NotProvenHere, "it ran in %s, and that doesn't count: %s", quote(j.Gate.Spec.Environment), strings.Join(slices.Compact(why), "; "))}
 }
 
-// assessHere reports everything that keeps a soak of this environment from standing in for
-// soak, tests and approvals.
+// assessHere returns a soak of this environment with every reason why it can't replace soak,
+// tests and approvals.
 func (j *decision) assessHere(e Evidence, policy *v1alpha1.ProvenHere) candidate {
 	maxAge := policy.MaxAgeOrDefault()
 	c := j.assessSoak(e, &v1alpha1.SoakRequirement{By: policy.By, Environment: j.Gate.Spec.Environment, Duration: policy.Duration, MaxAge: &maxAge})
-	c.problems = append(c.problems, j.otherPlace(e, policy)...)
+	c.problems = append(c.problems, j.otherCluster(e, policy)...)
 	if len(c.problems) == 0 {
 		c.problems = j.unprovenHere(e, maxAge.Duration)
 	}
 	return c
 }
 
-// otherPlace compares cluster and namespace. A cluster that isn't known equals none.
-func (j *decision) otherPlace(e Evidence, policy *v1alpha1.ProvenHere) []Reason {
+// otherCluster reports a soak from a cluster or namespace that doesn't count. An unknown
+// cluster equals no other.
+func (j *decision) otherCluster(e Evidence, policy *v1alpha1.ProvenHere) []Reason {
 	var reasons []Reason
 	cluster, namespace := e.Soak.Cluster, e.Soak.Namespace
 	if cluster == "" || cluster != j.Cluster && !slices.Contains(policy.Clusters, cluster) {
@@ -69,8 +70,8 @@ const maxReturns = 8
 
 // unprovenHere reports what the digest lacked when it was deployed here: the first time,
 // and each time that it had been away for so long that provenHere would not have admitted
-// it either. Without that, a digest could come back under an Exception and be as good as
-// one that never left.
+// it either. Without that check, a digest that came back under an Exception would count
+// like one that ran all the time.
 func (j *decision) unprovenHere(e Evidence, maxAge time.Duration) []Reason {
 	returns, why := e.Soak.returns(maxAge)
 	if why != "" {
@@ -84,8 +85,8 @@ func (j *decision) unprovenHere(e Evidence, maxAge time.Duration) []Reason {
 	return nil
 }
 
-// unmetAt reports which of the requirements that provenHere stands in for weren't met at a
-// time, by what had been signed until then. Whether a signer has ended is judged now: its
+// unmetAt returns the requirements replaced by provenHere that weren't met at a time, given
+// the statements signed until then. Whether a signer has ended is judged now: its
 // key may have signed something with an older date since.
 func (j *decision) unmetAt(at time.Time) []Reason {
 	if missing, known := j.unmet[at]; known {
@@ -102,7 +103,7 @@ func (j *decision) unmetAt(at time.Time) []Reason {
 	return missing
 }
 
-// madeAfter reports whether any time says that a statement was made after an instant.
+// madeAfter reports whether any of a statement's times is after an instant.
 func (e Evidence) madeAfter(at time.Time) bool {
 	var claimed *time.Time
 	switch {
@@ -125,8 +126,8 @@ func (s *Soak) deployedAt() time.Time {
 	return s.Window.StartedAt
 }
 
-// returns returns the times at which the digest came back after it had been away for longer
-// than a bound, or why they can't be known.
+// returns returns the times at which the digest came back after an absence longer than a
+// bound, or the reason why they are unknown.
 func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	w := s.Window
 	pieces := slices.Clone(w.Interruptions)
@@ -150,10 +151,10 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 		away = 0
 	}
 	for _, piece := range pieces {
-		if ran(piece.Reason) || piece.From.After(last) {
+		if ranDuring(piece.Reason) || piece.From.After(last) {
 			leave()
 		}
-		if !ran(piece.Reason) {
+		if !ranDuring(piece.Reason) {
 			away, last = away+piece.To.Sub(piece.From), piece.To
 		}
 	}
@@ -164,9 +165,9 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	return times, ""
 }
 
-// ran reports whether the digest ran during an interruption. A reason that isn't known may
-// mean that it didn't.
-func ran(reason string) bool {
+// ranDuring reports whether the digest ran during an interruption with this reason. Unknown
+// reasons don't count as running.
+func ranDuring(reason string) bool {
 	switch reason {
 	case "Degraded", "MixedDigests", InterruptedNoReadinessProbe, "OtherImage", "Progressing":
 		return true

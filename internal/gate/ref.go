@@ -7,9 +7,9 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// RefTo says which Gate a verdict is by. Its digest is the SHA-256 of the spec as JSON
-// with its defaults set and its keys sorted, so that a file and the same Gate in a
-// cluster have one digest.
+// RefTo returns the Ref of a Gate. Its digest is the SHA-256 of the spec as JSON with
+// defaults set and keys sorted, so that a file and the same Gate in a cluster have one
+// digest.
 func RefTo(g *v1alpha1.Gate) Ref {
 	if g == nil {
 		return Ref{}

@@ -27,12 +27,12 @@ func (j *decision) soak() []Reason {
 	})
 }
 
-// assessSoak says everything that keeps a soak from counting. Figures that contradict
-// each other aren't compared with what is asked for.
+// assessSoak returns a soak with every reason why it doesn't count. Figures that contradict
+// each other aren't compared with the requirement.
 func (j *decision) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candidate {
 	c := candidate{Evidence: e, figure: j.healthy(e.Soak, required)}
 	elsewhere := j.soakedElsewhere(e, required)
-	c.afar = len(elsewhere) > 0
+	c.unrelated = len(elsewhere) > 0
 	c.problems = slices.Concat(elsewhere, j.otherChart(e, required), j.otherTemplate(e, required))
 	if why := e.inconsistent(); why != "" {
 		c.problems = append(c.problems, NewReason(SoakInconsistent, "%s: %s", e.title(), why))
@@ -49,8 +49,8 @@ func (j *decision) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) ca
 	return c
 }
 
-// soakedElsewhere compares where it soaked with where it should have. Without a
-// ladder in the Gate, the repository says that it is the same service.
+// soakedElsewhere reports a soak of another environment or ladder. Without a ladder in the
+// Gate, the repository identifies the service.
 func (j *decision) soakedElsewhere(e Evidence, required *v1alpha1.SoakRequirement) []Reason {
 	var reasons []Reason
 	s := e.Soak
@@ -102,7 +102,7 @@ func (j *decision) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement)
 // soakTime judges how long it soaked and how long ago.
 func (j *decision) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy int64) []Reason {
 	var reasons []Reason
-	at, reason := j.since(e, e.Soak.Window.FinishedAt)
+	at, reason := j.madeAt(e, e.Soak.Window.FinishedAt)
 	if reason != nil {
 		reasons = append(reasons, *reason)
 	}
@@ -123,7 +123,7 @@ func (j *decision) soakTime(e Evidence, required *v1alpha1.SoakRequirement, heal
 	return reasons
 }
 
-// noReadinessProbe says why time that seemed healthy didn't count.
+// noReadinessProbe reports time that doesn't count because pods had no readiness probe.
 func (e Evidence) noReadinessProbe() []Reason {
 	for _, piece := range e.Soak.Window.Interruptions {
 		if piece.Reason == InterruptedNoReadinessProbe {

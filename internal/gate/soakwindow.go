@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// inconsistent recomputes what a soak's raw figures allow, and says which figure
-// contradicts the others; empty where none does. Of an open window only the signs of
-// its figures are looked at: it proves nothing anyway.
+// inconsistent recomputes what a soak's raw figures allow, and reports which figure
+// contradicts the others; empty if none does. An open window is only checked for negative
+// figures, since it proves nothing.
 func (e Evidence) inconsistent() string {
 	w := e.Soak.Window
 	if why := negative(w); why != "" {
@@ -52,8 +52,8 @@ func negative(w SoakWindow) string {
 	return ""
 }
 
-// interruptions adds up what doesn't count: the listed pieces, or the sum that was
-// kept when the list was cut, whichever is more.
+// interruptions returns the time that doesn't count: the listed interruptions, or the stated
+// sum if the list was cut, whichever is more.
 func interruptions(w SoakWindow, window time.Duration) (time.Duration, string) {
 	var sum time.Duration
 	for i, piece := range w.Interruptions {
@@ -73,7 +73,7 @@ func interruptions(w SoakWindow, window time.Duration) (time.Duration, string) {
 	return max(sum, time.Duration(w.InterruptedSeconds)*time.Second), ""
 }
 
-// healthyWithin compares the healthy times with the time that is left for them.
+// healthyWithin reports healthy times that exceed the window less its interruptions.
 func healthyWithin(s *Soak, window, left time.Duration) string {
 	w, most := s.Window, int64(left/time.Second)
 	switch {

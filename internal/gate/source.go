@@ -20,8 +20,8 @@ const maxSource = 1024
 
 // parseSource parses the spellings of Git, forges and builders: https://HOST/PATH,
 // ssh://git@HOST/PATH, git@HOST:PATH and HOST/PATH, each optionally after git+ and before
-// @REF or #REF. It refuses what names no host and path for certain: other schemes (http and
-// git don't authenticate the host), other users, and queries and escapes in the path.
+// @REF or #REF. It rejects ambiguous spellings: other schemes (http and git don't
+// authenticate the host), other users, and queries and escapes in the path.
 func parseSource(text string) (sourceCode, error) {
 	parsed, err := splitSource(text)
 	if err != nil {

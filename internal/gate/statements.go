@@ -38,7 +38,7 @@ type Soak struct {
 	Observer    SoakObserver `json:"observer"`
 }
 
-// SoakImage is what soaked.
+// SoakImage is the image that soaked.
 type SoakImage struct {
 	Repository string `json:"repository"`
 	// Digest that the pods named, an index or an image. Of the statement's other
@@ -70,8 +70,8 @@ type SoakChart struct {
 }
 
 // SoakSource is the commit that soaked, where the signer knows it. The observer doesn't
-// and says none: which commit a digest was built from is its builder's word, in the
-// provenance.
+// know it and states none: the builder states in the provenance which commit a digest was
+// built from.
 type SoakSource struct {
 	Repository string `json:"repository"`
 	Commit     string `json:"commit"`
@@ -105,14 +105,14 @@ type Interruption struct {
 // no readiness probe. Verdicts report it, because people can fix it.
 const InterruptedNoReadinessProbe = "NoReadinessProbe"
 
-// SoakObserver is who measured.
+// SoakObserver is the program that measured the soak.
 type SoakObserver struct {
 	Version  string `json:"version"`
 	Instance string `json:"instance"`
 }
 
-// Test is in-toto's predicate test-result/v0.1. Its own `result` is a claim; the
-// gate counts failedTests.
+// Test is in-toto's predicate test-result/v0.1. Its `result` is only a claim: the gate
+// counts failedTests and passedTests.
 type Test struct {
 	Result        string              `json:"result"`
 	Configuration []TestConfiguration `json:"configuration"`
@@ -141,8 +141,8 @@ type Approval struct {
 	ExpiresAt   *time.Time `json:"expiresAt,omitempty"`
 }
 
-// Permission is the predicate exception/v0.1: permission to run a digest unproven, in one
-// namespace, until some time.
+// Permission is the predicate exception/v0.1: permission to run a digest without the
+// required evidence, in one namespace, until an expiry time.
 type Permission struct {
 	Namespace string     `json:"namespace"`
 	Reason    string     `json:"reason"`

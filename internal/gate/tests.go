@@ -21,8 +21,8 @@ func (j *decision) tests() []Reason {
 	return reasons
 }
 
-// assessTest counts tests. A claim of PASSED adds nothing to that: without a passed
-// test there is nothing to count. A claim of anything else takes away.
+// assessTest counts passed and failed tests. The claimed result PASSED is not enough: at
+// least one passed test must be listed. Any other claimed result is a failure.
 func (j *decision) assessTest(e Evidence, required v1alpha1.TestRequirement) candidate {
 	c := candidate{Evidence: e}
 	test := e.Test

@@ -10,8 +10,8 @@ const (
 	// maxName is enough for every name that Kubernetes, registries and in-toto know
 	// (a repository has at most 255 characters).
 	maxName = 256
-	// maxMessage keeps a verdict of a dozen reasons readable in a terminal and far
-	// below what an API server lets a webhook answer.
+	// maxMessage keeps a verdict of a dozen reasons readable in a terminal and far below
+	// the size of a webhook's response that an API server accepts.
 	maxMessage = 1024
 )
 
@@ -21,7 +21,7 @@ func quote(name string) string { return printable.Quote(name, maxName) }
 // names returns a list of names for a message, bounded.
 func names(list []string) string { return join(list, ", ") }
 
-// anyOf is names of which one is enough.
+// anyOf returns a list of names joined by "or", bounded.
 func anyOf(list []string) string { return join(list, " or ") }
 
 func join(list []string, separator string) string {

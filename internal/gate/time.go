@@ -7,15 +7,15 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// clockSkew is how far ahead of ours another clock may be. Clocks that are kept by NTP
-// differ by milliseconds; a minute forgives a bad one, and shortens no soak: those are
+// clockSkew is how far ahead of ours another clock may be. Clocks synchronized by NTP differ
+// by milliseconds; a minute tolerates a bad one. It shortens no soak, since a soak is
 // measured on one clock.
 const clockSkew = time.Minute
 
-// since says when a statement was made, or why that isn't known. The time that counts
-// is the proven one; where there is none, the claimed one if the Gate believes the
-// signer's clock. A claim can make a statement older than its proof, never younger.
-func (j *decision) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
+// madeAt returns when a statement was made, or the reason why that is unknown. The proven
+// time counts; without one, the claimed time counts if the Gate trusts the signer's clock.
+// A claim can make a statement older than its proven time, never younger.
+func (j *decision) madeAt(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 	at := e.Signed
 	switch stated := claimed != nil && !claimed.IsZero(); {
 	case !at.IsZero():
@@ -38,13 +38,13 @@ func (j *decision) since(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 	return at, nil
 }
 
-// tooOld judges maxAge: exactly that age passes. What already runs here isn't judged
-// by age.
+// tooOld reports a statement older than maxAge; exactly that age passes. A digest that
+// already runs here isn't judged by age.
 func (j *decision) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, code Code) []Reason {
 	if j.ageless {
 		return nil
 	}
-	at, reason := j.since(e, claimed)
+	at, reason := j.madeAt(e, claimed)
 	if reason != nil {
 		return []Reason{*reason}
 	}
@@ -54,9 +54,9 @@ func (j *decision) tooOld(e Evidence, claimed *time.Time, maxAge time.Duration, 
 	return nil
 }
 
-// ended denies what was signed after its signer's end, and once that has come, what
-// nothing proves to be older.
-func (j *decision) ended(e Evidence) []Reason {
+// signerEnded reports a statement that was signed after its signer's notAfter. Once that has
+// passed, it also reports statements whose time isn't proven.
+func (j *decision) signerEnded(e Evidence) []Reason {
 	end := j.signers[e.Signer].NotAfter
 	switch {
 	case end == nil:

@@ -10,9 +10,9 @@ import (
 
 func (j *decision) unsupported() []Reason { return CheckSupported(j.Gate, j.Unknown) }
 
-// CheckSupported names what the Gate asks for and this version can't judge; unknown
-// are the paths of fields that its types don't have. Each denies: a requirement that
-// is ignored would admit what it was written to stop.
+// CheckSupported returns the requirements of the Gate that this version can't judge; unknown
+// are the paths of fields that its types don't have. Each one denies: an ignored
+// requirement would admit what it was written to stop.
 func CheckSupported(g *v1alpha1.Gate, unknown []string) []Reason {
 	var reasons []Reason
 	add := func(path, why string) {

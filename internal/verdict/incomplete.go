@@ -13,24 +13,24 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// incomplete returns a denial's reasons where err says that evidence may be missing. Where
-// the registry gave nothing, they don't claim that there is none, nor tell anybody to
-// attest what may be there.
+// incomplete returns a denial's reasons if err reports that evidence may be missing. If the
+// registry returned nothing, the reasons don't claim that evidence is absent, since the user
+// would attest again what may exist.
 func incomplete(ctx context.Context, verdict gate.Verdict, err error) []gate.Reason {
 	reasons := slices.Clone(verdict.Reasons)
 	if _, ok := errors.AsType[*evidence.NothingReadError](err); ok {
 		reasons = slices.DeleteFunc(reasons, func(r gate.Reason) bool { return claimsAbsence(r.Code) })
 	}
 	for _, doubt := range doubts(ctx, err) {
-		// What is wrong with a signer was said already, with its path in the Gate.
-		if doubt.Code != gate.GateInvalid || !has(verdict, gate.GateInvalid) && !has(verdict, gate.Unsupported) {
+		// A signer's error was already reported, with its path in the Gate.
+		if doubt.Code != gate.GateInvalid || (!has(verdict, gate.GateInvalid) && !has(verdict, gate.Unsupported)) {
 			reasons = append(reasons, doubt)
 		}
 	}
 	return reasons
 }
 
-// claimsAbsence reports whether a code rests on there being no other evidence at all.
+// claimsAbsence reports whether a code is correct only if no further evidence exists.
 func claimsAbsence(code gate.Code) bool {
 	switch code {
 	case gate.NoSignature, gate.NoSBOM, gate.NoProvenance, gate.NoSoak, gate.NoTest, gate.NoApproval, gate.WrongSigner, gate.PolicyRefused, gate.NotProvenHere:
@@ -40,11 +40,11 @@ func claimsAbsence(code gate.Code) bool {
 	}
 }
 
-// doubts returns the reasons for not knowing all evidence: one for each code.
+// doubts returns the reasons why evidence may be missing, one for each code.
 func doubts(ctx context.Context, err error) []gate.Reason {
 	var codes []gate.Code
 	messages := map[gate.Code][]string{}
-	for _, part := range parts(err) {
+	for _, part := range splitErrors(err) {
 		code := codeOf(ctx, part)
 		if len(messages[code]) == 0 {
 			codes = append(codes, code)
@@ -76,17 +76,17 @@ func codeOf(ctx context.Context, err error) gate.Code {
 	}
 }
 
-// parts takes joined errors apart.
-func parts(err error) []error {
+// splitErrors returns the single errors of joined ones.
+func splitErrors(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range joined.Unwrap() {
-			all = append(all, parts(one)...)
+			all = append(all, splitErrors(one)...)
 		}
 		return all
 	}
 	if nothing, ok := errors.AsType[*evidence.NothingReadError](err); ok {
-		return parts(nothing.Err)
+		return splitErrors(nothing.Err)
 	}
 	return []error{err}
 }

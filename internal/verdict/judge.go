@@ -15,18 +15,18 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Judge returns an Outcome for each Gate that judges the image, and for each other one
-// that denies it nevertheless (it can't be judged by, or the digest was recalled);
-// where no Gate judges the image, one that says which Gate exempts it, or that none does.
-// There is always at least one, and no error with it: an image that can't be judged is a
-// denial with its code, so that no caller can admit an image that wasn't judged.
+// Judge returns an Outcome for each Gate that lists the image, and for each other Gate that
+// denies it (because the Gate is invalid, or the digest was recalled). If no Gate lists the
+// image, one Outcome reports which Gate exempts it, or that none does. There is always at
+// least one Outcome, and no error: an image that can't be judged is denied with a code, so
+// that no caller can admit an image that wasn't judged.
 //
-// A Gate that lists or exempts an image speaks for the Gates whose action is no
-// stricter than its own. A stricter Gate that doesn't know the image denies it as if the
-// others weren't there: adding a Gate that only warns or audits opens nothing.
+// A Gate that lists or exempts an image decides for the Gates whose action is no stricter
+// than its own. A stricter Gate that has no entry for the image denies it as if the others
+// didn't exist: adding a Gate that only warns or audits admits nothing more.
 func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 	if len(query.Gates) == 0 {
-		return []Outcome{query.deny(gate.NoGate, "no Gate was asked")}
+		return []Outcome{query.deny(gate.NoGate, "no Gate was given")}
 	}
 	if query.Reference == v1alpha1.InjectedImage {
 		// Before the Gates: none of them can exempt a pod that wasn't injected.
@@ -45,19 +45,20 @@ func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
 	return outcomes
 }
 
-// denies reports whether an outcome with this action denies already: a Gate that can't be
-// judged by, or a Recall, says all that there is to say.
+// denies reports whether an outcome with this action denies already, for an invalid Gate or
+// a Recall: no further reason is needed then.
 func denies(outcomes []Outcome, action v1alpha1.Action) bool {
 	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return !o.Allowed && o.Action == action })
 }
 
-// listing is a Gate and what it knows the image as.
+// listing is a Gate, and the image as the Gate lists it.
 type listing struct {
 	Gate
 
 	image gate.Image
 }
 
+// list separates the Gates that list an image from the others.
 func list(gates []Gate, reference registry.Reference) (listed []listing, unlisted []Gate) {
 	for _, g := range gates {
 		image, ok := gate.FindImage(&g.Spec, reference.Repository)
@@ -71,7 +72,7 @@ func list(gates []Gate, reference registry.Reference) (listed []listing, unliste
 	return listed, unlisted
 }
 
-// judgeListed asks all Gates at once: a slow registry costs its time once.
+// judgeListed judges by all Gates concurrently, so that a slow registry delays them only once.
 func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) []Outcome {
 	outcomes := make([]Outcome, len(listed))
 	var group sync.WaitGroup
@@ -84,11 +85,11 @@ func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) 
 	return outcomes
 }
 
-// judgeSafely denies where judging panics.
+// judgeSafely calls judgeImage, and returns a denial if it panics.
 func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
-	outcome := Outcome{Action: l.Spec.Action.Effective(), Asked: query.evidence(l)}
+	outcome := Outcome{Action: l.Spec.Action.Effective(), EvidenceQuery: query.evidenceQuery(l)}
 	err := panics.Catch(func() error {
-		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l, outcome.Asked)
+		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l, outcome.EvidenceQuery)
 		return nil
 	})
 	if err != nil {
@@ -97,22 +98,22 @@ func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome
 	return outcome
 }
 
-// judgeImage tries what is known first. A denial is never made of that alone: what was
-// missing may have come.
-func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, asked evidence.Query) (gate.Verdict, []gate.Evidence) {
+// judgeImage judges by the cached evidence first. It never denies by that alone: missing
+// evidence may exist in the registry by now.
+func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, wanted evidence.Query) (gate.Verdict, []gate.Evidence) {
 	if l.image.Digest == "" {
 		reason := gate.NewReason(gate.NoDigest, "%s names no digest", query.Reference)
-		return named(gate.Deny(l.image, l.gateRef(), reason), query.Reference), nil
+		return withReference(gate.Deny(l.image, l.gateRef(), reason), query.Reference), nil
 	}
 	request := query.request(l.Gate, l.image)
-	request.Evidence = j.source.Known(ctx, asked)
+	request.Evidence = j.source.Known(ctx, wanted)
 	if len(request.Evidence) > 0 {
 		if verdict := gate.Decide(request); verdict.Allowed {
 			return verdict, request.Evidence
 		}
 	}
 	var err error
-	request.Evidence, err = j.source.Fetch(ctx, asked)
+	request.Evidence, err = j.source.Fetch(ctx, wanted)
 	verdict := gate.Decide(request)
 	if !verdict.Allowed && j.addExceptions(ctx, query, l, &request) {
 		verdict = gate.Decide(request)
@@ -123,44 +124,44 @@ func (j *Judge) judgeImage(ctx context.Context, query Query, l listing, asked ev
 	return verdict, request.Evidence
 }
 
-// evidence returns the query for a Gate's evidence about an image.
-func (q Query) evidence(l listing) evidence.Query {
-	asked := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
+// evidenceQuery returns the query for a Gate's evidence about an image.
+func (q Query) evidenceQuery(l listing) evidence.Query {
+	query := evidence.Query{Image: l.image, Signers: l.Spec.Signers}
 	if signature := l.Spec.Requires.Signature; signature != nil && signature.ClusterImagePolicy != "" {
 		name := signature.ClusterImagePolicy
-		asked.Policy = &evidence.Policy{Name: name, Document: q.Policies[name]}
+		query.Policy = &evidence.Policy{Name: name, Document: q.Policies[name]}
 	}
-	return asked
+	return query
 }
 
-// addExceptions adds to a request the Exceptions that are about its digest, and says
-// whether there are any. A signer that can't be verified by was told of already.
+// addExceptions adds to a request the Exceptions for its digest, and reports whether there
+// are any. Errors of signers were already reported with the evidence.
 func (j *Judge) addExceptions(ctx context.Context, query Query, l listing, request *gate.Request) bool {
 	for _, exception := range query.Exceptions {
 		if exception.Spec.Digest != l.image.Digest {
 			continue
 		}
-		said, _ := j.source.VerifyException(ctx, exception, l.Spec.Signers)
-		request.Exceptions = append(request.Exceptions, gate.Exception{Name: exception.Name, Spec: exception.Spec, Evidence: said})
+		statements, _ := j.source.VerifyException(ctx, exception, l.Spec.Signers)
+		request.Exceptions = append(request.Exceptions, gate.Exception{Name: exception.Name, Spec: exception.Spec, Evidence: statements})
 	}
 	return len(request.Exceptions) > 0
 }
 
-// objections returns the denials of Gates that don't list the image: one that can't be
-// judged by lets nothing into its namespaces, and a Recall counts in all of them.
+// objections returns the denials of Gates that don't list the image: an invalid Gate admits
+// nothing to its namespaces, and a Recall applies in all of them.
 func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome {
 	var outcomes []Outcome
 	for _, g := range gates {
 		verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
 		if !verdict.Allowed {
-			outcomes = append(outcomes, Outcome{Verdict: named(verdict, reference.String()), Action: g.Spec.Action.Effective()})
+			outcomes = append(outcomes, Outcome{Verdict: withReference(verdict, reference.String()), Action: g.Spec.Action.Effective()})
 		}
 	}
 	return outcomes
 }
 
-// judgeRest returns the verdict of the Gates that don't list the image: allowed where one that
-// lists it, or exempts it in `exemptImages`, speaks for all of them.
+// judgeRest returns the verdict of the Gates that don't list the image: allowed if a Gate that
+// lists it, or exempts it in `exemptImages`, decides for all of them.
 func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
 	strictest := q.strictest().Spec.Action
 	for _, l := range listed {
@@ -177,17 +178,18 @@ func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome
 			tagged = g.Name
 		default:
 			verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
-			return Outcome{Verdict: named(verdict, reference.String()), Action: g.Spec.Action.Effective()}
+			return Outcome{Verdict: withReference(verdict, reference.String()), Action: g.Spec.Action.Effective()}
 		}
 	}
 	if tagged != "" {
 		return q.deny(gate.NoDigest, "%s names no digest, and Gate %q exempts it only by digest (exemptImages[].tags: Allow exempts tags too)", reference, tagged)
 	}
-	return q.deny(gate.UnknownImage, "%s %s, neither in images nor in exemptImages", q.unlisting(strictest), reference.Repository)
+	return q.deny(gate.UnknownImage, "%s %s, neither in images nor in exemptImages", q.unlistedBy(strictest), reference.Repository)
 }
 
-// unlisting names the Gates of this strictness, which are those that could let it by.
-func (q Query) unlisting(strictest v1alpha1.Action) string {
+// unlistedBy returns the start of a message that names the Gates of this strictness, which are
+// those that could admit the image.
+func (q Query) unlistedBy(strictest v1alpha1.Action) string {
 	var names []string
 	for _, g := range q.Gates {
 		if v1alpha1.CompareStrictness(g.Spec.Action, strictest) == 0 {
@@ -209,7 +211,7 @@ func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 		by, strictest = g.gateRef(), g.Spec.Action.Effective()
 	}
 	verdict := gate.Deny(gate.Image{}, by, gate.NewReason(code, format, arguments...))
-	return Outcome{Verdict: named(verdict, q.Reference), Action: strictest}
+	return Outcome{Verdict: withReference(verdict, q.Reference), Action: strictest}
 }
 
 // strictest returns the first Gate of the strictest action; there is at least one.
@@ -228,12 +230,12 @@ func imageOf(reference registry.Reference) gate.Image {
 	return gate.Image{Repository: reference.Repository, Digest: reference.Digest}
 }
 
-// maxName bounds what a verdict repeats of a reference that may be anything.
+// maxName bounds the untrusted reference in a verdict.
 const maxName = 512
 
-// named gives a verdict the image's name as the pod has it, where it has no digest or
-// isn't in the Gate.
-func named(verdict gate.Verdict, reference string) gate.Verdict {
+// withReference returns a verdict with the image's name from the pod, for an image that has
+// no digest or isn't in the Gate.
+func withReference(verdict gate.Verdict, reference string) gate.Verdict {
 	verdict.Image = printable.Line(reference, maxName)
 	return verdict
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// ReadGate reads a Gate from the content of a file, which is named in errors, and says
-// everything that is wrong with it.
+// ReadGate reads a Gate from the content of a file, whose name is used in errors, and reports
+// all of its problems.
 func ReadGate(file string, data []byte) (Gate, error) {
 	decoded, unknown, err := v1alpha1.DecodeGate(data)
 	if err != nil {
@@ -21,7 +21,7 @@ func ReadGate(file string, data []byte) (Gate, error) {
 		faults = append(faults, fmt.Errorf("%s: %s", file, reason.Message))
 	}
 	if len(faults) > 0 {
-		return Gate{}, fmt.Errorf("%q can't be judged by:\n%w", file, errors.Join(faults...))
+		return Gate{}, fmt.Errorf("%q is not a valid Gate:\n%w", file, errors.Join(faults...))
 	}
 	return Gate{Gate: decoded, Unknown: unknown}, nil
 }

@@ -1,9 +1,9 @@
-// Package verdict takes a namespace's Gates and an image as a pod names it to their
-// verdicts: which Gate judges the image, where its evidence is fetched from, and what
-// the gate says of it. Webhook and command line share it, so that they can't disagree.
+// Package verdict judges an image, as a pod references it, by the Gates of a namespace: it
+// finds the Gates that list the image, has its evidence fetched, and returns their verdicts.
+// Webhook and command line share it, so that they can't disagree.
 //
-// It leaves to internal/registry and internal/evidence how evidence is found and
-// verified, and to internal/gate what it amounts to.
+// internal/registry and internal/evidence find and verify evidence, and internal/gate
+// decides by it.
 package verdict
 
 import (
@@ -17,25 +17,24 @@ import (
 
 // Source finds evidence. internal/evidence has the one that reads registries.
 type Source interface {
-	// Known returns the evidence that was verified before, without asking the
-	// registry. It may be incomplete or none.
+	// Known returns the evidence that was verified before, without querying the registry.
+	// It may be incomplete or none.
 	Known(ctx context.Context, query evidence.Query) []gate.Evidence
-	// Fetch returns the evidence that can be found now, what is Known included. An
-	// error reports what may be missing from it: evidence that is returned with an
-	// error is as good as any.
+	// Fetch returns the evidence that can be found now, including that of Known. An error
+	// reports what may be missing; evidence that is returned with an error counts.
 	Fetch(ctx context.Context, query evidence.Query) ([]gate.Evidence, error)
-	// VerifyException returns what the statements in an Exception say about its
-	// digest, by these signers; its error is like that of Fetch.
+	// VerifyException returns the verified statements of these signers in an Exception
+	// about its digest; its error is like that of Fetch.
 	VerifyException(ctx context.Context, exception v1alpha1.Exception, signers []v1alpha1.Signer) ([]gate.Evidence, error)
 }
 
-// Gate is a Gate with what its types couldn't hold.
+// Gate is a Gate with the data that its types can't hold.
 type Gate struct {
 	*v1alpha1.Gate
 
 	// Unknown are the paths of fields in the document that this version doesn't know.
 	Unknown []string
-	// Ref to it, where it was reckoned before.
+	// Ref to it, if it was computed before.
 	Ref gate.Ref
 }
 
@@ -47,9 +46,9 @@ func (g Gate) gateRef() gate.Ref {
 	return gate.RefTo(g.Gate)
 }
 
-// Query asks about one image in one namespace.
+// Query is a request for the verdicts on one image in one namespace.
 type Query struct {
-	// Gates that guard the namespace; at least one.
+	// Gates that name the namespace; at least one.
 	Gates []Gate
 	// Recalls of the cluster, all of them.
 	Recalls []v1alpha1.Recall
@@ -57,33 +56,32 @@ type Query struct {
 	Policies map[string][]byte
 	// Exceptions of the cluster, all of them.
 	Exceptions []v1alpha1.Exception
-	// Namespace that it is asked for. Where it is empty, no exception counts.
+	// Namespace that the image is to run in. If it is empty, no Exception counts.
 	Namespace string
-	// Cluster that it is asked for, as gate.Request has it.
+	// Cluster that the image is to run in, as in gate.Request.
 	Cluster string
 	// Reference is the image as the pod names it.
 	Reference string
 	// Stamps of the object that is judged.
 	Stamps gate.Stamps
-	// Rescheduled skips what time alone takes away, and only that.
+	// Rescheduled skips denials that depend only on time, as in gate.Request.
 	Rescheduled bool
 	// Now is the time that ages are measured to.
 	Now time.Time
 }
 
-// Outcome is a verdict and what to do about it.
+// Outcome is a verdict and the action on it.
 type Outcome struct {
 	gate.Verdict
 
-	// Action on a denial, Deny where the Gate says nothing. Where no Gate judges
-	// the image it is the strictest of those that guard the namespace.
+	// Action on a denial, by default Deny. If no Gate lists the image, it is the strictest
+	// action of the namespace's Gates.
 	Action v1alpha1.Action
-	// Evidence that the verdict was made of, to be shown; callers must not change it. Of an
-	// allowed image it may be less than there is.
+	// Evidence that the verdict is based on, for display; callers must not change it. For an
+	// allowed image it may be incomplete.
 	Evidence []gate.Evidence
-	// Asked is what its evidence was asked for by; zero where the Gate doesn't list the
-	// image.
-	Asked evidence.Query
+	// EvidenceQuery is the query for its evidence; zero if the Gate doesn't list the image.
+	EvidenceQuery evidence.Query
 }
 
 // Judge judges images for Gates. It is safe for concurrent use.

@@ -26,7 +26,7 @@ func TestAdmissionIgnoresEvidenceWriter(t *testing.T) {
 		return newTestHandler(webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome {
 			return []verdict.Outcome{{
 				Verdict:  gate.Verdict{Allowed: true, Gate: gate.Ref{Name: "shop-prod"}},
-				Asked:    evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: webhooktest.Digest('a')}},
+				EvidenceQuery:    evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: webhooktest.Digest('a')}},
 				Evidence: []gate.Evidence{{Source: source}},
 			}}
 		}))

@@ -124,8 +124,8 @@ func (r Result) admitted() []evidencecache.Admitted {
 	}
 	var images []evidencecache.Admitted
 	for _, image := range r.Images {
-		if image.Allowed && len(image.Evidence) > 0 && image.Asked.Image.Digest != "" {
-			images = append(images, evidencecache.Admitted{Query: image.Asked, Evidence: image.Evidence})
+		if image.Allowed && len(image.Evidence) > 0 && image.EvidenceQuery.Image.Digest != "" {
+			images = append(images, evidencecache.Admitted{Query: image.EvidenceQuery, Evidence: image.Evidence})
 		}
 	}
 	return images

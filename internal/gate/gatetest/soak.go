@@ -1,4 +1,4 @@
-// Package gatetest has evidence for tests and benchmarks.
+// Package gatetest provides evidence for tests and benchmarks.
 package gatetest
 
 import (
