@@ -49,7 +49,7 @@ func forgeCause(e *scm.Error) string {
 
 // registryCause returns the status of a registry's response and its error code.
 func registryCause(e *registry.Error) string {
-	status, code, ok := registry.Answer(e)
+	status, code, ok := registry.ErrorStatus(e)
 	switch {
 	case !ok:
 		return networkCause(e.Err)

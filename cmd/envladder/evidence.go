@@ -69,8 +69,8 @@ func (f copyFlags) run(ctx context.Context, image, repository string, stdout io.
 		return err
 	}
 	copied, err := client.Copy(ctx,
-		registry.Places{Repository: from.Repository, Evidence: f.fromEvidence},
-		registry.Places{Repository: to, Evidence: f.toEvidence}, from.Digest)
+		registry.Locations{Repository: from.Repository, Evidence: f.fromEvidence},
+		registry.Locations{Repository: to, Evidence: f.toEvidence}, from.Digest)
 	if err != nil {
 		return err
 	}

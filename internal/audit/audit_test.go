@@ -222,9 +222,9 @@ func TestAudit(t *testing.T) {
 			large.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LARGE", Value: strings.Repeat("x", 1_000_000)}}
 			check(t, cluster.Create(t.Context(), large))
 		}
-		guarding := *g
-		guarding.Spec.Namespaces = []string{"large"}
-		options.Gates = []verdict.Gate{{Gate: &guarding}}
+		enforced := *g
+		enforced.Spec.Namespaces = []string{"large"}
+		options.Gates = []verdict.Gate{{Gate: &enforced}}
 		images, unread, err := audit.Namespace(t.Context(), asked, options, "large")
 		check(t, err)
 		if len(unread) > 0 || len(images) != 1 || len(images[0].Objects) != objects || !images[0].Allowed {

@@ -47,11 +47,11 @@ func NewCluster(config *rest.Config, kinds *workload.Kinds) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	asked, err := discovery.NewDiscoveryClientForConfig(config)
+	discoverer, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	groups, err := restmapper.GetAPIGroupResources(asked)
+	groups, err := restmapper.GetAPIGroupResources(discoverer)
 	if err != nil {
 		return nil, fmt.Errorf("listing the cluster's kinds: %w", err)
 	}

@@ -22,9 +22,9 @@ func (c *checker) images() {
 			all = c.disjoint(all, home)
 		}
 		if image.Evidence != "" {
-			kept, parsed := c.pattern(path+".evidence", image.Evidence)
-			if parsed && ok && kept.pattern.IsWildcard() != home.pattern.IsWildcard() {
-				c.problemf(kept.path, "%s must end in /* if and only if repository %s does", quote(image.Evidence), quote(image.Repository))
+			evidence, parsed := c.pattern(path+".evidence", image.Evidence)
+			if parsed && ok && evidence.pattern.IsWildcard() != home.pattern.IsWildcard() {
+				c.problemf(evidence.path, "%s must end in /* if and only if repository %s does", quote(image.Evidence), quote(image.Repository))
 			}
 		}
 		for k, from := range image.Mirrors {

@@ -35,9 +35,9 @@ func (j *decision) exempted() (*Exempted, []Reason) {
 	slices.SortFunc(about, func(a, b Exception) int { return cmp.Compare(a.Name, b.Name) })
 	var reasons []Reason
 	for _, x := range about {
-		leave, why := j.exempt(x)
-		if leave != nil {
-			return leave, nil
+		exempted, why := j.exempt(x)
+		if exempted != nil {
+			return exempted, nil
 		}
 		reasons = append(reasons, why)
 	}

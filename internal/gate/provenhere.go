@@ -144,7 +144,7 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	if cut > 0 && len(pieces) > 0 { // it may have been away right before the oldest that is listed
 		away, last = cut, pieces[0].From
 	}
-	leave := func() {
+	addReturn := func() {
 		if away > bound && last.Before(*w.FinishedAt) {
 			times = append(times, last)
 		}
@@ -152,13 +152,13 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 	}
 	for _, piece := range pieces {
 		if ranDuring(piece.Reason) || piece.From.After(last) {
-			leave()
+			addReturn()
 		}
 		if !ranDuring(piece.Reason) {
 			away, last = away+piece.To.Sub(piece.From), piece.To
 		}
 	}
-	leave()
+	addReturn()
 	if len(times) > maxReturns {
 		return nil, fmt.Sprintf("it was away for longer than %s more than %d times", printable.Duration(bound), maxReturns)
 	}

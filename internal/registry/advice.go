@@ -11,12 +11,12 @@ import (
 	"github.com/envladder/envladder/internal/printable"
 )
 
-// storeElsewhere is what to do where a registry can't store attestations.
+// storeElsewhere is the advice for a registry that can't store attestations.
 const storeElsewhere = "store attestations in a repository that can hold them (--evidence REPOSITORY, and images[].evidence in the Gate)"
 
-// advise adds to a registry's refusal to store a manifest what to do about it.
+// advise adds advice to a registry's refusal to store a manifest.
 func advise(err error) error {
-	err = brief(err)
+	err = shorten(err)
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		return err
@@ -55,21 +55,21 @@ func adviceFor(answer *transport.Error) string {
 func adviseReading(err error) error {
 	var answer *transport.Error
 	if errors.As(err, &answer) && (answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized) {
-		return fmt.Errorf("%w\nsome registries answer so about a tag that doesn't exist: use credentials that may list and read the whole repository, or %s", err, storeElsewhere)
+		return fmt.Errorf("%w\nsome registries respond like this to a missing tag: use credentials that may list and read the whole repository, or %s", err, storeElsewhere)
 	}
 	return err
 }
 
 const (
-	// maxDiagnostics of a registry's answer are reported. Registries send one.
+	// maxDiagnostics bounds the reported errors of a response. Registries send one.
 	maxDiagnostics = 3
-	// maxDiagnostic bounds each text of them.
+	// maxDiagnostic bounds the text of each.
 	maxDiagnostic = 256
 )
 
-// brief shortens the answer of a registry in an error: its text may be a whole web page,
+// shorten shortens the response of a registry in an error: its text may be a whole web page,
 // and errors are shown in verdicts and logs.
-func brief(err error) error {
+func shorten(err error) error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		return err

@@ -18,10 +18,10 @@ type alternatives struct {
 	base       http.RoundTripper
 
 	mu  sync.Mutex
-	all []*alternative // the ones that were accepted last come first
+	all []*alternative // those accepted last come first
 }
 
-// alternative is one of several credentials. Its transport is nil until it was needed.
+// alternative is one of several credentials. Its transport is nil until it is used.
 type alternative struct {
 	credentials authn.Authenticator
 	transport   http.RoundTripper
@@ -69,7 +69,7 @@ func (a *alternatives) inOrder() []*alternative {
 	return a.all
 }
 
-// prefer has these credentials tried first from now on.
+// prefer moves these credentials to the front, so that they are tried first from now on.
 func (a *alternatives) prefer(one *alternative) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

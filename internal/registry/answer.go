@@ -7,14 +7,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// errorCode is one of the distribution specification's, or of a registry's own.
+// errorCode matches a code of the distribution specification, or a registry's own code.
 var errorCode = regexp.MustCompile(`^[A-Z][A-Z_]{1,40}$`)
 
-// Answer returns the HTTP status of a registry's answer that is an error, and the code of
-// its error document; code is empty where it has none. ok is false where no registry
-// answered. Unlike the error's text, they are the same for the same cause: a text may name
-// the request.
-func Answer(err error) (status int, code string, ok bool) {
+// ErrorStatus returns the HTTP status of a registry's error response, and the code in its error
+// document, or "" if it has none. ok is false if no registry responded. Unlike the error's
+// text, which may name the request, they are the same for the same cause.
+func ErrorStatus(err error) (status int, code string, ok bool) {
 	answer, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		return 0, "", false

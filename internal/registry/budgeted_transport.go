@@ -15,9 +15,9 @@ import (
 	"github.com/envladder/envladder/internal/bounded"
 )
 
-// BudgetedTransport is a way into registries for libraries that bring a client of their own. It has
-// the Client's guards and credentials, and bounds each answer to MaxBlob and all of them
-// to maxBudget. Whoever has one closes it.
+// BudgetedTransport is an http.RoundTripper for libraries that have their own registry client.
+// It applies the Client's protections and credentials, and bounds each response to MaxBlob
+// and all of them to maxBudget. The caller must close it.
 type BudgetedTransport struct {
 	client *Client
 
@@ -31,27 +31,27 @@ const (
 	// maxBudget bounds the bytes that are read by one BudgetedTransport: a handful of the largest
 	// blobs.
 	maxBudget = 64 << 20
-	// maxBudgets bounds those of all that are open in the process: libraries hold what
-	// they read. Signatures have some KiB; who attaches much to many images can't take
-	// more memory than this.
+	// maxBudgets bounds the bytes read by all open ones in the process, since libraries
+	// hold what they read. Signatures have some KiB; attaching large ones to many images
+	// can't use more memory than this.
 	maxBudgets = 2 * maxBudget
 )
 
-// budgets is the room for what is read by all that are open.
+// budgets limits the bytes read by all open transports.
 var budgets = semaphore.NewWeighted(maxBudgets)
 
-// errNoRoom is about an BudgetedTransport that would read what there is no room for. It doesn't wait
-// for room: each might, for the others.
-var errNoRoom = errors.New("too much is read at once; try again")
+// errNoRoom is returned for a read beyond maxBudgets. Waiting for other transports to close
+// could deadlock, since each might wait for the others.
+var errNoRoom = errors.New("too much data is read at once; try again")
 
-// BudgetedTransport returns a way into these repositories.
+// BudgetedTransport returns a transport for these repositories.
 func (c *Client) BudgetedTransport(repositories ...string) (*BudgetedTransport, error) {
 	for _, repository := range repositories {
 		parsed, err := parseRepository(repository)
 		if err != nil {
 			return nil, err
 		}
-		c.named(parsed)
+		c.allowHost(parsed)
 	}
 	return &BudgetedTransport{client: c}, nil
 }
@@ -61,7 +61,7 @@ func (a *BudgetedTransport) Options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(a), remote.WithAuthFromKeychain(a.client.keychain)}
 }
 
-// Keychain has the credentials.
+// Keychain returns the Client's credentials.
 func (a *BudgetedTransport) Keychain() authn.Keychain { return a.client.keychain }
 
 // Err returns the first failure to read, which libraries may report as missing content. Missing
@@ -80,7 +80,7 @@ func (a *BudgetedTransport) fail(err error) {
 	}
 }
 
-// Close gives back the room of what was read. Nothing is read any more.
+// Close releases the budget. Later reads fail.
 func (a *BudgetedTransport) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -90,13 +90,13 @@ func (a *BudgetedTransport) Close() {
 	a.closed = true
 }
 
-// take asks for room for so many bytes.
-func (a *BudgetedTransport) take(n int64) error {
+// reserve reserves budget for n bytes.
+func (a *BudgetedTransport) reserve(n int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
-		return errors.New("no caller waits for the answer any more")
+		return errors.New("the caller no longer waits for the response")
 	case a.read+n > maxBudget:
 		return fmt.Errorf("all answers of the registry together: %w", ErrTooLarge)
 	case !budgets.TryAcquire(n):
@@ -123,8 +123,8 @@ func (a *BudgetedTransport) RoundTrip(request *http.Request) (*http.Response, er
 	return response, nil
 }
 
-// budgetedBody takes what is read of it from an BudgetedTransport, and ends with an error where there is
-// no room for it.
+// budgetedBody is a response body whose reads are counted against a BudgetedTransport's budget.
+// It ends with an error when the budget is exhausted.
 type budgetedBody struct {
 	io.ReadCloser
 
@@ -134,7 +134,7 @@ type budgetedBody struct {
 // Read implements io.Reader.
 func (b *budgetedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if full := b.access.take(int64(n)); full != nil {
+	if full := b.access.reserve(int64(n)); full != nil {
 		err = full
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

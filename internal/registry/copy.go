@@ -12,24 +12,24 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// Copied is what was copied.
+// Copied is the result of Copy.
 type Copied struct {
-	// Image is the digest; its platforms came along.
+	// Image is the digest; its platforms were copied too.
 	Image string `json:"image"`
-	// Referrers are the digests of what refers to it and to its platforms.
+	// Referrers are the digests of the referrers of the image and of its platforms.
 	Referrers []string `json:"referrers"`
-	// Tags are those by which cosign 2 keeps signatures and attestations.
+	// Tags are those under which cosign 2 stores signatures and attestations.
 	Tags []string `json:"tags,omitempty"`
 }
 
-// Places are where an image and what refers to it are.
-type Places struct {
+// Locations are the repositories of an image and of its referrers.
+type Locations struct {
 	Repository string
-	// Evidence is the repository of what refers to it, where that is another one.
+	// Evidence is the repository of the referrers, if it is another one.
 	Evidence string
 }
 
-func (p Places) evidence() string {
+func (p Locations) evidence() string {
 	if p.Evidence == "" {
 		return p.Repository
 	}
@@ -40,14 +40,14 @@ func (p Places) evidence() string {
 var legacySuffixes = []string{".sig", ".att", ".sbom"}
 
 // Copy copies an image to another repository, with everything that refers to it: by the
-// Referrers API or its tag, and by cosign 2's tags. What is there already is left as it
-// is, so that it can be run again.
-func (c *Client) Copy(ctx context.Context, from, to Places, digest string) (Copied, error) {
+// Referrers API or its tag, and by cosign 2's tags. Existing content isn't changed, so that
+// an interrupted copy can be run again.
+func (c *Client) Copy(ctx context.Context, from, to Locations, digest string) (Copied, error) {
 	t, err := c.newTransfer(from, to)
 	if err != nil {
 		return Copied{}, err
 	}
-	// All that is to be copied is listed first: half of the evidence is none.
+	// List everything first, so that an error while listing copies no part of the evidence.
 	subjects, err := c.withPlatforms(ctx, from.Repository, digest)
 	if err != nil {
 		return Copied{}, err
@@ -91,7 +91,7 @@ func (c *Client) withPlatforms(ctx context.Context, repository, digest string) (
 	return all, nil
 }
 
-// transfer is a copy under way.
+// transfer is a copy in progress.
 type transfer struct {
 	client                   *Client
 	puller                   *remote.Puller
@@ -100,7 +100,7 @@ type transfer struct {
 	fromEvidence, toEvidence name.Repository
 }
 
-func (c *Client) newTransfer(from, to Places) (*transfer, error) {
+func (c *Client) newTransfer(from, to Locations) (*transfer, error) {
 	t := &transfer{client: c}
 	for _, one := range []struct {
 		text string
@@ -110,7 +110,7 @@ func (c *Client) newTransfer(from, to Places) (*transfer, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.named(parsed)
+		c.allowHost(parsed)
 		*one.into = parsed
 	}
 	options := []remote.Option{remote.WithTransport(c.base), remote.WithAuthFromKeychain(c.keychain)}
@@ -122,7 +122,7 @@ func (c *Client) newTransfer(from, to Places) (*transfer, error) {
 	return t, err
 }
 
-// copy copies what a digest or a tag names, blobs and children included.
+// copy copies the manifest of a digest or a tag, with its blobs and children.
 func (t *transfer) copy(ctx context.Context, from, to name.Repository, identifier string) error {
 	source, target := reference(from, identifier), reference(to, identifier)
 	descriptor, err := t.puller.Get(ctx, source)
@@ -130,19 +130,19 @@ func (t *transfer) copy(ctx context.Context, from, to name.Repository, identifie
 		err = t.pusher.Push(ctx, target, descriptor)
 	}
 	if err != nil {
-		return &Error{Action: fmt.Sprintf("copying %s to %s", identifier, to.Name()), Repository: from.Name(), Err: brief(redact(err))}
+		return &Error{Action: fmt.Sprintf("copying %s to %s", identifier, to.Name()), Repository: from.Name(), Err: shorten(redact(err))}
 	}
 	return nil
 }
 
-// copyListed copies a referrer until it is listed.
+// copyListed copies a referrer and waits until it is listed.
 func (t *transfer) copyListed(ctx context.Context, subject, digest string) error {
 	if err := t.copy(ctx, t.fromEvidence, t.toEvidence, digest); err != nil {
 		return err
 	}
 	manifest, err := t.puller.Get(ctx, t.fromEvidence.Digest(digest))
 	if err != nil {
-		return &Error{Action: fmt.Sprintf("reading manifest %s", digest), Repository: t.fromEvidence.Name(), Err: brief(redact(err))}
+		return &Error{Action: fmt.Sprintf("reading manifest %s", digest), Repository: t.fromEvidence.Name(), Err: shorten(redact(err))}
 	}
 	if err := t.client.putListed(ctx, t.pusher, t.toEvidence, subject, manifest.Manifest); err != nil {
 		return &Error{Action: fmt.Sprintf("attaching %s to %s", digest, subject), Repository: t.toEvidence.Name(), Err: redact(err)}
@@ -150,7 +150,7 @@ func (t *transfer) copyListed(ctx context.Context, subject, digest string) error
 	return nil
 }
 
-// copyTags copies what cosign 2 keeps by tags.
+// copyTags copies the signatures and attestations that cosign 2 stores under tags.
 func (t *transfer) copyTags(ctx context.Context, subject string) ([]string, error) {
 	var copied []string
 	for _, suffix := range legacySuffixes {

@@ -18,7 +18,7 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// keychains have the credentials in the order in which they are taken.
+// keychains provide credentials, in the order of their precedence.
 type keychains []authn.Keychain
 
 // keychain returns the files, then Helm's and docker's own configurations, then the
@@ -37,8 +37,8 @@ func (o *Options) keychain() (keychains, error) {
 	return append(append(all, authn.DefaultKeychain), o.Keychains...), nil
 }
 
-// helmConfig returns the file in which `helm registry login` stores credentials where
-// $HELM_REGISTRY_CONFIG names one, and nothing where it isn't there.
+// helmConfig returns the file in which `helm registry login` stores credentials if
+// $HELM_REGISTRY_CONFIG names one, or "" if it doesn't exist.
 func helmConfig() string {
 	path := os.Getenv("HELM_REGISTRY_CONFIG")
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { //nolint:gosec // the file that the user names
@@ -47,7 +47,7 @@ func helmConfig() string {
 	return path
 }
 
-// Resolve implements authn.Keychain with the credentials that are tried first.
+// Resolve implements authn.Keychain with the first of the matching credentials.
 func (k keychains) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	return authn.NewMultiKeychain(k...).Resolve(target)
 }
@@ -79,11 +79,11 @@ func (k keychains) matching(ctx context.Context, target authn.Resource) ([]authn
 	return all, nil
 }
 
-// pullSecret is a file of docker's configuration. It is read whenever credentials are
-// looked for, since a mounted Secret changes.
+// pullSecret is a file of docker's configuration. It is read for each lookup, since a mounted
+// Secret changes.
 type pullSecret string
 
-// maxConfig is what a Secret has at most.
+// maxConfig is the maximum size of a Secret.
 const maxConfig = 1 << 20
 
 func (p pullSecret) read() (*configfile.ConfigFile, error) {
@@ -98,8 +98,8 @@ func (p pullSecret) read() (*configfile.ConfigFile, error) {
 	return parsed, nil
 }
 
-// Resolve implements authn.Keychain with the most specific entry. Nothing is guessed, and
-// no program is run.
+// Resolve implements authn.Keychain with the most specific entry. It runs no credential
+// helper.
 func (p pullSecret) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	found, err := p.matching(target)
 	if err != nil || len(found) == 0 {
@@ -142,7 +142,7 @@ func (p pullSecret) matching(target authn.Resource) ([]authn.Authenticator, erro
 	return nil, nil
 }
 
-// spellings returns the names that keys may have a repository by: Docker Hub has two.
+// spellings returns the names of a repository in keys: Docker Hub has two.
 func spellings(repository string) []string {
 	if rest, ok := strings.CutPrefix(repository, name.DefaultRegistry+"/"); ok {
 		return []string{"docker.io/" + rest, repository}

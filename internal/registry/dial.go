@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// dialer connects to private addresses only where somebody asked for the host by name:
-// a registry of a Gate, a host that is configured, the proxy. Where a registry sends us
-// (for a blob, for a token) is its choice, and mustn't be the cluster's own network. It
-// looks at the address that is dialled, so that a name can't hide it.
+// dialer connects to private addresses only if the host was named by the configuration: a
+// registry of a Gate, a configured host, or the proxy. A registry chooses the hosts that it
+// redirects to (for a blob or a token), and must not choose the cluster's own network. The
+// dialled address is checked, so that a host name can't hide it.
 type dialer struct {
 	net.Dialer
 
@@ -35,8 +35,8 @@ func newDialer(private []string) *dialer {
 	return d
 }
 
-// allow lets a host (with or without its port) have a private address. Which hosts are
-// asked for by name is a Gate's choice, so there are few.
+// allow allows a private address for a host (with or without its port). The hosts are those
+// of Gates, so there are few.
 func (d *dialer) allow(host string) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -52,21 +52,22 @@ func (d *dialer) allows(host string) bool {
 	return d.hosts[host]
 }
 
-// DialContext is http.Transport's.
+// DialContext dials an address for http.Transport, and rejects private ones that aren't
+// allowed.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	guarded := d.Dialer
+	checked := d.Dialer
 	if !d.allows(host) {
-		guarded.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+		checked.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
 			ip, _, err := net.SplitHostPort(resolved)
 			if err == nil && isPrivate(ip) {
-				err = fmt.Errorf("refusing to go to %s, whose address %s is private (--registry-private-host would allow it)", host, ip)
+				err = fmt.Errorf("refusing to connect to %s, whose address %s is private (--registry-private-host would allow it)", host, ip)
 			}
 			return err
 		}
 	}
-	return guarded.DialContext(ctx, network, address)
+	return checked.DialContext(ctx, network, address)
 }

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// Observe has each request reported: the status that came back, 0 where none did, and how
-// long it took until the answer's headers. It is called before the Client is used; report
-// is called from several goroutines at once.
+// Observe sets a function that is called after each request: with the response's status, or 0
+// if there was no response, and the time until its headers. It must be called before the
+// Client is used; report must be safe for concurrent use.
 func (c *Client) Observe(report func(status int, took time.Duration)) {
-	c.base = measured{c.base, report}
+	c.base = meteredTransport{c.base, report}
 }
 
-// Wrap has each request go through a transport of the caller's, around the Client's own.
-// It is called before the Client is used.
+// Wrap wraps the Client's transport in the caller's. It must be called before the Client is
+// used.
 func (c *Client) Wrap(wrap func(http.RoundTripper) http.RoundTripper) {
 	c.base = wrap(c.base)
 }
 
-type measured struct {
+type meteredTransport struct {
 	inner  http.RoundTripper
 	report func(status int, took time.Duration)
 }
 
 // RoundTrip implements http.RoundTripper.
-func (m measured) RoundTrip(request *http.Request) (*http.Response, error) {
+func (m meteredTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	began := time.Now()
 	response, err := m.inner.RoundTrip(request)
 	status := 0

@@ -12,30 +12,29 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// Options are what a Client may do beyond the registries that it is asked for by name.
+// Options are the certificates, hosts and credentials of a Client.
 type Options struct {
 	// CAs are HOST=FILE: the PEM certificates that a registry's certificate must chain
 	// to, in place of the system's.
 	CAs []string
-	// PrivateHosts may be gone to on a registry's word (for a blob, for a token) though
-	// their addresses are private.
+	// PrivateHosts are the hosts with private addresses that registries may redirect to (for
+	// a blob or a token).
 	PrivateHosts []string
-	// Configs are files of docker's configuration (pull secrets) whose credentials are
-	// taken before those of the user's own.
+	// Configs are files of docker's configuration (pull secrets) whose credentials take
+	// precedence over the user's.
 	Configs []string
-	// Keychains are asked where the files have no credentials.
+	// Keychains are queried if the files have no credentials.
 	Keychains []authn.Keychain
 }
 
-// AddTo adds the flags that every program has which reads registries.
+// AddTo adds the flags of all programs that read registries.
 func (o *Options) AddTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.CAs, "registry-ca", nil, "`HOST=FILE`: the PEM certificates that this registry is verified by; may be repeated")
 	flags.StringArrayVar(&o.Configs, "registry-config", nil, "`file` of docker's configuration (.dockerconfigjson of a pull secret) with credentials, taken before those in $DOCKER_CONFIG; may be repeated")
 	flags.StringArrayVar(&o.PrivateHosts, "registry-private-host", nil, "`HOST` with a private address that a registry may send us to, for a blob or a token; may be repeated")
 }
 
-// Client returns a Client with these options. Plain HTTP is spoken to loopback addresses
-// only.
+// Client returns a Client with these options. It uses plain HTTP for loopback addresses only.
 func (o *Options) Client() (*Client, error) {
 	dial := newDialer(o.PrivateHosts)
 	base := newTransport(dial)
@@ -62,7 +61,7 @@ func (o *Options) Client() (*Client, error) {
 	return client, nil
 }
 
-// perHost has a transport of their own for hosts with certificates of their own.
+// perHost uses a separate transport for each host with its own CA certificates.
 type perHost struct {
 	byHost map[string]http.RoundTripper
 	rest   http.RoundTripper

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// nextPage takes from the Link headers (RFC 8288) the query of the next page, and
-// nothing else of it: a registry doesn't choose where we go. It is empty on the last
-// page. A header that isn't understood is an error: it could name pages with proof.
+// nextPage returns the query of the next page in the Link headers (RFC 8288), and ignores the
+// rest of the URL: a registry must not choose the host. It is empty on the last page. An
+// invalid header is an error, since it could name pages with proof.
 func nextPage(header http.Header) (query string, err error) {
 	for _, field := range header.Values("Link") {
 		for rest := field; strings.Trim(rest, " \t,") != ""; {
@@ -31,13 +31,13 @@ func nextPage(header http.Header) (query string, err error) {
 	return "", nil
 }
 
-// link is a target with what of its parameters counts.
+// link is a target with the parameters that matter here.
 type link struct {
 	target string
 	next   bool
 }
 
-// parseLink reads the first link of a list: <target>; name=value; name="value", ….
+// parseLink parses the first link of a list: <target>; name=value; name="value", ….
 func parseLink(text string) (l link, rest string, err error) {
 	text, opened := strings.CutPrefix(strings.TrimLeft(text, " \t,"), "<")
 	l.target, rest, _ = strings.Cut(text, ">")
@@ -66,7 +66,7 @@ func parseLink(text string) (l link, rest string, err error) {
 	}
 }
 
-// parseParameter reads name, name=token or name="text".
+// parseParameter parses name, name=token or name="text".
 func parseParameter(text string) (name, value, rest string, err error) {
 	end := strings.IndexAny(text, "=;,")
 	if end < 0 {

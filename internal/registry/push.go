@@ -18,7 +18,7 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// Artifact is what is attached to a digest: one layer.
+// Artifact is an artifact with one layer, to attach to a digest.
 type Artifact struct {
 	// Type is the artifact's and its layer's media type.
 	Type        string
@@ -29,13 +29,13 @@ type Artifact struct {
 // emptyConfig is the OCI image specification's descriptor of an empty config.
 var emptyConfig = static.NewLayer([]byte("{}"), "application/vnd.oci.empty.v1+json")
 
-// pushAttempts bounds how often a push that another one overwrote is made again: of as
-// many at once, one gets through each time.
+// pushAttempts bounds how often a push that another one overwrote is repeated. Among that
+// many concurrent pushes, one succeeds each time.
 const pushAttempts = 10
 
-// Push attaches an artifact to a subject and returns the artifact's digest. It comes
-// back once the artifact is listed among the subject's referrers: without a Referrers
-// API the list is a tag that two pushers may overwrite for each other.
+// Push attaches an artifact to a subject and returns the artifact's digest. It returns after
+// the artifact is listed among the subject's referrers: without a Referrers API the list is
+// a tag, and concurrent pushers may overwrite each other's entry.
 func (c *Client) Push(ctx context.Context, repository string, subject Descriptor, artifact Artifact) (string, error) {
 	digest, err := c.push(ctx, repository, subject, artifact)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *Client) push(ctx context.Context, repository string, subject Descriptor
 	if err != nil {
 		return "", err
 	}
-	c.named(parsed)
+	c.allowHost(parsed)
 	layer := static.NewLayer(artifact.Content, types.MediaType(artifact.Type))
 	manifest, err := artifactManifest(subject, layer, artifact)
 	if err != nil {
@@ -105,8 +105,8 @@ func describe(layer v1.Layer) (v1.Descriptor, error) {
 }
 
 // apiAttempts bounds how often the Referrers API is read before the tag is written too:
-// some registries list a manifest a moment after they took it, and some answer requests
-// for referrers with empty lists that they don't maintain. It takes about 3 seconds.
+// some registries list a manifest a moment after they accepted it, and some return empty
+// lists of referrers that they don't maintain. It takes about 3 seconds.
 const apiAttempts = 6
 
 // putListed puts the manifest and waits until the subject's referrers name it. The
@@ -121,42 +121,42 @@ func (c *Client) putListed(ctx context.Context, pusher *remote.Pusher, repositor
 		return fmt.Errorf("putting manifest: %w", advise(err))
 	}
 	for attempt := range pushAttempts {
-		// Pushers that met once shouldn't meet again.
-		if err := wait(ctx, time.Duration(attempt)*(100*time.Millisecond+rand.N(200*time.Millisecond))); err != nil { //nolint:gosec // it keeps no secret
+		// A random wait keeps concurrent pushers from colliding again.
+		if err := wait(ctx, time.Duration(attempt)*(100*time.Millisecond+rand.N(200*time.Millisecond))); err != nil { //nolint:gosec // it protects no secret
 			return err
 		}
 		found := c.lists(ctx, repository.Name(), subject)
-		if names(found.api, entry) {
+		if contains(found.api, entry) {
 			return nil
 		}
-		if found.apiErr == nil && attempt < apiAttempts && !names(found.tag, entry) {
+		if found.apiErr == nil && attempt < apiAttempts && !contains(found.tag, entry) {
 			continue
 		}
 		var listed bool
-		listed, err = c.putInTag(ctx, pusher, repository, subject, entry, names(found.tag, entry))
+		listed, err = c.putInTag(ctx, pusher, repository, subject, entry, contains(found.tag, entry))
 		if listed || err != nil && found.apiErr != nil {
 			return err
 		}
 	}
-	if err != nil { // the API may list it yet, so the tag was no reason to give up
+	if err != nil { // the API may still list it, so an error of the tag isn't returned at once
 		return err
 	}
 	return fmt.Errorf("%s was pushed, but isn't listed among the referrers after %d attempts: is something else overwriting tag %s?\n%s",
 		entry.Digest, pushAttempts, fallbackTag(subject), storeElsewhere)
 }
 
-// names reports whether a list names a manifest.
-func names(list []Descriptor, entry v1.Descriptor) bool {
+// contains reports whether a list contains a manifest.
+func contains(list []Descriptor, entry v1.Descriptor) bool {
 	return slices.ContainsFunc(list, func(d Descriptor) bool { return d.Digest == entry.Digest.String() })
 }
 
-// minSettling is how long a tag is given at least in which another pusher could write
-// what it has read before: reading and writing it takes some round trips.
+// minSettling is the minimum wait for another pusher that has read the tag before and may
+// still write it: reading and writing it takes some round trips.
 const minSettling = 250 * time.Millisecond
 
-// putInTag adds the entry to the subject's tag if it isn't there, and reports whether it
-// stays there. Another pusher may have read the tag before this one and write it after:
-// the tag is read again once that must be over.
+// putInTag adds the entry to the subject's tag if it is missing, and reports whether it is
+// still listed afterwards. Another pusher may have read the tag before this one wrote it,
+// and write it after. The tag is therefore read again after a wait.
 func (c *Client) putInTag(ctx context.Context, pusher *remote.Pusher, repository name.Repository, subject string, entry v1.Descriptor, there bool) (bool, error) {
 	began := time.Now()
 	if !there {
@@ -168,9 +168,9 @@ func (c *Client) putInTag(ctx context.Context, pusher *remote.Pusher, repository
 	for looked := range 2 {
 		found := c.lists(ctx, repository.Name(), subject)
 		switch {
-		case !names(found.merged(), entry) && found.tagErr != nil:
+		case !contains(found.merged(), entry) && found.tagErr != nil:
 			return false, fmt.Errorf("reading back: %w", found.tagErr)
-		case !names(found.merged(), entry):
+		case !contains(found.merged(), entry):
 			return false, nil
 		case looked == 1:
 			return true, nil
@@ -193,7 +193,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// rawManifest is a manifest as it is.
+// rawManifest is a manifest in its serialized form.
 type rawManifest []byte
 
 // RawManifest implements remote.Taggable.

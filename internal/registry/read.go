@@ -30,17 +30,17 @@ type Manifest struct {
 	Children []Descriptor
 }
 
-// manifestTypes are asked for; artifacts are images to a registry.
+// manifestTypes are the accepted types; artifacts have the type of images.
 var manifestTypes = strings.Join([]string{
 	string(types.OCIManifestSchema1), string(types.OCIImageIndex),
 	string(types.DockerManifestSchema2), string(types.DockerManifestList),
 }, ",")
 
-// Digest asks which digest a tag names now.
+// Digest returns the current digest of a tag.
 func (c *Client) Digest(ctx context.Context, repository, tag string) (string, error) {
 	manifest, err := c.manifest(ctx, repository, tag, MaxManifest)
 	if missing, ok := errors.AsType[*notFoundError](err); ok && !missing.fromRegistry {
-		err = errors.New("404 without a registry's error document: whether the tag is there isn't known")
+		err = errors.New("404 without a registry's error document: it isn't known whether the tag exists")
 	}
 	if err != nil {
 		return "", &Error{Action: fmt.Sprintf("resolving tag %q", tag), Repository: repository, Err: err}
@@ -83,7 +83,7 @@ func (c *Client) manifest(ctx context.Context, repository, identifier string, li
 	return manifest, nil
 }
 
-// parseManifest reads what images, indexes and artifacts have in common.
+// parseManifest parses the fields of images, indexes and artifacts.
 func parseManifest(body []byte) (Manifest, error) {
 	var parsed struct {
 		MediaType    string            `json:"mediaType"`
@@ -105,8 +105,8 @@ func parseManifest(body []byte) (Manifest, error) {
 	}, nil
 }
 
-// descriptors leaves out those that can't be read, or not by digest: an index may be
-// anybody's to write, and one broken entry mustn't hide the others.
+// descriptors parses descriptors, and skips those that are invalid or have no digest: anyone
+// may be able to write an index, and one broken entry must not hide the others.
 func descriptors(raw []json.RawMessage) []Descriptor {
 	out := make([]Descriptor, 0, len(raw))
 	for _, one := range raw {
@@ -135,9 +135,9 @@ func parseDescriptor(raw json.RawMessage) (Descriptor, bool) {
 	return descriptor, true
 }
 
-// ErrOtherSize is about a blob whose size isn't the one that a manifest claims. The
-// manifest's writer is wrong, not the registry.
-var ErrOtherSize = errors.New("not of the size that its manifest says")
+// ErrOtherSize is returned for a blob whose size isn't the one in a manifest. The manifest is
+// wrong, not the registry.
+var ErrOtherSize = errors.New("not of the size in its manifest")
 
 // Blob reads a blob of exactly size bytes, at most MaxBlob, which hash to its digest.
 // The size is a manifest's claim, so no more than that is read and held.
@@ -181,7 +181,7 @@ func (c *Client) get(ctx context.Context, repository, path, accept string, limit
 	return body, response.Header, err
 }
 
-// request asks for /v2/<repository>/<path>. The answer's body is the caller's to close.
+// request sends a request for /v2/<repository>/<path>. The caller closes the response's body.
 func (c *Client) request(ctx context.Context, repository, path, accept string) (*http.Response, error) {
 	parsed, err := parseRepository(repository)
 	if err != nil {
@@ -208,7 +208,7 @@ func (c *Client) request(ctx context.Context, repository, path, accept string) (
 	}
 	if err := transport.CheckError(response, http.StatusOK); err != nil {
 		response.Body.Close()
-		return nil, brief(err)
+		return nil, shorten(err)
 	}
 	return response, nil
 }
@@ -246,8 +246,8 @@ func isErrorDocument(body []byte) bool {
 	return json.Unmarshal(body, &document) == nil && len(document.Errors) > 0 && document.Errors[0].Code != ""
 }
 
-// endpoint has the scheme that the registry's name asks for; the session's transport
-// sets the one that the registry was found to speak.
+// endpoint returns the URL of a path. It has the scheme of the registry's name; the session's
+// transport sets the one that the registry supports.
 func endpoint(repository name.Repository, path string) string {
 	return fmt.Sprintf("%s://%s/v2/%s/%s", repository.Scheme(), repository.RegistryStr(), repository.RepositoryStr(), path)
 }

@@ -15,9 +15,9 @@ const schemeHTTPS = "https"
 // maxRedirects of one read: registries send blobs to a storage's URL, once.
 const maxRedirects = 5
 
-// checkRedirect lets a registry send us to another host for a blob (its storage), but
-// not into the cluster's own network: neither to an address that only we can reach,
-// nor to a metadata service. Names are looked at when they are dialled.
+// checkRedirect allows a registry to redirect to another host for a blob (its storage), but
+// not into the cluster's own network: neither to an address that only we can reach, nor to
+// a metadata service. The addresses of names are checked when they are dialled.
 func (c *Client) checkRedirect(request *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return errors.New("too many redirects")
@@ -44,10 +44,10 @@ func (t apiRedirects) RoundTrip(request *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	response.Body.Close()
-	return emptyAnswer(request, http.StatusNotFound), nil
+	return emptyResponse(request, http.StatusNotFound), nil
 }
 
-// leavesAPI reports whether an answer redirects to a path that isn't below /v2/.
+// leavesAPI reports whether a response redirects to a path that isn't below /v2/.
 func leavesAPI(request *http.Request, response *http.Response) bool {
 	location := response.Header.Get("Location")
 	if response.StatusCode/100 != 3 || location == "" {
@@ -61,8 +61,8 @@ func isReferrersPath(path string) bool {
 	return strings.HasPrefix(path, "/v2/") && strings.Contains(path, "/referrers/sha256:")
 }
 
-// emptyAnswer returns an answer that no server gave.
-func emptyAnswer(request *http.Request, status int) *http.Response {
+// emptyResponse returns a response without a body, in place of a server's.
+func emptyResponse(request *http.Request, status int) *http.Response {
 	return &http.Response{
 		StatusCode: status, Status: fmt.Sprintf("%d %s", status, http.StatusText(status)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -78,5 +78,5 @@ func isPrivate(host string) bool {
 	return ip != nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip.IsUnspecified() || shared.Contains(ip))
 }
 
-// shared is RFC 6598's, which clusters use for pods and nodes.
+// shared is the address range of RFC 6598, which clusters use for pods and nodes.
 var shared = net.IPNet{IP: net.IPv4(100, 64, 0, 0), Mask: net.CIDRMask(10, 32)}

@@ -28,7 +28,7 @@ func TestPlainHTTPIsForLoopbackAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = guarded{answering{}}.RoundTrip(request)
+		_, err = safeTransport{answering{}}.RoundTrip(request)
 		if allowed != (err == nil) || err != nil && !strings.Contains(err.Error(), "plain HTTP") {
 			t.Errorf("http://%s: %v, want allowed %v", host, err, allowed)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/envladder/envladder/internal/digests"
 )
 
-// Reference is an image as a pod or a person names it, normalised: a name without a
-// host is docker.io's, and its one-element names are library/….
+// Reference is a normalised image reference: a name without a host is on docker.io, and its
+// one-element names are library/….
 type Reference struct {
 	// Repository is host[:port]/path.
 	Repository string
@@ -40,7 +40,7 @@ var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 // bound), 128 for the tag, 71 for the digest, two separators.
 const maxReference = 255 + 128 + 71 + 2
 
-// ParseReference reads [host[:port]/]path[:tag][@sha256:<64 hex digits>].
+// ParseReference parses [host[:port]/]path[:tag][@sha256:<64 hex digits>].
 func ParseReference(s string) (Reference, error) {
 	if len(s) > maxReference {
 		return Reference{}, fmt.Errorf("parsing image reference %q…: longer than %d bytes", s[:64], maxReference)
@@ -74,7 +74,7 @@ func cutTag(s string) (string, *string) {
 	return s[:colon], &tag
 }
 
-// ParseRepository reads [host[:port]/]path, without tag or digest, and normalises it.
+// ParseRepository parses [host[:port]/]path, without tag or digest, and normalises it.
 func ParseRepository(s string) (string, error) {
 	repository, err := parseRepository(s)
 	if err != nil {

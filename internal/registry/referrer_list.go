@@ -13,7 +13,7 @@ const (
 	// 1 to 2 KiB have 4 MiB, and a few of them may carry long annotations. The list is
 	// read as a stream, so this isn't held.
 	maxListed = 32 << 20
-	// maxListedText bounds each text that is kept of a list: media types and predicate
+	// maxListedText bounds each stored text of a list: media types and predicate
 	// types are URLs of some dozen bytes.
 	maxListedText = 256
 )
@@ -29,7 +29,7 @@ func newReferrerList(annotations []string) *referrerList {
 	return &referrerList{keep: annotations, left: maxListed}
 }
 
-// read takes a page as a stream: what was read before an error stays.
+// read reads a page as a stream. Entries that were read before an error are stored.
 func (l *referrerList) read(body io.Reader) error {
 	limited := &io.LimitedReader{R: body, N: l.left + 1}
 	err := l.decode(json.NewDecoder(limited))
@@ -44,7 +44,7 @@ func (l *referrerList) read(body io.Reader) error {
 	return err
 }
 
-// decode reads an index's manifests; each other field is skipped.
+// decode reads an index's manifests and skips its other fields.
 func (l *referrerList) decode(decoder *json.Decoder) error {
 	switch token, err := decoder.Token(); {
 	case err != nil:
@@ -86,7 +86,7 @@ func (l *referrerList) manifests(decoder *json.Decoder) error {
 		}
 		descriptor, ok := parseDescriptor(raw)
 		if !ok {
-			continue // one broken entry mustn't hide the others
+			continue // one broken entry must not hide the others
 		}
 		if len(l.all) == MaxReferrers {
 			return fmt.Errorf("more than %d referrers: %w", MaxReferrers, ErrTooLarge)
@@ -97,7 +97,7 @@ func (l *referrerList) manifests(decoder *json.Decoder) error {
 	return err
 }
 
-// clipped keeps of a descriptor what is asked for.
+// clipped returns a descriptor with the requested annotations and clipped texts.
 func (l *referrerList) clipped(d Descriptor) Descriptor {
 	kept := Descriptor{
 		MediaType: clip(d.MediaType), ArtifactType: clip(d.ArtifactType),
@@ -114,5 +114,5 @@ func (l *referrerList) clipped(d Descriptor) Descriptor {
 	return kept
 }
 
-// clip copies, so that a long text isn't held by its beginning.
+// clip returns a copy of a text's beginning, so that the long text isn't held in memory.
 func clip(text string) string { return strings.Clone(text[:min(len(text), maxListedText)]) }

@@ -15,11 +15,11 @@ import (
 	"github.com/envladder/envladder/internal/panics"
 )
 
-// Referrers lists what refers to a digest: what the Referrers API lists, then what only the
-// tag sha256-<hex> lists. Both are read at once: a registry may have gained the API after
+// Referrers lists the referrers of a digest: those in the Referrers API, then those only in
+// the list under the tag sha256-<hex>. Both are read at once: a registry may have gained the API after
 // attestations were pushed, may not list them in it, or may fail on one of the two. No
-// referrers, or no such repository, is an empty list. What was read is returned with the
-// error about the rest. Each descriptor has its digest, size, types and these annotations,
+// referrers, or no such repository, is an empty list. On an error, the referrers read so far
+// are returned with it. Each descriptor has its digest, size, types and these annotations,
 // with texts clipped to 256 bytes: anyone who can push can write a list.
 func (c *Client) Referrers(ctx context.Context, repository, digest string, annotations ...string) ([]Descriptor, error) {
 	found := c.lists(ctx, repository, digest, annotations...)
@@ -29,7 +29,7 @@ func (c *Client) Referrers(ctx context.Context, repository, digest string, annot
 	return found.merged(), nil
 }
 
-// referrerLists are the two lists of what refers to a digest.
+// referrerLists has the two lists of a digest's referrers.
 type referrerLists struct {
 	api, tag       []Descriptor
 	apiErr, tagErr error
@@ -64,14 +64,13 @@ func (l *referrerLists) err() error {
 	case l.apiErr != nil:
 		return l.apiErr
 	case isRefusal(l.tagErr):
-		return nil // some registries answer so about a tag that doesn't exist
+		return nil // some registries respond like this to a missing tag
 	default:
 		return l.tagErr
 	}
 }
 
-// isRefusal reports whether a registry answered that it won't serve what was requested, as
-// opposed to failing to.
+// isRefusal reports whether a registry rejected a request, as opposed to failing.
 func isRefusal(err error) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && answer.StatusCode/100 == 4 && answer.StatusCode != http.StatusTooManyRequests
@@ -112,8 +111,8 @@ func (c *Client) listByAPI(ctx context.Context, repository, digest string, list 
 	for page := range maxPages {
 		header, err := c.referrersPage(ctx, repository, next, list)
 		if page > 0 && lacksReferrersAPI(err) {
-			// The first page was there, so this one is missing. The cause isn't
-			// wrapped, or it would count as a missing API.
+			// The first page exists, so this one is missing. The cause isn't wrapped,
+			// or it would count as a missing API.
 			return fmt.Errorf("reading page %d: %s", page+1, err.Error())
 		}
 		if err != nil {
@@ -128,9 +127,9 @@ func (c *Client) listByAPI(ctx context.Context, repository, digest string, list 
 	return fmt.Errorf("more than %d pages of referrers: %w", maxPages, ErrTooLarge)
 }
 
-// errNoIndex is about an answer of another type: a registry without the API may send
+// errNoIndex is returned for a response of another type: a registry without the API may send
 // any page.
-var errNoIndex = errors.New("the answer isn't an index")
+var errNoIndex = errors.New("the response isn't an index")
 
 func (c *Client) referrersPage(ctx context.Context, repository, path string, list *referrerList) (http.Header, error) {
 	response, err := c.request(ctx, repository, path, string(types.OCIImageIndex))
@@ -144,7 +143,7 @@ func (c *Client) referrersPage(ctx context.Context, repository, path string, lis
 	return response.Header, list.read(response.Body)
 }
 
-// lacksReferrersAPI reports whether an error is the answer of a registry without the API.
+// lacksReferrersAPI reports whether an error is the response of a registry without the API.
 // 401 and 403 may be that too, or a missing permission.
 func lacksReferrersAPI(err error) bool {
 	var answer *transport.Error

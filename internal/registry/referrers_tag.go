@@ -35,7 +35,7 @@ func (c *Client) listByTag(ctx context.Context, repository, digest string, list 
 	content := sha256.New()
 	body := io.TeeReader(io.LimitReader(response.Body, maxListed+1), content)
 	err = list.read(body)
-	// GitLab takes the tag for the digest: its answer is the image itself, whose platforms
+	// GitLab treats the tag as the digest: its response is the image itself, whose platforms
 	// are no referrers.
 	if _, rest := io.Copy(io.Discard, body); rest == nil && "sha256:"+hex.EncodeToString(content.Sum(nil)) == digest {
 		list.all = nil
@@ -45,7 +45,7 @@ func (c *Client) listByTag(ctx context.Context, repository, digest string, list 
 }
 
 // addToTag adds a referrer to the list under the subject's tag. Another writer may
-// overwrite it: putListed reads it back.
+// overwrite it, so putListed reads it back.
 func (c *Client) addToTag(ctx context.Context, pusher *remote.Pusher, repository name.Repository, subject string, entry v1.Descriptor) error {
 	index, err := c.tagIndex(ctx, repository.Name(), subject)
 	if err != nil {
@@ -65,8 +65,8 @@ func (c *Client) addToTag(ctx context.Context, pusher *remote.Pusher, repository
 	return nil
 }
 
-// tagIndex reads the whole index under the subject's tag. Where there is none it returns
-// an empty one.
+// tagIndex reads the whole index under the subject's tag. It returns an empty one if there is
+// none.
 func (c *Client) tagIndex(ctx context.Context, repository, subject string) (*v1.IndexManifest, error) {
 	none := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
 	tag := fallbackTag(subject)
@@ -76,7 +76,7 @@ func (c *Client) tagIndex(ctx context.Context, repository, subject string) (*v1.
 		return none, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading tag %q: %w", tag, adviseReading(err))
-	case digests.Sum(body) == subject: // GitLab takes the tag for the digest
+	case digests.Sum(body) == subject: // GitLab treats the tag as the digest
 		return none, nil
 	}
 	index := &v1.IndexManifest{}
@@ -89,8 +89,8 @@ func (c *Client) tagIndex(ctx context.Context, repository, subject string) (*v1.
 	return index, nil
 }
 
-// referrerEntry returns the descriptor by which a list names a manifest: with its artifact
-// type and annotations, as the distribution specification wants it.
+// referrerEntry returns a manifest's descriptor for a list of referrers: with its artifact type
+// and annotations, as the distribution specification requires.
 func referrerEntry(manifest []byte) (v1.Descriptor, error) {
 	var parsed struct {
 		MediaType    types.MediaType   `json:"mediaType"`
@@ -117,29 +117,30 @@ func referrerEntry(manifest []byte) (v1.Descriptor, error) {
 	return entry, nil
 }
 
-// rawIndex is an index as it is.
+// rawIndex is an index in its serialized form.
 type rawIndex []byte
 
 // RawManifest implements remote.Taggable.
 func (i rawIndex) RawManifest() ([]byte, error) { return i, nil }
 
-// MediaType returns the type that the registry is told.
+// MediaType returns the type that is sent to the registry.
 func (i rawIndex) MediaType() (types.MediaType, error) { return types.OCIImageIndex, nil }
 
-// listsItself is a transport for pushes. The registry client would write the tag on its
-// own, but gives up where the Referrers API fails, and leaves out annotations: it is told
-// that the registry has the API, and putListed writes the tag.
-type listsItself struct{ inner http.RoundTripper }
+// noTagTransport is a transport for pushes that keeps the registry client from writing the
+// tag with the list of referrers: it would fail if the Referrers API does, and omit
+// annotations. The transport reports that the registry has the API, and putListed writes the
+// tag.
+type noTagTransport struct{ inner http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t listsItself) RoundTrip(request *http.Request) (*http.Response, error) {
+func (t noTagTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method == http.MethodGet && isReferrersPath(request.URL.Path) {
-		return emptyAnswer(request, http.StatusOK), nil
+		return emptyResponse(request, http.StatusOK), nil
 	}
 	return t.inner.RoundTrip(request)
 }
 
-// newPusher returns a pusher that leaves lists of referrers alone.
+// newPusher returns a pusher that doesn't update lists of referrers.
 func (c *Client) newPusher() (*remote.Pusher, error) {
-	return remote.NewPusher(remote.WithTransport(listsItself{c.base}), remote.WithAuthFromKeychain(c.keychain))
+	return remote.NewPusher(remote.WithTransport(noTagTransport{c.base}), remote.WithAuthFromKeychain(c.keychain))
 }

@@ -1,8 +1,7 @@
-// Package registry reads and writes what envladder needs of OCI registries: digests of
-// tags, the referrers of a digest, manifests and blobs. It alone knows the registry
+// Package registry reads from and writes to OCI registries: digests of tags, the referrers of a digest, manifests and blobs. It alone knows the registry
 // client; everything it reads is bounded and, where it has a digest, checked against it.
 //
-// It leaves to internal/evidence what a referrer means.
+// internal/evidence interprets the referrers.
 package registry
 
 import (
@@ -24,27 +23,28 @@ import (
 
 // Bounds on what is read.
 const (
-	// MaxManifest is the distribution specification's own advice for a manifest's size.
+	// MaxManifest is the limit on a manifest's size that the distribution specification
+	// recommends.
 	MaxManifest = 4 << 20
 	// MaxBlob bounds a bundle: the largest SBOMs of real images have a few MiB, and
 	// base64 in a bundle adds a third.
 	MaxBlob = 10 << 20
 	// MaxReferrers bounds how many referrers of one digest are listed. A digest in
-	// use for a year gathers some hundreds (a soak a day); the rest is room for junk,
+	// use for a year gathers some hundreds (a soak a day); the rest allows for junk,
 	// among which proof is still found.
 	MaxReferrers = 10_000
 	// maxPages bounds the pages of such a list; registries send 50 to 1000 a page.
 	maxPages = 200
 )
 
-// ErrNotFound is what a registry answers about a thing that it doesn't have.
+// ErrNotFound is returned for content that a registry doesn't have.
 var ErrNotFound = errors.New("not found")
 
-// ErrTooLarge is about a thing beyond its bound.
+// ErrTooLarge is returned for content that exceeds a limit.
 var ErrTooLarge = errors.New("larger than its bound")
 
-// Error says what failed in which repository. It holds no credentials: what it wraps
-// names no query of a URL.
+// Error is a failed action on a repository. It contains no credentials: the wrapped error
+// has no query of a URL.
 type Error struct {
 	// Action is a gerund with its operand: reading manifest "sha256:…".
 	Action     string
@@ -58,7 +58,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Descriptor is a thing in a registry.
+// Descriptor identifies content in a registry.
 type Descriptor struct {
 	MediaType    string
 	ArtifactType string
@@ -72,7 +72,7 @@ type Descriptor struct {
 // Client reads and writes registries, with the credentials of the docker
 // configuration. It is safe for concurrent use.
 type Client struct {
-	// base has no retries of its own: the client's pushes bring theirs.
+	// base doesn't retry, since the registry client retries its pushes.
 	base     http.RoundTripper
 	keychain keychains
 	dialer   *dialer // nil over a transport of the caller's
@@ -83,7 +83,7 @@ type Client struct {
 
 // NewClient returns a Client without options.
 func NewClient() *Client {
-	client, _ := (&Options{}).Client() // nothing in them can be wrong
+	client, _ := (&Options{}).Client() // empty options are always valid
 	return client
 }
 
@@ -97,10 +97,10 @@ func newTransport(dial *dialer) *http.Transport {
 	return base
 }
 
-// NewClientOver returns a Client that speaks through a transport of the caller's.
+// NewClientOver returns a Client that uses the caller's transport.
 func NewClientOver(base http.RoundTripper) *Client {
 	return &Client{
-		base:     guarded{apiRedirects{base}},
+		base:     safeTransport{apiRedirects{base}},
 		keychain: keychains{authn.DefaultKeychain},
 		sessions: map[name.Repository]*session{},
 	}
@@ -113,23 +113,25 @@ func retrying(inner http.RoundTripper) http.RoundTripper {
 		http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
 }
 
-// guarded refuses plain HTTP beyond loopback: the registry client would fall back to it
-// for private addresses, and a proof's absence could be forged on the way. It catches
-// panics: the registry client asks from goroutines of its own.
-type guarded struct{ inner http.RoundTripper }
+// safeTransport rejects plain HTTP to other than loopback addresses: the registry client would
+// fall back to it for private addresses, and the absence of evidence could be forged in
+// transit. It also recovers from panics: the registry client sends requests from its own
+// goroutines.
+type safeTransport struct{ inner http.RoundTripper }
 
-func (g guarded) RoundTrip(request *http.Request) (response *http.Response, err error) {
+// RoundTrip implements http.RoundTripper.
+func (t safeTransport) RoundTrip(request *http.Request) (response *http.Response, err error) {
 	if request.URL.Scheme != schemeHTTPS && !loopback.IsHost(request.URL.Hostname()) {
 		return nil, fmt.Errorf("refusing plain HTTP to %s", request.URL.Host)
 	}
 	err = panics.Catch(func() error {
-		response, err = g.inner.RoundTrip(request) //nolint:bodyclose // the caller closes what is returned
+		response, err = t.inner.RoundTrip(request) //nolint:bodyclose // the caller closes what is returned
 		return err
 	})
 	return response, err
 }
 
-// session is an authenticated way to one repository.
+// session is an authenticated connection to one repository.
 type session struct {
 	repository name.Repository
 	once       sync.Once
@@ -138,18 +140,18 @@ type session struct {
 	expires    time.Time
 }
 
-// errNotOpened stays where opening a session panicked.
+// errNotOpened is the error of a session whose opening panicked.
 var errNotOpened = errors.New("the connection couldn't be opened")
 
-// maxSessions bounds what is remembered: who may create pods chooses the names behind a
-// Gate's `*`.
+// maxSessions bounds the open sessions: anyone who can create pods chooses the names that
+// match a Gate's `*`.
 const maxSessions = 1000
 
-// sessionLife bounds how long credentials are held without asking the keychain again.
+// sessionLife is how long credentials are used before the keychain is queried again.
 const sessionLife = 5 * time.Minute
 
-// session returns the repository's session, opened if need be. One that couldn't be
-// opened isn't kept, so that a registry which comes back is asked again.
+// session returns the repository's session, and opens it if necessary. A session that
+// couldn't be opened isn't stored, so that the registry is tried again.
 func (c *Client) session(ctx context.Context, repository name.Repository) (*session, error) {
 	c.mu.Lock()
 	s, ok := c.sessions[repository]
@@ -175,27 +177,28 @@ func (c *Client) session(ctx context.Context, repository name.Repository) (*sess
 }
 
 func (c *Client) open(ctx context.Context, repository name.Repository) (*http.Client, error) {
-	c.named(repository)
+	c.allowHost(repository)
 	credentials, err := c.keychain.matching(ctx, repository)
 	if err != nil {
 		return nil, fmt.Errorf("finding credentials for %s: %w", repository.RegistryStr(), err)
 	}
 	authenticated, err := newAlternatives(ctx, repository, retrying(c.base), credentials)
 	if err != nil {
-		return nil, brief(redact(err))
+		return nil, shorten(redact(err))
 	}
 	return &http.Client{Transport: authenticated, CheckRedirect: c.checkRedirect}, nil
 }
 
-// named notes a registry that was asked for by name.
-func (c *Client) named(repository name.Repository) {
+// allowHost allows a private address for the registry of a repository that was requested by
+// name.
+func (c *Client) allowHost(repository name.Repository) {
 	if c.dialer != nil {
 		c.dialer.allow(repository.RegistryStr())
 	}
 }
 
-// redact takes the URL, whose query may hold a token, out of the standard client's
-// errors.
+// redact removes the URL, whose query may contain a token, from errors of the standard
+// client.
 func redact(err error) error {
 	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		return urlError.Err

@@ -25,9 +25,9 @@ func TestAdmissionIgnoresEvidenceWriter(t *testing.T) {
 	admit := func(source string) *handler {
 		return newTestHandler(webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome {
 			return []verdict.Outcome{{
-				Verdict:  gate.Verdict{Allowed: true, Gate: gate.Ref{Name: "shop-prod"}},
-				EvidenceQuery:    evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: webhooktest.Digest('a')}},
-				Evidence: []gate.Evidence{{Source: source}},
+				Verdict:       gate.Verdict{Allowed: true, Gate: gate.Ref{Name: "shop-prod"}},
+				EvidenceQuery: evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: webhooktest.Digest('a')}},
+				Evidence:      []gate.Evidence{{Source: source}},
 			}}
 		}))
 	}

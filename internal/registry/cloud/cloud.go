@@ -1,5 +1,5 @@
-// Package cloud has the credentials that clouds give to what runs in them, for their own
-// registries. It is apart from package registry because the clouds' libraries are large.
+// Package cloud provides the credentials that clouds issue to their workloads for their own
+// registries. It is separate from package registry because the clouds' libraries are large.
 package cloud
 
 import (
@@ -29,14 +29,14 @@ type Options struct {
 	Clouds []string
 }
 
-// AddTo adds the flags that every program has which reads registries as itself.
+// AddTo adds the flags of programs that read registries with their own credentials.
 func (o *Options) AddTo(flags *pflag.FlagSet) {
 	o.Options.AddTo(flags)
-	flags.StringSliceVar(&o.Clouds, "registry-keychain", nil, "`cloud` to ask who this is, for its own registries: amazon, azure or google; may be repeated (default: none is asked)")
+	flags.StringSliceVar(&o.Clouds, "registry-keychain", nil, "`cloud` whose credentials are used for its own registries: amazon, azure or google; may be repeated (default: none)")
 }
 
-// Client returns a Client with these options. No cloud is asked before one of its
-// registries is.
+// Client returns a Client with these options. A cloud is queried only for credentials to one
+// of its registries.
 func (o *Options) Client() (*registry.Client, error) {
 	options := o.Options
 	for _, name := range o.Clouds {
@@ -50,25 +50,26 @@ func (o *Options) Client() (*registry.Client, error) {
 }
 
 var clouds = map[string]authn.Keychain{
-	"amazon": only{isAmazon, authn.NewKeychainFromHelper(ecr.NewECRHelper(ecr.WithLogger(io.Discard)))},
-	"azure":  only{isAzure, authn.NewKeychainFromHelper(acr.NewACRCredentialsHelper())},
-	"google": only{isGoogle, &googleKeychain{}},
+	"amazon": scopedKeychain{isAmazon, authn.NewKeychainFromHelper(ecr.NewECRHelper(ecr.WithLogger(io.Discard)))},
+	"azure":  scopedKeychain{isAzure, authn.NewKeychainFromHelper(acr.NewACRCredentialsHelper())},
+	"google": scopedKeychain{isGoogle, &googleKeychain{}},
 }
 
-// only asks a keychain about the cloud's own registries. Azure's looks for its names
-// anywhere in a host's, and would send a token to any host with a similar name.
-type only struct {
+// scopedKeychain queries a keychain only for the cloud's own registries. Azure's keychain
+// matches its names anywhere in a host name, and would send a token to any host with a
+// similar name.
+type scopedKeychain struct {
 	owns  func(host string) bool
 	inner authn.Keychain
 }
 
 // Resolve implements authn.Keychain.
-func (o only) Resolve(target authn.Resource) (authn.Authenticator, error) {
+func (o scopedKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	return o.ResolveContext(context.Background(), target)
 }
 
 // ResolveContext implements authn.ContextKeychain.
-func (o only) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+func (o scopedKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	if !o.owns(target.RegistryStr()) {
 		return authn.Anonymous, nil
 	}
@@ -92,16 +93,17 @@ func endsIn(host string, suffixes ...string) bool {
 	return slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(host, suffix) })
 }
 
-// googleKeychain has the credentials of where the program runs. The library's own would
-// stay anonymous for ever where its first question fails.
+// googleKeychain has the credentials of the program's environment. The library's keychain
+// would stay anonymous if its first query fails.
 type googleKeychain struct {
 	mu    sync.Mutex
 	auth  authn.Authenticator
 	err   error
-	again time.Time // when to ask again after err
+	again time.Time // when to query again after err
 }
 
-// googlePause keeps each request from waiting for an answer that doesn't come.
+// googlePause is how long google isn't queried again after an error, so that requests don't
+// wait for it each time.
 const googlePause = 10 * time.Second
 
 // Resolve implements authn.Keychain.
@@ -114,12 +116,12 @@ func (g *googleKeychain) ResolveContext(ctx context.Context, _ authn.Resource) (
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.auth == nil && time.Now().After(g.again) {
-		// Tokens are renewed by this context, long after the first caller has gone.
+		// The context renews tokens, long after the first caller has returned.
 		g.auth, g.err = google.NewEnvAuthenticator(context.WithoutCancel(ctx))
 		g.again = time.Now().Add(googlePause)
 	}
 	if g.auth == nil {
-		return nil, fmt.Errorf("asking google who this is: %w", g.err)
+		return nil, fmt.Errorf("querying google for credentials: %w", g.err)
 	}
 	return g.auth, nil
 }

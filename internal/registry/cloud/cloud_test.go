@@ -8,16 +8,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// recording is a cloud that notes whom its credentials were asked for.
-type recording struct{ asked []string }
+// recording is a keychain that records the hosts it was queried for.
+type recording struct{ queried []string }
 
 func (r *recording) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	r.asked = append(r.asked, target.RegistryStr())
+	r.queried = append(r.queried, target.RegistryStr())
 	return &authn.Basic{Username: "u", Password: "p"}, nil
 }
 
-// TestACloudIsAskedAboutItsOwnRegistries, and about none that is only called like one.
-func TestACloudIsAskedAboutItsOwnRegistries(t *testing.T) {
+// TestCloudIsQueriedForOwnRegistries, and not for hosts with a similar name.
+func TestCloudIsQueriedForOwnRegistries(t *testing.T) {
 	for host, want := range map[string]string{
 		"123456789012.dkr.ecr.eu-central-1.amazonaws.com":       "amazon",
 		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":      "amazon",
@@ -43,28 +43,28 @@ func TestACloudIsAskedAboutItsOwnRegistries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var asked []string
+			var queried []string
 			for cloud, keychain := range clouds {
 				recorded := &recording{}
-				auth, err := only{keychain.(only).owns, recorded}.Resolve(repository)
+				auth, err := scopedKeychain{keychain.(scopedKeychain).owns, recorded}.Resolve(repository)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if (auth != authn.Anonymous) != (len(recorded.asked) > 0) {
-					t.Errorf("%s: credentials %v, asked %v", cloud, auth, recorded.asked)
+				if (auth != authn.Anonymous) != (len(recorded.queried) > 0) {
+					t.Errorf("%s: credentials %v, queried %v", cloud, auth, recorded.queried)
 				}
-				if len(recorded.asked) > 0 {
-					asked = append(asked, cloud)
+				if len(recorded.queried) > 0 {
+					queried = append(queried, cloud)
 				}
 			}
-			if got := strings.Join(asked, ","); got != want {
-				t.Errorf("asked %q, want %q", got, want)
+			if got := strings.Join(queried, ","); got != want {
+				t.Errorf("queried %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-func TestACloudThatIsntKnown(t *testing.T) {
+func TestUnknownCloud(t *testing.T) {
 	if _, err := (&Options{Clouds: []string{"amazon", "cirrus"}}).Client(); err == nil || !strings.Contains(err.Error(), "amazon, azure, google") {
 		t.Errorf("%v doesn't say which there are", err)
 	}

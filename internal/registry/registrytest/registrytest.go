@@ -25,14 +25,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// T is what is needed of a *testing.T; scripts have another one.
+// T is the used part of *testing.T; scripts implement it too.
 type T interface {
 	Helper()
 	Fatal(arguments ...any)
 	Cleanup(clean func())
 }
 
-// Kind of registry: the two that are out there.
+// Kind of registry, with or without the Referrers API.
 type Kind bool
 
 // The kinds.
@@ -71,12 +71,13 @@ func Start(t T, kind Kind) *Server {
 	return s
 }
 
-// Before has each request looked at first; where it returns true, it has answered.
+// Before sets a function that is called before each request; if it returns true, it has
+// responded.
 func (s *Server) Before(answer func(http.ResponseWriter, *http.Request) bool) {
 	s.before.Store(&answer)
 }
 
-// Also has each request looked at before what Before set.
+// Also adds a function that is called before the one that Before set.
 func (s *Server) Also(answer func(http.ResponseWriter, *http.Request) bool) {
 	next := s.before.Load()
 	s.Before(func(w http.ResponseWriter, r *http.Request) bool {
@@ -84,13 +85,13 @@ func (s *Server) Also(answer func(http.ResponseWriter, *http.Request) bool) {
 	})
 }
 
-// Wrap puts a handler around the registry's own, for one that behaves otherwise.
+// Wrap wraps the registry's handler, for different behaviour.
 func (s *Server) Wrap(wrap func(http.Handler) http.Handler) {
 	wrapped := wrap(*s.handler.Load())
 	s.handler.Store(&wrapped)
 }
 
-// Stop ends the registry: connections are refused from now on.
+// Stop stops the registry: connections are refused from now on.
 func (s *Server) Stop() { s.server.Close() }
 
 // Image pushes a random image to a repository of this registry and returns its digest.
@@ -137,7 +138,7 @@ func (s *Server) push(t T, repository string, pushed interface {
 	return digest
 }
 
-// Attach attaches an artifact of one layer to a subject, as anybody who may push can,
+// Attach attaches an artifact of one layer to a subject, as anyone who may push can,
 // and returns its digest.
 func (s *Server) Attach(t T, repository, subject, mediaType string, content []byte, annotations map[string]string) string {
 	t.Helper()
@@ -160,7 +161,7 @@ func (s *Server) Attach(t T, repository, subject, mediaType string, content []by
 	})
 }
 
-// Manifest puts any manifest, whether what it names is there or not.
+// Manifest puts any manifest, even if the content that it names is missing.
 func (s *Server) Manifest(t T, repository string, manifest v1.Manifest) string {
 	t.Helper()
 	raw, err := json.Marshal(manifest)
