@@ -19,13 +19,42 @@ import (
 	"github.com/envladder/envladder/internal/scm/scmtest"
 )
 
-// slowRegistry responds to a number of lookups, and then hangs until it is given more.
+// slowRegistry responds to a number of lookups. The next one hangs until the evaluation
+// times out, which it does at that moment: no test depends on how fast the machine is.
 type slowRegistry struct {
 	mu      sync.Mutex
 	left    int
 	tags    map[string]string
 	lookups map[string]int
 	broken  map[string]error
+	expire  func() // ends the evaluation
+}
+
+// expiring is a context whose deadline passes when expired is closed.
+type expiring struct {
+	context.Context
+	expired chan struct{}
+}
+
+func (c expiring) Done() <-chan struct{} { return c.expired }
+
+func (c expiring) Err() error {
+	select {
+	case <-c.expired:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// withTimeout returns the context of an evaluation, which ends when the registry hangs.
+func (r *slowRegistry) withTimeout(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+	c := expiring{ctx, make(chan struct{})}
+	expire := sync.OnceFunc(func() { close(c.expired) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expire = expire
+	return c, expire
 }
 
 func newSlowRegistry() *slowRegistry {
@@ -55,6 +84,9 @@ func (r *slowRegistry) Digest(ctx context.Context, repository, reference string)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.left == 0 {
+		if r.expire != nil {
+			r.expire()
+		}
 		r.mu.Unlock()
 		<-ctx.Done()
 		r.mu.Lock()
@@ -80,7 +112,7 @@ func TestEvaluateResumesLookupsOfSlowRegistry(t *testing.T) {
 			w := newFixture(t, ladder.ForgeGitea)
 			file := filepath.Join(w.dir, "state.json")
 			slow := newSlowRegistry()
-			w.images, w.limit = slow, 200*time.Millisecond
+			w.images = slow
 			w.start(file)
 			for n := 1; n <= pulls; n++ {
 				w.forge.Add(scmtest.Pull{Number: n, Commits: shas(n, commits), Updated: w.clock.Now()})
@@ -138,7 +170,7 @@ func TestEvaluateFailureIsNotAnswered(t *testing.T) {
 	w := newFixture(t, ladder.ForgeGitea)
 	w.ladder("shop", "max: 1")
 	slow := newSlowRegistry()
-	w.images, w.limit = slow, 200*time.Millisecond
+	w.images = slow
 	w.start("")
 	for n := 1; n <= 3; n++ {
 		w.forge.Add(scmtest.Pull{Number: n, Updated: w.clock.Now()})
@@ -155,7 +187,7 @@ func TestEvaluateFailureIsNotAnswered(t *testing.T) {
 func TestEvaluateFailureRemovesNoPreview(t *testing.T) {
 	w := newFixture(t, ladder.ForgeGitea)
 	slow := newSlowRegistry()
-	w.images, w.limit = slow, 200*time.Millisecond
+	w.images = slow
 	w.start("")
 	w.ladder("shop", "max: 1")
 	w.forge.Add(scmtest.Pull{Number: 2, Updated: w.clock.Now()})
@@ -228,7 +260,7 @@ func TestEvaluateErrorNamesSamePullRequest(t *testing.T) {
 func TestSearchAgainFailureIsIgnored(t *testing.T) {
 	w := newFixture(t, ladder.ForgeGitea)
 	slow := newSlowRegistry()
-	w.images, w.limit = slow, 500*time.Millisecond
+	w.images, w.limit = slow, 4*time.Second // a search may take half of what is left
 	w.start("")
 	for n := 1; n <= 3; n++ {
 		w.forge.Add(scmtest.Pull{Number: n, Commits: shas(n, 5), Updated: w.clock.Now()})
@@ -237,7 +269,7 @@ func TestSearchAgainFailureIsIgnored(t *testing.T) {
 	w.rows()
 	w.clock.pass(searchInterval)
 	slow.set(tagOf(3, shas(3, 5)[0]), digestOf(3))
-	for range 10 {
+	for range 3 {
 		slow.give(6) // the heads, and some of their earlier commits
 		if status, answer := w.execute("shop"); status != http.StatusOK {
 			t.Fatalf("%d: %s", status, answer)

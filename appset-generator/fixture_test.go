@@ -138,6 +138,9 @@ func (w *fixture) start(stateFile string) {
 	if w.limit != 0 {
 		s.evaluator.reports.timeout = w.limit
 	}
+	if slow, ok := w.images.(*slowRegistry); ok && w.limit == 0 {
+		s.evaluator.reports.withTimeout = slow.withTimeout
+	}
 	w.server = httptest.NewServer(s.routes())
 	w.t.Cleanup(w.server.Close)
 	w.url = w.server.URL

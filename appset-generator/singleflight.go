@@ -14,6 +14,8 @@ import (
 type singleflight[T any] struct {
 	// timeout of a call.
 	timeout time.Duration
+	// withTimeout ends the context of a call; nil is context.WithTimeout.
+	withTimeout func(context.Context, time.Duration) (context.Context, context.CancelFunc)
 	// ttl is how long a result is cached.
 	ttl time.Duration
 	now func() time.Time
@@ -54,8 +56,12 @@ func (s *singleflight[T]) join(ctx context.Context, key string, run func(context
 		s.calls = map[string]*call[T]{}
 	}
 	s.calls[key] = c
+	withTimeout := s.withTimeout
+	if withTimeout == nil {
+		withTimeout = context.WithTimeout
+	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+		ctx, cancel := withTimeout(context.WithoutCancel(ctx), s.timeout)
 		defer cancel()
 		c.err = panics.Catch(func() (err error) {
 			c.value, err = run(ctx)
