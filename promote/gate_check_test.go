@@ -118,7 +118,8 @@ func TestLadderGateWithRealEvidence(t *testing.T) {
 		t.Errorf("%s: %s", refused.Outcome, diff)
 	}
 	message := refused.Verdicts[0].Reasons[0].Message
-	_, deployed, ok := strings.Cut(message, "what is deployed is ")
+	_, deployed, _ := strings.Cut(message, ", but ")
+	deployed, ok := strings.CutSuffix(deployed, " is deployed")
 	if !ok {
 		t.Fatalf("message %q", message)
 	}
