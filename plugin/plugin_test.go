@@ -24,10 +24,10 @@ func TestReleaseName(t *testing.T) {
 		request Request
 		want    string
 	}{
-		"the Application's name":               {Request{AppName: "shop-prod"}, "shop-prod"},
-		"without its namespace":                {Request{AppName: "team_shop-prod"}, "shop-prod"},
-		"the parameter before the Application": {Request{AppName: "shop-prod", ReleaseName: "mine"}, "mine"},
-		"the ladder's without an Application":  {Request{}, "shop"},
+		"Application's name":               {Request{AppName: "shop-prod"}, "shop-prod"},
+		"Application in another namespace": {Request{AppName: "team_shop-prod"}, "shop-prod"},
+		"parameter":                        {Request{AppName: "shop-prod", ReleaseName: "mine"}, "mine"},
+		"no Application":                   {Request{}, "shop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := tt.request.releaseName(environment); got != tt.want {
@@ -53,13 +53,13 @@ func TestGenerateReturnsContextError(t *testing.T) {
 func TestNewRepoFS(t *testing.T) {
 	sent := fstest.MapFS{"shop/file": {}, "file": {}}
 	for name, tt := range map[string]struct{ rel, source, wantDir, open string }{
-		"all of it":                        {"shop", "shop", "shop", "shop/file"},
-		"all of it, the path written long": {"shop", "./shop/", "shop", "shop/file"},
-		"the root":                         {".", ".", ".", "file"},
-		"the Application's folder":         {".", "gitops/shop", "gitops/shop", "gitops/shop/file"},
-		"a folder above it":                {"shop", "gitops/shop", "gitops/shop", "gitops/file"},
-		"no path":                          {"shop", "", "shop", "file"},
-		"a path that doesn't fit":          {"shop", "elsewhere/myshop", "shop", "file"},
+		"whole repository":                   {"shop", "shop", "shop", "shop/file"},
+		"unclean path":                       {"shop", "./shop/", "shop", "shop/file"},
+		"root":                               {".", ".", ".", "file"},
+		"Application's folder":               {".", "gitops/shop", "gitops/shop", "gitops/shop/file"},
+		"parent of the Application's folder": {"shop", "gitops/shop", "gitops/shop", "gitops/file"},
+		"no path":                            {"shop", "", "shop", "file"},
+		"path of another folder":             {"shop", "elsewhere/myshop", "shop", "file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, dir, err := newRepoFS(sent, tt.rel, tt.source)

@@ -877,7 +877,7 @@ func TestSocket(t *testing.T) {
 		refused(t, t.TempDir(), "../envladder", "plugin name")
 	})
 	t.Run("long path", func(t *testing.T) {
-		refused(t, "/tmp", strings.Repeat("a", 110), "107 is the most")
+		refused(t, "/tmp", strings.Repeat("a", 110), "the maximum is 107")
 	})
 	t.Run("missing folder", func(t *testing.T) {
 		refused(t, filepath.Join(t.TempDir(), "missing"), "envladder", "listening")

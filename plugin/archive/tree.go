@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// tree is a read-only file system in memory. It follows symbolic links that lead nowhere else.
+// tree is a read-only file system in memory. It follows only symbolic links within the archive.
 type tree struct {
 	nodes map[string]*node
 	// store has the compressed contents.

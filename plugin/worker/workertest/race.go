@@ -2,5 +2,6 @@
 
 package workertest
 
-// Memory is the memory limit of the tests' workers. The race detector needs four times as much.
+// Memory is the memory limit of the tests' workers. The race detector uses four
+// bytes in addition to each byte.
 const Memory = 2 << 30

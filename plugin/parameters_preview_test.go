@@ -70,15 +70,15 @@ func TestPreviewRunsDigestOfParameters(t *testing.T) {
 func TestPreviewParametersAreRejectedElsewhere(t *testing.T) {
 	image := `{"name":"images","map":{"web":"` + previewDigest + `"}}`
 	for name, test := range map[string]struct{ parameters, want string }{
-		"a digest for prod":          {`[{"name":"environment","string":"prod"},` + image + `]`, `are for environment preview: what "prod" runs is in its pins`},
-		"a pull request for prod":    {`[{"name":"environment","string":"prod"},{"name":"pullRequest","string":"7"}]`, `are for environment preview`},
-		"no pull request":            {`[{"name":"environment","string":"preview"},` + image + `]`, `parameter pullRequest is "": environment preview wants the number`},
-		"a number written strangely": {`[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"+7"},` + image + `]`, `parameter pullRequest is "+7"`},
-		"no images":                  {`[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"7"}]`, `image "web" has no digest`},
-		"a tag":                      {`[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"7"},{"name":"images","map":{"web":"pr-7"}}]`, `want a digest`},
-		"a target":                   {`[{"name":"environment","string":"preview"},{"name":"target","string":"eu"}]`, `preview has no targets`},
-		"images as a string":         {`[{"name":"images","string":"web"}]`, `parameter "images" must be a map`},
-		"pr-7 by name":               {`[{"name":"environment","string":"pr-7"}]`, `choosing environment "pr-7": ladder "shop" has dev, prod, preview`},
+		"digest for prod":       {`[{"name":"environment","string":"prod"},` + image + `]`, `are for environment preview: what "prod" runs is in its pins`},
+		"pull request for prod": {`[{"name":"environment","string":"prod"},{"name":"pullRequest","string":"7"}]`, `are for environment preview`},
+		"no pull request":       {`[{"name":"environment","string":"preview"},` + image + `]`, `parameter pullRequest is "": environment preview wants the number`},
+		"unusual number":        {`[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"+7"},` + image + `]`, `parameter pullRequest is "+7"`},
+		"no images":             {`[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"7"}]`, `image "web" has no digest`},
+		"tag":                   {`[{"name":"environment","string":"preview"},{"name":"pullRequest","string":"7"},{"name":"images","map":{"web":"pr-7"}}]`, `want a digest`},
+		"target":                {`[{"name":"environment","string":"preview"},{"name":"target","string":"eu"}]`, `preview has no targets`},
+		"string as images":      {`[{"name":"images","string":"web"}]`, `parameter "images" must be a map`},
+		"name of a preview":     {`[{"name":"environment","string":"pr-7"}]`, `choosing environment "pr-7": ladder "shop" has dev, prod, preview`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if text, err := generateWith(t, test.parameters); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -193,9 +193,9 @@ func TestSymbolicLinkAsLayerInSentPart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		target, want string
 	}{
-		"a target that wasn't sent is named":           {target: "../../elsewhere/prod.yaml", want: "add /elsewhere/prod.yaml to the Application's annotation"},
-		"a link may leave what was sent and come back": {target: "../../gitops/elsewhere/prod.yaml"},
-		"a link out of the repository is refused":      {target: "../../../prod.yaml", want: "leads outside the repository"},
+		"target that was not sent":           {target: "../../elsewhere/prod.yaml", want: "add /elsewhere/prod.yaml to the Application's annotation"},
+		"link out of the sent part and back": {target: "../../gitops/elsewhere/prod.yaml"},
+		"link out of the repository":         {target: "../../../prod.yaml", want: "leads outside the repository"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRepository(t)
