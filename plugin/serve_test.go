@@ -801,13 +801,10 @@ func TestServeSkipsLargeFile(t *testing.T) {
 func TestSocket(t *testing.T) {
 	t.Run("mode and removal", func(t *testing.T) {
 		s := serve(t, archive.DefaultLimits)
-		info, err := os.Stat(s.socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode().Perm() != 0o666 {
-			t.Errorf("mode %v", info.Mode())
-		}
+		waitFor(t, func() bool { // the mode is set after the socket listens
+			info, err := os.Stat(s.socket)
+			return err == nil && info.Mode().Perm() == 0o666
+		})
 		if err := s.stop(); err != nil {
 			t.Errorf("Serve returned %v", err)
 		}
