@@ -227,7 +227,7 @@ func pack(t *testing.T, fsys fs.FS, dir, name string) []byte {
 	return b.Bytes()
 }
 
-func TestAPackagedChartRendersLikeItsFolder(t *testing.T) {
+func TestPackagedChartRendersLikeItsFolder(t *testing.T) {
 	fsys := charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/values.yaml", "name: packed", "c/templates/pod.yaml", charttest.PodYAML)
 	data := pack(t, fsys, "c", "small")
 	fsys["small-1.0.0.tgz"] = &fstest.MapFile{Data: data}
@@ -247,7 +247,7 @@ func TestAPackagedChartRendersLikeItsFolder(t *testing.T) {
 	}
 }
 
-func TestDigestOfAFolder(t *testing.T) {
+func TestFolderDigest(t *testing.T) {
 	base := func() fstest.MapFS {
 		return charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML, "c/.helmignore", "*.bak\n")
 	}
@@ -353,7 +353,7 @@ func TestSymbolicLinksInAChart(t *testing.T) {
 	}
 }
 
-func TestLoadRefuses(t *testing.T) {
+func TestLoadRejects(t *testing.T) {
 	library := "apiVersion: v2\nname: lib\nversion: 1.0.0\ntype: library\n"
 	needy := charttest.ChartYAML + "dependencies:\n- {name: redis, version: 1.x.x, repository: https://charts.example.com}\n"
 	fsys := charttest.Files(
@@ -413,7 +413,7 @@ func TestANameCantEndTheCommentThatItStandsIn(t *testing.T) {
 	}
 }
 
-func TestAFIFOIsNoFileOfAChart(t *testing.T) {
+func TestLoadRejectsFIFO(t *testing.T) {
 	for _, name := range []string{".helmignore", "values.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -428,7 +428,7 @@ func TestAFIFOIsNoFileOfAChart(t *testing.T) {
 	}
 }
 
-func TestRenderRefuses(t *testing.T) {
+func TestRenderRejects(t *testing.T) {
 	schema := func(s string) []string { return []string{"c/values.schema.json", s} }
 	for _, tt := range []struct {
 		name    string

@@ -86,15 +86,15 @@ func TestRenderEqualsHelm(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			step := ladder.Resolved{}
+			resolved := ladder.Resolved{}
 			var files []string
 			for i, content := range tt.layers {
 				name := fmt.Sprintf("%d.yaml", i)
 				write(t, dir, name, content)
 				files = append(files, filepath.Join(dir, name))
-				step.Layers = append(step.Layers, ladder.Layer{Path: name, Origin: "layers"})
+				resolved.Layers = append(resolved.Layers, ladder.Layer{Path: name, Origin: "layers"})
 			}
-			merged, err := layers.Merge(t.Context(), os.DirFS(dir), step)
+			merged, err := layers.Merge(t.Context(), os.DirFS(dir), resolved)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,16 +118,16 @@ func TestTheExampleRendersAsHelmDoes(t *testing.T) {
 	for _, at := range []struct{ environment, target string }{{"dev", ""}, {"staging", ""}, {"prod", "eu"}, {"prod", "us"}} {
 		for _, kubeVersion := range []string{"", "1.34.4"} {
 			t.Run(strings.Join([]string{at.environment, at.target, kubeVersion}, " "), func(t *testing.T) {
-				step, err := document.Resolve(at.environment, at.target)
+				resolved, err := document.Resolve(at.environment, at.target)
 				if err != nil {
 					t.Fatal(err)
 				}
 				var files []string
-				for _, layer := range step.Layers {
+				for _, layer := range resolved.Layers {
 					files = append(files, filepath.Join(gitops, layer.Path))
 				}
 				dir := t.TempDir()
-				for i, pin := range step.Pins {
+				for i, pin := range resolved.Pins {
 					if strings.Contains(pin.ValuesPath, ".") {
 						t.Fatalf("the value path %q is nested: teach this test", pin.ValuesPath)
 					}
@@ -136,12 +136,12 @@ func TestTheExampleRendersAsHelmDoes(t *testing.T) {
 					files = append(files, filepath.Join(dir, name))
 				}
 				release := chart.Release{Name: "shop", Namespace: "shop", KubeVersion: kubeVersion}
-				merged, err := layers.Merge(t.Context(), os.DirFS(gitops), step)
+				merged, err := layers.Merge(t.Context(), os.DirFS(gitops), resolved)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := printed(t, render(t, load(t, gitops, step.Chart), merged.Values, release))
-				want := helmTemplate(t, filepath.Join(gitops, step.Chart), release, files...)
+				got := printed(t, render(t, load(t, gitops, resolved.Chart), merged.Values, release))
+				want := helmTemplate(t, filepath.Join(gitops, resolved.Chart), release, files...)
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("not what Helm prints (-helm +ours):\n%s", diff)
 				}
@@ -202,7 +202,7 @@ func TestMergeEqualsHelm(t *testing.T) {
 	}
 	drawn := rapid.SliceOfN(tree(3), 0, 4)
 	rapid.Check(t, func(t *rapid.T) {
-		step := ladder.Resolved{}
+		resolved := ladder.Resolved{}
 		var files []string
 		for i, layer := range drawn.Draw(t, "layers") {
 			content, err := yaml.Marshal(layer)
@@ -214,13 +214,13 @@ func TestMergeEqualsHelm(t *testing.T) {
 				t.Fatal(err)
 			}
 			files = append(files, filepath.Join(dir, name))
-			step.Layers = append(step.Layers, ladder.Layer{Path: name})
+			resolved.Layers = append(resolved.Layers, ladder.Layer{Path: name})
 		}
 		want, err := (&values.Options{ValueFiles: files}).MergeValues(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := layers.Merge(t.Context(), os.DirFS(dir), step)
+		got, err := layers.Merge(t.Context(), os.DirFS(dir), resolved)
 		if err != nil {
 			t.Fatal(err)
 		}

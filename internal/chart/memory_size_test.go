@@ -20,8 +20,8 @@ func inUse() int64 {
 	return int64(memory.HeapAlloc)
 }
 
-// TestHeldIsNoLessThanWhatAChartTakes: who bounds charts by it would keep too many else.
-func TestHeldIsNoLessThanWhatAChartTakes(t *testing.T) {
+// MemorySize must not be less than a chart takes, since caches of charts are bounded by it.
+func TestMemorySizeIsNoLessThanUsed(t *testing.T) {
 	properties := make([]string, 10_000)
 	for i := range properties {
 		properties[i] = fmt.Sprintf(`"p%d":{"type":"string"}`, i)

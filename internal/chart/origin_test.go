@@ -93,21 +93,21 @@ func drawService(t *rapid.T) (fstest.MapFS, ladder.Resolved) {
 		"c/charts/plain/Chart.yaml", "apiVersion: v2\nname: plain\nversion: 1.0.0\n",
 		"c/charts/plain/values.yaml", values(true),
 	)
-	step := ladder.Resolved{}
+	resolved := ladder.Resolved{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "layers") {
 		name := fmt.Sprintf("layer%d.yaml", i)
 		repository[name] = &fstest.MapFile{Data: []byte(values(true, "cache", "queue", "deep", "plain"))}
-		step.Layers = append(step.Layers, ladder.Layer{Path: name, Origin: "layers"})
+		resolved.Layers = append(resolved.Layers, ladder.Layer{Path: name, Origin: "layers"})
 	}
-	return repository, step
+	return repository, resolved
 }
 
 // The value at a value's origin is what templates see, in the file and line that are
 // named, whatever Helm does with globals, aliases, imported values, nulls and merge keys.
 func TestOriginHasTheMergedValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		repository, step := drawService(t)
-		merged, err := layers.Merge(t.Context(), repository, step)
+		repository, resolved := drawService(t)
+		merged, err := layers.Merge(t.Context(), repository, resolved)
 		if err != nil {
 			t.Fatal(err)
 		}

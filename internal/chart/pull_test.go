@@ -67,7 +67,7 @@ func TestOnlyListedRegistriesAreAsked(t *testing.T) {
 	}
 }
 
-func TestAPulledChartIsKept(t *testing.T) {
+func TestPulledChartIsCached(t *testing.T) {
 	server, address, data := pushed(t, chartLayer)
 	dir := filepath.Join(t.TempDir(), "charts")
 	for range 2 {
@@ -127,7 +127,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func TestPullRefuses(t *testing.T) {
+func TestPullRejects(t *testing.T) {
 	server, address, _ := pushed(t, "application/octet-stream")
 	for name, tt := range map[string]struct{ address, want string }{
 		"what is no chart":      {address, "it isn't a chart: its manifest has no layer of type"},
@@ -147,7 +147,7 @@ func TestPullRefuses(t *testing.T) {
 	}
 }
 
-func TestAPullIsMadeOnceAndEndsWithWhoAsked(t *testing.T) {
+func TestPullIsSharedAndStopsWithContext(t *testing.T) {
 	server, address, _ := pushed(t, chartLayer)
 	var asked atomic.Int32
 	held := make(chan struct{})

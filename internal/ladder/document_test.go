@@ -89,7 +89,7 @@ func replaced(t *testing.T, name, part, by string) fstest.MapFS {
 	return with(name, strings.Replace(content, part, by, 1))
 }
 
-func TestStep(t *testing.T) {
+func TestResolve(t *testing.T) {
 	web := ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"}
 	job := ladder.Image{Name: "job", Repository: "127.0.0.1:5000/shop/job", ValuesPath: "job.image"}
 	common := []ladder.Layer{
@@ -162,13 +162,13 @@ func TestStep(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("step (-want +got):\n%s", diff)
+				t.Errorf("resolved (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestDayOneInjectsNothing(t *testing.T) {
+func TestResolveWithoutImagesInjectsNothing(t *testing.T) {
 	files := fstest.MapFS{
 		"ladder.yaml":      {Data: []byte(head + "spec: {chart: chart, stamps: \"Off\", environments: [{name: dev, layers: [dev.yaml]}, {name: local}]}\n")},
 		"chart/Chart.yaml": {},
@@ -187,14 +187,14 @@ func TestDayOneInjectsNothing(t *testing.T) {
 		Layers: []ladder.Layer{{Path: "dev.yaml", Origin: "environment dev"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("step (-want +got):\n%s", diff)
+		t.Errorf("resolved (-want +got):\n%s", diff)
 	}
 	if err := document.Check(); err != nil {
 		t.Errorf("check: %v", err)
 	}
 }
 
-func TestStepOfWhatIsNotThere(t *testing.T) {
+func TestResolveRejectsUnknownNames(t *testing.T) {
 	document, err := ladder.Open(shop(), "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestCheckChartsLoadsEachOnce(t *testing.T) {
 	}
 }
 
-func TestOpenWithoutALadder(t *testing.T) {
+func TestOpenWithoutLadder(t *testing.T) {
 	_, err := ladder.Open(os.DirFS(t.TempDir()), "shop/values")
 	want := `finding ladder.yaml in folder "shop/values" of the repository: there is none: set the ladder's folder (-C, or the Application's path)`
 	if !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
@@ -359,7 +359,7 @@ func TestOpenWithoutALadder(t *testing.T) {
 }
 
 // An error that isn't the document's names no path of this machine, and no operation.
-func TestOpenOutsideTheRepository(t *testing.T) {
+func TestOpenOutsideRepository(t *testing.T) {
 	outside, dir := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "ladder.yaml"), []byte(head), 0o600); err != nil {
 		t.Fatal(err)
@@ -389,7 +389,7 @@ func diffProblems(t *testing.T, want string, err error) {
 	}
 }
 
-func TestAProblemOfOneEnvironmentDoesNotStopAnother(t *testing.T) {
+func TestResolveIgnoresProblemsOfOtherEnvironments(t *testing.T) {
 	document, err := ladder.Open(with("shop/values/prod.yaml", ""), "shop")
 	if err != nil {
 		t.Fatal(err)

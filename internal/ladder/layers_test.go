@@ -23,7 +23,7 @@ func day(spec string, files ...string) fstest.MapFS {
 	return repo
 }
 
-func step(t *testing.T, repo fstest.MapFS, environment string) (ladder.Resolved, error) {
+func resolveDay(t *testing.T, repo fstest.MapFS, environment string) (ladder.Resolved, error) {
 	t.Helper()
 	document, err := ladder.Open(repo, "shop")
 	if err != nil {
@@ -47,7 +47,7 @@ func TestGlobs(t *testing.T) {
 		"two globs may have the same file, the last one wins": {"  layers: ['values/*.yaml', 'values/a*.yaml']\n" + prod, "shop/values/a.yaml shop/values/b.yaml shop/values/a.yaml shop/values/prod.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := step(t, day(test.spec, files...), "prod")
+			got, err := resolveDay(t, day(test.spec, files...), "prod")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestGlobsThatFindNothingOrTooMuch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo := day(test.spec+dev, many...)
-			_, err := step(t, repo, "dev")
+			_, err := resolveDay(t, repo, "dev")
 			diffProblems(t, test.want, err)
 			document, err := ladder.Open(repo, "shop")
 			if err != nil {
@@ -132,7 +132,7 @@ func TestPinValues(t *testing.T) {
 
 func TestOverride(t *testing.T) {
 	repo := day("  overrides: [replicaCount, features.**, 'hosts.*', 'annotations[\"example.com/role\"]']\n  environments: [{name: dev}, {name: prod, overrides: []}, {name: staging, overrides: [host]}]\n  preview: {overrides: [host]}\n")
-	dev, err := step(t, repo, "dev")
+	dev, err := resolveDay(t, repo, "dev")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestOverride(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if len(dev.Overrides) > 0 {
-		t.Error("the step itself was changed")
+		t.Error("the original was changed")
 	}
 
 	for name, test := range map[string]struct{ environment, path, want string }{
@@ -166,7 +166,7 @@ func TestOverride(t *testing.T) {
 		"Helm's own backslash": {"dev", `annotations.example\.com/role`, "lets parameters set"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := step(t, repo, test.environment)
+			s, err := resolveDay(t, repo, test.environment)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -39,9 +39,9 @@ func openPreview(t *testing.T, text string) *ladder.Document {
 
 func digestOf(digit string) string { return "sha256:" + strings.Repeat(digit, 64) }
 
-func TestPreviewStep(t *testing.T) {
+func TestResolvePreview(t *testing.T) {
 	d := openPreview(t, previewLadder)
-	step, err := d.ResolvePreview(7, map[string]string{"web": digestOf("a"), "worker": digestOf("b")})
+	resolved, err := d.ResolvePreview(7, map[string]string{"web": digestOf("a"), "worker": digestOf("b")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +57,12 @@ func TestPreviewStep(t *testing.T) {
 			{Image: d.Spec.Images[1], Digest: digestOf("b"), Source: "pr-7"},
 		},
 	}
-	if diff := cmp.Diff(want, step); diff != "" {
-		t.Errorf("the step (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, resolved); diff != "" {
+		t.Errorf("the resolved (-want +got):\n%s", diff)
 	}
 }
 
-func TestPreviewStepRefuses(t *testing.T) {
+func TestResolvePreviewRejects(t *testing.T) {
 	both := map[string]string{"web": digestOf("a"), "worker": digestOf("b")}
 	with := func(name, digest string) map[string]string {
 		return map[string]string{"web": digestOf("a"), "worker": digestOf("b"), name: digest}

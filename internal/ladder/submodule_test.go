@@ -84,12 +84,12 @@ func TestSubmodules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step, err := document.Resolve("dev", "")
+		resolved, err := document.Resolve("dev", "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(step.Layers) != 2 || step.Layers[0].Path != "shared/values.yaml" || step.Layers[1].Path != "org/values.yaml" {
-			t.Errorf("layers %v", step.Layers)
+		if len(resolved.Layers) != 2 || resolved.Layers[0].Path != "shared/values.yaml" || resolved.Layers[1].Path != "org/values.yaml" {
+			t.Errorf("layers %v", resolved.Layers)
 		}
 	})
 	t.Run("git commits to the submodule", func(t *testing.T) {

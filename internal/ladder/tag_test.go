@@ -11,7 +11,7 @@ var pullRequest = map[string]string{
 	"number": "17", "headSHA": strings.Repeat("ab", 20), "headShortSHA": "abababab", "branchSlug": "fix-login",
 }
 
-func TestTagOfAPullRequest(t *testing.T) {
+func TestTagExecute(t *testing.T) {
 	for template, want := range map[string]string{
 		"pr-{{.number}}-{{.headShortSHA}}":        "pr-17-abababab",
 		"{{ .headSHA }}":                          strings.Repeat("ab", 20),
@@ -29,7 +29,7 @@ func TestTagOfAPullRequest(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTagIsRefused(t *testing.T) {
+func TestParseTagRejects(t *testing.T) {
 	for template, want := range map[string]string{
 		"":                                       "names no commit",
 		"latest":                                 "names no commit",
@@ -74,7 +74,7 @@ func FuzzParseTag(f *testing.F) {
 	})
 }
 
-func TestALadderThatStandsAlone(t *testing.T) {
+func TestParse(t *testing.T) {
 	const document = `apiVersion: envladder.dev/v1alpha1
 kind: Ladder
 metadata: {name: shop}

@@ -14,7 +14,7 @@ import (
 	"github.com/envladder/envladder/internal/strictyaml"
 )
 
-func TestProblemsOfTheLadder(t *testing.T) {
+func TestValidate(t *testing.T) {
 	// What every case but its subject has. It begins in line 4, in column 1.
 	const rest = "  chart: chart\n  environments: [{name: dev}]\n"
 	for name, test := range map[string]struct {
@@ -128,7 +128,7 @@ func TestProblemsOfTheLadder(t *testing.T) {
 			"spec: {chart: 'oci://registry.example.com/charts/shop:1.0.0', environments: [{name: dev}]}\n",
 			"ladder.yaml:4:15: spec.chart: \"oci://registry.example.com/charts/shop:1.0.0\" isn't a chart's digest: want oci://HOST/REPOSITORY@sha256:… with 64 lowercase hex digits, without a tag",
 		},
-		"one pins file for two places": {
+		"one pins file for two environments": {
 			"spec:\n  chart: chart\n  environments:\n  - {name: dev, pins: pins.yaml}\n  - {name: prod, targets: [{name: eu, pins: ./pins.yaml}]}\n",
 			"ladder.yaml:8:45: spec.environments[1].targets[0].pins: \"./pins.yaml\" is already spec.environments[0].pins: a promotion to one would change the other",
 		},
@@ -185,7 +185,7 @@ func TestProblemsOfTheLadder(t *testing.T) {
 			"spec:\n" + rest + "  preview: {ttl: -1h}\n",
 			"ladder.yaml:7:18: spec.preview.ttl: is \"-1h\": want a duration above 0, have -1h0m0s",
 		},
-		"an image's places": {
+		"value paths of an image": {
 			"spec:\n" + rest + "  images:\n" +
 				"  - {name: a, repository: docker.io/a, set: {image: '{{.Repositry}}@{{.Digest}}'}}\n" +
 				"  - {name: b, repository: docker.io/b, set: {b: '{{printf \"%1000000d\" 1}}', 'c[0].image': '{{.Digest}}', .d: '{{.Digest}}'}}\n" +
@@ -309,7 +309,7 @@ func TestHostileLadders(t *testing.T) {
 			rest + ", images: " + list(func(i int) string { return fmt.Sprintf("{name: i%d, repository: docker.io/a, valuesPath: a}", i) }),
 			"spec.images: has N items: at most 100 are allowed",
 		},
-		"overrides of many places beside images in many": {
+		"many overrides and many images": {
 			"chart: chart, images: [" + strings.Repeat("{name: a, repository: docker.io/a, set: {"+setPaths()+"}}, ", 100) + "], environments: [" +
 				strings.Repeat("{name: e, overrides: ["+strings.Repeat("'*.b.c.e', ", 50)+"]}, ", 100) + "]",
 			"",
@@ -386,8 +386,8 @@ func setPaths() string {
 	return b.String()
 }
 
-// What the bound cuts off isn't said to be missing.
-func TestWhatIsTooManyIsOneProblem(t *testing.T) {
+// Items beyond a bound must not be reported as missing.
+func TestTooManyItemsAreOneProblem(t *testing.T) {
 	var targets, pins strings.Builder
 	for i := range 101 {
 		fmt.Fprintf(&targets, "{name: t%d, after: t%d}, ", i, i+1)
@@ -406,7 +406,7 @@ func TestWhatIsTooManyIsOneProblem(t *testing.T) {
 }
 
 // A cycle is one problem, however many targets it has, and names some of them.
-func TestACircleOfTargetsIsOneProblem(t *testing.T) {
+func TestCycleOfTargetsIsOneProblem(t *testing.T) {
 	var b strings.Builder
 	for i := range 100 {
 		fmt.Fprintf(&b, "{name: t%d, after: t%d}, ", i, (i+1)%100)
@@ -418,7 +418,8 @@ func TestACircleOfTargetsIsOneProblem(t *testing.T) {
 		"after t15 after t16 after t17 after t18 after t19 after … after t0", err)
 }
 
-// Whatever the bytes: an answer, and a problem is one line that begins with its file.
+// FuzzLadder checks that any bytes parse without a panic, and that each problem is one line
+// that begins with its file.
 func FuzzLadder(f *testing.F) {
 	example, err := os.ReadFile("../../examples/shop/gitops/shop/ladder.yaml")
 	if err != nil {
@@ -457,7 +458,7 @@ func FuzzLadder(f *testing.F) {
 	})
 }
 
-// Whatever the bytes: either problems, or a digest for every image.
+// FuzzPins checks that any bytes result in problems or in a digest for every image.
 func FuzzPins(f *testing.F) {
 	for _, seed := range []string{
 		string(shop()["shop/pins/dev.yaml"].Data), string(shop()["shop/pins/eu.yaml"].Data), "images: {web: v1}", "chart: ../..", "images: [*a]",
@@ -471,15 +472,15 @@ func FuzzPins(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step, err := document.Resolve("dev", "")
+		resolved, err := document.Resolve("dev", "")
 		if err != nil {
 			wellFormed(t, err)
 			return
 		}
-		if len(step.Pins) != 2 {
-			t.Fatalf("got %d pins without a problem, want one for each of 2 images", len(step.Pins))
+		if len(resolved.Pins) != 2 {
+			t.Fatalf("got %d pins without a problem, want one for each of 2 images", len(resolved.Pins))
 		}
-		for _, pin := range step.Pins {
+		for _, pin := range resolved.Pins {
 			if len(pin.Digest) != len(digestA) || strings.Trim(pin.Digest[len("sha256:"):], "0123456789abcdef") != "" {
 				t.Fatalf("%s passed for a digest", pin.Digest)
 			}

@@ -36,7 +36,7 @@ func inUTF16(s string) string {
 	return b.String()
 }
 
-// What a layer's bytes may do: each case ends in problems that name the layer.
+// Each hostile layer results in problems that name the layer.
 func TestHostileLayers(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"an alias bomb":         {bomb(), "a.yaml:2:8: b[0]: the aliases from here on repeat more than 10000 nodes"},
@@ -74,8 +74,8 @@ func TestHostileLayers(t *testing.T) {
 		"more than 1 MiB": {"a: " + strings.Repeat("x", strictyaml.MaxSize), "a.yaml: is larger than 1 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			repo, step := stepOf(test.content)
-			_, err := layers.Merge(t.Context(), repo, step)
+			repo, resolved := resolvedOf(test.content)
+			_, err := layers.Merge(t.Context(), repo, resolved)
 			wantProblems(t, test.want, err)
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Error("the error shows a value")
@@ -85,8 +85,8 @@ func TestHostileLayers(t *testing.T) {
 	}
 }
 
-// What is odd, and means to us what it means to Helm, by its own parser.
-func TestOddValuesAreHelms(t *testing.T) {
+// Odd values are read as Helm's own parser reads them.
+func TestMergeReadsOddValuesLikeHelm(t *testing.T) {
 	m := merge(t, "\ufeffa: on\nb: off\nc: yes\nd: 0755\ne: 0o17\nf: 1_000\ng: 1:30\nh: 2020-01-01\ni: 1e999\nj: 9007199254740992\nk: \"9007199254740993\"\nl: 1.10\nm: ~\n\"on\": 1\n1: one\n\"y\": 2\n<<: {o: 1}\n")
 	want := map[string]any{
 		"a": true, "b": false, "c": true, "d": 493.0, "e": 15.0, "f": 1000.0, "g": "1:30", "h": "2020-01-01", "i": "1e999",
@@ -98,7 +98,7 @@ func TestOddValuesAreHelms(t *testing.T) {
 }
 
 // What a layer's path may do. The repository is a real one, by the operating system's
-// own rules for links; beside it is what must not be read.
+// own rules for links; next to it are files that must not be read.
 func TestHostilePaths(t *testing.T) {
 	base := t.TempDir()
 	root := filepath.Join(base, "repo")
@@ -172,11 +172,11 @@ func TestHostilePaths(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				step, err := document.Resolve("dev", "")
+				resolved, err := document.Resolve("dev", "")
 				if err != nil {
 					return err
 				}
-				_, err = layers.Merge(t.Context(), repository.FS(), step)
+				_, err = layers.Merge(t.Context(), repository.FS(), resolved)
 				return err
 			}()
 			if test.want == "" {
@@ -195,7 +195,7 @@ func TestHostilePaths(t *testing.T) {
 	}
 }
 
-// Whatever the bytes of two layers: either problems, each a line that begins with its
+// FuzzLayers checks that two layers of any bytes result in either problems, each a line that begins with its
 // layer, or values that are explained: what a leaf's setting says is what is merged.
 func FuzzLayers(f *testing.F) {
 	for _, seed := range [][2]string{
@@ -210,11 +210,11 @@ func FuzzLayers(f *testing.F) {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
 	f.Fuzz(func(t *testing.T, low, high []byte) {
-		step := ladder.Resolved{
+		resolved := ladder.Resolved{
 			Layers: []ladder.Layer{{Path: "low.yaml", Origin: "layers"}, {Path: "high.yaml", Origin: "environment dev"}},
 			Pins:   []ladder.Pin{{Image: ladder.Image{Name: "web", Repository: "registry.example.com/web", ValuesPath: "image"}, Digest: digest, Source: "pins.yaml"}},
 		}
-		m, err := layers.Merge(t.Context(), fstest.MapFS{"low.yaml": {Data: low}, "high.yaml": {Data: high}}, step)
+		m, err := layers.Merge(t.Context(), fstest.MapFS{"low.yaml": {Data: low}, "high.yaml": {Data: high}}, resolved)
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				if !strings.HasPrefix(line, "low.yaml") && !strings.HasPrefix(line, "high.yaml") && !strings.HasPrefix(line, `parsing layer "`) {

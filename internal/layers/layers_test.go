@@ -18,25 +18,25 @@ import (
 
 const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-// stepOf has layers a.yaml, b.yaml … of these contents; a content that begins with
+// resolvedOf has layers a.yaml, b.yaml … of these contents; a content that begins with
 // "tier:" and a newline is a tier's.
-func stepOf(contents ...string) (fstest.MapFS, ladder.Resolved) {
-	repo, step := fstest.MapFS{}, ladder.Resolved{}
+func resolvedOf(contents ...string) (fstest.MapFS, ladder.Resolved) {
+	repo, resolved := fstest.MapFS{}, ladder.Resolved{}
 	for i, content := range contents {
 		name, origin := string(rune('a'+i))+".yaml", "layers"
 		if rest, ok := strings.CutPrefix(content, "tier:\n"); ok {
 			content, origin = rest, "tier full"
 		}
 		repo[name] = &fstest.MapFile{Data: []byte(content)}
-		step.Layers = append(step.Layers, ladder.Layer{Path: name, Origin: origin})
+		resolved.Layers = append(resolved.Layers, ladder.Layer{Path: name, Origin: origin})
 	}
-	return repo, step
+	return repo, resolved
 }
 
 func merge(t *testing.T, contents ...string) *layers.Merged {
 	t.Helper()
-	repo, step := stepOf(contents...)
-	merged, err := layers.Merge(t.Context(), repo, step)
+	repo, resolved := resolvedOf(contents...)
+	merged, err := layers.Merge(t.Context(), repo, resolved)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func wantProblems(t *testing.T, want string, err error) {
 	}
 }
 
-func TestAnotherKindIsRefused(t *testing.T) {
+func TestMergeRejectsTypeConflicts(t *testing.T) {
 	for name, test := range map[string]struct {
 		contents []string
 		want     string
@@ -82,14 +82,14 @@ func TestAnotherKindIsRefused(t *testing.T) {
 		"lists and scalars, at odds": {[]string{"a: 1\nb: []\n", "a: []\nb: text\n"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			repo, step := stepOf(test.contents...)
-			_, err := layers.Merge(t.Context(), repo, step)
+			repo, resolved := resolvedOf(test.contents...)
+			_, err := layers.Merge(t.Context(), repo, resolved)
 			wantProblems(t, test.want, err)
 		})
 	}
 }
 
-func TestAnotherKindThanTheChart(t *testing.T) {
+func TestCheckChart(t *testing.T) {
 	chart := []layers.Default{
 		{File: "chart/values.yaml", Values: map[string]any{"a": map[string]any{"b": 1.0}, "c": "x", "sub": map[string]any{"port": 1.0}, "e": "", "f": []any{}, "g": false, "m": nil, "p": map[string]any{}, "o": map[string]any{}}, Data: []byte("a:\n  b: 1\nc: x\nsub: {port: 1}\ne: ''\nf: []\ng: false\nm:\np: {}\no: {}\n")},
 		{File: "chart/charts/sub/values.yaml", Prefix: []string{"sub"}, Values: map[string]any{"d": map[string]any{"x": 1.0}, "port": map[string]any{"number": 1.0}}, Data: []byte("# sub\nd: {x: 1}\nport: {number: 1}\n")},
@@ -121,7 +121,7 @@ func TestAnotherKindThanTheChart(t *testing.T) {
 
 // What the pins set, no layer sets: not directly, not by null, an alias, a mapping's
 // place, or a tag.
-func TestOnlyThePinsSetImages(t *testing.T) {
+func TestMergeRejectsValuesOfPins(t *testing.T) {
 	pins := []ladder.Pin{
 		{Image: ladder.Image{Name: "web", Repository: "registry.example.com/web", ValuesPath: "web.image"}, Digest: digest, Source: "pins.yaml", Line: 2},
 		{Image: ladder.Image{Name: "job", Repository: "registry.example.com/job", Set: map[string]string{"sub.image": "{{.Repository}}@{{.Digest}}", "global.job.hex": "{{.Hex}}"}}, Digest: digest, Source: "pins.yaml", Line: 3},
@@ -140,16 +140,16 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 			"x: &x {digest: evil}\nweb:\n  image:\n    <<: [*x]\n",
 			`a.yaml:1:8: web.image.digest: is set by the pins for image "web": remove it, since nothing else may set it`,
 		},
-		"a tag":             {"web: {image: {tag: v1}}\n", `a.yaml:1:15: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`},
-		"a subchart's path": {"sub: {image: evil}\n", `a.yaml:1:7: sub.image: is set by the pins for image "job": remove it, since nothing else may set it`},
-		"a mapping there":   {"sub: {image: {repository: evil}}\n", `a.yaml:1:7: sub.image: is set by the pins for image "job": remove it, since nothing else may set it`},
-		"global":            {"global: {job: {hex: evil}}\n", `a.yaml:1:16: global.job.hex: is set by the pins for image "job": remove it, since nothing else may set it`},
-		"what is beside":    {"web: {image: {pullPolicy: Always, tag: null}}\nglobal: {x: 1}\nsub: {port: 1}\n", ""},
+		"a tag":                 {"web: {image: {tag: v1}}\n", `a.yaml:1:15: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`},
+		"a subchart's path":     {"sub: {image: evil}\n", `a.yaml:1:7: sub.image: is set by the pins for image "job": remove it, since nothing else may set it`},
+		"a mapping there":       {"sub: {image: {repository: evil}}\n", `a.yaml:1:7: sub.image: is set by the pins for image "job": remove it, since nothing else may set it`},
+		"global":                {"global: {job: {hex: evil}}\n", `a.yaml:1:16: global.job.hex: is set by the pins for image "job": remove it, since nothing else may set it`},
+		"other keys next to it": {"web: {image: {pullPolicy: Always, tag: null}}\nglobal: {x: 1}\nsub: {port: 1}\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			repo, step := stepOf(test.layer)
-			step.Pins = pins
-			merged, err := layers.Merge(t.Context(), repo, step)
+			repo, resolved := resolvedOf(test.layer)
+			resolved.Pins = pins
+			merged, err := layers.Merge(t.Context(), repo, resolved)
 			wantProblems(t, test.want, err)
 			if err != nil {
 				return
@@ -165,8 +165,8 @@ func TestOnlyThePinsSetImages(t *testing.T) {
 		})
 	}
 	t.Run("a parameter", func(t *testing.T) {
-		step := ladder.Resolved{Pins: pins, Overrides: []ladder.Override{{Path: []string{"web", "image", "tag"}, Value: "v1"}}}
-		_, err := layers.Merge(t.Context(), fstest.MapFS{}, step)
+		resolved := ladder.Resolved{Pins: pins, Overrides: []ladder.Override{{Path: []string{"web", "image", "tag"}, Value: "v1"}}}
+		_, err := layers.Merge(t.Context(), fstest.MapFS{}, resolved)
 		wantProblems(t, `the Application's parameter values: web.image.tag: is a tag of image "web", which can move: the pins say which digest runs, remove it`, err)
 	})
 }
@@ -271,10 +271,10 @@ func TestCompare(t *testing.T) {
 	})
 }
 
-func TestAllLayersAreReported(t *testing.T) {
-	repo, step := stepOf("x: 1\nx: 2\n", "- a list\n")
-	step.Layers = append(step.Layers, ladder.Layer{Path: "missing.yaml", Origin: "tier full"})
-	_, err := layers.Merge(t.Context(), repo, step)
+func TestMergeReportsAllLayers(t *testing.T) {
+	repo, resolved := resolvedOf("x: 1\nx: 2\n", "- a list\n")
+	resolved.Layers = append(resolved.Layers, ladder.Layer{Path: "missing.yaml", Origin: "tier full"})
+	_, err := layers.Merge(t.Context(), repo, resolved)
 	for _, want := range []string{"a.yaml:2:1: x: duplicate key, the first is in line 1", "b.yaml:1:1: want a mapping", `"missing.yaml" (tier full)`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
@@ -285,7 +285,7 @@ func TestAllLayersAreReported(t *testing.T) {
 	}
 }
 
-func TestSecretsInLayers(t *testing.T) {
+func TestCheckSecrets(t *testing.T) {
 	// Put together here, so that no scanner takes this file for a leak.
 	token := "ghp_" + strings.Repeat("a1B2", 9)
 	pem := "-----BEGIN RSA " + "PRIVATE KEY-----"
@@ -302,7 +302,7 @@ func TestSecretsInLayers(t *testing.T) {
 
 // Helm's reader takes a mapping from top to bottom, so a merge key overrides what is above
 // it, which people, yq and YAML's specification read the other way.
-func TestMergeKeyOverKeysAboveIsRefused(t *testing.T) {
+func TestCheckRejectsMergeKeyBelowKeys(t *testing.T) {
 	for name, test := range map[string]struct{ layer, want string }{
 		"below a key":             {"x: &x {a: 1, b: 2}\nw:\n  a: 3\n  <<: *x\n", "a.yaml:3:3: w.a: is overridden by the merge key (<<) in line 4 in Helm, but not in other parsers: move << above it"},
 		"of several":              {"x: &x {a: 1}\nz: &z {a: 2, b: 3}\nw:\n  b: 4\n  <<: [*x, *z]\n", "a.yaml:4:3: w.b: is overridden by the merge key (<<) in line 5 in Helm, but not in other parsers: move << above it"},

@@ -28,8 +28,8 @@ func TestLayersTogetherAreBounded(t *testing.T) {
 		"bytes by their aliases": {repeated(9, strings.Replace(aliases, "x", strings.Repeat("x", 100), 1)), "e.yaml: " + tooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
-			repo, step := stepOf(test.contents...)
-			_, err := layers.Merge(t.Context(), repo, step)
+			repo, resolved := resolvedOf(test.contents...)
+			_, err := layers.Merge(t.Context(), repo, resolved)
 			wantProblems(t, test.want, err)
 		})
 	}

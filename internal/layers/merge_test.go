@@ -46,8 +46,8 @@ func (c countingFS) Stat(name string) (fs.FileInfo, error) { return c.MapFS.Stat
 
 func TestMergeReadsALayerOnce(t *testing.T) {
 	fsys := countingFS{files("a.yaml", "x: a", "b.yaml", "x: b"), map[string]int{}}
-	step := ladder.Resolved{Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "a.yaml"}}}
-	got, err := layers.Merge(t.Context(), fsys, step)
+	resolved := ladder.Resolved{Layers: []ladder.Layer{{Path: "a.yaml"}, {Path: "b.yaml"}, {Path: "a.yaml"}}}
+	got, err := layers.Merge(t.Context(), fsys, resolved)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,12 +37,12 @@ func TestUnresolvedSecrets(t *testing.T) {
 		"what the cluster resolves":     {contents: []string{"p: vault:secret/data/shop#P\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			repo, step := stepOf(test.contents...)
-			step.Overrides = test.overrides
-			_, err := layers.Merge(t.Context(), repo, step)
+			repo, resolved := resolvedOf(test.contents...)
+			resolved.Overrides = test.overrides
+			_, err := layers.Merge(t.Context(), repo, resolved)
 			wantProblems(t, test.want, err)
-			step.LiteralSecrets = true
-			if _, err := layers.Merge(t.Context(), repo, step); err != nil {
+			resolved.LiteralSecrets = true
+			if _, err := layers.Merge(t.Context(), repo, resolved); err != nil {
 				t.Errorf("meant literally: %v", err)
 			}
 		})

@@ -17,7 +17,7 @@ import (
 type view struct {
 	layers.View
 
-	step ladder.Resolved
+	resolved ladder.Resolved
 	// ownValues are its values without the chart's.
 	ownValues *layers.Merged
 	// chart is nil where it is in a registry, which lint doesn't query; the view has only
@@ -33,8 +33,8 @@ func (l *linter) views(ctx context.Context) ([]view, error) {
 		problems strictyaml.Problems
 		views    []view
 	)
-	for _, step := range l.document.ResolveAll() {
-		v, err := l.view(ctx, step)
+	for _, resolved := range l.document.ResolveAll() {
+		v, err := l.view(ctx, resolved)
 		if found := strictyaml.ProblemsOf(err); found != nil {
 			problems = append(problems, found...)
 			continue
@@ -43,7 +43,7 @@ func (l *linter) views(ctx context.Context) ([]view, error) {
 			return nil, fmt.Errorf("checking the values of %s: %w", v.Name, err)
 		}
 		v.Real = slices.ContainsFunc(l.document.Spec.Environments, func(e ladder.Environment) bool {
-			return e.Name == step.Environment && e.Data == ladder.DataReal
+			return e.Name == resolved.Environment && e.Data == ladder.DataReal
 		})
 		views = append(views, v)
 	}
@@ -51,13 +51,13 @@ func (l *linter) views(ctx context.Context) ([]view, error) {
 }
 
 // view merges the values of one environment or target, and checks them against the chart.
-func (l *linter) view(ctx context.Context, step ladder.Resolved) (view, error) {
-	v := view{step: step, chart: l.charts[step.Chart], options: l.options}
-	v.Name, v.Template = step.Environment, ladder.IsPreview(step.Environment)
-	if step.Target != "" {
-		v.Name += "/" + step.Target
+func (l *linter) view(ctx context.Context, resolved ladder.Resolved) (view, error) {
+	v := view{resolved: resolved, chart: l.charts[resolved.Chart], options: l.options}
+	v.Name, v.Template = resolved.Environment, ladder.IsPreview(resolved.Environment)
+	if resolved.Target != "" {
+		v.Name += "/" + resolved.Target
 	}
-	merged, err := layers.Merge(ctx, l.repository, step)
+	merged, err := layers.Merge(ctx, l.repository, resolved)
 	if err != nil {
 		return v, err
 	}

@@ -22,10 +22,10 @@ type Options struct {
 	AllowEmpty bool
 }
 
-// releaseOf returns the release that a step is rendered as.
-func (o Options) releaseOf(step ladder.Resolved) chart.Release {
+// releaseOf returns the release that a resolved is rendered as.
+func (o Options) releaseOf(resolved ladder.Resolved) chart.Release {
 	release := o.Release
-	release.Name = cmp.Or(release.Name, step.Ladder)
+	release.Name = cmp.Or(release.Name, resolved.Ladder)
 	return release
 }
 

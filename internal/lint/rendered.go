@@ -60,22 +60,22 @@ func (l *linter) rendered(ctx context.Context, views []view) (strictyaml.Problem
 func (v view) chartOptions() chart.RenderOptions {
 	return chart.RenderOptions{
 		Values:         v.ownValues.Values,
-		Release:        v.options.releaseOf(v.step),
+		Release:        v.options.releaseOf(v.resolved),
 		AllowEmpty:     true,
-		LiteralSecrets: v.step.LiteralSecrets,
-		Pins:           v.step.Pins,
+		LiteralSecrets: v.resolved.LiteralSecrets,
+		Pins:           v.resolved.Pins,
 	}
 }
 
 // deployedOptions returns the options with which the plugin renders.
 func (v view) deployedOptions() chart.RenderOptions {
 	options := v.chartOptions()
-	options.Preflight = v.step.Preflight
-	if v.step.Stamps != ladder.StampsOff {
+	options.Preflight = v.resolved.Preflight
+	if v.resolved.Stamps != ladder.StampsOff {
 		options.Stamps = &postrender.Stamps{
-			Ladder:      v.step.Ladder,
-			Environment: v.step.Environment,
-			Target:      v.step.Target,
+			Ladder:      v.resolved.Ladder,
+			Environment: v.resolved.Environment,
+			Target:      v.resolved.Target,
 			ChartDigest: v.chart.Digest,
 		}
 	}
@@ -96,7 +96,7 @@ func (v view) render() (manifest.Manifests, strictyaml.Problems) {
 	if v.options.AllowEmpty || rendered.HasObject() {
 		return rendered, nil
 	}
-	return rendered, strictyaml.Problems{{File: v.step.Chart, Message: fmt.Sprintf(
+	return rendered, strictyaml.Problems{{File: v.resolved.Chart, Message: fmt.Sprintf(
 		"%s renders to nothing, and Argo CD would delete everything: if that is intended, set the Application's parameter allowEmpty and lint with --allow-empty", v.Name)}}
 }
 
@@ -113,7 +113,7 @@ func (v view) renderProblems(err error) strictyaml.Problems {
 	var problems strictyaml.Problems
 	for _, err := range all {
 		problems = append(problems, strictyaml.Problem{
-			File:    v.step.Chart,
+			File:    v.resolved.Chart,
 			Message: fmt.Sprintf("%s can't be rendered: %s", v.Name, printable.Line(err.Error(), 500)),
 		})
 	}
@@ -129,8 +129,8 @@ func (v view) nondeterminism(ctx context.Context) (strictyaml.Problems, error) {
 	}
 	var problems strictyaml.Problems
 	for _, n := range found {
-		p := strictyaml.Problem{File: v.step.Chart, Message: n.String()}
-		if n.File != "" && path.Ext(v.step.Chart) != ".tgz" {
+		p := strictyaml.Problem{File: v.resolved.Chart, Message: n.String()}
+		if n.File != "" && path.Ext(v.resolved.Chart) != ".tgz" {
 			p.File, p.Line, p.Column = v.chart.Locate(n.File), n.Line, n.Column
 		}
 		problems = append(problems, p)

@@ -28,7 +28,7 @@ func (u *unusedImages) add(v view, rendered manifest.Manifests) {
 		u.used, u.pinned = map[string]bool{}, map[string][]string{}
 	}
 	u.incomplete = u.incomplete || rendered == nil
-	for _, pin := range v.step.Pins {
+	for _, pin := range v.resolved.Pins {
 		used, err := postrender.UsesImage(rendered, pin)
 		u.used[pin.Name] = u.used[pin.Name] || used || err != nil
 		if pin.Line > 0 {

@@ -76,7 +76,7 @@ func (u *unusedValues) add(ctx context.Context, v view, rendered manifest.Manife
 // files returns the files of the view's layers.
 func (v view) files() map[string]bool {
 	files := map[string]bool{}
-	for _, layer := range v.step.Layers {
+	for _, layer := range v.resolved.Layers {
 		files[layer.Path] = true
 	}
 	return files

@@ -97,7 +97,7 @@ func TestProblems(t *testing.T) {
 			"~: 1\n",
 			"f.yaml:1:1: has a null key: use a string",
 		},
-		"a tag of somebody's own": {
+		"an unknown tag": {
 			"a: !!binary aGk=\nb: !ruby/object {}\n",
 			"f.yaml:1:4: a: has the tag \"!!binary\", which isn't supported\n" +
 				"f.yaml:2:4: b: has the tag \"!ruby/object\", which isn't supported",
@@ -189,7 +189,7 @@ func TestProblemsAreCut(t *testing.T) {
 	}
 }
 
-func TestWhatIsFine(t *testing.T) {
+func TestParseAccepts(t *testing.T) {
 	for name, in := range map[string]string{
 		"a plain mapping":      "a: {b: [1, x, null, 2020-01-01]}\n",
 		"anchors and a merge":  "x: &x {cpu: 1}\na: *x\nb:\n  <<: *x\n  mem: 2\n",
@@ -261,8 +261,8 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
-// What Parse finds invalid doesn't hide what Decode does.
-func TestDecodeOfWhatParseFoundAtProblem(t *testing.T) {
+// Problems of Parse must not hide those of Decode.
+func TestDecodeAfterParseProblems(t *testing.T) {
 	root, err := strictyaml.ParseMapping("f.yaml", []byte("name: a\nname: b\nnames: c\nlist: &l [*l, 7]\n? [x]\n: 1\n~: 2\n"))
 	var into struct {
 		Name string   `json:"name"`
@@ -283,7 +283,7 @@ f.yaml:7:1: has a null key: use a string`
 	}
 }
 
-func TestDecodeTakesAsManyItemsAsAreAllowed(t *testing.T) {
+func TestDecodeBoundsItems(t *testing.T) {
 	root, err := strictyaml.ParseMapping("f.yaml", []byte("list: [a, b, c]\nmap: {a: x, b: y, c: z}\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func TestDecodeTakesAsManyItemsAsAreAllowed(t *testing.T) {
 
 // Readers after lint use this library: what is fine here must be fine there, since its
 // errors have no position.
-func FuzzWhatIsFineIsReadable(f *testing.F) {
+func FuzzParsedIsReadable(f *testing.F) {
 	for _, seed := range []string{
 		"a: !!int 7\n", "a: 1\n<<: {b: 2}\n", "a: &a {<<: {}}\nb: {<<: [*a]}\n", "a: .inf\n", "0x1: 2020-01-01\nyes: 1_0\n", "a: !!float 1\n", "a: =\n",
 	} {

@@ -63,7 +63,7 @@ func deploymentOf(spec string) string {
 	return `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"template":{"spec":` + spec + `}}}`
 }
 
-func TestDecodeOfAFieldThatThisVersionDoesNotKnow(t *testing.T) {
+func TestImagesRejectUnknownFields(t *testing.T) {
 	for name, test := range map[string]struct{ spec, want string }{
 		"a new kind of containers": {
 			`{"containers":[],"sidecarContainers":[{"name":"x","image":"evil"}]}`, "spec.template.spec.sidecarContainers",
@@ -101,7 +101,7 @@ func TestDecodeOfAFieldThatThisVersionDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestDecodeRefuses(t *testing.T) {
+func TestDecodeRejects(t *testing.T) {
 	pod := schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	for name, test := range map[string]struct {
 		raw  string

@@ -76,7 +76,7 @@ func TestImagesAtConfiguredPaths(t *testing.T) {
 	}
 }
 
-func TestARolloutMayLeaveItsTemplateToADeployment(t *testing.T) {
+func TestRolloutWithWorkloadRef(t *testing.T) {
 	rollout := schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"}
 	decode := func(spec string) (*Object, error) {
 		return NewKinds().Decode([]byte(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout","metadata":{"name":"x"},"spec":`+spec+`}`), rollout)
@@ -91,7 +91,7 @@ func TestARolloutMayLeaveItsTemplateToADeployment(t *testing.T) {
 	}
 }
 
-func TestAddPathRefuses(t *testing.T) {
+func TestAddPathRejects(t *testing.T) {
 	for _, text := range []string{
 		"", "ray.io/v1/RayCluster", "ray.io/v1/RayCluster=", "ray.io/RayCluster=spec.template", "v1/Pod=spec",
 		"ray.io/v1/RayCluster=spec..template", "ray.io/v1/RayCluster=spec[0].template", "ray.io/v1/RayCluster=[]",
