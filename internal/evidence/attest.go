@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Attested is what was pushed.
+// Attested is the result of Attest.
 type Attested struct {
 	// Digest of the attestation's manifest in the registry.
 	Digest string `json:"digest"`
@@ -24,12 +24,12 @@ type Attested struct {
 	Bundle []byte `json:"-"`
 }
 
-// Target is an image that can be attested: it was seen in its registry.
+// Target is an image that can be attested, since it exists in its registry.
 type Target struct {
 	// Repository of the image.
 	Repository string
-	// Evidence is the repository that its attestations are kept in, where that is
-	// another one.
+	// Evidence is the repository that its attestations are stored in, if it is another
+	// one.
 	Evidence string
 	// Platforms are the children of an index that may run; none where the image is no
 	// index.
@@ -38,7 +38,7 @@ type Target struct {
 	descriptor registry.Descriptor
 }
 
-// Digest of the image.
+// Digest returns the digest of the image.
 func (t Target) Digest() string { return t.descriptor.Digest }
 
 // subjects returns the image and its platforms.
@@ -46,7 +46,7 @@ func (t Target) subjects() []registry.Descriptor {
 	return append([]registry.Descriptor{t.descriptor}, t.Platforms...)
 }
 
-// FindTarget reads the image's manifest, so that nothing is attested that isn't there.
+// FindTarget reads the image's manifest, so that no missing image is attested.
 func FindTarget(ctx context.Context, client *registry.Client, repository, digest string) (Target, error) {
 	manifest, err := client.Manifest(ctx, repository, digest)
 	if err != nil {
@@ -59,9 +59,9 @@ func FindTarget(ctx context.Context, client *registry.Client, repository, digest
 	}, nil
 }
 
-// runnable leaves out what builders put next to the platforms: attestation manifests,
-// which say that they run nowhere. A child that says no platform may run on any: container
-// runtimes take it where none is of theirs.
+// runnable omits the attestation manifests that builders put next to the platforms, which
+// state that they run nowhere. A child that states no platform may run on any: container
+// runtimes choose it if no child has their platform.
 func runnable(children []registry.Descriptor) []registry.Descriptor {
 	var platforms []registry.Descriptor
 	for _, child := range children {
@@ -112,7 +112,7 @@ func newStatement(target Target, predicateType string, predicate any) (statement
 		return statement{}, fmt.Errorf("encoding the predicate: %w", err)
 	}
 	if len(raw) > maxPredicate {
-		return statement{}, fmt.Errorf("the predicate has %d bytes, the bound is %d", len(raw), maxPredicate)
+		return statement{}, fmt.Errorf("the predicate has %d bytes, the limit is %d", len(raw), maxPredicate)
 	}
 	claim := statement{Type: statementV1, PredicateType: predicateType, Predicate: raw}
 	for _, image := range target.subjects() {

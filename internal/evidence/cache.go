@@ -9,10 +9,10 @@ import (
 )
 
 // maxCached bytes of evidence, by its size as JSON, which is about what it takes in
-// memory: a soak has 1 to 2 KiB, so this keeps some ten thousand digests.
+// memory: a soak has 1 to 2 KiB, so this holds some ten thousand digests.
 const maxCached = 64 << 20
 
-// cache keeps evidence, the least recently used of which it forgets.
+// cache holds evidence in memory and evicts the least recently used.
 type cache struct {
 	mu      sync.Mutex
 	left    int
@@ -42,7 +42,7 @@ func (c *cache) get(key string) []gate.Evidence {
 	return element.Value.(*entry).evidence //nolint:forcetypeassert // the list holds nothing else
 }
 
-// put keeps evidence, unless there is none: that nothing was found isn't known for long.
+// put stores evidence. An empty result isn't stored, since evidence may be added at any time.
 func (c *cache) put(key string, evidence []gate.Evidence) {
 	if len(evidence) == 0 {
 		return
@@ -69,7 +69,7 @@ func (c *cache) drop(element *list.Element) {
 func sizeOf(evidence []gate.Evidence) int {
 	encoded, err := json.Marshal(evidence) //nolint:musttag // counted, never read
 	if err != nil {
-		return maxCached // what can't be counted isn't kept
+		return maxCached // evidence of unknown size isn't stored
 	}
 	return len(encoded)
 }

@@ -48,7 +48,7 @@ const (
 func (s *Store) UseClusterCache(cache ClusterCache) { s.clusterCache = cache }
 
 // loadFromCluster verifies what the cluster cache has, and adds it to what is in memory. It
-// waits only briefly: what it doesn't find is read from the registry.
+// waits only briefly; evidence that it doesn't find is read from the registry.
 func (s *Store) loadFromCluster(ctx context.Context, q Query) []gate.Evidence {
 	ctx, cancel := context.WithTimeout(ctx, clusterCacheTimeout)
 	defer cancel()
@@ -68,7 +68,7 @@ func (s *Store) loadFromCluster(ctx context.Context, q Query) []gate.Evidence {
 			found = union(found, s.readRecord(ctx, secret, q, k))
 			continue
 		}
-		evidence, _ := verifier.Verify(k.Bundle, q.Image.Digest) // none with an error
+		evidence, _ := verifier.Verify(k.Bundle, q.Image.Digest) // an error returns none
 		for i := range evidence {
 			evidence[i].Source = k.Source
 		}

@@ -10,19 +10,18 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// How deep decodeWithoutDuplicates looks for repeated names.
+// Depths to which decodeWithoutDuplicates checks for repeated names.
 const (
 	topLevel   = 1
 	everyLevel = -1
 )
 
-// decodeWithoutDuplicates decodes one JSON document and nothing behind it, and refuses names that
-// are repeated in an object, down to the given level of objects. Names are taken by
-// their exact case; ones that differ in case alone are repeated all the same, because
-// other readers take either for a field.
+// decodeWithoutDuplicates decodes a single JSON document. It rejects names that are repeated
+// in an object, down to the given level of objects. Fields are matched by their exact case,
+// but names that differ only in case count as repeated, because other readers match either.
 func decodeWithoutDuplicates(data []byte, into any, levels int) error {
-	// Unmarshal refuses what follows the document and nesting beyond 10,000, so that
-	// the walk, which relies on both, can recurse.
+	// Unmarshal rejects trailing data and nesting beyond 10,000 levels, so that the
+	// following walk can recurse.
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
 		return err
 	}

@@ -7,13 +7,13 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// BoundError is about what wasn't read because it is larger, or more, than is read. It
-// is a registry.ErrTooLarge.
+// BoundError is returned for evidence that wasn't read because it exceeds a limit. It is a
+// registry.ErrTooLarge.
 type BoundError struct{ what string }
 
 func (e *BoundError) Error() string { return e.what }
 
-// Is has errors.Is find registry.ErrTooLarge.
+// Is makes errors.Is match registry.ErrTooLarge.
 func (e *BoundError) Is(target error) bool { return target == registry.ErrTooLarge }
 
 func boundf(format string, arguments ...any) error {
@@ -22,7 +22,7 @@ func boundf(format string, arguments ...any) error {
 
 func isBound(err error) bool { return errors.Is(err, registry.ErrTooLarge) }
 
-// bytesOf prints a size as people write it.
+// bytesOf returns a size in a readable unit.
 func bytesOf(n int64) string {
 	switch {
 	case n >= 1<<20:
@@ -34,8 +34,8 @@ func bytesOf(n int64) string {
 	}
 }
 
-// NothingReadError is about a fetch that failed as a whole: whether there is evidence
-// isn't known.
+// NothingReadError is returned for a fetch that failed completely: it isn't known whether
+// evidence exists.
 type NothingReadError struct{ Err error }
 
 func (e *NothingReadError) Error() string { return e.Err.Error() }

@@ -1,9 +1,9 @@
 // Package evidence signs statements about digests, stores them next to the image, and
-// verifies what it finds there: in-toto Statements in DSSE in sigstore bundles, attached
-// as `cosign attest` attaches them. It alone knows sigstore's libraries.
+// verifies the statements that it finds there: in-toto Statements in DSSE in sigstore
+// bundles, attached as `cosign attest` attaches them. It and its subpackages alone use
+// sigstore's libraries.
 //
-// It leaves to internal/gate what the evidence amounts to, and to internal/registry how
-// bytes are read and bounded.
+// internal/gate judges the evidence, and internal/registry reads and bounds the bytes.
 package evidence
 
 import "strings"

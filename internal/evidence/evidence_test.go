@@ -123,8 +123,8 @@ func TestEveryKindOfKeySignsAndVerifies(t *testing.T) {
 			if len(got) != 1 || got[0].Signer != "observer" || got[0].Soak == nil || got[0].Soak.Window.HealthySeconds != 86400 {
 				t.Errorf("evidence %+v", got)
 			}
-			if _, err := verifier(t, inGate("observer", newKey(t))).Verify(bundle, digestA); !errors.Is(err, errNobody) {
-				t.Errorf("with another key: %v, want errNobody", err)
+			if _, err := verifier(t, inGate("observer", newKey(t))).Verify(bundle, digestA); !errors.Is(err, errNoSigner) {
+				t.Errorf("with another key: %v, want errNoSigner", err)
 			}
 		})
 	}

@@ -18,10 +18,10 @@ import (
 // Bounds on one fetch.
 const (
 	// maxBundles read for a digest. A digest in use for a year gathers some hundreds of
-	// soaks, tests and approvals; the newest of a kind can't be told before reading.
+	// soaks, tests and approvals; which one is the newest is known only after reading.
 	maxBundles = 500
 	// maxFetched bytes of bundles read for a digest: a handful of the largest SBOMs.
-	// The smaller ones are read first, so that large ones can't keep them out.
+	// The smaller ones are read first, so that large ones can't displace them.
 	maxFetched = 64 << 20
 	// maxParallel reads. A registry on the same network answers in milliseconds;
 	// this hides the round trips without flooding it.
@@ -37,8 +37,8 @@ const maxInFlight = 64 << 20
 
 var inFlight = semaphore.NewWeighted(maxInFlight)
 
-// holding runs do once size bytes more may be held.
-func holding(ctx context.Context, size int64, do func() error) error {
+// withBudget runs do when size more bytes may be held in memory.
+func withBudget(ctx context.Context, size int64, do func() error) error {
 	if err := inFlight.Acquire(ctx, size); err != nil {
 		return err
 	}
@@ -53,12 +53,12 @@ type found struct {
 	layer  registry.Descriptor
 }
 
-// fetcher reads the bundles about a digest, one by one into take, and lets go of each.
+// fetcher reads the bundles about a digest. It passes each to take and then releases it.
 type fetcher struct {
 	client     *registry.Client
 	repository string
 	digest     string
-	// take is given each bundle, from several goroutines at once.
+	// take is called with each bundle, concurrently from several goroutines.
 	take func(source string, bundle []byte)
 
 	mu    sync.Mutex
@@ -67,9 +67,9 @@ type fetcher struct {
 	errs  []error
 }
 
-// fetch reads what there is. Its error says what may be missing: junk and what has gone
-// since it was listed are passed over, but what the registry failed to give could have
-// been proof, and so could what is beyond a bound.
+// fetch reads all bundles. Its error reports which evidence may be missing: junk, and bundles
+// that were deleted since they were listed, are skipped. Bundles that the registry failed to
+// return, or that exceed a limit, could have been proof.
 func (f *fetcher) fetch(ctx context.Context) error {
 	listed, err := f.client.Referrers(ctx, f.repository, f.digest, predicateTypeAnnotation)
 	if err != nil {
@@ -90,8 +90,8 @@ func (f *fetcher) fetch(ctx context.Context) error {
 	return err
 }
 
-// each does something with all items, some at a time. No part gives up for another: what
-// fails or panics is an error, returned with what the others read.
+// each calls do for all items, with bounded concurrency. An error or panic for one item
+// doesn't stop the others, and is recorded in f.
 func each[T any](ctx context.Context, f *fetcher, items []T, do func(context.Context, T) error) {
 	var group errgroup.Group
 	group.SetLimit(maxParallel)
@@ -114,7 +114,7 @@ func each[T any](ctx context.Context, f *fetcher, items []T, do func(context.Con
 	_ = group.Wait() // the errors are in f
 }
 
-// fail notes an error once: that time is over is the same for all.
+// fail records an error, once if several have the same text, such as a timeout.
 func (f *fetcher) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,10 +132,10 @@ func (f *fetcher) counted() {
 	f.read++
 }
 
-// order drops what can't be a bundle, or is listed twice, and takes turns between what
-// is said to be proof, what says nothing, and what is said to be something else: the
-// annotations are anybody's to write and some registries don't list them, so that junk
-// of one sort mustn't keep the others out.
+// order drops descriptors that can't be bundles or are listed twice. It alternates between
+// descriptors whose annotations claim proof, claim nothing, or claim something else: anyone
+// can write annotations, and some registries don't list them, so junk of one kind must not
+// displace the others.
 func (f *fetcher) order(listed []registry.Descriptor) []registry.Descriptor {
 	seen := map[string]bool{}
 	var ranks [4][]registry.Descriptor
@@ -165,7 +165,8 @@ func (f *fetcher) order(listed []registry.Descriptor) []registry.Descriptor {
 	return ordered
 }
 
-// mayBeBundle also takes what registries report that look at the config alone.
+// mayBeBundle reports whether a descriptor may be a bundle. Some registries report the type of
+// the config as the artifact type.
 func mayBeBundle(d registry.Descriptor) bool {
 	switch d.ArtifactType {
 	case "", "application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json":
@@ -189,12 +190,11 @@ func rank(d registry.Descriptor) int {
 	}
 }
 
-// find reads a manifest and notes the bundle that it names; what isn't a bundle is
-// passed over.
+// find reads a manifest and records the bundle that it names; other content is skipped.
 func (f *fetcher) find(ctx context.Context, candidate registry.Descriptor) error {
 	var manifest registry.Manifest
-	// The list may be anybody's to write, so its size isn't believed.
-	err := holding(ctx, maxBundleManifest, func() (err error) {
+	// Anyone may be able to write the list, so its size isn't trusted.
+	err := withBudget(ctx, maxBundleManifest, func() (err error) {
 		manifest, err = f.client.ManifestUpTo(ctx, f.repository, candidate.Digest, maxBundleManifest)
 		return err
 	})
@@ -221,7 +221,8 @@ func (f *fetcher) find(ctx context.Context, candidate registry.Descriptor) error
 	return nil
 }
 
-// tooLarge notes what isn't read, unless it says itself that it is nothing that counts.
+// tooLarge records an attestation that isn't read, unless its annotation has a type that
+// doesn't count.
 func (f *fetcher) tooLarge(d registry.Descriptor, size, bound int64) {
 	if rank(d) != 3 {
 		f.fail(boundf("an attestation of %s is over the bound of %s and wasn't read (%s)", bytesOf(size), bytesOf(bound), d.Digest))
@@ -229,8 +230,8 @@ func (f *fetcher) tooLarge(d registry.Descriptor, size, bound int64) {
 }
 
 // smallestFirst returns the bundles to read: each content once, however many manifests name
-// it. One that is named with several sizes is tried with each: a false one mustn't hide
-// it.
+// it. A bundle that is named with several sizes is tried with each: a false size must not
+// hide it.
 func (f *fetcher) smallestFirst() []found {
 	slices.SortFunc(f.found, func(a, b found) int {
 		return cmp.Or(cmp.Compare(a.layer.Size, b.layer.Size), cmp.Compare(a.layer.Digest, b.layer.Digest), cmp.Compare(a.source, b.source))
@@ -248,13 +249,13 @@ func (f *fetcher) smallestFirst() []found {
 	return all
 }
 
-// readBundle holds no more than the size that the manifest claims: a blob of another
-// size is refused.
+// readBundle reads a bundle and passes it to take. It holds no more than the size in the
+// manifest, and rejects a blob of another size.
 func (f *fetcher) readBundle(ctx context.Context, one found) error {
 	if one.layer.Size < 0 {
 		return nil
 	}
-	return holding(ctx, one.layer.Size, func() error {
+	return withBudget(ctx, one.layer.Size, func() error {
 		bundle, err := f.client.Blob(ctx, f.repository, one.layer.Digest, one.layer.Size)
 		if err != nil {
 			return err

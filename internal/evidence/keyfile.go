@@ -7,7 +7,7 @@ import (
 	"github.com/envladder/envladder/internal/files"
 )
 
-// KeyFile is a private key as a file has it.
+// KeyFile is a private key that was read from a file.
 type KeyFile struct {
 	Signer *Signer
 	// Content of the file, from which other secrets may be derived.

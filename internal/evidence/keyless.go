@@ -12,8 +12,8 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// trustedIdentity is one or several identities in certificates, and who they are in the
-// Gate.
+// trustedIdentity is one or several identities in certificates, with the name of the Gate's
+// signer.
 type trustedIdentity struct {
 	signer     string
 	root       *root.TrustedRoot
@@ -33,8 +33,9 @@ func newTrustedIdentity(signer v1alpha1.Signer, trusted *root.TrustedRoot) (trus
 	return trustedIdentity{signer: signer.Name, root: trusted, verifier: verifier, identities: identities}, nil
 }
 
-// newCertificateVerifier asks for all that the trusted root has something to check by. A
-// certificate lives some minutes, so a time that somebody else gives is always needed.
+// newCertificateVerifier returns a verifier that requires everything that the trusted root can
+// verify. A certificate is valid for some minutes, so a time by a third party is always
+// required.
 func newCertificateVerifier(trusted *root.TrustedRoot) (*verify.Verifier, error) {
 	options := []verify.VerifierOption{verify.WithoutStatementPredicate()}
 	switch {
@@ -80,9 +81,9 @@ func identitiesOf(keyless *v1alpha1.KeylessSigner) (verify.CertificateIdentities
 	return identities, nil
 }
 
-// byIdentity returns the claims of signers whose certificate signed the bundle. Signers of one trusted root
-// share the costly part.
-func (v *Verifier) byIdentity(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) []claim {
+// identityClaims returns the claims of signers whose certificate signed the bundle. Signers of
+// the same trusted root share the expensive part.
+func (v *Verifier) identityClaims(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) []claim {
 	if !hasCertificate(b) {
 		return nil
 	}
@@ -91,7 +92,7 @@ func (v *Verifier) byIdentity(b *bundle.Bundle, artifact verify.ArtifactPolicyOp
 	for _, identity := range v.identities {
 		result, done := results[identity.root]
 		if !done {
-			// Whose certificate it is comes next, for each signer.
+			// The certificate's identity is compared afterwards, for each signer.
 			policy := verify.NewPolicy(artifact, verify.WithoutIdentitiesUnsafe())
 			result, _ = identity.verifier.Verify(b, policy)
 			results[identity.root] = result

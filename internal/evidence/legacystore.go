@@ -13,21 +13,21 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// Legacy knows what cosign 2 wrote, and ClusterImagePolicies: internal/evidence/legacy,
-// which only programs link that verify.
+// Legacy verifies the signatures and attestations of cosign 2, and ClusterImagePolicies. It is
+// implemented by internal/evidence/legacy, which only verifying programs link.
 type Legacy interface {
-	// Signed returns what a signer signed about an image in the form of cosign 2. That
-	// there is nothing is no error; that it isn't known is.
+	// Signed returns the statements that a signer signed about an image in the form of
+	// cosign 2. Finding none is no error; failing to read them is.
 	Signed(ctx context.Context, image gate.Image, signer LegacySigner) ([]LegacyClaim, error)
-	// Admits says why a ClusterImagePolicy doesn't let an image by; empty where it
-	// does. An error says that it isn't known.
+	// Admits returns the reason why a ClusterImagePolicy doesn't admit an image, or "" if
+	// it does. It returns an error if the policy couldn't be evaluated.
 	Admits(ctx context.Context, policy []byte, image gate.Image) (refused string, err error)
-	// Resolve is a ClusterImagePolicy with what it names outside of itself: the keys of
-	// a KMS, trusted roots. While that is the same, so is its word about a digest.
+	// Resolve returns a ClusterImagePolicy with the external data that it names: the keys of
+	// a KMS, and trusted roots. While these are the same, so is its result for a digest.
 	Resolve(ctx context.Context, policy []byte) ([]byte, error)
 }
 
-// LegacySigner is a signer of a Gate with all that it names: a key, or identities and the
+// LegacySigner is a signer of a Gate with the data that it names: a key, or identities and the
 // trusted root (JSON) that their certificates chain to.
 type LegacySigner struct {
 	Key        crypto.PublicKey
@@ -55,9 +55,8 @@ type Policy struct {
 	Document []byte
 }
 
-// PolicyDocument returns a ClusterImagePolicy that an API server gave, as Policy has it:
-// without its status, and what else a cluster notes. Evidence is kept until the document
-// changes.
+// PolicyDocument returns the document of a ClusterImagePolicy from an API server: without its
+// status and the metadata of the cluster. Evidence is cached until the document changes.
 func PolicyDocument(object map[string]any, name string) ([]byte, error) {
 	document, err := json.Marshal(map[string]any{
 		"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": map[string]any{"name": name}, "spec": object["spec"],
@@ -68,16 +67,16 @@ func PolicyDocument(object map[string]any, name string) ([]byte, error) {
 	return document, nil
 }
 
-// WithLegacy has the Store ask legacy where a Gate says so.
+// WithLegacy makes the Store use legacy for the signers and policies of Gates that need it.
 func (s *Store) WithLegacy(legacy Legacy) *Store {
 	s.legacy = legacy
 	return s
 }
 
-// errNoLegacy is about a program that doesn't link it.
+// errNoLegacy is returned in programs that don't link an implementation of Legacy.
 var errNoLegacy = errors.New("this program verifies neither cosign 2's signatures nor ClusterImagePolicies")
 
-// fetchLegacy asks for what signers with `legacy: true` signed.
+// fetchLegacy returns the statements of signers with `legacy: true`.
 func (s *Store) fetchLegacy(ctx context.Context, q Query) ([]gate.Evidence, error) {
 	var found []gate.Evidence
 	var errs []error
@@ -85,7 +84,7 @@ func (s *Store) fetchLegacy(ctx context.Context, q Query) ([]gate.Evidence, erro
 		if !signer.Legacy {
 			continue
 		}
-		claims, err := s.legacyWords(ctx, q, signer)
+		claims, err := s.legacyEvidence(ctx, q, signer)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -94,18 +93,19 @@ func (s *Store) fetchLegacy(ctx context.Context, q Query) ([]gate.Evidence, erro
 	return found, errors.Join(errs...)
 }
 
-func (s *Store) legacyWords(ctx context.Context, q Query, signer v1alpha1.Signer) ([]gate.Evidence, error) {
+// legacyEvidence returns the evidence of one signer with `legacy: true`.
+func (s *Store) legacyEvidence(ctx context.Context, q Query, signer v1alpha1.Signer) ([]gate.Evidence, error) {
 	if s.legacy == nil {
 		return nil, &SignerError{Signer: signer.Name, Err: errNoLegacy, Elsewhere: true}
 	}
 	whole, err := s.trust.legacySigner(ctx, signer)
 	if err != nil {
-		return nil, nil //nolint:nilerr // Trust.Verifier says so of the same signer
+		return nil, nil //nolint:nilerr // Trust.Verifier reports the same signer
 	}
 	claims, err := s.legacy.Signed(ctx, q.Image, whole)
 	var key string
 	if whole.Key != nil {
-		key, _ = hintOf(whole.Key) // who verified by it could encode it
+		key, _ = hintOf(whole.Key) // a verified key can be encoded
 	}
 	var found []gate.Evidence
 	for _, w := range claims {
@@ -118,18 +118,18 @@ func (s *Store) legacyWords(ctx context.Context, q Query, signer v1alpha1.Signer
 }
 
 // evidence returns the content of a claim, without its signer.
-func (w LegacyClaim) evidence(digest string) (gate.Evidence, bool) {
-	if w.Statement == nil {
-		return gate.Evidence{PredicateType: w.PredicateType}, w.PredicateType == gate.PredicateSignature
+func (c LegacyClaim) evidence(digest string) (gate.Evidence, bool) {
+	if c.Statement == nil {
+		return gate.Evidence{PredicateType: c.PredicateType}, c.PredicateType == gate.PredicateSignature
 	}
-	claim, err := parseStatement(w.Statement)
-	if err != nil || claim.PredicateType != w.PredicateType || !claim.isAbout(digest) {
+	claim, err := parseStatement(c.Statement)
+	if err != nil || claim.PredicateType != c.PredicateType || !claim.isAbout(digest) {
 		return gate.Evidence{}, false
 	}
 	return claim.evidence(), true
 }
 
-// legacySigner finds what a signer names.
+// legacySigner returns a signer with the data that it names.
 func (t *Trust) legacySigner(ctx context.Context, signer v1alpha1.Signer) (LegacySigner, error) {
 	if signer.Keyless == nil {
 		public, err := t.publicKey(ctx, signer)
@@ -174,7 +174,7 @@ func (t *Trust) KMSPublicPEM(ctx context.Context, uri string) (string, error) {
 	return string(pem), err
 }
 
-// fetchPolicy asks a ClusterImagePolicy.
+// fetchPolicy evaluates the query's ClusterImagePolicy.
 func (s *Store) fetchPolicy(ctx context.Context, q Query) ([]gate.Evidence, error) {
 	if q.Policy == nil {
 		return nil, nil

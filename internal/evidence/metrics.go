@@ -2,7 +2,7 @@ package evidence
 
 import "sync/atomic"
 
-// Counts are how often evidence came from where, since the Store was made.
+// Counts are the numbers of lookups by source of the evidence, since the Store was created.
 type Counts struct {
 	// Memory and Cluster count what was found in memory and in the cluster cache, Registry
 	// what was read from a registry.

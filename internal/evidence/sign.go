@@ -23,19 +23,19 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// Signer signs statements with a private key, wherever that is kept, or with an identity.
+// Signer signs statements with a private key in a file or a KMS, or with an identity.
 type Signer struct {
 	keypair sign.Keypair
-	// extras are what a signature is completed with: certificate, timestamps, log.
+	// extras are added to a signature: certificate, timestamps, log entries.
 	extras sign.BundleOptions
 }
 
-// serviceRetries bounds how often a service is asked again that answers that it fails;
+// serviceRetries bounds the retries of requests to which a service responds with an error;
 // the library waits 1 and 2 seconds in between.
 const serviceRetries = 2
 
-// WithTimestamps has a timestamping authority (RFC 3161) at a URL say when a signature
-// was made, for Gates that don't believe the signer's clock.
+// WithTimestamps makes the Signer add timestamps of the timestamping authority (RFC 3161) at a
+// URL, for Gates that don't trust the signer's clock.
 func (s *Signer) WithTimestamps(url string) *Signer {
 	with := *s
 	with.extras.TimestampAuthorities = append(slices.Clone(s.extras.TimestampAuthorities),
@@ -43,8 +43,8 @@ func (s *Signer) WithTimestamps(url string) *Signer {
 	return &with
 }
 
-// WithLog enters each signature into a transparency log: a Rekor of this version of its
-// protocol (1 or 2) at a URL.
+// WithLog makes the Signer enter each signature into the transparency log at a URL: a Rekor
+// with this version of its protocol (1 or 2).
 func (s *Signer) WithLog(url string, version uint32) *Signer {
 	with := *s
 	with.extras.TransparencyLogs = append(slices.Clone(s.extras.TransparencyLogs),
@@ -52,8 +52,8 @@ func (s *Signer) WithLog(url string, version uint32) *Signer {
 	return &with
 }
 
-// KeylessSigner signs with a key of its own that it throws away, for which a Fulcio at a
-// URL gives a certificate to the holder of an OIDC token.
+// KeylessSigner returns a Signer with a temporary key, for which the Fulcio at a URL issues a
+// certificate to the holder of an OIDC token.
 func KeylessSigner(fulcioURL, identityToken string) (*Signer, error) {
 	key, err := sign.NewEphemeralKeypair(nil)
 	if err != nil {
@@ -65,7 +65,7 @@ func KeylessSigner(fulcioURL, identityToken string) (*Signer, error) {
 	}}, nil
 }
 
-// Password is asked for where a key is encrypted.
+// Password returns the password of an encrypted key.
 type Password func() ([]byte, error)
 
 // ReadSigner reads a private key in PEM: PKCS #8, SEC 1, PKCS #1, or cosign's encrypted
@@ -82,7 +82,7 @@ func ReadSigner(pem []byte, password Password) (*Signer, error) {
 	return NewSigner(signer)
 }
 
-// KMSSigner returns a Signer whose key a KMS keeps, named as cosign names it.
+// KMSSigner returns a Signer with a key in a KMS, given by cosign's URI.
 func KMSSigner(ctx context.Context, uri string) (*Signer, error) {
 	key, err := kms.Get(ctx, uri, crypto.SHA256)
 	if err != nil {
@@ -91,7 +91,7 @@ func KMSSigner(ctx context.Context, uri string) (*Signer, error) {
 	return NewSigner(key)
 }
 
-// NewSigner returns a Signer that signs with a key, wherever that is kept.
+// NewSigner returns a Signer that signs with a key.
 func NewSigner(key signature.SignerVerifier) (*Signer, error) {
 	public, err := key.PublicKey()
 	if err != nil {
@@ -108,14 +108,14 @@ func NewSigner(key signature.SignerVerifier) (*Signer, error) {
 	return &Signer{keypair: keypair{key: key, public: public, algorithm: algorithm, der: der}}, nil
 }
 
-// PublicPEM returns the public key, as a Gate's signer takes it; that of a keyless signer is
-// of no use to anybody.
+// PublicPEM returns the public key for a Gate's signer. The key of a keyless signer is
+// temporary and can't be used there.
 func (s *Signer) PublicPEM() string {
-	pem, _ := s.keypair.GetPublicKeyPem() // each keypair has made its own before
+	pem, _ := s.keypair.GetPublicKeyPem() // it was encoded before, in the constructor
 	return pem
 }
 
-// sign makes a bundle of a statement.
+// sign returns a bundle with the signed statement.
 func (s *Signer) sign(ctx context.Context, claim statement) ([]byte, error) {
 	payload, err := json.Marshal(claim)
 	if err != nil {
@@ -146,10 +146,10 @@ func (k keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
 	return k.algorithm.GetSignatureAlgorithm()
 }
 
-// GetHint returns what cosign writes for a key.
+// GetHint returns the key hint that cosign writes.
 func (k keypair) GetHint() []byte { return []byte(hintOfDER(k.der)) }
 
-// hintOf returns the hint at a public key.
+// hintOf returns the key hint of a public key.
 func hintOf(public crypto.PublicKey) (string, error) {
 	der, err := cryptoutils.MarshalPublicKeyToDER(public)
 	if err != nil {
@@ -183,8 +183,8 @@ func (k keypair) GetPublicKeyPem() (string, error) {
 	return string(pem), err
 }
 
-// SignData returns the signature, and the data: what was hashed inside the signer isn't
-// known here, and a DSSE envelope has no use for it.
+// SignData returns the signature and the data. The digest that the signer computed isn't known
+// here, and a DSSE envelope doesn't need it.
 func (k keypair) SignData(ctx context.Context, data []byte) (sig, signed []byte, err error) {
 	sig, err = k.key.SignMessage(bytes.NewReader(data), options.WithContext(ctx))
 	return sig, data, err

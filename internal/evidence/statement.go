@@ -10,8 +10,8 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// The two types of an in-toto Statement that are written today: `cosign attest` writes
-// v0.1, `cosign sign` and envladder v1.
+// The two types of in-toto Statements in use: `cosign attest` writes v0.1, `cosign sign` and
+// envladder write v1.
 const (
 	statementV01 = "https://in-toto.io/Statement/v0.1"
 	statementV1  = "https://in-toto.io/Statement/v1"
@@ -27,13 +27,14 @@ const maxPredicate = 1 << 20
 // maxSubjects bounds an index and its children; sigstore-go's own bound.
 const maxSubjects = 1024
 
-// subject is what a Statement is about.
+// subject is a subject of a Statement.
 type subject struct {
 	Name   string            `json:"name,omitempty"`
 	Digest map[string]string `json:"digest"`
 }
 
-// statement is a signed claim. What its predicate says is decided by its type alone.
+// statement is an in-toto Statement. Only its predicateType determines how the predicate is
+// decoded.
 type statement struct {
 	Type          string          `json:"_type"` //nolint:tagliatelle // in-toto's name
 	Subject       []subject       `json:"subject"`
@@ -41,9 +42,9 @@ type statement struct {
 	Predicate     json.RawMessage `json:"predicate"`
 }
 
-// parseStatement reads a payload strictly: a name twice in an object would let two
-// readers see two statements. Predicates of types that the gate doesn't look into
-// aren't looked into here either.
+// parseStatement parses a payload strictly: with a repeated name in an object, two readers
+// could see different statements. Predicates of types that the gate doesn't decode aren't
+// decoded here either.
 func parseStatement(payload []byte) (statement, error) {
 	var parsed statement
 	if err := decodeWithoutDuplicates(payload, &parsed, topLevel); err != nil {
@@ -62,7 +63,7 @@ func parseStatement(payload []byte) (statement, error) {
 }
 
 // isAbout reports whether a subject has exactly this digest, sha256:<64 lowercase hex
-// digits>. Names prove nothing, and a subject without a digest is about none.
+// digits>. Names prove nothing, and a subject without a digest matches none.
 func (s statement) isAbout(digest string) bool {
 	if !digests.Valid(digest) {
 		return false
@@ -95,7 +96,7 @@ func (s statement) evidence() gate.Evidence {
 
 func decodePredicate[T any](raw json.RawMessage) (predicate *T, malformed string) {
 	if len(raw) > maxPredicate {
-		return nil, fmt.Sprintf("the predicate has %d bytes, the bound is %d", len(raw), maxPredicate)
+		return nil, fmt.Sprintf("the predicate has %d bytes, the limit is %d", len(raw), maxPredicate)
 	}
 	if !bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) {
 		return nil, "the predicate isn't a JSON object"
@@ -107,8 +108,7 @@ func decodePredicate[T any](raw json.RawMessage) (predicate *T, malformed string
 	return predicate, ""
 }
 
-// CheckPredicate says why a predicate that somebody wrote couldn't be read back as its
-// type's.
+// CheckPredicate returns an error if a predicate can't be decoded as its type.
 func CheckPredicate(predicateType string, predicate []byte) error {
 	if why := (statement{PredicateType: predicateType, Predicate: predicate}).evidence().Malformed; why != "" {
 		return errors.New(why)

@@ -17,8 +17,8 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Store finds evidence in registries and keeps what it verified, never what was made of
-// it. It is safe for concurrent use.
+// Store finds evidence in registries and caches the verified evidence, never a verdict. It is
+// safe for concurrent use.
 type Store struct {
 	client       *registry.Client
 	trust        *Trust
@@ -30,32 +30,34 @@ type Store struct {
 	reading      sync.Map // of *collector, by the key of a flight
 }
 
-// NewStore returns a Store that reads through client, and verifies by what trust finds.
+// NewStore returns a Store that reads registries with client, and verifies with the keys and
+// roots of trust.
 func NewStore(client *registry.Client, trust *Trust) *Store {
 	return &Store{client: client, trust: trust, known: newCache(maxCached)}
 }
 
-// Query is what evidence is asked for.
+// Query is a request for evidence.
 type Query struct {
-	// Image that it must be about.
+	// Image that the evidence must be about.
 	Image gate.Image
 	// Signers that are accepted.
 	Signers []v1alpha1.Signer
-	// Policy is asked too, where it isn't nil.
+	// Policy is evaluated too, if it isn't nil.
 	Policy *Policy
 }
 
 // evidenceRepository returns the repository that has the evidence.
 func (q Query) evidenceRepository() string { return cmp.Or(q.Image.Evidence, q.Image.Repository) }
 
-// key has the signers and the policy in it, and what they name: a key that leaves the Gate
-// takes its evidence along.
+// key returns the key of a query's evidence in memory. It depends on the signers, the policy,
+// and the keys and roots that they name: evidence by a key that is removed from the Gate no
+// longer counts.
 func (s *Store) key(ctx context.Context, q Query) string {
-	return s.keyBy(ctx, q, s.trust.fingerprint(ctx, q.Signers))
+	return s.keyWith(ctx, q, s.trust.fingerprint(ctx, q.Signers))
 }
 
-// keyBy is key where the signers' fingerprint is known.
-func (s *Store) keyBy(ctx context.Context, q Query, fingerprint string) string {
+// keyWith returns the key of a query's evidence for a known fingerprint of the signers.
+func (s *Store) keyWith(ctx context.Context, q Query, fingerprint string) string {
 	key := fmt.Sprintf("%s@%s %s", q.evidenceRepository(), q.Image.Digest, fingerprint)
 	if q.Policy != nil {
 		key += fmt.Sprintf(" %s %s", q.Policy.Name, s.policyFingerprint(ctx, q.Policy))
@@ -63,12 +65,12 @@ func (s *Store) keyBy(ctx context.Context, q Query, fingerprint string) string {
 	return key
 }
 
-// verifier verifies by what the signers name now. key is what it finds is remembered
-// under: the very same roots and keys, though these may be found first, or changed,
-// meanwhile. What an earlier root has verified must not be known for a later one, nor
-// for none.
+// verifier returns a Verifier with the keys and roots that the signers name now, and the key
+// under which its evidence is cached. The key is for exactly these roots and keys, even if
+// they are found or change meanwhile: evidence that an earlier root has verified must not be
+// known for a later one, nor without a root.
 func (s *Store) verifier(ctx context.Context, q Query) (v *Verifier, key string, err error) {
-	const most = 3 // a root that changes all the time is remembered under an earlier one
+	const most = 3 // a root that changes all the time is cached under an earlier one
 	var before string
 	for range most {
 		before = s.trust.fingerprint(ctx, q.Signers)
@@ -77,11 +79,11 @@ func (s *Store) verifier(ctx context.Context, q Query) (v *Verifier, key string,
 			break
 		}
 	}
-	return v, s.keyBy(ctx, q, before), err
+	return v, s.keyWith(ctx, q, before), err
 }
 
-// Known returns the evidence that was verified for these very signers before, or that a
-// shelf has kept, without asking the registry.
+// Known returns the evidence that was verified for exactly these signers before, or that the
+// cluster cache has, without querying the registry.
 func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
 	known := s.known.get(s.key(ctx, q))
 	if known != nil {
@@ -92,15 +94,16 @@ func (s *Store) Known(ctx context.Context, q Query) []gate.Evidence {
 	return known
 }
 
-// fetchTimeout bounds a fetch that no caller waits for any more: its result is cached, so
-// that asking again after a time-out gets further.
+// fetchTimeout bounds a fetch that no caller waits for any more: its result is cached, so that
+// a retry after a timeout gets further.
 const fetchTimeout = 30 * time.Second
 
 // Fetch returns the evidence about a digest that can be found now, what is known
-// included. Callers who ask about one digest for the same signers at once share one
-// fetch; one whose context ends gets what was verified until then. Evidence returned with an
-// error is as good as any; the error says what may be missing, and joins: a *registry.Error, a *BoundError, a *SignerError, a *panics.Error; all of it
-// in a *NothingReadError where the registry gave nothing.
+// included. Concurrent callers with the same digest and signers share one fetch; a caller
+// whose context ends gets the evidence that was verified so far. Evidence returned with an
+// error counts. The error reports what may be missing, and joins errors of the types
+// *registry.Error, *BoundError, *SignerError and *panics.Error; they are in a
+// *NothingReadError if the registry returned nothing.
 func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 	key := s.key(ctx, q)
 	flight := s.flights.DoChan(key, func() (any, error) {
@@ -120,7 +123,7 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 		return found, err
 	})
 	select {
-	case <-ctx.Done(): // one who stops waiting doesn't stop the others
+	case <-ctx.Done(): // the other callers go on waiting
 		err := &registry.Error{Action: "reading attestations", Repository: q.evidenceRepository(), Err: context.Cause(ctx)}
 		return s.readSoFar(key), &NothingReadError{err}
 	case result := <-flight:
@@ -129,13 +132,13 @@ func (s *Store) Fetch(ctx context.Context, q Query) ([]gate.Evidence, error) {
 	}
 }
 
-// readSoFar returns the evidence that a fetch has verified that goes on.
+// readSoFar returns the evidence that a fetch in progress has verified so far.
 func (s *Store) readSoFar(key string) []gate.Evidence {
 	var found []gate.Evidence
 	if read, ok := s.reading.Load(key); ok {
 		found = read.(*collector).collected() //nolint:forcetypeassert // it holds nothing else
 	}
-	return union(s.known.get(key), found) // known has it all by the time that reading ends
+	return union(s.known.get(key), found) // known has all of it when reading ends
 }
 
 // collector gathers the evidence that a fetch verifies.
@@ -156,17 +159,17 @@ func (c *collector) collected() []gate.Evidence {
 	return c.found
 }
 
-// fetch verifies bundle by bundle into read: none is held for longer than that takes.
+// fetch adds the verified evidence to read, bundle by bundle, and holds no bundle for longer.
 func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []gate.Evidence, err error) {
 	ctx, span := tracer.Start(ctx, "fetch evidence")
 	defer span.End()
 	defer func() { traceFetch(span, q, found, err) }()
 	s.counts.registry.Add(1)
-	lasting := q.Policy != nil && s.policyFingerprint(ctx, q.Policy) != "" // else its word isn't remembered
+	lasting := q.Policy != nil && s.policyFingerprint(ctx, q.Policy) != "" // otherwise its result isn't cached
 	verifier, key, signerErr := s.verifier(ctx, q)
 	found = s.known.get(key)
 	if len(found) > 0 && s.clusterCache != nil {
-		// Another replica may have kept what has come since, and the registry be down.
+		// Another replica may have cached newer evidence, and the registry may be down.
 		found = s.loadFromCluster(ctx, q)
 	}
 	f := fetcher{client: s.client, repository: q.evidenceRepository(), digest: q.Image.Digest, take: func(source string, bundle []byte) {
@@ -175,7 +178,7 @@ func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []ga
 		evidence, err := verifier.Verify(bundle, q.Image.Digest)
 		traceVerified(span, source, evidence, err)
 		if err != nil {
-			return // junk, or somebody else's: it neither proves nor forbids
+			return // junk, or by another signer: it neither proves nor forbids
 		}
 		for i := range evidence {
 			evidence[i].Source = source
@@ -192,9 +195,8 @@ func (s *Store) fetch(ctx context.Context, q Query, read *collector) (found []ga
 	return found, errors.Join(signerErr, err, legacyErr, policyErr)
 }
 
-// VerifyException returns what the statements in an Exception say about its digest, by
-// these signers. A bundle that proves nothing is passed over; the error is that of
-// Trust.Verifier.
+// VerifyException returns the verified statements of these signers in an Exception about its
+// digest. A bundle that proves nothing is skipped; the error is that of Trust.Verifier.
 func (s *Store) VerifyException(ctx context.Context, exception v1alpha1.Exception, signers []v1alpha1.Signer) ([]gate.Evidence, error) {
 	verifier, err := s.trust.Verifier(ctx, signers)
 	var all []gate.Evidence
@@ -206,9 +208,10 @@ func (s *Store) VerifyException(ctx context.Context, exception v1alpha1.Exceptio
 	return all, err
 }
 
-// union adds what isn't there yet. Evidence of one source and signer is one.
+// union returns both lists without duplicates. Evidence of the same source, signer, policy and
+// type is the same.
 func union(have, more []gate.Evidence) []gate.Evidence {
-	all := slices.Clip(have) // what is kept is shared
+	all := slices.Clip(have) // cached lists are shared
 	for _, e := range more {
 		if !contains(have, e) {
 			all = append(all, e)

@@ -12,11 +12,11 @@ import (
 
 var tracer = otel.Tracer("github.com/envladder/envladder/internal/evidence")
 
-// maxStatus bounds what is told of an error, which may be made of hundreds.
+// maxStatus bounds the text of an error, which may join hundreds.
 const maxStatus = 1 << 10
 
-// traceFetch tells of a fetch. Callers who ask at once share one, which is in the
-// trace of the first caller.
+// traceFetch records the result of a fetch in its span. Concurrent callers share one, which is
+// in the trace of the first caller.
 func traceFetch(span trace.Span, q Query, found []gate.Evidence, err error) {
 	if span.IsRecording() {
 		span.SetAttributes(
@@ -29,8 +29,8 @@ func traceFetch(span trace.Span, q Query, found []gate.Evidence, err error) {
 	}
 }
 
-// traceVerified tells of a bundle's verification. One that proves nothing is no
-// error: it is junk, or for somebody else.
+// traceVerified records the result of a bundle's verification in its span. A bundle that proves
+// nothing is no error: it is junk, or by another signer.
 func traceVerified(span trace.Span, source string, evidence []gate.Evidence, err error) {
 	if span.IsRecording() {
 		var signers []string

@@ -30,53 +30,51 @@ import (
 const publicGood = "sigstore"
 
 const (
-	// rootLife is how long a trusted root is believed before its file is looked at again:
-	// a mounted folder changes within a minute or two.
+	// rootLife is how long a trusted root is used before its file is read again: a mounted
+	// folder changes within a minute or two.
 	rootLife = 10 * time.Second
-	// publicLife is how often the public root is asked for; its own clients do so daily.
+	// publicLife is how long the public root is used; sigstore's clients fetch it daily.
 	publicLife = 24 * time.Hour
-	// kmsLife is how long a KMS's public key is believed. Which key a URI means changes
-	// only where somebody changes it.
+	// kmsLife is how long a KMS's public key is used. The key of a URI rarely changes.
 	kmsLife = 10 * time.Minute
-	// kmsTimeout bounds one question to a KMS: an admission request has about ten seconds.
+	// kmsTimeout bounds a request to a KMS: an admission request has about ten seconds.
 	kmsTimeout = 5 * time.Second
-	// failureLife is how long a source that didn't answer isn't queried again.
+	// failureLife is how long a source that didn't respond isn't queried again.
 	failureLife = 10 * time.Second
-	// maxPatience is how long a fresh answer is waited for where an old one is known.
+	// maxPatience bounds the wait for a fresh result if an old one is known.
 	maxPatience = 200 * time.Millisecond
 	// maxRoot bounds a trusted root: sigstore's public one has 10 KiB.
 	maxRoot = 1 << 20
 )
 
-// TrustOptions say where Trust looks.
+// TrustOptions are the sources of a Trust.
 type TrustOptions struct {
 	// Roots is the folder of trusted roots: <name>.json each, as cosign takes them by
 	// --trusted-root. Empty: there are none.
 	Roots string
-	// PublicRoot has sigstore's public root fetched by TUF, for signers that name none
-	// and where Roots holds no sigstore.json.
+	// PublicRoot enables fetching sigstore's public root by TUF, for signers that name none
+	// and if Roots has no sigstore.json.
 	PublicRoot bool
-	// PublicRootCache is the folder that it is kept in. Empty: it isn't kept.
+	// PublicRootCache is the folder that it is cached in. Empty: it isn't cached.
 	PublicRootCache string
-	// PublicRootMirror is the URL that it is fetched from. Empty: sigstore's own.
+	// PublicRootMirror is the URL that it is fetched from. Empty: sigstore's.
 	PublicRootMirror string
 }
 
-// Trust finds what a Gate's signers name outside of it: trusted roots, and public keys in
-// a KMS. It is safe for concurrent use. What it found before stays in use where asking
-// again fails.
+// Trust finds the trusted roots and the public keys in a KMS that a Gate's signers name. It is
+// safe for concurrent use. If querying a source again fails, its previous result stays in use.
 type Trust struct {
 	options TrustOptions
 	now     func() time.Time
 
 	mu      sync.Mutex
-	roots   map[string]*kept[*root.TrustedRoot]
-	keys    map[string]*kept[crypto.PublicKey]
+	roots   map[string]*cached[*root.TrustedRoot]
+	keys    map[string]*cached[crypto.PublicKey]
 	flights singleflight.Group
 }
 
-// kept is something that was found, or why it wasn't.
-type kept[T any] struct {
+// cached is a root or key that was found, or the error.
+type cached[T any] struct {
 	found   T
 	digest  string // of what it was read from
 	err     error
@@ -87,7 +85,7 @@ type kept[T any] struct {
 func NewTrust(options TrustOptions) *Trust {
 	return &Trust{
 		options: options, now: time.Now,
-		roots: map[string]*kept[*root.TrustedRoot]{}, keys: map[string]*kept[crypto.PublicKey]{},
+		roots: map[string]*cached[*root.TrustedRoot]{}, keys: map[string]*cached[crypto.PublicKey]{},
 	}
 }
 
@@ -112,9 +110,9 @@ func (t *Trust) key(ctx context.Context, uri string) (crypto.PublicKey, error) {
 	})
 }
 
-// find returns what is kept, or what read finds; many who ask at once share one answer.
-// Where that takes long or fails, what was found before is as good.
-func find[T any](ctx context.Context, t *Trust, all map[string]*kept[T], flight, name string, read func(context.Context) (T, string, time.Duration, error)) (T, error) {
+// find returns the cached result, or that of read; concurrent callers share one call of read.
+// If it takes long or fails, find returns the previous result.
+func find[T any](ctx context.Context, t *Trust, all map[string]*cached[T], flight, name string, read func(context.Context) (T, string, time.Duration, error)) (T, error) {
 	t.mu.Lock()
 	old, asked := all[name]
 	t.mu.Unlock()
@@ -132,17 +130,17 @@ func find[T any](ctx context.Context, t *Trust, all map[string]*kept[T], flight,
 			defer t.mu.Unlock()
 			switch {
 			case err == nil:
-				all[name] = &kept[T]{found: fresh, digest: digest, expires: t.now().Add(life)}
+				all[name] = &cached[T]{found: fresh, digest: digest, expires: t.now().Add(life)}
 			case known && !errors.Is(err, os.ErrNotExist):
-				all[name] = &kept[T]{found: old.found, digest: old.digest, expires: t.now().Add(failureLife)}
-			default: // what is taken away is trusted no more
-				all[name] = &kept[T]{err: err, expires: t.now().Add(failureLife)}
+				all[name] = &cached[T]{found: old.found, digest: old.digest, expires: t.now().Add(failureLife)}
+			default: // a root that was removed is no longer trusted
+				all[name] = &cached[T]{err: err, expires: t.now().Add(failureLife)}
 			}
 			return err
 		})
 		return fresh, err
 	})
-	var patience <-chan time.Time // without end where nothing is known
+	var patience <-chan time.Time // never fires if nothing is known
 	if known {
 		patience = time.After(maxPatience)
 	}
@@ -202,7 +200,7 @@ func (t *Trust) rootFile(name string) ([]byte, error) {
 	return content, nil
 }
 
-// missingRootError says that a root isn't there, and what to do.
+// missingRootError is returned for a missing root. Its text has advice.
 type missingRootError struct{ text string }
 
 func (e *missingRootError) Error() string { return e.text }
@@ -223,7 +221,7 @@ func (t *Trust) fetchPublicRoot() (*root.TrustedRoot, error) {
 	return fetched, nil
 }
 
-// readKMS asks a KMS for a public key.
+// readKMS reads a public key from a KMS.
 func readKMS(ctx context.Context, uri string) (crypto.PublicKey, error) {
 	key, err := kms.Get(ctx, uri, crypto.SHA256)
 	if err == nil {
@@ -247,14 +245,14 @@ func rootOf(signer v1alpha1.Signer) string {
 	}
 }
 
-// fingerprint changes with the signers and with what they name, as far as it is known:
-// what was verified by other roots and keys isn't known for these.
+// fingerprint returns a hash of the signers and of the known roots and keys that they name:
+// evidence that was verified by other roots and keys isn't known for these.
 func (t *Trust) fingerprint(ctx context.Context, signers []v1alpha1.Signer) string {
 	hash := sha256.New()
 	encoder := json.NewEncoder(hash)
 	for _, signer := range signers {
 		var rootDigest, keyDigest string
-		t.look(ctx, signer)
+		t.refresh(ctx, signer)
 		t.mu.Lock()
 		if found, ok := t.roots[rootOf(signer)]; ok {
 			rootDigest = found.digest
@@ -270,14 +268,14 @@ func (t *Trust) fingerprint(ctx context.Context, signers []v1alpha1.Signer) stri
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// look looks again at what is known of a signer and may have changed.
-func (t *Trust) look(ctx context.Context, signer v1alpha1.Signer) {
+// refresh finds the root or key of a signer again if it is known and may have changed.
+func (t *Trust) refresh(ctx context.Context, signer v1alpha1.Signer) {
 	t.mu.Lock()
 	_, knownRoot := t.roots[rootOf(signer)]
 	_, knownKey := t.keys[signer.KMS]
 	t.mu.Unlock()
 	if knownRoot {
-		_, _ = t.root(ctx, rootOf(signer)) // who verifies by it says what is wrong
+		_, _ = t.root(ctx, rootOf(signer)) // Verifier reports the error
 	}
 	if knownKey {
 		_, _ = t.key(ctx, signer.KMS)

@@ -27,13 +27,13 @@ import (
 	"github.com/envladder/envladder/internal/panics"
 )
 
-// Verifier takes bundles to evidence, for a Gate's signers.
+// Verifier verifies bundles by a Gate's signers, and returns their evidence.
 type Verifier struct {
 	keys       []trustedKey
 	identities []trustedIdentity
 }
 
-// trustedKey is a public key, and who it is in the Gate: two names for one key give
+// trustedKey is a public key with the name of the Gate's signer. A key with two names gives
 // evidence under both.
 type trustedKey struct {
 	signer   string
@@ -44,13 +44,13 @@ type trustedKey struct {
 	timed bool
 }
 
-// SignerError is about a signer of the Gate that can't be verified by; it proves
-// nothing.
+// SignerError is returned for a signer of the Gate whose signatures can't be verified; it
+// proves nothing.
 type SignerError struct {
 	Signer string
 	Err    error
-	// Elsewhere is set where the Gate isn't wrong, but what the signer names isn't
-	// there: a KMS that doesn't answer, a trusted root that isn't mounted.
+	// Elsewhere is set if the Gate is valid, but the source that the signer names is
+	// unavailable: a KMS that doesn't respond, or a trusted root that isn't mounted.
 	Elsewhere bool
 }
 
@@ -58,10 +58,10 @@ func (e *SignerError) Error() string { return fmt.Sprintf("signer %q: %v", e.Sig
 
 func (e *SignerError) Unwrap() error { return e.Err }
 
-// Verifier returns a Verifier for signers. Beside an error, which holds a *SignerError
-// for each signer that can't be verified by, the Verifier knows the rest.
+// Verifier returns a Verifier for signers. The error joins a *SignerError for each signer whose
+// signatures can't be verified; the returned Verifier has the others.
 func (t *Trust) Verifier(ctx context.Context, signers []v1alpha1.Signer) (*Verifier, error) {
-	// All at once: a KMS that doesn't answer must not keep out what others prove.
+	// Concurrently, since a KMS that doesn't respond must not delay other signers.
 	parts := make([]Verifier, len(signers))
 	errs := make([]error, len(signers))
 	var group sync.WaitGroup
@@ -130,15 +130,15 @@ func newTrustedKey(signer string, public crypto.PublicKey, trusted *root.Trusted
 	if err != nil {
 		return trustedKey{}, err
 	}
-	// A bundle's hint at its key is the signer's claim, so it decides nothing here.
+	// A bundle's key hint is an unverified claim, so it decides nothing here.
 	material := root.TrustedMaterialCollection{root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
 		return root.NewExpiringKey(anyHash, time.Time{}, time.Time{}), nil
 	})}
 	if trusted != nil {
 		material = append(material, trusted)
 	}
-	// A key has no certificate whose validity a time would be needed for; what the
-	// Gate asks for in time is judged by what it trusts for it.
+	// A key has no certificate whose validity would need a time. The Gate's requirements on
+	// time are judged by the time source that it trusts.
 	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
 	if err != nil {
 		return trustedKey{}, err
@@ -150,8 +150,8 @@ func newTrustedKey(signer string, public crypto.PublicKey, trusted *root.Trusted
 	return trustedKey{signer: signer, hint: hint, material: material, verifier: verifier, timed: trusted != nil}, nil
 }
 
-// verify reports whether the key signed the bundle, and since when that is proven. A bundle
-// without a time that is trusted is as good as one that has none.
+// verify reports whether the key signed the bundle, and returns the claim with its proven
+// time. A time that isn't trusted is ignored.
 func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (claim, bool) {
 	if _, err := k.verifier.Verify(b, policy); err != nil {
 		return claim{}, false
@@ -173,21 +173,21 @@ func (k trustedKey) verify(b *bundle.Bundle, policy verify.PolicyBuilder) (claim
 	return w, true
 }
 
-// claim is who signed a bundle, and since when that is proven.
+// claim is the signer of a bundle, with the proven time.
 type claim struct {
 	signer, identity, key string
 	signed                time.Time
 }
 
-// noteTime records a proven time. The first counts: what was signed is at least as old.
+// noteTime records a proven time. The earliest one counts: the signature is at least as old.
 func (w *claim) noteTime(t time.Time) {
 	if w.signed.IsZero() || t.Before(w.signed) {
 		w.signed = t
 	}
 }
 
-// keyVerifier accepts each of the algorithms that sigstore's tools use with one key:
-// cosign has signed with SHA-256 by any elliptic curve, and with Ed25519ph.
+// keyVerifier accepts all algorithms that sigstore's tools use with one key: cosign has signed
+// with SHA-256 for any elliptic curve, and with Ed25519ph.
 type keyVerifier []signature.Verifier
 
 func newKeyVerifier(public crypto.PublicKey) (keyVerifier, error) {
@@ -238,9 +238,8 @@ func (v keyVerifier) PublicKey(opts ...signature.PublicKeyOption) (crypto.Public
 	return v[0].PublicKey(opts...)
 }
 
-// Verify takes a bundle to the evidence that it is about a digest: one for each signer
-// who signed it. An error says why it is none; that of a bundle by somebody else is
-// errNobody.
+// Verify returns the evidence in a bundle about a digest: one for each signer who signed it.
+// It returns errNoSigner for a bundle by another signer.
 func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, error) {
 	parsed, err := parseBundle(bundleJSON)
 	if err != nil {
@@ -249,23 +248,23 @@ func (v *Verifier) Verify(bundleJSON []byte, digest string) ([]gate.Evidence, er
 	hexDigest, ok := strings.CutPrefix(digest, "sha256:")
 	raw, err := hex.DecodeString(hexDigest)
 	if !ok || err != nil {
-		return nil, fmt.Errorf("verifying a bundle about %q: that isn't a SHA-256 digest", digest)
+		return nil, fmt.Errorf("verifying a bundle about %q: it isn't a SHA-256 digest", digest)
 	}
 	artifact := verify.WithArtifactDigest("sha256", raw)
-	claims := v.byIdentity(parsed.Bundle, artifact)
+	claims := v.identityClaims(parsed.Bundle, artifact)
 	if len(claims) == 0 {
-		claims = v.byKey(parsed.Bundle, verify.NewPolicy(artifact, verify.WithKey()))
+		claims = v.keyClaims(parsed.Bundle, verify.NewPolicy(artifact, verify.WithKey()))
 	}
 	if len(claims) == 0 {
-		return nil, errNobody
+		return nil, errNoSigner
 	}
-	// Only what is signed by somebody who may count is read further.
+	// Parse further only if an accepted signer signed it.
 	return parsed.evidence(digest, claims)
 }
 
-// byKey returns the claims of signers whose key signed the bundle. The keys that it hints at are tried
-// first, and only where none of them signed it, all others: a Gate may have many.
-func (v *Verifier) byKey(b *bundle.Bundle, policy verify.PolicyBuilder) []claim {
+// keyClaims returns the claims of signers whose key signed the bundle. The keys that match its
+// hint are tried first, and all others only if none of them signed it: a Gate may have many.
+func (v *Verifier) keyClaims(b *bundle.Bundle, policy verify.PolicyBuilder) []claim {
 	hint := b.GetVerificationMaterial().GetPublicKey().GetHint()
 	for _, hinted := range []bool{true, false} {
 		var claims []claim
@@ -284,10 +283,10 @@ func (v *Verifier) byKey(b *bundle.Bundle, policy verify.PolicyBuilder) []claim 
 	return nil
 }
 
-// errNobody is about a bundle that no signer of the Gate signed for this digest.
-var errNobody = errors.New("no signer of the Gate signed this for the digest")
+// errNoSigner is returned for a bundle that no signer of the Gate signed for this digest.
+var errNoSigner = errors.New("no signer of the Gate signed this for the digest")
 
-// parsedBundle is a sigstore bundle around a DSSE envelope around a payload.
+// parsedBundle is a sigstore bundle with a DSSE envelope that contains the payload.
 type parsedBundle struct {
 	*bundle.Bundle
 	payload []byte

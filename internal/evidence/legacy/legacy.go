@@ -1,9 +1,9 @@
-// Package legacy asks sigstore's policy-controller what evidence of ours can't say:
-// whether an image is signed or attested in the form of cosign 2 (tags that end in .sig
-// and .att), and whether an existing ClusterImagePolicy lets it by. It alone knows
-// policy-controller, which pulls in over a thousand packages.
+// Package legacy verifies with sigstore's policy-controller whether an image is signed or
+// attested in the form of cosign 2 (tags that end in .sig and .att), and whether an existing
+// ClusterImagePolicy admits it. It alone imports policy-controller, which pulls in over a
+// thousand packages.
 //
-// It leaves to internal/evidence who the signers are, and what a statement says.
+// internal/evidence finds the signers and parses the statements.
 package legacy
 
 import (
@@ -42,23 +42,22 @@ type Verifier struct {
 
 var _ evidence.Legacy = (*Verifier)(nil)
 
-// New returns a Verifier that reads registries as client does, within its bounds, and finds
-// trusted roots by trust.
+// New returns a Verifier that reads registries with client, within its limits, and finds
+// trusted roots with trust.
 func New(client *registry.Client, trust *evidence.Trust) *Verifier {
 	return &Verifier{client: client, trust: trust}
 }
 
-// authorityName is the name of the only authority that is asked.
+// authorityName is the name of the only authority of a signer.
 const authorityName = "signer"
 
-// attested are the predicate types that are looked for: policy-controller has to be asked
-// for each.
+// attested are the predicate types to verify: policy-controller verifies one type at a time.
 var attested = []string{
 	gate.PredicateSPDX, gate.PredicateCycloneDX, gate.PredicateProvenance, gate.PredicateTest, gate.PredicateSoak, gate.PredicateApproval,
 }
 
-// Signed returns what a signer signed about an image in the form of cosign 2. That there
-// is nothing is no error; that it isn't known is.
+// Signed returns the statements that a signer signed about an image in the form of cosign 2.
+// Finding none is no error; failing to read them is.
 func (v *Verifier) Signed(ctx context.Context, image gate.Image, signer evidence.LegacySigner) ([]evidence.LegacyClaim, error) {
 	authority, ctx, err := authorityOf(ctx, signer)
 	if err != nil {
@@ -81,8 +80,8 @@ func (v *Verifier) Signed(ctx context.Context, image gate.Image, signer evidence
 		defer mu.Unlock()
 		claims = append(claims, more...)
 	}
-	// What isn't there is an error to policy-controller, as is what it couldn't read:
-	// access tells the two apart.
+	// policy-controller reports both missing and unreadable content as errors: access
+	// distinguishes the two.
 	var group errgroup.Group
 	begin := func(ask func() error) { group.Go(func() error { return panics.Catch(ask) }) }
 	begin(func() error {
@@ -123,13 +122,13 @@ func attestations(predicateType string, found []webhook.PolicyAttestation) []evi
 	return claims
 }
 
-// quiet keeps policy-controller from its own log, where it tells whole attestations: they
-// are anybody's to write. What it decides is in the verdict.
+// quiet disables policy-controller's log, which has whole attestations, which anyone can write.
+// Its result is in the verdict.
 func quiet(ctx context.Context) context.Context {
 	return logging.WithLogger(ctx, zap.NewNop().Sugar())
 }
 
-// access are options for cosign's client, which reads as ours does.
+// access returns options for cosign's client to read registries as ours does.
 func (v *Verifier) access(ctx context.Context, image gate.Image) (*registry.BudgetedTransport, []ociremote.Option, error) {
 	repositories := []string{image.Repository}
 	if image.Evidence != "" {
@@ -150,7 +149,7 @@ func (v *Verifier) access(ctx context.Context, image gate.Image) (*registry.Budg
 	return access, options, nil
 }
 
-// authorityOf returns a signer as policy-controller knows it.
+// authorityOf returns policy-controller's authority for a signer.
 func authorityOf(ctx context.Context, signer evidence.LegacySigner) (clusterimagepolicy.Authority, context.Context, error) {
 	authority := clusterimagepolicy.Authority{Name: authorityName}
 	if signer.Key != nil {
@@ -162,7 +161,7 @@ func authorityOf(ctx context.Context, signer evidence.LegacySigner) (clusterimag
 		return clusterimagepolicy.Authority{}, nil, err
 	}
 	authority.Keyless = &clusterimagepolicy.KeylessRef{
-		URL:               apis.HTTPS("fulcio"), // it is only looked at whether there is one
+		URL:               apis.HTTPS("fulcio"), // only its presence is checked
 		TrustRootRef:      authorityName,
 		InsecureIgnoreSCT: new(len(root.GetCtlogs()) == 0),
 	}
@@ -171,7 +170,7 @@ func authorityOf(ctx context.Context, signer evidence.LegacySigner) (clusterimag
 			Issuer: identity.Issuer, Subject: identity.Subject, SubjectRegExp: identity.SubjectPattern,
 		})
 	}
-	// As for bundles: all is asked for that the root has something to check by.
+	// As for bundles, everything that the root can verify is required.
 	switch {
 	case len(root.GetTlogs()) > 0:
 		authority.CTLog = &v1alpha1.TLog{TrustRootRef: authorityName}
@@ -191,13 +190,14 @@ func parseRoot(content []byte) (*prototrustroot.TrustedRoot, error) {
 	return root, nil
 }
 
-// withRoots has policy-controller find trusted roots where it looks for TrustRoots.
+// withRoots returns a context in which policy-controller finds these trusted roots as its
+// TrustRoots.
 func withRoots(ctx context.Context, roots map[string]*prototrustroot.TrustedRoot) context.Context {
 	return config.ToContext(ctx, &config.Config{SigstoreKeysConfig: &config.SigstoreKeysMap{SigstoreKeys: roots}})
 }
 
-// reencode returns how policy-controller's own reconciler makes its inner form of a policy:
-// keys and repositories are parsed on the way back.
+// reencode encodes and decodes a policy, as policy-controller's reconciler does: decoding
+// parses keys and repositories.
 func reencode(from *clusterimagepolicy.ClusterImagePolicy) (clusterimagepolicy.ClusterImagePolicy, error) {
 	var into clusterimagepolicy.ClusterImagePolicy
 	raw, err := json.Marshal(from)

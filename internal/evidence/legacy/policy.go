@@ -18,8 +18,9 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-// Admits says why a ClusterImagePolicy (JSON or YAML, v1alpha1 or v1beta1) doesn't let an
-// image by; empty where it does. An error says that it isn't known.
+// Admits returns the reason why a ClusterImagePolicy (JSON or YAML, v1alpha1 or v1beta1)
+// doesn't admit an image, or "" if it does. It returns an error if the policy couldn't be
+// evaluated.
 func (v *Verifier) Admits(ctx context.Context, document []byte, image gate.Image) (refused string, err error) {
 	policy, err := v.read(ctx, document)
 	if err != nil {
@@ -74,7 +75,7 @@ func (v *Verifier) Resolve(ctx context.Context, document []byte) ([]byte, error)
 	return resolved, nil
 }
 
-// read reads a policy that can be judged, with the keys that a KMS has.
+// read parses a policy that is supported here, and resolves its keys in a KMS.
 func (v *Verifier) read(ctx context.Context, document []byte) (*v1alpha1.ClusterImagePolicy, error) {
 	policy := &v1alpha1.ClusterImagePolicy{}
 	if err := yaml.UnmarshalStrict(document, policy); err != nil {
@@ -87,7 +88,7 @@ func (v *Verifier) read(ctx context.Context, document []byte) (*v1alpha1.Cluster
 	return policy, nil
 }
 
-// reasons returns what policy-controller says, in one line.
+// reasons returns policy-controller's errors in one line.
 func reasons(errs []error) string {
 	texts := make([]string, len(errs))
 	for i, err := range errs {
@@ -99,8 +100,8 @@ func reasons(errs []error) string {
 	return strings.Join(texts, "; ")
 }
 
-// prepare resolves keys that a KMS has, and refuses what can't be judged outside of
-// policy-controller's own webhook: ignoring it would admit what it was written to stop.
+// prepare resolves keys in a KMS, and rejects fields that only policy-controller's webhook can
+// evaluate: ignoring them would admit images that the policy denies.
 func (v *Verifier) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePolicy) error {
 	spec := &policy.Spec
 	if len(spec.Match) > 0 {
@@ -109,12 +110,12 @@ func (v *Verifier) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePol
 	if err := policy.Validate(ctx).Filter(apis.ErrorLevel); err != nil {
 		return err
 	}
-	if err := isWhole(spec.Policy); err != nil {
+	if err := checkSelfContained(spec.Policy); err != nil {
 		return err
 	}
 	for i := range spec.Authorities {
 		for _, attestation := range spec.Authorities[i].Attestations {
-			if err := isWhole(attestation.Policy); err != nil {
+			if err := checkSelfContained(attestation.Policy); err != nil {
 				return fmt.Errorf("authority %q: attestation %q: %w", spec.Authorities[i].Name, attestation.Name, err)
 			}
 		}
@@ -130,19 +131,19 @@ func (v *Verifier) prepare(ctx context.Context, policy *v1alpha1.ClusterImagePol
 	return nil
 }
 
-// isWhole refuses a policy in CUE or Rego that is kept elsewhere: policy-controller's
-// reconciler fetches it, and its judge takes one that isn't there for one that lets all by.
-// It refuses one that looks at more than the attestations, too.
-func isWhole(policy *v1alpha1.Policy) error {
+// checkSelfContained rejects a policy in CUE or Rego that is stored elsewhere:
+// policy-controller's reconciler fetches it, and its verification treats a missing policy as
+// one that admits everything. It also rejects a policy that uses more than the attestations.
+func checkSelfContained(policy *v1alpha1.Policy) error {
 	switch {
 	case policy == nil:
 		return nil
 	case policy.ConfigMapRef != nil || policy.Remote != nil:
 		return errors.New("its policy is elsewhere (configMapRef, remote): put it into the ClusterImagePolicy (data)")
 	case isSet(policy.FetchConfigFile):
-		return errors.New("its policy looks at the image's configuration (fetchConfigFile), which isn't read within bounds")
+		return errors.New("its policy uses the image's configuration (fetchConfigFile), whose size isn't bounded")
 	case isSet(policy.IncludeSpec) || isSet(policy.IncludeObjectMeta) || isSet(policy.IncludeTypeMeta):
-		return errors.New("its policy looks at the object (includeSpec, includeObjectMeta, includeTypeMeta), which isn't judged here")
+		return errors.New("its policy uses the object (includeSpec, includeObjectMeta, includeTypeMeta), which isn't judged here")
 	default:
 		return nil
 	}

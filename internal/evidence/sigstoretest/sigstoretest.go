@@ -1,4 +1,4 @@
-// Package sigstoretest starts a sigstore for tests: a certificate authority that takes
+// Package sigstoretest starts a sigstore for tests: a certificate authority that accepts
 // OIDC tokens as Fulcio does, a timestamping authority, and the trusted root of both.
 package sigstoretest
 
@@ -29,25 +29,25 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// Issuer of the tokens that the certificate authority takes.
+// Issuer of the tokens that the certificate authority accepts.
 const Issuer = "https://id.example.com"
 
-// life of a certificate, as Fulcio's.
+// life is the lifetime of a certificate, as Fulcio's.
 const life = 10 * time.Minute
 
-// maxRequest is far above what a client asks with.
+// maxRequest is far above the size of a client's request.
 const maxRequest = 64 << 10
 
-// T is what is needed of a *testing.T; scripts have another one.
+// T is the used part of *testing.T; scripts implement it too.
 type T interface {
 	Helper()
 	Fatal(arguments ...any)
 	Cleanup(clean func())
 }
 
-// Sigstore is one on loopback ports.
+// Sigstore has the services of a sigstore on loopback ports.
 type Sigstore struct {
-	// FulcioURL and TimestampURL are the services'.
+	// FulcioURL and TimestampURL are the URLs of the services.
 	FulcioURL, TimestampURL string
 	// TrustedRoot is the content of trusted_root.json.
 	TrustedRoot []byte
@@ -99,10 +99,10 @@ func Start(t T) *Sigstore {
 func (s *Sigstore) Token(email string) string {
 	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 	claims := fmt.Sprintf(`{"iss":%q,"aud":"sigstore","sub":%q,"email":%q,"email_verified":true,"exp":%d}`, Issuer, email, email, time.Now().Add(life).Unix())
-	return encode(`{"alg":"ES256"}`) + "." + encode(claims) + "." + encode("not looked at")
+	return encode(`{"alg":"ES256"}`) + "." + encode(claims) + "." + encode("not checked")
 }
 
-// issue gives a certificate for the key of who holds a token, as Fulcio's
+// issue returns a certificate for the key of a token's holder, as Fulcio's
 // /api/v2/signingCert does.
 func (s *Sigstore) issue(body []byte, r *http.Request) ([]byte, error) {
 	var asked struct {
@@ -129,7 +129,7 @@ func (s *Sigstore) issue(body []byte, r *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	if err := verifier.VerifySignature(strings.NewReader(string(asked.PublicKeyRequest.ProofOfPossession)), strings.NewReader(email)); err != nil {
-		return nil, fmt.Errorf("the key isn't the asker's: %w", err)
+		return nil, fmt.Errorf("verifying the proof of possession: %w", err)
 	}
 	certificate, err := s.certificate(email, public)
 	if err != nil {
@@ -184,7 +184,7 @@ func pemOf(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// stamp answers an RFC 3161 request.
+// stamp returns the response to an RFC 3161 request.
 func (s *Sigstore) stamp(body []byte, _ *http.Request) ([]byte, error) {
 	asked, err := timestamp.ParseRequest(body)
 	if err != nil {
@@ -212,7 +212,7 @@ func serve(t T, answer func([]byte, *http.Request) ([]byte, error)) string {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		_, _ = w.Write(body) // a client that has gone needs no answer
+		_, _ = w.Write(body) // a client that has disconnected needs no response
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
