@@ -77,7 +77,7 @@ bench-webhook: build ## Compare the webhook with policy-controller's (some minut
 		-distribution "$$(bin/bed path distribution)" -referrers-registry "$$(bin/bed path referrers-registry)" -cosign "$$(bin/bed path cosign)"
 
 .PHONY: lint
-lint: check-generated ## Check style, modules, and that generated files are current
+lint: check-generated prose ## Check style, wording, modules, and that generated files are current
 	go mod tidy -diff
 	cd test && go mod tidy -diff
 	$(golangci-lint) run --allow-parallel-runners ./...

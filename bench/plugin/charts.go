@@ -133,7 +133,7 @@ func cutDependencies(folder string) error {
 	}
 	head, list, found := strings.Cut(string(data), "\ndependencies:\n")
 	if !found {
-		return errors.New("Chart.yaml lists no dependencies")
+		return fmt.Errorf("%q lists no dependencies", path)
 	}
 	var kept []string
 	for dependency := range strings.SplitSeq(list, "\n  - ") {
@@ -143,7 +143,7 @@ func cutDependencies(folder string) error {
 		}
 	}
 	if len(kept) != 2 {
-		return fmt.Errorf("Chart.yaml lists %d of the dependencies crds and grafana, want 2", len(kept))
+		return fmt.Errorf("%q lists %d of the dependencies crds and grafana, want 2", path, len(kept))
 	}
 	return os.WriteFile(path, []byte(head+"\ndependencies:\n"+strings.Join(kept, "\n")), 0o644)
 }
