@@ -411,7 +411,7 @@ func tryForbiddenTag(t *testing.T) {
 
 	without := newFixture(t, registrytest.WithoutReferrers)
 	without.on(http.MethodGet, "/manifests/sha256-", denied)
-	wantAdvice(t, without.tryAttest(t, newKey(t)), "a tag that doesn't exist", "--evidence")
+	wantAdvice(t, without.tryAttest(t, newKey(t)), "a missing tag", "--evidence")
 	var nothing *NothingReadError
 	if _, err := without.fetch(t, inGate("ci", newKey(t))); !errors.As(err, &nothing) {
 		t.Errorf("error %v, want that it isn't known", err)
