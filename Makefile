@@ -22,16 +22,29 @@ help: ## List the targets
 
 # Without -trimpath, like the tests, so that both share compiled packages.
 .PHONY: build
-build: ## Build envladder's programs and the test bed's into bin/
+build: programs ## Build envladder's programs and the test bed's into bin/
+	cd test && go build -o ../bin/ ./cmd/...
+
+.PHONY: programs
+programs: ## Build envladder's programs into bin/
 	@mkdir -p bin
 	@echo "Building envladder's programs (some minutes the first time)"
 	go build -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
-	cd test && go build -o ../bin/ ./cmd/...
 
+.PHONY: look
+look: ## Render the example for staging and for prod, and print how they differ (about a minute the first time)
+	@render() { PARAM_ENVIRONMENT=$$1 PARAM_TARGET=$${2:-} ARGOCD_APP_NAME=shop ARGOCD_APP_NAMESPACE=shop \
+		go run -C examples/shop/gitops/shop $(CURDIR)/cmd/envladder-plugin generate; }; \
+	staging=$$(render staging); prod=$$(render prod eu); \
+	diff -U2 --label staging --label prod/eu <(echo "$$staging") <(echo "$$prod") || [ $$? -eq 1 ]
+
+# The demo builds everything else in the order in which its story needs it.
 .PHONY: demo
-demo: build ## Run the demo with real programs: one change goes from a pull request to prod (KEEP=1 leaves it running; STORY=first-deploy or adopt selects another demo)
-	@echo "Building the programs of the demo (about half an hour the first time on 2 cores; cached for later runs)"
-	bin/demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(STORY),--story $(STORY))
+demo: ## Run the demo with real programs: one change goes from a pull request to prod (PAUSE=1 waits before each step; KEEP=1 leaves it running; STORY=first-deploy or adopt selects another demo)
+	@mkdir -p bin
+	@echo "Building the demo (about a minute the first time)"
+	@cd test && go build -o ../bin/ ./cmd/demo
+	@bin/demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(PAUSE)),--pause) $(if $(STORY),--story $(STORY))
 
 .PHONY: test
 test: build ## Run the tests, with a real API server and the real cosign

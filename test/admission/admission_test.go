@@ -36,13 +36,13 @@ type env struct {
 
 // start starts a cluster with its controllers, and the webhook from its plain manifests with
 // additional flags.
-func start(t *testing.T, o bed.Options, flags ...string) *env {
+func start(t *testing.T, parts bed.Parts, flags ...string) *env {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bed.ForTest(t, o)
+	b := bed.ForTest(t, parts)
 	e := &env{Cluster: b.Cluster(bed.Prod), bed: b, root: root}
 	_, err = install.Webhook(t.Context(), b, e.Cluster, root, func(ctx context.Context, p bed.Process) (err error) {
 		p.Args = append(p.Args, flags...)

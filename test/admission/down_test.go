@@ -44,7 +44,7 @@ spec:
 // TestWebhookDown checks with Kubernetes' own controllers what works while the webhook is down,
 // what is denied, and that pending work continues when the webhook is back.
 func TestWebhookDown(t *testing.T) {
-	e := start(t, bed.Options{Clusters: []bed.ClusterOptions{{Name: bed.Prod}}})
+	e := start(t, bed.Parts{Clusters: []bed.ClusterOptions{{Name: bed.Prod}}})
 	e.apply(t, exemptingGate)
 	e.awaitResult(t, "", "run", "probe", "--image="+exempted("a"), "--dry-run=server")
 	e.deploy(t)

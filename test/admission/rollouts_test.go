@@ -140,7 +140,7 @@ spec:
 // TestArgoRollouts checks that Argo Rollouts' controller can continue with running images after
 // the proof is older than maxAge, and can't start unproven ones.
 func TestArgoRollouts(t *testing.T) {
-	e := start(t, bed.Options{
+	e := start(t, bed.Parts{
 		// The webhook identifies each controller by its own account.
 		Clusters:   []bed.ClusterOptions{{Name: bed.Prod, ControllerAccounts: true}},
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},

@@ -2,6 +2,7 @@ package bed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -43,10 +44,13 @@ const inCluster = "https://kubernetes.default.svc"
 
 // startArgoCD installs and starts Argo CD.
 func (b *Bed) startArgoCD(ctx context.Context, version string) error {
+	if len(b.clusterNames) == 0 {
+		return errors.New("starting Argo CD: the bed has no cluster")
+	}
 	begin := time.Now()
 	a := &ArgoCD{
 		Version: version, Namespace: "argocd", bed: b,
-		Cluster:   b.Cluster(b.options.Clusters[0].Name),
+		Cluster:   b.Cluster(b.clusterNames[0]),
 		PluginDir: b.path("argocd", "plugins"),
 	}
 	for _, step := range []func(context.Context) error{
@@ -129,9 +133,9 @@ spec:
 // registerClusters registers the other clusters in Argo CD, with the token of a ServiceAccount
 // there.
 func (a *ArgoCD) registerClusters(ctx context.Context) error {
-	for _, o := range a.bed.options.Clusters[1:] {
-		if err := a.register(ctx, a.bed.Cluster(o.Name)); err != nil {
-			return fmt.Errorf("registering cluster %q: %w", o.Name, err)
+	for _, name := range a.bed.clusterNames[1:] {
+		if err := a.register(ctx, a.bed.Cluster(name)); err != nil {
+			return fmt.Errorf("registering cluster %q: %w", name, err)
 		}
 	}
 	return nil

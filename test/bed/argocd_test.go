@@ -18,7 +18,7 @@ func TestArgoCDV2SyncsToBothClusters(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two more clusters")
 	}
-	checkSyncToBoth(t, bed.ForTest(t, bed.Options{
+	checkSyncToBoth(t, bed.ForTest(t, bed.Parts{
 		// Also tests the other way to run controllers.
 		Clusters: []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod, ControllerAccounts: true}},
 		ArgoCD:   "v2",

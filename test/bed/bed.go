@@ -2,12 +2,12 @@
 // registries, with TLS and RBAC as in production, and stops them again. It knows how to start
 // each program and when it is ready. Package programs builds the programs.
 //
-//	b, err := bed.Up(ctx, bed.Options{
+//	b, err := bed.Up(ctx, bed.Options{Parts: bed.Parts{
 //		Clusters:   []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
 //		ArgoCD:     "v3",
 //		Gitea:      true,
 //		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
-//	})
+//	}})
 //	defer b.Down()
 //	out, err := b.Cluster(bed.Prod).Kubectl(ctx, "get", "pods", "-A")
 package bed
@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/envladder/envladder/test/programs"
 )
 
 // The usual names of clusters. Argo CD, dev, previews and staging are in the first.
@@ -39,7 +41,14 @@ type Options struct {
 	Keep bool
 	// Log receives progress; the default is os.Stderr.
 	Log io.Writer
+	// Queue builds the programs. If it is nil, the bed has its own.
+	Queue *programs.Queue
 
+	Parts
+}
+
+// Parts are what Up and Add start.
+type Parts struct {
 	Clusters []ClusterOptions
 	// ArgoCD is "v3" or "v2", or empty for no Argo CD. It runs in the first cluster, and the
 	// other clusters are registered in it by name.
@@ -61,14 +70,17 @@ type Bed struct {
 
 	options Options
 	log     io.Writer
+	queue   *programs.Queue
+
+	// clusterNames are the names of all clusters, in the order of the options.
+	clusterNames []string
 
 	mu         sync.Mutex
 	clusters   map[string]*Cluster
 	registries map[string]*Registry
 	processes  []*member
 	closers    []func()
-	parts      []Part
-	begin      time.Time
+	parts      []PartReport
 	took       time.Duration
 	down       bool
 }
@@ -115,19 +127,34 @@ func up(ctx context.Context, o Options) (*Bed, error) {
 	if os.Getenv("ENVLADDER_BED_KEEP") != "" {
 		b.options.Keep = true
 	}
-	if err := b.build(ctx); err != nil {
-		return nil, err
+	if b.queue = o.Queue; b.queue == nil {
+		b.queue = programs.NewQueue(context.WithoutCancel(ctx), b.log)
 	}
-	b.begin = time.Now()
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
-	if err := b.start(ctx); err != nil {
+	if err := b.Add(ctx, o.Parts); err != nil {
 		b.Down()
 		return nil, err
 	}
-	b.took = time.Since(b.begin)
 	return b, nil
+}
+
+// Add builds missing programs, starts parts, and returns when all of them are ready, like Up. A
+// bed has at most one Gitea and one Argo CD, which registers the clusters that were added before
+// it or with it.
+func (b *Bed) Add(ctx context.Context, parts Parts) error {
+	if err := b.build(ctx, parts); err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := b.start(ctx, parts); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.took += time.Since(begin)
+	b.mu.Unlock()
+	return nil
 }
 
 // prepare creates the bed's folder and CA.
@@ -163,24 +190,27 @@ func (b *Bed) prepare() error {
 }
 
 // start starts the independent parts concurrently, then Argo CD.
-func (b *Bed) start(ctx context.Context) error {
+func (b *Bed) start(ctx context.Context, parts Parts) error {
+	for _, o := range parts.Clusters {
+		b.clusterNames = append(b.clusterNames, o.Name)
+	}
 	var all group
-	for _, o := range b.options.Clusters {
+	for _, o := range parts.Clusters {
 		all.run(func() error { return b.startCluster(ctx, o) })
 	}
-	for _, o := range b.options.Registries {
+	for _, o := range parts.Registries {
 		all.run(func() error { return b.startRegistry(ctx, o) })
 	}
-	if b.options.Gitea {
+	if parts.Gitea {
 		all.run(func() error { return b.startGitea(ctx) })
 	}
 	if err := all.wait(); err != nil {
 		return err
 	}
-	if b.options.ArgoCD == "" {
+	if parts.ArgoCD == "" {
 		return nil
 	}
-	return b.startArgoCD(ctx, b.options.ArgoCD)
+	return b.startArgoCD(ctx, parts.ArgoCD)
 }
 
 // Cluster returns the cluster with the name. It panics if the options don't have one.
@@ -264,6 +294,9 @@ func (b *Bed) Down() error {
 	b.down = true
 	processes, closers := b.processes, b.closers
 	b.mu.Unlock()
+	if b.options.Queue == nil {
+		b.queue.Close()
+	}
 	for turn := turnGuest; turn >= turnStore; turn-- {
 		stopAll(processes, turn)
 		if turn == turnService {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		helper()
 		return
 	}
-	os.Exit(bed.Main(m, bed.Options{
+	os.Exit(bed.Main(m, bed.Parts{
 		Clusters: []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}},
 		ArgoCD:   "v3",
 		Gitea:    true,

@@ -8,45 +8,42 @@ import (
 	"github.com/envladder/envladder/test/programs"
 )
 
-// build builds every program that the options need, so that no start waits for a compiler.
-func (b *Bed) build(ctx context.Context) error {
-	needed, err := b.options.programs()
+// build builds every program that the parts need, so that no start waits for a compiler.
+func (b *Bed) build(ctx context.Context, parts Parts) error {
+	needed, err := parts.Needed()
 	if err != nil {
 		return err
 	}
 	if len(needed) == 0 {
 		return nil
 	}
-	_, err = programs.Build(ctx, b.log, needed...)
+	_, err = b.queue.Wait(ctx, needed...)
 	return err
 }
 
-// programs returns the programs that the options need, in build order.
-func (o Options) programs() ([]string, error) {
+// Needed returns the programs that the parts need, in build order.
+func (p Parts) Needed() ([]string, error) {
 	need := map[string]bool{}
-	for _, c := range o.Clusters {
+	for _, c := range p.Clusters {
 		for _, name := range c.programs() {
 			need[name] = true
 		}
 	}
-	for _, r := range o.Registries {
+	for _, r := range p.Registries {
 		need[r.program()] = true
 	}
-	for _, name := range o.Programs {
+	for _, name := range p.Programs {
 		need[name] = true
 	}
-	if o.Gitea {
+	if p.Gitea {
 		need["gitea"] = true
 	}
-	switch o.ArgoCD {
+	switch p.ArgoCD {
 	case "":
 	case "v2", "v3":
-		if len(o.Clusters) == 0 {
-			return nil, fmt.Errorf("starting Argo CD: Options.Clusters is empty")
-		}
-		need["argocd-"+o.ArgoCD], need["helm"] = true, true
+		need["argocd-"+p.ArgoCD], need["helm"] = true, true
 	default:
-		return nil, fmt.Errorf("starting Argo CD: unknown version %q: use v3 or v2", o.ArgoCD)
+		return nil, fmt.Errorf("starting Argo CD: unknown version %q: use v3 or v2", p.ArgoCD)
 	}
 	var names []string
 	for _, name := range programs.Names() {
@@ -60,7 +57,7 @@ func (o Options) programs() ([]string, error) {
 // Program returns the path of a program in the table of package programs, such as cosign,
 // crane, helm or kubectl. It builds the program if it is missing.
 func (b *Bed) Program(ctx context.Context, name string) (string, error) {
-	return programs.Path(ctx, b.log, name)
+	return b.queue.Path(ctx, name)
 }
 
 // link adds a program to the PATH of the bed's processes.

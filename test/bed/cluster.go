@@ -12,8 +12,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-
-	"github.com/envladder/envladder/test/programs"
 )
 
 // ClusterOptions configures a cluster.
@@ -103,7 +101,7 @@ func (c *Cluster) path(elements ...string) string {
 
 // run starts one of the cluster's processes.
 func (c *Cluster) run(ctx context.Context, turn turn, p Process) (*Running, error) {
-	path, err := programs.Path(ctx, c.bed.log, p.Name)
+	path, err := c.bed.Program(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/envladder/envladder/test/bed"
 )
 
-// smallOptions returns the options of a bed that starts quickly and has every kind of teardown.
-func smallOptions() bed.Options {
-	return bed.Options{
+// smallParts returns parts that start quickly and have every kind of teardown.
+func smallParts() bed.Parts {
+	return bed.Parts{
 		Clusters:   []bed.ClusterOptions{{Name: "small", APIServerOnly: true}},
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
 	}
@@ -50,7 +50,7 @@ func pids(r bed.Report) (pids []int) {
 
 func TestDownRemovesProcessesAndFolder(t *testing.T) {
 	t.Parallel()
-	b, err := bed.Up(t.Context(), smallOptions())
+	b, err := bed.Up(t.Context(), bed.Options{Parts: smallParts()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestUpCanceledLeavesNothing(t *testing.T) {
 			return err
 		})
 	}()
-	_, err := bed.Up(ctx, smallOptions())
+	_, err := bed.Up(ctx, bed.Options{Parts: smallParts()})
 	if !errors.Is(err, context.Canceled) || err.Error() != "starting the bed: context canceled" {
 		t.Errorf("got %v, want only that the start was canceled", err)
 	}
@@ -134,7 +134,7 @@ type helperReport struct {
 // helper runs a bed in another process.
 func helper() {
 	m := &testing.M{}
-	bed.Main(m, smallOptions(), func(b *bed.Bed) {
+	bed.Main(m, smallParts(), func(b *bed.Bed) {
 		_ = json.NewEncoder(os.Stdout).Encode(helperReport{b.Dir, pids(b.Report())})
 		if os.Getenv(helperVariable) == "panic" {
 			done := make(chan struct{})

@@ -57,7 +57,7 @@ func (b *Bed) startGitea(ctx context.Context) error {
 
 // prepare builds Gitea and writes its configuration.
 func (g *Gitea) prepare(ctx context.Context) (err error) {
-	if g.path, err = programs.Path(ctx, g.bed.log, "gitea"); err != nil {
+	if g.path, err = g.bed.Program(ctx, "gitea"); err != nil {
 		return err
 	}
 	// Gitea reads templates and other static files from its module.

@@ -23,7 +23,7 @@ func TestRunReportsLogOfUnreadyProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := bed.ForTest(t, bed.Options{})
+			b := bed.ForTest(t, bed.Parts{})
 			_, err := b.Run(t.Context(), bed.Process{
 				Name: "script", Path: "/bin/sh", Args: []string{"-c", tt.script},
 				Ready: never, Timeout: time.Second,
@@ -42,7 +42,7 @@ func TestRunReportsLogOfUnreadyProcess(t *testing.T) {
 
 func TestRunDoesNotPassCallersEnvironment(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/other/kubeconfig")
-	b := bed.ForTest(t, bed.Options{})
+	b := bed.ForTest(t, bed.Parts{})
 	p, err := b.Run(t.Context(), bed.Process{
 		Name: "env", Path: "/bin/sh", Args: []string{"-c", "env"}, Env: []string{"MINE=1"},
 	})

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"os"
 	"time"
-
-	"github.com/envladder/envladder/test/programs"
 )
 
 // RegistryOptions configures a registry.
@@ -50,7 +48,7 @@ func (b *Bed) startRegistry(ctx context.Context, o RegistryOptions) error {
 	r := &Registry{Name: o.Name, Host: loopback(port), client: httpClient(b.CA)}
 	p := Process{Name: "registry-" + o.Name}
 	var err error
-	if p.Path, err = programs.Path(ctx, b.log, o.program()); err != nil {
+	if p.Path, err = b.Program(ctx, o.program()); err != nil {
 		return err
 	}
 	scheme := "http://"

@@ -136,7 +136,7 @@ func referrers(t *testing.T, image bed.Pushed) int {
 
 func TestRegistryKeepsContentWhenKilled(t *testing.T) {
 	t.Parallel()
-	b := bed.ForTest(t, bed.Options{Registries: []bed.RegistryOptions{{Name: "with", Referrers: true}, {Name: "without"}}})
+	b := bed.ForTest(t, bed.Parts{Registries: []bed.RegistryOptions{{Name: "with", Referrers: true}, {Name: "without"}}})
 	for _, registry := range []string{"with", "without"} {
 		t.Run(registry, func(t *testing.T) {
 			r := b.Registry(registry)

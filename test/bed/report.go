@@ -15,12 +15,12 @@ type Report struct {
 	Seconds float64 `json:"seconds"`
 	// MemoryMiB is the resident memory of all processes of the bed.
 	MemoryMiB float64         `json:"memoryMiB"`
-	Parts     []Part          `json:"parts"`
+	Parts     []PartReport    `json:"parts"`
 	Processes []ProcessReport `json:"processes"`
 }
 
-// A Part is a started part: a cluster, Argo CD, Gitea.
-type Part struct {
+// A PartReport has the start time of one part: a cluster, Argo CD, Gitea.
+type PartReport struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 }
@@ -38,7 +38,7 @@ type ProcessReport struct {
 func (b *Bed) Report() Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := Report{Seconds: seconds(b.took), Parts: append([]Part{}, b.parts...), Processes: []ProcessReport{}}
+	r := Report{Seconds: seconds(b.took), Parts: append([]PartReport{}, b.parts...), Processes: []ProcessReport{}}
 	for _, p := range b.processes {
 		p.mu.Lock()
 		started := p.started
@@ -56,7 +56,7 @@ func (b *Bed) Report() Report {
 func (b *Bed) part(name string, begin time.Time) {
 	took := time.Since(begin)
 	b.mu.Lock()
-	b.parts = append(b.parts, Part{Name: name, Seconds: seconds(took)})
+	b.parts = append(b.parts, PartReport{Name: name, Seconds: seconds(took)})
 	b.mu.Unlock()
 	b.progressf("%s is up (%.1fs)", name, took.Seconds())
 }

@@ -12,12 +12,9 @@ import (
 
 // ForTest starts a bed for one test. The bed stops when the test ends or panics, or when the
 // run is interrupted. A failed test logs the last lines of each log.
-func ForTest(tb testing.TB, o Options) *Bed {
+func ForTest(tb testing.TB, parts Parts) *Bed {
 	tb.Helper()
-	if o.Log == nil {
-		o.Log = os.Stderr
-	}
-	b, err := Up(tb.Context(), o)
+	b, err := Up(tb.Context(), Options{Parts: parts})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -38,10 +35,10 @@ func ForTest(tb testing.TB, o Options) *Bed {
 // returns the exit code for os.Exit.
 //
 //	func TestMain(m *testing.M) {
-//		os.Exit(bed.Main(m, bed.Options{Gitea: true}, func(b *bed.Bed) { shared = b }))
+//		os.Exit(bed.Main(m, bed.Parts{Gitea: true}, func(b *bed.Bed) { shared = b }))
 //	}
-func Main(m *testing.M, o Options, use func(*Bed)) int {
-	b, err := Up(context.Background(), o)
+func Main(m *testing.M, parts Parts, use func(*Bed)) int {
+	b, err := Up(context.Background(), Options{Parts: parts})
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		return 1

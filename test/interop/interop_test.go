@@ -22,11 +22,11 @@ import (
 var shared *bed.Bed
 
 func TestMain(m *testing.M) {
-	options := bed.Options{
+	parts := bed.Parts{
 		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}, {Name: "plain"}},
 		Programs:   []string{"cosign", "fulcio", "rekor", "timestamp-server", "tesseract", "local-kms"},
 	}
-	os.Exit(bed.Main(m, options, func(b *bed.Bed) { shared = b }))
+	os.Exit(bed.Main(m, parts, func(b *bed.Bed) { shared = b }))
 }
 
 // sigstore returns the services. The first test that needs them starts them.

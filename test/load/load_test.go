@@ -114,7 +114,7 @@ func start(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bed.ForTest(t, bed.Options{
+	b := bed.ForTest(t, bed.Parts{
 		Clusters:   []bed.ClusterOptions{{Name: bed.Prod, APIServerOnly: true}},
 		Registries: []bed.RegistryOptions{{Name: "main"}},
 		Programs:   []string{"cosign"},

@@ -28,34 +28,18 @@ type Built struct {
 }
 
 // Build builds the named programs that are missing, and reports progress to w. Without names it
-// builds all programs that aren't OnRequest. It builds one program at a time, since each build
-// uses all cores.
+// builds all programs that aren't OnRequest. It stops at the first error.
 func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 	if len(names) == 0 {
 		names = defaultNames()
 	}
-	toolchain, err := toolchain()
-	if err != nil {
+	queue := NewQueue(ctx, w)
+	defer queue.Close()
+	defer queue.progress.watch()()
+	if err := queue.AddPrograms(names...); err != nil {
 		return nil, err
 	}
-	progress := progress{w: w, total: len(names)}
-	var built []Built
-	for i, name := range names {
-		p, err := Lookup(name)
-		if err != nil {
-			return nil, err
-		}
-		progress.number = i + 1
-		b, err := p.build(ctx, toolchain, progress)
-		if ctx.Err() != nil {
-			err = ctx.Err() // the compiler's error is only that it was killed
-		}
-		if err != nil {
-			return nil, fmt.Errorf("building %s %s: %w", p.Name, p.Version, err)
-		}
-		built = append(built, b)
-	}
-	return built, nil
+	return queue.Wait(ctx, names...)
 }
 
 // Path returns the path of a program. It builds the program if it is missing.
@@ -67,24 +51,20 @@ func Path(ctx context.Context, w io.Writer, name string) (string, error) {
 	return built[0].Path, nil
 }
 
-// build returns the program from the cache, or builds it.
-func (p Program) build(ctx context.Context, toolchain string, progress progress) (Built, error) {
-	cache, err := CacheDir()
+// build returns the program from the cache, or builds it. It calls waiting once if another
+// process builds the program.
+func (p Program) build(ctx context.Context, toolchain string, waiting func()) (Built, error) {
+	dir, err := p.cacheDir(toolchain)
 	if err != nil {
 		return Built{}, err
 	}
-	key, err := p.key(toolchain)
-	if err != nil {
-		return Built{}, err
-	}
-	dir := filepath.Join(cache, p.Name+"-"+key)
 	if b, err := p.cached(dir); err == nil {
 		return b, nil
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return Built{}, err
 	}
-	unlock, err := lock(ctx, dir+".lock", func() { progress.waiting(p) })
+	unlock, err := lock(ctx, dir+".lock", waiting)
 	if err != nil {
 		return Built{}, err
 	}
@@ -93,20 +73,29 @@ func (p Program) build(ctx context.Context, toolchain string, progress progress)
 	if b, err := p.cached(dir); err == nil {
 		return b, nil
 	}
-	done := progress.building(p)
 	start := time.Now()
-	err = p.compile(ctx, dir)
-	seconds := time.Since(start).Seconds()
-	done(err)
-	if err != nil {
+	if err := p.compile(ctx, dir); err != nil {
 		return Built{}, err
 	}
-	if err := writeSeconds(dir, seconds); err != nil {
+	if err := writeSeconds(dir, time.Since(start).Seconds()); err != nil {
 		return Built{}, err
 	}
 	b, err := p.cached(dir)
 	b.Cached = false
 	return b, err
+}
+
+// cacheDir returns the folder of the built program.
+func (p Program) cacheDir(toolchain string) (string, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	key, err := p.key(toolchain)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(cache, p.Name+"-"+key), nil
 }
 
 // compile builds in a temporary folder and renames the result, so that the cache contains only

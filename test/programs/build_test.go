@@ -35,7 +35,7 @@ func fakeSource(t *testing.T, code string) Program {
 	}
 	return Program{
 		Name: "hello", Version: "v1.2.3", Dir: "hello", Module: "example.com/hello", Package: ".",
-		LDFlags: []string{"-X main.version=v1.2.3"},
+		LDFlags: []string{"-X main.version=v1.2.3"}, Seconds: 1,
 	}
 }
 
@@ -46,9 +46,17 @@ var version string
 func main() { print("hello " + version) }
 `
 
-// build builds a program.
+// build builds a program and reports progress to w from the start.
 func build(p Program, w *bytes.Buffer) (Built, error) {
-	return p.build(context.Background(), "go1", progress{w: w, number: 1, total: 1})
+	q := NewQueue(context.Background(), w)
+	defer q.Close()
+	defer q.progress.watch()()
+	q.Add(p.job("go1"))
+	built, err := q.Wait(context.Background(), p.Name)
+	if err != nil {
+		return Built{}, err
+	}
+	return built[0], nil
 }
 
 func TestBuildCachesProgram(t *testing.T) {

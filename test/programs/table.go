@@ -21,6 +21,9 @@ type Program struct {
 	Tags    []string
 	// Cgo is set if the program needs a C compiler. All other programs are built without cgo.
 	Cgo bool
+	// Seconds is the usual build time, on two cores and after the programs that precede it in
+	// the table. Only the estimate of the remaining time depends on it.
+	Seconds float64
 	// OnRequest programs are built only when they are named, since only make interop and make
 	// bench-webhook need them.
 	OnRequest bool
@@ -52,19 +55,19 @@ const ownModule = "github.com/envladder/envladder/test"
 // table is in build order: programs that other parts depend on come first.
 var table = []Program{
 	{
-		Name: "etcd", Version: etcdVersion, Dir: "etcd",
+		Name: "etcd", Version: etcdVersion, Dir: "etcd", Seconds: 20,
 		Module: "go.etcd.io/etcd/server/v3", Package: "go.etcd.io/etcd/server/v3",
 	},
-	kubernetes("kube-apiserver"),
-	kubernetes("kube-controller-manager"),
-	kubernetes("kube-scheduler"),
-	kubernetes("kubectl"),
+	kubernetes("kube-apiserver", 161),
+	kubernetes("kube-controller-manager", 52),
+	kubernetes("kube-scheduler", 4),
+	kubernetes("kubectl", 20),
 	{
-		Name: "kwok", Version: kwokVersion, Dir: "kwok",
+		Name: "kwok", Version: kwokVersion, Dir: "kwok", Seconds: 56,
 		Module: "sigs.k8s.io/kwok", Package: "sigs.k8s.io/kwok/cmd/kwok",
 	},
 	{
-		Name: "helm", Version: helmVersion, Dir: "helm",
+		Name: "helm", Version: helmVersion, Dir: "helm", Seconds: 47,
 		Module: "helm.sh/helm/v3", Package: "helm.sh/helm/v3/cmd/helm",
 		LDFlags: []string{
 			"-X helm.sh/helm/v3/internal/version.version=" + helmVersion,
@@ -73,28 +76,28 @@ var table = []Program{
 			"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=33",
 		},
 	},
-	argoCD("argocd-v3", argoCDv3Version, "github.com/argoproj/argo-cd/v3"),
+	argoCD("argocd-v3", argoCDv3Version, "github.com/argoproj/argo-cd/v3", 150),
 	{
-		Name: "referrers-registry", Version: craneVersion, Dir: ".",
+		Name: "referrers-registry", Version: craneVersion, Dir: ".", Seconds: 16,
 		Module: ownModule, Package: ownModule + "/cmd/referrers-registry",
 	},
 	{
-		Name: "distribution", Version: distributionVersion, Dir: "distribution",
+		Name: "distribution", Version: distributionVersion, Dir: "distribution", Seconds: 40,
 		Module:  "github.com/distribution/distribution/v3",
 		Package: "github.com/distribution/distribution/v3/cmd/registry",
 	},
 	{
-		Name: "crane", Version: craneVersion, Dir: "crane",
+		Name: "crane", Version: craneVersion, Dir: "crane", Seconds: 2,
 		Module:  "github.com/google/go-containerregistry",
 		Package: "github.com/google/go-containerregistry/cmd/crane",
 	},
 	{
-		Name: "cosign", Version: cosignVersion, Dir: "cosign",
+		Name: "cosign", Version: cosignVersion, Dir: "cosign", Seconds: 90,
 		Module: "github.com/sigstore/cosign/v3", Package: "github.com/sigstore/cosign/v3/cmd/cosign",
 		LDFlags: []string{"-X sigs.k8s.io/release-utils/version.gitVersion=" + cosignVersion},
 	},
 	{
-		Name: "gitea", Version: giteaVersion, Dir: "gitea",
+		Name: "gitea", Version: giteaVersion, Dir: "gitea", Seconds: 110,
 		Module: "code.gitea.io/gitea", Package: "code.gitea.io/gitea",
 		// The API reports this version, and clients reject "development".
 		LDFlags: []string{"-X main.Version=" + strings.TrimPrefix(giteaVersion, "v")},
@@ -102,45 +105,45 @@ var table = []Program{
 		Cgo:     true,
 	},
 	{
-		Name: "argo-rollouts", Version: rolloutsVersion, Dir: "argo-rollouts",
+		Name: "argo-rollouts", Version: rolloutsVersion, Dir: "argo-rollouts", Seconds: 70,
 		Module:  "github.com/argoproj/argo-rollouts",
 		Package: "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
 	},
-	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2"),
+	argoCD("argocd-v2", argoCDv2Version, "github.com/argoproj/argo-cd/v2", 150),
 	{
-		Name: "fulcio", Version: fulcioVersion, Dir: "fulcio", OnRequest: true,
+		Name: "fulcio", Version: fulcioVersion, Dir: "fulcio", Seconds: 40, OnRequest: true,
 		Module: "github.com/sigstore/fulcio", Package: "github.com/sigstore/fulcio",
 	},
 	{
-		Name: "rekor", Version: rekorVersion, Dir: "rekor", OnRequest: true,
+		Name: "rekor", Version: rekorVersion, Dir: "rekor", Seconds: 40, OnRequest: true,
 		Module: "github.com/sigstore/rekor-tiles/v2", Package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
 	},
 	{
-		Name: "timestamp-server", Version: timestampVersion, Dir: "timestamp-server", OnRequest: true,
+		Name: "timestamp-server", Version: timestampVersion, Dir: "timestamp-server", Seconds: 20, OnRequest: true,
 		Module: "github.com/sigstore/timestamp-authority/v2", Package: "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
 	},
 	{
-		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", OnRequest: true,
+		Name: "tesseract", Version: tesseractVersion, Dir: "tesseract", Seconds: 40, OnRequest: true,
 		Module: "github.com/transparency-dev/tesseract", Package: "github.com/transparency-dev/tesseract/cmd/tesseract/posix",
 	},
 	{
-		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", OnRequest: true,
+		Name: "local-kms", Version: localKMSVersion, Dir: "local-kms", Seconds: 10, OnRequest: true,
 		Module: "github.com/nsmithuk/local-kms", Package: "github.com/nsmithuk/local-kms",
 	},
 	{
 		// The bed has its own main package around upstream's packages; its comment explains
 		// why.
-		Name: "policy-controller", Version: policyVersion, Dir: "policy-controller",
+		Name: "policy-controller", Version: policyVersion, Dir: "policy-controller", Seconds: 90,
 		Module: "github.com/sigstore/policy-controller", Package: ".",
 		OnRequest: true,
 	},
 }
 
 // kubernetes returns a program of Kubernetes.
-func kubernetes(name string) Program {
+func kubernetes(name string, seconds float64) Program {
 	const version = "k8s.io/component-base/version"
 	return Program{
-		Name: name, Version: kubernetesVersion, Dir: "kubernetes",
+		Name: name, Version: kubernetesVersion, Dir: "kubernetes", Seconds: seconds,
 		Module: "k8s.io/kubernetes", Package: "k8s.io/kubernetes/cmd/" + name,
 		// Clients parse these versions.
 		LDFlags: []string{
@@ -152,9 +155,9 @@ func kubernetes(name string) Program {
 }
 
 // argoCD returns a version of Argo CD.
-func argoCD(name, version, module string) Program {
+func argoCD(name, version, module string, seconds float64) Program {
 	return Program{
-		Name: name, Version: version, Dir: name,
+		Name: name, Version: version, Dir: name, Seconds: seconds,
 		Module: module, Package: module + "/cmd",
 		LDFlags: []string{"-X " + module + "/common.version=" + strings.TrimPrefix(version, "v")},
 	}

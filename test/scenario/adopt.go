@@ -15,10 +15,10 @@ import (
 // without changing it in the cluster.
 func (s *Scenario) adoptSteps() []Step {
 	return []Step{
-		{"Argo CD deploys a chart with its own Helm source", s.deployWithHelmSource},
-		{"envladder init writes a ladder for the existing files", s.initLadder},
-		{"envladder renders the same output as helm", s.compareRendering},
-		{"the Application's source is switched without changing any object", s.switchSource},
+		{"Argo CD deploys a chart with its own Helm source", s.startAdopted, s.deployWithHelmSource},
+		{"envladder init writes a ladder for the existing files", nil, s.initLadder},
+		{"envladder renders the same output as helm", nil, s.compareRendering},
+		{"the Application's source is switched without changing any object", nil, s.switchSource},
 	}
 }
 

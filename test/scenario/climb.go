@@ -36,23 +36,25 @@ type climb struct {
 // climbSteps returns the steps of story Climb.
 func (s *Scenario) climbSteps() []Step {
 	return []Step{
-		{"every environment runs 1.4.1", s.deployPrevious},
-		{"a pull request gets its own environment", s.openPreview},
-		{"after the merge the preview is removed, and CI builds the image once", s.mergeSource},
-		{"promotion to dev by commit", s.promoteDev},
-		{"promotion to staging by pull request", s.promoteStaging},
-		{"a promotion to prod without proof is refused", s.promoteUnproven},
-		{"the cluster denies a merge without proof, and nothing is partially applied", s.mergeUnproven},
-		{"a newer commit replaces the denied one", s.syncNewerCommit},
-		{"the sync succeeds once the proof is complete", s.completeProof},
-		{"status of the ladder", s.showStatus},
-		{"rollback to the previous digest", s.rollBack},
+		{"one chart, layered values", nil, s.showRendering},
+		{"release 1.4.1 is built once and proven", s.startRegistry, s.provePrevious},
+		{"every environment runs 1.4.1", s.startClusters, s.deployPrevious},
+		{"a pull request gets its own environment", nil, s.openPreview},
+		{"after the merge the preview is removed, and CI builds the image once", nil, s.mergeSource},
+		{"promotion to dev by commit", nil, s.promoteDev},
+		{"promotion to staging by pull request", nil, s.promoteStaging},
+		{"a promotion to prod without proof is refused", nil, s.promoteUnproven},
+		{"the cluster denies a merge without proof, and nothing is partially applied", nil, s.mergeUnproven},
+		{"a newer commit replaces the denied one", nil, s.syncNewerCommit},
+		{"the sync succeeds once the proof is complete", nil, s.completeProof},
+		{"status of the ladder", nil, s.showStatus},
+		{"rollback to the previous digest", nil, s.rollBack},
 	}
 }
 
-// deployPrevious deploys a proven release to every environment.
-func (s *Scenario) deployPrevious(ctx context.Context) error {
-	s.say.Explain("An earlier release is already proven: it was built, signed, soaked, tested and approved.")
+// provePrevious pushes an earlier release and attests everything that prod's Gate requires.
+func (s *Scenario) provePrevious(ctx context.Context) error {
+	s.say.Explain("CI builds the image once, signs its digest and attaches an SBOM. The soak, the tests and an approval are attestations of the same digest, each signed by its own key and stored next to the image.")
 	var err error
 	if s.climb.before, err = s.push(ctx, "1.4.1", "built by CI from commit 41c0ffe"); err != nil {
 		return err
@@ -72,9 +74,11 @@ func (s *Scenario) deployPrevious(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.approve(ctx); err != nil {
-		return err
-	}
+	return s.approve(ctx)
+}
+
+// deployPrevious deploys the proven release to every environment.
+func (s *Scenario) deployPrevious(ctx context.Context) error {
 	s.say.Explain("`envladder pin` writes one value in one file.")
 	for _, target := range [][]string{{"dev"}, {"staging"}, {"prod", "--target", "eu"}, {"prod", "--target", "us"}} {
 		args := append(append([]string{"pin"}, target...), "web@"+s.release.Digest, "-C", "gitops/shop")
@@ -154,7 +158,7 @@ func (s *Scenario) openPreview(ctx context.Context) error {
 		return err
 	}
 	out, err := s.show(ctx, "kubectl", "--context", bed.Staging, "-n", app, "get", "pods,jobs",
-		"-o", "custom-columns=KIND:.kind,NAME:.metadata.name,IMAGE:.spec.containers[0].image,SUCCEEDED:.status.succeeded")
+		"-o", "custom-columns=KIND:.kind,NAME:.metadata.name,SUCCEEDED:.status.succeeded,IMAGE:.spec.containers[0].image")
 	if err != nil {
 		return err
 	}
@@ -198,7 +202,7 @@ func (s *Scenario) openPullRequest(ctx context.Context) (head string, err error)
 	if err := os.WriteFile(filepath.Join(s.dir, "web", "cart.txt"), []byte("many items\n"), 0o644); err != nil {
 		return "", err
 	}
-	if _, err := s.show(ctx, "git", "-C", "web", "commit", "--quiet", "--all", "--message=A cart of many items"); err != nil {
+	if _, err := s.show(ctx, "git", "-C", "web", "commit", "-qam", "A cart of many items"); err != nil {
 		return "", err
 	}
 	s.say.Command("git -C web push origin cart")

@@ -45,10 +45,10 @@ func (c *checkout) git(ctx context.Context, args ...string) (string, error) {
 
 // commit commits, shows and pushes an edit, and returns the commit's hash.
 func (c *checkout) commit(ctx context.Context, message string) (string, error) {
-	if _, err := c.show(ctx, "git", "-C", c.name, "commit", "--quiet", "--all", "--message="+message); err != nil {
+	if _, err := c.show(ctx, "git", "-C", c.name, "commit", "-qam", message); err != nil {
 		return "", err
 	}
-	if _, err := c.show(ctx, "git", "-C", c.name, "show", "--format=%an: %s", "--unified=0", "HEAD"); err != nil {
+	if _, err := c.show(ctx, "git", "-C", c.name, "show", "--format=%an: %s", "--stat", "HEAD"); err != nil {
 		return "", err
 	}
 	// The forge's output for a push isn't relevant here.

@@ -31,34 +31,11 @@ const (
 // signers are the signers of the example's Gate. Each has a key pair.
 var signers = []string{"ci", "staging-observer", "e2e", "managers"}
 
-// installPrograms makes all programs available under their usual names.
-func (s *Scenario) installPrograms(ctx context.Context) error {
-	for name, program := range map[string]string{"kubectl": "kubectl", "cosign": "cosign", "helm": "helm", "argocd": "argocd-" + s.options.ArgoCD} {
-		path, err := s.bed.Program(ctx, program)
-		if err != nil {
-			return err
-		}
-		if err := s.install(name, path); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"envladder", "envladder-plugin", "envladder-webhook", "envladder-observer", "envladder-appset"} {
-		path := filepath.Join(s.options.Root, "bin", name)
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("finding %s: %w (run `make build`)", name, err)
-		}
-		if err := s.install(name, path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // writeKubeconfig merges the administrators' kubeconfigs into one with a context for
 // each cluster.
 func (s *Scenario) writeKubeconfig(context.Context) error {
 	merged := clientcmdapi.NewConfig()
-	for _, cluster := range clusters(s.options.Story) {
+	for _, cluster := range s.options.clusterParts().Clusters {
 		name := cluster.Name
 		config, err := clientcmd.LoadFromFile(s.bed.Cluster(name).Kubeconfig)
 		if err != nil {
@@ -81,7 +58,8 @@ func (s *Scenario) writeKubeconfig(context.Context) error {
 // argocdOptions returns the options of the argocd command line.
 func (s *Scenario) argocdOptions() string { return "--plaintext --server " + s.bed.ArgoCD.Server }
 
-// makeKeys generates a key pair for each signer with cosign.
+// makeKeys generates a key pair for each signer with cosign, and configures cosign to sign without
+// sigstore's public services.
 func (s *Scenario) makeKeys(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(s.dir, "keys"), 0o700); err != nil {
 		return err
@@ -90,6 +68,13 @@ func (s *Scenario) makeKeys(ctx context.Context) error {
 		if _, err := s.run(ctx, "cosign", "generate-key-pair", "--output-key-prefix", "keys/"+signer); err != nil {
 			return err
 		}
+	}
+	for command, variable := range map[string]string{"signing-config": "COSIGN_SIGNING_CONFIG", "trusted-root": "COSIGN_TRUSTED_ROOT"} {
+		file := filepath.Join(s.dir, command+".json")
+		if _, err := s.run(ctx, "cosign", command, "create", "--out", file); err != nil {
+			return err
+		}
+		s.setenv(variable, file)
 	}
 	return nil
 }

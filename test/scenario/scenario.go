@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/envladder/envladder/test/bed"
+	"github.com/envladder/envladder/test/programs"
 )
 
 // Options configures a scenario.
@@ -33,6 +34,9 @@ type Options struct {
 	Say Narrator
 	// Log receives the bed's progress.
 	Log io.Writer
+	// Queue builds the programs of the bed in the background. If it has a job named OwnPrograms,
+	// the first step waits for it.
+	Queue *programs.Queue
 	// Keep keeps the bed's folder after Close.
 	Keep bool
 }
@@ -65,7 +69,9 @@ type image struct {
 // Step is one step of a story.
 type Step struct {
 	Title string
-	run   func(context.Context) error
+	// prepare starts the parts that the step and the following ones need. It may be nil.
+	prepare func(context.Context) error
+	run     func(context.Context) error
 }
 
 // A Story is a sequence of steps; each builds on the previous ones.
@@ -94,26 +100,31 @@ func (s *Scenario) Steps() []Step {
 		return s.adoptSteps()
 	}
 	return []Step{
-		{"CI builds the image once, signs it and attaches its SBOM", s.buildImage},
-		{"dev, staging and prod render one chart through the plugin", s.showRendering},
-		{"dev and staging run the digest", s.deployLower},
-		{"prod denies an unsigned digest", s.denyUnsigned},
-		{"prod denies a signed digest that hasn't soaked", s.denyUnsoaked},
-		{"the proof is complete: the same sync succeeds", s.syncProven},
-		{"a recalled digest can't start again", s.denyRecalled},
-		{"a rebuilt image under the same tag is denied", s.denyRebuilt},
+		{"dev, staging and prod render one chart", nil, s.showRendering},
+		{"CI builds the image once, signs it and attaches its SBOM", s.startRegistry, s.buildImage},
+		{"dev and staging run the digest", s.startClusters, s.deployLower},
+		{"prod denies an unsigned digest", nil, s.denyUnsigned},
+		{"prod denies a signed digest that hasn't soaked", nil, s.denyUnsoaked},
+		{"the proof is complete: the same sync succeeds", nil, s.syncProven},
+		{"a recalled digest can't start again", nil, s.denyRecalled},
+		{"a rebuilt image under the same tag is denied", nil, s.denyRebuilt},
 	}
 }
 
 // Run runs step n, counted from 0.
 func (s *Scenario) Run(ctx context.Context, n int) error {
 	step := s.Steps()[n]
-	if s.options.Restarts && n > 0 {
+	if s.options.Restarts && len(s.own) > 0 {
 		if err := s.killAndStart(ctx); err != nil {
 			return fmt.Errorf("restarting before step %d: %w", n+1, err)
 		}
 	}
 	s.say.Step(n+1, step.Title)
+	if step.prepare != nil {
+		if err := step.prepare(ctx); err != nil {
+			return fmt.Errorf("preparing step %d, %q: %w", n+1, step.Title, err)
+		}
+	}
 	if err := step.run(ctx); err != nil {
 		return fmt.Errorf("step %d, %q: %w", n+1, step.Title, err)
 	}
@@ -123,18 +134,9 @@ func (s *Scenario) Run(ctx context.Context, n int) error {
 // Bed returns the bed that the scenario runs on.
 func (s *Scenario) Bed() *bed.Bed { return s.bed }
 
-// Start starts two clusters, Argo CD, Gitea, a registry, the plugin and the webhook, and fills
-// the repositories from examples/shop.
+// Start starts an empty bed and installs envladder's programs. The steps start what they need.
 func Start(ctx context.Context, o Options) (*Scenario, error) {
-	b, err := bed.Up(ctx, bed.Options{
-		Keep:       o.Keep,
-		Log:        o.Log,
-		Clusters:   clusters(o.Story),
-		ArgoCD:     o.ArgoCD,
-		Gitea:      true,
-		Registries: []bed.RegistryOptions{{Name: "main", Referrers: true}},
-		Programs:   []string{"cosign"},
-	})
+	b, err := bed.Up(ctx, bed.Options{Keep: o.Keep, Log: o.Log, Queue: o.Queue})
 	if err != nil {
 		return nil, err
 	}
@@ -146,18 +148,10 @@ func Start(ctx context.Context, o Options) (*Scenario, error) {
 	return s, nil
 }
 
-// clusters returns the clusters of a story. Argo CD is in the first.
-func clusters(story Story) []bed.ClusterOptions {
-	if story == Adopt {
-		return []bed.ClusterOptions{{Name: bed.Staging}}
-	}
-	return []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}}
-}
-
 // Close stops everything.
 func (s *Scenario) Close() error { return s.bed.Down() }
 
-// prepare installs the programs and fills the repositories of the story.
+// prepare creates the folder of the story.
 func (s *Scenario) prepare(ctx context.Context) error {
 	dir := filepath.Join(s.bed.Dir, "demo")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -167,21 +161,11 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	if s.shell, err = newShell(dir, s.options.Say); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{s.installPrograms, s.writeKubeconfig}
-	if s.options.Story == Adopt {
-		steps = append(steps, s.fillAdopted, s.installPlugin)
-	} else {
-		steps = append(steps, s.makeKeys, s.fillRepositories, s.installPlugin, s.installWebhook, s.applyPlatform)
+	unchanged := func(text string) (string, error) { return text, nil }
+	if err := copyTree(filepath.Join(s.options.Root, "examples"), filepath.Join(dir, "examples"), unchanged); err != nil {
+		return fmt.Errorf("copying the examples: %w", err)
 	}
-	if s.options.Story == Climb {
-		steps = append(steps, s.installObserver, s.fillSource, s.installGenerator)
-	}
-	for _, prepare := range steps {
-		if err := prepare(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.installOwnPrograms(ctx)
 }
 
 // AccessInfo returns instructions for exploring a scenario that is left running.

@@ -25,9 +25,6 @@ const (
 	settleBound = time.Minute
 )
 
-// offline are cosign's flags for signing without a public transparency log.
-var offline = []string{"--use-signing-config=false", "--tlog-upload=false", "--yes"}
-
 // buildImage builds, signs and pushes the release.
 func (s *Scenario) buildImage(ctx context.Context) error {
 	s.say.Explain("The image is pushed once. From here on its digest climbs the ladder.")
@@ -58,31 +55,39 @@ func (s *Scenario) push(ctx context.Context, tag, content string) (image, error)
 
 // cosign runs and shows a command of cosign with the key of CI.
 func (s *Scenario) cosign(ctx context.Context, verb string, i image, more ...string) (string, error) {
-	args := append([]string{verb, "--key", "keys/ci.key"}, offline...)
-	return s.show(ctx, "cosign", append(append(args, more...), i.Ref())...)
+	args := append([]string{verb, "--key", "keys/ci.key"}, more...)
+	return s.show(ctx, "cosign", append(args, i.Ref())...)
 }
 
-// showRendering shows what the environments render.
+// exampleLadder is the folder of the example's ladder, relative to the shell's.
+const exampleLadder = "examples/shop/gitops/shop"
+
+// showRendering shows what the environments render. It needs no program but envladder.
 func (s *Scenario) showRendering(ctx context.Context) error {
-	s.say.Explain("A ladder names one chart, the environments in order, and the layers of each. Only values differ:")
-	if _, err := s.show(ctx, "envladder", "lint", "-C", "gitops/shop"); err != nil {
+	s.say.Explain("A ladder names one chart, the environments in order, and the layers of each.")
+	if _, err := s.show(ctx, "envladder", "lint", "-C", exampleLadder); err != nil {
 		return err
 	}
+	s.say.Explain("Only values differ:")
 	// diff's exit code reports that there are differences, as expected.
-	out, err := s.showFailing(ctx, "bash", "-c", "diff -U1 <(envladder values staging -C gitops/shop) <(envladder values prod --target eu -C gitops/shop)")
+	out, err := s.showFailingScript(ctx, fmt.Sprintf("diff -U1 --label staging --label prod/eu <(envladder values staging -C %[1]s) <(envladder values prod --target eu -C %[1]s)", exampleLadder))
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(out, "+  host: shop.eu.example.com") {
 		return fmt.Errorf("values of prod's layer are missing in prod's values:\n%s", out)
 	}
-	s.say.Explain("Argo CD renders the same output through the plugin. An Application only names the environment and the target:")
-	_, err = s.show(ctx, "sed", "-n", "/^spec/,/namespace/p", "platform/applications/"+appProd+".yaml")
+	s.say.Explain("Each value has one origin, and the layers that it overrides are listed:")
+	_, err = s.show(ctx, "envladder", "values", "prod", "--target", "eu", "-C", exampleLadder, "--explain", "database")
 	return err
 }
 
 // deployLower deploys the release to dev and staging.
 func (s *Scenario) deployLower(ctx context.Context) error {
+	s.say.Explain("Argo CD renders with envladder's plugin. An Application only names the environment and the target:")
+	if _, err := s.show(ctx, "sed", "-n", "/^spec/,/namespace/p", "platform/applications/"+appProd+".yaml"); err != nil {
+		return err
+	}
 	s.say.Explain("A commit pins the digest in dev and staging.")
 	commit, err := s.pin(ctx, s.release, "Pin web 1.4.2 in dev and staging", "dev", "staging")
 	if err != nil {

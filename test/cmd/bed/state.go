@@ -51,17 +51,17 @@ type registryState struct {
 }
 
 // describe returns the state of a bed.
-func describe(b *bed.Bed, o bed.Options) state {
+func describe(b *bed.Bed, parts bed.Parts) state {
 	s := state{
 		PID: os.Getpid(), Dir: b.Dir, Logs: filepath.Join(b.Dir, "logs"), CA: b.CA.File,
 		Clusters: map[string]clusterState{}, Registries: map[string]registryState{},
 		Report: b.Report(),
 	}
-	for _, c := range o.Clusters {
+	for _, c := range parts.Clusters {
 		cluster := b.Cluster(c.Name)
 		s.Clusters[c.Name] = clusterState{URL: cluster.URL, Kubeconfig: cluster.Kubeconfig, CA: cluster.CA.File}
 	}
-	for _, r := range o.Registries {
+	for _, r := range parts.Registries {
 		s.Registries[r.Name] = registryState{Host: b.Registry(r.Name).Host, Referrers: r.Referrers}
 	}
 	if a := b.ArgoCD; a != nil {

@@ -42,13 +42,11 @@ Parts for --only (default: all):
   bed up --only registry > bed.json &`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			options, err := optionsFor(only, argocd)
+			parts, err := partsFor(only, argocd)
 			if err != nil {
 				return usageError{err}
 			}
-			options.Keep = keep
-			options.Log = cmd.ErrOrStderr()
-			return up(cmd, options, state, restoreSignals)
+			return up(cmd, bed.Options{Keep: keep, Log: cmd.ErrOrStderr(), Parts: parts}, state, restoreSignals)
 		},
 	}
 	flags := cmd.Flags()
@@ -72,7 +70,7 @@ func up(cmd *cobra.Command, options bed.Options, file string, restoreSignals fun
 		return err
 	}
 	defer b.Down()
-	state := describe(b, options)
+	state := describe(b, options.Parts)
 	if err := claim.write(state); err != nil {
 		return err
 	}
@@ -87,15 +85,15 @@ func up(cmd *cobra.Command, options bed.Options, file string, restoreSignals fun
 	return b.Down()
 }
 
-// optionsFor returns the options for the values of --only.
-func optionsFor(only []string, argocd string) (bed.Options, error) {
+// partsFor returns the parts for the values of --only.
+func partsFor(only []string, argocd string) (bed.Parts, error) {
 	for _, part := range only {
 		if !slices.Contains(parts, part) {
-			return bed.Options{}, fmt.Errorf("unknown part %q: use %s", part, strings.Join(parts, ", "))
+			return bed.Parts{}, fmt.Errorf("unknown part %q: use %s", part, strings.Join(parts, ", "))
 		}
 	}
 	if argocd != "v2" && argocd != "v3" {
-		return bed.Options{}, fmt.Errorf("unknown version of Argo CD %q: use v3 or v2", argocd)
+		return bed.Parts{}, fmt.Errorf("unknown version of Argo CD %q: use v3 or v2", argocd)
 	}
 	if len(only) == 0 {
 		only = []string{"clusters", "argocd", "gitea", "registries"}
@@ -103,23 +101,23 @@ func optionsFor(only []string, argocd string) (bed.Options, error) {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(only, name) })
 	}
-	options := bed.Options{Gitea: has("gitea")}
+	selected := bed.Parts{Gitea: has("gitea")}
 	switch {
 	case has("clusters"):
-		options.Clusters = []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}}
+		selected.Clusters = []bed.ClusterOptions{{Name: bed.Staging}, {Name: bed.Prod}}
 	case has("cluster", "argocd"):
-		options.Clusters = []bed.ClusterOptions{{Name: bed.Staging}}
+		selected.Clusters = []bed.ClusterOptions{{Name: bed.Staging}}
 	case has("apiserver", "etcd"):
-		options.Clusters = []bed.ClusterOptions{{Name: bed.Staging, APIServerOnly: true}}
+		selected.Clusters = []bed.ClusterOptions{{Name: bed.Staging, APIServerOnly: true}}
 	}
 	if has("argocd") {
-		options.ArgoCD = argocd
+		selected.ArgoCD = argocd
 	}
 	if has("registry", "registries") {
-		options.Registries = append(options.Registries, bed.RegistryOptions{Name: "main", Referrers: true})
+		selected.Registries = append(selected.Registries, bed.RegistryOptions{Name: "main", Referrers: true})
 	}
 	if has("registries") {
-		options.Registries = append(options.Registries, bed.RegistryOptions{Name: "plain"})
+		selected.Registries = append(selected.Registries, bed.RegistryOptions{Name: "plain"})
 	}
-	return options, nil
+	return selected, nil
 }

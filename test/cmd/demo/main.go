@@ -1,23 +1,31 @@
 // Command demo shows the main use cases with real programs: one change goes from a pull request
 // to production, and the prod cluster denies unproven digests. The command builds missing
-// programs, starts everything on loopback, and stops it at the end.
+// programs in the order in which the story needs them, and tells the story in the meantime. It
+// starts everything on loopback, and stops it at the end.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
 
+	"github.com/envladder/envladder/test/programs"
 	"github.com/envladder/envladder/test/scenario"
 )
+
+// ownSeconds is the usual time that `make programs` takes on two cores, after demo is built. The
+// estimate of the remaining time depends on it.
+const ownSeconds = 150
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -29,32 +37,55 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	keep := flags.Bool("keep", false, "leave everything running after the last step, and print how to explore it")
-	argocd := flags.String("argocd", "v3", "Argo CD's `version`: v3 or v2")
-	story := flags.String("story", string(scenario.Climb), fmt.Sprintf("`name` of the story: one of %v", scenario.Stories))
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Shows the main use cases with real programs. Usually run as `make demo` or `make demo KEEP=1`.\n\n")
-		flags.PrintDefaults()
+// flags are the flags of the command line.
+type flags struct {
+	keep, pause   bool
+	argocd, story string
+}
+
+// parseFlags parses the command line, and prints its usage for -help.
+func parseFlags(args []string, stderr io.Writer) (f flags, err error) {
+	set := flag.NewFlagSet("demo", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.BoolVar(&f.keep, "keep", false, "leave everything running after the last step, and print how to explore it")
+	set.BoolVar(&f.pause, "pause", false, "wait for Enter before each step")
+	set.StringVar(&f.argocd, "argocd", "v3", "Argo CD's `version`: v3 or v2")
+	set.StringVar(&f.story, "story", string(scenario.Climb), fmt.Sprintf("`name` of the story: one of %v", scenario.Stories))
+	set.Usage = func() {
+		fmt.Fprint(stderr, "Shows the main use cases with real programs. Usually run as `make demo`, `make demo PAUSE=1` or `make demo KEEP=1`.\n\n")
+		set.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
+	if err := set.Parse(args); err != nil {
+		return f, err
+	}
+	if !slices.Contains(scenario.Stories, scenario.Story(f.story)) {
+		return f, fmt.Errorf("unknown -story %q: use one of %v", f.story, scenario.Stories)
+	}
+	return f, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr *os.File) (err error) {
+	f, err := parseFlags(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
 		return err
-	}
-	if !slices.Contains(scenario.Stories, scenario.Story(*story)) {
-		return fmt.Errorf("unknown -story %q: use one of %v", *story, scenario.Stories)
 	}
 	root, err := repository()
 	if err != nil {
 		return err
 	}
-	s, err := scenario.Start(ctx, scenario.Options{
-		Root: root, ArgoCD: *argocd, Story: scenario.Story(*story), Say: scenario.NewPrinter(stdout), Log: stderr,
-	})
+	options := scenario.Options{
+		Root: root, ArgoCD: f.argocd, Story: scenario.Story(f.story), Log: stderr,
+		Say:   scenario.NewPrinter(stdout, programs.IsTerminal(stdout) && os.Getenv("NO_COLOR") == ""),
+		Queue: programs.NewQueue(ctx, stderr),
+	}
+	defer options.Queue.Close()
+	if err := enqueue(options); err != nil {
+		return err
+	}
+	s, err := scenario.Start(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -63,22 +94,77 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			err = closeErr
 		}
 	}()
-	begin := time.Now()
-	for n := range s.Steps() {
-		if err := s.Run(ctx, n); err != nil {
-			if *keep && ctx.Err() == nil {
-				fmt.Fprintf(stderr, "\ndemo: %v\n\n%s", err, s.AccessInfo())
-				<-ctx.Done()
-			}
-			return err
+	if err := tell(ctx, s, f, stdout); err != nil {
+		if f.keep && ctx.Err() == nil {
+			fmt.Fprintf(stderr, "\ndemo: %v\n\n%s", err, s.AccessInfo())
+			<-ctx.Done()
 		}
+		return err
 	}
-	fmt.Fprintf(stdout, "\nAll steps succeeded in %s.\n", time.Since(begin).Round(time.Second))
-	if *keep {
+	if f.keep {
 		fmt.Fprintf(stdout, "\n%s", s.AccessInfo())
 		<-ctx.Done()
 	}
 	return nil
+}
+
+// enqueue starts to build everything that the story needs, in the order in which it needs it.
+func enqueue(o scenario.Options) error {
+	o.Queue.Add(programs.Job{
+		Name: scenario.OwnPrograms, Seconds: ownSeconds,
+		Build: func(ctx context.Context, _ func()) (programs.Built, error) {
+			out, err := exec.CommandContext(ctx, "make", "--no-print-directory", "-C", o.Root, "programs").CombinedOutput()
+			if err != nil {
+				return programs.Built{}, fmt.Errorf("running make programs: %w\n%s", err, out)
+			}
+			return programs.Built{Name: scenario.OwnPrograms}, nil
+		},
+	})
+	names, err := o.Programs()
+	if err != nil {
+		return err
+	}
+	return o.Queue.AddPrograms(names...)
+}
+
+// tell runs the steps of the story.
+func tell(ctx context.Context, s *scenario.Scenario, f flags, stdout *os.File) error {
+	var enter *bufio.Reader
+	if f.pause {
+		enter = bufio.NewReader(os.Stdin)
+	}
+	begin := time.Now()
+	for n := range s.Steps() {
+		if enter != nil && n > 0 {
+			fmt.Fprint(stdout, "\n(press Enter to continue) ")
+			if err := waitForLine(ctx, enter); err != nil {
+				return err
+			}
+		}
+		if err := s.Run(ctx, n); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "\nAll steps succeeded in %s.\n", time.Since(begin).Round(time.Second))
+	return nil
+}
+
+// waitForLine waits for a line of input, or for its end.
+func waitForLine(ctx context.Context, in *bufio.Reader) error {
+	read := make(chan error, 1)
+	go func() {
+		_, err := in.ReadString('\n')
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // repository returns the folder above the one that contains this program.
