@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/plugin/worker/workertest"
 )
 
 func TestReleaseName(t *testing.T) {
@@ -128,3 +129,5 @@ func TestManifestAnnouncesSameParametersAsServe(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestMain(m *testing.M) { workertest.Main(m) }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +107,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func TestRendersAreTheSameBytes(t *testing.T) {
+func TestRenderIsDeterministic(t *testing.T) {
 	var first string
 	for i := range 30 {
 		got := printed(t, render(t, load(t, "testdata", "full"), nil, here))
@@ -118,7 +119,7 @@ func TestRendersAreTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestDependenciesThatChartYAMLDoesNotNameKeepTheirOrder(t *testing.T) {
+func TestRenderKeepsOrderOfUnlistedDependencies(t *testing.T) {
 	fsys := charttest.Files("c/Chart.yaml", charttest.ChartYAML)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		fsys["c/charts/"+name+"/Chart.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n")}
@@ -139,7 +140,7 @@ func TestDependenciesThatChartYAMLDoesNotNameKeepTheirOrder(t *testing.T) {
 	}
 }
 
-func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
+func TestRenderIsIndependentOfOtherRenders(t *testing.T) {
 	shared := load(t, "testdata", "full")
 	environments := []map[string]any{
 		{"queue": map[string]any{"enabled": false}, "replicaCount": 2.0},
@@ -171,7 +172,7 @@ func TestRendersDoNotLeakIntoEachOther(t *testing.T) {
 }
 
 // A template may sort a list of Chart.yaml where it is: the next render sees it as it was.
-func TestATemplateThatChangesTheMetadataChangesItsRenderAlone(t *testing.T) {
+func TestRenderIsolatesChangedMetadata(t *testing.T) {
 	shared, err := chart.Load(t.Context(), charttest.Files(
 		"c/Chart.yaml", charttest.ChartYAML+`keywords: [b, a]
 sources: [b, a]
@@ -308,7 +309,7 @@ func TestFolderDigest(t *testing.T) {
 	}
 }
 
-func TestSymbolicLinksInAChart(t *testing.T) {
+func TestLoadFollowsSymbolicLinks(t *testing.T) {
 	newRepository := func(t *testing.T) string {
 		dir := t.TempDir()
 		write(t, dir, "c/Chart.yaml", charttest.ChartYAML)
@@ -389,9 +390,9 @@ func TestLoadRejects(t *testing.T) {
 	}
 }
 
-// TestANameCantEndTheCommentThatItStandsIn: what a file's name says would be applied, and
+// TestRenderEscapesNamesInSourceComments: what a file's name says would be applied, and
 // no one would have checked it.
-func TestANameCantEndTheCommentThatItStandsIn(t *testing.T) {
+func TestRenderEscapesNamesInSourceComments(t *testing.T) {
 	for name, lineBreak := range map[string]string{
 		"a line feed": "\n", "a carriage return": "\r", "YAML 1.1's next line": "\u0085", "a line separator": "\u2028", "a paragraph separator": "\u2029",
 	} {
@@ -470,7 +471,7 @@ func TestRenderRejects(t *testing.T) {
 	}
 }
 
-func TestSchemaProblemsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
+func TestSchemaErrorsOmitValues(t *testing.T) {
 	c, err := chart.Load(t.Context(), charttest.Files(
 		"c/Chart.yaml", charttest.ChartYAML, "c/templates/pod.yaml", charttest.PodYAML,
 		"c/values.schema.json", `{"$defs": {"token": {"pattern": "^t-"}}, "properties": {
@@ -510,7 +511,7 @@ func TestSchemaProblemsNameThePlaceAndTheRuleAndNoValue(t *testing.T) {
 }
 
 // What the network and a cluster would answer stays empty.
-func TestTemplatesReachNothing(t *testing.T) {
+func TestTemplatesHaveNoNetworkOrCluster(t *testing.T) {
 	c, err := chart.Load(t.Context(), charttest.Files("c/Chart.yaml", charttest.ChartYAML, "c/templates/x.yaml",
 		"kind: Secret\nhost: [{{ getHostByName \"localhost\" }}]\nfound: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson }}\n"), "c")
 	if err != nil {
@@ -522,7 +523,7 @@ func TestTemplatesReachNothing(t *testing.T) {
 	}
 }
 
-func TestValuesAreWhatTemplatesSee(t *testing.T) {
+func TestValuesMatchTemplates(t *testing.T) {
 	c := load(t, "testdata", "full")
 	values := map[string]any{"labels": map[string]any{"b": nil}, "removed": nil}
 	got, err := c.Values(values)
@@ -537,5 +538,48 @@ func TestValuesAreWhatTemplatesSee(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{"from": "cache"}, got["imported"]); diff != "" {
 		t.Errorf("import-values: %s", diff)
+	}
+}
+
+// inUse is what is on the heap, in bytes.
+func inUse() int64 {
+	runtime.GC()
+	runtime.GC() // what a finalizer held
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return int64(memory.HeapAlloc)
+}
+
+// MemorySize must not be less than a chart takes, since caches of charts are bounded by it.
+func TestMemorySizeCoversUsage(t *testing.T) {
+	properties := make([]string, 10_000)
+	for i := range properties {
+		properties[i] = fmt.Sprintf(`"p%d":{"type":"string"}`, i)
+	}
+	repository := charttest.Files(
+		"schema/Chart.yaml", charttest.ChartYAML, "schema/templates/pod.yaml", charttest.PodYAML,
+		"schema/values.schema.json", `{"properties":{`+strings.Join(properties, ",")+`}}`,
+		"text/Chart.yaml", charttest.ChartYAML, "text/templates/pod.yaml", charttest.PodYAML,
+		"text/files/large.txt", strings.Repeat("text\n", 1_000_000),
+	)
+	repository["parent/Chart.yaml"] = &fstest.MapFile{Data: []byte(charttest.ChartYAML)}
+	for _, name := range []string{"schema", "text"} {
+		packed := &fstest.MapFile{Data: pack(t, repository, name, name)}
+		repository[name+".tgz"], repository["parent/charts/"+name+".tgz"] = packed, packed
+	}
+	for _, name := range []string{"schema", "schema.tgz", "text.tgz", "parent"} {
+		t.Run(name, func(t *testing.T) {
+			before := inUse()
+			loaded, err := chart.Load(t.Context(), repository, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			render(t, loaded, nil, here)
+			takes := inUse() - before
+			const rest = 64 << 10 // metadata, values, structs
+			if takes < 1<<20 || loaded.MemorySize()+rest < takes {
+				t.Errorf("it takes %d bytes, and says %d", takes, loaded.MemorySize())
+			}
+		})
 	}
 }

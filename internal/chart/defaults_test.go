@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestDefaultsAreBelowTheirNames(t *testing.T) {
+func TestDefaultsAreKeyedByDependency(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies:\n- {name: redis, version: 1.0.0, alias: cache}\n- {name: redis, version: 1.0.0, alias: queue}\n")
 	write(t, dir, "c/values.yaml", "a: 1\n")

@@ -138,7 +138,7 @@ func TestLocalDependencies(t *testing.T) {
 	})
 }
 
-func TestLocalDependenciesThatAreRefused(t *testing.T) {
+func TestLocalDependenciesRejects(t *testing.T) {
 	shop := func(dependency string) []string {
 		return []string{"svc/shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [" + dependency + "]\n"}
 	}

@@ -45,7 +45,7 @@ func multiplied(t *testing.T) *os.Root {
 	return root
 }
 
-func TestLinksThatMultiplyTheWaysEnd(t *testing.T) {
+func TestLocalDependenciesBoundsLinks(t *testing.T) {
 	root := multiplied(t)
 	_, err := chart.Read(t.Context(), root.FS(), "c", nil)
 	if err == nil || !strings.Contains(err.Error(), "more than 20000 files and folders") {
@@ -58,7 +58,7 @@ func TestLinksThatMultiplyTheWaysEnd(t *testing.T) {
 	}
 }
 
-func TestWhatHelmignoreNamesIsVisitedWithinABound(t *testing.T) {
+func TestHelmignoreBoundsVisitedFiles(t *testing.T) {
 	pairs := []string{"c/Chart.yaml", charttest.ChartYAML, "c/.helmignore", "*.bin\n"}
 	for i := range 20_001 {
 		pairs = append(pairs, fmt.Sprintf("c/%d.bin", i), "")

@@ -104,7 +104,7 @@ func drawService(t *rapid.T) (fstest.MapFS, ladder.Resolved) {
 
 // The value at a value's origin is what templates see, in the file and line that are
 // named, whatever Helm does with globals, aliases, imported values, nulls and merge keys.
-func TestOriginHasTheMergedValue(t *testing.T) {
+func TestOriginMatchesMergedValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		repository, resolved := drawService(t)
 		merged, err := layers.Merge(t.Context(), repository, resolved)

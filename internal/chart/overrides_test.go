@@ -12,7 +12,7 @@ import (
 )
 
 // Each text is read as Argo CD's helm.parameters read it, which is as Helm does.
-func TestParseOverridesReadsWhatHelmSetReads(t *testing.T) {
+func TestParseOverridesMatchesHelmSet(t *testing.T) {
 	for text, want := range map[string]any{
 		"20261130":             int64(20261130),
 		"4651090":              int64(4651090),
@@ -55,7 +55,7 @@ func TestParseOverridesReadsWhatHelmSetReads(t *testing.T) {
 	}
 }
 
-func TestParseOverridesRefuses(t *testing.T) {
+func TestParseOverridesRejects(t *testing.T) {
 	const hidden = "hunter2"
 	for name, test := range map[string]struct {
 		values, texts map[string]string
@@ -77,7 +77,7 @@ func TestParseOverridesRefuses(t *testing.T) {
 }
 
 // A worker process gets the recipe as JSON, which has one kind of number.
-func TestEncodedRecipeKeepsNumbersApart(t *testing.T) {
+func TestRenderOptionsEncodeDistinguishesNumbers(t *testing.T) {
 	values := map[string]any{
 		"whole": int64(20261130), "large": int64(9007199254740993), "float": 20261130.0, "part": 0.1, "one": 1.0, "tiny": 5e-324,
 		"in": map[string]any{"list": []any{int64(1), 1.0, "1", nil, true}}, "none": map[string]any{}, "empty": []any{},

@@ -13,7 +13,7 @@ func ownIn(names ...string) func(string) bool {
 	return func(file string) bool { return slices.Contains(names, file) }
 }
 
-func TestTheLaddersOwnFilesAreNoPartOfTheChart(t *testing.T) {
+func TestLoadExcludesLadderFiles(t *testing.T) {
 	own := ownIn("c/ladder.yaml", "c/pins/dev.yaml", "c/values-dev.yaml", "c/values.yaml", "c/templates/a.yaml")
 	pairs := []string{
 		"c/Chart.yaml", charttest.ChartYAML, "c/values.yaml", "a: 1\n",

@@ -31,7 +31,7 @@ func pushed(t *testing.T, mediaType string) (server *registrytest.Server, addres
 	return server, "oci://" + server.Name("charts/small") + "@" + digest, data
 }
 
-func TestAChartInARegistryRendersLikeItsPackage(t *testing.T) {
+func TestPulledChartRendersLikePackage(t *testing.T) {
 	_, address, data := pushed(t, chartLayer)
 	got, err := chart.NewPuller(registry.NewClient(), "", 0).Pull(t.Context(), address)
 	if err != nil {
@@ -49,7 +49,7 @@ func TestAChartInARegistryRendersLikeItsPackage(t *testing.T) {
 	}
 }
 
-func TestOnlyListedRegistriesAreAsked(t *testing.T) {
+func TestPullQueriesOnlyListedRegistries(t *testing.T) {
 	server, address, _ := pushed(t, chartLayer)
 	host, _, _ := strings.Cut(server.Name("charts/small"), "/")
 	dir := filepath.Join(t.TempDir(), "charts")
@@ -93,7 +93,7 @@ func TestPulledChartIsCached(t *testing.T) {
 	})
 }
 
-func TestTheFolderOfPulledChartsIsBounded(t *testing.T) {
+func TestPullCacheIsBounded(t *testing.T) {
 	server, first, data := pushed(t, chartLayer)
 	dir := t.TempDir()
 	puller := chart.NewPuller(registry.NewClient(), dir, int64(len(data))+100)

@@ -80,7 +80,7 @@ func (i invocation) run(ctx context.Context, args ...string) (string, error) {
 	case ctx.Err() != nil:
 		return "", &Error{Command: command(args), Err: context.Cause(ctx)}
 	case err != nil:
-		return stdout.String(), &Error{Command: command(args), Output: complaint(stderr.String()), Err: err}
+		return stdout.String(), &Error{Command: command(args), Output: errorText(stderr.String()), Err: err}
 	case stdout.cut:
 		return "", &Error{Command: command(args), Err: fmt.Errorf("it printed more than %d MiB", maxOutput>>20)}
 	}

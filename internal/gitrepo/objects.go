@@ -63,7 +63,7 @@ func (r *objectReader) read(name string) (object, error) {
 	if r.ctx.Err() != nil {
 		return object{}, context.Cause(r.ctx)
 	}
-	return object{}, &Error{Command: "cat-file", Output: complaint(r.stderr.String()), Err: err}
+	return object{}, &Error{Command: "cat-file", Output: errorText(r.stderr.String()), Err: err}
 }
 
 func (r *objectReader) request(name string) (object, error) {

@@ -19,9 +19,9 @@ func Redact(text string) string {
 	return query.ReplaceAllString(credentials.ReplaceAllString(text, "${1}…@"), "${1}?…")
 }
 
-// complaint returns git's error output for an error: without credentials, control characters,
+// errorText returns git's error output for an error: without credentials, control characters,
 // progress, and hints about commands that the user didn't run.
-func complaint(text string) string {
+func errorText(text string) string {
 	var lines []string
 	for line := range strings.Lines(Redact(text)) {
 		if cr := strings.LastIndexByte(strings.TrimRight(line, "\r\n"), '\r'); cr >= 0 {

@@ -143,8 +143,8 @@ func TestErrorsHaveNoCredentials(t *testing.T) {
 	}
 }
 
-func TestComplaint(t *testing.T) {
-	got := complaint("remote: \x1b[31mno\x1b[0m  \nremote:\nhint: git pull\nCounting 1%\rCounting 100%\nerror: bad\r\n")
+func TestGitMessage(t *testing.T) {
+	got := errorText("remote: \x1b[31mno\x1b[0m  \nremote:\nhint: git pull\nCounting 1%\rCounting 100%\nerror: bad\r\n")
 	if want := "remote: \uFFFD[31mno\uFFFD[0m\nCounting 100%\nerror: bad"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -230,7 +230,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestProblemsOfTheHead(t *testing.T) {
+func TestValidateHeader(t *testing.T) {
 	for name, test := range map[string]struct{ in, want string }{
 		"nothing": {
 			"",

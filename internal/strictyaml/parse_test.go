@@ -178,7 +178,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestProblemsAreCut(t *testing.T) {
+func TestProblemsAreTruncated(t *testing.T) {
 	_, err := strictyaml.Parse("f.yaml", []byte(strings.Repeat("a: 1\n", 1001)))
 	lines := strings.Split(err.Error(), "\n")
 	if got, want := len(lines), 101; got != want {

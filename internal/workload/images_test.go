@@ -142,7 +142,7 @@ func read(document string, kind schema.GroupVersionKind) ([]Image, error) {
 
 func sixtyFour(digit string) string { return strings.Repeat(digit, 64) }
 
-func TestUnknownImageSeesThroughTheTypes(t *testing.T) {
+func TestUnknownImageIgnoresKnownFields(t *testing.T) {
 	// What the API server sends of a full pod is kept by the types, so nothing in it
 	// is taken for unknown.
 	full := `{"containers":[{"name":"web","image":"a","imagePullPolicy":"Always","resources":{"limits":{"cpu":"1"}},"securityContext":{"privileged":false},

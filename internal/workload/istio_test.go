@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-func TestImagesOfWhatIstioInjects(t *testing.T) {
+func TestImagesOfIstioInjection(t *testing.T) {
 	const gateway = `{"labels":{"sidecar.istio.io/inject":"true"},"annotations":{"inject.istio.io/templates":"gateway"}}`
 	for name, test := range map[string]struct {
 		metadata, spec string

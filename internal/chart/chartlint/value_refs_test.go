@@ -94,7 +94,7 @@ func TestValueRefsInSubcharts(t *testing.T) {
 	}
 }
 
-func TestValueRefsMatchWordsWhereSomeAreUnknown(t *testing.T) {
+func TestValueRefsMatchWordsIfSomeAreUnknown(t *testing.T) {
 	c := charttest.Load(t,
 		"c/Chart.yaml", charttest.ChartYAML, "c/note.txt", "{{ .Values.noted }}", "c/other.txt", "other",
 		"c/templates/a.yaml", `kind: Pod {{ $v := .Values }}{{ $v.a.b }}{{ .Values.whole }}{{ index $v "x.y/z-w" }}{{ tpl (.Files.Get "note.txt") . }}`,

@@ -83,7 +83,7 @@ func TestPreflightNamesEveryImageOnce(t *testing.T) {
 	}
 }
 
-func TestPreflightIsBelowEveryWave(t *testing.T) {
+func TestPreflightPrecedesEveryWave(t *testing.T) {
 	for annotation, want := range map[string]string{
 		`argocd.argoproj.io/sync-wave: "-5"`:                   "-1000",
 		`argocd.argoproj.io/sync-wave: "-1000"`:                "-1001",

@@ -62,7 +62,7 @@ func TestGlobs(t *testing.T) {
 	}
 }
 
-func TestGlobsThatFindNothingOrTooMuch(t *testing.T) {
+func TestGlobsRejectNoneOrTooManyMatches(t *testing.T) {
 	const dev = "  environments: [{name: dev}]\n"
 	var many []string
 	for i := range 1001 {

@@ -17,6 +17,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/internal/chart"
+	"github.com/envladder/envladder/internal/chart/charttest"
+	"github.com/envladder/envladder/internal/chart/manifest"
+	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
 )
@@ -50,7 +53,7 @@ func helmTemplate(t *testing.T, chartPath string, release chart.Release, files .
 	return string(out)
 }
 
-func TestRenderEqualsHelm(t *testing.T) {
+func TestRenderMatchesHelm(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		layers  []string
@@ -109,7 +112,7 @@ func TestRenderEqualsHelm(t *testing.T) {
 
 // The example as it is: every environment that has pins, its layers and pins, with
 // Helm's own Kubernetes and with another.
-func TestTheExampleRendersAsHelmDoes(t *testing.T) {
+func TestExampleRendersLikeHelm(t *testing.T) {
 	const gitops = "../../examples/shop/gitops"
 	document, err := ladder.Open(os.DirFS(gitops), "shop")
 	if err != nil {
@@ -151,7 +154,7 @@ func TestTheExampleRendersAsHelmDoes(t *testing.T) {
 }
 
 // As Helm's Makefile takes the versions from its go.mod.
-func TestVersionsAreThoseOfGoMod(t *testing.T) {
+func TestVersionsMatchGoMod(t *testing.T) {
 	data, err := os.ReadFile("../../go.mod")
 	if err != nil {
 		t.Fatal(err)
@@ -176,10 +179,10 @@ func TestVersionsAreThoseOfGoMod(t *testing.T) {
 	}
 }
 
-// TestMergeEqualsHelm draws layers over few keys, so that maps, lists, scalars and nulls
+// TestMergeMatchesHelm draws layers over few keys, so that maps, lists, scalars and nulls
 // meet at every depth, and holds Merge against what `helm -f … -f …` merges. A key's kind
 // is the same in all layers: where it isn't, Merge refuses what Helm merges.
-func TestMergeEqualsHelm(t *testing.T) {
+func TestMergeMatchesHelm(t *testing.T) {
 	dir := t.TempDir()
 	scalars := rapid.SampledFrom([]any{nil, true, "on", "1", 1, 9007199254740992, 1.5, "", []any{1, map[string]any{"a": nil}}})
 	var tree func(depth int) *rapid.Generator[map[string]any]
@@ -231,7 +234,7 @@ func TestMergeEqualsHelm(t *testing.T) {
 }
 
 // What `helm dependency build` would bring renders the same without it.
-func TestLocalDependenciesRenderAsHelmDoes(t *testing.T) {
+func TestLocalDependenciesRenderLikeHelm(t *testing.T) {
 	dir := t.TempDir()
 	for name, file := range umbrella() {
 		write(t, dir, name, string(file.Data))
@@ -250,5 +253,62 @@ func TestLocalDependenciesRenderAsHelmDoes(t *testing.T) {
 	again := printed(t, render(t, load(t, dir, "svc/shop"), map[string]any{}, chart.Release{Name: "r"}))
 	if diff := cmp.Diff(got, again); diff != "" {
 		t.Errorf("vendored it renders otherwise (-local +vendored):\n%s", diff)
+	}
+}
+
+const (
+	crd    = "# a comment\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: images}\n"
+	stray  = "kind: Deployment\nmetadata: {name: stray}\nspec: {template: {spec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}}\n"
+	asList = "kind: CustomResourceDefinition\nitems:\n- {kind: Deployment, metadata: {name: stray}, spec: {template: {spec: {containers: [{image: \"registry.example.com/shop/web:v1\"}]}}}}\n"
+)
+
+var stamps = postrender.Stamps{Ladder: "shop", Environment: "prod", Target: "eu", ChartDigest: "sha256:aa"}
+
+// withCRDs loads a chart with a file of CRDs.
+func withCRDs(t *testing.T, content string) *chart.Chart {
+	t.Helper()
+	return charttest.Load(t, "c/Chart.yaml", charttest.ChartYAML, "c/crds/x.yaml", content, "c/templates/x.yaml", "kind: Secret\n")
+}
+
+func TestCRDFilesAreUnchanged(t *testing.T) {
+	content := crd + "---\n\n---\n" + crd
+	got, err := withCRDs(t, content).Render(chart.RenderOptions{Release: here, Preflight: true, Stamps: &stamps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(manifest.Manifest{Source: "small/crds/x.yaml", Content: content, CRDs: true}, got[0]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Argo CD applies other objects in the folder crds/ like those of templates.
+func TestOtherObjectsInCRDFilesAreAnnotated(t *testing.T) {
+	pins := []ladder.Pin{{
+		Image:  ladder.Image{Name: "web", Repository: "registry.example.com/shop/web", ValuesPath: "image"},
+		Digest: "sha256:" + strings.Repeat("1", 64), Source: "pins.yaml",
+	}}
+	for name, content := range map[string]string{
+		"alone": stray, "behind a CRD": crd + "---\n" + stray, "in front of one": stray + "---\n" + crd, "in a list that is called one": asList,
+		"behind a mark with a comment": crd + "--- # next\n---\n" + stray,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := withCRDs(t, content)
+			if _, err := c.Render(chart.RenderOptions{Release: here, Pins: pins}); err == nil || !strings.Contains(err.Error(), `Deployment "stray" of template "small/crds/x.yaml" runs`) {
+				t.Errorf("error %v", err)
+			}
+			got, err := c.Render(chart.RenderOptions{Release: here, Preflight: true, Stamps: &stamps})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := printed(t, got); strings.Count(text, "envladder.dev/ladder: shop") != 2*2 || !strings.Contains(text, "here-preflight") {
+				t.Errorf("it lacks the preflight object or stamps:\n%s", text)
+			}
+			if got, err = c.Render(chart.RenderOptions{Release: here, Pins: pins, SkipCRDs: true}); err != nil || len(got) != 1 {
+				t.Errorf("without the folder: %v, %v", got, err)
+			}
+		})
+	}
+	if _, err := withCRDs(t, "kind: Pod\na: [").Render(chart.RenderOptions{Release: here, Preflight: true}); err == nil || !strings.Contains(err.Error(), "small/crds/x.yaml") {
+		t.Errorf("what can't be read: error %v", err)
 	}
 }
