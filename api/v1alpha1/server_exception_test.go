@@ -10,7 +10,7 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-func TestTheServerTakesAnException(t *testing.T) {
+func TestServerAcceptsException(t *testing.T) {
 	_, c := server(t)
 	document := map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Exception", "metadata": map[string]any{"name": "leave"},

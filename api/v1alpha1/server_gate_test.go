@@ -46,7 +46,7 @@ func createDesign(t *testing.T, c client.Client) *v1alpha1.Gate {
 	return g
 }
 
-func TestTheDesignsGate(t *testing.T) {
+func TestServerAcceptsFullGate(t *testing.T) {
 	_, c := server(t)
 	file, unknown, err := v1alpha1.DecodeGate(readDesign(t))
 	if err != nil || len(unknown) > 0 {

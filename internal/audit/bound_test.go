@@ -39,8 +39,8 @@ func namespaceOf(count int, object func(i int) (annotations map[string]any, imag
 	return &Cluster{fake.NewSimpleDynamicClient(runtime.NewScheme(), objects...), mapper, workload.NewKinds()}
 }
 
-// TestWhatIsHeldOfANamespaceIsBounded, whatever those write who may create objects in it.
-func TestWhatIsHeldOfANamespaceIsBounded(t *testing.T) {
+// TestNamespaceMemoryIsBounded, whatever those write who may create objects in it.
+func TestNamespaceMemoryIsBounded(t *testing.T) {
 	for name, test := range map[string]struct {
 		cluster *Cluster
 		want    string

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-func TestAJobThatHasEndedRunsNothing(t *testing.T) {
+func TestFinishedJobRunsNothing(t *testing.T) {
 	condition := func(kind, status string) map[string]any {
 		return map[string]any{"conditions": []any{map[string]any{"type": kind, "status": status}}}
 	}

@@ -48,7 +48,7 @@ func listed(digest, predicateType string) map[string]any {
 	return entry
 }
 
-func TestProofIsFoundAmongTenThousandReferrers(t *testing.T) {
+func TestFetchFindsProofAmongManyReferrers(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -81,7 +81,7 @@ func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func TestMoreReferrersThanAreListedAreABound(t *testing.T) {
+func TestFetchReportsReferrersLimit(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	var entries []map[string]any
 	for i := range registry.MaxReferrers + 1 {
@@ -93,7 +93,7 @@ func TestMoreReferrersThanAreListedAreABound(t *testing.T) {
 	}
 }
 
-func TestAHugeAttestationIsntRead(t *testing.T) {
+func TestFetchRejectsHugeAttestation(t *testing.T) {
 	const huge = 128 << 20
 	for name, claimed := range map[string]int64{"that says so": huge, "that says that it is small": 1000} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestAHugeAttestationIsntRead(t *testing.T) {
 	}
 }
 
-func TestAGzipBombIsntUnpacked(t *testing.T) {
+func TestFetchRejectsGzipBomb(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -202,7 +202,7 @@ func TestRegistriesThatReportAnotherArtifactType(t *testing.T) {
 	}
 }
 
-func TestAttestationsInARepositoryOfTheirOwn(t *testing.T) {
+func TestFetchFromEvidenceRepository(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t, kind)

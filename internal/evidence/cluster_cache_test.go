@@ -38,9 +38,9 @@ func (w fixture) restarted(s fakeClusterCache) *Store {
 	return store
 }
 
-// TestWhatWasAdmittedIsKept: small bundles as they are, large ones as records; both are
+// TestClusterCacheStoresAdmittedImages: small bundles as they are, large ones as records; both are
 // proof again for a Store that remembers nothing, and neither is once it was edited.
-func TestWhatWasAdmittedIsKept(t *testing.T) {
+func TestClusterCacheStoresAdmittedImages(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -127,9 +127,9 @@ func later(trust *Trust, by time.Duration) {
 	trust.now = func() time.Time { return now }
 }
 
-// TestARootThatWasTakenAwayLeavesNothingKnown, though it was first found while the cache
+// TestClusterCacheForgetsRemovedRoot, though it was first found while the cache
 // was read.
-func TestARootThatWasTakenAwayLeavesNothingKnown(t *testing.T) {
+func TestClusterCacheForgetsRemovedRoot(t *testing.T) {
 	s, w := newSigstore(t), newFixture(t, registrytest.WithReferrers)
 	w.server.Stop()
 	w.digest = digestA
@@ -151,9 +151,9 @@ func TestARootThatWasTakenAwayLeavesNothingKnown(t *testing.T) {
 	}
 }
 
-// TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne: what was admitted waits to be kept,
+// TestClusterCacheIsBoundToRoot: what was admitted waits to be kept,
 // and the root may be another one by then.
-func TestWhatAnEarlierRootProvedIsntVouchedForByALaterOne(t *testing.T) {
+func TestClusterCacheIsBoundToRoot(t *testing.T) {
 	s, other := newSigstore(t), newSigstore(t)
 	w, key := newFixture(t, registrytest.WithReferrers), newKey(t)
 	large := about(gate.PredicateSPDX, `{"packages":"`+strings.Repeat("x", maxCachedBundle)+`"}`, w.digest)
@@ -208,9 +208,9 @@ func TestClusterCacheIsReadIfMemoryIsIncomplete(t *testing.T) {
 	}
 }
 
-// TestRecordsAreReadAgainWhereTheirKeyCouldntBe: the API server may be slow for once, and
+// TestClusterCacheRetriesUnreadableKey: the API server may be slow for once, and
 // the registry down for long.
-func TestRecordsAreReadAgainWhereTheirKeyCouldntBe(t *testing.T) {
+func TestClusterCacheRetriesUnreadableKey(t *testing.T) {
 	w, ci := newFixture(t, registrytest.WithReferrers), newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
 	w.attest(t, ci, gate.PredicateSPDX, map[string]any{"packages": strings.Repeat("x", maxCachedBundle)})
@@ -246,7 +246,7 @@ func edited(kept []v1alpha1.CachedAttestation, records bool, change func(*v1alph
 	return all
 }
 
-func TestWhatIsKeptIsBounded(t *testing.T) {
+func TestClusterCacheIsBounded(t *testing.T) {
 	var evidence []gate.Evidence
 	for i := range 300 {
 		predicateType := gate.PredicateTest

@@ -77,7 +77,7 @@ func (c cosign) file(t testing.TB, name, content string) string {
 // offline are what `cosign sign` and `cosign attest` need without a transparency log.
 var offline = []string{"-y", "--use-signing-config=false", "--tlog-upload=false"}
 
-func TestWhatCosignWritesIsVerified(t *testing.T) {
+func TestVerifyCosignSignatures(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			c, w := newCosign(t), newFixture(t, kind)
@@ -113,7 +113,7 @@ func TestWhatCosignWritesIsVerified(t *testing.T) {
 	}
 }
 
-func TestCosignVerifiesOurs(t *testing.T) {
+func TestCosignVerifiesAttest(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			c, w := newCosign(t), newFixture(t, kind)
@@ -138,7 +138,7 @@ func TestCosignVerifiesOurs(t *testing.T) {
 	}
 }
 
-func TestOursAreLaidOutAsCosigns(t *testing.T) {
+func TestAttestLayoutMatchesCosign(t *testing.T) {
 	c, w := newCosign(t), newFixture(t, registrytest.WithReferrers)
 	signer := c.newKey(t, "observer")
 	predicate := c.file(t, "soak.json", aSoak)
@@ -188,7 +188,7 @@ func (w fixture) layout(t testing.TB, digest string) string {
 	return string(layout)
 }
 
-func TestCosignsOtherKeysAreVerified(t *testing.T) {
+func TestVerifyCosignKeyTypes(t *testing.T) {
 	// cosign imports keys that others made. It signs with Ed25519ph by Ed25519 keys, and
 	// verifies with SHA-256 by P-384 keys, whatever it signed with, unless told.
 	for name, hash := range map[string]string{"Ed25519": "sha256", "P-384": "sha384", "RSA": "sha256"} {

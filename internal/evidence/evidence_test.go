@@ -112,7 +112,7 @@ func verifier(t testing.TB, signers ...v1alpha1.Signer) *Verifier {
 const aSoak = `{"ladder":"shop","environment":"staging","image":{"repository":"r.example.com/shop/web"},` +
 	`"window":{"startedAt":"2026-11-01T00:00:00Z","finishedAt":"2026-11-02T00:00:00Z","healthySeconds":86400,"minReady":2}}`
 
-func TestEveryKindOfKeySignsAndVerifies(t *testing.T) {
+func TestSignerKeyTypes(t *testing.T) {
 	for _, name := range []string{"P-256", "P-384", "P-521", "Ed25519", "RSA"} {
 		t.Run(name, func(t *testing.T) {
 			private := privateKey(t, name)
@@ -130,7 +130,7 @@ func TestEveryKindOfKeySignsAndVerifies(t *testing.T) {
 	}
 }
 
-func TestThePredicateTypeDecidesWhatABundleSays(t *testing.T) {
+func TestVerifySelectsByPredicateType(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ci", signer))
 	for predicateType, want := range map[string]gate.Evidence{
@@ -155,7 +155,7 @@ func TestThePredicateTypeDecidesWhatABundleSays(t *testing.T) {
 	}
 }
 
-func TestTheSubjectMustHaveTheDigest(t *testing.T) {
+func TestVerifyRequiresSubjectDigest(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ci", signer))
 	with := func(digests ...map[string]string) statement {
@@ -192,8 +192,8 @@ func TestTheSubjectMustHaveTheDigest(t *testing.T) {
 	}
 }
 
-// TestNothingIsAboutNoDigest: a digest without digits equals no subject without one.
-func TestNothingIsAboutNoDigest(t *testing.T) {
+// TestVerifyRejectsEmptyDigest: a digest without digits equals no subject without one.
+func TestVerifyRejectsEmptyDigest(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ci", signer))
 	claim := about(gate.PredicateSignature, "{}")
@@ -209,7 +209,7 @@ func TestNothingIsAboutNoDigest(t *testing.T) {
 	}
 }
 
-func TestStatementsAreReadStrictly(t *testing.T) {
+func TestVerifyParsesStatementsStrictly(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ci", signer))
 	s := func(format string, arguments ...any) string { return fmt.Sprintf(format, arguments...) }
@@ -245,7 +245,7 @@ func TestStatementsAreReadStrictly(t *testing.T) {
 	}
 }
 
-func TestAPredicateThatCantBeReadIsNamedAndProvesNothing(t *testing.T) {
+func TestVerifyReportsInvalidPredicate(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("observer", signer))
 	for name, predicate := range map[string]string{
@@ -268,7 +268,7 @@ func TestAPredicateThatCantBeReadIsNamedAndProvesNothing(t *testing.T) {
 	}
 }
 
-func TestAPredicatesNamesAreTakenByTheirCase(t *testing.T) {
+func TestPredicateFieldsAreCaseSensitive(t *testing.T) {
 	signer := newKey(t)
 	predicate := strings.Replace(aSoak, "healthySeconds", "HealthySeconds", 1)
 	got, err := verifier(t, inGate("observer", signer)).Verify(signed(t, signer, about(gate.PredicateSoak, predicate, digestA)), digestA)
@@ -278,7 +278,7 @@ func TestAPredicatesNamesAreTakenByTheirCase(t *testing.T) {
 	}
 }
 
-func TestTwoNamesForOneKeyGiveEvidenceUnderBoth(t *testing.T) {
+func TestVerifyOneKeyForTwoSigners(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ana", signer), inGate("other", newKey(t)), inGate("ana-again", signer))
 	got, err := v.Verify(signed(t, signer, about(gate.PredicateApproval, "{}", digestA)), digestA)
@@ -288,7 +288,7 @@ func TestTwoNamesForOneKeyGiveEvidenceUnderBoth(t *testing.T) {
 	}
 }
 
-func TestASignerOfAnotherKindIsAnErrorAndProvesNothing(t *testing.T) {
+func TestVerifyRejectsUnknownSignerKind(t *testing.T) {
 	signer := newKey(t)
 	bundle := signed(t, signer, about(gate.PredicateSignature, "{}", digestA))
 	good := inGate("good", signer)
@@ -331,7 +331,7 @@ func envelope(document map[string]any) map[string]any {
 	return document["dsseEnvelope"].(map[string]any)
 }
 
-func TestBundlesThatProveNothing(t *testing.T) {
+func TestVerifyIgnoresUnprovenBundles(t *testing.T) {
 	signer := newKey(t)
 	v := verifier(t, inGate("ci", signer))
 	good := signed(t, signer, about(gate.PredicateSignature, "{}", digestA))
@@ -384,7 +384,7 @@ func envelopeOf(t testing.TB, bundle []byte) map[string]any {
 	return envelope(document)
 }
 
-func TestAKeyIsReadInEveryForm(t *testing.T) {
+func TestReadSignerFormats(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
 	encrypted, err := cryptoutils.MarshalPrivateKeyToEncryptedDER(key, cryptoutils.StaticPasswordFunc([]byte("secret")))
@@ -448,7 +448,7 @@ func (w fixture) query(signers ...v1alpha1.Signer) Query {
 
 var bySource = cmpopts.SortSlices(func(a, b gate.Evidence) bool { return a.Source < b.Source })
 
-func TestWhatIsAttestedIsFound(t *testing.T) {
+func TestAttestIsFetched(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t, kind)
@@ -470,8 +470,8 @@ func TestWhatIsAttestedIsFound(t *testing.T) {
 	}
 }
 
-// TestAnIndexIsAttestedWithItsPlatforms: whichever of their digests a pod names.
-func TestAnIndexIsAttestedWithItsPlatforms(t *testing.T) {
+// TestAttestIndexCoversPlatforms: whichever of their digests a pod names.
+func TestAttestIndexCoversPlatforms(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			w, observer := newFixture(t, kind), newKey(t)
@@ -493,14 +493,14 @@ func TestAnIndexIsAttestedWithItsPlatforms(t *testing.T) {
 	}
 }
 
-func TestNothingIsAttestedThatIsntThere(t *testing.T) {
+func TestAttestRejectsMissingImage(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	if _, err := FindTarget(t.Context(), w.client, w.repository, digestA); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
 }
 
-func TestJunkBesideTheProofHidesNothing(t *testing.T) {
+func TestFetchIgnoresJunk(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t, kind)
@@ -526,7 +526,7 @@ func TestJunkBesideTheProofHidesNothing(t *testing.T) {
 	}
 }
 
-func TestAnAnnotationProvesNothing(t *testing.T) {
+func TestFetchDistrustsAnnotations(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	soak := signed(t, ci, about(gate.PredicateSoak, aSoak, w.digest))
@@ -538,7 +538,7 @@ func TestAnAnnotationProvesNothing(t *testing.T) {
 	}
 }
 
-func TestEvidenceIsFetchedWhateverTheAnnotationSays(t *testing.T) {
+func TestFetchIgnoresPredicateAnnotation(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	bundle := signed(t, ci, about(gate.PredicateSignature, "{}", w.digest))
@@ -559,7 +559,7 @@ func failing(w fixture, path string) {
 	})
 }
 
-func TestAFailedReadIsReportedBesideWhatWasFound(t *testing.T) {
+func TestFetchReturnsEvidenceWithReadError(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -572,7 +572,7 @@ func TestAFailedReadIsReportedBesideWhatWasFound(t *testing.T) {
 	}
 }
 
-func TestWhatWasFoundIsKnownUntilItsSignerLeaves(t *testing.T) {
+func TestStoreForgetsRemovedSigner(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -606,7 +606,7 @@ func TestWhatWasFoundIsKnownUntilItsSignerLeaves(t *testing.T) {
 	}
 }
 
-func TestNewEvidenceIsFoundBesideWhatIsKnown(t *testing.T) {
+func TestStoreFindsNewEvidence(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -619,7 +619,7 @@ func TestNewEvidenceIsFoundBesideWhatIsKnown(t *testing.T) {
 	}
 }
 
-func TestOneFetchHoweverManyAsk(t *testing.T) {
+func TestStoreSharesConcurrentFetches(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -655,7 +655,7 @@ func TestOneFetchHoweverManyAsk(t *testing.T) {
 	}
 }
 
-func TestWhoStopsWaitingDoesntStopTheFetch(t *testing.T) {
+func TestStoreFetchSurvivesCanceledCaller(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -685,7 +685,7 @@ func TestWhoStopsWaitingDoesntStopTheFetch(t *testing.T) {
 	}
 }
 
-func TestTheCacheForgetsWhatWasntUsed(t *testing.T) {
+func TestStoreEvictsLeastRecentlyUsed(t *testing.T) {
 	one := []gate.Evidence{{Signer: "ci", PredicateType: gate.PredicateSignature, Source: digestA}}
 	c := newCache(3 * (len("k0") + sizeOf(one)))
 	for _, key := range []string{"k0", "k1", "k2"} {

@@ -44,7 +44,7 @@ func contentDigest(content string) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content)))
 }
 
-func TestABlobThatManyManifestsNameIsReadOnceForEachSize(t *testing.T) {
+func TestFetchReadsSharedBlobOncePerSize(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -72,7 +72,7 @@ func TestABlobThatManyManifestsNameIsReadOnceForEachSize(t *testing.T) {
 	}
 }
 
-func TestAFalseSizeHidesNoProof(t *testing.T) {
+func TestFetchFindsProofDespiteWrongSize(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	proof := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -86,7 +86,7 @@ func TestAFalseSizeHidesNoProof(t *testing.T) {
 	}
 }
 
-func TestBundlesInFlightAreBoundedAndWaitOnTheContext(t *testing.T) {
+func TestFetchBoundsBundlesInFlight(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -115,7 +115,7 @@ func TestBundlesInFlightAreBoundedAndWaitOnTheContext(t *testing.T) {
 	}
 }
 
-func TestWhatIsTooLargeIsSaid(t *testing.T) {
+func TestFetchReportsTooLarge(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	w.claim(t, digestB, 11<<20, "")
 	got, err := w.fetch(t, inGate("ci", newKey(t)))
@@ -128,7 +128,7 @@ func TestWhatIsTooLargeIsSaid(t *testing.T) {
 	}
 }
 
-func TestJunkOfOneSortKeepsNoOtherOut(t *testing.T) {
+func TestFetchLimitsEachKindSeparately(t *testing.T) {
 	annotated := func(predicateType string) map[string]string {
 		return map[string]string{predicateTypeAnnotation: predicateType}
 	}
@@ -166,7 +166,7 @@ func TestJunkOfOneSortKeepsNoOtherOut(t *testing.T) {
 	}
 }
 
-func TestAFetchThatGaveNothingSaysSo(t *testing.T) {
+func TestFetchReportsNoResult(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	var nothing *NothingReadError
@@ -227,7 +227,7 @@ func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func TestAPanicIsAnErrorBesideWhatWasRead(t *testing.T) {
+func TestFetchReturnsPanicAsError(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	ci := newKey(t)
 	signature := w.attest(t, ci, gate.PredicateSignature, map[string]any{})
@@ -256,7 +256,7 @@ func TestAPanicIsAnErrorBesideWhatWasRead(t *testing.T) {
 	}
 }
 
-func TestTheHintedKeyIsTriedFirstAndEachOtherAfterIt(t *testing.T) {
+func TestVerifyTriesHintedKeyFirst(t *testing.T) {
 	signer, other := newKey(t), newKey(t)
 	bundle := signed(t, signer, about(gate.PredicateSignature, "{}", digestA))
 	for name, hint := range map[string]any{

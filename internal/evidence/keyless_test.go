@@ -41,7 +41,7 @@ func (w fixture) trusting(s services) fixture {
 	return w
 }
 
-func TestAPersonSignsWithoutAKey(t *testing.T) {
+func TestKeylessSignerOfPerson(t *testing.T) {
 	s := startServices(t)
 	w := newFixture(t, registrytest.WithReferrers).trusting(s)
 	for _, email := range []string{"ana@example.com", "mallory@example.com"} {
@@ -56,7 +56,7 @@ func TestAPersonSignsWithoutAKey(t *testing.T) {
 	}
 }
 
-func TestAKeySignsWithATimestamp(t *testing.T) {
+func TestKeySignerWithTimestamp(t *testing.T) {
 	s := startServices(t)
 	w := newFixture(t, registrytest.WithReferrers).trusting(s)
 	key := newKey(t)
@@ -70,7 +70,7 @@ func TestAKeySignsWithATimestamp(t *testing.T) {
 	}
 }
 
-func TestAServiceThatFailsIsAnError(t *testing.T) {
+func TestKeylessReportsServiceFailure(t *testing.T) {
 	s := startServices(t)
 	w := newFixture(t, registrytest.WithReferrers)
 	target, err := FindTarget(t.Context(), w.client, w.repository, w.digest)
@@ -102,7 +102,7 @@ func (s services) keylessFlags(t testing.TB, c cosign, email string) []string {
 	}
 }
 
-func TestCosignsKeylessSignaturesAreVerified(t *testing.T) {
+func TestKeylessVerifiesCosignSignatures(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			s, c := startServices(t), newCosign(t)
@@ -124,7 +124,7 @@ func TestCosignsKeylessSignaturesAreVerified(t *testing.T) {
 	}
 }
 
-func TestCosignVerifiesOurKeylessOnes(t *testing.T) {
+func TestKeylessIsVerifiedByCosign(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			s, c := startServices(t), newCosign(t)

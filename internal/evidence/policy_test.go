@@ -25,8 +25,8 @@ func (r rooted) Resolve(_ context.Context, document []byte) ([]byte, error) {
 	return append([]byte(*r.root), document...), nil
 }
 
-// TestAPolicysWordIsKnownWhileItsRootIsTheSame, memory warm.
-func TestAPolicysWordIsKnownWhileItsRootIsTheSame(t *testing.T) {
+// TestPolicyResultIsCachedForSameRoot, memory warm.
+func TestPolicyResultIsCachedForSameRoot(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	root := "first"
 	store := NewStore(w.client, NewTrust(TrustOptions{})).WithLegacy(rooted{&root})

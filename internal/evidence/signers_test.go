@@ -191,7 +191,7 @@ func withoutLog(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = ni
 // soon is inside the ten minutes that a certificate is valid for.
 func soon() time.Time { return time.Now().Add(time.Second).Truncate(time.Second) }
 
-func TestAKeylessSigner(t *testing.T) {
+func TestKeylessSigner(t *testing.T) {
 	s := newSigstore(t)
 	claim := about(gate.PredicateSignature, "{}", digestA)
 	at := soon()
@@ -209,7 +209,7 @@ func TestAKeylessSigner(t *testing.T) {
 	}
 }
 
-func TestIdentitiesAreComparedWhole(t *testing.T) {
+func TestIdentitiesMatchWholly(t *testing.T) {
 	s := newSigstore(t)
 	claim := about(gate.PredicateSignature, "{}", digestA)
 	pattern := func(p string) v1alpha1.Signer {
@@ -250,7 +250,7 @@ func TestIdentitiesAreComparedWhole(t *testing.T) {
 	}
 }
 
-func TestAPatternThatLeavesItsAnchorsIsRefused(t *testing.T) {
+func TestIdentityPatternRejectsUnanchoredAlternatives(t *testing.T) {
 	s := newSigstore(t)
 	signer := keyless("ci", "")
 	signer.Keyless.SubjectPattern = "ana@example.com)|(?:.*"
@@ -265,7 +265,7 @@ func TestAPatternThatLeavesItsAnchorsIsRefused(t *testing.T) {
 	}
 }
 
-func TestACertificateNeedsATime(t *testing.T) {
+func TestCertificateRequiresTime(t *testing.T) {
 	s, other := newSigstore(t), newSigstore(t)
 	claim := about(gate.PredicateSignature, "{}", digestA)
 	good := s.attested(t, release, soon(), claim)
@@ -332,7 +332,7 @@ func stamped(t testing.TB, s sigstore, bundle []byte) []byte {
 	return raw
 }
 
-func TestAKeysTimestamp(t *testing.T) {
+func TestKeySignerTimestamp(t *testing.T) {
 	s, other := newSigstore(t), newSigstore(t)
 	key := newKey(t)
 	plain := signed(t, key, about(gate.PredicateSignature, "{}", digestA))
@@ -375,7 +375,7 @@ func swapStamps(t testing.TB, to, from []byte) []byte {
 	return raw
 }
 
-func TestATimestampStandsInForTheSignersClock(t *testing.T) {
+func TestTimestampReplacesSignerClock(t *testing.T) {
 	s, key := newSigstore(t), newKey(t)
 	timed := inGate("observer", key)
 	timed.Timestamp = "corp"
@@ -413,7 +413,7 @@ func TestATimestampStandsInForTheSignersClock(t *testing.T) {
 	}
 }
 
-func TestATrustedRootIsReadAnew(t *testing.T) {
+func TestTrustedRootIsReloaded(t *testing.T) {
 	s, other := newSigstore(t), newSigstore(t)
 	trust := s.trust()
 	var now atomic.Int64
@@ -451,7 +451,7 @@ func TestATrustedRootIsReadAnew(t *testing.T) {
 	}
 }
 
-func TestARootThatIsntThere(t *testing.T) {
+func TestTrustedRootMissing(t *testing.T) {
 	s := newSigstore(t)
 	key := newKey(t)
 	bundle := signed(t, key, about(gate.PredicateSignature, "{}", digestA))
@@ -492,7 +492,7 @@ func withKMS(ctx context.Context, key *ecdsa.PrivateKey) context.Context {
 	return context.WithValue(ctx, fake.KmsCtxKey{}, crypto.PrivateKey(key))
 }
 
-func TestAKMSSigner(t *testing.T) {
+func TestKMSSigner(t *testing.T) {
 	private := privateKey(t, "P-256").(*ecdsa.PrivateKey)
 	ctx := withKMS(t.Context(), private)
 	signer, err := KMSSigner(ctx, "fakekms://key")
@@ -526,7 +526,7 @@ func (f flaky) PublicKey(options ...signature.PublicKeyOption) (crypto.PublicKey
 	return f.SignerVerifier.PublicKey(options...)
 }
 
-func TestAKMSIsAskedSeldomAndMissedLittle(t *testing.T) {
+func TestKMSKeyIsCached(t *testing.T) {
 	var down atomic.Bool
 	var asked, now atomic.Int64
 	kms.AddProvider("flakykms://", func(ctx context.Context, _ string, hash crypto.Hash, _ ...signature.RPCOption) (kms.SignerVerifier, error) {
@@ -569,7 +569,7 @@ func TestAKMSIsAskedSeldomAndMissedLittle(t *testing.T) {
 	}
 }
 
-func TestOneCertificateMayBeSeveralSigners(t *testing.T) {
+func TestVerifyOneCertificateForSeveralSigners(t *testing.T) {
 	s := newSigstore(t)
 	bundle := bundleOf(t, s.attested(t, release, soon(), about(gate.PredicateSignature, "{}", digestA)))
 	got, err := s.verifier(t, keyless("a", release), keyless("b", "bo@example.com"), keyless("c", release)).Verify(bundle, digestA)

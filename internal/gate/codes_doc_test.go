@@ -18,7 +18,7 @@ const (
 	codesEnd   = "<!-- codes: end -->\n"
 )
 
-func TestThePageListsEveryCode(t *testing.T) {
+func TestCodesAreDocumented(t *testing.T) {
 	page, err := os.ReadFile(codesPage)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"github.com/envladder/envladder/internal/gate"
 )
 
-func TestEveryCodeIsExplained(t *testing.T) {
+func TestCodesHaveRemedies(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)

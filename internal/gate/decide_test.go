@@ -481,7 +481,7 @@ func golden(t *testing.T, path string, got []byte) {
 	}
 }
 
-func TestTheVerdictSaysWhoWasAskedAndWhatToDo(t *testing.T) {
+func TestDecideExplainsVerdict(t *testing.T) {
 	r := proven()
 	r.Evidence = slices.Delete(r.Evidence, theApproval, theApproval+1)
 	v := gate.Decide(r)
@@ -497,7 +497,7 @@ func TestTheVerdictSaysWhoWasAskedAndWhatToDo(t *testing.T) {
 	}
 }
 
-func TestTheGatesDigestIsOfItsSpecAlone(t *testing.T) {
+func TestGateDigestCoversOnlySpec(t *testing.T) {
 	a := fullGate()
 	b := fullGate()
 	b.Name, b.Generation, b.Spec.Action = "other", 9, "" // Deny is the default
@@ -513,7 +513,7 @@ func TestTheGatesDigestIsOfItsSpecAlone(t *testing.T) {
 	}
 }
 
-func TestDecideOtherAsksForNoProof(t *testing.T) {
+func TestDecideOtherRequiresNoProof(t *testing.T) {
 	r := proven()
 	r.Evidence, r.Image.Repository, r.Stamps = nil, "docker.io/istio/proxy", gate.Stamps{}
 	if v := gate.DecideExempt(r); !v.Allowed {
@@ -525,7 +525,7 @@ func TestDecideOtherAsksForNoProof(t *testing.T) {
 	}
 }
 
-func TestOfTwoAsNearSoaksTheSameIsReportedInAnyOrder(t *testing.T) {
+func TestDecideReportsSameSoakInAnyOrder(t *testing.T) {
 	gap, restarts := soaked(24*3600), soaked(24*3600)
 	gap.Window.LongestGapSeconds++
 	restarts.Window.Restarts++

@@ -20,7 +20,7 @@ func unproven(by ...string) gate.Request {
 	return r
 }
 
-func TestAnExceptionLetsByAndSaysSo(t *testing.T) {
+func TestExceptionAllowsWithReason(t *testing.T) {
 	v := gate.Decide(unproven("ana", "bo"))
 	want := &gate.Exempted{
 		Name: "leave", Reason: "incident 117", By: []string{"ana", "bo"}, ExpiresAt: now.Add(time.Second),
@@ -31,7 +31,7 @@ func TestAnExceptionLetsByAndSaysSo(t *testing.T) {
 	}
 }
 
-func TestWhatIsProvenNeedsNoException(t *testing.T) {
+func TestExceptionIsUnusedIfProven(t *testing.T) {
 	r := proven()
 	r.Exceptions = []gate.Exception{exception("leave", "ana", "bo")}
 	if v := gate.Decide(r); !v.Allowed || v.Exception != nil {
@@ -39,7 +39,7 @@ func TestWhatIsProvenNeedsNoException(t *testing.T) {
 	}
 }
 
-func TestExceptionsThatDontCount(t *testing.T) {
+func TestExceptionsIgnored(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*gate.Request)
 		want   gate.Code // besides what is missing; none where the exception isn't about it
@@ -81,7 +81,7 @@ func TestExceptionsThatDontCount(t *testing.T) {
 	}
 }
 
-func TestAnExceptionDoesntLiftWhatForbids(t *testing.T) {
+func TestExceptionDoesNotLiftRecall(t *testing.T) {
 	for name, change := range map[string]func(*gate.Request){
 		"a Recall":         func(r *gate.Request) { r.Recalls = []v1alpha1.Recall{recallOf(digest)} },
 		"another stamp":    func(r *gate.Request) { r.Stamps.Environment = "staging" },
@@ -99,7 +99,7 @@ func TestAnExceptionDoesntLiftWhatForbids(t *testing.T) {
 	}
 }
 
-func TestWhatRunsByAnExceptionOutlastsIt(t *testing.T) {
+func TestExceptionExpiryKeepsRunningImages(t *testing.T) {
 	r := unproven("ana", "bo")
 	r.Now, r.Rescheduled = now.Add(day), true
 	if v := gate.Decide(r); !v.Allowed || v.Exception == nil {

@@ -185,7 +185,7 @@ func codesOf(v gate.Verdict) []gate.Code {
 	return codes
 }
 
-func TestProvenIsAllowed(t *testing.T) {
+func TestDecideAllowsProven(t *testing.T) {
 	if v := gate.Decide(proven()); !v.Allowed {
 		t.Fatalf("denied: %+v", v.Reasons)
 	}

@@ -51,7 +51,7 @@ func TestFindImage(t *testing.T) {
 	}
 }
 
-func TestPatternsOfDockerHubAreNormalisedAsReferencesAre(t *testing.T) {
+func TestPatternNormalizesDockerHub(t *testing.T) {
 	for text, repository := range map[string]string{
 		"docker.io/nginx":         "docker.io/library/nginx",
 		"index.docker.io/nginx":   "docker.io/library/nginx",
@@ -73,7 +73,7 @@ func TestPatternsOfDockerHubAreNormalisedAsReferencesAre(t *testing.T) {
 	}
 }
 
-func TestAPortIsAPort(t *testing.T) {
+func TestPatternPort(t *testing.T) {
 	for host, want := range map[string]bool{
 		"r.io:1": true, "r.io:65535": true, "[::1]:5000": true, "[::1]": true, "127.0.0.1:5000": true,
 		"r.io:0": false, "r.io:65536": false, "r.io:99999": false, "[::1]:99999": false,

@@ -15,7 +15,7 @@ func keyless(name string, subjects ...string) v1alpha1.Signer {
 	return v1alpha1.Signer{Name: name, Keyless: &v1alpha1.KeylessSigner{Issuer: "https://id.example.com", Subjects: subjects}}
 }
 
-func TestThresholdsCountPeople(t *testing.T) {
+func TestThresholdCountsPeople(t *testing.T) {
 	type word struct{ signer, identity, key string }
 	for name, test := range map[string]struct {
 		signers []v1alpha1.Signer
@@ -65,7 +65,7 @@ func ofPerson(s v1alpha1.Signer, person string) v1alpha1.Signer {
 	return s
 }
 
-func TestASignersEnd(t *testing.T) {
+func TestSignerNotAfter(t *testing.T) {
 	end := now.Add(-time.Hour)
 	for name, test := range map[string]struct {
 		signed      time.Time
@@ -97,7 +97,7 @@ func TestASignersEnd(t *testing.T) {
 	}
 }
 
-func TestTheNewKeyStandsInForTheOld(t *testing.T) {
+func TestApprovalKeyRotation(t *testing.T) {
 	r := proven()
 	r.Gate.Spec.Signers[0].NotAfter = new(metav1.NewTime(now.Add(-time.Hour)))
 	r.Gate.Spec.Signers = append(r.Gate.Spec.Signers, trusted("ci-2"))

@@ -183,7 +183,7 @@ func requests() *rapid.Generator[gate.Request] {
 	})
 }
 
-func TestMoreEvidenceNeverDenies(t *testing.T) {
+func TestDecideMoreEvidenceNeverDenies(t *testing.T) {
 	allowed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
@@ -202,7 +202,7 @@ func TestMoreEvidenceNeverDenies(t *testing.T) {
 	}
 }
 
-func TestMoreSignaturesOfAnExceptionNeverDeny(t *testing.T) {
+func TestDecideMoreExceptionSignaturesNeverDeny(t *testing.T) {
 	allowed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
@@ -226,7 +226,7 @@ func TestMoreSignaturesOfAnExceptionNeverDeny(t *testing.T) {
 	}
 }
 
-func TestLessEvidenceNeverAllows(t *testing.T) {
+func TestDecideLessEvidenceNeverAllows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
 		before := gate.Decide(r)
@@ -237,7 +237,7 @@ func TestLessEvidenceNeverAllows(t *testing.T) {
 	})
 }
 
-func TestOrderNeverMatters(t *testing.T) {
+func TestDecideIgnoresOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
 		before := gate.Decide(r)
@@ -248,7 +248,7 @@ func TestOrderNeverMatters(t *testing.T) {
 	})
 }
 
-func TestARecallAlwaysDenies(t *testing.T) {
+func TestDecideRecallAlwaysDenies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
 		r.Recalls = []v1alpha1.Recall{recallOf(r.Image.Digest)}
@@ -258,7 +258,7 @@ func TestARecallAlwaysDenies(t *testing.T) {
 	})
 }
 
-func TestWhatRunsAlreadyIsNeverDeniedMore(t *testing.T) {
+func TestDecideRunningIsNeverDeniedMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
 		r.Rescheduled = false
@@ -270,7 +270,7 @@ func TestWhatRunsAlreadyIsNeverDeniedMore(t *testing.T) {
 	})
 }
 
-func TestEachSoakAloneDecides(t *testing.T) {
+func TestDecideCountsSoaksSeparately(t *testing.T) {
 	// Any one qualifying soak suffices, and no two make one together.
 	rapid.Check(t, func(t *rapid.T) {
 		r := proven()
@@ -295,7 +295,7 @@ func soakBy(signer string, s *gate.Soak) gate.Evidence {
 	return gate.Evidence{Signer: signer, PredicateType: gate.PredicateSoak, Soak: s}
 }
 
-func TestAnUnsupportedFieldAlwaysDenies(t *testing.T) {
+func TestDecideUnsupportedFieldAlwaysDenies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")
 		r.Unknown = []string{texts.Draw(t, "path")}
@@ -305,8 +305,8 @@ func TestAnUnsupportedFieldAlwaysDenies(t *testing.T) {
 	})
 }
 
-// TestNothingPanics throws anything at Decide, Gates that no API server would take too.
-func TestNothingPanics(t *testing.T) {
+// TestDecideNeverPanics throws anything at Decide, Gates that no API server would take too.
+func TestDecideNeverPanics(t *testing.T) {
 	gates := rapid.Make[v1alpha1.GateSpec]()
 	rapid.Check(t, func(t *rapid.T) {
 		r := requests().Draw(t, "request")

@@ -107,7 +107,7 @@ func TestProvenance(t *testing.T) {
 	}
 }
 
-func TestTheBuilder(t *testing.T) {
+func TestProvenanceBuilder(t *testing.T) {
 	for is, want := range map[string]bool{builder: true, builder + "/": false, "https://github.com/actions/runner": false, "": false} {
 		r := proven()
 		r.Evidence[theProvenance].Provenance = built(is, sourceURI)

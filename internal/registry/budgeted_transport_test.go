@@ -25,8 +25,8 @@ func (a *BudgetedTransport) get(t *testing.T, url string) error {
 	return err
 }
 
-// TestWhatLibrariesHoldIsBounded, by each BudgetedTransport and by all together.
-func TestWhatLibrariesHoldIsBounded(t *testing.T) {
+// TestBudgetedTransportBoundsLibraries, by each BudgetedTransport and by all together.
+func TestBudgetedTransportBoundsLibraries(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, MaxBlob))
 	}))

@@ -53,7 +53,7 @@ func pullSecret(t *testing.T, file string, credentials map[string]string) string
 	return file
 }
 
-func TestCredentialsOfPullSecrets(t *testing.T) {
+func TestCredentialsFromPullSecrets(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := server.Image(t, "shop/web")
 	shown := locked(server, "robot", "secret")
@@ -101,7 +101,7 @@ func TestCredentialsOfPullSecrets(t *testing.T) {
 }
 
 // What `helm registry login` stored opens a registry to a chart's pull.
-func TestCredentialsOfHelm(t *testing.T) {
+func TestCredentialsFromHelm(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := server.Image(t, "charts/web")
 	locked(server, "robot", "secret")
@@ -118,9 +118,9 @@ func TestCredentialsOfHelm(t *testing.T) {
 	}
 }
 
-// TestAPullSecretThatChanges is seen without a restart: by a repository that wasn't
+// TestCredentialsReloadPullSecret is seen without a restart: by a repository that wasn't
 // asked for yet, and by the others when their session ends.
-func TestAPullSecretThatChanges(t *testing.T) {
+func TestCredentialsReloadPullSecret(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := server.Image(t, "shop/web")
 	locked(server, "robot", "second")
@@ -138,7 +138,7 @@ func TestAPullSecretThatChanges(t *testing.T) {
 	}
 }
 
-func TestPullSecretsThatCantBeRead(t *testing.T) {
+func TestCredentialsUnreadablePullSecrets(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte(`{"auths": {"r.example.com": {"auth": "c2VjcmV0"}}}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -151,9 +151,9 @@ func TestPullSecretsThatCantBeRead(t *testing.T) {
 	}
 }
 
-// TestCredentialsThatAreDeniedOnce stay those that are tried first: a registry may deny one
+// TestCredentialsDeniedOnce stay those that are tried first: a registry may deny one
 // path alone.
-func TestCredentialsThatAreDeniedOnce(t *testing.T) {
+func TestCredentialsDeniedOnce(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	server := registrytest.Start(t, registrytest.WithReferrers)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPrivateAddressesAreDialledOnlyByName(t *testing.T) {
+func TestDialPrivateAddressesOnlyByName(t *testing.T) {
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,14 +32,14 @@ func TestPrivateAddressesAreDialledOnlyByName(t *testing.T) {
 	}
 }
 
-func TestTheProxyMayBePrivate(t *testing.T) {
+func TestDialAllowsPrivateProxy(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://proxy.corp.example:3128")
 	if d := newDialer([]string{"minio.corp.example"}); !d.allows("proxy.corp.example") || !d.allows("minio.corp.example") || d.allows("corp.example") {
 		t.Errorf("allowed are %v", d.hosts)
 	}
 }
 
-func TestWhatIsPrivate(t *testing.T) {
+func TestIsPrivate(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1": true, "::1": true, "10.1.2.3": true, "172.16.0.1": true, "192.168.0.1": true, "fd00::1": true,
 		"169.254.169.254": true, "fe80::1": true, "0.0.0.0": true, "::": true, "::ffff:10.0.0.1": true, "::ffff:169.254.169.254": true,

@@ -15,7 +15,7 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-func TestARegistryHasACAOfItsOwn(t *testing.T) {
+func TestOptionsRegistryCA(t *testing.T) {
 	server := httptest.NewTLSServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -42,7 +42,7 @@ func TestARegistryHasACAOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestCAsThatCantBeRead(t *testing.T) {
+func TestOptionsUnreadableCA(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
 
-func TestPushersAtOnceLoseNothingWhereTheListIsATag(t *testing.T) {
+func TestPushConcurrentlyWithReferrersTag(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithoutReferrers)
 	repository := server.Name("shop/web")
 	digest := server.Image(t, "shop/web")
@@ -36,9 +36,9 @@ func TestPushersAtOnceLoseNothingWhereTheListIsATag(t *testing.T) {
 	}
 }
 
-// TestATagThatIsOverwrittenAfterItWasReadBackIsPutAgain: the second pusher has read the
+// TestPushRepeatsLateOverwrittenTag: the second pusher has read the
 // list before the first one wrote it, and writes it after that one has read it back.
-func TestATagThatIsOverwrittenAfterItWasReadBackIsPutAgain(t *testing.T) {
+func TestPushRepeatsLateOverwrittenTag(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithoutReferrers)
 	repository := server.Name("shop/web")
 	digest := server.Image(t, "shop/web")
@@ -83,7 +83,7 @@ func (name as) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func TestATagThatCantBeWrittenTwiceIsToldWithAdvice(t *testing.T) {
+func TestPushReportsImmutableTag(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithoutReferrers)
 	client := registry.NewClient()
 	repository := server.Name("shop/web")

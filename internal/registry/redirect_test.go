@@ -13,7 +13,7 @@ func (answering) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 }
 
-func TestPlainHTTPIsForLoopbackAlone(t *testing.T) {
+func TestPlainHTTPOnlyForLoopback(t *testing.T) {
 	for host, allowed := range map[string]bool{
 		"127.0.0.1:5000":    true,
 		"[::1]:5000":        true,

@@ -12,7 +12,7 @@ const (
 	digest = "sha256:" + hex64
 )
 
-func TestReferencesAreNormalised(t *testing.T) {
+func TestParseReferenceNormalizes(t *testing.T) {
 	for in, want := range map[string]Reference{
 		"nginx":                             {Repository: "docker.io/library/nginx"},
 		"nginx:1.27":                        {Repository: "docker.io/library/nginx", Tag: "1.27"},
@@ -44,7 +44,7 @@ func TestReferencesAreNormalised(t *testing.T) {
 	}
 }
 
-func TestReferenceTricksAreRefused(t *testing.T) {
+func TestParseReferenceRejects(t *testing.T) {
 	for _, in := range []string{
 		"",
 		"@" + digest,

@@ -37,7 +37,7 @@ func push(t *testing.T, client *registry.Client, repository, digest, content str
 	return attached
 }
 
-func TestWhatIsPushedIsListedAndRead(t *testing.T) {
+func TestPushIsListed(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			server := registrytest.Start(t, kind)
@@ -65,7 +65,7 @@ func TestWhatIsPushedIsListedAndRead(t *testing.T) {
 	}
 }
 
-func TestPushersAtOnceLoseNothingWhereTheRegistryKeepsTheList(t *testing.T) {
+func TestPushConcurrentlyWithReferrersAPI(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	client := registry.NewClient()
 	repository := server.Name("shop/web")
@@ -89,7 +89,7 @@ func TestPushersAtOnceLoseNothingWhereTheRegistryKeepsTheList(t *testing.T) {
 	}
 }
 
-func TestATagThatIsOverwrittenMeanwhileIsPutAgain(t *testing.T) {
+func TestPushRepeatsOverwrittenTag(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithoutReferrers)
 	client := registry.NewClient()
 	repository := server.Name("shop/web")
@@ -114,7 +114,7 @@ func TestATagThatIsOverwrittenMeanwhileIsPutAgain(t *testing.T) {
 	}
 }
 
-func TestNothingThereIsNoError(t *testing.T) {
+func TestReferrersOfUnknownImage(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			server := registrytest.Start(t, kind)
@@ -175,7 +175,7 @@ func answer(server *registrytest.Server, path string, status int, header map[str
 	})
 }
 
-func TestForeignBytesAreBoundedAndChecked(t *testing.T) {
+func TestBlobIsBoundedAndVerified(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for name, test := range map[string]struct {
 		path string
@@ -258,7 +258,7 @@ func TestForeignBytesAreBoundedAndChecked(t *testing.T) {
 	}
 }
 
-func TestPagesAreFollowedWithinTheRegistry(t *testing.T) {
+func TestPaginationStaysInRegistry(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := "sha256:" + strings.Repeat("0", 64)
 	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
@@ -281,9 +281,9 @@ func TestPagesAreFollowedWithinTheRegistry(t *testing.T) {
 	}
 }
 
-// TestALongListIsRead: annotations of one digest's referrers may have more bytes than a
+// TestPaginationReadsLongList: annotations of one digest's referrers may have more bytes than a
 // manifest may.
-func TestALongListIsRead(t *testing.T) {
+func TestPaginationReadsLongList(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) {
 			server := registrytest.Start(t, kind)
@@ -305,7 +305,7 @@ func TestALongListIsRead(t *testing.T) {
 	}
 }
 
-func TestAListThatBreaksOffIsAnErrorBesideWhatWasRead(t *testing.T) {
+func TestPaginationReturnsPartialListWithError(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	answer(server, "/referrers/", http.StatusOK, map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json"},
 		`{"manifests":[{"digest":"`+digestOf("proof")+`"},{"dig`)
@@ -319,7 +319,7 @@ func digestOf(content string) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content)))
 }
 
-func TestAFailureIsAnErrorThatNamesTheRepository(t *testing.T) {
+func TestErrorsNameRepository(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for _, status := range []int{401, 403, 429, 500, 503} {
 		server := registrytest.Start(t, registrytest.WithReferrers)
@@ -332,7 +332,7 @@ func TestAFailureIsAnErrorThatNamesTheRepository(t *testing.T) {
 	}
 }
 
-func TestARegistryThatComesBackIsAskedAgain(t *testing.T) {
+func TestClientRetriesRecoveredRegistry(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := server.Image(t, "shop/web")
 	client := registry.NewClient()
@@ -346,7 +346,7 @@ func TestARegistryThatComesBackIsAskedAgain(t *testing.T) {
 	}
 }
 
-func TestRedirectsDontLeaveForPrivateAddresses(t *testing.T) {
+func TestRedirectRejectsPrivateAddress(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for _, to := range []string{"http://169.254.169.254/latest", "http://10.0.0.1/", "http://[fe80::1]/", "http://localhost:1/"} {
@@ -361,7 +361,7 @@ func TestRedirectsDontLeaveForPrivateAddresses(t *testing.T) {
 	}
 }
 
-func TestABrokenEntryHidesNoOther(t *testing.T) {
+func TestReferrersSkipInvalidEntry(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	good := "sha256:" + strings.Repeat("1", 64)
 	answer(server, "/referrers/", http.StatusOK, map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json; charset=utf-8"},
@@ -372,7 +372,7 @@ func TestABrokenEntryHidesNoOther(t *testing.T) {
 	}
 }
 
-func TestCredentialsGoToTheirRegistryAndIntoNoError(t *testing.T) {
+func TestCredentialsStayWithRegistry(t *testing.T) {
 	server, other := registrytest.Start(t, registrytest.WithReferrers), registrytest.Start(t, registrytest.WithReferrers)
 	digest := server.Image(t, "shop/web")
 	seen := func(s *registrytest.Server, password string) *atomic.Int32 {
@@ -414,9 +414,9 @@ func TestCredentialsGoToTheirRegistryAndIntoNoError(t *testing.T) {
 	}
 }
 
-// TestATagIsMissingOnlyOnTheRegistrysWord: a proxy that knows no such path answers 404
+// TestDigestNotFoundRequiresRegistryCode: a proxy that knows no such path answers 404
 // too, and who asked would take the image for gone.
-func TestATagIsMissingOnlyOnTheRegistrysWord(t *testing.T) {
+func TestDigestNotFoundRequiresRegistryCode(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	server.Image(t, "shop/web")
 	client := registry.NewClient()
@@ -440,7 +440,7 @@ func TestATagIsMissingOnlyOnTheRegistrysWord(t *testing.T) {
 }
 
 // A context that ends while the body of a 404 is read is no answer of the registry.
-func TestDigest404WhoseBodyIsHeldOpenEndsWithTheContext(t *testing.T) {
+func TestDigestNotFoundBodyIsBoundByContext(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	server.Image(t, "shop/web")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -564,8 +564,8 @@ func listing(digests ...string) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-// TestErrorsOfRegistriesAreShort: pages and long messages stay out of what people read.
-func TestErrorsOfRegistriesAreShort(t *testing.T) {
+// TestErrorsAreTruncated: pages and long messages stay out of what people read.
+func TestErrorsAreTruncated(t *testing.T) {
 	server := registrytest.Start(t, registrytest.WithReferrers)
 	digest := digestOf("image")
 	for name, body := range map[string]string{

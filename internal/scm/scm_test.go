@@ -520,7 +520,7 @@ func TestDraft(t *testing.T) {
 	})
 }
 
-func TestUnconfirmedChangeIsAnError(t *testing.T) {
+func TestUnconfirmedChangeReturnsError(t *testing.T) {
 	t.Run("response without the pull request", func(t *testing.T) {
 		onEach(t, func(t *testing.T, server *scmtest.Server, r scm.Repository, _ int) {
 			for _, body := range []string{"", "{}", "null", "[]", "<html>"} {
@@ -651,7 +651,7 @@ func TestRepositoryRejectsInvalidName(t *testing.T) {
 	}
 }
 
-func TestUnreadableTokenIsAnError(t *testing.T) {
+func TestUnreadableTokenReturnsError(t *testing.T) {
 	server := scmtest.GitHub(t)
 	r, err := scm.New(scm.Options{Repository: scmtest.Repository, HostOptions: scm.HostOptions{
 		Forge: scm.GitHub, URL: server.URL, Token: func() (string, error) { return "", fmt.Errorf("no such file") },

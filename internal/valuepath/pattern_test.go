@@ -70,7 +70,7 @@ func TestParsePattern(t *testing.T) {
 	}
 }
 
-func TestPatternsNameAPath(t *testing.T) {
+func TestPatternsMatchPath(t *testing.T) {
 	patterns := valuepath.ParsePatterns([]string{"a.*", `b["x.y"]`, "c.**", "not a pattern"})
 	if len(patterns) != 3 {
 		t.Errorf("there are %d patterns", len(patterns))

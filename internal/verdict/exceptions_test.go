@@ -32,7 +32,7 @@ func (w *fixture) newException(t *testing.T, end time.Time, by ...*evidence.Sign
 	return x
 }
 
-func TestAnException(t *testing.T) {
+func TestJudgeException(t *testing.T) {
 	w := newFixture(t)
 	lenient := w.gate(func(spec *v1alpha1.GateSpec) {
 		spec.Exceptions = &v1alpha1.ExceptionPolicy{By: []string{"ci", "observer"}, Count: 2}
@@ -85,7 +85,7 @@ func TestAnException(t *testing.T) {
 	})
 }
 
-func TestEvidenceIsFetchedFromTheGatesRepositoryForIt(t *testing.T) {
+func TestJudgeFetchesExceptionEvidenceFromGateRepository(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	apart := w.gate(func(spec *v1alpha1.GateSpec) { spec.Images[0].Evidence = w.server.Name("evidence/*") })
@@ -116,7 +116,7 @@ func (p policies) Admits(context.Context, []byte, gate.Image) (string, error) {
 
 func (policies) Resolve(_ context.Context, document []byte) ([]byte, error) { return document, nil }
 
-func TestAClusterImagePolicyInPlaceOfSigners(t *testing.T) {
+func TestJudgeClusterImagePolicyInsteadOfSigners(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	named := w.gate(func(spec *v1alpha1.GateSpec) {

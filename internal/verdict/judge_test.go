@@ -142,7 +142,7 @@ type c = []gate.Code
 
 var allowed c
 
-func TestProofByProofTheImageIsAllowed(t *testing.T) {
+func TestJudgeAllowsWithCompleteProof(t *testing.T) {
 	w := newFixture(t)
 	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSignature, gate.NoSoak})
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
@@ -153,7 +153,7 @@ func TestProofByProofTheImageIsAllowed(t *testing.T) {
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
 }
 
-func TestASoakByTheBuilderIsNeitherSoakNorSignature(t *testing.T) {
+func TestJudgeIgnoresSoakByBuilder(t *testing.T) {
 	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSoak, soak(24))
 	w.attest(t, w.observer, gate.PredicateSignature, json.RawMessage("{}"))
@@ -168,7 +168,7 @@ func TestASoakByTheBuilderIsNeitherSoakNorSignature(t *testing.T) {
 	}
 }
 
-func TestATagBesideADigestIsIgnored(t *testing.T) {
+func TestJudgeIgnoresTagWithDigest(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	other := w.server.Image(t, "shop/web")
@@ -178,7 +178,7 @@ func TestATagBesideADigestIsIgnored(t *testing.T) {
 	wantCodes(t, w.ask(t, w.server.Name("shop/web:v2@"+other), w.gate()), c{gate.NoSignature, gate.NoSoak})
 }
 
-func TestATagProvesNothing(t *testing.T) {
+func TestJudgeDeniesTag(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	w.server.Tag(t, "shop/web", "v1", w.digest)
@@ -191,7 +191,7 @@ func TestATagProvesNothing(t *testing.T) {
 	}
 }
 
-func TestEvidenceIsFetchedFromTheGatesRepositoryWhereverThePodPulls(t *testing.T) {
+func TestJudgeFetchesEvidenceFromGateRepository(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	outcomes := w.ask(t, "mirror.example.com/shop/web@"+w.digest, w.gate())
@@ -203,7 +203,7 @@ func TestEvidenceIsFetchedFromTheGatesRepositoryWhereverThePodPulls(t *testing.T
 	wantCodes(t, w.ask(t, "mirror.example.com/shop/other@"+w.digest, w.gate()), c{gate.NoSignature, gate.NoSoak})
 }
 
-func TestAReferenceThatIsntListedIsUnknown(t *testing.T) {
+func TestJudgeDeniesUnlistedReference(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	for _, reference := range []string{
@@ -232,9 +232,9 @@ func TestAReferenceThatIsntListedIsUnknown(t *testing.T) {
 	}
 }
 
-// TestIstiosPlaceholder checks that a pod which Istio didn't inject is denied even if a Gate
+// TestJudgeIstioPlaceholder checks that a pod which Istio didn't inject is denied even if a Gate
 // exempts the image that its placeholder would name.
-func TestIstiosPlaceholder(t *testing.T) {
+func TestJudgeIstioPlaceholder(t *testing.T) {
 	w := newFixture(t)
 	for name, g := range map[string]verdict.Gate{
 		"not listed": w.gate(),
@@ -250,7 +250,7 @@ func TestIstiosPlaceholder(t *testing.T) {
 	wantCodes(t, w.ask(t, "auto:latest", w.gate()), c{gate.UnknownImage})
 }
 
-func TestOthersAreLetByUnlessRecalled(t *testing.T) {
+func TestJudgeExemptsImagesUnlessRecalled(t *testing.T) {
 	w := newFixture(t)
 	digest := "sha256:" + strings.Repeat("1", 64)
 	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate()), allowed)
@@ -266,7 +266,7 @@ func TestOthersAreLetByUnlessRecalled(t *testing.T) {
 	wantCodes(t, w.judge.Judge(t.Context(), recalled), c{gate.Recalled})
 }
 
-func TestARecallIsLookedAtEveryTime(t *testing.T) {
+func TestJudgeChecksRecallEveryTime(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
@@ -275,7 +275,7 @@ func TestARecallIsLookedAtEveryTime(t *testing.T) {
 	wantCodes(t, w.judge.Judge(t.Context(), query), c{gate.Recalled})
 }
 
-func TestTheRegistryDown(t *testing.T) {
+func TestJudgeUnavailableRegistry(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	unproven := w.server.Image(t, "shop/web")
@@ -319,7 +319,7 @@ func TestTheRegistryDown(t *testing.T) {
 	})
 }
 
-func TestTimeOverIsADenial(t *testing.T) {
+func TestJudgeDeniesAfterDeadline(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -334,7 +334,7 @@ func TestTimeOverIsADenial(t *testing.T) {
 	wantCodes(t, outcomes, c{gate.RegistryUnavailable})
 }
 
-func TestWhatIsMissingBesideAFailedReadIsSaid(t *testing.T) {
+func TestJudgeReportsMissingWithReadError(t *testing.T) {
 	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
 	broken := w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", []byte("{}"), nil)
@@ -348,7 +348,7 @@ func TestWhatIsMissingBesideAFailedReadIsSaid(t *testing.T) {
 	wantCodes(t, w.ask(t, w.image(), w.gate()), c{gate.NoSoak, gate.RegistryUnavailable})
 }
 
-func TestProofThatIsTooLargeIsntCalledAbsentAlone(t *testing.T) {
+func TestJudgeReportsTooLargeProof(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", make([]byte, 11<<20), nil)
@@ -376,7 +376,7 @@ func (p panicking) Known(ctx context.Context, query evidence.Query) []gate.Evide
 	return p.Source.Known(ctx, query)
 }
 
-func TestAPanicIsADenialOfThatGate(t *testing.T) {
+func TestJudgeDeniesOnPanic(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	judge := verdict.New(panicking{evidence.NewStore(w.client, evidence.NewTrust(evidence.TrustOptions{})), w.server.Name("other/web")})
@@ -395,7 +395,7 @@ type panickingTransport struct{}
 
 func (panickingTransport) RoundTrip(*http.Request) (*http.Response, error) { panic("a header") }
 
-func TestAPanicInTheTransportIsADenial(t *testing.T) {
+func TestJudgeDeniesOnTransportPanic(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{}), evidence.NewTrust(evidence.TrustOptions{})))
@@ -405,7 +405,7 @@ func TestAPanicInTheTransportIsADenial(t *testing.T) {
 	}
 }
 
-func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
+func TestJudgeAppliesStricterGate(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	digest := "@sha256:" + strings.Repeat("1", 64)
@@ -452,7 +452,7 @@ func TestALaxGateOpensNothingThatAStricterOneGuards(t *testing.T) {
 	}
 }
 
-func TestProofThatSufficesIsEnoughWhereTheRestCantBeRead(t *testing.T) {
+func TestJudgeAllowsSufficientProofDespiteReadErrors(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	broken := w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", []byte("{}"), nil)
@@ -466,7 +466,7 @@ func TestProofThatSufficesIsEnoughWhereTheRestCantBeRead(t *testing.T) {
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
 }
 
-func TestEachGateThatListsTheImageJudgesIt(t *testing.T) {
+func TestJudgeAppliesEveryGateOfImage(t *testing.T) {
 	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSignature, json.RawMessage("{}"))
 	lenient := w.gate(func(spec *v1alpha1.GateSpec) { spec.Requires.Soak, spec.Action = nil, v1alpha1.ActionWarn })
@@ -484,7 +484,7 @@ func TestEachGateThatListsTheImageJudgesIt(t *testing.T) {
 	}
 }
 
-func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
+func TestJudgeDeniesForUnusableGate(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	elsewhere := func(spec *v1alpha1.GateSpec) {
@@ -508,7 +508,7 @@ func TestAGateThatCantBeJudgedByLetsNothingIntoItsNamespace(t *testing.T) {
 	}
 }
 
-func TestNobodyKnowsTheImageUnderTheStrictestGate(t *testing.T) {
+func TestJudgeUnknownImageUnderStrictestGate(t *testing.T) {
 	w := newFixture(t)
 	audit := w.gate(func(spec *v1alpha1.GateSpec) { spec.Action = v1alpha1.ActionAudit })
 	audit.Name = "audit"
@@ -521,7 +521,7 @@ func TestNobodyKnowsTheImageUnderTheStrictestGate(t *testing.T) {
 	}
 }
 
-func TestWithoutAGateNothingIsAllowed(t *testing.T) {
+func TestJudgeDeniesWithoutGate(t *testing.T) {
 	w := newFixture(t)
 	wantCodes(t, w.ask(t, w.image()), c{gate.NoGate})
 }

@@ -133,7 +133,7 @@ func (w *fixture) found(t *testing.T, store *evidence.Store, signer v1alpha1.Sig
 	return all
 }
 
-func TestTheOlderFormCountsWhereTheGateSaysSo(t *testing.T) {
+func TestLegacyCountsOnlyIfGateAllowsIt(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) { theOlderFormCounts(t, newFixture(t, kind)) })
 	}
@@ -167,7 +167,7 @@ func theOlderFormCounts(t *testing.T, w *fixture) {
 	}
 }
 
-func TestAProgramWithoutItSaysSo(t *testing.T) {
+func TestLegacyUnsupportedIsReported(t *testing.T) {
 	w := newFixture(t)
 	_, err := w.plain.Fetch(t.Context(), evidence.Query{Image: w.image, Signers: []v1alpha1.Signer{w.key(true)}})
 	if err == nil || !strings.Contains(err.Error(), "cosign 2") {
@@ -206,9 +206,9 @@ func (w *fixture) afterRestart(t *testing.T, found []gate.Evidence, before, afte
 	return len(restarted.Known(t.Context(), after))
 }
 
-// TestTheOlderFormIsKept: what can't be read again as a bundle is kept as the webhook's
+// TestLegacyEvidenceIsCached: what can't be read again as a bundle is kept as the webhook's
 // own word, for the very signer that it was verified by.
-func TestTheOlderFormIsKept(t *testing.T) {
+func TestLegacyEvidenceIsCached(t *testing.T) {
 	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	query := func(signers ...v1alpha1.Signer) evidence.Query {
@@ -239,7 +239,7 @@ func TestTheOlderFormIsKept(t *testing.T) {
 	}
 }
 
-func TestPeopleSignInTheOlderForm(t *testing.T) {
+func TestLegacyKeylessSignatures(t *testing.T) {
 	for name, kind := range registrytest.Kinds {
 		t.Run(name, func(t *testing.T) { peopleSignInTheOlderForm(t, newFixture(t, kind)) })
 	}
@@ -264,7 +264,7 @@ func peopleSignInTheOlderForm(t *testing.T, w *fixture) {
 	}
 }
 
-func TestAFailureIsntTakenForAbsence(t *testing.T) {
+func TestLegacyFailureIsNotAbsence(t *testing.T) {
 	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	for name, fail := range map[string]func(http.ResponseWriter){
@@ -312,7 +312,7 @@ func authority(spec map[string]any) map[string]any {
 	return spec["authorities"].([]any)[0].(map[string]any)
 }
 
-func TestAClusterImagePolicyJudges(t *testing.T) {
+func TestClusterImagePolicyDecides(t *testing.T) {
 	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	other := w.image
@@ -380,7 +380,7 @@ func TestAClusterImagePolicyJudges(t *testing.T) {
 	}
 }
 
-func TestAGateNamesAClusterImagePolicy(t *testing.T) {
+func TestGateWithClusterImagePolicy(t *testing.T) {
 	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	q := evidence.Query{Image: w.image, Policy: &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(map[string]any) {})}}
@@ -417,8 +417,8 @@ func TestAGateNamesAClusterImagePolicy(t *testing.T) {
 	}
 }
 
-// TestAttestationsArentLogged: policy-controller would tell them in a log of its own.
-func TestAttestationsArentLogged(t *testing.T) {
+// TestLegacyLogsNoAttestations: policy-controller would tell them in a log of its own.
+func TestLegacyLogsNoAttestations(t *testing.T) {
 	w := newFixture(t)
 	w.signAndAttest(t, w.byKey())
 	core, logged := observer.New(zap.DebugLevel)
@@ -445,9 +445,9 @@ type broken struct{ context.Context }
 
 func (broken) Value(any) any { panic("no such value") }
 
-// TestAPanicEndsNothingElse: policy-controller is asked in goroutines, and what it reads is
+// TestLegacyReturnsPanicAsError: policy-controller is asked in goroutines, and what it reads is
 // anybody's to write.
-func TestAPanicEndsNothingElse(t *testing.T) {
+func TestLegacyReturnsPanicAsError(t *testing.T) {
 	w := newFixture(t)
 	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(w.public))
 	check(t, err)
@@ -457,9 +457,9 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 	}
 }
 
-// TestAPolicysWordIsNotKeptForAnotherRoot: what a policy names outside of itself is part
+// TestClusterImagePolicyResultIsBoundToRoot: what a policy names outside of itself is part
 // of what its word was kept for.
-func TestAPolicysWordIsNotKeptForAnotherRoot(t *testing.T) {
+func TestClusterImagePolicyResultIsBoundToRoot(t *testing.T) {
 	w := newFixture(t)
 	w.cosign(t, append([]string{"sign", w.name()}, w.byPerson(t, "ana@example.com")...)...)
 	q := evidence.Query{Image: w.image, Policy: &evidence.Policy{Name: "corp", Document: w.policy(t, "policy.sigstore.dev/v1beta1", func(spec map[string]any) {
