@@ -1,17 +1,30 @@
 package webhook
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/registry"
+	"github.com/envladder/envladder/internal/tracing"
+	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/internal/workload"
 	"github.com/envladder/envladder/webhook/webhooktest"
 )
@@ -234,5 +247,154 @@ func TestActions(t *testing.T) {
 		namespace := env.NewNamespace(t)
 		env.createGate(t, env.ProdGate(namespace))
 		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", unproven), client.DryRunAll), gate.NoSignature, gate.NoSoak)
+	})
+}
+
+// TestTraces checks that a review's span is a child of the API server's span, and the parent of
+// all spans of its work.
+func TestTraces(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	image := env.Push(t, "shop/web")
+	env.Sign(t, image, "ci")
+	client := registry.NewClient()
+	client.Wrap(tracing.Transport)
+	p := env.restart(t, func(c *Config) {
+		c.Judge = verdict.New(evidence.NewStore(client, evidence.NewTrust(evidence.TrustOptions{})))
+		c.EvidenceCache, c.EvidenceSource = nil, nil
+	})
+
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	otel.SetTracerProvider(provider)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	request := webhooktest.PodRequest(image)
+	request.Namespace = namespace
+	webhooktest.Send(t, p.handler(), "/validate", request, func(call *http.Request) {
+		call.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	})
+	defer func() { _ = provider.Shutdown(context.Background()) }() // the package's other tests record nothing
+
+	parents := map[string][]string{} // of each span, by names
+	names := map[string]string{"b7ad6b7169203331": "the API server's"}
+	own := slices.DeleteFunc(spans.GetSpans(), func(s tracetest.SpanStub) bool {
+		return s.SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c"
+	})
+	for _, span := range own {
+		names[span.SpanContext.SpanID().String()] = span.Name
+	}
+	for _, span := range own {
+		parents[span.Name] = append(parents[span.Name], names[span.Parent.SpanID().String()])
+	}
+	for name, parent := range map[string]string{
+		"review": "the API server's", "judge image": "review", "fetch evidence": "judge image",
+		"registry GET": "fetch evidence", "verify bundle": "fetch evidence",
+	} {
+		if !slices.Contains(parents[name], parent) {
+			t.Errorf("span %q has no parent %q, but %q", name, parent, parents[name])
+		}
+	}
+	for _, span := range own {
+		if span.Name == "review" && !slices.Contains(span.Attributes, attribute.String("envladder.verdict", "Denied")) {
+			t.Errorf("the review's attributes are %v", span.Attributes)
+		}
+		if span.Name == "judge image" && (!slices.Contains(span.Attributes, attribute.String("envladder.image", image)) ||
+			!slices.Contains(span.Attributes, attribute.StringSlice("envladder.codes", []string{"NoSoak"}))) {
+			t.Errorf("the verdict's attributes are %v", span.Attributes)
+		}
+	}
+}
+
+// TestUngatedNamespace checks that a namespace which is sent to the webhook denies once its Gate
+// was deleted.
+func TestUngatedNamespace(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	g := env.ProdGate(namespace)
+	if err := env.Client.Create(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	gated := func() bool { return len(env.program.policies.GatesFor(namespace)) > 0 }
+	if err := webhooktest.WaitUntil(gated); err != nil {
+		t.Fatal(err)
+	}
+	proven := env.PushProven(t)
+	deployment := webhooktest.NewDeployment(namespace, proven)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), deployment))
+	if err := env.Client.Delete(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if err := webhooktest.WaitUntil(func() bool { return !gated() }); err != nil {
+		t.Fatal(err)
+	}
+
+	status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "web", proven)), gate.NoGate)
+	if want := fmt.Sprintf("no Gate names namespace %q", namespace); !strings.Contains(status.Message, want) {
+		t.Errorf("the message %q doesn't say %q", status.Message, want)
+	}
+	deployment.Spec.Replicas = new(int32(0))
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment)) // starts nothing new
+	deployment.Spec.Template.Labels["b"] = "c"
+	webhooktest.WantCodes(t, env.Client.Update(t.Context(), deployment), gate.NoGate)
+	webhooktest.WantCodes(t, env.Client.Delete(t.Context(), deployment))
+}
+
+func TestTwoGates(t *testing.T) {
+	env := startedEnv(t)
+	namespace := env.NewNamespace(t)
+	env.createGate(t, env.ProdGate(namespace))
+	env.createGate(t, env.BankGate(namespace))
+	unsigned, signed := env.Push(t, "bank/ledger"), env.Push(t, "bank/ledger")
+	env.Sign(t, signed, "ci")
+
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)))
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "unsigned", unsigned)), gate.NoSignature)
+	webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "shop", env.Push(t, "shop/web"))), gate.NoSignature, gate.NoSoak)
+
+	both := webhooktest.NewPod(namespace, "both", env.PushProven(t))
+	both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
+	status := webhooktest.WantCodes(t, env.Client.Create(t.Context(), both), gate.NoSignature)
+	if field := status.Details.Causes[0].Field; field != "spec.containers[1].image" {
+		t.Errorf("the cause names the field %q, want the second Gate's image", field)
+	}
+}
+
+// TestTwoGatesOneWarns checks that a Gate which warns judges what another Gate exempts, and
+// admits nothing that the other doesn't list.
+func TestTwoGatesOneWarns(t *testing.T) {
+	env := startedEnv(t)
+	unsigned, signed := env.Push(t, "bank/ledger"), env.Push(t, "bank/ledger")
+	env.Sign(t, signed, "ci")
+
+	t.Run("image not listed by denying Gate", func(t *testing.T) {
+		namespace := env.NewNamespace(t)
+		env.createGate(t, env.ProdGate(namespace))
+		bank := env.BankGate(namespace)
+		bank.Spec.Action = v1alpha1.ActionWarn
+		env.createGate(t, bank)
+		webhooktest.WantCodes(t, env.Client.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)), gate.UnknownImage)
+	})
+	t.Run("image exempted by denying Gate", func(t *testing.T) {
+		namespace := env.NewNamespace(t)
+		shop := env.ProdGate(namespace)
+		shop.Spec.ExemptImages = append(shop.Spec.ExemptImages, v1alpha1.ExemptImage{Repository: env.Host + "/bank/*"})
+		env.createGate(t, shop)
+		bank := env.BankGate(namespace)
+		bank.Spec.Action = v1alpha1.ActionWarn
+		env.createGate(t, bank)
+		var warnings []string
+		warned := env.Impersonate(t, "", &warnings)
+
+		webhooktest.WantCodes(t, warned.Create(t.Context(), webhooktest.NewPod(namespace, "signed", signed)))
+		if len(warnings) != 0 {
+			t.Errorf("an image that the Gate admits gets the warnings %q", warnings)
+		}
+		both := webhooktest.NewPod(namespace, "both", env.PushProven(t))
+		both.Spec.Containers = append(both.Spec.Containers, corev1.Container{Name: "ledger", Image: unsigned})
+		webhooktest.WantCodes(t, warned.Create(t.Context(), both))
+		if len(warnings) != 1 || !strings.Contains(warnings[0], "NoSignature") {
+			t.Errorf("a pod with an image that the Gate would deny gets the warnings %q, want one", warnings)
+		}
 	})
 }

@@ -1,12 +1,16 @@
 package gate_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/envladder/envladder/internal/gate"
 )
@@ -39,4 +43,49 @@ func TestCodesHaveRemedies(t *testing.T) {
 	if !slices.Equal(declared, explained) {
 		t.Errorf("declared %v\nexplained %v", declared, explained)
 	}
+}
+
+// The page that lists the codes for users, and the lines between which it does.
+const (
+	codesPage  = "../../docs/gate.md"
+	codesBegin = "<!-- codes: begin (go test ./internal/gate -update) -->\n"
+	codesEnd   = "<!-- codes: end -->\n"
+)
+
+func TestCodesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(codesPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(page), codesBegin)
+	listed, after, ends := strings.Cut(rest, codesEnd)
+	if !begins || !ends {
+		t.Fatalf("%s has no line %q followed by a line %q", codesPage, codesBegin, codesEnd)
+	}
+	want := codesTable()
+	if *update {
+		if err := os.WriteFile(codesPage, []byte(before+codesBegin+want+codesEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("%s lists other codes (go test ./internal/gate -update writes them):\n%s", codesPage, diff)
+	}
+}
+
+// codesTable returns a table in Markdown, with the blank lines that it needs around it.
+func codesTable() string {
+	var table strings.Builder
+	table.WriteString("\n| code | denied because | what to do |\n| --- | --- | --- |\n")
+	for _, doc := range gate.Codes() {
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", doc.Code, cell(doc.Meaning), cell(doc.Remedy))
+	}
+	table.WriteString("\n")
+	return table.String()
+}
+
+// cell keeps what would end a table's cell from ending it.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text)
 }

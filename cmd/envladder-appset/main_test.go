@@ -7,9 +7,21 @@ import (
 	"os"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
+
+// TestMain makes `envladder-appset` a command of the scripts, run by the test binary.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"envladder-appset": main})
+}
+
+// TestScripts runs testdata/script/*.txtar, each a terminal session. Its
+// responses are tested in package appset.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+}
 
 // TestManifestFlags checks that this program accepts the flags of
 // manifests/appset-generator.yaml.
