@@ -47,8 +47,9 @@ demo: ## Run the demo with real programs: one change goes from a pull request to
 	@bin/demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(PAUSE)),--pause) $(if $(STORY),--story $(STORY))
 
 .PHONY: unit
-unit: ## Run the tests that need no other program
-	env -u KUBEBUILDER_ASSETS -u COSIGN -u HELM go test ./...
+unit: ## Run the tests that need no other program, with smaller sizes than `make test` (two minutes after the first time)
+	@# The slowest package comes first, so that the others run next to it.
+	env -u KUBEBUILDER_ASSETS -u COSIGN -u HELM go test -short ./promote ./...
 
 # ENVLADDER_SKIP=never fails a test that would be skipped because a program is missing.
 .PHONY: test

@@ -136,7 +136,7 @@ func TestPanicIsAnError(t *testing.T) {
 	w.images = registryFunc(func(context.Context, string, string) (string, error) { panic("a bug") })
 	w.start("")
 	w.wantError("shop", http.StatusInternalServerError, "internal error: a bug")
-	if log := w.log.String(); !strings.Contains(log, "unavailable_test.go") {
+	if log := w.log.String(); !strings.Contains(log, "lookups_test.go") {
 		t.Errorf("the log has no stack: %s", log)
 	}
 	if status, _ := w.request(http.MethodGet, "/healthz", "", ""); status != http.StatusOK {

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/programtest"
 )
 
 // env is what the tests of this package share: a real API server with the RBAC of the
@@ -46,6 +47,7 @@ func TestMain(m *testing.M) {
 // startEnv starts the environment with the first test that needs it.
 func startEnv(t *testing.T) *env {
 	t.Helper()
+	programtest.APIServer(t)
 	envOnce.Do(func() {
 		testEnv = &env{}
 		errEnv = testEnv.start()
@@ -57,9 +59,6 @@ func startEnv(t *testing.T) *env {
 }
 
 func (e *env) start() error {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return errors.New("KUBEBUILDER_ASSETS is not set: run \"make test\"")
-	}
 	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../manifests/crds"}, ErrorIfCRDPathMissing: true}
 	config, err := environment.Start()
 	e.stop = func() { _ = environment.Stop() }

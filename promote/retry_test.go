@@ -20,7 +20,10 @@ import (
 func TestRetry(t *testing.T) {
 	t.Run("concurrent commits of many services all succeed", func(t *testing.T) {
 		w := newFixture(t)
-		const services = 50
+		services := 50
+		if testing.Short() {
+			services = 10
+		}
 		files := map[string]string{}
 		for i := range services {
 			name := fmt.Sprintf("svc%d", i)

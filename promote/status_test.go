@@ -2,7 +2,6 @@ package promote_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/envladder/envladder/api/v1alpha1"
 	"github.com/envladder/envladder/internal/ladder"
+	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/promote"
 	"github.com/envladder/envladder/promote/workloads"
 )
@@ -28,12 +28,7 @@ import (
 var environment = &envtest.Environment{}
 
 // startServer starts a real API server, once for all tests.
-var startServer = sync.OnceValues(func() (*rest.Config, error) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return nil, errors.New("KUBEBUILDER_ASSETS is not set to a folder with etcd and kube-apiserver: run \"make test\"")
-	}
-	return environment.Start()
-})
+var startServer = sync.OnceValues(environment.Start)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -45,6 +40,7 @@ func TestMain(m *testing.M) {
 
 func client(t *testing.T) kubernetes.Interface {
 	t.Helper()
+	programtest.APIServer(t)
 	config, err := startServer()
 	check(t, err)
 	client, err := kubernetes.NewForConfig(config)

@@ -26,6 +26,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/logtest"
+	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/verdict"
 	"github.com/envladder/envladder/webhook/certs"
@@ -67,6 +68,7 @@ func TestMain(m *testing.M) {
 // startedEnv returns the environment. The first test that needs it starts it.
 func startedEnv(t *testing.T) *environment {
 	t.Helper()
+	programtest.APIServer(t)
 	startOnce.Do(func() {
 		testEnv = &environment{logs: &logtest.Buffer{}, fakeLegacy: &fakeLegacy{}}
 		errTestEnv = testEnv.start()
@@ -92,9 +94,6 @@ func (e *environment) Fatal(arguments ...any) { panic(fmt.Sprint(arguments...)) 
 func (e *environment) Cleanup(clean func()) { e.cleanups = append(e.cleanups, clean) }
 
 func (e *environment) start() error {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return errors.New("KUBEBUILDER_ASSETS isn't set: run: make test")
-	}
 	e.Registry = webhooktest.StartRegistry(e)
 	var err error
 	if e.roots, err = e.tempDir(); err != nil {

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/internal/gate"
 )
 
@@ -230,10 +231,10 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestKubectlExplain runs the real kubectl where the test bed has built it.
+// TestKubectlExplain runs the real kubectl.
 func TestKubectlExplain(t *testing.T) {
 	config, _ := server(t)
-	kubectl := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")
+	kubectl := programtest.Kubectl(t)
 	admin, err := environment.AddUser(adminUser, config)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package v1alpha1_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/programtest"
 )
 
 var environment = &envtest.Environment{
@@ -25,12 +25,7 @@ var environment = &envtest.Environment{
 var adminUser = envtest.User{Name: "admin", Groups: []string{"system:masters"}}
 
 // startServer starts a real API server with the CRDs, once for all tests.
-var startServer = sync.OnceValues(func() (*rest.Config, error) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return nil, errors.New("KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver: run: make test")
-	}
-	return environment.Start()
-})
+var startServer = sync.OnceValues(environment.Start)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -42,6 +37,7 @@ func TestMain(m *testing.M) {
 
 func server(t *testing.T) (*rest.Config, client.Client) {
 	t.Helper()
+	programtest.APIServer(t)
 	config, err := startServer()
 	if err != nil {
 		t.Fatal(err)

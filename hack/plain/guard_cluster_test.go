@@ -26,6 +26,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/envladder/envladder/internal/programtest"
 )
 
 // The policies of the chart.
@@ -100,9 +102,7 @@ func (c requester) client(s *sample) dynamic.ResourceInterface {
 // policies are in force.
 func startGuarded(t *testing.T, manifests []*unstructured.Unstructured) *guardedCluster {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
-	}
+	programtest.APIServer(t)
 	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../../manifests/crds"}, ErrorIfCRDPathMissing: true}
 	config, err := environment.Start()
 	if err != nil {

@@ -30,6 +30,7 @@ import (
 	"github.com/envladder/envladder/internal/chart/manifest"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/programtest"
 )
 
 // everything enables all parts, with all of their values.
@@ -90,9 +91,7 @@ func renderWith(t *testing.T, values string) (manifest.Manifests, error) {
 // TestAPIServerAcceptsChart creates the objects of the chart with strict validation, so that an
 // unknown field is an error.
 func TestAPIServerAcceptsChart(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
-	}
+	programtest.APIServer(t)
 	environment := &envtest.Environment{}
 	config, err := environment.Start()
 	if err != nil {
@@ -135,9 +134,7 @@ func TestAPIServerAcceptsChart(t *testing.T) {
 // webhook: those that may change one of its pod templates. The webhook doesn't run here, so
 // requests that are sent fail.
 func TestUpdatesOfConfiguredKinds(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
-	}
+	programtest.APIServer(t)
 	environment := &envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{rayClusters()}}
 	config, err := environment.Start()
 	if err != nil {
@@ -252,10 +249,7 @@ func rayClusters() *apiextensionsv1.CustomResourceDefinition {
 }
 
 func TestHelmLint(t *testing.T) {
-	helm := os.Getenv("HELM")
-	if helm == "" {
-		t.Fatal("HELM isn't set to the program helm: run: make test")
-	}
+	helm := programtest.Helm(t)
 	values := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(values, []byte(everything), 0o600); err != nil {
 		t.Fatal(err)

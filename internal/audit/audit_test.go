@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"github.com/envladder/envladder/internal/audit"
 	"github.com/envladder/envladder/internal/evidence"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 	"github.com/envladder/envladder/internal/verdict"
@@ -43,9 +43,7 @@ func check(t *testing.T, err error) {
 
 func startCluster(t *testing.T) (*rest.Config, client.Client) {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS isn't set: run: make test")
-	}
+	programtest.APIServer(t)
 	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../../manifests/crds"}, ErrorIfCRDPathMissing: true}
 	config, err := environment.Start()
 	t.Cleanup(func() { _ = environment.Stop() })

@@ -22,16 +22,14 @@ import (
 	"github.com/envladder/envladder/internal/chart/postrender"
 	"github.com/envladder/envladder/internal/ladder"
 	"github.com/envladder/envladder/internal/layers"
+	"github.com/envladder/envladder/internal/programtest"
 )
 
 // helmTemplate is what the program helm, of the version that is linked, prints for
 // `helm template --include-crds NAME CHART -f FILE…`.
 func helmTemplate(t *testing.T, chartPath string, release chart.Release, files ...string) string {
 	t.Helper()
-	program := os.Getenv("HELM")
-	if program == "" {
-		t.Fatal("HELM doesn't name the program helm: run: make test")
-	}
+	program := programtest.Helm(t)
 	args := []string{"template", "--include-crds", release.Name, chartPath, "--namespace", release.Namespace}
 	if release.KubeVersion != "" {
 		args = append(args, "--kube-version", release.KubeVersion)
@@ -241,7 +239,7 @@ func TestLocalDependenciesRenderLikeHelm(t *testing.T) {
 	}
 	got := printed(t, render(t, load(t, dir, "svc/shop"), map[string]any{}, chart.Release{Name: "r"}))
 	for _, folder := range []string{"svc/queue", "svc/shop"} { // Helm builds one level
-		cmd := exec.CommandContext(t.Context(), os.Getenv("HELM"), "dependency", "build", filepath.Join(dir, folder))
+		cmd := exec.CommandContext(t.Context(), programtest.Helm(t), "dependency", "build", filepath.Join(dir, folder))
 		cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+t.TempDir(), "HELM_CONFIG_HOME="+t.TempDir(), "HELM_DATA_HOME="+t.TempDir())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("building the dependencies of %s: %v\n%s", folder, err, out)

@@ -14,6 +14,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
 
@@ -24,11 +25,7 @@ type cosign struct {
 
 func newCosign(t testing.TB) cosign {
 	t.Helper()
-	program := os.Getenv("COSIGN")
-	if program == "" {
-		t.Fatal("COSIGN names no cosign: run: make test")
-	}
-	return cosign{program, t.TempDir()}
+	return cosign{programtest.Cosign(t), t.TempDir()}
 }
 
 // run runs cosign offline. No call of it takes more than a second; a minute is for a

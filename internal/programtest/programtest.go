@@ -2,6 +2,7 @@ package programtest
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -10,6 +11,12 @@ import (
 func APIServer(tb testing.TB) {
 	tb.Helper()
 	lookup(tb, "etcd and kube-apiserver", "KUBEBUILDER_ASSETS", `"$(bin/bed assets)"`)
+}
+
+// Kubectl returns the path of kubectl.
+func Kubectl(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(lookup(tb, "kubectl", "KUBEBUILDER_ASSETS", `"$(bin/bed assets)"`), "kubectl")
 }
 
 // Cosign returns the path of cosign.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -172,7 +171,7 @@ func (p *Pool) run(ctx context.Context, w *process, source *chart.Source, r requ
 		reason = reasonOf(output)
 	}
 	p.reportKilled(reason, source, output)
-	return answer{}, &WorkerError{Reason: reason, Unsure: reason == ReasonMemory && strings.Contains(output, signalMessage)}, nil
+	return answer{}, &WorkerError{Reason: reason, Unsure: reason == ReasonMemory && containsAny(output, signalMessages...)}, nil
 }
 
 // reportKilled logs and counts a worker that was killed or crashed.

@@ -32,19 +32,25 @@ var memoryMessages = []string{
 	"ThreadSanitizer failed to allocate",
 }
 
-// signalMessage is printed by Go's runtime if an allocation fails that it doesn't check. A bug
-// of the program panics instead.
-const signalMessage = "unexpected signal during runtime execution"
+// signalMessages are printed by Go's runtime if an allocation fails that it doesn't check: in a
+// goroutine, and on the stack of a thread, as during garbage collection. A bug of the program
+// panics instead.
+var signalMessages = []string{
+	"unexpected signal during runtime execution",
+	"SIGSEGV: segmentation violation\nPC=",
+}
+
+// containsAny reports whether the output contains one of the messages.
+func containsAny(output string, messages ...string) bool {
+	return slices.ContainsFunc(messages, func(m string) bool { return strings.Contains(output, m) })
+}
 
 // reasonOf returns why a worker crashed, by its output.
 func reasonOf(output string) Reason {
-	contains := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(output, w) })
-	}
 	switch {
-	case contains(memoryMessages...), contains(signalMessage):
+	case containsAny(output, memoryMessages...), containsAny(output, signalMessages...):
 		return ReasonMemory
-	case contains("stack overflow", "stack exceeds"):
+	case containsAny(output, "stack overflow", "stack exceeds"):
 		return ReasonStack
 	default:
 		return ReasonCrash

@@ -10,6 +10,7 @@ func TestReasonOf(t *testing.T) {
 		"runtime: failed to create new OS thread (have 7 already; errno=11)":                               ReasonMemory,
 		"runtime: goroutine stack exceeds 67108864-byte limit\nfatal error: stack overflow":                ReasonStack,
 		"fatal error: unexpected signal during runtime execution\n[signal SIGSEGV: segmentation violation": ReasonMemory,
+		"SIGSEGV: segmentation violation\nPC=0x43961d m=0 sigcode=1 addr=0x0\n\ngoroutine 0 gp=0x2b050c0":  ReasonMemory,
 		"panic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV:":        ReasonCrash,
 		"":                      ReasonCrash,
 		"panic: internal error": ReasonCrash,

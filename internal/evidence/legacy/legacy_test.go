@@ -25,6 +25,7 @@ import (
 	"github.com/envladder/envladder/internal/evidence/sigstoretest"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/panics"
+	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/internal/registry"
 	"github.com/envladder/envladder/internal/registry/registrytest"
 )
@@ -45,9 +46,7 @@ type fixture struct {
 func newFixture(t *testing.T, kind ...registrytest.Kind) *fixture {
 	t.Helper()
 	kind = append(kind, registrytest.WithoutReferrers)
-	if os.Getenv("COSIGN") == "" {
-		t.Fatal("COSIGN names no cosign: run: make test")
-	}
+	programtest.Cosign(t)
 	w := &fixture{server: registrytest.Start(t, kind[0]), dir: t.TempDir(), Sigstore: sigstoretest.Start(t)}
 	w.image = gate.Image{Repository: w.server.Name("shop/web"), Digest: w.server.Image(t, "shop/web")}
 	check(t, os.WriteFile(filepath.Join(w.dir, "corp.json"), w.TrustedRoot, 0o600))
@@ -72,7 +71,7 @@ func (w *fixture) cosign(t *testing.T, arguments ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Getenv("COSIGN"), arguments...)
+	cmd := exec.CommandContext(ctx, programtest.Cosign(t), arguments...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "COSIGN_PASSWORD=secret", "HOME="+w.dir, "DOCKER_CONFIG="+w.dir)
 	var stderr bytes.Buffer
