@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/ladder"
 )
 
@@ -68,7 +67,7 @@ func (p *promotion) attempt(ctx context.Context, g pinsGroup, waiting *backoff) 
 	if err != nil {
 		return *r, err
 	}
-	if err := p.judge(ctx, edited, g, r); err != nil {
+	if err := p.checkGates(ctx, edited, g, r); err != nil {
 		return *r, err
 	}
 	if onBranch.pullRequest, err = p.findPullRequest(ctx, r, onBranch); err != nil {
@@ -144,59 +143,6 @@ func (d disposition) note(name, value, branch, base string) string {
 	case settled, withdrawn:
 	}
 	return ""
-}
-
-// judge checks the order of the targets and the Gates.
-func (p *promotion) judge(ctx context.Context, edited *snapshot, g pinsGroup, r *Result) error {
-	early, err := tooEarlyReasons(edited.document, g, p.candidate)
-	if err != nil {
-		return err
-	}
-	r.Reasons = append(r.Reasons, early...)
-	target, err := edited.document.EnvTarget(g.environment, g.target())
-	if err != nil {
-		return err
-	}
-	gates, err := loadGates(edited.tree, target, p.Gates)
-	if err != nil {
-		return err
-	}
-	stamps, err := stampsFor(ctx, edited.tree, p.Charts, edited.document, target, gates)
-	if err != nil {
-		return err
-	}
-	r.gateChecked = len(gates) > 0
-	if !r.gateChecked && target.Environment.Data == ladder.DataReal {
-		r.Reasons = append(r.Reasons, noGate(g.environment))
-	}
-	r.Verdicts = gateCheck{p.Judge, p.Recalls, p.Now}.check(ctx, gates, stamps, affectedImages(edited.document, target.Pins, r.Changes))
-	if err := ctx.Err(); err != nil { // the verdicts are incomplete then
-		return context.Cause(ctx)
-	}
-	r.note()
-	return nil
-}
-
-// noGate returns the reason where no Gate checks digests for real data. The cluster has a
-// Gate; promoting without one would look as if it had allowed the digests.
-func noGate(environment string) Reason {
-	return Reason{
-		Code:    gate.NoGate,
-		Message: fmt.Sprintf("%s has real data, and no Gate was checked: the ladder names none for it (environments[].gate), and --gate isn't set", environment),
-		Remedy:  "pass the file of its Gate: --gate FILE, or set `gate` in the ladder if it is in the same repository",
-	}
-}
-
-// note notes missing Gates, and images that the cluster would admit in spite of a denial.
-func (r *Result) note() {
-	if !r.gateChecked && !r.has(gate.NoGate) {
-		r.Notes = append(r.Notes, fmt.Sprintf("no Gate was checked: the ladder names none for %s (environments[].gate), and --gate isn't set", r.Environment))
-	}
-	for _, g := range r.Verdicts {
-		if !g.Allowed && !g.denies() {
-			r.Notes = append(r.Notes, fmt.Sprintf("the action of Gate %s is %s: the cluster would admit %s", g.Gate.Name, g.Action, g.Name))
-		}
-	}
 }
 
 // commit pushes the change to the base branch. If another push came first and changed

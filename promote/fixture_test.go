@@ -97,7 +97,7 @@ func check(t testing.TB, err error) {
 // judge denies the images with the digests that it lists.
 type judge []string
 
-func (j judge) Judge(_ context.Context, q verdict.Query) []verdict.Outcome {
+func (j judge) Judge(_ context.Context, q verdict.Query) []verdict.GateVerdict {
 	var reasons []gate.Reason
 	for _, denied := range j {
 		if strings.HasSuffix(q.Reference, denied) {
@@ -105,7 +105,7 @@ func (j judge) Judge(_ context.Context, q verdict.Query) []verdict.Outcome {
 		}
 	}
 	repository, digest, _ := strings.Cut(q.Reference, "@")
-	return []verdict.Outcome{{
+	return []verdict.GateVerdict{{
 		Verdict: gate.Deny(gate.Image{Repository: repository, Digest: digest}, gate.RefTo(q.Gates[0].Gate), reasons...), Action: q.Gates[0].Spec.Action,
 	}}
 }

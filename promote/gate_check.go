@@ -18,7 +18,7 @@ import (
 
 // Judge returns the verdicts of Gates. internal/verdict implements it.
 type Judge interface {
-	Judge(ctx context.Context, query verdict.Query) []verdict.Outcome
+	Judge(ctx context.Context, query verdict.Query) []verdict.GateVerdict
 }
 
 // gateCheck checks images against Gates.
@@ -43,7 +43,7 @@ func (q gateCheck) check(ctx context.Context, gates []verdict.Gate, stamps gate.
 }
 
 // gateResults returns verdicts with a summary of their evidence.
-func gateResults(image string, gates []verdict.Gate, outcomes []verdict.Outcome, now clock) []GateResult {
+func gateResults(image string, gates []verdict.Gate, outcomes []verdict.GateVerdict, now clock) []GateResult {
 	results := make([]GateResult, len(outcomes))
 	for i, outcome := range outcomes {
 		r := GateResult{Verdict: outcome.Verdict, Name: image, Action: string(outcome.Action), Evidence: []summary.Evidence{}}
@@ -152,4 +152,57 @@ func requiresChart(gates []verdict.Gate) bool {
 		}
 	}
 	return false
+}
+
+// checkGates checks the order of the targets, and the Gates.
+func (p *promotion) checkGates(ctx context.Context, edited *snapshot, g pinsGroup, r *Result) error {
+	early, err := tooEarlyReasons(edited.document, g, p.candidate)
+	if err != nil {
+		return err
+	}
+	r.Reasons = append(r.Reasons, early...)
+	target, err := edited.document.EnvTarget(g.environment, g.target())
+	if err != nil {
+		return err
+	}
+	gates, err := loadGates(edited.tree, target, p.Gates)
+	if err != nil {
+		return err
+	}
+	stamps, err := stampsFor(ctx, edited.tree, p.Charts, edited.document, target, gates)
+	if err != nil {
+		return err
+	}
+	r.gateChecked = len(gates) > 0
+	if !r.gateChecked && target.Environment.Data == ladder.DataReal {
+		r.Reasons = append(r.Reasons, noGate(g.environment))
+	}
+	r.Verdicts = gateCheck{p.Judge, p.Recalls, p.Now}.check(ctx, gates, stamps, affectedImages(edited.document, target.Pins, r.Changes))
+	if err := ctx.Err(); err != nil { // the verdicts are incomplete then
+		return context.Cause(ctx)
+	}
+	r.note()
+	return nil
+}
+
+// noGate returns the reason where no Gate checks digests for real data. The cluster has a
+// Gate; promoting without one would look as if it had allowed the digests.
+func noGate(environment string) Reason {
+	return Reason{
+		Code:    gate.NoGate,
+		Message: fmt.Sprintf("%s has real data, and no Gate was checked: the ladder names none for it (environments[].gate), and --gate isn't set", environment),
+		Remedy:  "pass the file of its Gate: --gate FILE, or set `gate` in the ladder if it is in the same repository",
+	}
+}
+
+// note notes missing Gates, and images that the cluster would admit in spite of a denial.
+func (r *Result) note() {
+	if !r.gateChecked && !r.has(gate.NoGate) {
+		r.Notes = append(r.Notes, fmt.Sprintf("no Gate was checked: the ladder names none for %s (environments[].gate), and --gate isn't set", r.Environment))
+	}
+	for _, g := range r.Verdicts {
+		if !g.Allowed && !g.denies() {
+			r.Notes = append(r.Notes, fmt.Sprintf("the action of Gate %s is %s: the cluster would admit %s", g.Gate.Name, g.Action, g.Name))
+		}
+	}
 }

@@ -134,7 +134,7 @@ func TestLadderGateWithRealEvidence(t *testing.T) {
 		t.Fatalf("%+v", opened)
 	}
 	pr := w.PullRequests()[0]
-	for _, want := range []string{"**Gate shop-prod allows web** (`sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
+	for _, want := range []string{"**Gate shop-prod allows web** (digest of the Gate: `sha256:", "| soak | 25h/24h | 3h ago | observer |", "| signature |  |"} {
 		if !strings.Contains(pr.Body, want) {
 			t.Errorf("the body lacks %q:\n%s", want, pr.Body)
 		}

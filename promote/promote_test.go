@@ -309,7 +309,7 @@ func TestCanceledPromotionLeavesNothing(t *testing.T) {
 	w := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	o := w.options("staging", withGate("staging"))
-	o.Judge = judgeFunc(func(q verdict.Query) []verdict.Outcome {
+	o.Judge = judgeFunc(func(q verdict.Query) []verdict.GateVerdict {
 		cancel() // while the Gate is checked
 		return judge(nil).Judge(ctx, q)
 	})
@@ -323,9 +323,9 @@ func TestCanceledPromotionLeavesNothing(t *testing.T) {
 	}
 }
 
-type judgeFunc func(verdict.Query) []verdict.Outcome
+type judgeFunc func(verdict.Query) []verdict.GateVerdict
 
-func (f judgeFunc) Judge(_ context.Context, q verdict.Query) []verdict.Outcome { return f(q) }
+func (f judgeFunc) Judge(_ context.Context, q verdict.Query) []verdict.GateVerdict { return f(q) }
 
 // The repository of the benchmark: as many ladders as a large organisation has services,
 // with some layers each, and as much of other things.

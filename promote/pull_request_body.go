@@ -157,9 +157,9 @@ func (g GateResult) writeBody(b *strings.Builder) {
 	switch {
 	case g.Gate.Digest == "":
 	case g.Gate.Generation == 0: // read from a file
-		fmt.Fprintf(b, " (`%s`)", g.Gate.Digest)
+		fmt.Fprintf(b, " (digest of the Gate: `%s`)", g.Gate.Digest)
 	default:
-		fmt.Fprintf(b, " (generation %d, `%s`)", g.Gate.Generation, g.Gate.Digest)
+		fmt.Fprintf(b, " (generation %d, digest of the Gate: `%s`)", g.Gate.Generation, g.Gate.Digest)
 	}
 	b.WriteString("\n\n")
 	writeReasons(b, g.Reasons)

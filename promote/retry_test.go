@@ -55,7 +55,7 @@ func TestRetry(t *testing.T) {
 		w := newFixture(t)
 		var checks atomic.Int32
 		o := w.options("dev", withGate("dev"), images("web@"+digest("c")))
-		o.Judge = judgeFunc(func(q verdict.Query) []verdict.Outcome {
+		o.Judge = judgeFunc(func(q verdict.Query) []verdict.GateVerdict {
 			if checks.Add(1) == 1 {
 				promotetest.CommitTo(t, w.bare, "main", "meanwhile", map[string]string{file: "# " + file + "\n" + pins("b", "b")})
 			}

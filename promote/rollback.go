@@ -102,7 +102,7 @@ func (h *pinsHistory) findRollback(ctx context.Context, value func(ladder.Pins) 
 	}
 	var now string
 	for i, commit := range h.commits {
-		pins, err := h.at(commit)
+		pins, err := h.pinsOf(commit)
 		if err != nil {
 			return rollback{}, false, err
 		}
@@ -130,8 +130,8 @@ func (h *pinsHistory) list(ctx context.Context) (err error) {
 	return err
 }
 
-// at returns the pins at a commit.
-func (h *pinsHistory) at(commit string) (ladder.Pins, error) {
+// pinsOf returns the pins at a commit.
+func (h *pinsHistory) pinsOf(commit string) (ladder.Pins, error) {
 	if pins, known := h.pins[commit]; known {
 		return pins, nil
 	}

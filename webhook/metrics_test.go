@@ -50,11 +50,11 @@ func metricsOf(t *testing.T, m *Metrics) string {
 
 func TestMetrics(t *testing.T) {
 	deny := true
-	judge := webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
+	judge := webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.GateVerdict {
 		if !deny {
 			return webhooktest.AllowAll(context.Background(), q)
 		}
-		return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSoak, "x"), gate.NewReason(gate.NoSBOM, "x"))}}
+		return []verdict.GateVerdict{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSoak, "x"), gate.NewReason(gate.NoSBOM, "x"))}}
 	})
 	m := NewMetrics()
 	m.CountEvidence(func() evidence.Counts { return evidence.Counts{Memory: 5, Cluster: 3, Registry: 2} })

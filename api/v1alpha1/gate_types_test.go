@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/envladder/envladder/api/v1alpha1"
-	"github.com/envladder/envladder/internal/programtest"
 	"github.com/envladder/envladder/internal/gate"
+	"github.com/envladder/envladder/internal/programtest"
 )
 
 func readDesign(t *testing.T) []byte {

@@ -87,10 +87,10 @@ func printTable(w io.Writer, values any) error {
 		fmt.Fprintf(table, "%s: %s\n", e.Path, head)
 		for _, s := range e.Chain {
 			value := short(s.Value)
-			if s.Outcome == layers.Merges {
+			if s.Effect == layers.Merges {
 				value = "(a mapping)"
 			}
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", s.Outcome, positionOf(s), s.Layer, value)
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", s.Effect, positionOf(s), s.Layer, value)
 		}
 		if len(e.Chain) == 0 {
 			fmt.Fprintf(table, "  from the chart, by Helm's rules for global and imported values\n")

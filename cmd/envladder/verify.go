@@ -149,12 +149,12 @@ func splitPolicies(data []byte) (map[string][]byte, error) {
 }
 
 // verdictPrinter returns the printer of a format.
-func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) error, error) {
+func verdictPrinter(format string) (func(io.Writer, verdict.GateVerdict, string) error, error) {
 	switch format {
 	case "text":
 		return printVerdict, nil
 	case "json":
-		return func(w io.Writer, outcome verdict.Outcome, _ string) error {
+		return func(w io.Writer, outcome verdict.GateVerdict, _ string) error {
 			return writeJSON(w, outcome.Verdict)
 		}, nil
 	}
@@ -162,7 +162,7 @@ func verdictPrinter(format string) (func(io.Writer, verdict.Outcome, string) err
 }
 
 // printVerdict prints a sentence, and then the code, figures and remedy of each reason.
-func printVerdict(w io.Writer, outcome verdict.Outcome, environment string) error {
+func printVerdict(w io.Writer, outcome verdict.GateVerdict, environment string) error {
 	p := printer{w: w}
 	p.verdict(outcome.Verdict, outcome.Action, environment)
 	return p.err

@@ -24,7 +24,7 @@ import (
 
 // Judge returns the verdicts of Gates on an image. internal/verdict implements it.
 type Judge interface {
-	Judge(ctx context.Context, query verdict.Query) []verdict.Outcome
+	Judge(ctx context.Context, query verdict.Query) []verdict.GateVerdict
 }
 
 // Options of an audit.
@@ -189,7 +189,7 @@ func boolsFirst(a, b bool) int {
 // maxName bounds a reference in the report.
 const maxName = 512
 
-func (i *Image) add(q imageReview, outcomes []verdict.Outcome, recalls []v1alpha1.Recall) {
+func (i *Image) add(q imageReview, outcomes []verdict.GateVerdict, recalls []v1alpha1.Recall) {
 	i.Objects = append(i.Objects, q.objects...)
 	for _, outcome := range outcomes {
 		i.Allowed = i.Allowed && outcome.Allowed

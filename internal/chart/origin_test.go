@@ -133,7 +133,7 @@ func TestOriginMatchesMergedValue(t *testing.T) {
 			}
 			winners := 0
 			for _, stated := range below.Chain(path) {
-				if stated.Outcome == layers.Wins {
+				if stated.Effect == layers.Wins {
 					winners++
 					if stated.File != s.File || stated.Line != s.Line {
 						t.Fatalf("%s comes from %+v, and %+v wins", valuepath.Format(path), s, stated)

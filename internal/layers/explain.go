@@ -7,19 +7,19 @@ import (
 	"github.com/envladder/envladder/internal/valuepath"
 )
 
-// Outcome is the effect of a setting.
-type Outcome string
+// Effect is the effect of a setting.
+type Effect string
 
 // The outcomes.
 const (
 	// Wins: this is the value.
-	Wins Outcome = "wins"
+	Wins Effect = "wins"
 	// Removes: it is null, and there is no value.
-	Removes Outcome = "removes"
+	Removes Effect = "removes"
 	// Merged: it is a mapping, whose keys each have a chain of their own.
-	Merges Outcome = "merges"
+	Merges Effect = "merges"
 	// Overridden: a later one takes precedence.
-	Overridden Outcome = "overridden"
+	Overridden Effect = "overridden"
 )
 
 // Setting is what one source sets at a path.
@@ -35,8 +35,8 @@ type Setting struct {
 	// Path that the source sets: the requested one, or one above it.
 	Path string `json:"path"`
 	// Value at that path.
-	Value   any     `json:"value"`
-	Outcome Outcome `json:"outcome"`
+	Value  any    `json:"value"`
+	Effect Effect `json:"effect"`
 }
 
 // Chain returns what each source sets at a path, in the order of the sources. The last one
@@ -57,11 +57,11 @@ func (m *Merged) Chain(path []string) []Setting {
 			setting := s.setting(stated, depth, value)
 			switch {
 			case depth == len(stated) && isMap(value):
-				setting.Outcome = Merges
+				setting.Effect = Merges
 			case i != winner.source || !slices.Equal(stated, winner.path):
-				setting.Outcome = Overridden
+				setting.Effect = Overridden
 			case value == nil:
-				setting.Outcome = Removes
+				setting.Effect = Removes
 			}
 			chain = append(chain, setting)
 		}
@@ -85,7 +85,7 @@ func (s source) setting(path []string, depth int, value any) Setting {
 	line, column := s.position(path)
 	return Setting{
 		Kind: s.kind, Layer: s.origin, File: s.file, Line: line, Column: column,
-		Path: valuepath.Format(path[:depth]), Value: value, Outcome: Wins,
+		Path: valuepath.Format(path[:depth]), Value: value, Effect: Wins,
 	}
 }
 

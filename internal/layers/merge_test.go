@@ -261,7 +261,7 @@ func TestMergeRejectsValuesOfPins(t *testing.T) {
 				return
 			}
 			got, ok := merged.Setting([]string{"web", "image", "digest"})
-			want := layers.Setting{Kind: layers.KindPins, Layer: "pins", File: "pins.yaml", Line: 2, Path: "web.image.digest", Value: digest, Outcome: layers.Wins}
+			want := layers.Setting{Kind: layers.KindPins, Layer: "pins", File: "pins.yaml", Line: 2, Path: "web.image.digest", Value: digest, Effect: layers.Wins}
 			if diff := cmp.Diff(want, got); !ok || diff != "" {
 				t.Error(diff)
 			}
@@ -302,7 +302,7 @@ func TestChain(t *testing.T) {
 		}
 		var got []string
 		for _, s := range m.Chain(parsed) {
-			got = append(got, strings.Join([]string{s.File + ":" + string(rune('0'+s.Line)), string(s.Kind), s.Path, string(s.Outcome)}, " "))
+			got = append(got, strings.Join([]string{s.File + ":" + string(rune('0'+s.Line)), string(s.Kind), s.Path, string(s.Effect)}, " "))
 		}
 		if diff := cmp.Diff(want, strings.Join(got, ", ")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)

@@ -97,7 +97,7 @@ func (r giteaRepository) From(ctx context.Context, head string) (all []PullReque
 		all, err = r.Open(ctx)
 		return err
 	})
-	return from(all, head), err
+	return withHead(all, head), err
 }
 
 // Commits lists one page: Gitea returns the newest first.
@@ -224,8 +224,8 @@ func moment(t *time.Time) time.Time {
 	return *t
 }
 
-// from returns the pull requests from a branch of the repository itself.
-func from(all []PullRequest, head string) []PullRequest {
+// withHead returns the pull requests from a branch of the repository itself.
+func withHead(all []PullRequest, head string) []PullRequest {
 	return slices.DeleteFunc(all, func(p PullRequest) bool { return p.Fork || p.Head != head })
 }
 

@@ -129,7 +129,7 @@ func (r gitHubRepository) Find(ctx context.Context, head, base string) (PullRequ
 // From queries by branch; the list has only open pull requests.
 func (r gitHubRepository) From(ctx context.Context, head string) ([]PullRequest, error) {
 	all, err := r.open(ctx, github.PullRequestListOptions{Head: r.owner + ":" + head})
-	return from(all, head), err
+	return withHead(all, head), err
 }
 
 // maxCommitPages covers the 250 commits that GitHub lists of a pull request at most.

@@ -15,40 +15,40 @@ import (
 	"github.com/envladder/envladder/internal/registry"
 )
 
-// Judge returns an Outcome for each Gate that lists the image, and for each other Gate that
+// Judge returns a GateVerdict for each Gate that lists the image, and for each other Gate that
 // denies it (because the Gate is invalid, or the digest was recalled). If no Gate lists the
-// image, one Outcome reports which Gate exempts it, or that none does. There is always at
-// least one Outcome, and no error: an image that can't be judged is denied with a code, so
+// image, one GateVerdict reports which Gate exempts it, or that none does. There is always at
+// least one GateVerdict, and no error: an image that can't be judged is denied with a code, so
 // that no caller can admit an image that wasn't judged.
 //
 // A Gate that lists or exempts an image decides for the Gates whose action is no stricter
 // than its own. A stricter Gate that has no entry for the image denies it as if the others
 // didn't exist: adding a Gate that only warns or audits admits nothing more.
-func (j *Judge) Judge(ctx context.Context, query Query) []Outcome {
+func (j *Judge) Judge(ctx context.Context, query Query) []GateVerdict {
 	if len(query.Gates) == 0 {
-		return []Outcome{query.deny(gate.NoGate, "no Gate was given")}
+		return []GateVerdict{query.deny(gate.NoGate, "no Gate was given")}
 	}
 	if query.Reference == v1alpha1.InjectedImage {
 		// Before the Gates: none of them can exempt a pod that wasn't injected.
-		return []Outcome{query.deny(gate.NotInjected, "%q is the placeholder for the image that Istio injects, and Istio didn't inject this pod", query.Reference)}
+		return []GateVerdict{query.deny(gate.NotInjected, "%q is the placeholder for the image that Istio injects, and Istio didn't inject this pod", query.Reference)}
 	}
 	reference, err := registry.ParseReference(query.Reference)
 	if err != nil {
-		return []Outcome{query.deny(gate.UnknownImage, "%v", err)}
+		return []GateVerdict{query.deny(gate.UnknownImage, "%v", err)}
 	}
 	listed, unlisted := list(query.Gates, reference)
 	objections := query.objections(reference, unlisted)
-	outcomes := append(j.judgeListed(ctx, query, listed), objections...)
-	if rest := query.judgeRest(reference, listed); len(outcomes) == 0 || !rest.Allowed && !denies(objections, rest.Action) {
-		outcomes = append(outcomes, rest)
+	verdicts := append(j.judgeListed(ctx, query, listed), objections...)
+	if rest := query.judgeRest(reference, listed); len(verdicts) == 0 || !rest.Allowed && !denies(objections, rest.Action) {
+		verdicts = append(verdicts, rest)
 	}
-	return outcomes
+	return verdicts
 }
 
-// denies reports whether an outcome with this action denies already, for an invalid Gate or
+// denies reports whether a verdict with this action denies already, for an invalid Gate or
 // a Recall: no further reason is needed then.
-func denies(outcomes []Outcome, action v1alpha1.Action) bool {
-	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return !o.Allowed && o.Action == action })
+func denies(verdicts []GateVerdict, action v1alpha1.Action) bool {
+	return slices.ContainsFunc(verdicts, func(o GateVerdict) bool { return !o.Allowed && o.Action == action })
 }
 
 // listing is a Gate, and the image as the Gate lists it.
@@ -73,29 +73,29 @@ func list(gates []Gate, reference registry.Reference) (listed []listing, unliste
 }
 
 // judgeListed judges by all Gates concurrently, so that a slow registry delays them only once.
-func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) []Outcome {
-	outcomes := make([]Outcome, len(listed))
+func (j *Judge) judgeListed(ctx context.Context, query Query, listed []listing) []GateVerdict {
+	verdicts := make([]GateVerdict, len(listed))
 	var group sync.WaitGroup
 	for i, l := range listed {
 		group.Go(func() {
-			outcomes[i] = j.judgeSafely(ctx, query, l)
+			verdicts[i] = j.judgeSafely(ctx, query, l)
 		})
 	}
 	group.Wait()
-	return outcomes
+	return verdicts
 }
 
 // judgeSafely calls judgeImage, and returns a denial if it panics.
-func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) Outcome {
-	outcome := Outcome{Action: l.Spec.Action.Effective(), EvidenceQuery: query.evidenceQuery(l)}
+func (j *Judge) judgeSafely(ctx context.Context, query Query, l listing) GateVerdict {
+	result := GateVerdict{Action: l.Spec.Action.Effective(), EvidenceQuery: query.evidenceQuery(l)}
 	err := panics.Catch(func() error {
-		outcome.Verdict, outcome.Evidence = j.judgeImage(ctx, query, l, outcome.EvidenceQuery)
+		result.Verdict, result.Evidence = j.judgeImage(ctx, query, l, result.EvidenceQuery)
 		return nil
 	})
 	if err != nil {
-		outcome.Verdict = gate.Deny(l.image, l.gateRef(), doubts(ctx, err)...)
+		result.Verdict = gate.Deny(l.image, l.gateRef(), doubts(ctx, err)...)
 	}
-	return outcome
+	return result
 }
 
 // judgeImage judges by the cached evidence first. It never denies by that alone: missing
@@ -149,24 +149,24 @@ func (j *Judge) addExceptions(ctx context.Context, query Query, l listing, reque
 
 // objections returns the denials of Gates that don't list the image: an invalid Gate admits
 // nothing to its namespaces, and a Recall applies in all of them.
-func (q Query) objections(reference registry.Reference, gates []Gate) []Outcome {
-	var outcomes []Outcome
+func (q Query) objections(reference registry.Reference, gates []Gate) []GateVerdict {
+	var verdicts []GateVerdict
 	for _, g := range gates {
 		verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
 		if !verdict.Allowed {
-			outcomes = append(outcomes, Outcome{Verdict: withReference(verdict, reference.String()), Action: g.Spec.Action.Effective()})
+			verdicts = append(verdicts, GateVerdict{Verdict: withReference(verdict, reference.String()), Action: g.Spec.Action.Effective()})
 		}
 	}
-	return outcomes
+	return verdicts
 }
 
 // judgeRest returns the verdict of the Gates that don't list the image: allowed if a Gate that
 // lists it, or exempts it in `exemptImages`, decides for all of them.
-func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome {
+func (q Query) judgeRest(reference registry.Reference, listed []listing) GateVerdict {
 	strictest := q.strictest().Spec.Action
 	for _, l := range listed {
 		if v1alpha1.CompareStrictness(l.Spec.Action, strictest) == 0 {
-			return Outcome{Verdict: gate.Deny(l.image, l.gateRef()), Action: l.Spec.Action.Effective()}
+			return GateVerdict{Verdict: gate.Deny(l.image, l.gateRef()), Action: l.Spec.Action.Effective()}
 		}
 	}
 	tagged := ""
@@ -178,7 +178,7 @@ func (q Query) judgeRest(reference registry.Reference, listed []listing) Outcome
 			tagged = g.Name
 		default:
 			verdict := gate.DecideExempt(q.request(g, imageOf(reference)))
-			return Outcome{Verdict: withReference(verdict, reference.String()), Action: g.Spec.Action.Effective()}
+			return GateVerdict{Verdict: withReference(verdict, reference.String()), Action: g.Spec.Action.Effective()}
 		}
 	}
 	if tagged != "" {
@@ -203,7 +203,7 @@ func (q Query) unlistedBy(strictest v1alpha1.Action) string {
 }
 
 // deny returns a denial by all Gates of the namespace, in the strictest one's name.
-func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
+func (q Query) deny(code gate.Code, format string, arguments ...any) GateVerdict {
 	var by gate.Ref
 	strictest := v1alpha1.ActionDeny
 	if len(q.Gates) > 0 {
@@ -211,7 +211,7 @@ func (q Query) deny(code gate.Code, format string, arguments ...any) Outcome {
 		by, strictest = g.gateRef(), g.Spec.Action.Effective()
 	}
 	verdict := gate.Deny(gate.Image{}, by, gate.NewReason(code, format, arguments...))
-	return Outcome{Verdict: withReference(verdict, q.Reference), Action: strictest}
+	return GateVerdict{Verdict: withReference(verdict, q.Reference), Action: strictest}
 }
 
 // strictest returns the first Gate of the strictest action; there is at least one.

@@ -108,33 +108,33 @@ func (w *fixture) prove(t *testing.T) {
 	w.attest(t, w.observer, gate.PredicateSoak, soak(24))
 }
 
-func (w *fixture) ask(t *testing.T, reference string, gates ...verdict.Gate) []verdict.Outcome {
+func (w *fixture) ask(t *testing.T, reference string, gates ...verdict.Gate) []verdict.GateVerdict {
 	t.Helper()
 	return w.judge.Judge(t.Context(), verdict.Query{Gates: gates, Reference: reference, Now: now})
 }
 
 func (w *fixture) image() string { return w.server.Name("shop/web@" + w.digest) }
 
-// codes of an outcome; none where it is allowed.
-func codes(outcome verdict.Outcome) []gate.Code {
+// codes of an result; none where it is allowed.
+func codes(result verdict.GateVerdict) []gate.Code {
 	var all []gate.Code
-	for _, reason := range outcome.Reasons {
+	for _, reason := range result.Reasons {
 		all = append(all, reason.Code)
 	}
-	if outcome.Allowed != (len(all) == 0) {
+	if result.Allowed != (len(all) == 0) {
 		panic("allowed with reasons, or denied without")
 	}
 	return slices.Compact(all)
 }
 
-func wantCodes(t *testing.T, outcomes []verdict.Outcome, want ...[]gate.Code) {
+func wantCodes(t *testing.T, verdicts []verdict.GateVerdict, want ...[]gate.Code) {
 	t.Helper()
-	got := make([][]gate.Code, len(outcomes))
-	for i, outcome := range outcomes {
-		got[i] = codes(outcome)
+	got := make([][]gate.Code, len(verdicts))
+	for i, result := range verdicts {
+		got[i] = codes(result)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("codes (-want +got):\n%s\n%+v", diff, outcomes)
+		t.Errorf("codes (-want +got):\n%s\n%+v", diff, verdicts)
 	}
 }
 
@@ -157,11 +157,11 @@ func TestJudgeIgnoresSoakByBuilder(t *testing.T) {
 	w := newFixture(t)
 	w.attest(t, w.ci, gate.PredicateSoak, soak(24))
 	w.attest(t, w.observer, gate.PredicateSignature, json.RawMessage("{}"))
-	outcomes := w.ask(t, w.image(), w.gate())
-	if outcomes[0].Allowed {
-		t.Fatalf("allowed: %+v", outcomes)
+	verdicts := w.ask(t, w.image(), w.gate())
+	if verdicts[0].Allowed {
+		t.Fatalf("allowed: %+v", verdicts)
 	}
-	for _, reason := range outcomes[0].Reasons {
+	for _, reason := range verdicts[0].Reasons {
 		if reason.Code != gate.WrongSigner && reason.Code != gate.NoSignature && reason.Code != gate.NoSoak {
 			t.Errorf("reason %+v", reason)
 		}
@@ -183,10 +183,10 @@ func TestJudgeDeniesTag(t *testing.T) {
 	w.prove(t)
 	w.server.Tag(t, "shop/web", "v1", w.digest)
 	for _, reference := range []string{"shop/web:v1", "shop/web"} {
-		outcomes := w.ask(t, w.server.Name(reference), w.gate())
-		wantCodes(t, outcomes, c{gate.NoDigest})
-		if outcomes[0].Image != w.server.Name(reference) {
-			t.Errorf("the verdict names %q", outcomes[0].Image)
+		verdicts := w.ask(t, w.server.Name(reference), w.gate())
+		wantCodes(t, verdicts, c{gate.NoDigest})
+		if verdicts[0].Image != w.server.Name(reference) {
+			t.Errorf("the verdict names %q", verdicts[0].Image)
 		}
 	}
 }
@@ -194,10 +194,10 @@ func TestJudgeDeniesTag(t *testing.T) {
 func TestJudgeFetchesEvidenceFromGateRepository(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
-	outcomes := w.ask(t, "mirror.example.com/shop/web@"+w.digest, w.gate())
-	wantCodes(t, outcomes, allowed)
-	if outcomes[0].Image != w.image() {
-		t.Errorf("judged as %s, want %s", outcomes[0].Image, w.image())
+	verdicts := w.ask(t, "mirror.example.com/shop/web@"+w.digest, w.gate())
+	wantCodes(t, verdicts, allowed)
+	if verdicts[0].Image != w.image() {
+		t.Errorf("judged as %s, want %s", verdicts[0].Image, w.image())
 	}
 	// The mirror's path must be the Gate's: another name is another repository.
 	wantCodes(t, w.ask(t, "mirror.example.com/shop/other@"+w.digest, w.gate()), c{gate.NoSignature, gate.NoSoak})
@@ -222,9 +222,9 @@ func TestJudgeDeniesUnlistedReference(t *testing.T) {
 		"",
 		"\x1b[31mred\x1b[0m\r\nallowed",
 	} {
-		outcomes := w.ask(t, reference, w.gate())
-		wantCodes(t, outcomes, c{gate.UnknownImage})
-		for _, text := range []string{outcomes[0].Image, outcomes[0].Reasons[0].Message} {
+		verdicts := w.ask(t, reference, w.gate())
+		wantCodes(t, verdicts, c{gate.UnknownImage})
+		for _, text := range []string{verdicts[0].Image, verdicts[0].Reasons[0].Message} {
 			if strings.ContainsAny(text, "\x1b\r\n") {
 				t.Errorf("%q has control characters", text)
 			}
@@ -286,10 +286,10 @@ func TestJudgeUnavailableRegistry(t *testing.T) {
 		wantCodes(t, w.ask(t, w.image(), w.gate()), allowed)
 	})
 	t.Run("what isn't is denied, and the registry is named", func(t *testing.T) {
-		outcomes := w.ask(t, w.server.Name("shop/web@"+unproven), w.gate())
+		verdicts := w.ask(t, w.server.Name("shop/web@"+unproven), w.gate())
 		// Whether it has proof isn't known, so no one is asked to attest any.
-		wantCodes(t, outcomes, c{gate.RegistryUnavailable})
-		if message := outcomes[0].Reasons[0].Message; !strings.Contains(message, w.server.Name("shop/web")) {
+		wantCodes(t, verdicts, c{gate.RegistryUnavailable})
+		if message := verdicts[0].Reasons[0].Message; !strings.Contains(message, w.server.Name("shop/web")) {
 			t.Errorf("message %q", message)
 		}
 	})
@@ -306,8 +306,8 @@ func TestJudgeUnavailableRegistry(t *testing.T) {
 	})
 	t.Run("a key that left takes its evidence along", func(t *testing.T) {
 		rotated := w.gate(func(spec *v1alpha1.GateSpec) { spec.Signers[0].Key = &v1alpha1.KeySigner{Data: newKey(t).PublicPEM()} })
-		outcomes := w.ask(t, w.image(), rotated)
-		wantCodes(t, outcomes, c{gate.RegistryUnavailable})
+		verdicts := w.ask(t, w.image(), rotated)
+		wantCodes(t, verdicts, c{gate.RegistryUnavailable})
 	})
 	t.Run("what needs no proof is said too", func(t *testing.T) {
 		query := verdict.Query{
@@ -330,8 +330,8 @@ func TestJudgeDeniesAfterDeadline(t *testing.T) {
 		<-hang
 		return true
 	})
-	outcomes := w.judge.Judge(ctx, verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
-	wantCodes(t, outcomes, c{gate.RegistryUnavailable})
+	verdicts := w.judge.Judge(ctx, verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
+	wantCodes(t, verdicts, c{gate.RegistryUnavailable})
 }
 
 func TestJudgeReportsMissingWithReadError(t *testing.T) {
@@ -353,11 +353,11 @@ func TestJudgeReportsTooLargeProof(t *testing.T) {
 	w.prove(t)
 	w.server.Attach(t, "shop/web", w.digest, "application/vnd.dev.sigstore.bundle.v0.3+json", make([]byte, 11<<20), nil)
 	wantCodes(t, w.ask(t, w.image(), w.gate()), allowed) // it isn't needed
-	outcomes := w.ask(t, w.image(), w.gate(func(spec *v1alpha1.GateSpec) {
+	verdicts := w.ask(t, w.image(), w.gate(func(spec *v1alpha1.GateSpec) {
 		spec.Requires.SBOM = &v1alpha1.SBOMRequirement{By: []string{"ci"}}
 	}))
-	wantCodes(t, outcomes, c{gate.NoSBOM, gate.ProofTooLarge})
-	if message := outcomes[0].Reasons[1].Message; !strings.Contains(message, "an attestation of 11 MiB is over the bound of 10 MiB and wasn't read") {
+	wantCodes(t, verdicts, c{gate.NoSBOM, gate.ProofTooLarge})
+	if message := verdicts[0].Reasons[1].Message; !strings.Contains(message, "an attestation of 11 MiB is over the bound of 10 MiB and wasn't read") {
 		t.Errorf("message %q", message)
 	}
 }
@@ -383,10 +383,10 @@ func TestJudgeDeniesOnPanic(t *testing.T) {
 	other := w.gate(func(spec *v1alpha1.GateSpec) {
 		spec.Images = []v1alpha1.GateImage{{Repository: w.server.Name("other/*"), Mirrors: []string{w.server.Name("shop/*")}}}
 	})
-	outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate(), other}, Reference: w.image(), Now: now})
-	wantCodes(t, outcomes, allowed, c{gate.InternalError})
-	if outcomes[1].Action != v1alpha1.ActionDeny {
-		t.Errorf("%+v", outcomes[1])
+	verdicts := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate(), other}, Reference: w.image(), Now: now})
+	wantCodes(t, verdicts, allowed, c{gate.InternalError})
+	if verdicts[1].Action != v1alpha1.ActionDeny {
+		t.Errorf("%+v", verdicts[1])
 	}
 }
 
@@ -400,8 +400,8 @@ func TestJudgeDeniesOnTransportPanic(t *testing.T) {
 	w.prove(t)
 	judge := verdict.New(evidence.NewStore(registry.NewClientOver(panickingTransport{}), evidence.NewTrust(evidence.TrustOptions{})))
 	for range 2 { // no call uses what the first one left behind
-		outcomes := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
-		wantCodes(t, outcomes, c{gate.InternalError})
+		verdicts := judge.Judge(t.Context(), verdict.Query{Gates: []verdict.Gate{w.gate()}, Reference: w.image(), Now: now})
+		wantCodes(t, verdicts, c{gate.InternalError})
 	}
 }
 
@@ -441,11 +441,11 @@ func TestJudgeAppliesStricterGate(t *testing.T) {
 		"listed by one Deny, not by another": {w.image(), []verdict.Gate{guard(), w.gate()}, []c{allowed}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			outcomes := w.ask(t, test.reference, test.gates...)
-			wantCodes(t, outcomes, test.want...)
-			for _, outcome := range outcomes {
-				if slices.Contains(codes(outcome), gate.UnknownImage) && outcome.Gate.Name != "shop-prod" {
-					t.Errorf("denied by Gate %s", outcome.Gate.Name)
+			verdicts := w.ask(t, test.reference, test.gates...)
+			wantCodes(t, verdicts, test.want...)
+			for _, result := range verdicts {
+				if slices.Contains(codes(result), gate.UnknownImage) && result.Gate.Name != "shop-prod" {
+					t.Errorf("denied by Gate %s", result.Gate.Name)
 				}
 			}
 		})
@@ -477,10 +477,10 @@ func TestJudgeAppliesEveryGateOfImage(t *testing.T) {
 	})
 	elsewhere.Name = "elsewhere"
 
-	outcomes := w.ask(t, w.image(), lenient, elsewhere, strict)
-	wantCodes(t, outcomes, allowed, c{gate.NoSoak})
-	if outcomes[0].Gate.Name != "lenient" || outcomes[0].Action != v1alpha1.ActionWarn || outcomes[1].Gate.Name != "shop-prod" || outcomes[1].Action != v1alpha1.ActionDeny {
-		t.Errorf("%+v", outcomes)
+	verdicts := w.ask(t, w.image(), lenient, elsewhere, strict)
+	wantCodes(t, verdicts, allowed, c{gate.NoSoak})
+	if verdicts[0].Gate.Name != "lenient" || verdicts[0].Action != v1alpha1.ActionWarn || verdicts[1].Gate.Name != "shop-prod" || verdicts[1].Action != v1alpha1.ActionDeny {
+		t.Errorf("%+v", verdicts)
 	}
 }
 
@@ -496,15 +496,15 @@ func TestJudgeDeniesForUnusableGate(t *testing.T) {
 	wantCodes(t, w.ask(t, "istio/proxyv2:1.24", w.gate(), newer), c{gate.Unsupported})
 
 	strange := w.gate(elsewhere, func(spec *v1alpha1.GateSpec) { spec.Signers[0].Time = "Guess" })
-	outcomes := w.ask(t, w.image(), strange)
-	if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.Unsupported) {
-		t.Errorf("%+v", outcomes)
+	verdicts := w.ask(t, w.image(), strange)
+	if verdicts[0].Allowed || !slices.Contains(codes(verdicts[0]), gate.Unsupported) {
+		t.Errorf("%+v", verdicts)
 	}
 
 	broken := w.gate(func(spec *v1alpha1.GateSpec) { spec.Signers[1].Key.Data = "not a key" })
-	outcomes = w.ask(t, w.image(), broken)
-	if outcomes[0].Allowed || !slices.Contains(codes(outcomes[0]), gate.GateInvalid) {
-		t.Errorf("%+v", outcomes)
+	verdicts = w.ask(t, w.image(), broken)
+	if verdicts[0].Allowed || !slices.Contains(codes(verdicts[0]), gate.GateInvalid) {
+		t.Errorf("%+v", verdicts)
 	}
 }
 
@@ -514,10 +514,10 @@ func TestJudgeUnknownImageUnderStrictestGate(t *testing.T) {
 	audit.Name = "audit"
 	warn := w.gate(func(spec *v1alpha1.GateSpec) { spec.Action = v1alpha1.ActionWarn })
 	warn.Name = "warn"
-	outcomes := w.ask(t, "evil.example.com/web:1", audit, warn)
-	wantCodes(t, outcomes, c{gate.UnknownImage})
-	if outcomes[0].Action != v1alpha1.ActionWarn || outcomes[0].Gate.Name != "warn" {
-		t.Errorf("%+v", outcomes)
+	verdicts := w.ask(t, "evil.example.com/web:1", audit, warn)
+	wantCodes(t, verdicts, c{gate.UnknownImage})
+	if verdicts[0].Action != v1alpha1.ActionWarn || verdicts[0].Gate.Name != "warn" {
+		t.Errorf("%+v", verdicts)
 	}
 }
 

@@ -70,8 +70,8 @@ type Query struct {
 	Now time.Time
 }
 
-// Outcome is a verdict and the action on it.
-type Outcome struct {
+// GateVerdict is a verdict and the action on it.
+type GateVerdict struct {
 	gate.Verdict
 
 	// Action on a denial, by default Deny. If no Gate lists the image, it is the strictest

@@ -69,9 +69,9 @@ func TestJudgeException(t *testing.T) {
 				Gates: []verdict.Gate{lenient}, Reference: w.image(), Namespace: test.namespace,
 				Exceptions: []v1alpha1.Exception{test.exception}, Now: now,
 			}
-			outcome := w.judge.Judge(t.Context(), query)[0]
-			if outcome.Allowed != test.want || (outcome.Exception != nil) != test.want {
-				t.Errorf("allowed %v by %+v: %+v", outcome.Allowed, outcome.Exception, outcome.Reasons)
+			result := w.judge.Judge(t.Context(), query)[0]
+			if result.Allowed != test.want || (result.Exception != nil) != test.want {
+				t.Errorf("allowed %v by %+v: %+v", result.Allowed, result.Exception, result.Reasons)
 			}
 		})
 	}
@@ -79,8 +79,8 @@ func TestJudgeException(t *testing.T) {
 	t.Run("with the registry down", func(t *testing.T) {
 		w.server.Stop()
 		query := verdict.Query{Gates: []verdict.Gate{lenient}, Reference: w.image(), Namespace: "shop", Exceptions: []v1alpha1.Exception{both}, Now: now}
-		if outcome := w.judge.Judge(t.Context(), query)[0]; !outcome.Allowed || outcome.Exception == nil {
-			t.Errorf("denied: %+v", outcome.Reasons)
+		if result := w.judge.Judge(t.Context(), query)[0]; !result.Allowed || result.Exception == nil {
+			t.Errorf("denied: %+v", result.Reasons)
 		}
 	})
 }

@@ -108,7 +108,7 @@ func (s *Scenario) compareRendering(ctx context.Context) error {
 	s.say.Explain("diff prints nothing: envladder and Helm render the same output.")
 	for _, environment := range []string{"dev", "prod"} {
 		release := "shop-" + environment
-		out, err := s.show(ctx, "bash", "-c", fmt.Sprintf("diff <(helm template %[2]s gitops/shop/chart --namespace %[2]s -f gitops/shop/values/common.yaml -f gitops/shop/values/%[1]s.yaml --kube-version 1.33.0) <(envladder render %[1]s -C gitops/shop --release-name %[2]s --namespace %[2]s --kube-version 1.33.0)", environment, release))
+		out, err := s.showDiff(ctx, fmt.Sprintf("diff <(helm template %[2]s gitops/shop/chart --namespace %[2]s -f gitops/shop/values/common.yaml -f gitops/shop/values/%[1]s.yaml --kube-version 1.33.0) <(envladder render %[1]s -C gitops/shop --release-name %[2]s --namespace %[2]s --kube-version 1.33.0)", environment, release))
 		if err != nil {
 			return err
 		}

@@ -69,8 +69,7 @@ func (s *Scenario) showRendering(ctx context.Context) error {
 		return err
 	}
 	s.say.Explain("Only values differ:")
-	// diff's exit code reports that there are differences, as expected.
-	out, err := s.showFailingScript(ctx, fmt.Sprintf("diff -U1 --label staging --label prod/eu <(envladder values staging -C %[1]s) <(envladder values prod --target eu -C %[1]s)", exampleLadder))
+	out, err := s.showDiff(ctx, fmt.Sprintf("diff -U1 --label staging --label prod/eu <(envladder values staging -C %[1]s) <(envladder values prod --target eu -C %[1]s)", exampleLadder))
 	if err != nil {
 		return err
 	}

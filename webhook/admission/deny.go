@@ -10,7 +10,7 @@ import (
 )
 
 // undecided denies an image that has no verdict, most often because ctx has ended.
-func undecided(ctx context.Context, gates []verdict.Gate, reference string) []verdict.Outcome {
+func undecided(ctx context.Context, gates []verdict.Gate, reference string) []verdict.GateVerdict {
 	if ctx.Err() == nil {
 		return failed(gates, reference, "nothing was decided about the image", "")
 	}
@@ -19,7 +19,7 @@ func undecided(ctx context.Context, gates []verdict.Gate, reference string) []ve
 }
 
 // failed denies an image that couldn't be judged.
-func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.Outcome {
+func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.GateVerdict {
 	reason := gate.NewReason(gate.InternalError, "%s", message)
 	if remedy != "" {
 		reason.Remedy = remedy
@@ -28,9 +28,9 @@ func failed(gates []verdict.Gate, reference, message, remedy string) []verdict.O
 	for _, g := range gates {
 		action = v1alpha1.Stricter(action, g.Spec.Action)
 	}
-	outcome := verdict.Outcome{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, reason), Action: action}
+	outcome := verdict.GateVerdict{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, reason), Action: action}
 	outcome.Image = cleanName(reference)
-	return []verdict.Outcome{outcome}
+	return []verdict.GateVerdict{outcome}
 }
 
 // deny denies the object as a whole, with the strictest action of the Gates; without a Gate
@@ -46,7 +46,7 @@ func deny(gates []policycache.CachedGate, code gate.Code, message, remedy string
 	reason := gate.Reason{Code: code, Message: message, Remedy: remedy}
 	v := gate.Deny(gate.Image{}, gate.Ref{}, reason)
 	v.Image = ""
-	return []ImageResult{{Outcome: verdict.Outcome{Verdict: v, Action: action}}}
+	return []ImageResult{{GateVerdict: verdict.GateVerdict{Verdict: v, Action: action}}}
 }
 
 // denyByUndecodable returns a denial by each Gate that can't be decoded, and the Gates that
@@ -59,7 +59,7 @@ func denyByUndecodable(gates []policycache.CachedGate) (denials []ImageResult, d
 		}
 		v := gate.Deny(gate.Image{}, g.Ref, g.Problems()...)
 		v.Image = ""
-		denials = append(denials, ImageResult{Outcome: verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
+		denials = append(denials, ImageResult{GateVerdict: verdict.GateVerdict{Verdict: v, Action: v1alpha1.ActionDeny}})
 	}
 	return denials, decoded
 }

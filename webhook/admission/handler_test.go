@@ -27,8 +27,8 @@ import (
 // writer's queue is full, and that a dry run stores nothing.
 func TestAdmissionIgnoresEvidenceWriter(t *testing.T) {
 	admit := func(source string) *handler {
-		return newTestHandler(webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome {
-			return []verdict.Outcome{{
+		return newTestHandler(webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict {
+			return []verdict.GateVerdict{{
 				Verdict:       gate.Verdict{Allowed: true, Gate: gate.Ref{Name: "shop-prod"}},
 				EvidenceQuery: evidence.Query{Image: gate.Image{Repository: "example.com/web", Digest: webhooktest.Digest('a')}},
 				Evidence:      []gate.Evidence{{Source: source}},
@@ -149,7 +149,7 @@ func denied(reference string, action v1alpha1.Action, reasons ...gate.Reason) Im
 	return ImageResult{
 		Reference: reference,
 		Fields:    []string{"spec.containers[0].image"},
-		Outcome: verdict.Outcome{
+		GateVerdict: verdict.GateVerdict{
 			Verdict: gate.Verdict{Reasons: reasons, Gate: gate.Ref{Name: "shop-prod", Generation: 3, Digest: webhooktest.Digest('e')}},
 			Action:  action,
 		},

@@ -22,8 +22,8 @@ func FuzzParseReview(f *testing.F) {
 	f.Add([]byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","namespace":"shop","operation":"CREATE","kind":{"group":"batch","version":"v1","kind":"CronJob"},"object":{"apiVersion":"batch/v1","kind":"CronJob","spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"image":"a"}],"volumes":[{"image":{"reference":"b"}}]}}}}}}}}`))
 	f.Add([]byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","namespace":"shop","object":null}}`))
 	f.Add([]byte(`[]`))
-	h := newTestHandler(webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
-		return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSignature, "%s", q.Reference))}}
+	h := newTestHandler(webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.GateVerdict {
+		return []verdict.GateVerdict{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.NoSignature, "%s", q.Reference))}}
 	}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		request, err := parseReview(body)

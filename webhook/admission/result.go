@@ -28,7 +28,7 @@ type ImageResult struct {
 	Reference string
 	// Fields of the object that name the image.
 	Fields []string
-	verdict.Outcome
+	verdict.GateVerdict
 }
 
 // verdict returns the verdict on the request in one word.

@@ -21,7 +21,7 @@ import (
 
 // Judge judges an image by the Gates of a namespace. verdict.Judge is one.
 type Judge interface {
-	Judge(ctx context.Context, query verdict.Query) []verdict.Outcome
+	Judge(ctx context.Context, query verdict.Query) []verdict.GateVerdict
 }
 
 // Policies are what images are judged by. policycache.Cache is one.
@@ -167,7 +167,7 @@ func (r *Reviewer) imagesToReview(ctx context.Context, req *admissionv1.Admissio
 func (r *Reviewer) judgeImages(ctx context.Context, common verdict.Query, images []rollout.ImageReview) []ImageResult {
 	type judged struct {
 		index    int
-		outcomes []verdict.Outcome
+		outcomes []verdict.GateVerdict
 	}
 	results := make(chan judged, len(images))
 	// A panic in a goroutine ends the program. In these goroutines only Judge runs, which
@@ -186,7 +186,7 @@ func (r *Reviewer) judgeImages(ctx context.Context, common verdict.Query, images
 		_ = judging.Wait() // outcomes are in results; there are no errors
 	}()
 
-	outcomes := make([][]verdict.Outcome, len(images))
+	outcomes := make([][]verdict.GateVerdict, len(images))
 	for range images {
 		select {
 		case j := <-results:
@@ -211,13 +211,13 @@ func (r *Reviewer) judgeImages(ctx context.Context, common verdict.Query, images
 
 // Judge judges one image. A panic becomes a denial, and ends no other request. It returns
 // nothing if ctx has ended.
-func (r *Reviewer) Judge(ctx context.Context, query verdict.Query) (outcomes []verdict.Outcome) {
+func (r *Reviewer) Judge(ctx context.Context, query verdict.Query) (outcomes []verdict.GateVerdict) {
 	ctx, span := tracer.Start(ctx, "judge image")
 	defer func() { traceOutcomes(span, query, outcomes); span.End() }()
 	if ctx.Err() != nil {
 		return nil
 	}
-	outcomes, err := panics.CatchResult(func() ([]verdict.Outcome, error) { return r.judge.Judge(ctx, query), nil })
+	outcomes, err := panics.CatchResult(func() ([]verdict.GateVerdict, error) { return r.judge.Judge(ctx, query), nil })
 	if caught, ok := errors.AsType[*panics.Error](err); ok {
 		r.log.Error("panic while judging an image", "image", cleanName(query.Reference), "panic", caught.Value, "stack", string(caught.Stack))
 		return failed(query.Gates, query.Reference, "internal error while judging the image", "")

@@ -43,7 +43,7 @@ func TestFailuresDeny(t *testing.T) {
 			want:    []gate.Code{gate.InternalError}, message: "isn't ready",
 		},
 		"judge panics": {
-			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("oops") }),
+			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict { panic("oops") }),
 			want:  []gate.Code{gate.InternalError}, message: "internal error while judging",
 		},
 		"review panics": {
@@ -52,15 +52,15 @@ func TestFailuresDeny(t *testing.T) {
 			want:    []gate.Code{gate.InternalError}, message: "internal error while reviewing",
 		},
 		"judge returns nothing": {
-			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { return nil }),
+			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict { return nil }),
 			want:  []gate.Code{gate.InternalError}, message: "nothing was decided",
 		},
 		"judge hangs": {
-			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { <-hang; return nil }),
+			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict { <-hang; return nil }),
 			want:  []gate.Code{gate.InternalError}, message: "timed out before",
 		},
 		"judge times out": {
-			judge: webhooktest.JudgeFunc(func(ctx context.Context, _ verdict.Query) []verdict.Outcome { <-ctx.Done(); return nil }),
+			judge: webhooktest.JudgeFunc(func(ctx context.Context, _ verdict.Query) []verdict.GateVerdict { <-ctx.Done(); return nil }),
 			want:  []gate.Code{gate.InternalError}, message: "timed out before",
 		},
 		"unreadable Recall": {
@@ -124,7 +124,7 @@ func TestFailuresDeny(t *testing.T) {
 			want: []gate.Code{gate.Undecodable}, message: "spec.newImage may name an image",
 		},
 		"UPDATE with unchanged unknown field": {
-			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("judged") }),
+			judge: webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict { panic("judged") }),
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.Operation = admissionv1.Update
 				r.OldObject.Raw = bytes.Replace(r.Object.Raw, []byte(`"containers":`), []byte(`"newImage":"x","containers":`), 1)
@@ -133,12 +133,12 @@ func TestFailuresDeny(t *testing.T) {
 		},
 		"no failure": {judge: webhooktest.AllowAll},
 		"deletion": {
-			judge:   webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome { panic("judged") }),
+			judge:   webhooktest.JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict { panic("judged") }),
 			request: func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete; r.Object.Raw = nil },
 		},
 		"owner look-up fails": {
-			judge: webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
-				return []verdict.Outcome{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.SoakTooOld, "rescheduled: %t", q.Rescheduled))}}
+			judge: webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.GateVerdict {
+				return []verdict.GateVerdict{{Verdict: gate.Deny(gate.Image{}, gate.Ref{}, gate.NewReason(gate.SoakTooOld, "rescheduled: %t", q.Rescheduled))}}
 			}),
 			request: func(r *admissionv1.AdmissionRequest) {
 				r.UserInfo.Username = "system:kube-controller-manager"
@@ -210,9 +210,9 @@ func wantDenied(t *testing.T, g *unstructured.Unstructured, image string, want g
 
 func TestReferenceIsJudgedOnce(t *testing.T) {
 	judged := make(chan string, 100)
-	counting := webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.Outcome {
+	counting := webhooktest.JudgeFunc(func(_ context.Context, q verdict.Query) []verdict.GateVerdict {
 		judged <- q.Reference
-		return []verdict.Outcome{{Verdict: gate.Verdict{Allowed: true}}}
+		return []verdict.GateVerdict{{Verdict: gate.Verdict{Allowed: true}}}
 	})
 	h := newTestHandler(counting)
 	pod := webhooktest.NewPod("shop", "web", "a")

@@ -35,7 +35,7 @@ func traceResult(span trace.Span, r Result) {
 	}
 }
 
-func traceOutcomes(span trace.Span, query verdict.Query, outcomes []verdict.Outcome) {
+func traceOutcomes(span trace.Span, query verdict.Query, outcomes []verdict.GateVerdict) {
 	if !span.IsRecording() {
 		return
 	}

@@ -80,7 +80,7 @@ func recalled(images []rollout.ImageReview, recalls []v1alpha1.Recall) []ImageRe
 		if len(reasons) > 0 {
 			v := gate.Deny(gate.Image{}, gate.Ref{}, reasons...)
 			v.Image = cleanName(image.Reference)
-			denials = append(denials, ImageResult{image.Reference, image.Fields, verdict.Outcome{Verdict: v, Action: v1alpha1.ActionDeny}})
+			denials = append(denials, ImageResult{image.Reference, image.Fields, verdict.GateVerdict{Verdict: v, Action: v1alpha1.ActionDeny}})
 		}
 	}
 	return denials

@@ -84,16 +84,16 @@ func Codes(response *admissionv1.AdmissionResponse) []gate.Code {
 }
 
 // JudgeFunc is a judge that fails in ways that the real one shouldn't.
-type JudgeFunc func(ctx context.Context, query verdict.Query) []verdict.Outcome
+type JudgeFunc func(ctx context.Context, query verdict.Query) []verdict.GateVerdict
 
 // Judge calls f.
-func (f JudgeFunc) Judge(ctx context.Context, query verdict.Query) []verdict.Outcome {
+func (f JudgeFunc) Judge(ctx context.Context, query verdict.Query) []verdict.GateVerdict {
 	return f(ctx, query)
 }
 
 // AllowAll admits every image.
-var AllowAll = JudgeFunc(func(context.Context, verdict.Query) []verdict.Outcome {
-	return []verdict.Outcome{{Verdict: gate.Verdict{Allowed: true}}}
+var AllowAll = JudgeFunc(func(context.Context, verdict.Query) []verdict.GateVerdict {
+	return []verdict.GateVerdict{{Verdict: gate.Verdict{Allowed: true}}}
 })
 
 // UnreachableAPI is an API server that is down.

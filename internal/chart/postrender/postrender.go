@@ -97,7 +97,7 @@ func (p *postRenderer) read(index int, m manifest.Manifest) error {
 				p.pins.checkObject(object)
 			}
 			p.survey.add(object)
-			p.running = p.running.with(object, p.options.Namespace)
+			p.running = p.running.including(object, p.options.Namespace)
 			annotated = annotated || (p.options.Stamps != nil && isWorkload(object))
 		})
 	}

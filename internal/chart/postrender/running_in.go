@@ -23,8 +23,8 @@ type runningWorkload struct {
 	images                []string
 }
 
-// with returns the workloads and the object, if that is one.
-func (ws runningWorkloads) with(object map[string]any, defaultNamespace string) runningWorkloads {
+// including returns the workloads and the object, if that is one.
+func (ws runningWorkloads) including(object map[string]any, defaultNamespace string) runningWorkloads {
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(map[string]any)
 	if !slices.Contains(v1alpha1.RunningInKinds, kind) || manifest.IsHook(metadata) {

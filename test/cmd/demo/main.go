@@ -39,8 +39,8 @@ func main() {
 
 // flags are the flags of the command line.
 type flags struct {
-	keep, pause   bool
-	argocd, story string
+	keep, pause, update bool
+	argocd, story       string
 }
 
 // parseFlags parses the command line, and prints its usage for -help.
@@ -49,6 +49,7 @@ func parseFlags(args []string, stderr io.Writer) (f flags, err error) {
 	set.SetOutput(stderr)
 	set.BoolVar(&f.keep, "keep", false, "leave everything running after the last step, and print how to explore it")
 	set.BoolVar(&f.pause, "pause", false, "wait for Enter before each step")
+	set.BoolVar(&f.update, "update", false, "write the output to the story's page below docs/")
 	set.StringVar(&f.argocd, "argocd", "v3", "Argo CD's `version`: v3 or v2")
 	set.StringVar(&f.story, "story", string(scenario.Climb), fmt.Sprintf("`name` of the story: one of %v", scenario.Stories))
 	set.Usage = func() {
@@ -82,6 +83,10 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) (err error
 		Queue: programs.NewQueue(ctx, stderr),
 	}
 	defer options.Queue.Close()
+	recorder := scenario.NewRecorder()
+	if f.update {
+		options.Say = scenario.Narrators(options.Say, recorder)
+	}
 	if err := enqueue(options); err != nil {
 		return err
 	}
@@ -100,6 +105,11 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) (err error
 			<-ctx.Done()
 		}
 		return err
+	}
+	if f.update {
+		if err := updatePage(filepath.Join(root, "docs", scenario.Pages[options.Story]), recorder); err != nil {
+			return err
+		}
 	}
 	if f.keep {
 		fmt.Fprintf(stdout, "\n%s", s.AccessInfo())
@@ -165,6 +175,19 @@ func waitForLine(ctx context.Context, in *bufio.Reader) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// updatePage writes the recorded output to a page of the documentation.
+func updatePage(path string, recorder *scenario.Recorder) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	updated, err := recorder.UpdatePage(string(page))
+	if err != nil {
+		return fmt.Errorf("updating %s: %w", path, err)
+	}
+	return os.WriteFile(path, []byte(updated), 0o644)
 }
 
 // repository returns the folder above the one that contains this program.
