@@ -1,11 +1,14 @@
 # envladder: `make help` lists the targets.
 #
-# Requires Go, git, make, and a C compiler (only for Gitea's database, in the test bed).
+# Requires Go, git, make, and a C compiler (only for Gitea's database and the prose linter).
 # Everything else is built from Go modules once, and cached in the user's cache folder.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+
+# Without cgo, like the images and the bed's programs, so that all share compiled packages.
+export CGO_ENABLED ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X github.com/envladder/envladder/internal/cli.version=$(VERSION)
@@ -13,7 +16,7 @@ PROGRAMS := $(notdir $(wildcard cmd/*))
 
 controller-gen := go tool -modfile=tools/controller-gen.mod controller-gen
 golangci-lint := go tool -modfile=$(CURDIR)/tools/golangci-lint.mod golangci-lint
-vale := go tool -modfile=$(CURDIR)/tools/vale.mod vale
+vale := CGO_ENABLED=1 go tool -modfile=$(CURDIR)/tools/vale.mod vale
 buf := go tool -modfile=$(CURDIR)/tools/buf.mod buf
 
 .PHONY: help

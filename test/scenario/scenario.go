@@ -165,6 +165,10 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	if err := copyTree(filepath.Join(s.options.Root, "examples"), filepath.Join(dir, "examples"), unchanged); err != nil {
 		return fmt.Errorf("copying the examples: %w", err)
 	}
+	// The folder with .git is the root of the ladder's repository.
+	if _, err := s.run(ctx, "git", "init", "--quiet", "examples"); err != nil {
+		return err
+	}
 	return s.installOwnPrograms(ctx)
 }
 
