@@ -154,34 +154,62 @@ func (e *entry) finished() bool {
 // Wait returns the named programs as soon as they are built, and reports progress in the
 // meantime. It adds programs that the queue doesn't have.
 func (q *Queue) Wait(ctx context.Context, names ...string) ([]Built, error) {
-	for _, name := range names {
-		q.mu.Lock()
-		missing := q.find(name) == nil
-		q.mu.Unlock()
-		if !missing {
-			continue
-		}
-		if err := q.AddPrograms(name); err != nil {
-			return nil, err
-		}
+	entries, err := q.entriesOf(names)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(entries, func(e *entry) bool { return !e.finished() }) {
+		return results(entries)
 	}
 	defer q.progress.watch()()
-	var built []Built
+	for _, e := range entries {
+		select {
+		case <-e.done:
+		case <-ctx.Done():
+			return nil, e.wrap(ctx.Err())
+		}
+		if e.err != nil {
+			break
+		}
+	}
+	return results(entries)
+}
+
+// entriesOf returns the entries with these names. It adds those that the queue doesn't have.
+func (q *Queue) entriesOf(names []string) ([]*entry, error) {
+	var entries []*entry
 	for _, name := range names {
 		q.mu.Lock()
 		e := q.find(name)
 		q.mu.Unlock()
-		select {
-		case <-e.done:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("building %s %s: %w", e.Name, e.Version, ctx.Err())
+		if e == nil {
+			if err := q.AddPrograms(name); err != nil {
+				return nil, err
+			}
+			q.mu.Lock()
+			e = q.find(name)
+			q.mu.Unlock()
 		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// results returns the results of entries up to the first that failed.
+func results(entries []*entry) ([]Built, error) {
+	built := make([]Built, 0, len(entries))
+	for _, e := range entries {
 		if e.err != nil {
-			return nil, fmt.Errorf("building %s %s: %w", e.Name, e.Version, e.err)
+			return nil, e.wrap(e.err)
 		}
 		built = append(built, e.built)
 	}
 	return built, nil
+}
+
+// wrap adds the program to an error.
+func (e *entry) wrap(err error) error {
+	return fmt.Errorf("building %s: %w", label(e.Job), err)
 }
 
 // Path returns the path of one program as soon as it is built.
