@@ -34,8 +34,8 @@ func Build(ctx context.Context, w io.Writer, names ...string) ([]Built, error) {
 		names = defaultNames()
 	}
 	queue := NewQueue(ctx, w)
-	defer queue.Close()
 	defer queue.progress.watch()()
+	defer queue.Close()
 	if err := queue.AddPrograms(names...); err != nil {
 		return nil, err
 	}

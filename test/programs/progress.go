@@ -172,7 +172,7 @@ func (p *progress) unwatch() {
 		p.stopTick = nil
 	}
 	if p.current != nil && p.printed {
-		p.finishLine(" continues in the background")
+		p.finishLine(" still building")
 		p.printed = false
 	}
 }

@@ -108,7 +108,14 @@ func (q *Queue) Add(job Job) {
 	}
 }
 
-// find returns the entry with the name, or nil.
+// entry returns the entry with the name, or nil.
+func (q *Queue) entry(name string) *entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.find(name)
+}
+
+// find returns the entry with the name, or nil. The caller holds the lock.
 func (q *Queue) find(name string) *entry {
 	i := slices.IndexFunc(q.entries, func(e *entry) bool { return e.Name == name })
 	if i < 0 {
@@ -179,16 +186,12 @@ func (q *Queue) Wait(ctx context.Context, names ...string) ([]Built, error) {
 func (q *Queue) entriesOf(names []string) ([]*entry, error) {
 	var entries []*entry
 	for _, name := range names {
-		q.mu.Lock()
-		e := q.find(name)
-		q.mu.Unlock()
+		e := q.entry(name)
 		if e == nil {
 			if err := q.AddPrograms(name); err != nil {
 				return nil, err
 			}
-			q.mu.Lock()
-			e = q.find(name)
-			q.mu.Unlock()
+			e = q.entry(name)
 		}
 		entries = append(entries, e)
 	}

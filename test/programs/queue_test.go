@@ -12,22 +12,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// buffer is a bytes.Buffer for concurrent use.
+// buffer is a bytes.Buffer for concurrent use. It closes written when it has something.
 type buffer struct {
-	mu sync.Mutex
-	bytes.Buffer
+	mu      sync.Mutex
+	content bytes.Buffer
+	written chan struct{}
 }
+
+func newBuffer() *buffer { return &buffer{written: make(chan struct{})} }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
+	if b.content.Len() == 0 {
+		defer close(b.written)
+	}
+	return b.content.Write(p)
 }
 
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.String()
+	return b.content.String()
 }
 
 // gatedJob returns a job that ends when the test closes the channel, and one that is closed when
@@ -45,6 +51,19 @@ func gatedJob(name string) (job Job, begun, end chan struct{}) {
 	}}, begun, end
 }
 
+// startTwo starts a queue with two jobs, of which the first has begun.
+func startTwo(t *testing.T, log *buffer) (q *Queue, firstEnd, secondBegun, secondEnd chan struct{}) {
+	t.Helper()
+	q = NewQueue(t.Context(), log)
+	t.Cleanup(q.Close)
+	first, firstBegun, firstEnd := gatedJob("first")
+	second, secondBegun, secondEnd := gatedJob("second")
+	q.Add(first)
+	q.Add(second)
+	wait(t, "the first build", firstBegun)
+	return q, firstEnd, secondBegun, secondEnd
+}
+
 // wait waits for a channel to be closed.
 func wait(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
@@ -57,14 +76,8 @@ func wait(t *testing.T, what string, c <-chan struct{}) {
 
 func TestQueue(t *testing.T) {
 	t.Run("builds in order while no one waits", func(t *testing.T) {
-		var log buffer
-		q := NewQueue(t.Context(), &log)
-		defer q.Close()
-		first, firstBegun, firstEnd := gatedJob("first")
-		second, secondBegun, secondEnd := gatedJob("second")
-		q.Add(first)
-		q.Add(second)
-		wait(t, "the first build", firstBegun)
+		log := newBuffer()
+		q, firstEnd, secondBegun, secondEnd := startTwo(t, log)
 		select {
 		case <-secondBegun:
 			t.Error("the second build began before the first ended")
@@ -85,23 +98,16 @@ func TestQueue(t *testing.T) {
 		}
 	})
 	t.Run("reports progress while someone waits", func(t *testing.T) {
-		var log buffer
-		q := NewQueue(t.Context(), &log)
-		defer q.Close()
-		first, firstBegun, firstEnd := gatedJob("first")
-		second, secondBegun, secondEnd := gatedJob("second")
-		q.Add(first)
-		q.Add(second)
-		wait(t, "the first build", firstBegun)
+		log := newBuffer()
+		q, firstEnd, secondBegun, secondEnd := startTwo(t, log)
 		done := make(chan error)
 		go func() {
 			_, err := q.Wait(t.Context(), "first")
 			done <- err
 		}()
-		for start := time.Now(); !strings.Contains(log.String(), "[1/2] building first v1 …"); time.Sleep(time.Millisecond) {
-			if time.Since(start) > time.Minute {
-				t.Fatalf("timed out waiting for the first line of progress, got %q", log.String())
-			}
+		wait(t, "the first line of progress", log.written)
+		if got := log.String(); !strings.HasPrefix(got, "[1/2] building first v1 …") {
+			t.Errorf("progress begins with %q", got)
 		}
 		close(firstEnd)
 		if err := <-done; err != nil {
@@ -114,8 +120,7 @@ func TestQueue(t *testing.T) {
 		}
 	})
 	t.Run("returns the error of a build", func(t *testing.T) {
-		var log buffer
-		q := NewQueue(t.Context(), &log)
+		q := NewQueue(t.Context(), newBuffer())
 		defer q.Close()
 		q.Add(Job{Name: "broken", Version: "v1", Seconds: 1, Build: func(context.Context, func()) (Built, error) {
 			return Built{}, errors.New("undefined: x")
@@ -126,7 +131,7 @@ func TestQueue(t *testing.T) {
 		}
 	})
 	t.Run("close ends the current build and every wait", func(t *testing.T) {
-		q := NewQueue(t.Context(), &buffer{})
+		q := NewQueue(t.Context(), newBuffer())
 		job, begun, _ := gatedJob("endless")
 		q.Add(job)
 		wait(t, "the build", begun)
@@ -145,7 +150,7 @@ func TestQueue(t *testing.T) {
 		}
 	})
 	t.Run("a job of the same name is added once", func(t *testing.T) {
-		q := NewQueue(t.Context(), &buffer{})
+		q := NewQueue(t.Context(), newBuffer())
 		defer q.Close()
 		job, _, end := gatedJob("once")
 		close(end)

@@ -28,8 +28,7 @@ func (s *Scenario) fillAdopted(ctx context.Context) error {
 	s.logInToGit()
 	folder := filepath.Join(s.bed.Dir, "adopted")
 	for to, from := range map[string]string{"": "examples/adopt/gitops", "shop/chart": "examples/shop/gitops/shop/chart"} {
-		unchanged := func(text string) (string, error) { return text, nil }
-		if err := copyTree(filepath.Join(s.options.Root, from), filepath.Join(folder, to), unchanged); err != nil {
+		if err := os.CopyFS(filepath.Join(folder, to), os.DirFS(filepath.Join(s.options.Root, from))); err != nil {
 			return fmt.Errorf("filling the repository: %w", err)
 		}
 	}

@@ -70,30 +70,32 @@ func (r *Recorder) UpdatePage(page string) (string, error) {
 	return updated.String(), nil
 }
 
-// Narrators returns a Narrator that passes everything to each of several.
-func Narrators(all ...Narrator) Narrator { return narrators(all) }
+// Narrators is a Narrator that passes everything to each of several.
+type Narrators []Narrator
 
-type narrators []Narrator
-
-func (all narrators) Step(number int, title string) {
+// Step starts a step in each.
+func (all Narrators) Step(number int, title string) {
 	for _, n := range all {
 		n.Step(number, title)
 	}
 }
 
-func (all narrators) Explain(text string) {
+// Explain passes the text to each.
+func (all Narrators) Explain(text string) {
 	for _, n := range all {
 		n.Explain(text)
 	}
 }
 
-func (all narrators) Command(line string) {
+// Command passes the command line to each.
+func (all Narrators) Command(line string) {
 	for _, n := range all {
 		n.Command(line)
 	}
 }
 
-func (all narrators) Output(text string) {
+// Output passes the output to each.
+func (all Narrators) Output(text string) {
 	for _, n := range all {
 		n.Output(text)
 	}

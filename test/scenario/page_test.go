@@ -11,7 +11,7 @@ import (
 
 func TestRecorderUpdatePage(t *testing.T) {
 	r := NewRecorder()
-	n := Narrators(r)
+	n := Narrators{r}
 	n.Step(1, "build once")
 	n.Explain("Why.")
 	n.Command("make")

@@ -34,8 +34,8 @@ type Options struct {
 	Say Narrator
 	// Log receives the bed's progress.
 	Log io.Writer
-	// Queue builds the programs of the bed in the background. If it has a job named OwnPrograms,
-	// the first step waits for it.
+	// Queue builds the programs of the bed in the background. If it is set, it has the job
+	// programs.Own, for which Start waits.
 	Queue *programs.Queue
 	// Keep keeps the bed's folder after Close.
 	Keep bool
@@ -161,8 +161,7 @@ func (s *Scenario) prepare(ctx context.Context) error {
 	if s.shell, err = newShell(dir, s.options.Say); err != nil {
 		return err
 	}
-	unchanged := func(text string) (string, error) { return text, nil }
-	if err := copyTree(filepath.Join(s.options.Root, "examples"), filepath.Join(dir, "examples"), unchanged); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS(filepath.Join(s.options.Root, "examples"))); err != nil {
 		return fmt.Errorf("copying the examples: %w", err)
 	}
 	// The folder with .git is the root of the ladder's repository.
@@ -174,6 +173,9 @@ func (s *Scenario) prepare(ctx context.Context) error {
 
 // AccessInfo returns instructions for exploring a scenario that is left running.
 func (s *Scenario) AccessInfo() string {
+	if s.bed.ArgoCD == nil { // a step failed before the clusters were up
+		return fmt.Sprintf("The story's folder is %s, and its logs are in %s.\n\nPress Ctrl-C to stop everything.\n", s.dir, filepath.Join(s.bed.Dir, "logs"))
+	}
 	return fmt.Sprintf(`Everything is running. To explore it, run in another terminal:
 
   cd %[1]s

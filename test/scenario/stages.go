@@ -7,12 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/envladder/envladder/test/bed"
+	"github.com/envladder/envladder/test/programs"
 )
-
-// OwnPrograms is the name of the job of Options.Queue that builds envladder's own programs.
-const OwnPrograms = "envladder's programs"
-
-// Parts of the stories, in the order in which a story starts them.
 
 // registryParts returns the parts that building and signing an image needs.
 func registryParts() bed.Parts {
@@ -110,7 +106,7 @@ func (s *Scenario) installPrograms(ctx context.Context, names map[string]string)
 // installOwnPrograms makes envladder's programs available, as soon as they are built.
 func (s *Scenario) installOwnPrograms(ctx context.Context) error {
 	if s.options.Queue != nil {
-		if _, err := s.options.Queue.Wait(ctx, OwnPrograms); err != nil {
+		if _, err := s.options.Queue.Wait(ctx, programs.OwnPrograms); err != nil {
 			return err
 		}
 	}

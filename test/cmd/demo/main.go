@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -22,10 +21,6 @@ import (
 	"github.com/envladder/envladder/test/programs"
 	"github.com/envladder/envladder/test/scenario"
 )
-
-// ownSeconds is the usual time that `make programs` takes on two cores, after demo is built. The
-// estimate of the remaining time depends on it.
-const ownSeconds = 150
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -85,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) (err error
 	defer options.Queue.Close()
 	recorder := scenario.NewRecorder()
 	if f.update {
-		options.Say = scenario.Narrators(options.Say, recorder)
+		options.Say = scenario.Narrators{options.Say, recorder}
 	}
 	if err := enqueue(options); err != nil {
 		return err
@@ -120,16 +115,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) (err error
 
 // enqueue starts to build everything that the story needs, in the order in which it needs it.
 func enqueue(o scenario.Options) error {
-	o.Queue.Add(programs.Job{
-		Name: scenario.OwnPrograms, Seconds: ownSeconds,
-		Build: func(ctx context.Context, _ func()) (programs.Built, error) {
-			out, err := exec.CommandContext(ctx, "make", "--no-print-directory", "-C", o.Root, "programs").CombinedOutput()
-			if err != nil {
-				return programs.Built{}, fmt.Errorf("running make programs: %w\n%s", err, out)
-			}
-			return programs.Built{Name: scenario.OwnPrograms}, nil
-		},
-	})
+	o.Queue.Add(programs.Own(o.Root))
 	names, err := o.Programs()
 	if err != nil {
 		return err
