@@ -13,7 +13,7 @@ import (
 func TestServerAcceptsException(t *testing.T) {
 	_, c := server(t)
 	document := map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Exception", "metadata": map[string]any{"name": "leave"},
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Exception", "metadata": map[string]any{"name": "hotfix"},
 		"spec": map[string]any{
 			"digest": "sha256:" + strings.Repeat("0", 64), "namespaces": []any{"shop"}, "reason": "incident 117",
 			"expiresAt": "2026-11-01T00:00:00Z", "bundles": []any{"e30="},

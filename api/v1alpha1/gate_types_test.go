@@ -72,7 +72,7 @@ func TestServerAcceptsFullGate(t *testing.T) {
 	}
 }
 
-func TestDefaultsAreTheServers(t *testing.T) {
+func TestSetDefaultsMatchesServer(t *testing.T) {
 	_, c := server(t)
 	object := parse(t, readDesign(t))
 	spec := object["spec"].(map[string]any)
@@ -104,7 +104,7 @@ func TestDefaultsAreTheServers(t *testing.T) {
 	}
 }
 
-func TestStatusIsASubresource(t *testing.T) {
+func TestStatusSubresource(t *testing.T) {
 	_, c := server(t)
 	g := createDesign(t, c)
 	g.Status.ObservedGeneration = g.Generation
@@ -347,33 +347,33 @@ func merge(into, patch any) any {
 	return result
 }
 
-func TestRefusedGates(t *testing.T) {
+func TestGateRejected(t *testing.T) {
 	_, c := server(t)
 	base, all := readRefused(t)
 	if err := c.Create(t.Context(), unstructuredOf(t, base), client.DryRunAll); err != nil {
 		t.Fatalf("the base must be accepted: %v", err)
 	}
-	if faults := check(t, base); len(faults) > 0 {
-		t.Fatalf("the base must be accepted: %v", faults)
+	if problems := check(t, base); len(problems) > 0 {
+		t.Fatalf("the base must be accepted: %v", problems)
 	}
 	for _, r := range all {
 		t.Run(r.name, func(t *testing.T) {
 			err := c.Create(t.Context(), unstructuredOf(t, r.object), client.DryRunAll)
 			switch {
 			case r.server == "" && err != nil:
-				t.Errorf("the server refuses it, say so (# server:): %v", err)
+				t.Errorf("the server rejects it: add # server: to the case: %v", err)
 			case r.server != "" && err == nil:
 				t.Errorf("the server accepts it; want %q", r.server)
 			case r.server != "" && !strings.Contains(err.Error(), r.server):
-				t.Errorf("the server says\n%v\nwant\n%s", err, r.server)
+				t.Errorf("the server reports\n%v\nwant\n%s", err, r.server)
 			}
 
-			faults := check(t, r.object)
-			if text := strings.Join(faults, "\n"); !strings.Contains(text, r.check) {
-				t.Errorf("Check says\n%s\nwant\n%s", text, r.check)
+			problems := check(t, r.object)
+			if text := strings.Join(problems, "\n"); !strings.Contains(text, r.check) {
+				t.Errorf("Check reports\n%s\nwant\n%s", text, r.check)
 			}
-			if r.check == "" && len(faults) > 0 {
-				t.Errorf("Check refuses it, say so (# check:): %q", faults)
+			if r.check == "" && len(problems) > 0 {
+				t.Errorf("Check rejects it: add # check: to the case: %q", problems)
 			}
 		})
 	}
@@ -388,11 +388,11 @@ func check(t *testing.T, object map[string]any) []string {
 	if len(unknown) > 0 {
 		t.Fatalf("unknown fields %q", unknown)
 	}
-	var faults []string
+	var problems []string
 	for _, reason := range gate.Check(g) {
-		faults = append(faults, reason.Message)
+		problems = append(problems, reason.Message)
 	}
-	return faults
+	return problems
 }
 
 // unstructuredOf copies an object as JSON would bring it.

@@ -26,8 +26,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
-	"github.com/envladder/envladder/internal/programtest"
 )
 
 // The policies of the chart.
@@ -102,17 +100,7 @@ func (c requester) client(s *sample) dynamic.ResourceInterface {
 // policies are in force.
 func startGuarded(t *testing.T, manifests []*unstructured.Unstructured) *guardedCluster {
 	t.Helper()
-	programtest.APIServer(t)
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{"../../manifests/crds"}, ErrorIfCRDPathMissing: true}
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	config := startAPIServer(t, &envtest.Environment{CRDDirectoryPaths: []string{"../../manifests/crds"}, ErrorIfCRDPathMissing: true})
 	c := &guardedCluster{config, map[schema.GroupResource][]*sample{}}
 	for _, object := range manifests {
 		c.create(t, object)

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -88,21 +89,26 @@ func renderWith(t *testing.T, values string) (manifest.Manifests, error) {
 	return loaded.Render(chart.RenderOptions{Values: merged.Values, Release: chart.Release{Name: "envladder", Namespace: namespace}})
 }
 
-// TestAPIServerAcceptsChart creates the objects of the chart with strict validation, so that an
-// unknown field is an error.
-func TestAPIServerAcceptsChart(t *testing.T) {
+// startAPIServer starts an API server that stops with the test.
+func startAPIServer(t *testing.T, environment *envtest.Environment) *rest.Config {
+	t.Helper()
 	programtest.APIServer(t)
-	environment := &envtest.Environment{}
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := environment.Stop(); err != nil {
 			t.Error(err)
 		}
-	}()
-	cluster, err := client.New(config, client.Options{})
+	})
+	return config
+}
+
+// TestAPIServerAcceptsChart creates the objects of the chart with strict validation, so that an
+// unknown field is an error.
+func TestAPIServerAcceptsChart(t *testing.T) {
+	cluster, err := client.New(startAPIServer(t, &envtest.Environment{}), client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,18 +140,8 @@ func TestAPIServerAcceptsChart(t *testing.T) {
 // webhook: those that may change one of its pod templates. The webhook doesn't run here, so
 // requests that are sent fail.
 func TestUpdatesOfConfiguredKinds(t *testing.T) {
-	programtest.APIServer(t)
 	environment := &envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{rayClusters()}}
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
-	cluster, err := client.New(config, client.Options{})
+	cluster, err := client.New(startAPIServer(t, environment), client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,9 +340,9 @@ func TestImageWithoutRegistry(t *testing.T) {
 	}
 }
 
-// TestPartsHaveSameGuard checks that both manifests have the same guard, so that their order
+// TestGuardIsSameInAllParts checks that both manifests have the same guard, so that their order
 // doesn't matter in a cluster with both.
-func TestPartsHaveSameGuard(t *testing.T) {
+func TestGuardIsSameInAllParts(t *testing.T) {
 	var guards []string
 	for _, part := range []string{"webhook", "observer"} {
 		text := ""

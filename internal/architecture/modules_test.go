@@ -8,10 +8,10 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// TestTestModuleSharesVersions checks that the module test has the root module's versions of the
+// TestModulesShareVersions checks that the module test has the root module's versions of the
 // modules that both require. With other versions, a cold `make demo` would compile most of its
 // packages twice.
-func TestTestModuleSharesVersions(t *testing.T) {
+func TestModulesShareVersions(t *testing.T) {
 	root, test := moduleVersions(t, "go.mod"), moduleVersions(t, filepath.Join("test", "go.mod"))
 	shared := 0
 	for path, version := range test {

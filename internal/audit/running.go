@@ -20,6 +20,19 @@ import (
 	"github.com/envladder/envladder/internal/workload"
 )
 
+// Bounds on the data of a namespace that is held in memory. Anyone who can create objects in
+// it decides how many there are, and how long their texts are.
+const (
+	// maxObjects take some hundred bytes each, without their texts: a cluster is meant to
+	// have 150,000 pods at most, in all its namespaces.
+	maxObjects = 20_000
+	// maxTexts bytes of images and stamps: 20,000 objects with 1.6 KiB, which is ten
+	// images with a digest.
+	maxTexts = 32 << 20
+	// maxReviews of different images, each of which has a result of some KiB.
+	maxReviews = 10_000
+)
+
 // found is the retained part of a listed object; its templates are dropped.
 type found struct {
 	name   string // KIND/NAME

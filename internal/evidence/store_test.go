@@ -187,7 +187,7 @@ func (w fixture) pretend(t testing.TB, digest string, size int64, send func(http
 	})
 }
 
-func TestRegistriesThatReportAnotherArtifactType(t *testing.T) {
+func TestFetchAcceptsOtherArtifactType(t *testing.T) {
 	// Some report the config's type, some nothing, and some pass the filter over.
 	for _, artifactType := range []string{"", "application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json", bundleType} {
 		w := newFixture(t, registrytest.WithReferrers)

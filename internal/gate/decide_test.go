@@ -405,7 +405,7 @@ func policy(e gate.Evidence) func(*gate.Request) {
 func excepted(change func(*gate.Exception)) func(*gate.Request) {
 	return func(r *gate.Request) {
 		r.Evidence = slices.Delete(r.Evidence, theSignature, theSignature+1)
-		x := exception("leave", "ana", "bo")
+		x := exception("hotfix", "ana", "bo")
 		change(&x)
 		r.Exceptions = []gate.Exception{x}
 	}

@@ -16,14 +16,14 @@ import (
 func unproven(by ...string) gate.Request {
 	r := proven()
 	r.Evidence = nil
-	r.Exceptions = []gate.Exception{exception("leave", by...)}
+	r.Exceptions = []gate.Exception{exception("hotfix", by...)}
 	return r
 }
 
 func TestExceptionAllowsWithReason(t *testing.T) {
 	v := gate.Decide(unproven("ana", "bo"))
 	want := &gate.Exempted{
-		Name: "leave", Reason: "incident 117", By: []string{"ana", "bo"}, ExpiresAt: now.Add(time.Second),
+		Name: "hotfix", Reason: "incident 117", By: []string{"ana", "bo"}, ExpiresAt: now.Add(time.Second),
 		Missing: []gate.Code{gate.NoApproval, gate.NoProvenance, gate.NoSBOM, gate.NoSignature, gate.NoSoak, gate.NoTest},
 	}
 	if diff := cmp.Diff(want, v.Exception); !v.Allowed || diff != "" {
@@ -33,7 +33,7 @@ func TestExceptionAllowsWithReason(t *testing.T) {
 
 func TestExceptionIsUnusedIfProven(t *testing.T) {
 	r := proven()
-	r.Exceptions = []gate.Exception{exception("leave", "ana", "bo")}
+	r.Exceptions = []gate.Exception{exception("hotfix", "ana", "bo")}
 	if v := gate.Decide(r); !v.Allowed || v.Exception != nil {
 		t.Errorf("allowed %v by exception %+v", v.Allowed, v.Exception)
 	}

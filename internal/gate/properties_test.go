@@ -142,7 +142,7 @@ func evidence() *rapid.Generator[gate.Evidence] {
 			Soak:   maybe(soaks()).Draw(t, "soak"), Test: maybe(results()).Draw(t, "test"),
 			Approval:   maybe(approvals()).Draw(t, "approval"),
 			Provenance: maybe(provenances()).Draw(t, "provenance"),
-			Permission: maybe(permissions()).Draw(t, "leave"),
+			Permission: maybe(permissions()).Draw(t, "permission"),
 		}
 	})
 }

@@ -409,7 +409,7 @@ func TestJudgeAppliesStricterGate(t *testing.T) {
 	w := newFixture(t)
 	w.prove(t)
 	digest := "@sha256:" + strings.Repeat("1", 64)
-	lax := func(action v1alpha1.Action, change ...func(*v1alpha1.GateSpec)) verdict.Gate {
+	withAction := func(action v1alpha1.Action, change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 		g := w.gate(append(change, func(spec *v1alpha1.GateSpec) { spec.Action = action })...)
 		g.Name = strings.ToLower(string(action))
 		return g
@@ -417,10 +417,10 @@ func TestJudgeAppliesStricterGate(t *testing.T) {
 	elsewhere := func(spec *v1alpha1.GateSpec) {
 		spec.Images, spec.ExemptImages = []v1alpha1.GateImage{{Repository: "r.example.com/billing/*"}}, nil
 	}
-	guard := func(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
+	denying := func(change ...func(*v1alpha1.GateSpec)) verdict.Gate {
 		return w.gate(append([]func(*v1alpha1.GateSpec){elsewhere}, change...)...)
 	}
-	others := func(repository string) func(*v1alpha1.GateSpec) {
+	exempting := func(repository string) func(*v1alpha1.GateSpec) {
 		return func(spec *v1alpha1.GateSpec) { spec.ExemptImages = []v1alpha1.ExemptImage{{Repository: repository}} }
 	}
 	warn, audit := v1alpha1.ActionWarn, v1alpha1.ActionAudit
@@ -429,16 +429,16 @@ func TestJudgeAppliesStricterGate(t *testing.T) {
 		gates     []verdict.Gate
 		want      []c
 	}{
-		"listed by Audit":                    {w.image(), []verdict.Gate{lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
-		"listed by Warn":                     {w.image(), []verdict.Gate{guard(), lax(warn)}, []c{allowed, {gate.UnknownImage}}},
-		"exempt by Audit":                    {"redis" + digest, []verdict.Gate{lax(audit), guard()}, []c{{gate.UnknownImage}}},
-		"exempt by Warn, listed by Audit":    {w.image(), []verdict.Gate{lax(warn, elsewhere, others(w.server.Name("shop/*"))), lax(audit), guard()}, []c{allowed, {gate.UnknownImage}}},
-		"listed by Audit, Warn knows it not": {w.image(), []verdict.Gate{lax(audit), guard(func(spec *v1alpha1.GateSpec) { spec.Action = warn })}, []c{allowed, {gate.UnknownImage}}},
-		"listed by both":                     {w.image(), []verdict.Gate{lax(audit), w.gate()}, []c{allowed, allowed}},
-		"listed by Audit, exempt by Deny":    {w.image(), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{allowed}},
-		"exempt by Deny, only with a digest": {w.server.Name("shop/web"), []verdict.Gate{lax(audit), guard(others(w.server.Name("shop/*")))}, []c{{gate.NoDigest}, {gate.NoDigest}}},
-		"listed by Deny, not by Audit":       {w.image(), []verdict.Gate{guard(func(spec *v1alpha1.GateSpec) { spec.Action = audit }), w.gate()}, []c{allowed}},
-		"listed by one Deny, not by another": {w.image(), []verdict.Gate{guard(), w.gate()}, []c{allowed}},
+		"listed by Audit":                    {w.image(), []verdict.Gate{withAction(audit), denying()}, []c{allowed, {gate.UnknownImage}}},
+		"listed by Warn":                     {w.image(), []verdict.Gate{denying(), withAction(warn)}, []c{allowed, {gate.UnknownImage}}},
+		"exempt by Audit":                    {"redis" + digest, []verdict.Gate{withAction(audit), denying()}, []c{{gate.UnknownImage}}},
+		"exempt by Warn, listed by Audit":    {w.image(), []verdict.Gate{withAction(warn, elsewhere, exempting(w.server.Name("shop/*"))), withAction(audit), denying()}, []c{allowed, {gate.UnknownImage}}},
+		"listed by Audit, unknown to Warn":   {w.image(), []verdict.Gate{withAction(audit), denying(func(spec *v1alpha1.GateSpec) { spec.Action = warn })}, []c{allowed, {gate.UnknownImage}}},
+		"listed by both":                     {w.image(), []verdict.Gate{withAction(audit), w.gate()}, []c{allowed, allowed}},
+		"listed by Audit, exempt by Deny":    {w.image(), []verdict.Gate{withAction(audit), denying(exempting(w.server.Name("shop/*")))}, []c{allowed}},
+		"exempt by Deny, only with a digest": {w.server.Name("shop/web"), []verdict.Gate{withAction(audit), denying(exempting(w.server.Name("shop/*")))}, []c{{gate.NoDigest}, {gate.NoDigest}}},
+		"listed by Deny, not by Audit":       {w.image(), []verdict.Gate{denying(func(spec *v1alpha1.GateSpec) { spec.Action = audit }), w.gate()}, []c{allowed}},
+		"listed by one Deny, not by another": {w.image(), []verdict.Gate{denying(), w.gate()}, []c{allowed}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdicts := w.ask(t, test.reference, test.gates...)

@@ -19,7 +19,7 @@ import (
 // newException returns an Exception for namespace shop that these signers sign, until the end.
 func (w *fixture) newException(t *testing.T, end time.Time, by ...*evidence.Signer) v1alpha1.Exception {
 	t.Helper()
-	x := v1alpha1.Exception{ObjectMeta: metav1.ObjectMeta{Name: "leave"}, Spec: v1alpha1.ExceptionSpec{
+	x := v1alpha1.Exception{ObjectMeta: metav1.ObjectMeta{Name: "hotfix"}, Spec: v1alpha1.ExceptionSpec{
 		Digest: w.digest, Namespaces: []string{"shop"}, Reason: "incident 117", ExpiresAt: metav1.NewTime(end),
 	}}
 	target, err := evidence.FindTarget(t.Context(), w.client, w.server.Name("shop/web"), w.digest)

@@ -213,24 +213,24 @@ func (b *Bed) start(ctx context.Context, parts Parts) error {
 	return b.startArgoCD(ctx, parts.ArgoCD)
 }
 
-// Cluster returns the cluster with the name. It panics if the options don't have one.
+// Cluster returns the cluster with the name. It panics if no parts had it.
 func (b *Bed) Cluster(name string) *Cluster {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.clusters[name]
 	if c == nil {
-		panic(fmt.Sprintf("bed: no cluster %q in Options.Clusters", name))
+		panic(fmt.Sprintf("bed: no cluster %q in Parts.Clusters", name))
 	}
 	return c
 }
 
-// Registry returns the registry with the name. It panics if the options don't have one.
+// Registry returns the registry with the name. It panics if no parts had it.
 func (b *Bed) Registry(name string) *Registry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.registries[name]
 	if r == nil {
-		panic(fmt.Sprintf("bed: no registry %q in Options.Registries", name))
+		panic(fmt.Sprintf("bed: no registry %q in Parts.Registries", name))
 	}
 	return r
 }

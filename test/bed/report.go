@@ -11,7 +11,7 @@ import (
 
 // A Report has the times and the memory of a bed.
 type Report struct {
-	// Seconds is the time from the start until all parts are ready, without building programs.
+	// Seconds is the time that the parts took to start, without building programs.
 	Seconds float64 `json:"seconds"`
 	// MemoryMiB is the resident memory of all processes of the bed.
 	MemoryMiB float64         `json:"memoryMiB"`
