@@ -14,6 +14,12 @@ func (g *Gate) SetDefaults() {
 	if a := g.Spec.Requires.Approvals; a != nil && a.Count == 0 {
 		a.Count = 1
 	}
+	if s := g.Spec.Requires.Soak; s != nil && s.Count == 0 {
+		s.Count = 1
+	}
+	if o := g.Spec.Observe; o != nil && o.RenewEvery == nil {
+		o.RenewEvery = new(o.RenewEveryOrDefault())
+	}
 	if p := g.Spec.ProvenHere; p != nil && p.MaxAge == nil {
 		p.MaxAge = new(p.MaxAgeOrDefault())
 	}

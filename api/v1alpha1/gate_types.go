@@ -414,6 +414,24 @@ type SoakRequirement struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	Duration metav1.Duration `json:"duration"`
+	// count is how many observers must have attested such a soak, counted by signers as
+	// approvals are: different clusters of one environment, for example.
+	//
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	Count int32 `json:"count,omitempty"`
+	// checkpointEvery is how far apart two proven times of a soak may be so that the time
+	// between them counts. It applies to signers without `time: TrustSigner`. The default is a
+	// quarter of the duration, at least 5m: twice what observers aim at.
+	//
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
+	CheckpointEvery *metav1.Duration `json:"checkpointEvery,omitempty"`
 	// contiguous requires the duration without interruption.
 	//
 	// +optional
@@ -533,8 +551,11 @@ type ApprovalRequirement struct {
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
 }
 
-// DefaultProvenHereMaxAge is the default of provenHere.maxAge.
-const DefaultProvenHereMaxAge = 2160 * time.Hour
+// Defaults of provenHere.maxAge and observe.renewEvery.
+const (
+	DefaultProvenHereMaxAge = 2160 * time.Hour
+	DefaultRenewEvery       = 168 * time.Hour
+)
 
 // ProvenHere accepts healthy time in this environment, in this cluster and the Gate's
 // namespaces, of a digest that met the requirements when it was deployed there.
@@ -613,6 +634,36 @@ type Observe struct {
 	// +kubebuilder:validation:items:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
 	// +kubebuilder:validation:items:XValidation:rule="self > duration('0s')",message="must be more than 0s"
 	AttestAfter []metav1.Duration `json:"attestAfter"`
+	// checkpointEvery is how often an observer whose signatures have proven times signs the
+	// figures on the way to the next entry of attestAfter. The default is an eighth of that
+	// entry. It is at least 1m.
+	//
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
+	CheckpointEvery *metav1.Duration `json:"checkpointEvery,omitempty"`
+	// renewEvery is how long after the last soak a digest that is still healthy is attested
+	// again, so that it can be promoted for as long as it runs. The default is 168h.
+	//
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(h|m|s|ms))+$`
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="must be more than 0s"
+	RenewEvery *metav1.Duration `json:"renewEvery,omitempty"`
+}
+
+// RenewEveryOrDefault returns renewEvery, or its default where it isn't set.
+func (o *Observe) RenewEveryOrDefault() metav1.Duration {
+	if o.RenewEvery == nil {
+		return metav1.Duration{Duration: DefaultRenewEvery}
+	}
+	return *o.RenewEvery
 }
 
 // GateStatus is written by the webhook.

@@ -163,6 +163,15 @@ type SoakStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Attestations []SoakAttestation `json:"attestations,omitempty"`
+	// checkpoint is the last statement of the window that was signed. The next one names it.
+	//
+	// +optional
+	Checkpoint *SoakCheckpoint `json:"checkpoint,omitempty"`
+	// renewals is how often the soak was renewed in this window.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Renewals int32 `json:"renewals,omitempty"`
 	// observer that wrote the status.
 	//
 	// +optional
@@ -200,11 +209,15 @@ const (
 
 // SoakReason is why time doesn't count.
 //
-// +kubebuilder:validation:Enum=ClockMoved;Degraded;MixedDigests;NoReadinessProbe;NotRunning;OtherImage;Progressing;ScaledToZero;Unobserved
+// +kubebuilder:validation:Enum=Aborted;Analyzing;ClockMoved;Degraded;MixedDigests;NoReadinessProbe;NotRunning;OtherImage;Paused;Progressing;ScaledToZero;Unobserved
 type SoakReason string
 
 // The reasons.
 const (
+	// SoakAborted: an Argo Rollout was aborted.
+	SoakAborted SoakReason = "Aborted"
+	// SoakAnalyzing: an Argo Rollout runs an analysis.
+	SoakAnalyzing SoakReason = "Analyzing"
 	// SoakClockMoved: the wall clock jumped.
 	SoakClockMoved SoakReason = "ClockMoved"
 	// SoakDegraded: fewer pods are ready than desired.
@@ -217,7 +230,10 @@ const (
 	SoakNotRunning SoakReason = "NotRunning"
 	// SoakOtherImage: a node runs a different image from the one that the pod names.
 	SoakOtherImage SoakReason = "OtherImage"
-	// SoakProgressing: a controller hasn't processed the latest spec yet.
+	// SoakPaused: an Argo Rollout is paused, or its preview isn't active yet.
+	SoakPaused SoakReason = "Paused"
+	// SoakProgressing: a controller hasn't processed the latest spec yet, or an Argo Rollout
+	// isn't complete.
 	SoakProgressing SoakReason = "Progressing"
 	// SoakScaledToZero: a workload has no desired pods.
 	SoakScaledToZero SoakReason = "ScaledToZero"
@@ -227,6 +243,11 @@ const (
 
 // SoakWindow has the raw figures, in whole seconds.
 type SoakWindow struct {
+	// id of the window in its statements.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ID string `json:"id,omitempty"`
 	// startedAt is when the digest was first seen healthy.
 	StartedAt metav1.Time `json:"startedAt"`
 	// observedAt is the last observation that the figures include.
@@ -336,6 +357,36 @@ type SoakAttestation struct {
 	//
 	// +kubebuilder:validation:MaxLength=71
 	Digest string `json:"digest"`
+}
+
+// SoakCheckpoint is a signed statement that the next one of its window continues.
+type SoakCheckpoint struct {
+	// statement is the SHA-256 of the signed statement.
+	//
+	// +kubebuilder:validation:MaxLength=71
+	Statement string `json:"statement"`
+	// at is when it was signed, at the latest.
+	At metav1.Time `json:"at"`
+	// healthySeconds of the window that it states.
+	//
+	// +kubebuilder:validation:Minimum=0
+	HealthySeconds int64 `json:"healthySeconds"`
+	// provenSeconds is the healthy time that the statements up to this one prove, since the
+	// window's start or since the renewal began.
+	//
+	// +kubebuilder:validation:Minimum=0
+	ProvenSeconds int64 `json:"provenSeconds"`
+	// renewing is true while a renewal is in progress.
+	//
+	// +optional
+	Renewing bool `json:"renewing,omitempty"`
+	// workloads that it names, by UID.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	Workloads []string `json:"workloads,omitempty"`
 }
 
 // SoakObserver is the observer that measured.

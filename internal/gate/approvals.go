@@ -18,23 +18,35 @@ func (j *decision) approvals() []Reason {
 	f := j.find(k, required.By, func(e Evidence) candidate { return j.assessApproval(e, required) })
 
 	need := max(int(required.Count), 1) // unset in a file is 1; Check refuses less
-	approved := map[string]bool{}
-	for _, c := range f.candidates {
-		if len(c.problems) == 0 {
-			approved[j.person(c.Evidence)] = true
-		}
-	}
+	approved := j.people(f.candidates)
 	if len(approved) >= need {
 		return nil
 	}
 	reasons := []Reason{NewReason(NoApproval, "needs approvals by %d of %s, has %d", need, names(required.By), len(approved))}
+	return append(reasons, j.nearestOther(f, k, required.By, approved)...)
+}
+
+// people returns the different people whose statements count.
+func (j *decision) people(candidates []candidate) map[string]bool {
+	people := map[string]bool{}
+	for _, c := range candidates {
+		if len(c.problems) == 0 {
+			people[j.person(c.Evidence)] = true
+		}
+	}
+	return people
+}
+
+// nearestOther returns what the nearest candidate by someone else lacks. Without one, it
+// returns why existing statements can't count.
+func (j *decision) nearestOther(f found, k kind, by []string, counted map[string]bool) []Reason {
 	nearest := slices.IndexFunc(f.candidates, func(c candidate) bool {
-		return len(c.problems) > 0 && !approved[j.person(c.Evidence)]
+		return len(c.problems) > 0 && !counted[j.person(c.Evidence)]
 	})
 	if nearest < 0 {
-		return append(reasons, f.uncounted(k, required.By)...)
+		return f.uncounted(k, by)
 	}
-	return append(reasons, f.candidates[nearest].problems...)
+	return f.candidates[nearest].problems
 }
 
 // person returns the person who signed. A keyless signer may be several people, and a person several

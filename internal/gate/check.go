@@ -94,7 +94,7 @@ func (c *checker) otherFields() {
 	}
 	if e := c.spec.Exceptions; e != nil {
 		c.signersOf(".spec.exceptions.by", e.By)
-		c.count(".spec.exceptions.count", e.Count, e.By)
+		c.count(".spec.exceptions.count", "people", e.Count, e.By)
 	}
 	if o := c.spec.Observe; o != nil {
 		if len(o.AttestAfter) == 0 {
@@ -102,6 +102,12 @@ func (c *checker) otherFields() {
 		}
 		for i, d := range o.AttestAfter {
 			c.positive(fmt.Sprintf(".spec.observe.attestAfter[%d]", i), d.Duration)
+		}
+		if o.CheckpointEvery != nil {
+			c.positive(".spec.observe.checkpointEvery", o.CheckpointEvery.Duration)
+		}
+		if o.RenewEvery != nil {
+			c.positive(".spec.observe.renewEvery", o.RenewEvery.Duration)
 		}
 	}
 	if c.spec.Observe == nil && isEmpty(c.spec.Requires) {
@@ -134,9 +140,9 @@ func (c *checker) signer(name string) (v1alpha1.Signer, bool) {
 	return c.spec.Signers[i], true
 }
 
-// count checks a number of different people: no more can be required than the signers name.
-// The people that match a pattern aren't known beforehand.
-func (c *checker) count(path string, count int32, by []string) {
+// count checks a number of different people, or observers: no more can be required than the
+// signers name. Those that match a pattern aren't known beforehand.
+func (c *checker) count(path, noun string, count int32, by []string) {
 	if count < 0 {
 		c.problemf(path, "must be at least 1, is %d", count)
 	}
@@ -159,7 +165,7 @@ func (c *checker) count(path string, count int32, by []string) {
 		}
 	}
 	if int(count) > len(people) {
-		c.problemf(path, "requires %d people, but by names only %d", count, len(people))
+		c.problemf(path, "requires %d %s, but by names only %d", count, noun, len(people))
 	}
 }
 

@@ -31,7 +31,7 @@ func (c *checker) requires() {
 	if a := r.Approvals; a != nil {
 		const path = ".spec.requires.approvals"
 		c.signersOf(path+".by", a.By)
-		c.count(path+".count", a.Count, a.By)
+		c.count(path+".count", "people", a.Count, a.By)
 		if a.MaxAge != nil {
 			c.maxAge(path+".maxAge", a.MaxAge.Duration, a.By)
 		}
@@ -55,8 +55,12 @@ func (c *checker) soak(path string, s *v1alpha1.SoakRequirement) {
 	if s.Environment == c.spec.Environment {
 		c.problemf(path+".environment", "is the Gate's own environment: a digest that an Exception admitted there would prove itself; name an earlier environment, or use provenHere")
 	}
+	c.count(path+".count", "observers", s.Count, s.By)
 	c.positive(path+".duration", s.Duration.Duration)
 	c.trustedTime(path+".duration", s.By) // covers maxAge too
+	if s.CheckpointEvery != nil {
+		c.positive(path+".checkpointEvery", s.CheckpointEvery.Duration)
+	}
 	if s.MaxAge != nil {
 		c.positive(path+".maxAge", s.MaxAge.Duration)
 	}

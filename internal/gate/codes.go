@@ -43,6 +43,8 @@ const (
 	SoakRestarts     Code = "SoakRestarts"
 	SoakFewPods      Code = "SoakFewPods"
 	SoakPlatforms    Code = "SoakPlatforms"
+	SoakObservers    Code = "SoakObservers"
+	SoakUnproven     Code = "SoakUnproven"
 	NoReadinessProbe Code = "NoReadinessProbe"
 
 	// A test result or an approval isn't enough.
@@ -240,6 +242,10 @@ var codes = []CodeDoc{
 		"let the observer attest again; if the error persists, report a bug with the observer's version",
 	},
 	{
+		SoakObservers, "fewer observers have attested a sufficient soak than the Gate requires",
+		"run the digest in an environment of another observer that the requirement names in `by`, and let it soak there",
+	},
+	{
 		SoakOpen, "the soak has started but not finished; only a finished soak counts",
 		"wait until the observer attests the end of the soak",
 	},
@@ -253,11 +259,15 @@ var codes = []CodeDoc{
 	},
 	{
 		SoakTooOld, "the soak ended longer ago than the Gate's maxAge",
-		"deploy the digest to the environment in which it must soak; the observer there attests the soak (by hand: envladder attest soak --key KEY --ladder LADDER --environment ENVIRONMENT --healthy TIME IMAGE@DIGEST)",
+		"if the digest still runs in that environment, wait for the observer to renew the soak (observe.renewEvery, 168h by default); otherwise deploy it there again and let it soak",
 	},
 	{
 		SoakTooShort, "the digest was healthy for less time than the Gate requires",
 		"let it run there until the observer attests enough time",
+	},
+	{
+		SoakUnproven, "the soak claims enough time, but too little of it lies between statements with proven times: statements of its window are missing, or too far apart",
+		"let it run there: an observer with a timestamping authority (--timestamp-server-url) signs the statements in between; a statement by hand counts only from a signer with `time: TrustSigner`",
 	},
 	{
 		TestEmpty, "the test result lists no passed test; a result without tests doesn't count",

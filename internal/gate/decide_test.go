@@ -104,6 +104,21 @@ var verdicts = []struct {
 	}, codes{gate.SoakTooShort}},
 	{"a soak that has only begun", window(func(w *gate.SoakWindow) { w.FinishedAt = nil }), codes{gate.SoakOpen}},
 
+	{"one statement with a proven time of now, by a signer whose clock isn't trusted", func(r *gate.Request) {
+		observer := &r.Gate.Spec.Signers[signerAt(r, "observer")]
+		observer.Time, observer.Timestamp = "", "corp-tsa"
+		r.Evidence[theSoak].Signed = r.Now
+	}, codes{gate.SoakUnproven}},
+	{"a soak by one of two observers", func(r *gate.Request) {
+		r.Gate.Spec.Requires.Soak.Count, r.Gate.Spec.Requires.Soak.By = 2, []string{"observer", "bo"}
+	}, codes{gate.SoakObservers}},
+	{"a soak by both observers", func(r *gate.Request) {
+		r.Gate.Spec.Requires.Soak.Count, r.Gate.Spec.Requires.Soak.By = 2, []string{"observer", "bo"}
+		second := r.Evidence[theSoak]
+		second.Signer, second.Source = "bo", digestOf("second")
+		r.Evidence = append(r.Evidence, second)
+	}, nil},
+
 	// How old.
 	{"a soak of a second too old", window(func(w *gate.SoakWindow) { older(w, 30*day-time.Hour+time.Second) }), codes{gate.SoakTooOld}},
 	{"a soak just young enough", window(func(w *gate.SoakWindow) { older(w, 30*day-time.Hour) }), nil},

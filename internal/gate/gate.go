@@ -75,7 +75,10 @@ type Evidence struct {
 	// Policy is the ClusterImagePolicy that admits the image; there is no signer then.
 	Policy string
 	// Signed is a proven time (timestamp authority or log); zero where there is none.
-	Signed        time.Time
+	Signed time.Time
+	// Statement is the SHA-256 of a soak's signed statement, by which a later statement of
+	// the same soak names it.
+	Statement     string
 	PredicateType string
 	// Exactly one of these is set for the predicate types that have a content.
 	Soak       *Soak

@@ -30,8 +30,9 @@ type candidate struct {
 	problems []Reason
 	// unrelated is set if it is about something else, such as a soak of another environment.
 	unrelated bool
-	// figure is its progress: healthy seconds, or the time of a test run.
-	figure int64
+	// figure is its progress: healthy seconds, or the time of a test run. claimed are the
+	// healthy seconds that it states, of which figure are proven.
+	figure, claimed int64
 }
 
 // compareCandidates orders candidates by how close they are to counting. It compares only
@@ -41,6 +42,7 @@ func compareCandidates(a, b candidate) int {
 		compareBools(a.unrelated, b.unrelated),
 		cmp.Compare(len(a.problems), len(b.problems)),
 		cmp.Compare(b.figure, a.figure),
+		cmp.Compare(b.claimed, a.claimed),
 		cmp.Compare(a.Signer, b.Signer),
 		cmp.Compare(a.Source, b.Source),
 		slices.CompareFunc(a.problems, b.problems, compareReasons),

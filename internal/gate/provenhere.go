@@ -42,7 +42,13 @@ func (j *decision) provenHere() (bool, []Reason) {
 // tests and approvals.
 func (j *decision) assessHere(e Evidence, policy *v1alpha1.ProvenHere) candidate {
 	maxAge := policy.MaxAgeOrDefault()
-	c := j.assessSoak(e, &v1alpha1.SoakRequirement{By: policy.By, Environment: j.Gate.Spec.Environment, Duration: policy.Duration, MaxAge: &maxAge})
+	required := &v1alpha1.SoakRequirement{By: policy.By, Environment: j.Gate.Spec.Environment, Duration: policy.Duration, MaxAge: &maxAge}
+	if o := j.Gate.Spec.Observe; o != nil && o.CheckpointEvery != nil { // this environment's own observer
+		every := *o.CheckpointEvery
+		every.Duration = max(2*every.Duration, minCheckpointEvery)
+		required.CheckpointEvery = &every
+	}
+	c := j.assessSoak(e, required)
 	c.problems = append(c.problems, j.otherCluster(e, policy)...)
 	if len(c.problems) == 0 {
 		c.problems = j.unprovenHere(e, maxAge.Duration)
@@ -169,7 +175,7 @@ func (s *Soak) returns(bound time.Duration) (times []time.Time, why string) {
 // reasons don't count as running.
 func ranDuring(reason string) bool {
 	switch reason {
-	case "Degraded", "MixedDigests", InterruptedNoReadinessProbe, "OtherImage", "Progressing":
+	case "Aborted", "Analyzing", "Degraded", "MixedDigests", InterruptedNoReadinessProbe, "OtherImage", "Paused", "Progressing":
 		return true
 	default:
 		return false

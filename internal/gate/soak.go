@@ -18,19 +18,39 @@ func (j *decision) soak() []Reason {
 	k := soakKind
 	k.need = fmt.Sprintf("a soak of %s in %s", printable.Duration(required.Duration.Duration), quote(required.Environment))
 	k.about = func(e Evidence) bool { return e.Soak != nil }
-	return j.need(k, required.By, func(e Evidence) candidate {
+	assess := func(e Evidence) candidate {
 		c := j.assessSoak(e, required)
 		if c.figure > 0 { // else its figures aren't compared, or there is no time at all
 			c.problems = append(c.problems, j.soakPlatforms(e, required)...)
 		}
 		return c
-	})
+	}
+	if required.Count <= 1 { // unset in a file is 1
+		return j.need(k, required.By, assess)
+	}
+	return j.needObservers(k, required, assess)
+}
+
+// needObservers requires soaks by several observers. It counts as approvals are counted: the
+// same signer twice is one.
+func (j *decision) needObservers(k kind, required *v1alpha1.SoakRequirement, assess func(Evidence) candidate) []Reason {
+	f := j.find(k, required.By, assess)
+	observers := j.people(f.candidates)
+	if len(observers) >= int(required.Count) {
+		return nil
+	}
+	reasons := []Reason{NewReason(SoakObservers, "needs %s by %d of %s, has %d", k.need, required.Count, names(required.By), len(observers))}
+	return append(reasons, j.nearestOther(f, k, required.By, observers)...)
 }
 
 // assessSoak returns a soak with every reason why it doesn't count. Figures that contradict
 // each other aren't compared with the requirement.
 func (j *decision) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) candidate {
-	c := candidate{Evidence: e, figure: j.healthy(e.Soak, required)}
+	claimed := j.healthy(e.Soak, required)
+	c := candidate{Evidence: e, figure: claimed, claimed: claimed}
+	if !j.trustsClock(e) {
+		c.figure = min(claimed, j.provenSeconds(e, required))
+	}
 	elsewhere := j.soakedElsewhere(e, required)
 	c.unrelated = len(elsewhere) > 0
 	c.problems = slices.Concat(elsewhere, j.otherChart(e, required), j.otherTemplate(e, required))
@@ -44,7 +64,7 @@ func (j *decision) assessSoak(e Evidence, required *v1alpha1.SoakRequirement) ca
 		c.figure = 0
 		return c
 	}
-	c.problems = append(c.problems, j.soakTime(e, required, c.figure)...)
+	c.problems = append(c.problems, j.soakTime(e, required, claimed, c.figure)...)
 	c.problems = append(c.problems, soakFigures(e, required)...)
 	return c
 }
@@ -99,21 +119,26 @@ func (j *decision) otherTemplate(e Evidence, required *v1alpha1.SoakRequirement)
 	return []Reason{NewReason(OtherTemplate, "%s has no workload with the pod template that is deployed (%s)", e.title(), digests.Short(is))}
 }
 
-// soakTime judges how long it soaked and how long ago.
-func (j *decision) soakTime(e Evidence, required *v1alpha1.SoakRequirement, healthy int64) []Reason {
+// soakTime judges how long it soaked, by its own figures and by those that are proven, and how
+// long ago.
+func (j *decision) soakTime(e Evidence, required *v1alpha1.SoakRequirement, claimed, proven int64) []Reason {
 	var reasons []Reason
 	at, reason := j.madeAt(e, e.Soak.Window.FinishedAt)
 	if reason != nil {
 		reasons = append(reasons, *reason)
 	}
 	// Consistent figures fit a window, so they fit a Duration.
-	if has, need := time.Duration(healthy)*time.Second, required.Duration.Duration; has < need {
-		how := ""
-		if required.Contiguous {
-			how = " without interruption"
-		}
+	need, has := required.Duration.Duration, time.Duration(proven)*time.Second
+	how := ""
+	if required.Contiguous {
+		how = " without interruption"
+	}
+	switch {
+	case time.Duration(claimed)*time.Second < need:
 		reasons = append(reasons, NewReason(SoakTooShort, "needs %s%s in %s, has %s: %s", printable.Duration(need), how, quote(required.Environment), printable.Duration(has), e.title()))
 		reasons = append(reasons, e.noReadinessProbe()...)
+	case has < need && reason == nil:
+		reasons = append(reasons, j.unproven(e, required, how, proven))
 	}
 	if required.MaxAge != nil && reason == nil && !j.ageless {
 		if age := j.at.Sub(at); age > required.MaxAge.Duration {

@@ -79,8 +79,13 @@ type SoakSource struct {
 
 // SoakWindow has the raw figures; the gate recomputes from them.
 type SoakWindow struct {
+	// ID is chosen when the window opens, and the same in all its statements.
+	ID string `json:"id,omitempty"`
+	// Previous is the SHA-256 of the window's statement before this one; empty in the first.
+	Previous  string    `json:"previous,omitempty"`
 	StartedAt time.Time `json:"startedAt"`
-	// FinishedAt is null while the window is open: a signed start.
+	// FinishedAt is the end of the time that the figures cover. It is null while the window
+	// is open: a signed start.
 	FinishedAt            *time.Time `json:"finishedAt"`
 	HealthySeconds        int64      `json:"healthySeconds"`
 	LongestHealthySeconds int64      `json:"longestHealthySeconds"`

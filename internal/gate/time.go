@@ -22,7 +22,7 @@ func (j *decision) madeAt(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 		if stated && claimed.Before(at) {
 			at = *claimed
 		}
-	case j.signers[e.Signer].Time != v1alpha1.TimeTrustSigner:
+	case !j.trustsClock(e):
 		reason := NewReason(NoTrustedTime, "%s has no proven time, and the Gate doesn't trust the clock of %s (time: TrustSigner)", e.title(), quote(e.Signer))
 		return time.Time{}, &reason
 	case !stated:
@@ -36,6 +36,11 @@ func (j *decision) madeAt(e Evidence, claimed *time.Time) (time.Time, *Reason) {
 		return time.Time{}, &reason
 	}
 	return at, nil
+}
+
+// trustsClock reports whether the Gate trusts the clock of a statement's signer.
+func (j *decision) trustsClock(e Evidence) bool {
+	return j.signers[e.Signer].Time == v1alpha1.TimeTrustSigner
 }
 
 // tooOld reports a statement older than maxAge; exactly that age passes. A digest that
