@@ -220,10 +220,7 @@ func TestIdentities(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			image := env.Push(t, "bank/ledger")
 			repository, digest, _ := strings.Cut(image, "@")
-			signer, err := evidence.KeylessSigner(test.services.FulcioURL, sigstore.Token(test.subject))
-			if err != nil {
-				t.Fatal(err)
-			}
+			signer := evidence.KeylessSigner(test.services.FulcioURL, func() (string, error) { return sigstore.Token(test.subject), nil })
 			if test.stamped {
 				signer = signer.WithTimestamps(test.services.TimestampURL)
 			}

@@ -42,7 +42,7 @@ type attestation struct {
 	predicateType string
 	noun          string
 
-	signing   signingFlags
+	signing   evidence.SignerOptions
 	registry  cloud.Options
 	predicate string
 	evidence  string
@@ -58,7 +58,7 @@ func (a *attestation) command(cmd *cobra.Command, build predicateFrom) *cobra.Co
 	var predicateFlags []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { predicateFlags = append(predicateFlags, f.Name) })
 	flags := cmd.Flags()
-	a.signing.addTo(flags)
+	a.signing.AddTo(flags)
 	a.registry.AddTo(flags)
 	flags.StringVar(&a.evidence, "evidence", "", "`repository` to attach it in, if the Gate names one for attestations (default: the image's)")
 	flags.StringVar(&a.predicate, "predicate", "", "`file` with the whole predicate as JSON, instead of its flags")
@@ -86,7 +86,7 @@ func (a *attestation) run(ctx context.Context, image string, build predicateFrom
 	if err != nil {
 		return err
 	}
-	signer, err := a.signing.signer(ctx)
+	signer, err := a.signing.Signer(ctx)
 	if err != nil {
 		return err
 	}

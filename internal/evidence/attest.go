@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/registry"
 )
 
@@ -20,6 +21,8 @@ type Attested struct {
 	Subjects []string `json:"subjects"`
 	// PredicateType of the statement.
 	PredicateType string `json:"predicateType"`
+	// Statement is the SHA-256 of the signed statement.
+	Statement string `json:"statement"`
 	// Bundle is the signed statement.
 	Bundle []byte `json:"-"`
 }
@@ -80,7 +83,7 @@ func Attest(ctx context.Context, client *registry.Client, signer *Signer, target
 	if err != nil {
 		return Attested{}, err
 	}
-	bundle, err := signer.sign(ctx, claim)
+	payload, bundle, err := signer.sign(ctx, claim)
 	if err != nil {
 		return Attested{}, err
 	}
@@ -93,7 +96,7 @@ func Attest(ctx context.Context, client *registry.Client, signer *Signer, target
 			predicateTypeAnnotation: predicateType,
 		},
 	}
-	attested := Attested{PredicateType: predicateType, Bundle: bundle}
+	attested := Attested{PredicateType: predicateType, Statement: digests.Sum(payload), Bundle: bundle}
 	subjects := target.subjects()
 	for _, subject := range slices.Backward(subjects) {
 		if attested.Digest, err = client.Push(ctx, cmp.Or(target.Evidence, target.Repository), subject, artifact); err != nil {

@@ -45,8 +45,7 @@ func TestKeylessSignerOfPerson(t *testing.T) {
 	s := startServices(t)
 	w := newFixture(t, registrytest.WithReferrers).trusting(s)
 	for _, email := range []string{"ana@example.com", "mallory@example.com"} {
-		signer, err := KeylessSigner(s.FulcioURL, s.Token(email))
-		check(t, err)
+		signer := KeylessSigner(s.FulcioURL, func() (string, error) { return s.Token(email), nil })
 		w.attest(t, signer.WithTimestamps(s.TimestampURL), gate.PredicateApproval, json.RawMessage(`{"ladder":"shop","environment":"prod"}`))
 	}
 	got, err := w.fetch(t, ana)
@@ -75,8 +74,7 @@ func TestKeylessReportsServiceFailure(t *testing.T) {
 	w := newFixture(t, registrytest.WithReferrers)
 	target, err := FindTarget(t.Context(), w.client, w.repository, w.digest)
 	check(t, err)
-	refused, err := KeylessSigner(s.FulcioURL, "no.token.here")
-	check(t, err)
+	refused := KeylessSigner(s.FulcioURL, func() (string, error) { return "no.token.here", nil })
 	for name, signer := range map[string]*Signer{
 		"a token that isn't one":              refused,
 		"an authority that answers otherwise": newKey(t).WithTimestamps(s.FulcioURL),
@@ -129,8 +127,7 @@ func TestKeylessIsVerifiedByCosign(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, c := startServices(t), newCosign(t)
 			w := newFixture(t, kind).trusting(s)
-			signer, err := KeylessSigner(s.FulcioURL, s.Token("ana@example.com"))
-			check(t, err)
+			signer := KeylessSigner(s.FulcioURL, func() (string, error) { return s.Token("ana@example.com"), nil })
 			w.attest(t, signer.WithTimestamps(s.TimestampURL), gate.PredicateApproval, json.RawMessage(`{"ladder":"shop","environment":"prod"}`))
 			verify := func(email string) error {
 				_, err := c.run(t, "verify-attestation", "--trusted-root", s.root, "--use-signed-timestamps", "--insecure-ignore-tlog=true", "--insecure-ignore-sct=true",

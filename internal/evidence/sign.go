@@ -25,7 +25,9 @@ import (
 
 // Signer signs statements with a private key in a file or a KMS, or with an identity.
 type Signer struct {
-	keypair sign.Keypair
+	keypair sign.Keypair // nil where each signature has its own
+	// token returns the OIDC token of a keyless signer.
+	token func() (string, error)
 	// extras are added to a signature: certificate, timestamps, log entries.
 	extras sign.BundleOptions
 }
@@ -52,17 +54,12 @@ func (s *Signer) WithLog(url string, version uint32) *Signer {
 	return &with
 }
 
-// KeylessSigner returns a Signer with a temporary key, for which the Fulcio at a URL issues a
-// certificate to the holder of an OIDC token.
-func KeylessSigner(fulcioURL, identityToken string) (*Signer, error) {
-	key, err := sign.NewEphemeralKeypair(nil)
-	if err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
-	}
-	return &Signer{keypair: key, extras: sign.BundleOptions{
-		CertificateProvider:        sign.NewFulcio(&sign.FulcioOptions{BaseURL: strings.TrimSuffix(fulcioURL, "/"), Retries: serviceRetries}),
-		CertificateProviderOptions: &sign.CertificateProviderOptions{IDToken: identityToken},
-	}}, nil
+// KeylessSigner returns a Signer with a temporary key for each signature, for which the Fulcio
+// at a URL issues a certificate to the holder of an OIDC token.
+func KeylessSigner(fulcioURL string, token func() (string, error)) *Signer {
+	return &Signer{token: token, extras: sign.BundleOptions{
+		CertificateProvider: sign.NewFulcio(&sign.FulcioOptions{BaseURL: strings.TrimSuffix(fulcioURL, "/"), Retries: serviceRetries}),
+	}}
 }
 
 // Password returns the password of an encrypted key.
@@ -108,26 +105,45 @@ func NewSigner(key signature.SignerVerifier) (*Signer, error) {
 	return &Signer{keypair: keypair{key: key, public: public, algorithm: algorithm, der: der}}, nil
 }
 
-// PublicPEM returns the public key for a Gate's signer. The key of a keyless signer is
-// temporary and can't be used there.
+// PublicPEM returns the public key for a Gate's signer. A keyless signer has none.
 func (s *Signer) PublicPEM() string {
+	if s.keypair == nil {
+		return ""
+	}
 	pem, _ := s.keypair.GetPublicKeyPem() // it was encoded before, in the constructor
 	return pem
 }
 
-// sign returns a bundle with the signed statement.
-func (s *Signer) sign(ctx context.Context, claim statement) ([]byte, error) {
-	payload, err := json.Marshal(claim)
+// ProvesTime reports whether the signatures have proven times, by a timestamping authority or
+// a transparency log.
+func (s *Signer) ProvesTime() bool {
+	return len(s.extras.TimestampAuthorities)+len(s.extras.TransparencyLogs) > 0
+}
+
+// sign returns the statement as it is signed, and the bundle with it.
+func (s *Signer) sign(ctx context.Context, claim statement) (payload, bundle []byte, err error) {
+	payload, err = json.Marshal(claim)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the statement: %w", err)
+		return nil, nil, fmt.Errorf("encoding the statement: %w", err)
 	}
-	extras := s.extras
+	extras, key := s.extras, s.keypair
 	extras.Context = ctx
-	signed, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: payloadType}, s.keypair, extras)
-	if err != nil {
-		return nil, fmt.Errorf("signing: %w", err)
+	if key == nil {
+		if key, err = sign.NewEphemeralKeypair(nil); err != nil {
+			return nil, nil, fmt.Errorf("creating a temporary key: %w", err)
+		}
+		token, err := s.token()
+		if err != nil {
+			return nil, nil, err
+		}
+		extras.CertificateProviderOptions = &sign.CertificateProviderOptions{IDToken: token}
 	}
-	return protojson.Marshal(signed)
+	signed, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: payloadType}, key, extras)
+	if err != nil {
+		return nil, nil, fmt.Errorf("signing: %w", err)
+	}
+	bundle, err = protojson.Marshal(signed)
+	return payload, bundle, err
 }
 
 // keypair is a sign.Keypair over any signer that sigstore knows: key files and KMSs.

@@ -380,17 +380,16 @@ func TestTimestampReplacesSignerClock(t *testing.T) {
 	timed := inGate("observer", key)
 	timed.Timestamp = "corp"
 	now := time.Now()
-	soak, err := json.Marshal(gate.Soak{
-		Environment: "staging", Image: gate.SoakImage{Repository: "r.example.com/shop/web"},
-		Window: gate.SoakWindow{StartedAt: now.Add(-time.Hour), FinishedAt: &now, HealthySeconds: 3600},
+	result, err := json.Marshal(gate.Test{
+		Result: "PASSED", Configuration: []gate.TestConfiguration{{Name: "e2e"}}, PassedTests: []string{"checkout"}, FinishedAt: &now,
 	})
 	check(t, err)
-	bundle := signed(t, key, about(gate.PredicateSoak, string(soak), digestA))
+	bundle := signed(t, key, about(gate.PredicateTest, string(result), digestA))
 	request := gate.Request{
 		Gate: &v1alpha1.Gate{Spec: v1alpha1.GateSpec{
 			Environment: "prod", Namespaces: []string{"shop"}, Images: []v1alpha1.GateImage{{Repository: "r.example.com/shop/web"}},
 			Signers:  []v1alpha1.Signer{timed},
-			Requires: v1alpha1.Requirements{Soak: &v1alpha1.SoakRequirement{By: []string{"observer"}, Environment: "staging", Duration: metav1.Duration{Duration: time.Hour}}},
+			Requires: v1alpha1.Requirements{Tests: []v1alpha1.TestRequirement{{Name: "e2e", By: []string{"observer"}, MaxAge: &metav1.Duration{Duration: time.Hour}}}},
 		}},
 		Image: gate.Image{Repository: "r.example.com/shop/web", Digest: digestA}, Now: now,
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/envladder/envladder/api/v1alpha1"
+	"github.com/envladder/envladder/internal/digests"
 	"github.com/envladder/envladder/internal/gate"
 	"github.com/envladder/envladder/internal/panics"
 )
@@ -196,6 +197,9 @@ func (b parsedBundle) evidence(digest string, claims []claim) ([]gate.Evidence, 
 		return nil, fmt.Errorf("the statement isn't about %s", digest)
 	}
 	said := statement.evidence()
+	if said.Soak != nil {
+		said.Statement = digests.Sum(b.payload)
+	}
 	all := make([]gate.Evidence, len(claims))
 	for i, w := range claims {
 		all[i] = said

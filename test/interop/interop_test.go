@@ -157,7 +157,8 @@ const (
 )
 
 // keylessGate requires a signature and tests from CI, an approval from a person, and a soak
-// signed with a key and a timestamp.
+// signed with a key and a timestamp. A soak by hand has no statements before it, so it counts
+// only because the Gate trusts the signer's clock.
 const keylessGate = `apiVersion: envladder.dev/v1alpha1
 kind: Gate
 metadata: {name: shop-prod}
@@ -169,7 +170,7 @@ spec:
   signers:
   - {name: ci, keyless: {issuer: %[1]q, subject: ci@example.com, trustedRoot: corp}}
   - {name: managers, keyless: {issuer: %[1]q, subject: ana@example.com, trustedRoot: corp}}
-  - {name: observer, timestamp: corp, key: {data: %[2]q}}
+  - {name: observer, timestamp: corp, time: TrustSigner, key: {data: %[2]q}}
   requires:
     signature: {by: [ci]}
     tests: [{name: e2e, by: [ci], maxAge: 1h}]
