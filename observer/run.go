@@ -36,9 +36,9 @@ type Config struct {
 	Cluster *rest.Config
 	// Signer of soaks.
 	Signer *evidence.Signer
-	// Key is the content of the signing key's file; Soaks are sealed with a key that is
-	// derived from it.
-	Key []byte
+	// SealKey is a secret of at least 32 bytes. Soaks are sealed with a key that is derived
+	// from it. With another one, every digest is measured again from the start.
+	SealKey []byte
 	// Registry that images and soaks are in.
 	Registry *registry.Client
 	// Interval between observations.
@@ -149,7 +149,7 @@ func newEngine(config Config, manager ctrl.Manager) (*engine.Engine, error) {
 		Gates:    manager.GetCache(),
 		Catalog:  watch.NewCatalog(config.Registry, config.Log),
 		Nodes:    watch.NewNodes(live),
-		Store:    soakstore.New(live, config.Key, self.Instance, recorder, config.Log),
+		Store:    soakstore.New(live, config.SealKey, self.Instance, recorder, config.Log),
 		Attester: engine.NewAttester(config.Registry, config.Signer),
 		Recorder: recorder,
 		Observer: self,

@@ -190,7 +190,7 @@ func (s *staging) config() Config {
 	}
 	// Without the client's retries, which take seconds where a registry is down.
 	return Config{
-		Cluster: cluster, Signer: s.signer, Key: s.key, Registry: registry.NewClientOver(http.DefaultTransport),
+		Cluster: cluster, Signer: s.signer, SealKey: s.key, Registry: registry.NewClientOver(http.DefaultTransport),
 		Interval: 10 * time.Second, LeaderElectionNamespace: "envladder", HealthListen: "0", Version: "v0.0.0-test",
 		Log: slog.New(slog.NewTextHandler(s.logs, nil)),
 	}

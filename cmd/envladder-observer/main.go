@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/envladder/envladder/internal/cli"
 	"github.com/envladder/envladder/internal/evidence"
+	"github.com/envladder/envladder/internal/files"
 	"github.com/envladder/envladder/internal/registry/cloud"
 	"github.com/envladder/envladder/observer"
 )
@@ -32,13 +35,20 @@ the next environment reads it.
 Its figures are in Soaks ("kubectl get soaks"), so that a restart resumes them; time that
 no observer saw doesn't count. With several replicas, the elected leader measures.
 
-It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASSWORD.`,
+With --timestamp-server-url the time of each statement is proven, and checkpoints are
+signed on the way to a soak, so that a Gate need not trust the observer's clock.
+
+It serves GET /healthz and /readyz.`,
 		Example: `  # In a cluster, with the key mounted from a Secret
   envladder-observer --key /key/cosign.key
 
   # Outside the cluster, with a key that "cosign generate-key-pair" wrote
   COSIGN_PASSWORD=… envladder-observer --kubeconfig ~/.kube/config --key staging.key \
     --leader-elect=false --health-probe-bind-address 127.0.0.1:8081
+
+  # With a key in a KMS, and proven times
+  envladder-observer --key awskms:///alias/observer --seal-key /seal/seal.key \
+    --timestamp-server-url https://tsa.example.com/api/v1/timestamp
 
   # The results
   kubectl get soaks --all-namespaces`,
@@ -47,22 +57,24 @@ It serves GET /healthz and /readyz. The key's password is read from $COSIGN_PASS
 	}
 	flags := root.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster to observe (default: the cluster that it runs in)")
-	flags.StringVar(&o.key, "key", "", "`file` of the private key that soaks are signed with: PEM, or cosign's encrypted one")
+	o.signer.AddTo(flags)
+	flags.StringVar(&o.sealKey, "seal-key", "", "`file` with a secret of at least 32 bytes that authenticates the figures in Soaks (default: the file of --key); required for a key in a KMS and without a key")
 	flags.DurationVar(&o.interval, "interval", 10*time.Second, "`time` between observations: 1s to 1m")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "elect one of several replicas to measure")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the leader election Lease (default: the one that it runs in)")
 	flags.StringVar(&o.healthListen, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 is none")
-	flags.StringVar(&o.timestampURL, "timestamp-server-url", "", "`URL` of a timestamping authority (RFC 3161) that certifies when a soak was signed; none if unset")
 	o.registry.AddTo(flags)
 	o.log.AddTo(flags)
 	cli.SetGrace(root, 35*time.Second) // the manager gives its parts 30 s
-	cobra.CheckErr(root.MarkFlagRequired("key"))
+	root.MarkFlagsOneRequired("key", "identity-token")
+	root.MarkFlagsMutuallyExclusive("key", "identity-token")
 	return root
 }
 
 type options struct {
-	kubeconfig, key, leaderElectionNamespace, healthListen string
-	timestampURL                                           string
+	kubeconfig, leaderElectionNamespace, healthListen string
+	sealKey                                           string
+	signer                                            evidence.SignerOptions
 	registry                                               cloud.Options
 	interval                                               time.Duration
 	leaderElect                                            bool
@@ -77,13 +89,13 @@ func (o *options) run(cmd *cobra.Command) error {
 	if o.interval < time.Second || o.interval > time.Minute {
 		return fmt.Errorf("--interval %s: use 1s to 1m", o.interval)
 	}
-	key, err := evidence.ReadKeyFile(o.key, passwordEnv)
+	signer, err := o.signer.Signer(cmd.Context())
 	if err != nil {
 		return err
 	}
-	signer := key.Signer
-	if o.timestampURL != "" {
-		signer = signer.WithTimestamps(o.timestampURL)
+	seal, err := o.readSealKey()
+	if err != nil {
+		return err
 	}
 	client, err := o.registry.Client()
 	if err != nil {
@@ -97,7 +109,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	return observer.Run(cmd.Context(), observer.Config{
 		Cluster:                 cluster,
 		Signer:                  signer,
-		Key:                     key.Content,
+		SealKey:                 seal,
 		Registry:                client,
 		Interval:                o.interval,
 		LeaderElect:             o.leaderElect,
@@ -108,5 +120,28 @@ func (o *options) run(cmd *cobra.Command) error {
 	})
 }
 
-// passwordEnv is the variable of the key's password, the same as cosign's.
-const passwordEnv = "COSIGN_PASSWORD"
+const (
+	// minSealKey is what HMAC-SHA-256 needs, maxSealKey more than any key file has.
+	minSealKey = 32
+	maxSealKey = 64 << 10
+)
+
+// readSealKey returns the secret that authenticates the figures in Soaks. A key file is one, but
+// with it a new key begins every measurement again.
+func (o *options) readSealKey() ([]byte, error) {
+	path, flag := o.sealKey, "--seal-key"
+	if path == "" {
+		if o.signer.Key == "" || strings.Contains(o.signer.Key, "://") {
+			return nil, errors.New("--seal-key is required, since --key isn't a file: name a file with at least 32 random bytes (head -c 32 /dev/urandom)")
+		}
+		path, flag = o.signer.Key, "--key"
+	}
+	content, err := files.Read(path, maxSealKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", flag, err)
+	}
+	if len(content) < minSealKey {
+		return nil, fmt.Errorf("%s %q has %d bytes, at least %d are needed (head -c 32 /dev/urandom)", flag, path, len(content), minSealKey)
+	}
+	return content, nil
+}

@@ -298,7 +298,10 @@ func TestChartRejectsInvalidValues(t *testing.T) {
 		"writer without a namespace":    {"observer: {enabled: true, keySecret: key}\nguard: {namespace: {writers: [calico]}}", "write namespace/name"},
 		"trusted roots teams can write": {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: ladder-roots}}", "lets teams write ConfigMaps"},
 		"two sources of trusted roots":  {"webhook: {enabled: true, enforce: [shop], trustedRoots: {configMap: a, secret: b}}", "name one"},
-		"an observer without a key":     {"observer: {enabled: true}", "observer.keySecret is empty"},
+		"observer without a key":        {"observer: {enabled: true}", "set exactly one of observer.keySecret"},
+		"observer with two keys":        {"observer: {enabled: true, keySecret: key, kms: \"awskms:///alias/observer\"}", "set exactly one of observer.keySecret"},
+		"observer's KMS without a seal": {"observer: {enabled: true, kms: \"awskms:///alias/observer\"}", "observer.sealSecret is empty"},
+		"keyless without a timestamp":   {"observer: {enabled: true, sealSecret: seal, keyless: {fulcioURL: \"https://fulcio.example.com\"}}", "observer.timestampURL is empty"},
 		"previews without a token":      {"appset: {enabled: true, ladders: [{name: shop, configMap: l}]}", "appset.tokenSecret is empty"},
 		"previews without a ladder":     {"appset: {enabled: true, tokenSecret: t}", "appset.ladders is empty"},
 	} {

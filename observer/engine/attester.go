@@ -36,33 +36,41 @@ func NewAttester(client *registry.Client, signer *evidence.Signer) Attester {
 	return Attester{client, signer, make(chan struct{}, maxSigning)}
 }
 
+// ProvesTime reports whether the statements have proven times.
+func (a Attester) ProvesTime() bool { return a.signer.ProvesTime() }
+
 // attestJob is a statement to sign. It is a copy: the engine goes on measuring.
 type attestJob struct {
 	key       soakstore.Key
-	after     time.Duration
+	due       dueStatement
 	evidence  string
 	statement gate.Soak
 	platforms map[string]int64 // healthy seconds
 	healthy   int64            // seconds
+	proven    int64            // seconds that it proves, with the statements before it
 }
 
 // attestResult is the result of a job.
 type attestResult struct {
 	attestJob
 
-	digest string
-	err    error
+	digest          string // of the manifest in the registry
+	statementDigest string // of what was signed
+	err             error
 }
 
-func (e *Engine) newJob(t *tracker, after time.Duration) attestJob {
+func (e *Engine) newJob(t *tracker, due dueStatement, now time.Time) attestJob {
 	j := attestJob{
-		key: t.Key, after: after, evidence: t.evidence,
-		statement: t.statement(after == 0, e.cluster, e.Observer),
+		key: t.Key, due: due, evidence: t.evidence,
+		statement: t.statement(due.kind == startStatement, e.cluster, e.Observer),
 		platforms: map[string]int64{},
+		healthy:   t.window.Healthy,
 	}
-	if after > 0 {
-		j.healthy = t.window.Healthy
+	if due.kind != startStatement {
 		maps.Copy(j.platforms, t.window.Platforms)
+	}
+	if t.checkpoint != nil && !due.renewal {
+		j.proven = t.provenAt(now)
 	}
 	return j
 }
@@ -70,8 +78,9 @@ func (e *Engine) newJob(t *tracker, after time.Duration) attestJob {
 func (a Attester) start(ctx context.Context, j attestJob, results chan<- attestResult) {
 	go func() {
 		r := attestResult{attestJob: j}
-		r.err = panics.Catch(func() (err error) {
-			r.digest, err = a.attest(ctx, j)
+		r.err = panics.Catch(func() error {
+			attested, err := a.attest(ctx, j)
+			r.digest, r.statementDigest = attested.Digest, attested.Statement
 			return err
 		})
 		select {
@@ -81,26 +90,26 @@ func (a Attester) start(ctx context.Context, j attestJob, results chan<- attestR
 	}()
 }
 
-func (a Attester) attest(ctx context.Context, j attestJob) (digest string, err error) {
+func (a Attester) attest(ctx context.Context, j attestJob) (evidence.Attested, error) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return evidence.Attested{}, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, signTimeout)
 	defer cancel()
 	target, err := evidence.FindTarget(ctx, a.registry, j.key.Spec.Repository, j.key.Spec.Digest)
 	if err != nil {
-		return "", err
+		return evidence.Attested{}, err
 	}
 	target.Evidence = j.evidence
-	j.statement.Image.Platforms = soakPlatforms(target, j.platforms, j.healthy)
-	attested, err := evidence.Attest(ctx, a.registry, a.signer, target, gate.PredicateSoak, j.statement)
-	if err != nil {
-		return "", err
+	total := j.healthy
+	if j.due.kind == startStatement {
+		total = 0
 	}
-	return attested.Digest, nil
+	j.statement.Image.Platforms = soakPlatforms(target, j.platforms, total)
+	return evidence.Attest(ctx, a.registry, a.signer, target, gate.PredicateSoak, j.statement)
 }
 
 // handleResult notes the result of a job.
@@ -110,13 +119,10 @@ func (e *Engine) handleResult(ctx context.Context, r attestResult) error {
 		return nil // the digest stopped meanwhile
 	}
 	t.signing = false
-	if !t.window.StartedAt.Equal(r.statement.Window.StartedAt) {
+	if t.id != r.statement.Window.ID {
 		return nil // the window started again meanwhile
 	}
-	subject := fmt.Sprintf("a soak of %s", printable.Duration(r.after))
-	if r.after == 0 {
-		subject = "the start of a soak"
-	}
+	subject := r.due.String()
 	if r.err != nil {
 		t.failures++
 		wait := backoff(t.failures)
@@ -128,10 +134,29 @@ func (e *Engine) handleResult(ctx context.Context, r attestResult) error {
 	}
 	t.failures, t.failure, t.retryAt = 0, "", 0
 	at, _ := e.Clock.Read()
-	t.addAttestation(r.after, at, r.digest)
-	e.Recorder.Eventf(t.Soak, corev1.EventTypeNormal, "Attested", "%s was signed: %s", subject, r.digest)
-	e.Log.Info("attested", "namespace", t.Namespace, "soak", t.Soak.Name, "after", r.after, "attestation", r.digest)
+	renewed := t.checkpoint != nil && t.checkpoint.Renewing || r.due.renewal
+	t.addStatement(r, at)
+	e.Log.Info("attested", "namespace", t.Namespace, "soak", t.Soak.Name, "statement", subject, "attestation", r.digest)
+	switch {
+	case r.due.kind == checkpointStatement: // many, and nothing that people wait for
+	case renewed:
+		e.Recorder.Eventf(t.Soak, corev1.EventTypeNormal, "Renewed", "%s was signed again: %s", subject, r.digest)
+	default:
+		e.Recorder.Eventf(t.Soak, corev1.EventTypeNormal, "Attested", "%s was signed: %s", subject, r.digest)
+	}
 	return e.save(ctx, t)
+}
+
+// String returns the statement for messages.
+func (d dueStatement) String() string {
+	switch d.kind {
+	case startStatement:
+		return "the start of a soak"
+	case checkpointStatement:
+		return "a checkpoint of a soak"
+	default:
+		return "a soak of " + printable.Duration(d.after)
+	}
 }
 
 // backoff returns how long to wait after so many failures.

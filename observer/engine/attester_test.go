@@ -42,7 +42,7 @@ func TestAttesterPushesToEvidenceRepository(t *testing.T) {
 	}
 	for repository, want := range map[string]int{"shop/web": 0, "evidence/web": 1} {
 		listed, err := client.Referrers(t.Context(), server.Name(repository), digest)
-		if err != nil || len(listed) != want || want == 1 && listed[0].Digest != attached {
+		if err != nil || len(listed) != want || want == 1 && listed[0].Digest != attached.Digest {
 			t.Errorf("%s: %+v, %v", repository, listed, err)
 		}
 	}

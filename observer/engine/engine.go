@@ -148,6 +148,9 @@ func (e *Engine) observeAll(ctx context.Context) error {
 // elapsed returns the time by the monotonic clock.
 func (e *Engine) elapsed() time.Duration { return watch.Now(e.Clock).Elapsed }
 
+// now returns the time by the wall clock.
+func (e *Engine) now() time.Time { return watch.Now(e.Clock).Wall }
+
 // Watcher returns the watcher of a namespace. Tests call it between two observations.
 func (e *Engine) Watcher(namespace string) *watch.NamespaceWatcher {
 	return e.namespaces[namespace].watcher

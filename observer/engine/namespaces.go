@@ -17,6 +17,8 @@ const callTimeout = 5 * time.Second
 type namespace struct {
 	name    string
 	watcher *watch.NamespaceWatcher
+	// rollouts is set where the watcher watches Argo Rollouts too.
+	rollouts bool
 	// continuousSince is since when it has been watched without a break; zero where there
 	// was one, and after it the Soaks of stopped digests are not up to date yet.
 	continuousSince time.Time
@@ -37,10 +39,24 @@ func (e *Engine) syncWatchers(ctx context.Context, gates []*watch.Gate) {
 			e.unwatch(ctx, ns)
 		}
 	}
+	rollouts, err := watch.ServesRollouts(e.Client)
+	if err != nil { // what is watched stays as it is
+		e.Log.Warn("cannot find out whether the cluster has Argo Rollouts", "error", err)
+	}
 	for name := range listed {
-		if e.namespaces[name] == nil {
-			e.namespaces[name] = &namespace{name: name, watcher: watch.Start(ctx, e.Client, name, e.Log)}
+		ns := e.namespaces[name]
+		switch {
+		case ns == nil:
+			ns = &namespace{name: name}
+			e.namespaces[name] = ns
+		case ns.rollouts == rollouts || err != nil:
+			continue
+		default: // Argo Rollouts' CRD was installed, or deleted
+			ns.watcher.Stop()
+			ns.continuousSince = time.Time{}
 		}
+		ns.rollouts = rollouts
+		ns.watcher = watch.Start(ctx, e.Client, name, rollouts, e.Log)
 	}
 }
 

@@ -139,7 +139,7 @@ func (e *Engine) open(ctx context.Context, ns *namespace, key soakstore.Key) (*t
 	if err != nil {
 		return nil, err
 	}
-	return newTrackerFrom(ns, r, resumable), nil
+	return e.newTrackerFrom(ns, r, resumable), nil
 }
 
 // addSample adds a sample to a tracker. It reads no clock: the sample's time ends with
@@ -156,7 +156,7 @@ func (e *Engine) addSample(ctx context.Context, t *tracker, h watch.Health, s wi
 // save writes the Soak of a tracker. Only after that has shown that this replica is the
 // leader are due statements signed.
 func (e *Engine) save(ctx context.Context, t *tracker) error {
-	err := e.Store.Write(ctx, &t.Record, t.status(e.Observer))
+	err := e.Store.Write(ctx, &t.Record, t.status(e.Observer, e.now()))
 	switch {
 	case errors.Is(err, soakstore.ErrSuperseded):
 		return err
@@ -169,9 +169,10 @@ func (e *Engine) save(ctx context.Context, t *tracker) error {
 		e.Log.Error("writing a Soak failed; its figures stay in memory", "error", err)
 		return nil
 	}
-	if after, due := t.due(); due && !t.signing && e.elapsed() >= t.retryAt {
+	now := e.now()
+	if statement, due := t.due(now); due && !t.signing && e.elapsed() >= t.retryAt {
 		t.signing = true
-		e.Attester.start(ctx, e.newJob(t, after), e.results)
+		e.Attester.start(ctx, e.newJob(t, statement, now), e.results)
 	}
 	return nil
 }
@@ -189,14 +190,14 @@ func (e *Engine) stop(ctx context.Context, key soakstore.Key, h watch.Health, s 
 func (e *Engine) close(ctx context.Context, t *tracker, h watch.Health, s window.Sample) {
 	h.Reason = v1alpha1.SoakNotRunning
 	e.addSample(ctx, t, h, s)
-	err := e.Store.Write(ctx, &t.Record, t.status(e.Observer))
+	err := e.Store.Write(ctx, &t.Record, t.status(e.Observer, e.now()))
 	if errors.Is(err, soakstore.ErrDeleted) {
 		return
 	}
 	if err != nil {
 		e.Log.Error("writing the Soak of a stopped digest failed; time since its last status doesn't count", "error", err)
 	}
-	if !e.trackers.addPending(t) {
+	if !e.trackers.addPending(t, e.now()) {
 		e.Log.Error("too many statements of stopped digests wait for their registries; signing this one after the next start", "namespace", t.Namespace, "soak", soakstore.Name(t.Spec))
 	}
 }

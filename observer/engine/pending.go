@@ -14,7 +14,7 @@ import (
 func (e *Engine) flushPending(ctx context.Context, gates []*watch.Gate) error {
 	for key, t := range e.trackers.pending {
 		t.applyGates(watch.InNamespace(gates, key.Namespace))
-		if _, due := t.due(); !due {
+		if _, due := t.due(e.now()); !due {
 			delete(e.trackers.pending, key)
 			continue
 		}

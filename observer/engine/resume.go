@@ -32,7 +32,7 @@ func (e *Engine) resumeStopped(ctx context.Context, ns *namespace, wanted map[so
 		case e.trackers.active[key] != nil || soak.Name != soakstore.Name(soak.Spec):
 		case stopped && (soak.Status.Window == nil || !e.Store.Sealed(soak)): // it has no time
 		case stopped || !isWanted(key, wanted):
-			t := newTrackerFrom(ns, soakstore.Record{Key: key, Soak: soak}, e.Store.Resumable(key, soak))
+			t := e.newTrackerFrom(ns, soakstore.Record{Key: key, Soak: soak}, e.Store.Resumable(key, soak))
 			e.trackers.takePending(t)
 			t.applyGates(gates)
 			t.window.AddStopped(observedUntil)
@@ -55,8 +55,9 @@ func isWanted(key soakstore.Key, wanted map[soakstore.Key]watch.Health) bool {
 
 // newTrackerFrom returns a tracker for a Soak, with the Soak's figures where they are the
 // observer's own.
-func newTrackerFrom(ns *namespace, r soakstore.Record, resumable bool) *tracker {
+func (e *Engine) newTrackerFrom(ns *namespace, r soakstore.Record, resumable bool) *tracker {
 	t := newTracker(r.Key)
+	t.provesTime = e.Attester.ProvesTime()
 	t.Soak = r.Soak
 	if resumable {
 		t.resume(r.Soak)

@@ -19,7 +19,7 @@ func (t *tracker) statement(start bool, cluster string, observer v1alpha1.SoakOb
 		Cluster: cluster, Namespace: t.Namespace,
 		Image:    gate.SoakImage{Repository: t.Spec.Repository, Digest: t.Spec.Digest},
 		Chart:    gate.SoakChart{Digest: t.chart},
-		Window:   gate.SoakWindow{StartedAt: t.window.StartedAt, MinReady: t.window.MinReady},
+		Window:   gate.SoakWindow{StartedAt: t.window.StartedAt, MinReady: t.window.MinReady, HealthySeconds: t.window.Healthy, LongestHealthySeconds: t.window.LongestHealthy, InterruptedSeconds: t.window.Interrupted},
 		Observer: gate.SoakObserver{Version: observer.Version, Instance: observer.Instance},
 	}
 	if !t.firstSeen.IsZero() {
@@ -31,6 +31,10 @@ func (t *tracker) statement(start bool, cluster string, observer v1alpha1.SoakOb
 	if !start {
 		measured := t.window.UntilHealthy()
 		soak.Window = soakWindow(&measured)
+	}
+	soak.Window.ID = t.id
+	if t.checkpoint != nil {
+		soak.Window.Previous = t.checkpoint.Statement
 	}
 	return soak
 }

@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"crypto/rand"
 	"maps"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +27,7 @@ const (
 type tracker struct {
 	soakstore.Record
 	attestState
+	schedule
 
 	window window.Window
 	// firstSeen is when a workload first referenced the digest, by a clock that is still
@@ -38,10 +39,14 @@ type tracker struct {
 	chart        string
 	chartChanged bool
 	// restarts that were counted, by pod.
-	restarts     map[types.UID]int32
+	restarts map[types.UID]int32
+	// id is the window's in its statements.
+	id           string
 	start        *v1alpha1.SoakAttestation
 	attestations []v1alpha1.SoakAttestation
-	thresholds   []time.Duration
+	// checkpoint is the last statement, which the next one follows; nil before the first.
+	checkpoint *v1alpha1.SoakCheckpoint
+	renewals   int32
 	// evidence is the repository for attestations, where the Gate has one.
 	evidence string
 }
@@ -73,16 +78,26 @@ func (t *tracker) resume(soak *v1alpha1.Soak) {
 	t.restarts = soakstore.ReadPods(status)
 	t.start = status.Start
 	t.attestations = status.Attestations
+	t.checkpoint = status.Checkpoint
+	t.renewals = status.Renewals
+	if status.Window != nil {
+		t.id = status.Window.ID
+	}
 }
 
 // applyGates takes over what the tracker's Gate requires; nothing where it isn't among
 // them.
 func (t *tracker) applyGates(gates []*watch.Gate) {
 	t.thresholds, t.evidence = nil, ""
+	t.checkpointEvery, t.renewEvery = 0, 0
 	for _, g := range gates {
 		if g.Name == t.Spec.Gate {
 			image, _ := gate.FindImage(g.Spec, t.Spec.Repository)
 			t.thresholds, t.evidence = g.Thresholds, image.Evidence
+			t.renewEvery = g.Spec.Observe.RenewEveryOrDefault().Duration
+			if every := g.Spec.Observe.CheckpointEvery; every != nil {
+				t.checkpointEvery = every.Duration
+			}
 		}
 	}
 }
@@ -94,7 +109,8 @@ func (t *tracker) add(h watch.Health, s window.Sample, maxInterval time.Duration
 	s.Restarts = t.countRestarts(h.Restarts, wasStarted)
 	t.message = soakstore.CutMessage(h.Message)
 	if started := t.window.Add(s, maxInterval); started || !t.window.Started() {
-		t.start, t.attestations = nil, nil
+		t.id, t.start, t.attestations = rand.Text(), nil, nil
+		t.checkpoint, t.renewals = nil, 0
 		t.chart, t.chartChanged = "", false
 		if wasStarted { // by a wrong clock
 			t.firstSeen = time.Time{}
@@ -164,51 +180,30 @@ func (t *tracker) needsOwnSoak(chart string) bool {
 	return chart != "" && t.window.Started() && t.chart != chart
 }
 
-// due returns the healthy time whose statement should be signed next: the longest
-// threshold that was reached and not attested, whether the digest is healthy now or not.
-// The start is due at 0, but only while the digest is healthy: it proves nothing alone.
-func (t *tracker) due() (after time.Duration, due bool) {
-	if !t.window.Started() {
-		return 0, false
+// addStatement notes a statement that was pushed, at the latest at a time.
+func (t *tracker) addStatement(r attestResult, at time.Time) {
+	if !at.Truncate(time.Second).Equal(at) {
+		at = at.Truncate(time.Second).Add(time.Second)
 	}
-	for _, after := range slices.Backward(t.thresholds) {
-		if t.reached(after) {
-			return after, !t.attested(after)
-		}
+	pushed := v1alpha1.SoakAttestation{After: r.due.after.String(), At: metav1.NewTime(at), Digest: r.digest}
+	t.checkpoint = &v1alpha1.SoakCheckpoint{
+		Statement: r.statementDigest, At: pushed.At, HealthySeconds: r.healthy, ProvenSeconds: r.proven,
+		Renewing: r.due.kind == checkpointStatement && (r.due.renewal || t.checkpoint != nil && t.checkpoint.Renewing),
 	}
-	return 0, t.start == nil && t.window.Reason == ""
-}
-
-func (t *tracker) reached(after time.Duration) bool {
-	return time.Duration(t.window.Healthy)*time.Second >= after
-}
-
-// attested reports whether a statement covers this healthy time; one for a longer time
-// does.
-func (t *tracker) attested(after time.Duration) bool {
-	return len(t.attestations) > 0 && t.longestAttested() >= after
-}
-
-func (t *tracker) longestAttested() time.Duration {
-	var longest time.Duration
-	for _, a := range t.attestations {
-		if after, err := time.ParseDuration(a.After); err == nil {
-			longest = max(longest, after)
-		}
+	for _, w := range r.statement.Workloads {
+		t.checkpoint.Workloads = append(t.checkpoint.Workloads, w.UID)
 	}
-	return longest
-}
-
-// addAttestation notes a statement that was pushed.
-func (t *tracker) addAttestation(after time.Duration, at time.Time, digest string) {
-	pushed := v1alpha1.SoakAttestation{After: after.String(), At: metav1.NewTime(at.Truncate(time.Second)), Digest: digest}
-	if after == 0 {
+	if r.due.renewal {
+		t.renewals++
+	}
+	switch r.due.kind {
+	case startStatement:
 		t.start = &pushed
-		return
-	}
-	t.attestations = append(t.attestations, pushed)
-	if extra := len(t.attestations) - maxAttestations; extra > 0 {
-		t.attestations = t.attestations[extra:]
+	case soakStatement:
+		t.attestations = append(t.attestations, pushed)
+		if extra := len(t.attestations) - maxAttestations; extra > 0 {
+			t.attestations = t.attestations[extra:]
+		}
 	}
 }
 
@@ -227,7 +222,7 @@ func (t *tracker) goal() string {
 
 // status returns the status that the Soak should have. Its conditions are merged with
 // those that the Soak has.
-func (t *tracker) status(observer v1alpha1.SoakObserver) v1alpha1.SoakStatus {
+func (t *tracker) status(observer v1alpha1.SoakObserver, now time.Time) v1alpha1.SoakStatus {
 	status := v1alpha1.SoakStatus{
 		Message:     t.message,
 		Image:       soakstore.ShortImage(t.Spec),
@@ -235,8 +230,9 @@ func (t *tracker) status(observer v1alpha1.SoakObserver) v1alpha1.SoakStatus {
 		Workloads:   t.workloads,
 		ChartDigest: t.chart, ChartChanged: t.chartChanged,
 		Start: t.start, Attestations: t.attestations,
+		Checkpoint: t.checkpoint, Renewals: t.renewals,
 		Observer:   &observer,
-		Conditions: []metav1.Condition{t.condition()},
+		Conditions: []metav1.Condition{t.condition(now)},
 	}
 	if !t.firstSeen.IsZero() {
 		status.FirstSeenAt = &metav1.Time{Time: t.firstSeen}
@@ -245,17 +241,20 @@ func (t *tracker) status(observer v1alpha1.SoakObserver) v1alpha1.SoakStatus {
 		status.Attested = printable.Duration(t.longestAttested())
 	}
 	soakstore.SetWindow(&status, &t.window)
+	if status.Window != nil {
+		status.Window.ID = t.id
+	}
 	soakstore.SetPods(&status, t.restarts)
 	return status
 }
 
-func (t *tracker) condition() metav1.Condition {
+func (t *tracker) condition(now time.Time) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionAttested, Status: metav1.ConditionTrue, Reason: "Attested", Message: "all due statements were signed and pushed"}
-	_, due := t.due()
+	statement, due := t.due(now)
 	switch {
 	case t.failure != "":
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "AttestationFailed", t.failure
-	case due:
+	case due && statement.kind != checkpointStatement:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "Due", "a statement is due and will be signed"
 	case !t.window.Started():
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "NotBegun", "the digest hasn't been healthy yet"

@@ -51,7 +51,7 @@ func TestTrackerFirstSeen(t *testing.T) {
 			if seen := tr.statement(false, "uid", v1alpha1.SoakObserver{}).FirstSeenAt; seen == nil || !seen.Equal(want) {
 				t.Errorf("the statement has %v, want %v", seen, want)
 			}
-			status := tr.status(v1alpha1.SoakObserver{})
+			status := tr.status(v1alpha1.SoakObserver{}, time.Time{})
 			again := newTracker(soakstore.Key{Namespace: "shop", Spec: v1alpha1.SoakSpec{}})
 			again.resume(&v1alpha1.Soak{Status: status})
 			if !again.firstSeen.Equal(want) {
@@ -63,7 +63,7 @@ func TestTrackerFirstSeen(t *testing.T) {
 		tr := newTracker(soakstore.Key{Namespace: "shop", Spec: v1alpha1.SoakSpec{}})
 		tr.add(watch.Health{Reason: progressing}, window.Sample{At: observertest.Epoch}, time.Hour)
 		again := newTracker(soakstore.Key{Namespace: "shop", Spec: v1alpha1.SoakSpec{}})
-		again.resume(&v1alpha1.Soak{Status: tr.status(v1alpha1.SoakObserver{})})
+		again.resume(&v1alpha1.Soak{Status: tr.status(v1alpha1.SoakObserver{}, time.Time{})})
 		again.add(watch.Health{}, window.Sample{At: observertest.Epoch.Add(day)}, time.Hour)
 		if want := observertest.Epoch.Add(day); !again.firstSeen.Equal(want) {
 			t.Errorf("first seen %v, want %v", again.firstSeen, want)
@@ -100,7 +100,7 @@ func TestTrackerChart(t *testing.T) {
 	chartAfter := func(charts ...string) string {
 		tr := newTracker(soakstore.Key{Namespace: "shop", Spec: v1alpha1.SoakSpec{}})
 		for i, chart := range charts {
-			tr.add(watch.Health{Workloads: []*watch.Workload{{ChartDigest: chart}}}, observertest.Healthy(time.Duration(i)*10*time.Second), observertest.MaxInterval)
+			tr.add(watch.Health{Workloads: []*watch.Workload{{Stamps: watch.Stamps{ChartDigest: chart}}}}, observertest.Healthy(time.Duration(i)*10*time.Second), observertest.MaxInterval)
 		}
 		return tr.chart
 	}

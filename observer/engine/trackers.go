@@ -70,8 +70,8 @@ func (ts *trackers) remove(t *tracker) (active bool) {
 
 // addPending keeps a tracker that stopped before a registry accepted its statement: the
 // time was measured all the same. It returns false where there are too many.
-func (ts *trackers) addPending(t *tracker) bool {
-	if _, due := t.due(); !due {
+func (ts *trackers) addPending(t *tracker, now time.Time) bool {
+	if _, due := t.due(now); !due {
 		return true
 	}
 	if ts.pending[t.Key] == nil && len(ts.pending) >= maxPending {

@@ -10,15 +10,15 @@ import (
 	"github.com/envladder/envladder/api/v1alpha1"
 )
 
-// sealLabel separates the seal's key from other keys that may be derived from a key file.
+// sealLabel separates the seal's key from other keys that may be derived from a secret.
 const sealLabel = "envladder.dev/observer/soak-status/v1"
 
 // sealer proves that a Soak's figures are the observer's own: anyone who edits a Soak
-// lacks the signing key's file.
+// lacks the observer's secret.
 type sealer struct{ key []byte }
 
-func newSealer(keyFile []byte) sealer {
-	mac := hmac.New(sha256.New, keyFile)
+func newSealer(secret []byte) sealer {
+	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(sealLabel))
 	return sealer{mac.Sum(nil)}
 }

@@ -53,9 +53,9 @@ type Store struct {
 }
 
 // New returns a store for one start of the observer, which instance names. Soaks are
-// sealed with a key that is derived from keyFile.
-func New(c client.Client, keyFile []byte, instance string, recorder record.EventRecorder, log *slog.Logger) *Store {
-	return &Store{client: c, sealer: newSealer(keyFile), instance: instance, recorder: recorder, log: log}
+// sealed with a key that is derived from secret.
+func New(c client.Client, secret []byte, instance string, recorder record.EventRecorder, log *slog.Logger) *Store {
+	return &Store{client: c, sealer: newSealer(secret), instance: instance, recorder: recorder, log: log}
 }
 
 // Open reads or creates the Soak of what is measured. resumable reports whether its

@@ -78,7 +78,9 @@ func (a assessor) assess(s Snapshot) (subjects map[Subject]Health, tagged map[st
 					if running[subject] == nil {
 						running[subject] = map[*Workload][]string{}
 					}
-					running[subject][w] = append(running[subject][w], c.Name)
+					if !slices.Contains(running[subject][w], c.Name) { // revisions have the same names
+						running[subject][w] = append(running[subject][w], c.Name)
+					}
 				}
 			}
 		}
@@ -141,6 +143,9 @@ func (a assessor) unhealthyReason(subject Subject, w *Workload, names []string, 
 	}
 	if reason, message := a.findOtherImage(subject, w, names, ready); reason != "" {
 		return reason, message
+	}
+	if w.reason != "" {
+		return w.reason, w.message
 	}
 	if have := min(w.ready, count); have < w.desired {
 		return v1alpha1.SoakDegraded, fmt.Sprintf("%s has %d of %d pods ready", w, have, w.desired)

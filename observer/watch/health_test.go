@@ -47,11 +47,6 @@ func TestHealth(t *testing.T) {
 	lagging.Status.ObservedGeneration = 1
 	idle := daemonSet.DeepCopy()
 	idle.Status.DesiredNumberScheduled = 0
-	rolloutOld := replicaSet.DeepCopy() // an Argo Rollout's, scaled away
-	rolloutOld.UID, rolloutOld.Name, rolloutOld.Spec.Replicas = "old", "web-old", new(int32)
-	setController(rolloutOld, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
-	rolloutNew := replicaSet.DeepCopy()
-	setController(rolloutNew, "argoproj.io/v1alpha1", "Rollout", &metav1.ObjectMeta{Name: "web", UID: "r"})
 	pod := func(apiVersion, kind string) *corev1.Pod {
 		return readyPod("p", &meta, apiVersion, kind, *tpl.Spec.DeepCopy())
 	}
@@ -65,18 +60,17 @@ func TestHealth(t *testing.T) {
 		want    v1alpha1.SoakReason
 		absent  bool
 	}{
-		"StatefulSet":           {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet")}},
-		"DaemonSet":             {objects: []client.Object{daemonSet, pod("apps/v1", "DaemonSet")}},
-		"ReplicaSet":            {objects: []client.Object{replicaSet, pod("apps/v1", "ReplicaSet")}},
-		"ReplicationController": {objects: []client.Object{controller, pod("v1", "ReplicationController")}},
-		"Rollout with its old ReplicaSet at zero": {objects: []client.Object{rolloutOld, rolloutNew, pod("apps/v1", "ReplicaSet")}},
-		"two workloads of which one is degraded":  {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), func() client.Object { d := daemonSet.DeepCopy(); d.UID = "d"; return d }()}, want: v1alpha1.SoakDegraded},
-		"controller lags behind the spec":         {objects: []client.Object{lagging, pod("apps/v1", "StatefulSet")}, want: v1alpha1.SoakProgressing},
-		"DaemonSet without matching nodes":        {objects: []client.Object{idle}, want: v1alpha1.SoakScaledToZero},
-		"missing pods":                            {objects: []client.Object{statefulSet}, want: v1alpha1.SoakDegraded},
-		"pod with another digest":                 {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), another}, want: v1alpha1.SoakMixedDigests},
-		"pod without its readiness probe":         {objects: []client.Object{statefulSet, bare}, want: v1alpha1.SoakNoReadinessProbe},
-		"pod without a controller":                {objects: []client.Object{&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "p"}, Spec: tpl.Spec}}, absent: true},
+		"StatefulSet":                            {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet")}},
+		"DaemonSet":                              {objects: []client.Object{daemonSet, pod("apps/v1", "DaemonSet")}},
+		"ReplicaSet":                             {objects: []client.Object{replicaSet, pod("apps/v1", "ReplicaSet")}},
+		"ReplicationController":                  {objects: []client.Object{controller, pod("v1", "ReplicationController")}},
+		"two workloads of which one is degraded": {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), func() client.Object { d := daemonSet.DeepCopy(); d.UID = "d"; return d }()}, want: v1alpha1.SoakDegraded},
+		"controller lags behind the spec":        {objects: []client.Object{lagging, pod("apps/v1", "StatefulSet")}, want: v1alpha1.SoakProgressing},
+		"DaemonSet without matching nodes":       {objects: []client.Object{idle}, want: v1alpha1.SoakScaledToZero},
+		"missing pods":                           {objects: []client.Object{statefulSet}, want: v1alpha1.SoakDegraded},
+		"pod with another digest":                {objects: []client.Object{statefulSet, pod("apps/v1", "StatefulSet"), another}, want: v1alpha1.SoakMixedDigests},
+		"pod without its readiness probe":        {objects: []client.Object{statefulSet, bare}, want: v1alpha1.SoakNoReadinessProbe},
+		"pod without a controller":               {objects: []client.Object{&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "p"}, Spec: tpl.Spec}}, absent: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &Gate{Name: "g", Spec: &v1alpha1.GateSpec{Images: []v1alpha1.GateImage{{Repository: shopWeb}}}}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -47,11 +48,16 @@ type imageMatch struct {
 	ok    bool
 }
 
-// Start begins to watch a namespace, until ctx ends or the watcher is stopped.
-func Start(ctx context.Context, cluster client.WithWatch, namespace string, log *slog.Logger) *NamespaceWatcher {
+// Start begins to watch a namespace, with its Argo Rollouts if the cluster has them, until ctx
+// ends or the watcher is stopped.
+func Start(ctx context.Context, cluster client.WithWatch, namespace string, rollouts bool, log *slog.Logger) *NamespaceWatcher {
 	w := newNamespaceWatcher(namespace)
 	ctx, w.stop = context.WithCancel(ctx)
-	for _, k := range watchedKinds() {
+	kinds := watchedKinds()
+	if rollouts {
+		kinds = append(kinds, watchedRollouts())
+	}
+	for _, k := range kinds {
 		w.reflectors = append(w.reflectors, &reflector{watcher: w, client: cluster, kind: k, log: log})
 	}
 	for _, r := range w.reflectors {
@@ -64,7 +70,7 @@ func newNamespaceWatcher(namespace string) *NamespaceWatcher {
 	w := &NamespaceWatcher{
 		namespace: namespace,
 		stop:      func() {},
-		snapshot:  Snapshot{Pods: map[types.UID]*Pod{}, Workloads: map[types.UID]*Workload{}},
+		snapshot:  Snapshot{map[types.UID]*Pod{}, map[types.UID]*Workload{}, map[types.UID]*rollout{}},
 		images:    map[imageKey]imageMatch{},
 		observed:  map[Subject]bool{},
 		dips:      map[Subject]v1alpha1.SoakReason{},
@@ -122,6 +128,8 @@ func (w *NamespaceWatcher) set(o any) {
 	switch o := o.(type) {
 	case *corev1.Pod:
 		w.snapshot.Pods[o.UID] = newPod(o)
+	case *unstructured.Unstructured:
+		w.snapshot.rollouts[o.GetUID()] = newRollout(o)
 	case client.Object:
 		if workload := newWorkload(o); workload != nil {
 			w.snapshot.Workloads[o.GetUID()] = workload
@@ -133,13 +141,17 @@ func (w *NamespaceWatcher) remove(o any) {
 	if o, ok := o.(client.Object); ok {
 		delete(w.snapshot.Pods, o.GetUID())
 		delete(w.snapshot.Workloads, o.GetUID())
+		delete(w.snapshot.rollouts, o.GetUID())
 	}
 }
 
 // removeKind removes all objects of a kind.
 func (w *NamespaceWatcher) removeKind(kind string) {
-	if kind == "Pod" {
+	switch kind {
+	case "Pod":
 		clear(w.snapshot.Pods)
+	case rolloutKind.Kind:
+		clear(w.snapshot.rollouts)
 	}
 	maps.DeleteFunc(w.snapshot.Workloads, func(_ types.UID, workload *Workload) bool { return workload.Identity.Kind == kind })
 }

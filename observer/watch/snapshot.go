@@ -12,25 +12,15 @@ import (
 type Snapshot struct {
 	Pods      map[types.UID]*Pod
 	Workloads map[types.UID]*Workload
+
+	rollouts map[types.UID]*rollout
 }
 
 // Snapshot returns a copy of what the namespace has now.
 func (w *NamespaceWatcher) Snapshot() Snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Snapshot{Pods: maps.Clone(w.snapshot.Pods), Workloads: maps.Clone(w.snapshot.Workloads)}
-}
-
-// topLevelWorkloads returns the workloads that no watched workload controls, sorted.
-func (s Snapshot) topLevelWorkloads() []*Workload {
-	var top []*Workload
-	for _, w := range s.Workloads {
-		if w.topLevel() {
-			top = append(top, w)
-		}
-	}
-	slices.SortFunc(top, compareIdentity)
-	return top
+	return Snapshot{maps.Clone(w.snapshot.Pods), maps.Clone(w.snapshot.Workloads), maps.Clone(w.snapshot.rollouts)}
 }
 
 func compareIdentity(a, b *Workload) int {
@@ -38,13 +28,13 @@ func compareIdentity(a, b *Workload) int {
 }
 
 // podsByWorkload returns the pods of each workload: its own, and those of the ReplicaSets
-// that it controls.
+// that it controls. Their controller need not be watched.
 func (s Snapshot) podsByWorkload() map[types.UID][]*Pod {
 	byWorkload := map[types.UID][]*Pod{}
 	for _, p := range s.Pods {
 		owner := p.controller
-		if w := s.Workloads[owner]; w != nil && w.controllerWatched {
-			owner = w.controller
+		if w := s.Workloads[owner]; w != nil && (w.controller.watched || w.isRevision()) {
+			owner = w.controller.uid
 		}
 		if owner != "" {
 			byWorkload[owner] = append(byWorkload[owner], p)

@@ -16,20 +16,53 @@ import (
 
 // Workload is what is needed of a built-in workload.
 type Workload struct {
-	Identity v1alpha1.SoakWorkload
-	// Ladder, Target and ChartDigest are the stamps in its metadata, or else those in its
-	// pod template.
-	Ladder, Target, ChartDigest string
+	Stamps
 
-	uid types.UID
-	// controller is the owner that controls it; controllerWatched is set where that is a
-	// watched workload too.
-	controller        types.UID
-	controllerWatched bool
-	containers        []Container
+	Identity v1alpha1.SoakWorkload
+
+	uid        types.UID
+	controller owner
+	containers []Container
 	// current is set where its controller has observed the latest spec.
 	current        bool
 	desired, ready int32
+	// reason why it isn't healthy whatever its pods are, by the object that controls them.
+	reason  v1alpha1.SoakReason
+	message string
+}
+
+// Stamps are those in an object's metadata, or else those in its pod template.
+type Stamps struct {
+	Ladder, Target, ChartDigest string
+}
+
+func stampsOf(o metav1.Object, template *corev1.PodTemplateSpec) Stamps {
+	stamp := func(name string) string {
+		if own := o.GetAnnotations()[name]; own != "" {
+			return own
+		}
+		return template.Annotations[name]
+	}
+	return Stamps{stamp(v1alpha1.AnnotationLadder), stamp(v1alpha1.AnnotationTarget), stamp(v1alpha1.AnnotationChartDigest)}
+}
+
+// common returns the stamps that both have.
+func (s Stamps) common(other Stamps) Stamps {
+	same := func(a, b string) string {
+		if a != b {
+			return ""
+		}
+		return a
+	}
+	return Stamps{same(s.Ladder, other.Ladder), same(s.Target, other.Target), same(s.ChartDigest, other.ChartDigest)}
+}
+
+// owner is the owner that controls an object.
+type owner struct {
+	apiVersion, kind, name string
+	uid                    types.UID
+	// watched is set where it is a built-in workload, which is watched too.
+	watched bool
 }
 
 // watchedKind is a kind of objects that is watched in a namespace.
@@ -73,25 +106,16 @@ func newWorkload(o client.Object) *Workload {
 }
 
 func workloadFrom(o client.Object, apiVersion, kind string, template *corev1.PodTemplateSpec, observed int64, desired, ready int32) *Workload {
-	w := &Workload{
+	return &Workload{
+		Stamps:     stampsOf(o, template),
 		Identity:   v1alpha1.SoakWorkload{APIVersion: apiVersion, Kind: kind, Name: o.GetName(), UID: string(o.GetUID()), TemplateDigest: templateDigest(template)},
 		uid:        o.GetUID(),
+		controller: controllerOf(o),
 		containers: longRunningContainers(&template.Spec),
 		current:    observed >= o.GetGeneration(),
 		desired:    desired,
 		ready:      ready,
 	}
-	w.controller, w.controllerWatched = controllerOf(o)
-	stamp := func(name string) string {
-		if own := o.GetAnnotations()[name]; own != "" {
-			return own
-		}
-		return template.Annotations[name]
-	}
-	w.Ladder = stamp(v1alpha1.AnnotationLadder)
-	w.Target = stamp(v1alpha1.AnnotationTarget)
-	w.ChartDigest = stamp(v1alpha1.AnnotationChartDigest)
-	return w
 }
 
 // replicas returns the API's default where the field is unset.
@@ -102,24 +126,18 @@ func replicas(n *int32) int32 {
 	return *n
 }
 
-// controllerOf returns the owner that controls an object, and whether its kind is
-// watched.
-func controllerOf(o metav1.Object) (uid types.UID, watched bool) {
-	owner := metav1.GetControllerOf(o)
-	if owner == nil {
-		return "", false
+// controllerOf returns the owner that controls an object; the zero owner where none does.
+func controllerOf(o metav1.Object) owner {
+	c := metav1.GetControllerOf(o)
+	if c == nil {
+		return owner{}
 	}
-	switch owner.APIVersion + " " + owner.Kind {
+	controller := owner{apiVersion: c.APIVersion, kind: c.Kind, name: c.Name, uid: c.UID}
+	switch c.APIVersion + " " + c.Kind {
 	case "apps/v1 Deployment", "apps/v1 ReplicaSet", "apps/v1 StatefulSet", "apps/v1 DaemonSet", "v1 ReplicationController":
-		return owner.UID, true
+		controller.watched = true
 	}
-	return owner.UID, false
-}
-
-// topLevel reports whether no watched workload controls it. A ReplicaSet of another
-// controller (an Argo Rollout) is top-level, unless it is an old one at zero replicas.
-func (w *Workload) topLevel() bool {
-	return !w.controllerWatched && (w.controller == "" || w.desired > 0)
+	return controller
 }
 
 func (w *Workload) String() string { return fmt.Sprintf("%s %q", w.Identity.Kind, w.Identity.Name) }
@@ -152,7 +170,7 @@ func newPod(p *corev1.Pod) *Pod {
 		node:       p.Spec.NodeName,
 		containers: addStatus(longRunningContainers(&p.Spec), &p.Status),
 	}
-	pod.controller, _ = controllerOf(p)
+	pod.controller = controllerOf(p).uid
 	for _, condition := range p.Status.Conditions {
 		if condition.Type == corev1.PodReady {
 			pod.Ready = condition.Status == corev1.ConditionTrue
