@@ -28,6 +28,7 @@ func TestThreatModelNamesTests(t *testing.T) {
 	}
 	folders := map[string]string{
 		"webhook": ".", "admission": "admission", "plain": "../hack/plain", "gate": "../internal/gate", "observer": "../observer", "engine": "../observer/engine",
+		"watch": "../observer/watch", "soak": "../test/soak",
 		"evidence": "../internal/evidence", "registry": "../internal/registry", "verdict": "../internal/verdict",
 	}
 	code := map[string]string{}
