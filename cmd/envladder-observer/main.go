@@ -75,10 +75,10 @@ type options struct {
 	kubeconfig, leaderElectionNamespace, healthListen string
 	sealKey                                           string
 	signer                                            evidence.SignerOptions
-	registry                                               cloud.Options
-	interval                                               time.Duration
-	leaderElect                                            bool
-	log                                                    cli.LogFlags
+	registry                                          cloud.Options
+	interval                                          time.Duration
+	leaderElect                                       bool
+	log                                               cli.LogFlags
 }
 
 func (o *options) run(cmd *cobra.Command) error {
