@@ -118,8 +118,8 @@ func (e *Engine) observeAll(ctx context.Context) error {
 	}
 	e.warnings.warnUnusable(unusable)
 	e.trackers.expireRetries(e.elapsed())
-	e.syncWatchers(ctx, gates)
 	reached := e.probe(ctx)
+	e.syncWatchers(ctx, gates, reached)
 	waiting, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
 	for _, name := range slices.Sorted(maps.Keys(e.namespaces)) {

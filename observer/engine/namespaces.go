@@ -27,7 +27,7 @@ type namespace struct {
 }
 
 // syncWatchers watches the namespaces that Gates list, and no others.
-func (e *Engine) syncWatchers(ctx context.Context, gates []*watch.Gate) {
+func (e *Engine) syncWatchers(ctx context.Context, gates []*watch.Gate, reached bool) {
 	listed := map[string]bool{}
 	for _, g := range gates {
 		for _, name := range g.Spec.Namespaces {
@@ -39,17 +39,14 @@ func (e *Engine) syncWatchers(ctx context.Context, gates []*watch.Gate) {
 			e.unwatch(ctx, ns)
 		}
 	}
-	rollouts, err := watch.ServesRollouts(e.Client)
-	if err != nil { // what is watched stays as it is
-		e.Log.Warn("cannot find out whether the cluster has Argo Rollouts", "error", err)
-	}
+	rollouts, known := e.servesRollouts(reached)
 	for name := range listed {
 		ns := e.namespaces[name]
 		switch {
 		case ns == nil:
 			ns = &namespace{name: name}
 			e.namespaces[name] = ns
-		case ns.rollouts == rollouts || err != nil:
+		case ns.rollouts == rollouts || !known: // what is watched stays as it is
 			continue
 		default: // Argo Rollouts' CRD was installed, or deleted
 			ns.watcher.Stop()
@@ -58,6 +55,19 @@ func (e *Engine) syncWatchers(ctx context.Context, gates []*watch.Gate) {
 		ns.rollouts = rollouts
 		ns.watcher = watch.Start(ctx, e.Client, name, rollouts, e.Log)
 	}
+}
+
+// servesRollouts reports whether the cluster has Argo Rollouts, if that is known: an API server
+// that doesn't answer isn't queried, since the query has no deadline.
+func (e *Engine) servesRollouts(reached bool) (rollouts, known bool) {
+	if !reached {
+		return false, false
+	}
+	rollouts, err := watch.ServesRollouts(e.Client)
+	if err != nil {
+		e.Log.Warn("cannot find out whether the cluster has Argo Rollouts", "error", err)
+	}
+	return rollouts, err == nil
 }
 
 // unwatch stops measuring in a namespace that no Gate lists any more.

@@ -109,7 +109,10 @@ func (t *tracker) add(h watch.Health, s window.Sample, maxInterval time.Duration
 	s.Restarts = t.countRestarts(h.Restarts, wasStarted)
 	t.message = soakstore.CutMessage(h.Message)
 	if started := t.window.Add(s, maxInterval); started || !t.window.Started() {
-		t.id, t.start, t.attestations = rand.Text(), nil, nil
+		t.id, t.start, t.attestations = "", nil, nil
+		if started {
+			t.id = rand.Text()
+		}
 		t.checkpoint, t.renewals = nil, 0
 		t.chart, t.chartChanged = "", false
 		if wasStarted { // by a wrong clock
